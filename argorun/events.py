@@ -1,0 +1,259 @@
+"""What happens in a run, as frozen values: the only thing that reporters see.
+
+Times are seconds since the epoch (`time`), durations are seconds. An event never holds a secret.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from typing import Literal
+
+
+class Step(enum.StrEnum):
+    """The nine steps of a run, in their order."""
+
+    PLAN = "plan"
+    LOOK = "look"
+    TOPICS = "topics"
+    PARAMETERS = "parameters"
+    SYNC = "sync"
+    FOLLOW = "follow"
+    LOGS = "logs"
+    VERDICT = "verdict"
+    CLEANUP = "cleanup"
+
+
+class HookStatus(enum.StrEnum):
+    """Where a hook stands."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunStarted:
+    """The first event: who runs what, where."""
+
+    time: float
+    run_id: str
+    application: str
+    url: str  # the Application's page in Argo CD
+    version: str  # argorun's own
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StepStarted:
+    """A step begins; `detail` is a short phrase for people ("weather_updates_…", "waiting for …")."""
+
+    time: float
+    step: Step
+    detail: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StepEnded:
+    """A step is done, or failed; `detail` says with what result."""
+
+    time: float
+    step: Step
+    ok: bool
+    seconds: float
+    detail: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """The run waits for somebody else; told again whenever `reason` changes."""
+
+    time: float
+    step: Step
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Planned:
+    """One line of what `--dry-run` would do."""
+
+    time: float
+    what: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TopicCreated:
+    """The topic exists and can be produced to."""
+
+    time: float
+    topic: str
+    partitions: int
+    replication_factor: int
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ParameterSet:
+    """A parameter of the Application holds this run's value, read back."""
+
+    time: float
+    place: str  # "helm: kafka.topic", "kustomize: ConfigMap topic-config, key topic_name"
+    value: str
+    original: str | None  # None: there was none
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SyncStarted:
+    """Argo CD took our operation."""
+
+    time: float
+    run_id: str
+    revision: str  # what is synced; empty until Argo CD says it
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OperationChanged:
+    """Our operation's phase or message changed."""
+
+    time: float
+    phase: str  # Argo CD's own: Running, Terminating, Succeeded, Failed, Error
+    message: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ResourceChanged:
+    """A resource that is not a hook was applied, or failed to be."""
+
+    time: float
+    kind: str
+    name: str
+    namespace: str
+    status: str  # Argo CD's own: Synced, SyncFailed, Pruned, PruneSkipped
+    message: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class HookChanged:
+    """A hook of our operation changed its status or message."""
+
+    time: float
+    hook: str  # PreSync, Sync, PostSync, SyncFail
+    kind: str
+    name: str
+    namespace: str
+    status: HookStatus
+    message: str
+    required: bool  # it is one of this run's test Jobs
+    seconds: float  # since it began
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LogStarted:
+    """A container's log begins to be read."""
+
+    time: float
+    job: str
+    pod: str
+    container: str
+    attempt: int  # 1 for the Job's first pod
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LogLine:
+    """One line that a container wrote. `text` is as Argo CD gave it: it may hold control characters."""
+
+    time: float
+    job: str
+    pod: str
+    container: str
+    attempt: int
+    stamp: str  # RFC 3339 with nanoseconds, the container runtime's clock
+    text: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LogEnded:
+    """A container's log was read to its end; `complete` is False where lines may be missing."""
+
+    time: float
+    job: str
+    pod: str
+    container: str
+    attempt: int
+    lines: int
+    complete: bool
+    reason: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Notice:
+    """Something a person should know that does not end the run."""
+
+    time: float
+    level: Literal["info", "warning"]
+    text: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """How the run ended, before cleaning up. `exit_code` may still become 10 where it is 0."""
+
+    time: float
+    ok: bool
+    exit_code: int
+    title: str  # one line: "run-automation-tests-job failed"
+    reason: str = ""  # why: the hook's message, the error; may have several lines
+    hint: str = ""  # what to do
+    last_lines: tuple[str, ...] = ()  # of the failed hook's log, oldest first
+    url: str = ""  # where to look
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Undone:
+    """One thing that the run had done was undone."""
+
+    time: float
+    what: str
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LeftBehind:
+    """One thing that could not be undone, and the command that does it by hand."""
+
+    time: float
+    what: str
+    why: str
+    command: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunEnded:
+    """The last event."""
+
+    time: float
+    exit_code: int
+    seconds: float
+
+
+Event = (
+    RunStarted
+    | StepStarted
+    | StepEnded
+    | Waiting
+    | Planned
+    | TopicCreated
+    | ParameterSet
+    | SyncStarted
+    | OperationChanged
+    | ResourceChanged
+    | HookChanged
+    | LogStarted
+    | LogLine
+    | LogEnded
+    | Notice
+    | Verdict
+    | Undone
+    | LeftBehind
+    | RunEnded
+)

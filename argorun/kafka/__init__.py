@@ -1,0 +1,1 @@
+"""Kafka topics of a run: their names, and their life on the broker."""
