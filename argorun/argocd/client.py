@@ -1,0 +1,407 @@
+"""Argo CD's REST API over httpx: one method a call, and its errors made argorun's.
+
+    ArgoCDFailed (8)                       AccessDenied (6)
+    ├── Unreachable   no answer            └── Denied   401, 403, 404
+    ├── Nonsense      not what Argo CD says
+    └── Refused       any other error it answered
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVar, cast
+from urllib.parse import quote
+
+import httpx
+import msgspec
+import stamina
+import stamina.instrumentation
+
+from argorun.argocd.types import Application, ErrorBody, Json, LogEntry, StreamError, Tree, WatchEvent
+from argorun.errors import AccessDenied, ArgoCDFailed, UsageError
+
+stamina.instrumentation.set_on_retry_hooks(())  # a retry is the run's own business to tell
+
+TRANSIENT = frozenset({429, 502, 503, 504})
+T = TypeVar("T")
+
+
+class Settings(Protocol):
+    """How to reach the server; argorun.config.ArgoCD has this shape."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def token(self) -> str: ...
+    @property
+    def ca(self) -> Any: ...
+    @property
+    def ca_data(self) -> str | None: ...
+    @property
+    def insecure(self) -> bool: ...
+    @property
+    def plaintext(self) -> bool: ...
+    @property
+    def client_cert(self) -> Any: ...
+    @property
+    def client_key(self) -> Any: ...
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+
+class ApplicationName(Protocol):
+    """An Application as the API addresses it; argorun.config.ApplicationRef has this shape."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def namespace(self) -> str | None: ...
+    @property
+    def project(self) -> str | None: ...
+
+
+class Unreachable(ArgoCDFailed):
+    """No answer: refused, reset, timed out, a name that does not resolve, a TLS failure."""
+
+    final = False  # True where trying again cannot help
+
+
+class Nonsense(ArgoCDFailed):
+    """An answer that is not Argo CD's: a web page, half a JSON, a redirect."""
+
+
+class Refused(ArgoCDFailed):
+    """Argo CD answered with an error. `code` is gRPC's, `status` HTTP's."""
+
+    def __init__(self, doing: str, status: int, code: int, text: str, retry_after: float | None = None) -> None:
+        super().__init__(f"Argo CD could not {doing}: {text} (HTTP {status})")
+        self.status, self.code, self.text, self.retry_after = status, code, text, retry_after
+
+
+class Denied(AccessDenied):
+    """Argo CD answered 401, 403 or 404."""
+
+    def __init__(self, doing: str, status: int, text: str, hint: str) -> None:
+        super().__init__(f"Argo CD would not {doing}: {text} (HTTP {status})", hint)
+        self.status, self.text = status, text
+
+
+def worth_retrying(error: Exception) -> bool | float:
+    """Whether an idempotent request may be sent again, or after how many seconds the server asks for it."""
+    if isinstance(error, Refused) and error.status in TRANSIENT:
+        return error.retry_after if error.retry_after is not None else True
+    return isinstance(error, Nonsense) or (isinstance(error, Unreachable) and not error.final)
+
+
+class Client:
+    """A connection to one Argo CD. Idempotent requests are retried for `patience` seconds.
+
+    Every method raises AccessDenied (6) or ArgoCDFailed (8); nothing of httpx gets out.
+    """
+
+    def __init__(self, settings: Settings, *, patience: float = 10.0) -> None:
+        self.settings = settings
+        self.patience = patience
+        self.requests = 0  # how many were sent, retries included
+        headers = dict(settings.headers) | {"Authorization": f"Bearer {settings.token}"}
+        try:
+            self._http = httpx.AsyncClient(
+                base_url=settings.url,
+                headers=headers,
+                verify=tls(settings) if not settings.plaintext else True,
+                timeout=httpx.Timeout(15.0, connect=5.0),
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=8),
+            )
+        except (httpx.InvalidURL, UnicodeEncodeError, ValueError) as e:
+            raise UsageError(f"'{settings.url}' or its headers cannot be used: {e}") from None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    # -- the Application ----------------------------------------------------------------------------
+
+    async def application(self, app: ApplicationName, *, refresh: str | None = None) -> Application:
+        """The live Application; `refresh` ("normal", "hard") compares it anew first."""
+        doing = f"show Application {app.name}"
+        return await self._get(doing, path(app), Application, query(app, refresh=refresh))
+
+    async def patch(self, app: ApplicationName, operations: list[Json]) -> Application:
+        """Change the Application by a JSON patch, sent once; Refused(500, code 2) where a `test` fails."""
+        body = with_place(app, {"name": app.name, "patch": json.dumps(operations), "patchType": "json"})
+        return await self._send("PATCH", f"change Application {app.name}", path(app), body, Application)
+
+    async def replace_spec(self, app: ApplicationName, spec: Json) -> None:
+        """Put the whole spec without validation, which also works while Git is unreachable."""
+        doing = f"replace the spec of Application {app.name}"
+        await self._send("PUT", doing, path(app, "spec"), spec, Json, query(app) | {"validate": "false"})
+
+    async def replace(self, app: ApplicationName, application: Json) -> None:
+        """Put the whole Application, metadata included, without validation."""
+        doing = f"replace Application {app.name}"
+        params = {"validate": "false"} | ({"project": app.project} if app.project else {})
+        await self._send("PUT", doing, path(app), application, Json, params)
+
+    async def raw(self, app: ApplicationName) -> Json:
+        """The live Application as it is written, for `replace`."""
+        return await self._get(f"show Application {app.name}", path(app), Json, query(app))
+
+    # -- its operation ------------------------------------------------------------------------------
+
+    async def sync(self, app: ApplicationName, body: Json) -> Application:
+        """Start an operation, sent once: after a lost answer the caller must look whether it took."""
+        return await self._send("POST", f"sync {app.name}", path(app, "sync"), with_place(app, body), Application)
+
+    async def terminate(self, app: ApplicationName) -> None:
+        """Ask to end the running operation; it is over only when its phase says so."""
+        await self._send("DELETE", f"end the operation of {app.name}", path(app, "operation"), None, Json, query(app))
+
+    # -- what it is made of -------------------------------------------------------------------------
+
+    async def tree(self, app: ApplicationName) -> Tree:
+        """The live objects, from the server's cache."""
+        return await self._get(f"show the resources of {app.name}", path(app, "resource-tree"), Tree, query(app))
+
+    async def manifests(self, app: ApplicationName, revision: str | None = None) -> list[Json]:
+        """What the source renders to now, hooks included."""
+        doing = f"render the manifests of {app.name}"
+        answer = await self._get(doing, path(app, "manifests"), Json, query(app, revision=revision))
+        return [decode(m.encode(), Json, doing) for m in answer.get("manifests") or ()]
+
+    async def live(self, app: ApplicationName, group: str, version: str, kind: str, namespace: str, name: str) -> Json:
+        """A live object of the Application, read from the cluster."""
+        doing = f"show {kind} {name}"
+        where = {"group": group, "version": version, "kind": kind, "namespace": namespace, "resourceName": name}
+        answer = await self._get(doing, path(app, "resource"), Json, query(app, **where))
+        return decode(str(answer.get("manifest", "")).encode(), Json, doing)
+
+    async def can_i(self, action: str, resource: str, subject: str) -> bool:
+        """Whether the token's account may; True where the server does not tell."""
+        doing = f"say whether {action} is allowed"
+        url = f"/api/v1/account/can-i/{resource}/{action}/{quote(subject, safe='/')}"
+        try:
+            answer = await self._get(doing, url, Json, {})
+        except Denied as e:
+            if e.status == 401:
+                raise
+            return True
+        return answer.get("value") != "no"
+
+    # -- streams ------------------------------------------------------------------------------------
+
+    async def watch(self, app: ApplicationName, fields: str) -> AsyncIterator[Application]:
+        """The Application whenever it changes, the first at once; may drop changes and end at any time."""
+        params = {"name": app.name} | query(app, fields=fields)
+        async for data in self._stream(f"watch {app.name}", "/api/v1/stream/applications", params):
+            yield self._result(data, WatchEvent).application
+
+    async def watch_tree(self, app: ApplicationName) -> AsyncIterator[Tree]:
+        """The resource tree whenever it changes; the tree as it stands is not sent."""
+        url = f"/api/v1/stream/applications/{quote(app.name)}/resource-tree"
+        async for data in self._stream(f"watch the resources of {app.name}", url, query(app)):
+            yield self._result(data, Tree)
+
+    async def logs(
+        self, app: ApplicationName, pod: str, namespace: str, container: str, **extra: str
+    ) -> AsyncIterator[LogEntry]:
+        """A container's log entries; a failure to open it comes as an entry without a pod's name."""
+        params = query(app, namespace=namespace, container=container, **extra)
+        async for data in self._stream(f"read the log of {pod}", path(app, "pods", pod, "logs"), params):
+            yield self._result(data, LogEntry)
+
+    def _result(self, data: bytes, kind: type[T]) -> T:
+        frame = decode(data, FRAMES[kind], "stream")
+        if frame.error is not None:
+            raise Unreachable(f"Argo CD broke off a stream: {frame.error.message}")
+        if frame.result is None:
+            raise Nonsense(f"Argo CD sent a stream frame with no result: {data[:80]!r}")
+        return cast(T, frame.result)
+
+    async def _stream(self, doing: str, url: str, params: Mapping[str, str]) -> AsyncIterator[bytes]:
+        """The payloads of a server-sent stream. A comment comes every 15 s, so silence is a stall."""
+        self.requests += 1
+        headers = {"Accept": "text/event-stream"}
+        timeout = httpx.Timeout(15.0, connect=5.0, read=40.0)
+        try:
+            async with self._http.stream("GET", url, params=params, headers=headers, timeout=timeout) as answer:
+                if answer.status_code != 200:
+                    await answer.aread()
+                    check(answer, doing)
+                async with contextlib.aclosing(lines(answer)) as received:
+                    async for line in received:
+                        if line.startswith(b"data:"):
+                            yield line[5:]
+                        elif line.startswith(b"{"):  # a proxy or server that does not do event streams
+                            yield line
+        except httpx.HTTPError as e:
+            raise unreachable(e, self.settings) from None
+
+    # -- requests -----------------------------------------------------------------------------------
+
+    async def _get(self, doing: str, url: str, kind: type[T], params: Mapping[str, str]) -> T:
+        async for attempt in stamina.retry_context(
+            on=worth_retrying, attempts=None, timeout=self.patience, wait_initial=0.2, wait_max=3.0, wait_jitter=0.3
+        ):
+            with attempt:
+                return await self._once("GET", doing, url, None, kind, params)
+        raise AssertionError("unreachable")  # pragma: no cover
+
+    async def _send(
+        self, method: str, doing: str, url: str, body: Json | None, kind: type[T], params: Mapping[str, str] | None = None
+    ) -> T:
+        return await self._once(method, doing, url, body, kind, params or {})
+
+    async def _once(
+        self, method: str, doing: str, url: str, body: Json | None, kind: type[T], params: Mapping[str, str]
+    ) -> T:
+        self.requests += 1
+        # Argo CD answers 415 to any request but GET whose content type is not exactly this.
+        headers = {} if method == "GET" else {"Content-Type": "application/json"}
+        content = None if body is None else json.dumps(body).encode()
+        try:
+            answer = await self._http.request(method, url, params=params, headers=headers, content=content)
+        except httpx.HTTPError as e:
+            raise unreachable(e, self.settings) from None
+        check(answer, doing)
+        return decode(answer.content, kind, doing)
+
+
+def path(app: ApplicationName, *parts: str) -> str:
+    return "/".join(["/api/v1/applications", quote(app.name), *(quote(p) for p in parts)])
+
+
+def query(app: ApplicationName, **more: str | None) -> dict[str, str]:
+    """The query that addresses the Application, and whatever else is given."""
+    place = {"appNamespace": app.namespace, "project": app.project} | more
+    return {k: v for k, v in place.items() if v is not None}
+
+
+def with_place(app: ApplicationName, body: Json) -> Json:
+    return body | {"name": app.name} | query(app)
+
+
+async def lines(answer: httpx.Response) -> AsyncIterator[bytes]:
+    """The lines of a body as they arrive, without their ends; several times faster than aiter_lines."""
+    rest = b""
+    async for chunk in answer.aiter_bytes():
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            yield line
+    if rest:
+        yield rest
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """One frame of a stream: a result, or why it broke off."""
+
+    error: StreamError | None = None
+
+
+class WatchFrame(Frame, frozen=True):
+    result: WatchEvent | None = None
+
+
+class TreeFrame(Frame, frozen=True):
+    result: Tree | None = None
+
+
+class LogFrame(Frame, frozen=True):
+    result: LogEntry | None = None
+
+
+FRAMES: dict[type, Any] = {WatchEvent: WatchFrame, Tree: TreeFrame, LogEntry: LogFrame}
+DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {}
+
+
+def decode(data: bytes, kind: type[T], doing: str) -> T:
+    """JSON as a typed value; raises Nonsense."""
+    decoder = DECODERS.get(kind) or DECODERS.setdefault(kind, msgspec.json.Decoder(kind))
+    try:
+        return cast(T, decoder.decode(data))
+    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+        raise Nonsense(
+            f"what the server answered to '{doing}' is not Argo CD's JSON: {e}",
+            "is this Argo CD's address? a proxy may stand in between, or argocd.root_path be missing",
+        ) from None
+
+
+def check(answer: httpx.Response, doing: str) -> None:
+    """Raise what an answer that is not a success means."""
+    status = answer.status_code
+    if status < 300:
+        return
+    if status < 400:
+        raise Nonsense(
+            f"{answer.request.url.host} redirects to {answer.headers.get('location', '?')}",
+            "use that address, or drop `plaintext: true` if it is https",
+        )
+    try:
+        body = msgspec.json.decode(answer.content, type=ErrorBody)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        body = ErrorBody(message=answer.reason_phrase or "no reason given")
+    text = body.message or body.error
+    if status == 401:
+        raise Denied(doing, status, text, "the token is wrong or has expired: make a new one for ARGOCD_AUTH_TOKEN")
+    if status in (403, 404):
+        raise Denied(
+            doing,
+            status,
+            text,
+            "either there is no such Application or the token's account may not do this: "
+            "Argo CD answers both alike; see the RBAC policy in config/argocd/",
+        )
+    raise Refused(doing, status, body.code, text, retry_after(answer))
+
+
+def retry_after(answer: httpx.Response) -> float | None:
+    """Seconds of a Retry-After header, at most 30; None where there is none or it is a date."""
+    value = answer.headers.get("retry-after", "")
+    return min(float(value), 30.0) if value.isdigit() else None
+
+
+def unreachable(error: httpx.HTTPError, settings: Settings) -> Unreachable:
+    """httpx's error as ours, with what to look at."""
+    cause = str(error) or type(error).__name__
+    hint = "check argocd.server and the network; HTTPS_PROXY and NO_PROXY are honoured"
+    final = False
+    if "CERTIFICATE_VERIFY_FAILED" in cause:
+        hint, final = "give the CA that signed it: argocd: {ca: FILE}", True
+    elif "WRONG_VERSION_NUMBER" in cause or "record layer failure" in cause:
+        hint, final = "the server does not speak TLS there: argocd: {plaintext: true}?", True
+    elif isinstance(error, httpx.UnsupportedProtocol | httpx.LocalProtocolError):
+        final = True
+    if isinstance(error, httpx.TimeoutException):
+        cause = f"no answer in time ({type(error).__name__})"
+    raised = Unreachable(f"Argo CD at {settings.url} cannot be reached: {cause}", hint)
+    raised.final = final
+    return raised
+
+
+def tls(settings: Settings) -> ssl.SSLContext:
+    """Verify with the given CA, else with the system's; not at all only where `insecure` says so."""
+    import truststore
+
+    try:
+        if settings.insecure:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        elif settings.ca or settings.ca_data:
+            context = ssl.create_default_context(
+                cafile=str(settings.ca) if settings.ca else None, cadata=settings.ca_data
+            )
+        else:
+            context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        if settings.client_cert:
+            context.load_cert_chain(str(settings.client_cert), str(settings.client_key))
+    except (ssl.SSLError, OSError) as e:
+        raise UsageError(f"the certificates for {settings.url} cannot be loaded: {e}") from None
+    return context

@@ -1,0 +1,233 @@
+"""The parts of Argo CD's JSON that argorun reads, as typed values; the border where JSON ends.
+
+Field names are Argo CD's own (pkg/apis/application/v1alpha1/types.go). What a run must put back exactly,
+the spec, stays raw JSON.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+Json = dict[str, Any]
+
+RUN_INFO = "argorun-run"  # the name under which an operation's infos carry our run id
+
+
+class Camel(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """A JSON object of Argo CD; unknown fields are ignored."""
+
+
+class Info(Camel):
+    name: str = ""
+    value: str = ""
+
+
+class SyncOperation(Camel):
+    revision: str = ""
+    source: Json | None = None
+    resources: list[Json] | None = None
+
+
+class Initiator(Camel):
+    username: str = ""
+    automated: bool = False
+
+
+class Operation(Camel):
+    sync: SyncOperation | None = None
+    info: list[Info] | None = None
+    initiated_by: Initiator = Initiator()
+
+    @property
+    def run_id(self) -> str:
+        """The argorun run that started it; empty for anyone else's."""
+        return next((i.value for i in self.info or () if i.name == RUN_INFO), "")
+
+
+class ResourceResult(Camel):
+    """One entry of syncResult.resources: a hook where `hook_type` is set, else an applied resource."""
+
+    group: str = ""
+    version: str = ""
+    kind: str = ""
+    namespace: str = ""
+    name: str = ""
+    status: str = ""
+    message: str = ""
+    hook_type: str = ""
+    hook_phase: str = ""
+    sync_phase: str = ""
+
+
+class SyncResult(Camel):
+    resources: list[ResourceResult] | None = None
+    revision: str = ""
+    source: Json | None = None
+
+
+class OperationState(Camel):
+    operation: Operation = Operation()
+    phase: str = ""
+    message: str = ""
+    started_at: str = ""
+    finished_at: str | None = None
+    sync_result: SyncResult | None = None
+
+    @property
+    def done(self) -> bool:
+        return self.phase in ("Succeeded", "Failed", "Error")
+
+
+class OwnerReference(Camel):
+    kind: str = ""
+    name: str = ""
+
+
+class Metadata(Camel):
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    deletion_timestamp: str | None = None
+    annotations: dict[str, str] | None = None
+    owner_references: list[OwnerReference] | None = None
+
+
+class Sync(Camel):
+    status: str = ""
+    revision: str = ""
+
+
+class Health(Camel):
+    status: str = ""
+    message: str = ""
+
+
+class ResourceStatus(Camel):
+    """One entry of status.resources: how a resource of the Application compares with Git."""
+
+    group: str = ""
+    version: str = ""
+    kind: str = ""
+    namespace: str = ""
+    name: str = ""
+    status: str = ""
+    hook: bool = False
+    requires_pruning: bool = False
+
+
+class Condition(Camel):
+    type: str = ""
+    message: str = ""
+
+
+class Status(Camel):
+    sync: Sync = Sync()
+    health: Health = Health()
+    resources: list[ResourceStatus] | None = None
+    operation_state: OperationState | None = None
+    source_type: str = ""
+    conditions: list[Condition] | None = None
+
+
+class Application(Camel):
+    metadata: Metadata = Metadata()
+    spec: Json = {}
+    operation: Operation | None = None
+    status: Status = Status()
+
+    @property
+    def running(self) -> Operation | None:
+        """The operation that holds the Application, taken up by the controller or not yet."""
+        if self.operation is not None:
+            return self.operation
+        state = self.status.operation_state
+        return state.operation if state and state.phase and not state.done else None
+
+    @property
+    def project(self) -> str:
+        return str(self.spec.get("project") or "default")
+
+    def state_of(self, run_id: str) -> OperationState | None:
+        """The state of the operation that carries this run id; None while it is not there."""
+        state = self.status.operation_state
+        return state if state is not None and state.operation.run_id == run_id else None
+
+
+class WatchEvent(Camel):
+    type: str = ""
+    application: Application = Application()
+
+
+class Ref(Camel):
+    kind: str = ""
+    name: str = ""
+    uid: str = ""
+
+
+class Node(Camel):
+    """A live object in an Application's resource tree."""
+
+    group: str = ""
+    version: str = ""
+    kind: str = ""
+    namespace: str = ""
+    name: str = ""
+    uid: str = ""
+    parent_refs: list[Ref] | None = None
+    info: list[Info] | None = None
+    health: Health | None = None
+    created_at: str = ""
+
+    @property
+    def health_status(self) -> str:
+        return self.health.status if self.health else ""
+
+    @property
+    def reason(self) -> str:
+        """A pod's `Status Reason`: Running, Completed, ImagePullBackOff, …"""
+        return next((i.value for i in self.info or () if i.name == "Status Reason"), "")
+
+
+class Tree(Camel):
+    """An Application's live objects, and how they hang together."""
+
+    nodes: list[Node] | None = None
+
+    def find(self, kind: str, namespace: str, name: str) -> Node | None:
+        wanted = (kind, namespace, name)
+        return next((n for n in self.nodes or () if (n.kind, n.namespace, n.name) == wanted and n.uid), None)
+
+    def pods_under(self, uids: set[str]) -> list[Node]:
+        """The pods that descend from any of these objects, the oldest first."""
+        below = set(uids)
+        while True:
+            more = {n.uid for n in self.nodes or () if any(p.uid in below for p in n.parent_refs or ())} - below
+            if not more:
+                break
+            below |= more
+        pods = [n for n in self.nodes or () if n.kind == "Pod" and n.uid in below]
+        return sorted(pods, key=lambda n: (n.created_at, n.name))
+
+
+class LogEntry(Camel):
+    content: str = ""
+    time_stamp_str: str = ""
+    pod_name: str = ""
+    last: bool = False
+
+
+class ErrorBody(Camel):
+    """What Argo CD answers when it refuses: grpc-gateway's error."""
+
+    error: str = ""
+    message: str = ""
+    code: int = 0
+
+
+class StreamError(Camel):
+    message: str = ""
+    http_code: int = msgspec.field(default=0, name="http_code")
+    grpc_code: int = msgspec.field(default=0, name="grpc_code")
