@@ -1,0 +1,57 @@
+# Everything here needs Python 3.11 or newer, GNU make and a package index; nothing else.
+
+# The first Python that is new enough; `make PYTHON=/path/to/python3 …` picks another.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$p" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+BIN := .venv/bin
+
+.PHONY: help demo test test-real check format clean
+
+help:
+	@echo 'make demo        a whole run on this machine, with a real Kafka and a stand-in for Argo CD'
+	@echo 'make check       ruff, mypy and the borders between the packages'
+	@echo "make test        unit tests, the stand-in's contract and the README's commands"
+	@echo 'make test-real   the same contract and whole runs on a real Argo CD, Kubernetes and Kafka'
+	@echo 'make format      let ruff put the code in order'
+	@echo 'make clean       remove what these made'
+
+demo: .venv/.sandbox
+	@$(BIN)/argorun demo
+
+test: .venv/.dev
+	$(BIN)/pytest $(wildcard tests/unit tests/contract tests/readme) $(ARGS)
+
+# Needs the environment that DEVELOPERS.md describes (ARGOCD_SERVER and so on); fails where it is missing.
+test-real: .venv/.dev
+	$(BIN)/pytest --real $(wildcard tests/contract) tests/real $(ARGS)
+
+check: .venv/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/.dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# The virtual environment, and what is installed in it: a stamp each, so that the next call is quick.
+$(BIN)/python:
+	@[ -n "$(PYTHON)" ] || { echo >&2 'argorun needs Python 3.11 or newer with the venv module, and found none on PATH.'; \
+		echo >&2 'Install one (Debian, Ubuntu: apt install python3 python3-venv), or say make PYTHON=/path/to/python3.'; exit 1; }
+	@echo "Making .venv with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv .venv
+
+.venv/.sandbox: pyproject.toml | $(BIN)/python
+	@echo 'Installing argorun[sandbox] into .venv'
+	@$(BIN)/python -m pip --disable-pip-version-check install --quiet --editable '.[sandbox]'
+	@touch $@
+
+.venv/.dev: pyproject.toml | $(BIN)/python
+	@echo 'Installing argorun[dev] into .venv'
+	@$(BIN)/python -m pip --disable-pip-version-check install --quiet --editable '.[dev]'
+	@touch $@ .venv/.sandbox
