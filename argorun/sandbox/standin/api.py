@@ -1,0 +1,301 @@
+"""The API's paths: each answers as Argo CD v3.6 does, from the Application and its cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from argorun.sandbox.standin.accounts import Account, authenticate, token_of
+from argorun.sandbox.standin.application import BUFFER, Application, RenderError
+from argorun.sandbox.standin.controller import app_revision, source_type
+from argorun.sandbox.standin.faults import DENIED, INVALID, NOT_FOUND, UNKNOWN, ApiError
+from argorun.sandbox.standin.logs import LogQuery, read_logs, selected_pods
+from argorun.sandbox.standin.objects import Json, Key, key_of
+from argorun.sandbox.standin.patching import patched
+from argorun.sandbox.standin.streams import stream
+from argorun.sandbox.standin.tasks import is_hook
+from argorun.sandbox.standin.tree import resource_tree
+
+if TYPE_CHECKING:
+    from argorun.sandbox.standin.server import StandIn
+
+VERSION = "v3.6.1+argorun-stand-in"
+
+
+class Api:
+    """The handlers. Every one that needs a token finds the Application by `_find`."""
+
+    def __init__(self, standin: StandIn) -> None:
+        self.standin = standin
+
+    def routes(self) -> list[BaseRoute]:
+        """All paths."""
+        app = "/api/v1/applications/{name}"
+        pairs = [
+            ("/api/version", self.version, "GET"),
+            ("/api/v1/session/userinfo", self.userinfo, "GET"),
+            ("/api/v1/account/can-i/{resource}/{action}/{subresource:path}", self.can_i, "GET"),
+            ("/api/v1/applications", self.list, "GET"),
+            ("/api/v1/stream/applications", self.watch, "GET"),
+            ("/api/v1/stream/applications/{name}/resource-tree", self.watch_tree, "GET"),
+            (app, self.get, "GET"),
+            (app, self.patch, "PATCH"),
+            (f"{app}/spec", self.put_spec, "PUT"),
+            (f"{app}/sync", self.sync, "POST"),
+            (f"{app}/operation", self.terminate, "DELETE"),
+            (f"{app}/resource-tree", self.tree, "GET"),
+            (f"{app}/logs", self.logs, "GET"),
+            (f"{app}/pods/{{podName}}/logs", self.logs, "GET"),
+            (f"{app}/manifests", self.manifests, "GET"),
+            (f"{app}/resource", self.resource, "GET"),
+            (f"{app}/events", self.events, "GET"),
+            (f"{app}/managed-resources", self.managed_resources, "GET"),
+        ]
+        return [Route(path, handler, methods=[method]) for path, handler, method in pairs]
+
+    # -- who and what ---------------------------------------------------------------------
+
+    def _account(self, request: Request) -> Account:
+        return authenticate(request, self.standin.accounts)
+
+    def _find(self, request: Request, action: str, body: Json | None = None) -> tuple[Application, Account]:
+        """The Application that a request names; 403 and 404 as Argo CD tells them apart."""
+        account, query = self._account(request), request.query_params
+        name = request.path_params.get("name") or query.get("name", "")
+        project = str((body or {}).get("project") or query.get("project", ""))
+        namespace = str((body or {}).get("appNamespace") or query.get("appNamespace", ""))
+        app = self.standin.apps.get(name)
+        if project and not account.may("applications", action):
+            raise ApiError(DENIED, "permission denied")
+        if app is None or namespace not in ("", "argocd"):
+            if project and namespace in ("", "argocd"):
+                raise ApiError(NOT_FOUND, f'applications.argoproj.io "{name}" not found')
+            raise ApiError(DENIED, "permission denied")
+        if not account.may("applications", action):
+            raise ApiError(DENIED, "permission denied")
+        if project and app.project != project:
+            raise ApiError(NOT_FOUND, f'applications.argoproj.io "{name}" not found')
+        return app, account
+
+    def _tree(self, app: Application) -> Json:
+        return resource_tree(app.cluster, self.standin.controllers[app.name].live())
+
+    async def version(self, request: Request) -> Response:
+        """GET /api/version: says that this is a stand-in."""
+        return JSONResponse(
+            {"Version": VERSION, "BuildDate": "1970-01-01T00:00:00Z", "Platform": "argorun Argo CD stand-in"}
+        )
+
+    async def userinfo(self, request: Request) -> Response:
+        """GET /session/userinfo: needs no token."""
+        account = self.standin.accounts.get(token_of(request))
+        return JSONResponse({"loggedIn": True, "username": account.name, "iss": "argocd"} if account else {})
+
+    async def can_i(self, request: Request) -> Response:
+        """GET /account/can-i/RESOURCE/ACTION/PROJECT/APP."""
+        account, params = self._account(request), request.path_params
+        return JSONResponse({"value": "yes" if account.may(params["resource"], params["action"]) else "no"})
+
+    # -- the Application ------------------------------------------------------------------
+
+    async def list(self, request: Request) -> Response:
+        """GET /applications."""
+        account = self._account(request)
+        apps = self.standin.apps.values() if account.may("applications", "get") else ()
+        items = [app.snapshot() for app in apps]
+        return JSONResponse({"metadata": {"resourceVersion": "1"}, "items": items or None})
+
+    async def get(self, request: Request) -> Response:
+        """GET /applications/NAME?refresh=."""
+        if len(request.query_params.getlist("project")) > 1:
+            raise ApiError(
+                INVALID, "multiple projects specified - the get endpoint accepts either zero or one project"
+            )
+        app, _ = self._find(request, "get")
+        if kind := request.query_params.get("refresh"):
+            return JSONResponse(await app.refresh("hard" if kind == "hard" else "normal"))
+        return JSONResponse(app.snapshot())
+
+    async def patch(self, request: Request) -> Response:
+        """PATCH /applications/NAME."""
+        body = await read_json(request)
+        app, account = self._find(request, "get", body)
+        account.enforce("applications", "update", f"{app.project}/{app.name}")
+        kind, text = str(body.get("patchType", "")), str(body.get("patch", ""))
+        app.update(patched(app.snapshot(), text, kind))
+        return JSONResponse(app.snapshot())
+
+    async def put_spec(self, request: Request) -> Response:
+        """PUT /applications/NAME/spec?validate=."""
+        body = await read_json(request)
+        app, account = self._find(request, "get")
+        account.enforce("applications", "update", f"{app.project}/{app.name}")
+        changed = app.snapshot() | {"spec": body}
+        app.update(changed, validate=request.query_params.get("validate") != "false")
+        return JSONResponse(copy.deepcopy(app.spec))
+
+    async def sync(self, request: Request) -> Response:
+        """POST /applications/NAME/sync."""
+        body = await read_json(request)
+        app, account = self._find(request, "get", body)
+        account.enforce("applications", "sync", f"{app.project}/{app.name}")
+        app.start(body, account.name)
+        return JSONResponse(app.snapshot())
+
+    async def terminate(self, request: Request) -> Response:
+        """DELETE /applications/NAME/operation."""
+        app, _ = self._find(request, "sync")
+        app.terminate()
+        return JSONResponse({})
+
+    # -- what the cluster knows -----------------------------------------------------------
+
+    async def tree(self, request: Request) -> Response:
+        """GET /applications/NAME/resource-tree."""
+        app, _ = self._find(request, "get")
+        return JSONResponse(self._tree(app))
+
+    async def logs(self, request: Request) -> Response:
+        """GET /applications/NAME/logs and /pods/POD/logs."""
+        app, account = self._find(request, "get")
+        account.enforce("logs", "get", f"{app.project}/{app.name}")
+        query = dict(request.query_params)
+        if pod := request.path_params.get("podName"):
+            query["podName"] = pod
+        wanted = LogQuery(query)
+        pods = selected_pods(self._tree(app), query)
+        return stream(request, read_logs(app.cluster, pods, wanted), app.cluster.timings.keep_alive)
+
+    async def manifests(self, request: Request) -> Response:
+        """GET /applications/NAME/manifests?revision=."""
+        app, _ = self._find(request, "get")
+        source = copy.deepcopy(app.source)
+        if revision := request.query_params.get("revision"):
+            source["targetRevision"] = revision
+        try:
+            targets = self.standin.controllers[app.name].targets(source)
+        except RenderError as error:
+            raise ApiError(UNKNOWN, f"error getting manifests: {error}") from None
+        return JSONResponse(
+            {
+                "manifests": [json.dumps(target) for target in targets],
+                "revision": app_revision(app),
+                "sourceType": source_type(source),
+            }
+        )
+
+    async def resource(self, request: Request) -> Response:
+        """GET /applications/NAME/resource: a live manifest."""
+        app, _ = self._find(request, "get")
+        query = request.query_params
+        names = ("group", "kind", "namespace", "resourceName")
+        key = Key(*(query.get(name, "") for name in names))
+        known = {
+            key_of(obj)
+            for root in self.standin.controllers[app.name].live()
+            for obj in app.cluster.descendants(root)
+        }
+        if key not in known:
+            raise ApiError(
+                INVALID, f"{key.kind} {key.group} {key.name} not found as part of application {app.name}"
+            )
+        return JSONResponse({"manifest": json.dumps(app.cluster.objects[key])})
+
+    async def events(self, request: Request) -> Response:
+        """GET /applications/NAME/events."""
+        app, _ = self._find(request, "get")
+        query = request.query_params
+        wanted = {
+            "uid": query.get("resourceUID"),
+            "name": query.get("resourceName"),
+            "namespace": query.get("resourceNamespace"),
+        }
+        items = [
+            event
+            for event in app.cluster.events
+            if all(event["involvedObject"][field] == value for field, value in wanted.items() if value)
+        ]
+        return JSONResponse(
+            {"metadata": {"resourceVersion": "1"}, "items": items if any(wanted.values()) else []}
+        )
+
+    async def managed_resources(self, request: Request) -> Response:
+        """GET /applications/NAME/managed-resources: hooks are left out."""
+        app, _ = self._find(request, "get")
+        items = []
+        for target in self.standin.controllers[app.name].targets(app.source):
+            key = key_of(target)
+            if is_hook(target):
+                continue
+            live = app.cluster.objects.get(key)
+            entry: Json = {"group": key.group} if key.group else {}
+            entry |= {"kind": key.kind, "namespace": key.namespace, "name": key.name}
+            entry |= {"targetState": json.dumps(target), "liveState": json.dumps(live)}
+            items.append(
+                entry | {"normalizedLiveState": json.dumps(live), "predictedLiveState": json.dumps(target)}
+            )
+        return JSONResponse({"items": items})
+
+    # -- streams --------------------------------------------------------------------------
+
+    async def watch(self, request: Request) -> Response:
+        """GET /stream/applications?name=&resourceVersion=."""
+        account = self._account(request)
+        return stream(request, self._changes(request, account), self.standin.timings.keep_alive)
+
+    async def _changes(self, request: Request, account: Account) -> AsyncIterator[Json]:
+        query = request.query_params
+        name, at_least = query.get("name", ""), query.get("resourceVersion", "")
+        oldest = int(at_least) if at_least.isdigit() else 0
+        apps = [
+            a
+            for a in self.standin.apps.values()
+            if name in ("", a.name) and account.may("applications", "get")
+        ]
+        queue: asyncio.Queue[Json] = asyncio.Queue(BUFFER)
+        for app in apps:
+            app.watchers.add(queue)
+        try:
+            for app in apps if name or not at_least else ():
+                if app.version > oldest:
+                    yield {"type": "ADDED", "application": app.snapshot()}
+            while True:
+                event = await queue.get()
+                if int(event["application"]["metadata"]["resourceVersion"]) > oldest:
+                    yield event
+        finally:
+            for app in apps:
+                app.watchers.discard(queue)
+
+    async def watch_tree(self, request: Request) -> Response:
+        """GET /stream/applications/NAME/resource-tree: changes only."""
+        app, _ = self._find(request, "get")
+        return stream(request, self._trees(app), self.standin.timings.keep_alive)
+
+    async def _trees(self, app: Application) -> AsyncIterator[Json]:
+        seen, last = app.cluster.pulse.count, self._tree(app)
+        while True:
+            seen = await app.cluster.pulse.wait(seen)
+            tree = self._tree(app)
+            if tree != last:
+                last = tree
+                yield tree
+
+
+async def read_json(request: Request) -> Json:
+    """A request's JSON object; an empty body is an empty one."""
+    text = await request.body()
+    try:
+        body = json.loads(text or b"{}")
+        if not isinstance(body, dict):
+            raise ValueError("not an object")
+    except ValueError as error:
+        raise ApiError(INVALID, str(error)) from None
+    return body

@@ -1,0 +1,196 @@
+"""An Application as the API keeps it: spec and status, a version for every change, and who watches."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import hashlib
+import re
+from typing import Protocol
+
+from argorun.sandbox.standin.cluster import Cluster
+from argorun.sandbox.standin.faults import INVALID, PRECONDITION, ApiError
+from argorun.sandbox.standin.objects import Json, Pulse, new_uid, rfc3339
+from argorun.sandbox.standin.patching import normalized
+
+REFRESH = "argocd.argoproj.io/refresh"
+BUFFER = 1000  # events a watcher may be behind before it loses some, as in Argo CD
+
+
+class RenderError(Exception):
+    """The source cannot be rendered."""
+
+
+class Render(Protocol):
+    """What stands for the repo server: a source becomes manifests, or RenderError."""
+
+    def __call__(self, source: Json, /) -> list[Json]: ...
+
+
+class Application:
+    """One Application resource. Everything that changes it ends in `save`."""
+
+    def __init__(
+        self, cluster: Cluster, render: Render, name: str, spec: Json, metadata: Json | None = None
+    ) -> None:
+        self.cluster, self.render = cluster, render
+        self.name = name
+        self.pulse = Pulse()
+        self.watchers: set[asyncio.Queue[Json]] = set()
+        self.doc: Json = {
+            "metadata": {
+                "name": name,
+                "namespace": "argocd",
+                "uid": new_uid(),
+                "generation": 0,
+                "creationTimestamp": rfc3339(),
+                **(metadata or {}),
+            },
+            "spec": normalized(spec),
+            "status": {"sync": {"status": "Unknown"}, "health": {"status": "Missing"}, "summary": {}},
+        }
+        self.save()
+
+    @property
+    def spec(self) -> Json:
+        """The spec as it is stored."""
+        spec: Json = self.doc["spec"]
+        return spec
+
+    @property
+    def source(self) -> Json:
+        """The single source, or the first one of several."""
+        source: Json = self.spec.get("source") or (self.spec.get("sources") or [{}])[0]
+        return source
+
+    @property
+    def project(self) -> str:
+        """The AppProject's name."""
+        return str(self.spec.get("project") or "default")
+
+    @property
+    def namespace(self) -> str:
+        """Where its resources go."""
+        return str(self.spec["destination"].get("namespace") or "default")
+
+    @property
+    def operation_state(self) -> Json | None:
+        """status.operationState."""
+        state: Json | None = self.doc["status"].get("operationState")
+        return state
+
+    @property
+    def version(self) -> int:
+        """The resourceVersion."""
+        return int(self.doc["metadata"]["resourceVersion"])
+
+    def snapshot(self) -> Json:
+        """The Application as a GET answers it."""
+        return copy.deepcopy(self.doc)
+
+    def save(self, event: str = "MODIFIED") -> None:
+        """Store a change: a new version, told to every watcher."""
+        meta = self.doc["metadata"]
+        meta["generation"] += 1
+        meta["resourceVersion"] = self.cluster.next_version()
+        told = {"type": event, "application": self.snapshot()}
+        for queue in self.watchers:
+            if not queue.full():
+                queue.put_nowait(told)
+        self.pulse.beat()
+
+    # -- what the API changes -------------------------------------------------------------
+
+    def update(self, changed: Json, *, validate: bool = True) -> None:
+        """Take over spec, labels, annotations and finalizers of a changed document."""
+        if changed.get("metadata", {}).get("name") != self.name:
+            raise ApiError(INVALID, "resource name may not be changed")
+        spec = changed.get("spec")
+        if not isinstance(spec, dict) or "destination" not in spec:
+            raise ApiError(
+                INVALID, f"application destination spec for {self.name} is invalid: no destination"
+            )
+        if validate:
+            self.validate(spec)
+        self.doc["spec"] = normalized(spec)
+        for field in ("labels", "annotations", "finalizers"):
+            self.doc["metadata"].pop(field, None)
+            if value := changed["metadata"].get(field):
+                self.doc["metadata"][field] = value
+        self.save()
+
+    def validate(self, spec: Json) -> None:
+        """Render every source; 400 where one cannot be."""
+        for source in spec.get("sources") or [spec.get("source") or {}]:
+            try:
+                self.render(copy.deepcopy(source))
+            except RenderError as error:
+                why = f"rpc error: code = Unknown desc = {error}"
+                text = f"Unable to generate manifests in {source.get('path', '')}: {why}"
+                message = f"application spec for {self.name} is invalid: InvalidSpecError: {text}"
+                raise ApiError(INVALID, message) from None
+
+    async def refresh(self, kind: str) -> Json:
+        """Ask for a comparison and wait for it: an annotation that the controller takes off again."""
+        self.doc["metadata"].setdefault("annotations", {})[REFRESH] = kind
+        self.save()
+        while True:
+            seen = self.pulse.count
+            if REFRESH not in self.doc["metadata"].get("annotations", {}):
+                return self.snapshot()
+            await self.pulse.wait(seen)
+
+    def end_refresh(self) -> None:
+        """The comparison that was asked for is done."""
+        annotations = self.doc["metadata"].get("annotations", {})
+        if annotations.pop(REFRESH, None) is not None:
+            if not annotations:
+                del self.doc["metadata"]["annotations"]
+            self.save()
+
+    def start(self, request: Json, user: str) -> None:
+        """POST /sync: set the operation and clear the last one's state."""
+        if "deletionTimestamp" in self.doc["metadata"]:
+            raise ApiError(PRECONDITION, "application is deleting")
+        policy = self.spec.get("syncPolicy") or {}
+        wanted, target = request.get("revision") or "", self.source.get("targetRevision") or "HEAD"
+        automated = policy.get("automated")
+        automatic = automated is not None and automated.get("enabled") is not False
+        if automatic and wanted not in ("", target) and not request.get("dryRun"):
+            raise ApiError(PRECONDITION, f"Cannot sync to {wanted}: auto-sync currently set to {target}")
+        if self.doc.get("operation") is not None:
+            raise ApiError(PRECONDITION, "another operation is already in progress")
+        sync: Json = {"revision": resolved(wanted or target)}
+        for field in ("prune", "dryRun", "resources", "manifests"):
+            if request.get(field):
+                sync[field] = request[field]
+        if request.get("strategy"):
+            sync["syncStrategy"] = request["strategy"]
+        options = request.get("syncOptions")
+        if items := (policy.get("syncOptions") if options is None else options.get("items")):
+            sync["syncOptions"] = items
+        sync["source"] = copy.deepcopy(self.source)
+        operation: Json = {"sync": sync, "initiatedBy": {"username": user} if user else {}}
+        if request.get("infos"):
+            operation["info"] = request["infos"]
+        retry = request.get("retryStrategy")
+        retry = policy.get("retry") if retry is None else retry
+        operation["retry"] = {k: v for k, v in (retry or {}).items() if v not in (0, None, False)}
+        self.doc["operation"] = operation
+        self.doc["status"].pop("operationState", None)
+        self.save()
+
+    def terminate(self) -> None:
+        """DELETE /operation: ask the running operation to end."""
+        state = self.operation_state
+        if self.doc.get("operation") is None or state is None:
+            raise ApiError(INVALID, "Unable to terminate operation. No operation is in progress")
+        state["phase"] = "Terminating"
+        self.save()
+
+
+def resolved(revision: str) -> str:
+    """The commit that a revision names: itself, if it looks like one."""
+    return (
+        revision if re.fullmatch(r"[0-9a-f]{40}", revision) else hashlib.sha1(revision.encode()).hexdigest()
+    )

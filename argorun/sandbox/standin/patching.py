@@ -1,0 +1,98 @@
+"""PATCH and normalising of an Application, with Argo CD's own semantics and messages."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import jsonpatch
+import jsonpointer
+
+from argorun.sandbox.standin.faults import INVALID, UNKNOWN, ApiError
+from argorun.sandbox.standin.objects import Json
+
+
+def patched(document: Json, patch: str, kind: str) -> Json:
+    """The document after a `json` or `merge` patch (given as text); ApiError where it does not apply."""
+    if kind in ("json", ""):
+        return _json_patch(document, patch)
+    if kind == "merge":
+        try:
+            change = json.loads(patch)
+            if not isinstance(change, dict):
+                raise ValueError
+        except ValueError:
+            raise ApiError(UNKNOWN, "error calculating merge patch: Invalid JSON Patch") from None
+        return merge_patch(document, change)
+    raise ApiError(INVALID, f"Patch type '{kind}' is not supported")
+
+
+def _json_patch(document: Json, patch: str) -> Json:
+    try:
+        operations = json.loads(patch)
+        if not isinstance(operations, list):
+            raise ValueError("json: cannot unmarshal object into Go value of type jsonpatch.Patch")
+    except ValueError as error:
+        raise ApiError(UNKNOWN, f"error decoding json patch: {error}") from None
+    for operation in operations:
+        _refuse_missing_path(document, operation)
+        try:
+            document = jsonpatch.JsonPatch([operation]).apply(document)
+        except jsonpatch.JsonPatchTestFailed:
+            text = f"testing value {operation['path']} failed: test failed"
+            raise ApiError(UNKNOWN, f"error applying patch: {text}") from None
+        except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as error:
+            raise ApiError(UNKNOWN, f"error applying patch: {error}") from None
+    return document
+
+
+def _refuse_missing_path(document: Json, operation: object) -> None:
+    """The Go library's words for the commonest mistake: a parent that is not there."""
+    if not isinstance(operation, dict) or "path" not in operation:
+        raise ApiError(UNKNOWN, "error applying patch: Unexpected kind: unknown")
+    kind, path = operation.get("op"), str(operation["path"])
+    parent = path.rpartition("/")[0]
+    try:
+        jsonpointer.resolve_pointer(document, parent)
+    except jsonpointer.JsonPointerException:
+        if kind == "test" and operation.get("value") is None:
+            raise ApiError(
+                UNKNOWN, f"error applying patch: error in test for path: '{path}': missing value"
+            ) from None
+        text = f'{kind} operation does not apply: doc is missing path: "{path}": missing value'
+        raise ApiError(UNKNOWN, f"error applying patch: {text}") from None
+
+
+def merge_patch(document: Json, change: Json) -> Json:
+    """RFC 7386: maps are merged, null removes, everything else (lists too) is replaced."""
+    result = dict(document)
+    for name, value in change.items():
+        if value is None:
+            result.pop(name, None)
+        elif isinstance(value, dict):
+            old = result.get(name)
+            result[name] = merge_patch(old if isinstance(old, dict) else {}, value)
+        else:
+            result[name] = value
+    return result
+
+
+def normalized(spec: Json) -> Json:
+    """What Argo CD stores of a spec: empty kustomize, helm, directory and syncPolicy are dropped."""
+    spec = copy.deepcopy(spec)
+    spec.setdefault("project", "default")
+    for source in [*(spec.get("sources") or []), *([spec["source"]] if spec.get("source") else [])]:
+        for tool in ("kustomize", "helm", "directory", "plugin"):
+            if tool in source:
+                source[tool] = {k: v for k, v in source[tool].items() if v not in ("", None, [], {}, False)}
+                if not source[tool]:
+                    del source[tool]
+        for parameter in source.get("helm", {}).get("parameters", []):
+            for field in [f for f, v in parameter.items() if v in ("", False, None)]:
+                del parameter[field]
+    if "syncPolicy" in spec:
+        policy = {k: v for k, v in (spec["syncPolicy"] or {}).items() if v is not None and v != []}
+        spec["syncPolicy"] = policy
+        if not policy:
+            del spec["syncPolicy"]
+    return {k: v for k, v in spec.items() if v is not None and v != []}

@@ -1,0 +1,157 @@
+"""The stand-in itself: Applications behind a real socket, started and stopped as one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from argorun.sandbox.standin.accounts import Account
+from argorun.sandbox.standin.api import Api
+from argorun.sandbox.standin.application import Application, Render
+from argorun.sandbox.standin.cluster import Cluster, Timings
+from argorun.sandbox.standin.containers import Images
+from argorun.sandbox.standin.controller import Controller
+from argorun.sandbox.standin.faults import ApiError
+from argorun.sandbox.standin.objects import Json
+
+TOKEN = "stand-in-token"
+READ_ONLY_TOKEN = "stand-in-read-only-token"
+BeforeRequest = Callable[[Request], Awaitable[Response | None]]
+
+
+class StandIn:
+    """An Argo CD stand-in; use `StandIn.start`. Not Argo CD: it says so in /api/version."""
+
+    def __init__(self, folder: Path, images: Images, timings: Timings, env: dict[str, str]) -> None:
+        self.timings = timings
+        self.cluster = Cluster(folder, images, timings, env)
+        self.apps: dict[str, Application] = {}
+        self.controllers: dict[str, Controller] = {}
+        self.accounts = {
+            TOKEN: Account(name="ci"),
+            READ_ONLY_TOKEN: Account(name="readonly", applications=frozenset({"get"})),
+        }
+        self.before_request: BeforeRequest | None = None
+        self.url = ""
+        self.token, self.read_only_token = TOKEN, READ_ONLY_TOKEN
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def start(
+        cls,
+        *,
+        images: Sequence[Path] = (),
+        timings: Timings | None = None,
+        env: dict[str, str] | None = None,
+        tls: tuple[Path, Path] | None = None,
+        port: int = 0,
+    ) -> AsyncIterator[StandIn]:
+        """Serve on a loopback port until the block ends; then every process and file is gone.
+
+        `images` are folders of image folders (an image's `bin/` goes first on its containers' PATH);
+        `env` is set in every container; `tls` is a certificate and its key.
+        """
+        folder = Path(tempfile.mkdtemp(prefix="argorun-stand-in-"))
+        try:
+            standin = cls(folder, Images(*images), timings or Timings(), env or {})
+            async with _serving(standin.asgi(), tls, port) as standin.url:
+                try:
+                    yield standin
+                finally:
+                    await standin._stop()
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    @property
+    def server(self) -> str:
+        """HOST:PORT, as ARGOCD_SERVER has it."""
+        return self.url.split("://")[1]
+
+    def add(self, name: str, render: Render, source: Json, **spec: object) -> Application:
+        """Add an Application; `spec` may hold further fields, such as `syncPolicy` or `project`."""
+        destination = {"server": "https://kubernetes.default.svc", "namespace": "default"}
+        whole = {"source": source, "destination": destination, "project": "default", **spec}
+        app = self.apps[name] = Application(self.cluster, render, name, whole)
+        controller = self.controllers[name] = Controller(app)
+        self._tasks.append(asyncio.create_task(controller.run()))
+        return app
+
+    def asgi(self) -> ASGIApp:
+        """The web application."""
+        app = Starlette(
+            routes=Api(self).routes(), exception_handlers={ApiError: _answer_error, 404: _not_found}
+        )
+        return _Front(app, self)
+
+    async def _stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.cluster.stop()
+
+
+class _Front:
+    """What comes before every path: the tests' hook, and the content-type rule."""
+
+    def __init__(self, app: ASGIApp, standin: StandIn) -> None:
+        self._app, self._standin = app, standin
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            request = Request(scope)
+            if self._standin.before_request and (answer := await self._standin.before_request(request)):
+                return await answer(scope, receive, send)
+            if request.method != "GET" and request.headers.get("content-type") != "application/json":
+                return await PlainTextResponse("Invalid content type\n", 415)(scope, receive, send)
+        await self._app(scope, receive, send)
+
+
+async def _answer_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)
+    return JSONResponse(error.body(), error.status)
+
+
+async def _not_found(request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": "Not Found", "code": 5, "message": "Not Found"}, 404)
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to whoever runs the loop."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def _serving(app: ASGIApp, tls: tuple[Path, Path] | None, port: int) -> AsyncIterator[str]:
+    listener = socket.create_server(("127.0.0.1", port), backlog=128)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=1,
+        ssl_certfile=tls[0] if tls else None,
+        ssl_keyfile=str(tls[1]) if tls else None,
+    )
+    server = _Server(config)
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield f"{'https' if tls else 'http'}://localhost:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = server.force_exit = True
+        await task
+        listener.close()

@@ -1,0 +1,75 @@
+"""The gateway's two ways to stream: newline-delimited JSON, and server-sent events with keep-alives."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
+
+from argorun.sandbox.standin.faults import ApiError
+from argorun.sandbox.standin.objects import Json
+
+
+def error_frame(error: ApiError) -> Json:
+    """What a stream that broke off says last."""
+    reasons = {
+        400: "Bad Request",
+        401: "Unauthorized",
+        403: "Forbidden",
+        404: "Not Found",
+        500: "Internal Server Error",
+    }
+    return {
+        "error": {
+            "grpc_code": error.code,
+            "http_code": error.status,
+            "message": error.message,
+            "http_status": reasons.get(error.status, ""),
+        }
+    }
+
+
+def stream(request: Request, results: AsyncIterator[Json], keep_alive: float) -> StreamingResponse:
+    """Answer with results as they come, in the form that the Accept header asks for."""
+    if request.headers.get("accept") == "text/event-stream":
+        return StreamingResponse(_events(results, keep_alive), media_type="text/event-stream")
+    return StreamingResponse(_lines(results), headers={"content-type": "application/json"})
+
+
+def _encode(result: Json) -> bytes:
+    return json.dumps(result, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+async def _lines(results: AsyncIterator[Json]) -> AsyncIterator[bytes]:
+    try:
+        async for result in results:
+            yield _encode({"result": result}) + b"\n"
+    except ApiError as error:
+        yield _encode(error_frame(error)) + b"\n"
+
+
+async def _events(results: AsyncIterator[Json], keep_alive: float) -> AsyncIterator[bytes]:
+    """`data:` frames, and a comment whenever nothing was said for `keep_alive` seconds."""
+    upcoming: asyncio.Future[Json] | None = None
+    iterator = aiter(results)
+    try:
+        while True:
+            upcoming = upcoming or asyncio.ensure_future(anext(iterator))
+            done, _ = await asyncio.wait((upcoming,), timeout=keep_alive)
+            if not done:
+                yield b":\n"
+                continue
+            try:
+                yield b"data: " + _encode({"result": upcoming.result()}) + b"\n\n"
+            except StopAsyncIteration:
+                return
+            except ApiError as error:
+                yield b"data: " + _encode(error_frame(error)) + b"\n\n"
+                return
+            upcoming = None
+    finally:
+        if upcoming is not None:
+            upcoming.cancel()
