@@ -1,1 +1,1 @@
-"""Kafka topics of a run: their names, and their life on the broker."""
+"""Topics of a test run on a Kafka broker: their names, their life, and what a killed run left."""

@@ -1,0 +1,277 @@
+"""The border to librdkafka, and the only import of confluent_kafka: its futures, errors and callbacks become ours."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import logging
+import re
+import threading
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from confluent_kafka import (
+    ConsumerGroupState,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+)
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from argorun.errors import UsageError
+from argorun.kafka import properties as librdkafka
+from argorun.kafka.faults import (
+    ALL_BROKERS_DOWN,
+    AUTHENTICATION,
+    INVALID_REQUEST,
+    LOCALLY_INVALID,
+    LOCALLY_INVALID,
+    TIMED_OUT,
+    BrokerError,
+    Trouble,
+)
+from argorun.kafka.spec import TopicSpec
+
+T = TypeVar("T")
+_POLL = 0.1  # seconds in librdkafka at a time: closing waits no longer than that
+_GRACE = 2.0  # seconds past the request's own timeout before we give up on librdkafka itself
+_UNNAMED = re.compile(r'No such configuration property: "(?P<name>[^"]*)"')
+_THREAD = re.compile(r"(?:(?:sasl_)?(?:ssl|plaintext)://)?(?P<where>\S+?)/(?:bootstrap|\d+): ")
+
+
+@dataclass(frozen=True)
+class Partition:
+    """What the broker says of a partition; `leader` is False while none is elected."""
+
+    leader: bool
+    replicas: int
+
+
+@dataclass(frozen=True)
+class Described:
+    """What the broker says of a topic. A topic that was made anew under its name has another `id` (KIP-516)."""
+
+    id: str
+    partitions: tuple[Partition, ...]
+
+
+class Admin(Protocol):
+    """What `Topics` asks of a broker. Each call sends one request, waits `timeout` seconds at most and raises
+    BrokerError for any answer that is not a success."""
+
+    where: str
+
+    async def create(
+        self, name: str, spec: TopicSpec, *, timeout: float, validate_only: bool = False
+    ) -> None: ...
+    async def delete(self, name: str, *, timeout: float) -> None: ...
+    async def describe(self, name: str, *, timeout: float) -> Described: ...
+    async def topics(self, *, timeout: float) -> list[str]: ...
+    async def groups(self, *, timeout: float) -> list[str]: ...
+    async def group_is_empty(self, group: str, *, timeout: float) -> bool: ...
+    async def group_topics(self, group: str, *, timeout: float) -> set[str]: ...
+    async def delete_group(self, group: str, *, timeout: float) -> None: ...
+    def trouble(self, since: float) -> Trouble | None: ...
+    def all_down(self, since: float) -> float | None: ...
+    def open(self) -> None: ...
+    async def close(self) -> None: ...
+
+
+class Client:
+    """One AdminClient. Made outside a loop, opened and used inside one.
+
+    Errors: UsageError when librdkafka does not take a property.
+    """
+
+    def __init__(self, properties: Mapping[str, object], *, secrets: Collection[str] = ()) -> None:
+        config = librdkafka.checked(properties)
+        self.where = librdkafka.addresses(config)
+        self._mask = librdkafka.Mask(properties, secrets)
+        self._troubles: dict[str, Trouble] = {}  # the newest by kind
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop = threading.Event()
+        self._poller: threading.Thread | None = None
+        self._admin: AdminClient | None = self._make(config)
+
+    def _make(self, config: dict[str, librdkafka.Property]) -> AdminClient:
+        # Outside logging's tree: nothing of it reaches stderr.
+        silent = logging.Logger("librdkafka")
+        silent.addHandler(logging.NullHandler())
+        try:
+            settings: dict[str, Any] = {**config, "error_cb": self._told}
+            return AdminClient(settings, logger=silent)
+        except KafkaException as e:
+            text = self._mask(_text(e.args[0]))
+        except (TypeError, ValueError, AttributeError) as e:
+            text = self._mask(str(e))
+        unknown = _UNNAMED.search(text)
+        if unknown:
+            name = unknown["name"]
+            raise UsageError(f"kafka.{name} is not a property of librdkafka", librdkafka.nearest(name))
+        raise UsageError(f"the Kafka client cannot be set up from kafka: in argorun.yaml: {text}")
+
+    # -- what librdkafka tells unasked: error_cb is served by poll() only (seen; the calls themselves go without) --
+
+    def open(self) -> None:
+        """Start to hear librdkafka's errors."""
+        assert self._admin is not None
+        self._loop = asyncio.get_running_loop()
+        # A daemon thread: neither a poll nor a destruction that waits for a name server may hold up the interpreter.
+        self._poller = threading.Thread(
+            target=_poll, args=(self._admin, self._stop), name="argorun-kafka-poll", daemon=True
+        )
+        self._poller.start()
+
+    async def close(self) -> None:
+        """Drop the AdminClient; its last reference is the poller's, so that librdkafka winds up over there."""
+        self._stop.set()
+        self._admin = None
+        if self._poller is not None:
+            await asyncio.to_thread(self._poller.join, 1.0)
+
+    def _told(self, error: KafkaError) -> None:
+        """librdkafka's error_cb, on the poller's thread."""
+        loop = self._loop
+        if loop is None or loop.is_closed():
+            return
+        kind = {ALL_BROKERS_DOWN: "down", AUTHENTICATION: "denied"}.get(error.code(), "other")
+        self._troubles[kind] = Trouble(error.code(), self._readable(_text(error)), loop.time())
+
+    def _readable(self, text: str) -> str:
+        """`ssl://host:1/bootstrap: Connect to … failed: Connection refused (after 0ms in state CONNECT)`, shorter."""
+        text = re.sub(
+            r" \(after \d+ms in state \w+(?:, \d+ identical error\(s\) suppressed)?\)$", "", text.strip()
+        )
+        return self._mask(_THREAD.sub(lambda m: f"{m['where']}: ", text, count=1))
+
+    def trouble(self, since: float) -> Trouble | None:
+        """The newest connection error at or after `since` (loop time, seconds), a refused login before any other."""
+        recent = [t for kind, t in self._troubles.items() if kind != "down" and t.time >= since]
+        return max(recent, key=lambda t: (t.denied, t.time), default=None)
+
+    def all_down(self, since: float) -> float | None:
+        """When librdkafka last told, at or after `since`, that no broker is connected."""
+        down = self._troubles.get("down")
+        return down.time if down is not None and down.time >= since else None
+
+    # -- requests --
+
+    async def create(
+        self, name: str, spec: TopicSpec, *, timeout: float, validate_only: bool = False
+    ) -> None:
+        """CreateTopics for one topic. Kafka makes it even if nobody waits for the answer any more."""
+
+        def ask(admin: AdminClient) -> concurrent.futures.Future[Any]:
+            new = NewTopic(name, spec.partitions, spec.replication_factor, config=dict(spec.config))
+            return admin.create_topics(
+                [new], validate_only=validate_only, request_timeout=timeout, operation_timeout=timeout
+            )[name]
+
+        await self._ask(ask, timeout)
+
+    async def delete(self, name: str, *, timeout: float) -> None:
+        """DeleteTopics for one topic; success means that the controller took it."""
+        await self._ask(
+            lambda a: a.delete_topics([name], request_timeout=timeout, operation_timeout=timeout)[name],
+            timeout,
+        )
+
+    async def describe(self, name: str, *, timeout: float) -> Described:
+        """DescribeTopics; unlike `list_topics(name)` it never makes the topic (seen with auto-create on)."""
+        found = await self._ask(
+            lambda a: a.describe_topics(TopicCollection([name]), request_timeout=timeout)[name], timeout
+        )
+        partitions = tuple(
+            Partition(leader=p.leader is not None and p.leader.id >= 0, replicas=len(p.replicas))
+            for p in found.partitions
+        )
+        return Described(str(found.topic_id), partitions)
+
+    async def topics(self, *, timeout: float) -> list[str]:
+        """All topics' names. Metadata for *all* topics never makes one; it blocks, so a thread waits for it."""
+
+        def ask(admin: AdminClient) -> concurrent.futures.Future[Any]:
+            answer: concurrent.futures.Future[Any] = concurrent.futures.Future()
+            threading.Thread(target=_list_topics, args=(admin, timeout, answer), daemon=True).start()
+            return answer
+
+        return sorted(await self._ask(ask, timeout))
+
+    async def groups(self, *, timeout: float) -> list[str]:
+        """The consumer groups that we may see."""
+        listed = await self._ask(lambda a: a.list_consumer_groups(request_timeout=timeout), timeout)
+        return sorted(g.group_id for g in listed.valid)
+
+    async def group_is_empty(self, group: str, *, timeout: float) -> bool:
+        """No member, and the coordinator says Empty."""
+        found = await self._ask(
+            lambda a: a.describe_consumer_groups([group], request_timeout=timeout)[group], timeout
+        )
+        return not found.members and found.state == ConsumerGroupState.EMPTY
+
+    async def group_topics(self, group: str, *, timeout: float) -> set[str]:
+        """The topics that the group has committed offsets on."""
+        request = [ConsumerGroupTopicPartitions(group)]
+        found = await self._ask(
+            lambda a: a.list_consumer_group_offsets(request, request_timeout=timeout)[group], timeout
+        )
+        return {p.topic for p in found.topic_partitions or ()}
+
+    async def delete_group(self, group: str, *, timeout: float) -> None:
+        """DeleteGroups; the coordinator refuses while there are members."""
+        await self._ask(lambda a: a.delete_consumer_groups([group], request_timeout=timeout)[group], timeout)
+
+    async def _ask(self, ask: Callable[[AdminClient], concurrent.futures.Future[Any]], timeout: float) -> Any:
+        """Send and wait. A cancelled wait leaves librdkafka's future alone: cancelling it makes its thread fail."""
+        if self._admin is None:
+            raise BrokerError(INVALID_REQUEST, "the Kafka client is closed")
+        try:
+            answer = ask(self._admin)
+            async with asyncio.timeout(timeout + _GRACE):
+                return await _answered(answer)
+        except KafkaException as e:
+            error: KafkaError = e.args[0]
+            raise BrokerError(error.code(), self._mask(_text(error))) from None
+        except (ValueError, TypeError) as e:  # confluent_kafka's own checks, before anything is sent
+            raise BrokerError(LOCALLY_INVALID, self._mask(str(e))) from None
+        except TimeoutError:
+            raise BrokerError(TIMED_OUT, f"no answer within {timeout:g} s") from None
+
+
+def _poll(admin: AdminClient, stop: threading.Event) -> None:
+    while not stop.is_set():
+        admin.poll(_POLL)
+
+
+def _list_topics(admin: AdminClient, timeout: float, answer: concurrent.futures.Future[Any]) -> None:
+    try:
+        answer.set_result(list(admin.list_topics(timeout=timeout).topics))
+    except Exception as e:  # raised where `answer` is awaited
+        answer.set_exception(e)
+
+
+async def _answered(answer: concurrent.futures.Future[T]) -> T:
+    """Like asyncio.wrap_future, but it neither cancels `answer` nor minds a loop that was closed meanwhile."""
+    loop = asyncio.get_running_loop()
+    waiter: asyncio.Future[None] = loop.create_future()
+
+    def wake() -> None:
+        if not waiter.done():
+            waiter.set_result(None)
+
+    def done(_: concurrent.futures.Future[T]) -> None:
+        try:
+            loop.call_soon_threadsafe(wake)
+        except RuntimeError:
+            pass  # the loop is closed: nobody waits
+
+    answer.add_done_callback(done)
+    await waiter
+    return answer.result()
+
+
+def _text(error: KafkaError) -> str:
+    return str(error.str()).strip()

@@ -1,0 +1,184 @@
+"""What Kafka answers when it does not do what was asked, and the error of ours that says so.
+
+The codes are Kafka's (org.apache.kafka.common.protocol.Errors) and, below zero, librdkafka's own
+(rdkafka.h, rd_kafka_resp_err_t).
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from argorun.errors import AccessDenied, ArgorunError, KafkaFailed, UsageError
+
+UNKNOWN_TOPIC = 3
+INVALID_TOPIC = 17
+TOPIC_DENIED = 29
+GROUP_DENIED = 30
+CLUSTER_DENIED = 31
+TOPIC_EXISTS = 36
+INVALID_PARTITIONS = 37
+INVALID_REPLICATION_FACTOR = 38
+INVALID_REPLICA_ASSIGNMENT = 39
+INVALID_CONFIG = 40
+INVALID_REQUEST = 42
+LOCALLY_INVALID = -186
+POLICY_VIOLATION = 44
+NON_EMPTY_GROUP = 68
+GROUP_NOT_FOUND = 69
+DELETION_DISABLED = 73
+REQUEST_TIMED_OUT = 7
+TRANSPORT = -195
+TIMED_OUT = -185
+AUTHENTICATION = -169
+ALL_BROKERS_DOWN = -187
+SSL = -181
+
+# Answers that another try may change: a broker that restarts, elects or is short of quota.
+PASSING = frozenset({
+    5,  # LEADER_NOT_AVAILABLE
+    6,  # NOT_LEADER_OR_FOLLOWER
+    REQUEST_TIMED_OUT,
+    8,  # BROKER_NOT_AVAILABLE
+    13,  # NETWORK_EXCEPTION
+    14,  # COORDINATOR_LOAD_IN_PROGRESS
+    15,  # COORDINATOR_NOT_AVAILABLE
+    16,  # NOT_COORDINATOR
+    41,  # NOT_CONTROLLER
+    56,  # KAFKA_STORAGE_ERROR
+    89,  # THROTTLING_QUOTA_EXCEEDED
+    TRANSPORT,
+    TIMED_OUT,
+    ALL_BROKERS_DOWN,
+    -193,  # _RESOLVE
+    -180,  # _WAIT_COORD
+    -198,  # _DESTROY_BROKER
+    -166,  # _TIMED_OUT_QUEUE
+})  # fmt: skip
+
+# Answers after which the broker may have done, or may still do, what was asked.
+_OPEN = frozenset({REQUEST_TIMED_OUT, 13, -1, TRANSPORT, TIMED_OUT, ALL_BROKERS_DOWN, -198, -166})
+_NEVER_SENT = (
+    "Failed while waiting for"  # librdkafka: "Failed while waiting for controller: Local: Timed out"
+)
+
+
+class BrokerError(Exception):
+    """One answer that is not a success; `code` as above, `text` the broker's or librdkafka's own, masked."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(f"{text} ({code})")
+        self.code = code
+        self.text = text.strip()
+
+    @property
+    def passing(self) -> bool:
+        """Another try may succeed."""
+        return self.code in PASSING
+
+    @property
+    def unanswered(self) -> bool:
+        """The broker may have done it, or may do it yet."""
+        return self.code in _OPEN and not self.text.startswith(_NEVER_SENT)
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What librdkafka told about its connections, outside any answer; `time` is the event loop's, in seconds."""
+
+    code: int
+    text: str
+    time: float
+
+    @property
+    def denied(self) -> bool:
+        return self.code == AUTHENTICATION
+
+
+class Act(enum.StrEnum):
+    """What was asked of the broker."""
+
+    VALIDATE = "validate"
+    CREATE = "create"
+    DESCRIBE = "describe"
+    DELETE = "delete"
+    GROUPS = "delete consumer groups with"
+
+
+_SAYS = {Act.VALIDATE: "would not create", Act.CREATE: "did not create", Act.DELETE: "did not delete"}
+_KEYS = {
+    INVALID_TOPIC: "prefix",
+    INVALID_PARTITIONS: "partitions",
+    INVALID_REPLICATION_FACTOR: "replication_factor",
+    INVALID_REPLICA_ASSIGNMENT: "replication_factor",
+    INVALID_CONFIG: "config",
+}
+
+
+def refusal(error: BrokerError, act: Act, name: str, prefix: str) -> ArgorunError:
+    """The error for a definite answer about topic `name`; `prefix` finds its entry in argorun.yaml."""
+    if error.code in (TOPIC_DENIED, CLUSTER_DENIED, GROUP_DENIED):
+        return _denied(act, name, prefix)
+    if error.code == DELETION_DISABLED:
+        return UsageError(
+            f"Kafka does not delete topics: {error.text}",
+            "set delete.topic.enable=true on the brokers, or use --keep-topics and delete them yourself",
+        )
+    if error.code == LOCALLY_INVALID:
+        return UsageError(
+            f"the topic for prefix {prefix} cannot be asked for: {error.text}", "mend its entry under topics:"
+        )
+    if act in (Act.VALIDATE, Act.CREATE):
+        says = f"Kafka {_SAYS[act]} a topic for prefix {prefix}: {error.text}"
+        if error.code == POLICY_VIOLATION:
+            return UsageError(
+                says, "the broker's policy decides this: mend the entry under topics: in argorun.yaml"
+            )
+        if error.code in _KEYS:
+            return UsageError(says, f"mend topics: {_KEYS[error.code]} (prefix {prefix}) in argorun.yaml")
+    return KafkaFailed(f"Kafka {_SAYS.get(act, f'could not {act}')} topic {name}: {error.text}")
+
+
+def _denied(act: Act, name: str, prefix: str) -> AccessDenied:
+    if act in (Act.VALIDATE, Act.CREATE):
+        need = f"Create on Topic {prefix}* (prefixed) or on the Cluster"
+    elif act is Act.GROUPS:
+        need = f"Describe and Delete on Group {prefix}* (prefixed)"
+    else:
+        need = f"{act.capitalize()} on Topic {prefix}* (prefixed)"
+    return AccessDenied(f"Kafka does not let us {act} {name}", f"an ACL is missing: {need}")
+
+
+def unreachable(where: str, trouble: Trouble | None, error: BrokerError | None = None) -> ArgorunError:
+    """The error for a broker that gave no answer; `where` is bootstrap.servers."""
+    if trouble is not None and trouble.denied:
+        return AccessDenied(f"Kafka refused to authenticate us: {trouble.text}", _advice(trouble))
+    reason = trouble.text if trouble else error.text if error else "no answer"
+    return KafkaFailed(f"Kafka at {where} cannot be reached: {reason}", _advice(trouble))
+
+
+_DROPPED = "it closes the connection without an answer"
+
+
+def dropped(time: float) -> Trouble:
+    """The trouble of which librdkafka tells nothing: a TLS or SASL listener hangs up on a plaintext client (seen)."""
+    return Trouble(TRANSPORT, _DROPPED, time)
+
+
+def _advice(trouble: Trouble | None) -> str:
+    text = trouble.text.lower() if trouble else ""
+    if "sasl mechanism" in text or "mechanism handshake" in text:
+        return "check kafka.security.protocol and kafka.sasl.mechanism: the listener offers others"
+    if trouble is not None and trouble.denied:
+        return "check kafka.sasl.username and kafka.sasl.password"
+    if "certificate verify failed" in text:
+        return "check kafka.ssl.ca.location, and that the certificate names this host"
+    if "plaintext broker listener" in text:
+        return "check kafka.security.protocol: this listener seems to be plaintext"
+    if "invalid response size" in text or "ssl" in text or _DROPPED in text:
+        return (
+            "check kafka.security.protocol and the port: the listener may want TLS or SASL, or not be Kafka's"
+        )
+    if "resolve" in text:
+        return "check the host in kafka.bootstrap.servers"
+    return "check kafka.bootstrap.servers and that the broker runs"

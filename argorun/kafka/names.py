@@ -1,0 +1,67 @@
+"""The names of a run's topics: drawn so that no two runs meet, and read back by the sweep."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass
+
+MAX_NAME = 249  # Kafka: org.apache.kafka.common.internals.Topic.MAX_NAME_LENGTH
+_TOKEN_BYTES = 4
+_SUFFIX = len("_") + len("9999999999") + len("_") + 2 * _TOKEN_BYTES  # ten digits last until the year 2286
+MAX_PREFIX = MAX_NAME - _SUFFIX
+
+_PREFIX = re.compile(r"[a-zA-Z0-9._-]+", re.ASCII)
+_DRAWN = re.compile(
+    r"(?P<prefix>[a-zA-Z0-9._-]+)_(?P<created>[1-9][0-9]{9})_(?P<token>[0-9a-f]{8})", re.ASCII
+)
+
+
+@dataclass(frozen=True)
+class TopicName:
+    """A name of our form, taken apart; `created` is in unix seconds."""
+
+    prefix: str
+    created: int
+    token: str
+
+    def __str__(self) -> str:
+        return f"{self.prefix}_{self.created}_{self.token}"
+
+
+def draw(prefix: str, now: float) -> str:
+    """A new name `{prefix}_{unix seconds}_{8 hex}`; `now` is in unix seconds.
+
+    The 32 random bits are from `secrets`: two runs in one second do not meet by a shared seed.
+    """
+    return str(TopicName(prefix, int(now), secrets.token_hex(_TOKEN_BYTES)))
+
+
+def parse(name: str) -> TopicName | None:
+    """Take a name of exactly our form apart, or say None: the sweep deletes by this answer.
+
+    Unix seconds have ten digits from 2001 until 2286; anything else there is not ours. A prefix may itself end
+    like a drawn name, so the time and the token are the last ones, and the rest is the prefix.
+    """
+    match = _DRAWN.fullmatch(name)
+    if match is None or len(name) > MAX_NAME:
+        return None
+    return TopicName(match["prefix"], int(match["created"]), match["token"])
+
+
+def check_prefix(prefix: str) -> str | None:
+    """What is wrong with a topic prefix, in words, or None.
+
+    Kafka's rules (org.apache.kafka.common.internals.Topic.validate): ASCII letters, digits, '.', '_' and '-', at most
+    249 characters in all, and neither '.' nor '..'. What argorun appends counts: 20 characters.
+    """
+    if not prefix:
+        return "is empty"
+    if prefix in (".", ".."):
+        return f"may not be '{prefix}'"
+    if _PREFIX.fullmatch(prefix) is None:
+        wrong = next(c for c in prefix if _PREFIX.fullmatch(c) is None)
+        return f"holds {wrong!r}: Kafka takes only ASCII letters, digits, '.', '_' and '-'"
+    if len(prefix) > MAX_PREFIX:
+        return f"has {len(prefix)} characters: at most {MAX_PREFIX} leave room for what argorun appends"
+    return None

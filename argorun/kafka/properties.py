@@ -1,0 +1,129 @@
+"""librdkafka's properties as argorun.yaml gives them: what is refused, what is ours, and what must not be shown."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+
+from argorun.errors import UsageError
+
+Property = str | int | float | bool
+
+_AUTO_CREATE = "allow.auto.create.topics"
+_OURS = {
+    "error_cb", "log_cb", "logger", "stats_cb", "throttle_cb", "oauth_cb", "background_event_cb", "opaque",
+    "enabled_events", "log.queue",
+}  # fmt: skip
+_REFUSED = {
+    "plugin.library.paths": "argorun loads no plugins into its Kafka client",
+    "metadata.broker.list": "write bootstrap.servers",
+}
+_SECRET = re.compile(
+    r"password|passphrase|secret|token\b|\.pem$|jaas|oauthbearer\.(config|assertion)", re.IGNORECASE
+)
+
+# For "perhaps you meant": librdkafka cannot be asked for its names from Python. The ones that a connection needs
+# (librdkafka 2.x, CONFIGURATION.md); a name that is missing here still passes through.
+KNOWN = (
+    "api.version.request", "api.version.request.timeout.ms", "bootstrap.servers", "broker.address.family",
+    "broker.address.ttl", "client.dns.lookup", "client.id", "client.rack", "connections.max.idle.ms", "debug",
+    "enable.ssl.certificate.verification", "https.ca.location", "https.ca.pem", "log.connection.close", "log_level",
+    "max.in.flight", "message.max.bytes", "metadata.max.age.ms", "metadata.recovery.strategy",
+    "receive.message.max.bytes", "reconnect.backoff.max.ms", "reconnect.backoff.ms", "retry.backoff.max.ms",
+    "retry.backoff.ms", "sasl.kerberos.keytab", "sasl.kerberos.kinit.cmd", "sasl.kerberos.principal",
+    "sasl.kerberos.service.name", "sasl.mechanism", "sasl.mechanisms", "sasl.oauthbearer.client.id",
+    "sasl.oauthbearer.client.secret", "sasl.oauthbearer.config", "sasl.oauthbearer.extensions",
+    "sasl.oauthbearer.method", "sasl.oauthbearer.scope", "sasl.oauthbearer.token.endpoint.url", "sasl.password",
+    "sasl.username", "security.protocol", "socket.connection.setup.timeout.ms", "socket.keepalive.enable",
+    "socket.max.fails", "socket.nagle.disable", "socket.receive.buffer.bytes", "socket.send.buffer.bytes",
+    "socket.timeout.ms", "ssl.ca.certificate.stores", "ssl.ca.location", "ssl.ca.pem", "ssl.certificate.location",
+    "ssl.certificate.pem", "ssl.cipher.suites", "ssl.crl.location", "ssl.curves.list", "ssl.endpoint.identification.algorithm",
+    "ssl.engine.id", "ssl.engine.location", "ssl.key.location", "ssl.key.password", "ssl.key.pem",
+    "ssl.keystore.location", "ssl.keystore.password", "ssl.providers", "ssl.sigalgs.list",
+    "topic.metadata.refresh.interval.ms",
+)  # fmt: skip
+
+
+def checked(properties: Mapping[str, object]) -> dict[str, Property]:
+    """The properties for an admin client, ours added, or UsageError naming the one that cannot stand.
+
+    `allow.auto.create.topics` is always false: with true, asking after a deleted topic brings it back on a broker
+    with `auto.create.topics.enable` (librdkafka, CONFIGURATION.md; seen).
+    """
+    result: dict[str, Property] = {"client.id": "argorun"}
+    for name, value in properties.items():
+        if name in _OURS:
+            raise UsageError(f"kafka.{name} cannot be set: argorun sets it itself")
+        if name in _REFUSED:
+            raise UsageError(f"kafka.{name} cannot be set: {_REFUSED[name]}")
+        if not isinstance(value, (str, int, float)):
+            raise UsageError(
+                f"kafka.{name} must be a string, a number, true or false, not {type(value).__name__}"
+            )
+        if name == _AUTO_CREATE and str(value).lower() not in ("false", "f", "0"):
+            raise UsageError(
+                f"kafka.{name} must stay false",
+                "with true, merely asking after a deleted topic would bring it back",
+            )
+        result[name] = str(value).lower() if isinstance(value, bool) else value
+    _check_addresses(result)
+    return result | {_AUTO_CREATE: "false"}
+
+
+def addresses(properties: Mapping[str, object]) -> str:
+    """`bootstrap.servers` as people read it."""
+    return ", ".join(a.strip() for a in str(properties.get("bootstrap.servers", "")).split(",") if a.strip())
+
+
+def _check_addresses(properties: Mapping[str, object]) -> None:
+    """UsageError unless `bootstrap.servers` is `host[:port], …`.
+
+    librdkafka takes port 99999 modulo 65536, reads `abc` as port 0, and drops an address whose scheme is not its
+    security.protocol without a word to the caller (seen with 2.16), so that the run would only time out.
+    """
+    if not addresses(properties):
+        raise UsageError(
+            "kafka.bootstrap.servers is missing",
+            "set it in argorun.yaml, or KAFKA_BOOTSTRAP_SERVERS in the environment",
+        )
+    protocol = str(properties.get("security.protocol", "plaintext"))
+    for address in addresses(properties).split(", "):
+        scheme, _, rest = address.rpartition("://")
+        if scheme and scheme.lower() != protocol.lower():
+            raise UsageError(
+                f"kafka.bootstrap.servers: {address} says {scheme}, but kafka.security.protocol is {protocol}",
+                "leave the scheme out and set kafka.security.protocol",
+            )
+        host, colon, port = rest.rpartition(":")
+        if rest.endswith("]") or (not rest.startswith("[") and rest.count(":") > 1):
+            continue  # a bare IPv6 address
+        if colon and not (host and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+            raise UsageError(f"kafka.bootstrap.servers: {address} is not HOST:PORT")
+
+
+def nearest(name: str) -> str:
+    """A hint with the known property that is most like `name`, or an empty string."""
+    close = difflib.get_close_matches(name, KNOWN, n=1, cutoff=0.75)
+    return f"perhaps you meant {close[0]}" if close else ""
+
+
+class Mask:
+    """Takes secret values out of a text: librdkafka repeats a bad value in its message (seen)."""
+
+    def __init__(self, properties: Mapping[str, object], secrets: Iterable[str] = ()) -> None:
+        values = {str(v) for k, v in properties.items() if _SECRET.search(k)} | set(secrets)
+        parts = {part for value in values for part in _parts(value)}
+        self._values = sorted((values | parts) - {""}, key=len, reverse=True)
+
+    def __call__(self, text: str) -> str:
+        for value in self._values:
+            text = text.replace(value, "***") if len(value) > 3 else text.replace(f'"{value}"', '"***"')
+        return text
+
+
+def _parts(value: str) -> list[str]:
+    """The lines of a PEM or the values of a list that a message could quote alone."""
+    if "-----" in value:
+        return [line for line in value.split() if len(line) > 16 and "-----" not in line]
+    return [part for part in re.split(r"[\s=,;\"']+", value) if len(part) > 5]

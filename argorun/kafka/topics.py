@@ -1,0 +1,383 @@
+"""A run's topics on the broker: asked for, made, waited for, deleted and seen gone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self, TypeVar
+
+from argorun.errors import ArgorunError, KafkaFailed
+from argorun.kafka import groups
+from argorun.kafka.client import Admin, Client, Described
+from argorun.kafka.faults import (
+    INVALID_REPLICATION_FACTOR,
+    TOPIC_EXISTS,
+    UNKNOWN_TOPIC,
+    Act,
+    BrokerError,
+    dropped,
+    refusal,
+    unreachable,
+)
+from argorun.kafka.spec import CreatedTopic, TopicExists, TopicSpec
+
+__all__ = ["CreatedTopic", "Limits", "TopicExists", "TopicSpec", "Topics"]
+
+T = TypeVar("T")
+_RUNNING = 3  # looks in a row that must agree: brokers learn of a topic one after the other
+_COMEBACKS = 3  # how often a topic that comes back is deleted again
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How long each step may take, in seconds."""
+
+    look: float = 10.0  # one request of `look`
+    down: float = 3.0  # `look` gives up when no broker could be connected for so long
+    request: float = 5.0  # one request of the steps below, which are tried again
+    create: float = 30.0
+    usable: float = 30.0
+    delete: float = 30.0
+    gone: float = 30.0
+    groups: float = 20.0
+    late: float = 5.0  # a create without an answer may take effect for so long
+    pause: float = 0.1  # before the second try; doubled each time
+    longest_pause: float = 1.0
+
+
+@dataclass
+class _Creation:
+    """What this process knows of a topic that it asked for."""
+
+    task: asyncio.Task[None] | None = None
+    abandoned: bool = False  # no further try
+    foreign: bool = False  # it stood there before us
+    unanswered: float | None = None  # loop time of the newest try without an answer
+    id: str = ""  # the broker's, once seen
+    prefix: str = ""
+
+
+def _silent(_: str) -> None:
+    pass
+
+
+class Topics:
+    """The topics of one run over one Kafka client; an async context manager.
+
+    Every method raises AccessDenied for a missing permission or a refused login and KafkaFailed when its limit is
+    over or Kafka fails otherwise. `properties` are librdkafka's, `secrets` further texts that no message may show;
+    the constructor raises UsageError for a property that librdkafka does not take.
+    """
+
+    def __init__(
+        self,
+        properties: Mapping[str, str | int | float | bool],
+        *,
+        notice: Callable[[str], None] = _silent,
+        secrets: Collection[str] = (),
+        limits: Limits | None = None,
+        admin: Admin | None = None,
+    ) -> None:
+        self._admin: Admin = admin if admin is not None else Client(properties, secrets=secrets)
+        self._notice = notice
+        self._limits = limits or Limits()
+        self._creations: dict[str, _Creation] = {}
+
+    async def __aenter__(self) -> Self:
+        self._admin.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._admin.close()
+
+    # -- step 2: look --
+
+    async def look(self, drawn: Mapping[str, TopicSpec]) -> None:
+        """Ask whether these names could be made, seen and deleted, while they are absent still.
+
+        Validate-only CreateTopics takes the broker's policies, limits and ACLs (KIP-4); deleting an absent topic
+        answers UNKNOWN_TOPIC_OR_PARTITION to who may delete, TOPIC_AUTHORIZATION_FAILED to who may not and
+        TOPIC_DELETION_DISABLED where nobody may (seen on 4.3.1). Raises UsageError for what argorun.yaml must mend and
+        TopicExists for a name that is taken. The trial deletion is sent once: a late one would hit the real topic.
+        """
+        for name, spec in drawn.items():
+            await self._look_at(name, spec)
+
+    async def _look_at(self, name: str, spec: TopicSpec) -> None:
+        validated = await self._try(lambda t: self._admin.create(name, spec, timeout=t, validate_only=True))
+        if validated is not None and validated.code != TOPIC_EXISTS:
+            raise refusal(validated, Act.VALIDATE, name, spec.prefix)
+        described = await self._try(lambda t: self._described(name, t)) if validated is None else None
+        if validated is not None or described is None:
+            self._creation(name, spec.prefix).foreign = True
+            raise TopicExists(name)
+        if described.code != UNKNOWN_TOPIC:
+            raise refusal(described, Act.DESCRIBE, name, spec.prefix)
+        deleted = await self._try(lambda t: self._admin.delete(name, timeout=t))
+        if deleted is not None and deleted.code != UNKNOWN_TOPIC:
+            raise refusal(deleted, Act.DELETE, name, spec.prefix)
+
+    async def _described(self, name: str, timeout: float) -> None:
+        await self._admin.describe(name, timeout=timeout)
+
+    async def _try(self, ask: Callable[[float], Awaitable[None]]) -> BrokerError | None:
+        """The broker's definite answer to one request, None for yes; raises when it cannot be reached."""
+        limits, start = self._limits, _now()
+        pause = limits.pause
+        while True:
+            error = await self._first(ask, start)
+            if error is None or not error.passing:
+                return error
+            if error.code < 0 or error.unanswered or _now() + pause > start + limits.look:
+                raise self._unreachable(start, error)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, limits.longest_pause)
+
+    async def _first(self, ask: Callable[[float], Awaitable[None]], start: float) -> BrokerError | None:
+        """One request, given up early for a refused login and for brokers that are all down.
+
+        librdkafka tells both through error_cb alone, goes on trying and lets the request time out (seen).
+        """
+        request = asyncio.ensure_future(_outcome(ask(self._limits.look)))
+        down: float | None = None
+        try:
+            while not (await asyncio.wait([request], timeout=0.1))[0]:
+                trouble = self._admin.trouble(start)
+                if trouble is not None and trouble.denied:
+                    raise self._unreachable(start)
+                down = down or self._admin.all_down(start)
+                if down is not None and _now() - down >= self._limits.down:
+                    raise unreachable(self._admin.where, trouble or dropped(_now()))
+            return request.result()
+        finally:
+            request.cancel()
+
+    # -- step 3: topics --
+
+    async def create(self, name: str, spec: TopicSpec) -> None:
+        """Make the topic; register `delete` and `wait_gone` as its undo *before* this call.
+
+        Raises TopicExists if the first definite answer is "exists": not ours, and `delete` will refuse it. "Exists"
+        after a try without an answer is ours. Cancelling leaves the request in flight, for Kafka makes the topic all
+        the same; `delete` awaits it.
+        """
+        creation = self._creation(name, spec.prefix)
+        if creation.foreign:
+            raise TopicExists(name)
+        creation.task = asyncio.create_task(self._create(name, spec, creation))
+        creation.task.add_done_callback(_heard)
+        try:
+            await asyncio.shield(creation.task)
+        except asyncio.CancelledError:
+            creation.abandoned = True
+            raise
+
+    async def _create(self, name: str, spec: TopicSpec, creation: _Creation) -> None:
+        async def ask(timeout: float) -> None:
+            if creation.abandoned:
+                return
+            try:
+                await self._admin.create(name, spec, timeout=timeout)
+            except BrokerError as e:
+                if e.unanswered:
+                    creation.unanswered = _now()
+                if e.code != TOPIC_EXISTS:
+                    raise
+                if creation.unanswered is None:
+                    creation.foreign = True
+                    raise TopicExists(name) from None
+
+        # A broker that restarts is not registered for a moment: "only 0 broker(s) are registered" (38), after `look`.
+        await self._again(self._limits.create, ask, Act.CREATE, name, also={INVALID_REPLICATION_FACTOR})
+
+    async def wait_usable(self, name: str) -> CreatedTopic:
+        """Wait until the topic has a leader for every partition, three looks running."""
+        limits, start = self._limits, _now()
+        good = 0
+        pause = limits.pause
+        while _now() < start + limits.usable:
+            found = await self._seen(name, start + limits.usable)
+            if found is not None and found.partitions and all(p.leader for p in found.partitions):
+                good += 1
+                self._creation(name).id = found.id
+                if good == _RUNNING:
+                    replicas = max(p.replicas for p in found.partitions)
+                    return CreatedTopic(
+                        name=name, partitions=len(found.partitions), replication_factor=replicas
+                    )
+            else:
+                good = 0
+                pause = min(1.5 * pause, limits.longest_pause)
+            await asyncio.sleep(pause)
+        raise KafkaFailed(
+            f"topic {name} got no leader for every partition within {limits.usable:g} s",
+            "are enough brokers up for its replication factor?",
+        )
+
+    # -- step 9: clean up --
+
+    async def delete(self, name: str) -> None:
+        """Have the broker accept the deletion; a topic that is not there is fine.
+
+        First awaits a create that is in flight; after a create without an answer, an absent topic is looked for a
+        little longer. Raises TopicExists, and touches nothing, if the topic was there before us.
+        """
+        creation = self._creation(name)
+        if creation.task is not None and not creation.task.done():
+            creation.abandoned = True
+            if not (await asyncio.wait([creation.task], timeout=self._limits.request))[0]:
+                creation.unanswered = _now()
+        if creation.foreign:
+            raise TopicExists(name)
+        while not await self._delete(name) and self._may_come_late(creation):
+            await asyncio.sleep(self._limits.pause)
+
+    async def _delete(self, name: str) -> bool:
+        """Whether there was anything to delete."""
+
+        async def ask(timeout: float) -> bool:
+            try:
+                await self._admin.delete(name, timeout=timeout)
+            except BrokerError as e:
+                if e.code != UNKNOWN_TOPIC:
+                    raise
+                return False
+            return True
+
+        return await self._again(self._limits.delete, ask, Act.DELETE, name)
+
+    async def wait_gone(self, name: str) -> None:
+        """Wait until the topic is seen gone, three looks running; one that comes back is deleted again.
+
+        With `auto.create.topics.enable`, a live producer or consumer brings a deleted topic back (seen); it then has
+        another id. KafkaFailed if it comes back time and again, or does not go.
+        """
+        limits, start, creation = self._limits, _now(), self._creation(name)
+        id = creation.id
+        absent = comebacks = 0
+        while _now() < start + limits.gone:
+            found = await self._seen(name, start + limits.gone)
+            if found is None:
+                absent += 1
+                if absent >= _RUNNING and not self._may_come_late(creation):
+                    return
+            else:
+                if absent or (id and found.id != id):
+                    comebacks += 1
+                    if comebacks > _COMEBACKS:
+                        raise _came_back(name, comebacks)
+                    self._notice(f"topic {name} came back after its deletion; deleting it again")
+                    await self._delete(name)
+                id, absent = found.id, 0
+            await asyncio.sleep(2 * limits.pause)
+        raise (
+            _came_back(name, comebacks)
+            if comebacks
+            else KafkaFailed(
+                f"topic {name} is still there {limits.gone:g} s after Kafka accepted its deletion",
+                f"look at it again: kafka-topics.sh --bootstrap-server {self._admin.where} --describe --topic {name}",
+            )
+        )
+
+    async def delete_groups(self, prefix: str, topics: Collection[str]) -> list[str]:
+        """Delete the empty consumer groups with this prefix that have offsets on these topics only, or none.
+
+        Call it *before* the topics are deleted, for their offsets go with them. Returns the groups it deleted.
+        """
+
+        def ask(what: Callable[[float], Awaitable[T]], name: str) -> Awaitable[T]:
+            return self._again(self._limits.groups, what, Act.GROUPS, name)
+
+        return await groups.delete_empty(self._admin, prefix, frozenset(topics), ask)
+
+    async def present(self) -> list[str]:
+        """The names of all topics that we may see, for the sweep."""
+        return await self._again(
+            self._limits.look, lambda t: self._admin.topics(timeout=t), Act.DESCRIBE, "the topics"
+        )
+
+    # -- what they share --
+
+    def _creation(self, name: str, prefix: str = "") -> _Creation:
+        creation = self._creations.setdefault(name, _Creation())
+        creation.prefix = creation.prefix or prefix or name.rsplit("_", 2)[0]
+        return creation
+
+    def _may_come_late(self, creation: _Creation) -> bool:
+        return creation.unanswered is not None and _now() < creation.unanswered + self._limits.late
+
+    async def _seen(self, name: str, until: float) -> Described | None:
+        """The topic, or None if the broker does not know it; tried again until loop time `until`."""
+
+        async def ask(timeout: float) -> Described | None:
+            try:
+                return await self._admin.describe(name, timeout=timeout)
+            except BrokerError as e:
+                if e.code != UNKNOWN_TOPIC:
+                    raise
+                return None
+
+        return await self._again(until - _now(), ask, Act.DESCRIBE, name)
+
+    async def _again(
+        self,
+        limit: float,
+        ask: Callable[[float], Awaitable[T]],
+        act: Act,
+        name: str,
+        also: Collection[int] = (),
+    ) -> T:
+        """Ask until the answer is not a passing trouble, for `limit` seconds at most; rides out a broker's restart."""
+        limits, start = self._limits, _now()
+        pause = limits.pause
+        while True:
+            left = start + limit - _now()
+            try:
+                return await ask(max(0.1, min(limits.request, left)))
+            except BrokerError as e:
+                if not (e.passing or e.code in also):
+                    raise refusal(e, act, name, self._prefix(act, name)) from None
+                if _now() + pause >= start + limit:
+                    raise (
+                        self._unreachable(start, e)
+                        if e.code < 0
+                        else refusal(e, act, name, self._prefix(act, name))
+                    ) from None
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, limits.longest_pause)
+
+    def _prefix(self, act: Act, name: str) -> str:
+        return name if act is Act.GROUPS else self._creation(name).prefix
+
+    def _unreachable(self, start: float, error: BrokerError | None = None) -> ArgorunError:
+        return unreachable(self._admin.where, self._admin.trouble(start), error)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def _outcome(request: Awaitable[None]) -> BrokerError | None:
+    try:
+        await request
+    except BrokerError as e:
+        return e
+    return None
+
+
+def _heard(task: asyncio.Task[None]) -> None:
+    """Take the result of a create that nobody awaits any more, or asyncio would print it."""
+    if not task.cancelled():
+        task.exception()
+
+
+def _came_back(name: str, times: int) -> KafkaFailed:
+    return KafkaFailed(
+        f"topic {name} was deleted and came back, {times} times: something still uses it, and the broker creates topics"
+        " on demand",
+        "stop the producers and consumers of this topic, then delete it",
+    )
