@@ -27,7 +27,7 @@ class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """A part of argorun.yaml: typed, frozen, and no key beside the known ones."""
 
 
-class ConfigMapKey(Strict):
+class ConfigMapKey(Strict, frozen=True):
     """A ConfigMap's key, for a Kustomize source."""
 
     configmap: str
@@ -37,7 +37,7 @@ class ConfigMapKey(Strict):
         return f"ConfigMap {self.configmap}, key {self.key}"
 
 
-class Parameter(Strict):
+class Parameter(Strict, frozen=True):
     """Where in the Application a topic's name goes: exactly one of the two."""
 
     helm: str | None = None
@@ -47,7 +47,7 @@ class Parameter(Strict):
         return f"helm: {self.helm}" if self.helm is not None else f"kustomize: {self.kustomize}"
 
 
-class Topic(Strict):
+class Topic(Strict, frozen=True):
     """One topic of the run. -1 leaves partitions and replication factor to the broker."""
 
     prefix: str
@@ -58,7 +58,7 @@ class Topic(Strict):
     groups: str | None = None
 
 
-class ApplicationRef(Strict):
+class ApplicationRef(Strict, frozen=True):
     """An Application: its name, and where Argo CD is to look for it."""
 
     name: str
@@ -69,7 +69,7 @@ class ApplicationRef(Strict):
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
 
-class ArgoCD(Strict):
+class ArgoCD(Strict, frozen=True):
     """How to reach Argo CD. `token` never comes from argorun.yaml."""
 
     server: str
@@ -91,7 +91,7 @@ class ArgoCD(Strict):
         return f"{scheme}://{self.server}" + (f"/{root}" if root else "")
 
 
-class Timeouts(Strict):
+class Timeouts(Strict, frozen=True):
     """How long a run may take, in seconds."""
 
     run: float = 900.0
@@ -99,7 +99,7 @@ class Timeouts(Strict):
     cleanup: float = 90.0
 
 
-class Config(Strict):
+class Config(Strict, frozen=True):
     """Everything a run needs to know, checked."""
 
     application: ApplicationRef
@@ -135,7 +135,7 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
 # -- argorun.yaml as it is written; durations and places still in their written form --------------
 
 
-class ArgoCDFile(Strict):
+class ArgoCDFile(Strict, frozen=True):
     server: str | None = None
     ca: str | None = None
     insecure: bool | None = None
@@ -146,7 +146,7 @@ class ArgoCDFile(Strict):
     headers: dict[str, str] = {}
 
 
-class TopicFile(Strict):
+class TopicFile(Strict, frozen=True):
     prefix: str
     parameter: str | Parameter | list[str | Parameter]
     partitions: int = -1
@@ -155,18 +155,18 @@ class TopicFile(Strict):
     groups: str | None = None
 
 
-class TestsFile(Strict):
+class TestsFile(Strict, frozen=True):
     __test__ = False  # not a pytest class
     jobs: list[str] = []
 
 
-class TimeoutsFile(Strict):
+class TimeoutsFile(Strict, frozen=True):
     run: str | int | None = None
     busy: str | int | None = None
     cleanup: str | int | None = None
 
 
-class File(Strict):
+class File(Strict, frozen=True):
     application: str | ApplicationRef | None = None
     argocd: ArgoCDFile = ArgoCDFile()
     kafka: dict[str, str | int | float | bool] = {}

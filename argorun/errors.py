@@ -24,14 +24,15 @@ from typing import ClassVar
 
 
 class ArgorunError(Exception):
-    """A run cannot go on. `exit_code` is the process's; `hint` is one line of advice, or empty."""
+    """A run cannot go on. `exit_code` is the process's; `hint` is advice, `reason` why; both may be empty."""
 
     exit_code: ClassVar[int]
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", *, reason: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.reason = reason
 
 
 class TestsFailed(ArgorunError):

@@ -8,10 +8,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar, cast
 from urllib.parse import quote
@@ -107,6 +108,7 @@ class Client:
         self.settings = settings
         self.patience = patience
         self.requests = 0  # how many were sent, retries included
+        self._in_flight: set[asyncio.Future[Any]] = set()
         headers = dict(settings.headers) | {"Authorization": f"Bearer {settings.token}"}
         try:
             self._http = httpx.AsyncClient(
@@ -197,13 +199,13 @@ class Client:
 
     # -- streams ------------------------------------------------------------------------------------
 
-    async def watch(self, app: ApplicationName, fields: str) -> AsyncIterator[Application]:
+    async def watch(self, app: ApplicationName, fields: str) -> AsyncGenerator[Application]:
         """The Application whenever it changes, the first at once; may drop changes and end at any time."""
         params = {"name": app.name} | query(app, fields=fields)
         async for data in self._stream(f"watch {app.name}", "/api/v1/stream/applications", params):
             yield self._result(data, WatchEvent).application
 
-    async def watch_tree(self, app: ApplicationName) -> AsyncIterator[Tree]:
+    async def watch_tree(self, app: ApplicationName) -> AsyncGenerator[Tree]:
         """The resource tree whenever it changes; the tree as it stands is not sent."""
         url = f"/api/v1/stream/applications/{quote(app.name)}/resource-tree"
         async for data in self._stream(f"watch the resources of {app.name}", url, query(app)):
@@ -211,7 +213,7 @@ class Client:
 
     async def logs(
         self, app: ApplicationName, pod: str, namespace: str, container: str, **extra: str
-    ) -> AsyncIterator[LogEntry]:
+    ) -> AsyncGenerator[LogEntry]:
         """A container's log entries; a failure to open it comes as an entry without a pod's name."""
         params = query(app, namespace=namespace, container=container, **extra)
         async for data in self._stream(f"read the log of {pod}", path(app, "pods", pod, "logs"), params):
@@ -225,7 +227,7 @@ class Client:
             raise Nonsense(f"Argo CD sent a stream frame with no result: {data[:80]!r}")
         return cast(T, frame.result)
 
-    async def _stream(self, doing: str, url: str, params: Mapping[str, str]) -> AsyncIterator[bytes]:
+    async def _stream(self, doing: str, url: str, params: Mapping[str, str]) -> AsyncGenerator[bytes]:
         """The payloads of a server-sent stream. A comment comes every 15 s, so silence is a stall."""
         self.requests += 1
         headers = {"Accept": "text/event-stream"}
@@ -257,7 +259,16 @@ class Client:
     async def _send(
         self, method: str, doing: str, url: str, body: Json | None, kind: type[T], params: Mapping[str, str] | None = None
     ) -> T:
-        return await self._once(method, doing, url, body, kind, params or {})
+        """Send what is not idempotent, once. A cancelled one still arrives: `landed` waits for it."""
+        task = asyncio.ensure_future(self._once(method, doing, url, body, kind, params or {}))
+        self._in_flight.add(task)
+        task.add_done_callback(self._in_flight.discard)
+        return await asyncio.shield(task)
+
+    async def landed(self) -> None:
+        """Wait until the answers to all that was sent and then cancelled are known, for a few seconds at most."""
+        if self._in_flight:
+            await asyncio.wait(self._in_flight, timeout=3.0)
 
     async def _once(
         self, method: str, doing: str, url: str, body: Json | None, kind: type[T], params: Mapping[str, str]
@@ -288,7 +299,7 @@ def with_place(app: ApplicationName, body: Json) -> Json:
     return body | {"name": app.name} | query(app)
 
 
-async def lines(answer: httpx.Response) -> AsyncIterator[bytes]:
+async def lines(answer: httpx.Response) -> AsyncGenerator[bytes]:
     """The lines of a body as they arrive, without their ends; several times faster than aiter_lines."""
     rest = b""
     async for chunk in answer.aiter_bytes():

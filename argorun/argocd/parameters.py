@@ -200,15 +200,16 @@ def claimed(
         kustomize = source.setdefault("kustomize", {})
         kustomize["patches"] = [*(kustomize.get("patches") or ()), *patches]
     automated = (spec.get("syncPolicy") or {}).get("automated")
-    switched = automated is not None and automated.get("enabled", True)
-    if switched:
+    if automated is not None and automated.get("enabled") is False:
+        automated = None  # it is off already
+    if automated is not None:
         spec["syncPolicy"]["automated"] = automated | {"enabled": False}
     record = Record(
         run=run_id,
         until=int(until),
         helm=tuple(values),
         kustomize=tuple(p["patch"] for p in patches),
-        automated=automated if switched else None,
+        automated=automated,
     )
     return spec, record
 

@@ -19,23 +19,23 @@ class Camel(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """A JSON object of Argo CD; unknown fields are ignored."""
 
 
-class Info(Camel):
+class Info(Camel, frozen=True):
     name: str = ""
     value: str = ""
 
 
-class SyncOperation(Camel):
+class SyncOperation(Camel, frozen=True):
     revision: str = ""
     source: Json | None = None
     resources: list[Json] | None = None
 
 
-class Initiator(Camel):
+class Initiator(Camel, frozen=True):
     username: str = ""
     automated: bool = False
 
 
-class Operation(Camel):
+class Operation(Camel, frozen=True):
     sync: SyncOperation | None = None
     info: list[Info] | None = None
     initiated_by: Initiator = Initiator()
@@ -46,7 +46,7 @@ class Operation(Camel):
         return next((i.value for i in self.info or () if i.name == RUN_INFO), "")
 
 
-class ResourceResult(Camel):
+class ResourceResult(Camel, frozen=True):
     """One entry of syncResult.resources: a hook where `hook_type` is set, else an applied resource."""
 
     group: str = ""
@@ -61,13 +61,13 @@ class ResourceResult(Camel):
     sync_phase: str = ""
 
 
-class SyncResult(Camel):
+class SyncResult(Camel, frozen=True):
     resources: list[ResourceResult] | None = None
     revision: str = ""
     source: Json | None = None
 
 
-class OperationState(Camel):
+class OperationState(Camel, frozen=True):
     operation: Operation = Operation()
     phase: str = ""
     message: str = ""
@@ -80,12 +80,12 @@ class OperationState(Camel):
         return self.phase in ("Succeeded", "Failed", "Error")
 
 
-class OwnerReference(Camel):
+class OwnerReference(Camel, frozen=True):
     kind: str = ""
     name: str = ""
 
 
-class Metadata(Camel):
+class Metadata(Camel, frozen=True):
     name: str = ""
     namespace: str = ""
     uid: str = ""
@@ -95,17 +95,17 @@ class Metadata(Camel):
     owner_references: list[OwnerReference] | None = None
 
 
-class Sync(Camel):
+class Sync(Camel, frozen=True):
     status: str = ""
     revision: str = ""
 
 
-class Health(Camel):
+class Health(Camel, frozen=True):
     status: str = ""
     message: str = ""
 
 
-class ResourceStatus(Camel):
+class ResourceStatus(Camel, frozen=True):
     """One entry of status.resources: how a resource of the Application compares with Git."""
 
     group: str = ""
@@ -118,12 +118,12 @@ class ResourceStatus(Camel):
     requires_pruning: bool = False
 
 
-class Condition(Camel):
+class Condition(Camel, frozen=True):
     type: str = ""
     message: str = ""
 
 
-class Status(Camel):
+class Status(Camel, frozen=True):
     sync: Sync = Sync()
     health: Health = Health()
     resources: list[ResourceStatus] | None = None
@@ -132,7 +132,7 @@ class Status(Camel):
     conditions: list[Condition] | None = None
 
 
-class Application(Camel):
+class Application(Camel, frozen=True):
     metadata: Metadata = Metadata()
     spec: Json = {}
     operation: Operation | None = None
@@ -156,18 +156,18 @@ class Application(Camel):
         return state if state is not None and state.operation.run_id == run_id else None
 
 
-class WatchEvent(Camel):
+class WatchEvent(Camel, frozen=True):
     type: str = ""
     application: Application = Application()
 
 
-class Ref(Camel):
+class Ref(Camel, frozen=True):
     kind: str = ""
     name: str = ""
     uid: str = ""
 
 
-class Node(Camel):
+class Node(Camel, frozen=True):
     """A live object in an Application's resource tree."""
 
     group: str = ""
@@ -191,7 +191,7 @@ class Node(Camel):
         return next((i.value for i in self.info or () if i.name == "Status Reason"), "")
 
 
-class Tree(Camel):
+class Tree(Camel, frozen=True):
     """An Application's live objects, and how they hang together."""
 
     nodes: list[Node] | None = None
@@ -212,14 +212,14 @@ class Tree(Camel):
         return sorted(pods, key=lambda n: (n.created_at, n.name))
 
 
-class LogEntry(Camel):
+class LogEntry(Camel, frozen=True):
     content: str = ""
     time_stamp_str: str = ""
     pod_name: str = ""
     last: bool = False
 
 
-class ErrorBody(Camel):
+class ErrorBody(Camel, frozen=True):
     """What Argo CD answers when it refuses: grpc-gateway's error."""
 
     error: str = ""
@@ -227,7 +227,7 @@ class ErrorBody(Camel):
     code: int = 0
 
 
-class StreamError(Camel):
+class StreamError(Camel, frozen=True):
     message: str = ""
     http_code: int = msgspec.field(default=0, name="http_code")
     grpc_code: int = msgspec.field(default=0, name="grpc_code")

@@ -1,0 +1,21 @@
+"""The entry point; `--version` is answered before anything is imported."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line; exits with the code that design and README list."""
+    if sys.argv[1:] in (["--version"], ["-V"]):
+        from argorun import __version__
+
+        print(f"argorun {__version__}")
+        return
+    from argorun.cli import app
+
+    app(prog_name="argorun")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,269 @@
+"""A run's hold on an Application: waited for, taken, checked, and given back.
+
+PATCH is no lock: Argo CD writes the spec wholesale, and the last writer wins within about 0.1 s. So a claim
+is a value *and* a record of it, read back after that time; and what a sync really took is only known from
+the source that its operation captured.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import datetime
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from argorun.argocd import operation, parameters
+from argorun.argocd.client import ApplicationName, Client, Nonsense, Refused, Unreachable
+from argorun.argocd.parameters import Record, Setting
+from argorun.argocd.types import Application, Json, ResourceStatus
+from argorun.errors import ArgorunError, OperationFailed
+
+SETTLED_IN_TIME = 0.3  # seconds after which a concurrent PATCH shows: about 0.1 s was seen
+BUSY_POLL = 5.0
+
+
+class Lost(Exception):
+    """Someone else's change won over ours."""
+
+
+class Claim:
+    """Our values in one Application's parameters. `waiting` is told for whom we wait."""
+
+    def __init__(
+        self,
+        client: Client,
+        app: ApplicationName,
+        run_id: str,
+        settings: Sequence[Setting],
+        *,
+        waiting: Callable[[str], None],
+        notice: Callable[[str], None],
+    ) -> None:
+        self._client, self._app, self.run_id = client, app, run_id
+        self._settings = tuple(settings)
+        self._waiting, self._notice = waiting, notice
+        self.record: Record | None = None
+        self.before: Application | None = None  # as it was when we took it
+        self._claimed_spec: Json = {}
+
+    # -- there --------------------------------------------------------------------------------------
+
+    async def free(self) -> Application:
+        """Wait until no operation runs and no live record stands; restore from a dead one.
+
+        The caller bounds the wait. Raises ArgoCDFailed, AccessDenied.
+        """
+        while True:
+            seen = await self._client.application(self._app)
+            reason = self._held(seen)
+            if reason is None:
+                record = parameters.record_of(seen)
+                if record is None:
+                    return seen
+                self._notice(f"run {record.run} left its parameters behind; they are put back first")
+                await self._give_back(record, None)
+                continue
+            self._waiting(reason)
+            await self._change()
+
+    async def _change(self) -> None:
+        """Wait until the Application may have become free, or for a few seconds."""
+        changes = operation.applications(self._client, self._app, poll=BUSY_POLL)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(BUSY_POLL), contextlib.aclosing(changes):
+                async for _, seen in changes:
+                    # The watch is trimmed to what tells whether somebody is at it.
+                    if seen.running is None and parameters.RECORD not in (seen.metadata.annotations or {}):
+                        break
+
+    def _held(self, seen: Application) -> str | None:
+        """Who is at the Application; None where nobody is."""
+        if seen.running is not None:
+            return operation.holder(seen)
+        record = parameters.record_of(seen)
+        if record is None or record.run == self.run_id:
+            return None
+        state = seen.status.operation_state
+        ended = None
+        if state is not None and state.operation.run_id == record.run and state.finished_at:
+            ended = datetime.datetime.fromisoformat(state.finished_at).timestamp()
+        if parameters.live(record, seen, time.time(), ended):
+            return f"run {record.run}" + (", which is settling" if record.settling else "")
+        return None
+
+    async def take(self, manifests: Sequence[Json], until: float) -> Application:
+        """Put our values in, in one JSON patch with the record; gives back the Application as read back.
+
+        Idempotent by what stands there, so a lost answer is looked after. Raises Lost where someone else
+        was there first, ArgoCDFailed, AccessDenied.
+        """
+        deadline = asyncio.get_running_loop().time() + self._client.patience
+        while True:
+            seen = await self._client.application(self._app)
+            if self._ours(seen):
+                break
+            if self._held(seen) is not None or parameters.record_of(seen) is not None:
+                raise Lost
+            spec, record = parameters.claimed(seen, self._settings, manifests, self.run_id, until)
+            self.before, self.record, self._claimed_spec = seen, record, spec
+            try:
+                await self._client.patch(self._app, parameters.changes(seen, spec, record))
+            except (Refused, Unreachable, Nonsense) as e:
+                await self._after_failure(e, deadline)
+        await asyncio.sleep(SETTLED_IN_TIME)
+        seen = await self._client.application(self._app)
+        if not self._ours(seen):
+            raise Lost
+        return seen
+
+    def _ours(self, seen: Application) -> bool:
+        record = parameters.record_of(seen)
+        return (
+            record is not None
+            and record.run == self.run_id
+            and not record.settling
+            and parameters.holds(seen.spec.get("source"), self._settings)
+        )
+
+    async def _after_failure(self, error: ArgorunError, deadline: float) -> None:
+        """A PATCH failed: raise where trying again cannot help, else wait a little."""
+        if isinstance(error, Refused) and error.status == 400:
+            raise OperationFailed(f"Argo CD does not accept the parameters: {error.text}") from None
+        if asyncio.get_running_loop().time() > deadline or getattr(error, "final", False):
+            raise error
+        # 500 code 2 is a failed `test`: somebody changed what we read. Others are faults on the way.
+        await asyncio.sleep(0.2)
+
+    # -- and back -----------------------------------------------------------------------------------
+
+    async def give_back(self, *, settling: bool, until: float) -> bool:
+        """Put back what was there, where our values still stand; True where they did.
+
+        With `settling`, the record stays (as such) until `release`. Raises ArgoCDFailed, AccessDenied.
+        """
+        if self.record is None:
+            return False
+        settling = settling or self.record.automated is not None
+        keep = Record(run=self.run_id, until=int(until), automated=self.record.automated, settling=True)
+        stood = await self._give_back(self.record, keep if settling else None)
+        if not settling:
+            self.record = None
+        return stood
+
+    async def let_go(self) -> None:
+        """Put everything back at once, before the workloads saw any of it. Raises ArgoCDFailed, AccessDenied."""
+        await self.release()
+        self.record = None
+
+    async def _give_back(self, record: Record, keep: Record | None) -> bool:
+        stood = False
+        deadline = asyncio.get_running_loop().time() + self._client.patience
+        while True:
+            seen = await self._client.application(self._app)
+            current = parameters.record_of(seen)
+            stands = parameters.stands(seen.spec, record)
+            stood = stood or stands
+            mine = current is not None and current.run == record.run
+            spec = parameters.restored(seen.spec, record)
+            if keep is None:
+                spec = parameters.with_automated(spec, record)
+            goal = keep if mine else current  # another's record is not ours to remove
+            patch = parameters.changes(seen, spec, goal)
+            if not patch:
+                return stood
+            try:
+                await self._client.patch(self._app, patch)
+            except Refused as e:
+                if e.status == 400:
+                    await self._force(spec, goal)
+                elif asyncio.get_running_loop().time() > deadline:
+                    raise
+                else:
+                    await asyncio.sleep(0.2)
+            except (Unreachable, Nonsense):
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+                await asyncio.sleep(0.3)
+
+    async def _force(self, spec: Json, goal: Record | None) -> None:
+        """Write the spec without validation: PATCH always validates, and Git may be out of reach.
+
+        The annotation goes with it by a PUT of the whole Application (source: Update in Argo CD's
+        server/application/application.go honours validate=false).
+        """
+        raw = copy.deepcopy(await self._client.raw(self._app))
+        annotations = raw["metadata"].setdefault("annotations", {})
+        if goal is None:
+            annotations.pop(parameters.RECORD, None)
+        else:
+            annotations[parameters.RECORD] = msgspec.json.encode(goal).decode()
+        try:
+            await self._client.replace(self._app, raw | {"spec": spec})
+        except Refused:
+            await self._client.replace_spec(self._app, spec)
+
+    def way_back(self) -> list[Json]:
+        """The JSON patch that puts everything back, for a person to send by hand."""
+        if self.before is None or self.record is None:
+            return []
+        ours = msgspec.structs.replace(
+            self.before,
+            spec=self._claimed_spec,
+            metadata=msgspec.structs.replace(
+                self.before.metadata,
+                annotations=(self.before.metadata.annotations or {})
+                | {parameters.RECORD: msgspec.json.encode(self.record).decode()},
+            ),
+        )
+        return [o for o in parameters.changes(ours, self.before.spec, None) if o["op"] != "test"]
+
+    async def release(self) -> None:
+        """Switch auto-sync back as it was and take the record away. Raises ArgoCDFailed, AccessDenied."""
+        if self.record is not None:
+            await self._give_back(self.record, None)
+
+    # -- the workloads ------------------------------------------------------------------------------
+
+    async def out_of_sync(self) -> list[ResourceStatus]:
+        """The resources that differ from Git by now, compared anew, and did not before we came."""
+        before = {
+            (r.group, r.kind, r.namespace, r.name)
+            for r in (self.before.status.resources if self.before else None) or ()
+            if r.status == "OutOfSync"
+        }
+        seen = await self._client.application(self._app, refresh="normal")
+        return [
+            r
+            for r in seen.status.resources or ()
+            if r.status == "OutOfSync"
+            and not r.hook
+            and not r.requires_pruning
+            and (r.group, r.kind, r.namespace, r.name) not in before
+        ]
+
+    async def settle(self, revision: str | None, resources: Sequence[ResourceStatus]) -> str | None:
+        """Start a partial sync, without hooks, that takes these workloads off our values; its run id.
+
+        None where there are none. Raises OperationFailed where another operation came first, ArgoCDFailed,
+        AccessDenied.
+        """
+        if not resources:
+            return None
+        run_id = f"{self.run_id}/settle"
+        try:
+            await operation.start(self._client, self._app, run_id, operation.body(run_id, revision, resources))
+        except operation.Busy as e:
+            raise OperationFailed(f"the workloads could not be settled: {e} came first") from None
+        return run_id
+
+    async def settled(self, run_id: str) -> None:
+        """Wait until the settling operation is over. Raises OperationFailed, ArgoCDFailed."""
+        state = await operation.follow(self._client, self._app, run_id, lambda _: None)
+        if state.phase != "Succeeded":
+            raise OperationFailed(f"settling ended {state.phase}: {state.message}")
+
+

@@ -1,0 +1,57 @@
+"""What the argocd CLI has stored for its current context: server, token and how to connect.
+
+Directory: ARGOCD_CONFIG_DIR, else an existing ~/.argocd, else $XDG_CONFIG_HOME/argocd, else ~/.config/argocd;
+file `config` (source: Argo CD's util/localconfig/localconfig.go).
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from argorun.config import CliSettings
+
+
+def stored(environment: Mapping[str, str]) -> CliSettings | None:
+    """The current context's settings; None where there are none that can be read."""
+    path = folder(environment) / "config"
+    if not path.is_file():
+        return None
+    import yaml
+
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        context = named(config["contexts"], "name", config["current-context"])
+        server = named(config.get("servers") or [], "server", context["server"])
+        user = named(config.get("users") or [], "name", context["user"])
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, AttributeError):
+        return None  # another program's file: not ours to complain about
+    ca = server.get("certificate-authority-data")
+    return CliSettings(
+        server=context["server"],
+        token=user.get("auth-token"),
+        insecure=bool(server.get("insecure")),
+        plaintext=bool(server.get("plain-text")),
+        root_path=server.get("grpc-web-root-path") or "",
+        ca_data=pem(ca) if ca else None,
+    )
+
+
+def folder(environment: Mapping[str, str]) -> Path:
+    if environment.get("ARGOCD_CONFIG_DIR"):
+        return Path(environment["ARGOCD_CONFIG_DIR"])
+    home = Path(environment.get("HOME") or "/")
+    if (home / ".argocd").is_dir():
+        return home / ".argocd"
+    return Path(environment.get("XDG_CONFIG_HOME") or home / ".config") / "argocd"
+
+
+def named(entries: list[dict[str, Any]], key: str, name: str) -> dict[str, Any]:
+    return next((e for e in entries if e.get(key) == name), {})
+
+
+def pem(data: str) -> str:
+    """The stored certificate as PEM: it is kept in base64, or as it is."""
+    return data if data.startswith("-----BEGIN") else base64.b64decode(data).decode()

@@ -1,0 +1,188 @@
+"""One sync operation: started, followed, settled and ended, always told apart by its run id."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Iterable
+
+from argorun.argocd.client import TRANSIENT, ApplicationName, Client, Denied, Nonsense, Refused, Unreachable
+from argorun.argocd.types import (
+    RUN_INFO,
+    Application,
+    Json,
+    OperationState,
+    ResourceResult,
+    ResourceStatus,
+)
+from argorun.errors import ArgorunError, OperationFailed
+
+POLL = 10.0  # seconds between the reads beside the watch, which may drop events
+WATCHED = ",".join(
+    "result." + f
+    for f in (
+        "type",
+        "application.metadata.name",
+        "application.metadata.annotations",
+        "application.operation",
+        "application.status.operationState",
+        "application.status.sync.status",
+    )
+)
+
+
+class Busy(Exception):
+    """Another operation holds the Application; nothing was started."""
+
+    def __init__(self, app: Application) -> None:
+        super().__init__(holder(app))
+
+
+def holder(app: Application) -> str:
+    """Who holds the Application, for a person who waits for it."""
+    running = app.running
+    if running is None:
+        return "another operation"
+    who = f"run {running.run_id}" if running.run_id else f"an operation of {running.initiated_by.username or 'auto-sync'}"
+    state = app.status.operation_state
+    if state is None or not state.phase:
+        return f"{who}, about to start"
+    return f"{who}, started {state.started_at}, {state.phase}"
+
+
+def body(run_id: str, revision: str | None = None, resources: Iterable[ResourceStatus] | None = None) -> Json:
+    """A sync request that carries our run id. Retries are off: a retry would make a test's failure Running again."""
+    request: Json = {"infos": [{"name": RUN_INFO, "value": run_id}], "retryStrategy": {"limit": 0}}
+    if revision:
+        request["revision"] = revision
+    if resources is not None:
+        request["resources"] = [
+            {"group": r.group, "kind": r.kind, "namespace": r.namespace, "name": r.name} for r in resources
+        ]
+    return request
+
+
+async def start(client: Client, app: ApplicationName, run_id: str, request: Json) -> Application:
+    """Start an operation and give back the Application that carries it.
+
+    The request is not idempotent: after a lost answer it is sent again only when the Application does not
+    carry our run id. Raises Busy, OperationFailed (sync window, Argo CD's refusal), AccessDenied, ArgoCDFailed.
+    """
+    deadline = asyncio.get_running_loop().time() + client.patience
+    pause = 0.2
+    while True:
+        try:
+            return await client.sync(app, request)
+        except Denied as e:
+            if "sync window" in e.text:
+                raise OperationFailed(f"Argo CD does not sync {app.name} now: {e.text}", "see argocd proj windows") from None
+            raise
+        except Refused as e:
+            lost: ArgorunError = e
+            if e.status < 500 and e.status not in TRANSIENT and "already in progress" not in e.text:
+                raise OperationFailed(f"Argo CD refused to sync {app.name}: {e.text}") from None
+        except (Unreachable, Nonsense) as e:
+            lost = e
+        seen = await client.application(app)
+        if (seen.running and seen.running.run_id == run_id) or seen.state_of(run_id):
+            return seen
+        if isinstance(lost, Refused) and "already in progress" in lost.text:
+            raise Busy(seen)
+        if asyncio.get_running_loop().time() > deadline:
+            raise lost
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, 3.0)
+
+
+async def applications(client: Client, app: ApplicationName, poll: float = POLL) -> AsyncGenerator[tuple[bool, Application]]:
+    """The Application whenever it changes, by the watch stream, and every `poll` seconds by a live read.
+
+    The first of each pair says whether it was read live: the watch lags behind. A broken watch is resumed;
+    raises what the live read raises once its patience is over.
+    """
+    queue: asyncio.Queue[tuple[bool, Application] | ArgorunError] = asyncio.Queue()
+
+    async def watch() -> None:
+        while True:
+            with contextlib.suppress(ArgorunError):
+                async with contextlib.aclosing(client.watch(app, WATCHED)) as changes:
+                    async for change in changes:
+                        queue.put_nowait((False, change))
+            await asyncio.sleep(1.0)
+
+    async def read() -> None:
+        try:
+            while True:
+                await asyncio.sleep(poll)
+                queue.put_nowait((True, await client.application(app)))
+        except ArgorunError as e:
+            queue.put_nowait(e)
+
+    tasks = [asyncio.create_task(watch()), asyncio.create_task(read())]
+    try:
+        while True:
+            item = await queue.get()
+            if isinstance(item, ArgorunError):
+                raise item
+            yield item
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def follow(
+    client: Client, app: ApplicationName, run_id: str, told: Callable[[OperationState], None]
+) -> OperationState:
+    """Tell every state of our operation until it is done, and give back the last one.
+
+    Raises OperationFailed where another operation has taken its place before its end was seen.
+    """
+    async with contextlib.aclosing(applications(client, app)) as changes:
+        async for is_live, seen in changes:
+            state = seen.state_of(run_id)
+            if state is not None:
+                told(state)
+                if state.done:
+                    return state
+            elif is_live and not (seen.operation and seen.operation.run_id == run_id):
+                raise OperationFailed(
+                    f"our operation on {app.name} is gone: {holder(seen)} took its place before its end was seen"
+                )
+    raise AssertionError("the changes of an Application do not end")  # pragma: no cover
+
+
+async def end(client: Client, app: ApplicationName, run_id: str) -> bool:
+    """End our operation and wait until it is over; False where it was over already.
+
+    A terminate right after the POST answers 400 until the controller has picked the operation up, so it is
+    sent again. An operation that does not carry our run id is left alone.
+    """
+    asked = False
+    while True:
+        seen = await client.application(app)
+        running = seen.running
+        if running is None or running.run_id != run_id:
+            return asked
+        state = seen.status.operation_state
+        if state is None or state.phase != "Terminating":
+            with contextlib.suppress(Refused, Unreachable, Nonsense):
+                await client.terminate(app)
+                asked = True
+        await asyncio.sleep(0.3)
+
+
+def hooks(state: OperationState) -> list[ResourceResult]:
+    """The operation's hooks that were reached so far; one that runs in two phases is there twice."""
+    return [r for r in (state.sync_result and state.sync_result.resources) or () if r.hook_type]
+
+
+def resources(state: OperationState) -> list[ResourceResult]:
+    """The operation's resources that are not hooks."""
+    return [r for r in (state.sync_result and state.sync_result.resources) or () if not r.hook_type]
+
+
+def key(r: ResourceResult) -> tuple[str, str, str, str, str]:
+    return (r.group, r.kind, r.namespace, r.name, r.sync_phase or r.hook_type)
+
+

@@ -1,0 +1,125 @@
+"""The undo stack: what a run has done and how each of it is undone, whatever happens.
+
+An undo is registered *before* its act, so a lost reply leaks nothing; every undo is harmless where its act
+never took place. In a hurry (somebody pressed Cancel) all that matters is undone at once and the rest after.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from argorun.errors import ArgorunError
+from argorun.events import Event, LeftBehind, Undone
+
+Announce = Callable[[Event], None]
+RESERVE = 5.0  # seconds of the whole budget that each undo still to come keeps for itself
+
+
+@dataclass(eq=False)
+class Undo:
+    """One thing to undo. `act` gives back a phrase for what it did, or None where there was nothing to do."""
+
+    what: str
+    act: Callable[[], Awaitable[str | None]]
+    command: Callable[[], str]  # the command that does it by hand
+    limit: float  # seconds
+    patient: bool = False  # done last in a hurry
+    task: asyncio.Task[None] | None = field(default=None, repr=False)
+    done: bool = False
+
+
+class CleanUp:
+    """Undoes last-in first-out, each within its limit, all within the budget; errors are collected."""
+
+    def __init__(self, announce: Announce) -> None:
+        self._announce = announce
+        self._stack: list[Undo] = []
+        self._hurry = asyncio.Event()
+        self.left: list[LeftBehind] = []
+
+    @property
+    def hurried(self) -> bool:
+        return self._hurry.is_set()
+
+    def hurry(self) -> None:
+        """From now on undo at once what matters, and the patient rest afterwards."""
+        self._hurry.set()
+
+    def before(
+        self,
+        what: str,
+        act: Callable[[], Awaitable[str | None]],
+        command: Callable[[], str],
+        *,
+        limit: float = 20.0,
+        patient: bool = False,
+    ) -> None:
+        """Register how to undo what is about to be done."""
+        self._stack.append(Undo(what, act, command, limit, patient))
+
+    def forget(self, what: str) -> None:
+        """The act did not take place and never will: there is nothing of ours to undo."""
+        self._stack = [u for u in self._stack if u.what != what]
+
+    @property
+    def pending(self) -> bool:
+        """Whether anything is still to undo."""
+        return any(not u.done for u in self._stack)
+
+    async def unwind(self, budget: float) -> None:
+        """Undo everything within `budget` seconds; what could not be undone is announced, never raised."""
+        self._end = asyncio.get_running_loop().time() + budget
+        hurry = asyncio.create_task(self._hurry.wait())
+        try:
+            while (waiting := [u for u in self._stack if u.task is None]) and not self.hurried:
+                await asyncio.wait({self._begin(waiting[-1]), hurry}, return_when=asyncio.FIRST_COMPLETED)
+            urgent = [self._begin(u) for u in self._stack if not u.patient]
+            if urgent:
+                await asyncio.wait(urgent)
+            for undo in reversed(self._stack):
+                await self._begin(undo)
+        except asyncio.CancelledError:
+            self.abandon("argorun was told to stop at once")
+        finally:
+            hurry.cancel()
+
+    def abandon(self, why: str) -> None:
+        """Undo nothing more: announce all that is not undone, and how to do it by hand."""
+        for undo in reversed(self._stack):
+            if undo.task is not None:
+                undo.task.cancel()
+            if not undo.done:
+                self._leave(undo, why)
+
+    def _begin(self, undo: Undo) -> asyncio.Task[None]:
+        if undo.task is None:
+            undo.task = asyncio.create_task(self._undo(undo))
+        return undo.task
+
+    async def _undo(self, undo: Undo) -> None:
+        began = time.monotonic()
+        to_come = sum(1 for u in self._stack if u.task is None)
+        remaining = self._end - asyncio.get_running_loop().time() - RESERVE * to_come
+        limit = max(min(undo.limit, remaining), 1.0)
+        try:
+            async with asyncio.timeout(limit):
+                did = await undo.act()
+        except TimeoutError:
+            self._leave(undo, f"not done within {limit:.0f} s")
+        except ArgorunError as e:
+            self._leave(undo, e.message)
+        except Exception as e:  # an undo that breaks must not keep the others from being done
+            self._leave(undo, f"{type(e).__name__}: {e}")
+        else:
+            undo.done = True
+            if did is not None:
+                self._announce(Undone(time=time.time(), what=did, seconds=time.monotonic() - began))
+
+    def _leave(self, undo: Undo, why: str) -> None:
+        undo.done = True  # told once
+        event = LeftBehind(time=time.time(), what=undo.what, why=why, command=undo.command())
+        self.left.append(event)
+        self._announce(event)

@@ -1,0 +1,200 @@
+"""The command line: flags to a Config, a Config to a run, a run to an exit code; no logic."""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from argorun.config import Config, Flags
+    from argorun.errors import ArgorunError
+
+EXIT_CODES = """
+Exit codes: [bold]0[/] passed and clean, [bold]1[/] a test Job failed, [bold]2[/] bad usage or configuration (nothing touched),
+[bold]3[/] the operation failed otherwise, [bold]4[/] time ran out, [bold]5[/] the Application stayed busy, [bold]6[/] access denied or no such
+Application, [bold]7[/] Kafka failed, [bold]8[/] Argo CD failed, [bold]9[/] no test ran, [bold]10[/] passed but not all cleaned up,
+[bold]70[/] a bug in argorun, [bold]129/130/143[/] ended by a signal.
+"""
+
+app = typer.Typer(
+    name="argorun",
+    help="Give one test run behind Argo CD its own Kafka topic.\n\n"
+    "Creates the topic, writes its name into the Application's parameters, syncs, follows the hooks, streams the "
+    "test Job's log, and puts everything back, whatever happened.\n\nNew here? Try: argorun demo",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+
+
+class Output(StrEnum):
+    """How the run is shown."""
+
+    AUTO = "auto"
+    RICH = "rich"
+    PLAIN = "plain"
+    JSON = "json"
+
+
+def version(wanted: bool) -> None:
+    if wanted:
+        from argorun import __version__
+
+        typer.echo(f"argorun {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    _version: Annotated[
+        bool, typer.Option("--version", "-V", callback=version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Give one test run behind Argo CD its own Kafka topic."""
+
+
+@app.command(epilog=EXIT_CODES)
+def run(
+    application: Annotated[
+        str | None, typer.Argument(help="The Application, or NAMESPACE/NAME.", show_default=False)
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", "-f", help="Configuration; ./argorun.yaml where there is one.", show_default=False),
+    ] = None,
+    topic: Annotated[
+        str | None, typer.Option(metavar="PREFIX", help="The topic is PREFIX_<unix seconds>_<8 hex>.", show_default=False)
+    ] = None,
+    parameter: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The Helm parameter that takes the topic's name.", show_default=False)
+    ] = None,
+    job: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A test Job that must run and succeed; every PostSync Job where none is named."),
+    ] = None,
+    timeout: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="For the whole run: 90, 90s, 15m, 1h30m.", show_default="15m")
+    ] = None,
+    revision: Annotated[
+        str | None, typer.Option(metavar="SHA", help="Sync this commit instead of the tracked one.", show_default=False)
+    ] = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Set one more Helm parameter for this run, e.g. image.tag=$SHA."),
+    ] = None,
+    output: Annotated[
+        Output, typer.Option(help="auto: rich in a terminal, else plain. json: one event a line on stdout.")
+    ] = Output.AUTO,
+    events: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write every event to FILE, one JSON a line.", show_default=False)
+    ] = None,
+    keep_topics: Annotated[bool, typer.Option("--keep-topics", help="Leave the topics, to look into them.")] = False,
+    no_settle: Annotated[
+        bool, typer.Option("--no-settle", help="Leave the workloads on the run's topic in the end.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything and say what would be done; touch nothing.")
+    ] = False,
+) -> None:
+    """Run the tests of an Application on a topic of their own.
+
+    Credentials come from the environment: ARGOCD_AUTH_TOKEN, and ${NAME} in argorun.yaml for Kafka's.
+    ARGOCD_SERVER and KAFKA_BOOTSTRAP_SERVERS win over argorun.yaml.
+
+        argorun run weather --topic weather_updates --parameter kafka.topic --timeout 10m
+    """
+    from argorun.config import Flags
+
+    flags = Flags(
+        application=application,
+        file=file,
+        topic=topic,
+        parameter=parameter,
+        jobs=tuple(job or ()),
+        timeout=timeout,
+        revision=revision,
+        sets=tuple(sets or ()),
+        keep_topics=keep_topics,
+        no_settle=no_settle,
+        dry_run=dry_run,
+    )
+    raise typer.Exit(start(flags, output, events))
+
+
+@app.command()
+def demo(
+    fail: Annotated[bool, typer.Option("--fail", help="Let the test Job fail, to see a red run.")] = False,
+    output: Annotated[Output, typer.Option(help="How the run is shown.")] = Output.AUTO,
+) -> None:
+    """Show the whole run on this machine, with nothing set up beforehand.
+
+    Apache Kafka is the real one; Argo CD is a stand-in that answers over real HTTP and runs the example's
+    containers as local processes. Needs argorun[sandbox].
+    """
+    from argorun.sandbox.command import demo as show
+
+    raise typer.Exit(guarded(lambda: show(fail=fail, output=output.value)))
+
+
+def start(flags: Flags, output: Output, events: Path | None) -> int:
+    """From flags to the exit code; nothing is touched before the Config stands."""
+    from argorun.argocd.cli_settings import stored
+    from argorun.config import load
+
+    def go() -> int:
+        config = load(flags, os.environ, Path.cwd(), stored(os.environ))
+        return execute(config, output, events)
+
+    return guarded(go)
+
+
+def execute(config: Config, output: Output, events: Path | None) -> int:
+    """Run to the end; an output that could not be written makes a green run 10."""
+    import asyncio
+
+    from argorun.errors import CleanupIncomplete
+    from argorun.reporters import Announcer, open_reporters
+    from argorun.supervisor import execute as supervised
+
+    announcer = Announcer(open_reporters(output.value, events), config.secrets)
+    try:
+        code = asyncio.run(supervised(config, announcer))
+    finally:
+        announcer.close()
+    for failure in announcer.failures:
+        print(f"argorun: not everything could be shown or written: {failure}", file=sys.stderr)
+    return code or (CleanupIncomplete.exit_code if announcer.failures else 0)
+
+
+def guarded(go: Callable[[], int]) -> int:
+    """Whatever goes wrong before or around a run, said in one error."""
+    from argorun.errors import ArgorunError, InternalError
+
+    try:
+        return go()
+    except ArgorunError as e:
+        complain(e)
+        return e.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except Exception as e:
+        complain(InternalError(f"an error inside argorun: {type(e).__name__}: {e}", "please report it"))
+        return InternalError.exit_code
+
+
+def complain(error: ArgorunError) -> None:
+    """One clear error: what, where, and what to do."""
+    print(f"argorun: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"  {error.hint}", file=sys.stderr)
+
+

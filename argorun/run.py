@@ -1,0 +1,405 @@
+"""The run: nine steps, readable from top to bottom, each with its undo registered before its act."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import secrets
+import time
+from collections.abc import AsyncIterator, Sequence
+
+from argorun import __version__, events
+from argorun.argocd import operation, parameters
+from argorun.argocd.claim import Claim, Lost
+from argorun.argocd.client import Client, Refused
+from argorun.argocd.logs import JobLogs
+from argorun.argocd.nudge import nudge
+from argorun.argocd.tree import LiveTree
+from argorun.argocd.types import Application, Json, Node, OperationState
+from argorun.cleanup import Announce, CleanUp
+from argorun.config import Config, Topic, describe
+from argorun.errors import AccessDenied, ArgorunError, StillBusy, UsageError
+from argorun.events import Step
+from argorun.kafka import names
+from argorun.kafka.spec import TopicExists, TopicSpec
+from argorun.kafka.topics import Topics
+from argorun.progress import Progress
+from argorun.verdict import judge
+
+RIDE_OUT = 60.0  # seconds for which a fault of Argo CD's is ridden out once the run is under way
+LAST_LOGS = 15.0  # seconds to read the rest of the logs after the operation has ended
+
+
+class Run:
+    """One run. `steps` goes through it and gives back why it is red, or None; `clean` holds the undos."""
+
+    def __init__(self, config: Config, announce: Announce, client: Client, topics: Topics) -> None:
+        self.config = config
+        self.app = config.application
+        self.run_id = secrets.token_hex(6)
+        self.announce = announce
+        self.client = client
+        self.topics = topics
+        self.clean = CleanUp(announce)
+        self.drawn: list[tuple[Topic, str]] = []
+        self.live = LiveTree(client, self.app)
+        self.progress = Progress(announce, config.jobs)
+        self.manifests: list[Json] = []
+        self.revision_before: str | None = None
+        self.logs: JobLogs | None = None
+        self.leaving: list[Node] = []  # pods that must go before the topics do
+        self.claim = Claim(client, self.app, self.run_id, (), waiting=self._waits, notice=self._notice)
+
+    async def steps(self) -> ArgorunError | None:
+        """From the plan to the verdict. Raises ArgorunError for whatever keeps the tests from running."""
+        self.plan()
+        await self.look()
+        if self.config.dry_run:
+            return None
+        await self.create_topics()
+        async with self.live.kept():
+            await self.take_and_sync()
+            state = await self.follow()
+        return self.verdict(state)
+
+    @property
+    def url(self) -> str:
+        """The Application's page in Argo CD."""
+        place = f"{self.app.namespace}/{self.app.name}" if self.app.namespace else self.app.name
+        return f"{self.config.argocd.url}/applications/{place}"
+
+    # -- 1. Plan ------------------------------------------------------------------------------------
+
+    def plan(self) -> None:
+        """Draw the topics' names; everything else was checked when the Config was made."""
+        started = events.RunStarted(
+            time=time.time(), run_id=self.run_id, application=str(self.app), url=self.url, version=__version__
+        )
+        self.announce(started)
+        self.drawn = [(t, names.draw(t.prefix, time.time())) for t in self.config.topics]
+        if self.config.dry_run:
+            for line in describe(self.config):
+                self._planned(line)
+
+    def settings(self) -> list[parameters.Setting]:
+        """Every parameter of the run with its value."""
+        settings: list[parameters.Setting] = []
+        for topic, name in self.drawn:
+            for p in topic.parameters:
+                if p.kustomize is not None:
+                    settings.append(parameters.Kustomize(p.kustomize.configmap, p.kustomize.key, name))
+                else:
+                    settings.append(parameters.Helm(str(p.helm), name))
+        return settings + [parameters.Helm(name, value) for name, value in self.config.sets]
+
+    # -- 2. Look ------------------------------------------------------------------------------------
+
+    async def look(self) -> None:
+        """The Application takes the parameters, and we may do what we are about to; nothing is touched."""
+        async with self._step(Step.LOOK, f"{self.app} on {self.config.argocd.server}"):
+            seen = await self.client.application(self.app)
+            if not seen.status.source_type:
+                seen = await self.client.application(self.app, refresh="normal")
+            settings = self.settings()
+            parameters.check_source(seen, settings)
+            await self._check_permissions(seen)
+            if self.config.revision or any(isinstance(s, parameters.Kustomize) for s in settings):
+                self.manifests = await self._render(settings)
+            await self.topics.look({name: spec(topic) for topic, name in self.drawn})
+            if self.config.dry_run:
+                self._describe(seen, settings)
+
+    async def _check_permissions(self, seen: Application) -> None:
+        subject = f"{seen.project}/{seen.metadata.name}"
+        asked = (("update", "applications"), ("sync", "applications"), ("get", "logs"))
+        answers = await asyncio.gather(*(self.client.can_i(action, what, subject) for action, what in asked))
+        for (action, what), allowed in zip(asked, answers, strict=True):
+            if not allowed:
+                raise AccessDenied(
+                    f"the token's account may not '{action}' {what} of {subject}",
+                    f"add to Argo CD's policy.csv: p, ROLE, {what}, {action}, {subject}, allow",
+                )
+
+    async def _render(self, settings: Sequence[parameters.Setting]) -> list[Json]:
+        try:
+            manifests = await self.client.manifests(self.app, self.config.revision)
+        except Refused as e:
+            at = f" at revision {self.config.revision}" if self.config.revision else ""
+            raise UsageError(f"Argo CD cannot render {self.app}{at}: {e.text}") from None
+        parameters.check_rendered(str(self.app), settings, manifests)
+        return manifests
+
+    def _describe(self, seen: Application, settings: Sequence[parameters.Setting]) -> None:
+        for topic, name in self.drawn:
+            self._planned(f"create topic {name} ({topic.partitions} partitions), and delete it in the end")
+        for s in settings:
+            was = parameters.original_value(seen, s, self.manifests)
+            self._planned(f"set {s} to {s.value} (now {'not set' if was is None else repr(was)}), and put it back")
+        self._planned(f"sync {self.app}" + (f" at {self.config.revision}" if self.config.revision else ""))
+        self._planned(f"wait for {', '.join(self.config.jobs) or 'every PostSync Job'}")
+
+    # -- 3. Topics ----------------------------------------------------------------------------------
+
+    async def create_topics(self) -> None:
+        """Make every topic and wait until it can be produced to."""
+        async with self._step(Step.TOPICS, ", ".join(name for _, name in self.drawn)):
+            for i, (topic, _) in enumerate(self.drawn):
+                await self._create_topic(i, topic)
+
+    async def _create_topic(self, i: int, topic: Topic) -> None:
+        began = time.monotonic()
+        while True:
+            name = self.drawn[i][1]
+            if not self.config.keep_topics:
+                server = self.config.kafka["bootstrap.servers"]
+                self.clean.before(
+                    f"topic {name}",
+                    lambda name=name, topic=topic: self._delete_topic(name, topic),  # type: ignore[misc]
+                    lambda name=name: f"kafka-topics --bootstrap-server {server} --delete --topic {name}",  # type: ignore[misc]
+                    limit=30.0,
+                )
+            try:
+                await self.topics.create(name, spec(topic))
+                break
+            except TopicExists:
+                self._notice(f"topic {name} exists already and is not ours; another name is drawn")
+                self.clean.forget(f"topic {name}")
+                self.drawn[i] = (topic, names.draw(topic.prefix, time.time()))
+        made = await self.topics.wait_usable(name)
+        created = events.TopicCreated(
+            time=time.time(),
+            topic=name,
+            partitions=made.partitions,
+            replication_factor=made.replication_factor,
+            seconds=time.monotonic() - began,
+        )
+        self.announce(created)
+
+    async def _delete_topic(self, name: str, topic: Topic) -> str | None:
+        if topic.groups:
+            for group in await self.topics.delete_groups(topic.groups, [name]):
+                self._notice(f"consumer group {group} deleted", level="info")
+        await self.topics.delete(name)
+        await self.topics.wait_gone(name)
+        return f"topic {name} deleted"
+
+    # -- 4. Free, then parameters; 5. Sync ------------------------------------------------------------
+
+    async def take_and_sync(self) -> None:
+        """Wait until the Application is free, put our values in, and start the operation that uses them."""
+        settings = self.settings()
+        self.claim = Claim(self.client, self.app, self.run_id, settings, waiting=self._waits, notice=self._notice)
+        self._register_undos()
+        try:
+            async with asyncio.timeout(self.config.timeouts.busy):
+                while not await self._take_and_sync_once(settings):
+                    pass
+        except TimeoutError:
+            reason = self.progress.waiting_for or "others"
+            raise StillBusy(
+                f"{self.app} was not free within {self.config.timeouts.busy:.0f} s: {reason}",
+                "try again later, or raise timeouts.busy",
+            ) from None
+
+    async def _take_and_sync_once(self, settings: Sequence[parameters.Setting]) -> bool:
+        async with self._step(Step.PARAMETERS, "waiting until nobody else uses the Application"):
+            await self.claim.free()
+            try:
+                seen = await self.claim.take(self.manifests, self._until())
+            except Lost:
+                self._waits("somebody who was faster")
+                await self.claim.let_go()
+                await asyncio.sleep(0.5 + secrets.randbelow(1000) / 1000)
+                return False
+            self.revision_before = (self.claim.before or seen).status.sync.revision or None
+            self._tell_parameters(settings)
+        async with self._step(Step.SYNC, str(self.app)):
+            return await self._sync(settings)
+
+    async def _sync(self, settings: Sequence[parameters.Setting]) -> bool:
+        """POST the operation and see that it took our values; False where another was in the way."""
+        try:
+            tree = await self.live.read()
+            self.logs = JobLogs(
+                self.client, self.app, self.live, {n.uid for n in tree.nodes or ()}, self.progress
+            )
+            request = operation.body(self.run_id, self.config.revision)
+            seen = await operation.start(self.client, self.app, self.run_id, request)
+        except operation.Busy as e:
+            self._waits(str(e))
+            await self.claim.let_go()
+            return False
+        took = seen.running or (seen.status.operation_state or OperationState()).operation
+        if took.sync is not None and took.sync.source is not None and not parameters.holds(took.sync.source, settings):
+            # PATCH is no lock: this operation would test somebody else's topic.
+            self._waits("somebody who changed the parameters at the same moment")
+            await operation.end(self.client, self.app, self.run_id)
+            await self.claim.let_go()
+            self.run_id_used()
+            return False
+        self.client.patience = RIDE_OUT
+        revision = self.config.revision or (took.sync.revision if took.sync else "")
+        self.announce(events.SyncStarted(time=time.time(), run_id=self.run_id, revision=revision))
+        return True
+
+    def run_id_used(self) -> None:
+        """Our operation was ended: the next one must be told from it."""
+        self.run_id = secrets.token_hex(6)
+        self.claim.run_id = self.run_id
+
+    def _register_undos(self) -> None:
+        app = self.app.name
+        self.clean.before("pods of this run", self._pods_leave, lambda: "", limit=60.0, patient=True)
+        self.clean.before(
+            "the workloads' settings", self._settle, lambda: f"argocd app sync {app} (without hooks)", limit=60.0, patient=True
+        )
+        self.clean.before("the parameters", self._give_back, self._give_back_by_hand, limit=25.0)
+        self.clean.before("our operation", self._end, lambda: f"argocd app terminate-op {app}", limit=25.0)
+
+    # -- 6. Follow; 7. Logs -------------------------------------------------------------------------
+
+    async def follow(self) -> OperationState:
+        """Follow the hooks and the test Jobs' logs until the operation is over."""
+        async with self._step(Step.FOLLOW, "the hooks"):
+            nudging = asyncio.create_task(nudge(self.client, self.app, self.live, self._running_jobs))
+            try:
+                state = await operation.follow(self.client, self.app, self.run_id, self._told)
+            finally:
+                nudging.cancel()
+        async with self._step(Step.LOGS, "the rest of the logs"):
+            if self.logs is not None:
+                await self.logs.finish(LAST_LOGS)
+        return state
+
+    def _told(self, state: OperationState) -> None:
+        for hook in self.progress.state(state):
+            self.live.look_again()
+            if self.logs is not None and self.progress.wants_log(hook):
+                self.logs.follow(hook.namespace, hook.name)
+
+    def _running_jobs(self) -> list[Node]:
+        return self._jobs(self.progress.running_jobs())
+
+    def _jobs(self, named: Sequence[tuple[str, str]]) -> list[Node]:
+        """The Jobs of this name that our operation made, as far as the tree has them."""
+        if self.logs is None:
+            return []
+        return [n for namespace, name in named if (n := self.logs.node(namespace, name))]
+
+    # -- 8. Verdict ---------------------------------------------------------------------------------
+
+    def verdict(self, state: OperationState) -> ArgorunError | None:
+        """Green only if the operation succeeded and every required test Job ran in it and succeeded."""
+        self.announce(events.StepStarted(time=time.time(), step=Step.VERDICT))
+        return judge(state, self.config.jobs)
+
+    # -- 9. Clean up --------------------------------------------------------------------------------
+
+    async def clean_up(self) -> None:
+        """Undo everything, in reverse order, within timeouts.cleanup; what is left is announced."""
+        if not self.clean.pending:
+            return
+        self.client.patience = min(RIDE_OUT, self.config.timeouts.cleanup / 3)
+        async with self._step(Step.CLEANUP):
+            await self.clean.unwind(self.config.timeouts.cleanup)
+
+    async def _end(self) -> str | None:
+        if self.logs is not None:
+            await self.logs.close()
+        await self.client.landed()
+        return "our operation ended" if await operation.end(self.client, self.app, self.run_id) else None
+
+    async def _give_back(self) -> str | None:
+        await self.client.landed()
+        until = time.time() + self.config.timeouts.cleanup
+        stood = await self.claim.give_back(settling=self._settles(), until=until)
+        return "parameters put back" if stood else None
+
+    def _give_back_by_hand(self) -> str:
+        patch = json.dumps(self.claim.way_back())
+        return f"argocd app patch {self.app.name} --type json --patch '{patch}'"
+
+    def _settles(self) -> bool:
+        before = self.claim.before
+        return self.config.settle and before is not None and before.status.sync.status == "Synced"
+
+    async def _settle(self) -> str | None:
+        """Take the workloads off our topic, where the Application was Synced before."""
+        if self.claim.record is None:
+            return None
+        started = None
+        try:
+            if self._settles():
+                tree = await self.live.read()
+                resources = await self.claim.out_of_sync()
+                owners = {n.uid for r in resources if (n := tree.find(r.kind, r.namespace, r.name))}
+                self.leaving = tree.pods_under(owners)
+                revision = self.revision_before if self.config.revision else None
+                started = await self.claim.settle(revision, resources)
+        finally:
+            await self.claim.release()
+        if started is None:
+            return None
+        await self.claim.settled(started)
+        return "workloads settled on what they had before"
+
+    async def _pods_leave(self) -> str | None:
+        """Wait until no pod of ours can touch the topics any more; in a hurry they are only named."""
+        if self.claim.record is None:
+            return None
+        began, version = time.monotonic(), -1
+        leaving = {n.uid for n in self.leaving}
+        jobs = {n.uid for n in self._jobs(self.progress.jobs())}
+        async with self.live.kept():
+            while True:
+                tree = await self.live.read()
+                still = [n for n in tree.nodes or () if n.uid in leaving]
+                still += [n for n in tree.pods_under(jobs) if n.health_status == "Progressing" or n.reason == "Terminating"]
+                if not still:
+                    return None
+                if self.clean.hurried or time.monotonic() - began > self.config.timeouts.cleanup / 2:
+                    self._notice(f"still in their grace period: {', '.join(n.name for n in still)}", level="info")
+                    return None
+                version = await self.live.changed(self.live.version, timeout=1.0)
+
+    # -- telling ------------------------------------------------------------------------------------
+
+    @contextlib.asynccontextmanager
+    async def _step(self, step: Step, detail: str = "") -> AsyncIterator[None]:
+        began, ok = time.monotonic(), False
+        self.announce(events.StepStarted(time=time.time(), step=step, detail=detail))
+        try:
+            yield
+            ok = True
+        finally:
+            ended = events.StepEnded(time=time.time(), step=step, ok=ok, seconds=time.monotonic() - began)
+            self.announce(ended)
+
+    def _tell_parameters(self, settings: Sequence[parameters.Setting]) -> None:
+        for s in settings:
+            was = parameters.original_value(self.claim.before or Application(), s, self.manifests)
+            told = events.ParameterSet(time=time.time(), place=str(s), value=s.value, original=was)
+            self.announce(told)
+
+    def _until(self) -> float:
+        return time.time() + self.config.timeouts.run + self.config.timeouts.cleanup
+
+    def _waits(self, reason: str) -> None:
+        self.progress.waits(Step.PARAMETERS, reason)
+
+    def _notice(self, text: str, level: str = "warning") -> None:
+        self.announce(events.Notice(time=time.time(), level="info" if level == "info" else "warning", text=text))
+
+    def _planned(self, what: str) -> None:
+        self.announce(events.Planned(time=time.time(), what=what))
+
+
+def spec(topic: Topic) -> TopicSpec:
+    return TopicSpec(
+        prefix=topic.prefix,
+        partitions=topic.partitions,
+        replication_factor=topic.replication_factor,
+        config=topic.config,
+        groups=topic.groups,
+    )

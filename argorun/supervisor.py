@@ -1,0 +1,137 @@
+"""Takes a run from its Config to its exit code: signals, the time limit, the verdict, the clean-up."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+import traceback
+
+from argorun import events
+from argorun.argocd.client import Client
+from argorun.config import Config
+from argorun.errors import ArgorunError, CleanupIncomplete, InternalError, Interrupted, TimedOut
+from argorun.kafka.topics import Topics
+from argorun.reporters import Announcer
+from argorun.run import Run
+
+SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+SAME_PRESS = 0.5  # seconds within which the same signal is the same key press: wrappers pass it on once more
+
+
+async def execute(config: Config, announcer: Announcer) -> int:
+    """Run the tests and give back the exit code. Raises UsageError only before anything was done."""
+    began = time.monotonic()
+
+    def notice(text: str) -> None:
+        announcer(events.Notice(time=time.time(), level="warning", text=text))
+
+    async with (
+        Client(config.argocd) as client,
+        Topics(config.kafka, notice=notice, secrets=config.secrets) as topics,
+    ):
+        run = Run(config, announcer, client, topics)
+        code = await Supervisor(run, announcer).supervise()
+    announcer(events.RunEnded(time=time.time(), exit_code=code, seconds=time.monotonic() - began))
+    return code
+
+
+class Supervisor:
+    """Watches over one run: a first signal ends its steps and hurries the clean-up, a second ends that too."""
+
+    def __init__(self, run: Run, announcer: Announcer) -> None:
+        self._run, self._announcer = run, announcer
+        self._signal: int | None = None
+        self._at = 0.0  # when it came
+        self._at_once = False  # a second one came
+        self._current: asyncio.Task[object] | None = None
+        self._in_cleanup = False
+
+    async def supervise(self) -> int:
+        loop = asyncio.get_running_loop()
+        for signum in SIGNALS:
+            loop.add_signal_handler(signum, self._signalled, signum)
+        ticker = asyncio.create_task(self._flush())
+        try:
+            error = await self._steps()
+            self._tell(error)
+            await self._clean_up()
+        finally:
+            ticker.cancel()
+            for signum in SIGNALS:
+                loop.remove_signal_handler(signum)
+        if self._signal is not None and (error is None or isinstance(error, Interrupted)):
+            return 128 + self._signal
+        if error is not None:
+            return error.exit_code
+        return CleanupIncomplete.exit_code if self._run.clean.left or self._announcer.failures else 0
+
+    def _signalled(self, signum: int) -> None:
+        now = time.monotonic()
+        if self._signal is None:
+            self._signal, self._at = signum, now
+            self._run.clean.hurry()
+            if self._in_cleanup:
+                return
+        elif signum == self._signal and now - self._at < SAME_PRESS:
+            return
+        else:
+            self._at_once = True
+        if self._current is not None:
+            self._current.cancel()
+
+    async def _steps(self) -> ArgorunError | None:
+        """Why the run is red, or None."""
+        limit = self._run.config.timeouts.run
+        self._current = asyncio.create_task(self._bounded(limit))
+        try:
+            await asyncio.wait({self._current})
+            return self._current.result()
+        except asyncio.CancelledError:
+            return Interrupted(self._signal or signal.SIGINT)
+        except TimeoutError:
+            doing = self._run.progress.doing()
+            return TimedOut(f"time ran out after {limit:.0f} s: {doing}", "raise --timeout or timeouts.run")
+        except ArgorunError as e:
+            return e
+        except Exception as e:
+            return InternalError(
+                f"an error inside argorun: {type(e).__name__}: {e}",
+                "please report it, with this text and `argorun --version`",
+                reason="".join(traceback.format_exception(e)),
+            )
+
+    async def _bounded(self, limit: float) -> ArgorunError | None:
+        async with asyncio.timeout(limit):
+            return await self._run.steps()
+
+    def _tell(self, error: ArgorunError | None) -> None:
+        if self._run.config.dry_run and error is None:
+            return
+        run = self._run
+        verdict = events.Verdict(
+            time=time.time(),
+            ok=error is None,
+            exit_code=0 if error is None else error.exit_code,
+            title="the tests passed" if error is None else error.message,
+            reason="" if error is None else error.reason,
+            hint="" if error is None else error.hint,
+            last_lines=() if error is None else run.progress.last_lines(),
+            url=run.url,
+        )
+        self._announcer(verdict)
+
+    async def _clean_up(self) -> None:
+        self._in_cleanup = True
+        if self._at_once:
+            self._run.clean.abandon("argorun was told to stop at once")
+            return
+        self._current = asyncio.create_task(self._run.clean_up())
+        await asyncio.wait({self._current})
+        if not self._current.cancelled() and (broken := self._current.exception()):
+            raise broken
+
+    async def _flush(self) -> None:
+        while True:
+            await asyncio.sleep(0.05)
+            self._announcer.flush()

@@ -1,0 +1,77 @@
+"""What an operation's end means for the tests: green only if each required Job ran in it and succeeded. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from argorun.argocd import operation
+from argorun.argocd.types import OperationState, ResourceResult
+from argorun.errors import ArgorunError, NoTestRan, OperationFailed, TestsFailed
+
+FAILED = ("Failed", "Error")
+
+
+def is_required(hook: ResourceResult, jobs: Sequence[str]) -> bool:
+    """Whether a hook is a test Job: one that is named, or, where none is, any PostSync Job.
+
+    A Job with generateName is named by that name: Argo CD adds revision, phase and time to it
+    (source: gitops-engine pkg/sync/sync_context.go:1026).
+    """
+    if hook.kind != "Job":
+        return False
+    if not jobs:
+        return hook.hook_type == "PostSync"
+    generated = r"-?([0-9a-z]{1,7}-)?(presync|sync|postsync|syncfail)-\d+"
+    return any(hook.name == j or re.fullmatch(re.escape(j) + generated, hook.name) for j in jobs)
+
+
+def judge(state: OperationState, jobs: Sequence[str]) -> ArgorunError | None:
+    """Why the run is red, by a finished operation's state; None where it is green."""
+    hooks = operation.hooks(state)
+    required = [h for h in hooks if is_required(h, jobs)]
+    terminated = state.message.startswith("Operation terminated")
+    failed = [h for h in required if h.hook_phase in FAILED]
+    if failed and not terminated:
+        names = ", ".join(dict.fromkeys(h.name for h in failed))
+        return TestsFailed(f"{names} failed", reason="\n".join(reasons(failed)))
+    if state.phase != "Succeeded":
+        why = reasons(broken(state)) or [state.message]
+        return OperationFailed(title(state, terminated), reason="\n".join(why))
+    missing = [j for j in jobs if not any(is_required(h, [j]) for h in required)]
+    if missing:
+        names = ", ".join(missing)
+        return NoTestRan(
+            f"no test ran: {names} is not among the hooks of this operation",
+            f"it ran: {', '.join(dict.fromkeys(h.name for h in hooks)) or 'no hook at all'}",
+        )
+    if not required:
+        return NoTestRan(
+            "no test ran: the operation had no PostSync Job",
+            "annotate the test Job with argocd.argoproj.io/hook: PostSync, or name it under tests.jobs",
+        )
+    unfinished = [h.name for h in required if h.hook_phase != "Succeeded"]
+    if unfinished:
+        return NoTestRan(f"no test ran: {', '.join(unfinished)} did not end in this operation")
+    return None
+
+
+def broken(state: OperationState) -> list[ResourceResult]:
+    """What failed in an operation: hooks first, then resources."""
+    bad_hooks = [h for h in operation.hooks(state) if h.hook_phase in FAILED]
+    bad = [r for r in operation.resources(state) if r.status == "SyncFailed" or r.hook_phase in FAILED]
+    return bad_hooks + bad
+
+
+def title(state: OperationState, terminated: bool) -> str:
+    if terminated:
+        return "the operation was ended by someone else"
+    for r in broken(state):
+        what = f"{r.hook_type} hook {r.name}" if r.hook_type else f"{r.kind} {r.name}"
+        return f"{what} failed"
+    return f"the operation ended {state.phase}"
+
+
+def reasons(results: Sequence[ResourceResult]) -> list[str]:
+    """One line for each result that says why it failed."""
+    return [f"{r.kind} {r.name}: {r.message}" for r in results if r.message]
