@@ -1,9 +1,10 @@
-"""The border to librdkafka, and the only import of confluent_kafka: its futures, errors and callbacks become ours."""
+"""The border to librdkafka, the only import of confluent_kafka: futures, errors and callbacks become ours."""
 
 from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import logging
 import re
 import threading
@@ -28,7 +29,6 @@ from argorun.kafka.faults import (
     AUTHENTICATION,
     INVALID_REQUEST,
     LOCALLY_INVALID,
-    LOCALLY_INVALID,
     TIMED_OUT,
     BrokerError,
     Trouble,
@@ -39,6 +39,7 @@ T = TypeVar("T")
 _POLL = 0.1  # seconds in librdkafka at a time: closing waits no longer than that
 _GRACE = 2.0  # seconds past the request's own timeout before we give up on librdkafka itself
 _UNNAMED = re.compile(r'No such configuration property: "(?P<name>[^"]*)"')
+_AFTER = re.compile(r" \(after \d+ms in state \w+(?:, \d+ identical error\(s\) suppressed)?\)$")
 _THREAD = re.compile(r"(?:(?:sasl_)?(?:ssl|plaintext)://)?(?P<where>\S+?)/(?:bootstrap|\d+): ")
 
 
@@ -52,7 +53,7 @@ class Partition:
 
 @dataclass(frozen=True)
 class Described:
-    """What the broker says of a topic. A topic that was made anew under its name has another `id` (KIP-516)."""
+    """What the broker says of a topic. One that was made anew under its name has another `id` (KIP-516)."""
 
     id: str
     partitions: tuple[Partition, ...]
@@ -113,20 +114,20 @@ class Client:
             raise UsageError(f"kafka.{name} is not a property of librdkafka", librdkafka.nearest(name))
         raise UsageError(f"the Kafka client cannot be set up from kafka: in argorun.yaml: {text}")
 
-    # -- what librdkafka tells unasked: error_cb is served by poll() only (seen; the calls themselves go without) --
+    # -- what librdkafka tells unasked: error_cb is served by poll() only (seen) --
 
     def open(self) -> None:
         """Start to hear librdkafka's errors."""
         assert self._admin is not None
         self._loop = asyncio.get_running_loop()
-        # A daemon thread: neither a poll nor a destruction that waits for a name server may hold up the interpreter.
+        # A daemon thread: neither a poll nor a destruction that waits for a name server may hold up the exit.
         self._poller = threading.Thread(
             target=_poll, args=(self._admin, self._stop), name="argorun-kafka-poll", daemon=True
         )
         self._poller.start()
 
     async def close(self) -> None:
-        """Drop the AdminClient; its last reference is the poller's, so that librdkafka winds up over there."""
+        """Drop the AdminClient; its last reference is the poller's, so that librdkafka ends over there."""
         self._stop.set()
         self._admin = None
         if self._poller is not None:
@@ -141,14 +142,12 @@ class Client:
         self._troubles[kind] = Trouble(error.code(), self._readable(_text(error)), loop.time())
 
     def _readable(self, text: str) -> str:
-        """`ssl://host:1/bootstrap: Connect to … failed: Connection refused (after 0ms in state CONNECT)`, shorter."""
-        text = re.sub(
-            r" \(after \d+ms in state \w+(?:, \d+ identical error\(s\) suppressed)?\)$", "", text.strip()
-        )
+        """`ssl://host:1/bootstrap: … failed: Connection refused (after 0ms in state CONNECT)`, shorter."""
+        text = _AFTER.sub("", text.strip())
         return self._mask(_THREAD.sub(lambda m: f"{m['where']}: ", text, count=1))
 
     def trouble(self, since: float) -> Trouble | None:
-        """The newest connection error at or after `since` (loop time, seconds), a refused login before any other."""
+        """The newest connection error since loop time `since` (seconds); a refused login before any other."""
         recent = [t for kind, t in self._troubles.items() if kind != "down" and t.time >= since]
         return max(recent, key=lambda t: (t.denied, t.time), default=None)
 
@@ -191,7 +190,7 @@ class Client:
         return Described(str(found.topic_id), partitions)
 
     async def topics(self, *, timeout: float) -> list[str]:
-        """All topics' names. Metadata for *all* topics never makes one; it blocks, so a thread waits for it."""
+        """All topics' names. Metadata for *all* topics never makes one; the call blocks, hence the thread."""
 
         def ask(admin: AdminClient) -> concurrent.futures.Future[Any]:
             answer: concurrent.futures.Future[Any] = concurrent.futures.Future()
@@ -225,7 +224,7 @@ class Client:
         await self._ask(lambda a: a.delete_consumer_groups([group], request_timeout=timeout)[group], timeout)
 
     async def _ask(self, ask: Callable[[AdminClient], concurrent.futures.Future[Any]], timeout: float) -> Any:
-        """Send and wait. A cancelled wait leaves librdkafka's future alone: cancelling it makes its thread fail."""
+        """Send and wait. A cancelled wait leaves librdkafka's future alone, or its thread would fail."""
         if self._admin is None:
             raise BrokerError(INVALID_REQUEST, "the Kafka client is closed")
         try:
@@ -254,7 +253,7 @@ def _list_topics(admin: AdminClient, timeout: float, answer: concurrent.futures.
 
 
 async def _answered(answer: concurrent.futures.Future[T]) -> T:
-    """Like asyncio.wrap_future, but it neither cancels `answer` nor minds a loop that was closed meanwhile."""
+    """Like asyncio.wrap_future, but it never cancels `answer` and does not mind a loop closed meanwhile."""
     loop = asyncio.get_running_loop()
     waiter: asyncio.Future[None] = loop.create_future()
 
@@ -263,10 +262,8 @@ async def _answered(answer: concurrent.futures.Future[T]) -> T:
             waiter.set_result(None)
 
     def done(_: concurrent.futures.Future[T]) -> None:
-        try:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
             loop.call_soon_threadsafe(wake)
-        except RuntimeError:
-            pass  # the loop is closed: nobody waits
 
     answer.add_done_callback(done)
     await waiter

@@ -84,7 +84,7 @@ class BrokerError(Exception):
 
 @dataclass(frozen=True)
 class Trouble:
-    """What librdkafka told about its connections, outside any answer; `time` is the event loop's, in seconds."""
+    """What librdkafka told about its connections outside any answer; `time` is the loop's, in seconds."""
 
     code: int
     text: str
@@ -161,7 +161,7 @@ _DROPPED = "it closes the connection without an answer"
 
 
 def dropped(time: float) -> Trouble:
-    """The trouble of which librdkafka tells nothing: a TLS or SASL listener hangs up on a plaintext client (seen)."""
+    """What librdkafka does not tell: a TLS or SASL listener hangs up on a plaintext client (seen)."""
     return Trouble(TRANSPORT, _DROPPED, time)
 
 
@@ -176,9 +176,7 @@ def _advice(trouble: Trouble | None) -> str:
     if "plaintext broker listener" in text:
         return "check kafka.security.protocol: this listener seems to be plaintext"
     if "invalid response size" in text or "ssl" in text or _DROPPED in text:
-        return (
-            "check kafka.security.protocol and the port: the listener may want TLS or SASL, or not be Kafka's"
-        )
+        return "check kafka.security.protocol and the port: does this listener want TLS or SASL, is it Kafka?"
     if "resolve" in text:
         return "check the host in kafka.bootstrap.servers"
     return "check kafka.bootstrap.servers and that the broker runs"

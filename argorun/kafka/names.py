@@ -40,8 +40,8 @@ def draw(prefix: str, now: float) -> str:
 def parse(name: str) -> TopicName | None:
     """Take a name of exactly our form apart, or say None: the sweep deletes by this answer.
 
-    Unix seconds have ten digits from 2001 until 2286; anything else there is not ours. A prefix may itself end
-    like a drawn name, so the time and the token are the last ones, and the rest is the prefix.
+    Unix seconds have ten digits from 2001 until 2286; anything else there is not ours. A prefix may itself
+    look like a drawn name: the time and the token are the last ones, and the rest is the prefix.
     """
     match = _DRAWN.fullmatch(name)
     if match is None or len(name) > MAX_NAME:
@@ -52,8 +52,8 @@ def parse(name: str) -> TopicName | None:
 def check_prefix(prefix: str) -> str | None:
     """What is wrong with a topic prefix, in words, or None.
 
-    Kafka's rules (org.apache.kafka.common.internals.Topic.validate): ASCII letters, digits, '.', '_' and '-', at most
-    249 characters in all, and neither '.' nor '..'. What argorun appends counts: 20 characters.
+    Kafka's rules (org.apache.kafka.common.internals.Topic.validate): ASCII letters, digits, '.', '_' and '-',
+    at most 249 characters in all, and neither '.' nor '..'. What argorun appends counts: 20 characters.
     """
     if not prefix:
         return "is empty"

@@ -1,4 +1,4 @@
-"""librdkafka's properties as argorun.yaml gives them: what is refused, what is ours, and what must not be shown."""
+"""librdkafka's properties as argorun.yaml gives them: what is refused, what is ours, what is secret."""
 
 from __future__ import annotations
 
@@ -20,36 +20,37 @@ _REFUSED = {
     "metadata.broker.list": "write bootstrap.servers",
 }
 _SECRET = re.compile(
-    r"password|passphrase|secret|token\b|\.pem$|jaas|oauthbearer\.(config|assertion)", re.IGNORECASE
+    r"password|passphrase|secret|token$|\.pem$|jaas|oauthbearer\.(config|assertion)", re.IGNORECASE
 )
 
-# For "perhaps you meant": librdkafka cannot be asked for its names from Python. The ones that a connection needs
-# (librdkafka 2.x, CONFIGURATION.md); a name that is missing here still passes through.
+# For "perhaps you meant": librdkafka cannot be asked for its names from Python. These are the ones that a
+# connection needs (librdkafka 2.x, CONFIGURATION.md); a name that is missing here still passes through.
 KNOWN = (
     "api.version.request", "api.version.request.timeout.ms", "bootstrap.servers", "broker.address.family",
-    "broker.address.ttl", "client.dns.lookup", "client.id", "client.rack", "connections.max.idle.ms", "debug",
-    "enable.ssl.certificate.verification", "https.ca.location", "https.ca.pem", "log.connection.close", "log_level",
-    "max.in.flight", "message.max.bytes", "metadata.max.age.ms", "metadata.recovery.strategy",
-    "receive.message.max.bytes", "reconnect.backoff.max.ms", "reconnect.backoff.ms", "retry.backoff.max.ms",
-    "retry.backoff.ms", "sasl.kerberos.keytab", "sasl.kerberos.kinit.cmd", "sasl.kerberos.principal",
-    "sasl.kerberos.service.name", "sasl.mechanism", "sasl.mechanisms", "sasl.oauthbearer.client.id",
-    "sasl.oauthbearer.client.secret", "sasl.oauthbearer.config", "sasl.oauthbearer.extensions",
-    "sasl.oauthbearer.method", "sasl.oauthbearer.scope", "sasl.oauthbearer.token.endpoint.url", "sasl.password",
-    "sasl.username", "security.protocol", "socket.connection.setup.timeout.ms", "socket.keepalive.enable",
+    "broker.address.ttl", "client.dns.lookup", "client.id", "client.rack", "connections.max.idle.ms",
+    "debug", "enable.ssl.certificate.verification", "https.ca.location", "https.ca.pem",
+    "log.connection.close", "log_level", "max.in.flight", "message.max.bytes", "metadata.max.age.ms",
+    "metadata.recovery.strategy", "receive.message.max.bytes", "reconnect.backoff.max.ms",
+    "reconnect.backoff.ms", "retry.backoff.max.ms", "retry.backoff.ms", "sasl.kerberos.keytab",
+    "sasl.kerberos.kinit.cmd", "sasl.kerberos.principal", "sasl.kerberos.service.name", "sasl.mechanism",
+    "sasl.mechanisms", "sasl.oauthbearer.client.id", "sasl.oauthbearer.client.secret",
+    "sasl.oauthbearer.config", "sasl.oauthbearer.extensions", "sasl.oauthbearer.method",
+    "sasl.oauthbearer.scope", "sasl.oauthbearer.token.endpoint.url", "sasl.password", "sasl.username",
+    "security.protocol", "socket.connection.setup.timeout.ms", "socket.keepalive.enable",
     "socket.max.fails", "socket.nagle.disable", "socket.receive.buffer.bytes", "socket.send.buffer.bytes",
-    "socket.timeout.ms", "ssl.ca.certificate.stores", "ssl.ca.location", "ssl.ca.pem", "ssl.certificate.location",
-    "ssl.certificate.pem", "ssl.cipher.suites", "ssl.crl.location", "ssl.curves.list", "ssl.endpoint.identification.algorithm",
-    "ssl.engine.id", "ssl.engine.location", "ssl.key.location", "ssl.key.password", "ssl.key.pem",
-    "ssl.keystore.location", "ssl.keystore.password", "ssl.providers", "ssl.sigalgs.list",
-    "topic.metadata.refresh.interval.ms",
+    "socket.timeout.ms", "ssl.ca.certificate.stores", "ssl.ca.location", "ssl.ca.pem",
+    "ssl.certificate.location", "ssl.certificate.pem", "ssl.cipher.suites", "ssl.crl.location",
+    "ssl.curves.list", "ssl.endpoint.identification.algorithm", "ssl.engine.id", "ssl.engine.location",
+    "ssl.key.location", "ssl.key.password", "ssl.key.pem", "ssl.keystore.location", "ssl.keystore.password",
+    "ssl.providers", "ssl.sigalgs.list", "topic.metadata.refresh.interval.ms",
 )  # fmt: skip
 
 
 def checked(properties: Mapping[str, object]) -> dict[str, Property]:
     """The properties for an admin client, ours added, or UsageError naming the one that cannot stand.
 
-    `allow.auto.create.topics` is always false: with true, asking after a deleted topic brings it back on a broker
-    with `auto.create.topics.enable` (librdkafka, CONFIGURATION.md; seen).
+    `allow.auto.create.topics` is always false: with true, asking after a deleted topic brings it back on a
+    broker with `auto.create.topics.enable` (librdkafka, CONFIGURATION.md; seen).
     """
     result: dict[str, Property] = {"client.id": "argorun"}
     for name, value in properties.items():
@@ -79,8 +80,8 @@ def addresses(properties: Mapping[str, object]) -> str:
 def _check_addresses(properties: Mapping[str, object]) -> None:
     """UsageError unless `bootstrap.servers` is `host[:port], …`.
 
-    librdkafka takes port 99999 modulo 65536, reads `abc` as port 0, and drops an address whose scheme is not its
-    security.protocol without a word to the caller (seen with 2.16), so that the run would only time out.
+    librdkafka takes port 99999 modulo 65536, reads `abc` as port 0, and drops an address whose scheme is not
+    its security.protocol without a word to the caller (seen with 2.16), so that the run would only time out.
     """
     if not addresses(properties):
         raise UsageError(
@@ -92,7 +93,7 @@ def _check_addresses(properties: Mapping[str, object]) -> None:
         scheme, _, rest = address.rpartition("://")
         if scheme and scheme.lower() != protocol.lower():
             raise UsageError(
-                f"kafka.bootstrap.servers: {address} says {scheme}, but kafka.security.protocol is {protocol}",
+                f"kafka.bootstrap.servers: {address} is {scheme}, but kafka.security.protocol is {protocol}",
                 "leave the scheme out and set kafka.security.protocol",
             )
         host, colon, port = rest.rpartition(":")

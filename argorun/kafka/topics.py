@@ -66,9 +66,9 @@ def _silent(_: str) -> None:
 class Topics:
     """The topics of one run over one Kafka client; an async context manager.
 
-    Every method raises AccessDenied for a missing permission or a refused login and KafkaFailed when its limit is
-    over or Kafka fails otherwise. `properties` are librdkafka's, `secrets` further texts that no message may show;
-    the constructor raises UsageError for a property that librdkafka does not take.
+    Every method raises AccessDenied for a missing permission or a refused login, and KafkaFailed when its
+    limit is over or Kafka fails otherwise. `properties` are librdkafka's, `secrets` further texts that no
+    message may show; the constructor raises UsageError for a property that librdkafka does not take.
     """
 
     def __init__(
@@ -99,10 +99,11 @@ class Topics:
     async def look(self, drawn: Mapping[str, TopicSpec]) -> None:
         """Ask whether these names could be made, seen and deleted, while they are absent still.
 
-        Validate-only CreateTopics takes the broker's policies, limits and ACLs (KIP-4); deleting an absent topic
-        answers UNKNOWN_TOPIC_OR_PARTITION to who may delete, TOPIC_AUTHORIZATION_FAILED to who may not and
-        TOPIC_DELETION_DISABLED where nobody may (seen on 4.3.1). Raises UsageError for what argorun.yaml must mend and
-        TopicExists for a name that is taken. The trial deletion is sent once: a late one would hit the real topic.
+        Validate-only CreateTopics takes the broker's policies, limits and ACLs (KIP-4); deleting an absent
+        topic answers UNKNOWN_TOPIC_OR_PARTITION to who may delete, TOPIC_AUTHORIZATION_FAILED to who may not
+        and TOPIC_DELETION_DISABLED where nobody may (seen on 4.3.1). Raises UsageError for what argorun.yaml
+        must mend and TopicExists for a name that is taken. A trial deletion without an answer is not sent
+        again: a late one would hit the real topic.
         """
         for name, spec in drawn.items():
             await self._look_at(name, spec)
@@ -161,9 +162,9 @@ class Topics:
     async def create(self, name: str, spec: TopicSpec) -> None:
         """Make the topic; register `delete` and `wait_gone` as its undo *before* this call.
 
-        Raises TopicExists if the first definite answer is "exists": not ours, and `delete` will refuse it. "Exists"
-        after a try without an answer is ours. Cancelling leaves the request in flight, for Kafka makes the topic all
-        the same; `delete` awaits it.
+        Raises TopicExists if the first definite answer is "exists": not ours, and `delete` will refuse it.
+        "Exists" after a try without an answer is ours. Cancelling leaves the request in flight, for Kafka
+        makes the topic all the same; `delete` awaits it.
         """
         creation = self._creation(name, spec.prefix)
         if creation.foreign:
@@ -191,7 +192,7 @@ class Topics:
                     creation.foreign = True
                     raise TopicExists(name) from None
 
-        # A broker that restarts is not registered for a moment: "only 0 broker(s) are registered" (38), after `look`.
+        # A broker that restarts is not registered for a moment: "only 0 broker(s) are registered" (38).
         await self._again(self._limits.create, ask, Act.CREATE, name, also={INVALID_REPLICATION_FACTOR})
 
     async def wait_usable(self, name: str) -> CreatedTopic:
@@ -223,8 +224,8 @@ class Topics:
     async def delete(self, name: str) -> None:
         """Have the broker accept the deletion; a topic that is not there is fine.
 
-        First awaits a create that is in flight; after a create without an answer, an absent topic is looked for a
-        little longer. Raises TopicExists, and touches nothing, if the topic was there before us.
+        First awaits a create that is in flight; after a create without an answer, an absent topic is looked
+        for a little longer. Raises TopicExists, and touches nothing, if the topic was there before us.
         """
         creation = self._creation(name)
         if creation.task is not None and not creation.task.done():
@@ -233,7 +234,7 @@ class Topics:
                 creation.unanswered = _now()
         if creation.foreign:
             raise TopicExists(name)
-        while not await self._delete(name) and self._may_come_late(creation):
+        while not await self._delete(name) and self._may_come_late(creation):  # noqa: ASYNC110
             await asyncio.sleep(self._limits.pause)
 
     async def _delete(self, name: str) -> bool:
@@ -253,8 +254,8 @@ class Topics:
     async def wait_gone(self, name: str) -> None:
         """Wait until the topic is seen gone, three looks running; one that comes back is deleted again.
 
-        With `auto.create.topics.enable`, a live producer or consumer brings a deleted topic back (seen); it then has
-        another id. KafkaFailed if it comes back time and again, or does not go.
+        With `auto.create.topics.enable`, a live producer or consumer brings a deleted topic back (seen); it
+        then has another id. KafkaFailed if it comes back time and again, or does not go.
         """
         limits, start, creation = self._limits, _now(), self._creation(name)
         id = creation.id
@@ -279,14 +280,14 @@ class Topics:
             if comebacks
             else KafkaFailed(
                 f"topic {name} is still there {limits.gone:g} s after Kafka accepted its deletion",
-                f"look at it again: kafka-topics.sh --bootstrap-server {self._admin.where} --describe --topic {name}",
+                f"kafka-topics.sh --bootstrap-server {self._admin.where} --describe --topic {name}",
             )
         )
 
     async def delete_groups(self, prefix: str, topics: Collection[str]) -> list[str]:
         """Delete the empty consumer groups with this prefix that have offsets on these topics only, or none.
 
-        Call it *before* the topics are deleted, for their offsets go with them. Returns the groups it deleted.
+        Call it *before* the topics are deleted, for their offsets go with them. Returns what it deleted.
         """
 
         def ask(what: Callable[[float], Awaitable[T]], name: str) -> Awaitable[T]:
@@ -331,7 +332,7 @@ class Topics:
         name: str,
         also: Collection[int] = (),
     ) -> T:
-        """Ask until the answer is not a passing trouble, for `limit` seconds at most; rides out a broker's restart."""
+        """Ask until the answer is no passing trouble, for `limit` seconds; rides out a broker's restart."""
         limits, start = self._limits, _now()
         pause = limits.pause
         while True:
@@ -377,7 +378,7 @@ def _heard(task: asyncio.Task[None]) -> None:
 
 def _came_back(name: str, times: int) -> KafkaFailed:
     return KafkaFailed(
-        f"topic {name} was deleted and came back, {times} times: something still uses it, and the broker creates topics"
-        " on demand",
+        f"topic {name} was deleted and came back, {times} times: something still uses it,"
+        " and the broker creates topics on demand",
         "stop the producers and consumers of this topic, then delete it",
     )
