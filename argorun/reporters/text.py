@@ -1,0 +1,74 @@
+"""Makes text from a container or a server safe to show: nothing in it can drive a terminal or a CI runner.
+
+What is done with what:
+
+- A tab stays, and so does every printable character.
+- A complete escape sequence (CSI, OSC, DCS, a charset switch, ...) goes; it has no text of its own. Only
+  colours (SGR, `ESC [ ... m`) stay where the caller allows them, and are reset at the end of the line.
+- Every other control character becomes visible as Python would write it: C0, C1, DEL, a lone ESC, the marks
+  and overrides that reorder text ("Trojan Source"), line separators, lone surrogates.
+"""
+
+from __future__ import annotations
+
+import re
+
+RESET = "\x1b[0m"
+
+_SEQUENCE_OR_CONTROL = re.compile(
+    "(?P<sgr>\x1b\\[[0-9;:]*m)"
+    "|(?P<sequence>"
+    "\x1b\\[[0-?]*[ -/]*[@-~]"  # CSI
+    "|\x1b\\][^\x07\x1b\x9c]*(?:\x07|\x1b\\\\|\x9c)"  # OSC: window title, hyperlink, clipboard
+    "|\x1b[PX^_][^\x1b\x9c]*(?:\x1b\\\\|\x9c)"  # DCS, SOS, PM, APC
+    "|\x1b[ -/]+[0-~]"  # a character set or the like
+    "|\x1b[0-OQ-WYZ\\\\`-~]"  # two characters; not those that open one of the above
+    ")"
+    "|[\x00-\x08\x0a-\x1f\x7f-\x9f"
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # reorder what is around them
+    "\u2028\u2029\ud800-\udfff]"
+)
+
+# What the culture-sensitive comparison in GitHub's runner skips over.
+_IGNORABLE = "[\u00ad\u034f\u061c\u180b-\u180f\u200b-\u200f\u2060-\u206f\ufe00-\ufe0f\ufeff]"
+_GITHUB_COMMAND = re.compile(rf"(?:\s|{_IGNORABLE})*:{_IGNORABLE}*:")
+_GITHUB_OLD_COMMAND = re.compile(rf"#{_IGNORABLE}*#{_IGNORABLE}*\[")
+
+
+def clean(text: str, *, colour: bool = False) -> str:
+    """One line of foreign text, safe to print. With `colour` its SGR sequences stay, reset at the end."""
+    if text.isprintable():  # nearly every line, at the speed of C
+        return text
+    text = text.rstrip("\r\n")
+    safe = _SEQUENCE_OR_CONTROL.sub(_keep_colour if colour else _drop_colour, text)
+    return safe + RESET if "\x1b" in safe else safe
+
+
+def clean_lines(text: str) -> list[str]:
+    """A message of several lines, line by line, without colours and without blank lines at its ends."""
+    return [clean(line).rstrip() for line in text.strip().split("\n")] if text.strip() else []
+
+
+def for_github(line: str) -> str:
+    """The line, such that GitHub's runner does not take it for a command.
+
+    The runner obeys `::name::` behind any leading blanks, and the older `##[name]` anywhere in a line; it
+    compares in a way that skips zero-width characters (actions/runner, src/Runner.Common/ActionCommand.cs).
+    A space or a zero-width character in front would thus not help: a bar goes in front of `::`, and `##[` is
+    written `## [`.
+    """
+    if _GITHUB_COMMAND.match(line):
+        line = "| " + line
+    return _GITHUB_OLD_COMMAND.sub("## [", line) if "#" in line else line
+
+
+def _drop_colour(match: re.Match[str]) -> str:
+    return "" if match["sgr"] or match["sequence"] else _visible(match[0])
+
+
+def _keep_colour(match: re.Match[str]) -> str:
+    return match["sgr"] or ("" if match["sequence"] else _visible(match[0]))
+
+
+def _visible(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
