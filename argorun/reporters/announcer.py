@@ -1,0 +1,76 @@
+"""Hands each event to every reporter; no reporter can break the run."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Collection, Iterable
+from typing import Protocol
+
+from argorun.events import Event
+from argorun.reporters.redact import Redactor
+
+
+class Reporter(Protocol):
+    """Shows a run to somebody, or writes it down. May also have `flush()`: show now what is held back."""
+
+    def report(self, event: Event) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Announcer:
+    """The fan-out: `announce(event)`. Use it from one thread, the event loop's.
+
+    Secrets are masked first. A reporter that raises is closed and gets nothing more; what happened is kept in
+    `failures`, one sentence each. Only a closed pipe is not a failure: `argorun run | head` is no verdict.
+    """
+
+    def __init__(self, reporters: Iterable[Reporter], secrets: Collection[str] = ()) -> None:
+        self.failures: list[str] = []
+        self._reporters = list(reporters)
+        self._redactor = Redactor(secrets)
+
+    def __call__(self, event: Event) -> None:
+        event = self._redactor.event(event)
+        for reporter in tuple(self._reporters):
+            try:
+                reporter.report(event)
+            except Exception as error:
+                self._drop(reporter, error)
+
+    def flush(self) -> None:
+        """Shows what reporters hold back. The core calls it about every 50 ms; it also turns the spinner."""
+        for reporter in tuple(self._reporters):
+            flush: Callable[[], None] | None = getattr(reporter, "flush", None)
+            if flush is None:
+                continue
+            try:
+                flush()
+            except Exception as error:
+                self._drop(reporter, error)
+
+    def close(self) -> None:
+        """Ends every reporter; a file's last bytes may fail to be written only now. May be called twice."""
+        while self._reporters:
+            reporter = self._reporters.pop()
+            try:
+                reporter.close()
+            except Exception as error:
+                self._remember(reporter, error)
+
+    def _drop(self, reporter: Reporter, error: Exception) -> None:
+        self._reporters.remove(reporter)
+        self._remember(reporter, error)
+        # A terminal is given back, a file's descriptor freed; that it fails again is no news.
+        with contextlib.suppress(Exception):
+            reporter.close()
+
+    def _remember(self, reporter: Reporter, error: Exception) -> None:
+        if isinstance(error, BrokenPipeError):
+            return
+        name = getattr(reporter, "name", type(reporter).__name__)
+        if isinstance(error, OSError):
+            failure = f"{name}: {error.strerror or error}"
+        else:
+            failure = f"{name}: {type(error).__name__}: {error} (a bug in argorun)"
+        self.failures.append(self._redactor.text(failure))
