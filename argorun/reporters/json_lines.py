@@ -1,0 +1,105 @@
+"""Writes one JSON object a line for each event, for machines and for `--events FILE`; and reads them back."""
+
+from __future__ import annotations
+
+import re
+import typing
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from argorun.errors import UsageError
+from argorun.events import Event
+from argorun.reporters.fields import rewrite
+from argorun.reporters.sink import mute
+
+
+class Unwritable(OSError):
+    """A file that was asked for cannot be written; a FIFO without a reader counts, unlike a closed stdout."""
+
+
+class JsonLines:
+    """Every event as one line, flushed: `{"event":"topic_created","time":1767225600.5,...}`."""
+
+    def __init__(self, stream: BinaryIO, name: str = "stdout") -> None:
+        self.name = name
+        self._stream = stream
+
+    def report(self, event: Event) -> None:
+        try:
+            self._stream.write(encode(event))
+            self._stream.flush()
+        except BrokenPipeError:
+            mute(self._stream)
+            raise
+
+    def close(self) -> None:
+        self._stream.flush()
+
+
+class EventsFile(JsonLines):
+    """The same in a file of its own, opened before anything else happens.
+
+    Raises UsageError where it cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            stream = path.open("wb")
+        except OSError as error:
+            raise UsageError(
+                f"the events file {path} cannot be written: {error.strerror or error}",
+                "give --events a path in a directory that exists and that you may write to",
+            ) from error
+        super().__init__(stream, f"events file {path}")
+
+    def report(self, event: Event) -> None:
+        try:
+            super().report(event)
+        except BrokenPipeError as error:
+            raise Unwritable(error.errno, error.strerror) from error
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def encode(event: Event) -> bytes:
+    """The event as one line of JSON, with its newline."""
+    try:
+        body = msgspec.json.encode(event)
+    except UnicodeEncodeError:  # half a surrogate pair, which UTF-8 has no form for
+        body = msgspec.json.encode(rewrite(event, _without_surrogates))
+    # GitHub's runner obeys "##[command]" anywhere in a line; this escape is the same JSON string.
+    return _PREFIXES[type(event)] + body[1:].replace(b"##[", b"##\\u005b") + b"\n"
+
+
+def decode(lines: Iterable[bytes]) -> Iterator[Event]:
+    """The events that `encode` wrote; those of a newer argorun that this one does not know are left out.
+
+    Raises UsageError at a line that is no event.
+    """
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            kind = _KINDS.get(msgspec.json.decode(line, type=_Tagged).event)
+            if kind is not None:
+                yield msgspec.json.decode(line, type=kind)
+        except msgspec.MsgspecError as error:
+            raise UsageError(f"line {number} is not an event of argorun: {error}") from error
+
+
+class _Tagged(msgspec.Struct):
+    event: str
+
+
+_KINDS: dict[str, type[Event]] = {
+    re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower(): kind for kind in typing.get_args(Event)
+}
+_PREFIXES: dict[type, bytes] = {kind: f'{{"event":"{tag}",'.encode() for tag, kind in _KINDS.items()}
+
+
+def _without_surrogates(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,78 @@
+"""Writes lines to stdout or stderr: in batches while a log pours in, quietly once nobody reads them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import IO, Any, TextIO
+
+BATCH_SECONDS = 0.05
+
+
+class Sink:
+    """One standard stream. A pipe that its reader closed swallows the rest; any other OSError is raised.
+
+    `guard` is the last to touch each line, own or foreign, and makes it safe for who reads the stream.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        guard: Callable[[str], str] | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._stream = stream
+        self._guard = guard
+        self._now = now
+        self._held: list[str] = []
+        self._flushed = now()
+        self._closed = False
+
+    def line(self, text: str) -> None:
+        """Writes one line, at the latest with the next line or flush() that comes 50 ms later."""
+        self._held.append(text)
+        if self._now() - self._flushed >= BATCH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        self._flushed = self._now()
+        if self._held:
+            held, self._held = self._held, []
+            self.raw("\n".join(held) + "\n")
+
+    def raw(self, text: str) -> None:
+        """Writes any text at once and in one piece."""
+        if self._closed:
+            return
+        if self._guard:
+            text = "\n".join(map(self._guard, text.split("\n")))
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except BrokenPipeError:
+            self._closed = True
+            mute(self._stream)
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Whether a person looks at the stream; a closed one is none."""
+    try:
+        return stream.isatty()
+    except ValueError:
+        return False
+
+
+def mute(stream: IO[Any]) -> None:
+    """Points a stream whose reader left at nowhere.
+
+    Otherwise Python tries to write the rest at its exit, and ends with code 120 whatever the verdict was.
+    """
+    try:
+        descriptor = stream.fileno()
+    except (OSError, ValueError):
+        return  # not a file at all
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
