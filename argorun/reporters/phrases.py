@@ -1,0 +1,59 @@
+"""How times, hooks and counts read: the same words in plain and in rich."""
+
+from __future__ import annotations
+
+from argorun.events import HookChanged, HookStatus, LogEnded, LogStarted, ParameterSet, TopicCreated
+from argorun.reporters.text import clean
+
+DONE = (HookStatus.SUCCEEDED, HookStatus.FAILED)
+
+
+def duration(seconds: float) -> str:
+    """`0.4s`, `12.0s`, `1m02s`, `1h00m`."""
+    seconds = max(0.0, seconds)
+    if seconds < 59.95:
+        return f"{seconds:.1f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}m{rest:02}s"
+    return f"{minutes // 60}h{minutes % 60:02}m"
+
+
+def count(number: int, noun: str) -> str:
+    """`1 line`, `2 lines`, `20,000 lines`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def hook_name(hook: HookChanged) -> str:
+    """`run-tests`, or `Pod/run-tests` where the hook is not the usual Job."""
+    return clean(hook.name if hook.kind == "Job" else f"{hook.kind}/{hook.name}")
+
+
+def hook_status(hook: HookChanged) -> str:
+    """`running`, `failed after 3.1s`."""
+    return f"{hook.status} after {duration(hook.seconds)}" if hook.status in DONE else str(hook.status)
+
+
+def topic(event: TopicCreated) -> str:
+    """`1 partition, replication factor 1`."""
+    return f"{count(event.partitions, 'partition')}, replication factor {event.replication_factor}"
+
+
+def parameter(event: ParameterSet) -> str:
+    """`helm: kafka.topic = weather_… (was weather)`."""
+    was = "was not set" if event.original is None else f"was {event.original}"
+    return clean(f"{event.place} = {event.value} ({was})")
+
+
+def log_source(event: LogStarted | LogEnded) -> str:
+    """`run-tests (pod run-tests-x7k2p, container tests, attempt 2)`."""
+    attempt = f", attempt {event.attempt}" if event.attempt > 1 else ""
+    return clean(f"{event.job} (pod {event.pod}, container {event.container}{attempt})")
+
+
+def log_end(event: LogEnded) -> str:
+    """`12 lines`, `may miss lines after 12: …`."""
+    if event.complete:
+        return count(event.lines, "line")
+    reason = f": {clean(event.reason)}" if event.reason else ""
+    return f"{count(event.lines, 'line')}, some may be missing{reason}"
