@@ -1,0 +1,70 @@
+"""How a run is shown or written down: reporters take events, and never change a verdict."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, TextIO
+
+from argorun.reporters.announcer import Announcer, Reporter
+from argorun.reporters.json_lines import EventsFile, JsonLines
+from argorun.reporters.plain import Plain
+from argorun.reporters.sink import Sink, is_terminal
+from argorun.reporters.text import for_github
+
+__all__ = ["Announcer", "Output", "Reporter", "open_reporters"]
+
+Output = Literal["auto", "rich", "plain", "json"]
+
+
+def open_reporters(
+    output: Output,
+    events_file: Path | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    stdout: TextIO | None = None,
+    stderr: TextIO | None = None,
+) -> list[Reporter]:
+    """The reporters that were asked for. `auto` is rich where a person watches stderr, else plain.
+
+    Raises UsageError where the events file cannot be opened; nothing has been written by then.
+    """
+    environ = os.environ if environ is None else environ
+    reporters: list[Reporter] = [EventsFile(events_file)] if events_file else []
+    out = _usable(sys.stdout if stdout is None else stdout)
+    err = _usable(sys.stderr if stderr is None else stderr)
+    # Whatever shows the run comes first: a slow disk does not hold it up.
+    reporters.insert(0, _main(_choose(output, environ, err), environ, out, err))
+    return reporters
+
+
+def _choose(output: Output, environ: Mapping[str, str], stderr: TextIO) -> Output:
+    if output != "auto":
+        return output
+    in_ci = environ.get("CI", "").lower() not in ("", "0", "false")
+    return "rich" if is_terminal(stderr) and environ.get("TERM") != "dumb" and not in_ci else "plain"
+
+
+def _main(output: Output, environ: Mapping[str, str], stdout: TextIO, stderr: TextIO) -> Reporter:
+    no_color, dumb = bool(environ.get("NO_COLOR")), environ.get("TERM") == "dumb"
+    guard = for_github if environ.get("GITHUB_ACTIONS") == "true" else None
+    if output == "json":
+        return JsonLines(stdout.buffer)
+    if output == "rich":
+        from argorun.reporters.terminal import open_terminal  # rich takes its time to import
+
+        return open_terminal(stdout, stderr, no_color=no_color, dumb=dumb, guard=guard)
+    colour = is_terminal(stdout) and not no_color and not dumb
+    return Plain(Sink(stdout, guard=guard), Sink(stderr, guard=guard), colour=colour)
+
+
+def _usable(stream: TextIO | None) -> TextIO:
+    """The stream, made to take any character; nowhere, where there is none (`argorun >&-`)."""
+    if stream is None:
+        stream = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # for as long as the process lives
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
+    return stream

@@ -1,0 +1,59 @@
+"""Replays an events file into an SVG picture: `python -m argorun.reporters.picture EVENTS.jsonl OUT.svg`."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+from argorun.events import Event
+from argorun.reporters.json_lines import decode
+from argorun.reporters.screen import Screen
+from argorun.reporters.terminal import Terminal
+
+
+class _Recording(Screen):
+    """A screen that only keeps what scrolls, in rich's own record."""
+
+    def print(self, renderable: RenderableType, *, wrap: bool = True) -> None:
+        self.console.print(renderable, soft_wrap=not wrap)
+
+    def line(self, text: str) -> None:
+        self.console.print(Text.from_ansi(text))
+
+    def draw(self, region: Sequence[Text] = ()) -> None:
+        del region  # it would be gone by the end
+
+
+def picture(events: Iterable[Event], *, width: int = 100, title: str = "argorun") -> str:
+    """The run's terminal at its end, as SVG."""
+    console = Console(
+        file=io.StringIO(),
+        record=True,
+        width=width,
+        force_terminal=True,
+        color_system="truecolor",
+        emoji=False,
+    )
+    now = 0.0
+    reporter = Terminal(_Recording(console, lambda _: None, live=False), now=lambda: now)
+    for event in events:
+        now = event.time
+        reporter.report(event)
+    reporter.close()
+    return console.export_svg(title=title, unique_id="argorun")  # a fixed id: the same run, the same file
+
+
+def main(source: str, target: str) -> None:
+    with Path(source).open("rb") as lines:
+        Path(target).write_text(picture(decode(lines)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    main(*sys.argv[1:])

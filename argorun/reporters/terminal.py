@@ -1,0 +1,188 @@
+"""Shows a run to a person at a terminal: what is done scrolls, what goes on stays at the bottom."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+from rich.console import Console
+from rich.text import Text
+
+from argorun.events import (
+    Event,
+    HookChanged,
+    HookStatus,
+    LeftBehind,
+    LogEnded,
+    LogLine,
+    LogStarted,
+    Notice,
+    OperationChanged,
+    ParameterSet,
+    Planned,
+    ResourceChanged,
+    RunEnded,
+    RunStarted,
+    StepEnded,
+    TopicCreated,
+    Undone,
+)
+from argorun.reporters import phrases, view
+from argorun.reporters.phrases import duration
+from argorun.reporters.screen import Screen, size_of
+from argorun.reporters.sink import Sink, is_terminal
+from argorun.reporters.tally import HookKey, Labels, Tally
+from argorun.reporters.text import clean
+
+FRAME_SECONDS = 0.08
+
+
+class Terminal:
+    """The rich output. The log goes to `log` where stdout is a pipe, else it scrolls above the live lines."""
+
+    name = "rich output"
+
+    def __init__(
+        self,
+        screen: Screen,
+        *,
+        log: Sink | None = None,
+        colour: bool = True,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._screen = screen
+        self._log_sink = log
+        self._colour = colour
+        self._now = now
+        self._glyphs = view.UNICODE if screen.unicode else view.ASCII
+        self._tally = Tally()
+        self._labels = Labels()
+        self._operation = ""
+        self._done_hooks: set[HookKey] = set()
+        self._drawn = 0.0
+
+    def report(self, event: Event) -> None:
+        if isinstance(event, LogLine):
+            self._log(event)
+            self.flush()
+            return
+        self._tally.take(event)
+        self._show(event)
+        if isinstance(event, RunEnded):
+            self._end()
+        else:
+            self._draw()
+
+    def flush(self) -> None:
+        """Draws the next frame, if it is time for it."""
+        if self._log_sink:
+            self._log_sink.flush()
+        if not self._tally.summarised and abs(self._now() - self._drawn) >= FRAME_SECONDS:
+            self._draw()
+
+    def close(self) -> None:
+        if self._tally.verdict and not self._tally.summarised:
+            self._end()
+        if self._log_sink:
+            self._log_sink.flush()
+        self._screen.draw()
+
+    def _draw(self) -> None:
+        self._drawn = self._now()
+        size = self._screen.measure()
+        self._screen.draw(view.region(self._tally, self._operation, self._glyphs, self._drawn, size))
+
+    def _log(self, line: LogLine) -> None:
+        label = clean(self._labels.of(line))
+        if self._log_sink:
+            text = clean(line.text)
+            self._log_sink.line(f"{label} | {text}" if label else text)
+            return
+        text = clean(line.text, colour=self._colour)
+        self._screen.line(f"{label} | {text}" if label else text)
+
+    def _show(self, event: Event) -> None:
+        """What of the event scrolls by; the rest is seen in the live lines only."""
+        narrow = self._screen.measure()[0] < view.NARROW
+        match event:
+            case RunStarted():
+                self._say(f"argorun {event.version}: {event.application}, run {event.run_id}", "bold")
+                self._say(event.url, "dim")
+            case StepEnded():
+                self._screen.print(view.step(event, self._glyphs, narrow), wrap=False)
+            case HookChanged():
+                self._show_hook(event, narrow)
+            case OperationChanged():
+                self._operation = event.message
+            case ResourceChanged(status="SyncFailed"):
+                self._say(f"{self._glyphs.bad} {event.kind}/{event.name}: {event.message}", "red")
+            case LogStarted():
+                self._labels.begin(event)
+                self._say(f"  log of {phrases.log_source(event)}", "dim")
+            case LogEnded():
+                self._labels.end(event)
+                if not event.complete:
+                    self._say(f"! log of {event.job}: {phrases.log_end(event)}", "yellow")
+            case Planned() if self._log_sink:
+                self._log_sink.line(clean(event.what))
+            case Planned():
+                self._screen.line(clean(event.what))
+            case _:
+                self._show_deed(event)
+
+    def _show_hook(self, event: HookChanged, narrow: bool) -> None:
+        key = (event.hook, event.kind, event.namespace, event.name)
+        if event.status not in phrases.DONE or key in self._done_hooks:
+            return
+        self._done_hooks.add(key)
+        self._screen.print(view.hook(event, self._glyphs, self._now(), narrow), wrap=False)
+        if event.status is HookStatus.FAILED:
+            self._say(f"  {event.message}", "red")
+
+    def _show_deed(self, event: Event) -> None:
+        match event:
+            case TopicCreated():
+                self._say(f"  topic {event.topic}: {phrases.topic(event)}", "dim")
+            case ParameterSet():
+                self._say(f"  {phrases.parameter(event)}", "dim")
+            case Notice(level="warning"):
+                self._say(f"! {event.text}", "yellow")
+            case Notice():
+                self._say(f"  {event.text}")
+            case Undone():
+                self._say(f"  undone: {event.what} ({duration(event.seconds)})", "dim")
+            case LeftBehind():
+                self._say(f"! left behind: {event.what}: {event.why}", "yellow")
+
+    def _say(self, text: str, style: str = "") -> None:
+        indent = text[: len(text) - len(text.lstrip())]
+        if text.strip():
+            self._screen.print(Text(indent + view.flat(text), style), wrap=False)
+
+    def _end(self) -> None:
+        self._tally.summarised = True
+        columns, _ = self._screen.measure()
+        for part, wrap in view.summary(self._tally, self._glyphs, self._now(), columns):
+            self._screen.print(part, wrap=wrap)
+        self._screen.draw()
+
+
+def open_terminal(
+    stdout: TextIO,
+    stderr: TextIO,
+    *,
+    no_color: bool,
+    dumb: bool,
+    guard: Callable[[str], str] | None,
+) -> Terminal:
+    """The rich output on these streams; where stderr is no terminal, the same without live lines."""
+    live = is_terminal(stderr) and not dumb
+    console = Console(
+        file=stderr, force_terminal=live, no_color=no_color, highlight=False, markup=False, emoji=False
+    )
+    screen = Screen(
+        console, Sink(stderr, guard=guard).raw, live=live, size=size_of(stderr.fileno()) if live else None
+    )
+    log = None if live and is_terminal(stdout) else Sink(stdout, guard=guard)
+    return Terminal(screen, log=log, colour=not no_color)
