@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from argorun import events
 from argorun.argocd import operation
 from argorun.argocd.logs import Container, Listener
-from argorun.argocd.types import OperationState, ResourceResult
+from argorun.argocd.rendered import HookJob, required
+from argorun.argocd.types import Node, OperationState, ResourceResult
 from argorun.cleanup import Announce
 from argorun.events import HookStatus, Step
 from argorun.verdict import is_required
@@ -31,8 +32,11 @@ class Progress(Listener):
 
     def __init__(self, announce: Announce, jobs: Sequence[str]) -> None:
         self._announce, self._required = announce, jobs
+        self._expected: list[HookJob] = []
+        self._appeared: dict[str, float] = {}  # when a Job was first seen, by name; monotonic seconds
         self._hooks: dict[Key, ResourceResult] = {}
-        self._began: dict[Key, float] = {}
+        self._told: dict[tuple[str, str, str, str], HookStatus] = {}
+        self._began: dict[tuple[str, str, str, str], float] = {}
         self._resources: dict[Key, tuple[str, str]] = {}
         self._operation = ("", "")
         self._lines: dict[str, collections.deque[str]] = {}
@@ -78,38 +82,61 @@ class Progress(Listener):
                 )
         changed = [h for h in operation.hooks(state) if self._hooks.get(operation.key(h)) != h]
         for hook in changed:
-            self._tell_hook(hook)
+            self._hooks[operation.key(hook)] = hook
+            status = STATUS.get(hook.hook_phase, HookStatus.RUNNING)
+            phase = hook.sync_phase or hook.hook_type
+            self._tell_hook(phase, hook.kind, hook.namespace, hook.name, status, hook.message)
         return changed
 
-    def _tell_hook(self, hook: ResourceResult) -> None:
-        key = operation.key(hook)
-        self._hooks[key] = hook
-        began = self._began.setdefault(key, time.monotonic())
+    def expect(self, hooks: Sequence[HookJob]) -> None:
+        """The hook Jobs that the sync will make."""
+        self._expected = list(hooks)
+
+    def appeared(self, job: Node) -> None:
+        """A Job of our operation is there; the operation itself says so about 2 s later."""
+        expected = [h for h in self._expected if h.became(job.name)]
+        self._appeared[job.name] = time.monotonic()
+        if len(expected) == 1 and len(expected[0].phases) == 1:
+            phase = expected[0].phases[0]
+            self._tell_hook(phase, "Job", job.namespace, job.name, HookStatus.RUNNING, "")
+
+    def _tell_hook(
+        self, phase: str, kind: str, namespace: str, name: str, status: HookStatus, message: str
+    ) -> None:
+        key = (phase, kind, namespace, name)
+        if self._told.get(key) is HookStatus.RUNNING is status:
+            return  # what it says while it runs is of no use to anybody
+        self._told[key] = status
+        now = time.monotonic()
+        began = self._began.setdefault(key, self._appeared.get(name, now))
         self._announce(
             events.HookChanged(
                 time=time.time(),
-                hook=hook.sync_phase or hook.hook_type,
-                kind=hook.kind,
-                name=hook.name,
-                namespace=hook.namespace,
-                status=STATUS.get(hook.hook_phase, HookStatus.RUNNING),
-                message=hook.message,
-                required=is_required(hook, self._required),
-                seconds=time.monotonic() - began,
+                hook=phase,
+                kind=kind,
+                name=name,
+                namespace=namespace,
+                status=status,
+                message="" if status is HookStatus.RUNNING else message,
+                required=kind == "Job" and self._is_test(phase, name),
+                seconds=now - began,
             )
         )
 
-    def wants_log(self, hook: ResourceResult) -> bool:
-        """Whether a hook's log is to be read."""
-        return is_required(hook, self._required)
+    def _is_test(self, phase: str, name: str) -> bool:
+        return is_required(ResourceResult(kind="Job", name=name, hook_type=phase), self._required)
 
-    def running_jobs(self) -> list[tuple[str, str]]:
-        """Namespace and name of the Jobs whose end the operation has not seen."""
-        return [(h.namespace, h.name) for h in self._hooks.values() if h.kind == "Job" and h.hook_phase == "Running"]
+    def wants_log(self, job: str) -> bool:
+        """Whether the log of a Job of this name is to be read: it is a test."""
+        test_jobs = required(self._expected, self._required)
+        return any(h.became(job) for h in test_jobs) or any(
+            h.name == job and is_required(h, self._required) for h in self._hooks.values()
+        )
 
-    def jobs(self) -> list[tuple[str, str]]:
-        """Namespace and name of all hook Jobs of the operation."""
-        return [(h.namespace, h.name) for h in self._hooks.values() if h.kind == "Job"]
+    def awaits(self, job: str) -> bool:
+        """Whether the operation has not seen the end of a Job of this name."""
+        phases = [h.hook_phase for h in self._hooks.values() if h.kind == "Job" and h.name == job]
+        return not phases or "Running" in phases
 
     # -- the logs -----------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 
 from argorun import __version__, events
-from argorun.argocd import operation, parameters
+from argorun.argocd import operation, parameters, rendered
 from argorun.argocd.claim import Claim, Lost
 from argorun.argocd.client import Client, Refused
 from argorun.argocd.logs import JobLogs
@@ -19,7 +19,7 @@ from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Application, Json, Node, OperationState
 from argorun.cleanup import Announce, CleanUp
 from argorun.config import Config, Topic, describe
-from argorun.errors import AccessDenied, ArgorunError, StillBusy, UsageError
+from argorun.errors import AccessDenied, ArgorunError, NoTestRan, StillBusy, UsageError
 from argorun.events import Step
 from argorun.kafka import names
 from argorun.kafka.spec import TopicExists, TopicSpec
@@ -220,9 +220,12 @@ class Run:
     async def _sync(self, settings: Sequence[parameters.Setting]) -> bool:
         """POST the operation and see that it took our values; False where another was in the way."""
         try:
-            tree = await self.live.read()
+            tree, _ = await asyncio.gather(self.live.read(), self._expect_jobs())
+            if self.logs is not None:
+                await self.logs.close()
+            before = {n.uid for n in tree.nodes or ()}
             self.logs = JobLogs(
-                self.client, self.app, self.live, {n.uid for n in tree.nodes or ()}, self.progress
+                self.client, self.app, self.live, before, self.progress.wants_log, self.progress
             )
             request = operation.body(self.run_id, self.config.revision)
             seen = await operation.start(self.client, self.app, self.run_id, request)
@@ -242,6 +245,19 @@ class Run:
         revision = self.config.revision or (took.sync.revision if took.sync else "")
         self.announce(events.SyncStarted(time=time.time(), run_id=self.run_id, revision=revision))
         return True
+
+    async def _expect_jobs(self) -> None:
+        """With our values in, the source renders to what the sync will run: the test Jobs must be in it."""
+        try:
+            hooks = rendered.hook_jobs(await self.client.manifests(self.app, self.config.revision))
+        except Refused:
+            return  # the sync will say why, in its own words
+        missing = [j for j in self.config.jobs if not any(h.is_called(j) for h in hooks)]
+        if missing or not rendered.required(hooks, self.config.jobs):
+            there = ", ".join(f"{h.name} ({', '.join(h.phases)})" for h in hooks) or "no hook Job at all"
+            wanted = f"hook Job {', '.join(missing)}" if missing else "PostSync Job"
+            raise NoTestRan(f"no test ran: {self.app} has no {wanted}", f"it has: {there}")
+        self.progress.expect(hooks)
 
     def run_id_used(self) -> None:
         """Our operation was ended: the next one must be told from it."""
@@ -273,19 +289,20 @@ class Run:
         return state
 
     def _told(self, state: OperationState) -> None:
-        for hook in self.progress.state(state):
-            self.live.look_again()
-            if self.logs is not None and self.progress.wants_log(hook):
-                self.logs.follow(hook.namespace, hook.name)
+        changed = self.progress.state(state)
+        if self.logs is None:
+            return
+        self.logs.operation_started(state.started_at)
+        for hook in changed:
+            if hook.kind == "Job":
+                self.logs.confirm(hook.name)
 
     def _running_jobs(self) -> list[Node]:
-        return self._jobs(self.progress.running_jobs())
+        """Our operation's Jobs that it has not seen the end of, as far as the tree has them."""
+        return [n for n in self._jobs() if self.progress.awaits(n.name)]
 
-    def _jobs(self, named: Sequence[tuple[str, str]]) -> list[Node]:
-        """The Jobs of this name that our operation made, as far as the tree has them."""
-        if self.logs is None:
-            return []
-        return [n for namespace, name in named if (n := self.logs.node(namespace, name))]
+    def _jobs(self) -> list[Node]:
+        return self.logs.jobs() if self.logs is not None else []
 
     # -- 8. Verdict ---------------------------------------------------------------------------------
 
@@ -350,7 +367,7 @@ class Run:
             return None
         began, version = time.monotonic(), -1
         leaving = {n.uid for n in self.leaving}
-        jobs = {n.uid for n in self._jobs(self.progress.jobs())}
+        jobs = {n.uid for n in self._jobs()}
         async with self.live.kept():
             while True:
                 tree = await self.live.read()

@@ -12,7 +12,7 @@ import contextlib
 import math
 import re
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from argorun.argocd.client import ApplicationName, Client, Denied, Refused
@@ -82,37 +82,47 @@ def sortable(stamp: str) -> str:
 class Listener:
     """What is told of the logs; the run turns it into events."""
 
+    def appeared(self, job: Node) -> None: ...
     def started(self, container: Container) -> None: ...
     def line(self, container: Container, stamp: str, text: str) -> None: ...
     def ended(self, container: Container, lines: int, complete: bool, reason: str) -> None: ...
 
 
 class JobLogs:
-    """Follows the logs of the Jobs it is told of, until all that are there have ended."""
+    """Tells of the Jobs that our operation makes, and follows the logs of those that are wanted."""
 
     def __init__(
-        self, client: Client, app: ApplicationName, live: LiveTree, before: Collection[str], listener: Listener
+        self,
+        client: Client,
+        app: ApplicationName,
+        live: LiveTree,
+        before: Collection[str],
+        wanted: Callable[[str], bool],
+        listener: Listener,
     ) -> None:
         self._client, self._app, self._live, self._listener = client, app, live, listener
         self._before = frozenset(before)  # the uids that were there before our sync
-        self._jobs: set[tuple[str, str]] = set()
+        self._wanted = wanted  # whether the log of a Job of this name is to be read
+        self._since = ""
+        self._confirmed: set[str] = set()  # the Jobs that the operation itself says it has made
+        self._appeared: set[str] = set()  # the uids of the Jobs that were told
         self._tasks: dict[str, asyncio.Task[None]] = {}  # by the pod's uid
         self._over = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._task = asyncio.create_task(self._discover())
 
-    def follow(self, namespace: str, job: str) -> None:
-        """Our operation has made this Job: read the logs of its pods."""
-        if (namespace, job) not in self._jobs:
-            self._jobs.add((namespace, job))
+    def operation_started(self, at: str) -> None:
+        """Our operation began at this time (RFC 3339, whole seconds): its Jobs are not older."""
+        self._since = at
+
+    def confirm(self, job: str) -> None:
+        """The operation says that it has made this Job, which it does about 2 s late."""
+        if job not in self._confirmed:
+            self._confirmed.add(job)
             self._live.look_again()
-            if self._task is None:
-                self._task = asyncio.create_task(self._discover())
 
     async def finish(self, timeout: float) -> None:
         """The operation is over: read what is left of the logs, for at most `timeout` seconds."""
         self._over.set()
-        if self._task is None:
-            return
         with contextlib.suppress(ArgorunError):
             await self._live.read()
             self._discovered()
@@ -123,15 +133,19 @@ class JobLogs:
 
     async def close(self) -> None:
         """Stop reading."""
-        tasks = [t for t in (self._task, *self._tasks.values()) if t is not None]
+        tasks = [self._task, *self._tasks.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def node(self, namespace: str, job: str) -> Node | None:
-        """The Job that our operation made; None while the tree does not have it yet."""
-        node = self._live.tree.find("Job", namespace, job)
-        return None if node is None or node.uid in self._before else node
+    def jobs(self) -> list[Node]:
+        """The Jobs that our operation made, as far as the tree has them."""
+        return [n for n in self._live.tree.nodes or () if n.kind == "Job" and self._ours(n)]
+
+    def _ours(self, job: Node) -> bool:
+        if not job.uid or job.uid in self._before:
+            return False
+        return job.name in self._confirmed or bool(self._since and job.created_at >= self._since)
 
     async def _discover(self) -> None:
         version = -1
@@ -140,13 +154,15 @@ class JobLogs:
             version = await self._live.changed(version)
 
     def _discovered(self) -> None:
-        for namespace, job in sorted(self._jobs):
-            node = self.node(namespace, job)
-            if node is None:
+        for job in self.jobs():
+            if job.uid not in self._appeared:
+                self._appeared.add(job.uid)
+                self._listener.appeared(job)
+            if not self._wanted(job.name):
                 continue
-            for attempt, pod in enumerate(self._live.tree.pods_under({node.uid}), start=1):
+            for attempt, pod in enumerate(self._live.tree.pods_under({job.uid}), start=1):
                 if pod.uid not in self._tasks:
-                    self._tasks[pod.uid] = asyncio.create_task(self._pod(job, pod, attempt))
+                    self._tasks[pod.uid] = asyncio.create_task(self._pod(job.name, pod, attempt))
 
     async def _pod(self, job: str, pod: Node, attempt: int) -> None:
         names = await self._containers(pod)
