@@ -9,7 +9,6 @@ import dataclasses
 import time
 from base64 import b64decode
 from collections.abc import Callable, Coroutine, Iterator
-from pathlib import Path
 from typing import Any
 
 from argorun.sandbox.standin.containers import Images
@@ -17,6 +16,7 @@ from argorun.sandbox.standin.deployments import run_deployment
 from argorun.sandbox.standin.jobs import run_job
 from argorun.sandbox.standin.objects import Json, Key, Pulse, key_of, new_uid, rfc3339
 from argorun.sandbox.standin.pods import Pod
+from argorun.sandbox.watchdog import Watchdog
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,9 +40,9 @@ class Cluster:
     """All live objects by key; workloads run as tasks of the loop that made it."""
 
     def __init__(
-        self, folder: Path, images: Images, timings: Timings, extra_env: dict[str, str] | None = None
+        self, dog: Watchdog, images: Images, timings: Timings, extra_env: dict[str, str] | None = None
     ) -> None:
-        self.folder, self.images, self.timings = folder, images, timings
+        self.dog, self.images, self.timings = dog, images, timings
         self.extra_env = extra_env or {}  # set in every container, over what its manifest says
         self.objects: dict[Key, Json] = {}
         self.applied: dict[Key, Json] = {}  # what was applied last, as `kubectl apply` remembers it

@@ -137,6 +137,7 @@ class Process:
 
     def __init__(self, process: asyncio.subprocess.Process, log: ContainerLog) -> None:
         self._process, self._log = process, log
+        self.pid = process.pid
 
     @classmethod
     async def start(

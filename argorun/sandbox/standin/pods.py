@@ -31,7 +31,7 @@ class Pod:
         self.done = asyncio.Event()
         self._stopping = asyncio.Event()
         self._processes: dict[str, Process] = {}
-        self._home: Path = cluster.folder / obj["metadata"]["uid"]
+        self._home: Path = cluster.dog.folder / obj["metadata"]["uid"]
         self._inits: dict[str, Json] = {}
         self._mains: dict[str, Json] = {}
         self._started = rfc3339()
@@ -165,9 +165,11 @@ class Pod:
             self._mark(table, container, {"terminated": state}, restarts, last)
             return 128
         self._processes[container["name"]] = process
+        self.cluster.dog.watch(process.pid)
         self._mark(table, container, {"running": {"startedAt": began}}, restarts, last)
         self.report("Running" if table is self._mains else "Pending")
         code = await process.wait()
+        self.cluster.dog.forget(process.pid)
         reason = "Completed" if code == 0 else "Error"
         self._mark(
             table,

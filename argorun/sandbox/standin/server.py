@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 import socket
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -24,6 +22,7 @@ from argorun.sandbox.standin.containers import Images
 from argorun.sandbox.standin.controller import Controller
 from argorun.sandbox.standin.faults import ApiError
 from argorun.sandbox.standin.objects import Json
+from argorun.sandbox.watchdog import Watchdog
 
 TOKEN = "stand-in-token"
 READ_ONLY_TOKEN = "stand-in-read-only-token"
@@ -33,9 +32,9 @@ BeforeRequest = Callable[[Request], Awaitable[Response | None]]
 class StandIn:
     """An Argo CD stand-in; use `StandIn.start`. Not Argo CD: it says so in /api/version."""
 
-    def __init__(self, folder: Path, images: Images, timings: Timings, env: dict[str, str]) -> None:
+    def __init__(self, dog: Watchdog, images: Images, timings: Timings, env: dict[str, str]) -> None:
         self.timings = timings
-        self.cluster = Cluster(folder, images, timings, env)
+        self.cluster = Cluster(dog, images, timings, env)
         self.apps: dict[str, Application] = {}
         self.controllers: dict[str, Controller] = {}
         self.accounts = {
@@ -63,16 +62,13 @@ class StandIn:
         `images` are folders of image folders (an image's `bin/` goes first on its containers' PATH);
         `env` is set in every container; `tls` is a certificate and its key.
         """
-        folder = Path(tempfile.mkdtemp(prefix="argorun-stand-in-"))
-        try:
-            standin = cls(folder, Images(*images), timings or Timings(), env or {})
+        async with Watchdog.start("stand-in") as dog:
+            standin = cls(dog, Images(*images), timings or Timings(), env or {})
             async with _serving(standin.asgi(), tls, port) as standin.url:
                 try:
                     yield standin
                 finally:
                     await standin._stop()
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
 
     @property
     def server(self) -> str:
@@ -112,9 +108,11 @@ class _Front:
         if scope["type"] == "http":
             request = Request(scope)
             if self._standin.before_request and (answer := await self._standin.before_request(request)):
-                return await answer(scope, receive, send)
+                await answer(scope, receive, send)
+                return
             if request.method != "GET" and request.headers.get("content-type") != "application/json":
-                return await PlainTextResponse("Invalid content type\n", 415)(scope, receive, send)
+                await PlainTextResponse("Invalid content type\n", 415)(scope, receive, send)
+                return
         await self._app(scope, receive, send)
 
 

@@ -45,10 +45,12 @@ class Sync:
         if running:
             for task in running:
                 self._miss(task)
-            return self._wait_for(running)
+            self._wait_for(running)
+            return
         going = [t for t in self.tasks if t.status == "Pruned" and self._live(t) is not None]
         if going:
-            return self._wait_for(going, deletion=True)
+            self._wait_for(going, deletion=True)
+            return
         done_well = [
             t for t in self.tasks if t.hook and t.state in ENDED and "HookSucceeded" in policies_of(t.obj)
         ]
@@ -59,11 +61,13 @@ class Sync:
         tasks = [t for t in self.tasks if t.phase != "SyncFail"]
         if any(t.failed for t in tasks):
             self._delete(done_badly)
-            return self._fail(on_failure, [t for t in tasks if t.status == "SyncFailed"], UNSUCCESSFUL)
+            self._fail(on_failure, [t for t in tasks if t.status == "SyncFailed"], UNSUCCESSFUL)
+            return
         pending = [t for t in tasks if t.pending]
         if not pending:
             self._delete(done_well)
-            return self._end("Succeeded", "successfully synced (no more tasks)")
+            self._end("Succeeded", "successfully synced (no more tasks)")
+            return
         await self._begin(pending, on_failure, done_well, done_badly)
 
     async def _begin(
@@ -138,7 +142,8 @@ class Sync:
             return
         health = health_of(live)
         if health is None:
-            return task.set(task.status, "Succeeded", "")
+            task.set(task.status, "Succeeded", "")
+            return
         state = {"Healthy": "Succeeded", "Degraded": "Failed"}.get(health["status"], "Running")
         if task.hook or state != "Running":
             task.set(task.status, state, health.get("message", ""))
@@ -169,7 +174,8 @@ class Sync:
             broken = [t.message for t in on_failure if t.status == "SyncFailed"]
             if broken:
                 message += f"\none or more SyncFail hooks failed, reason: {','.join(broken)}"
-            return self._end("Failed", message)
+            self._end("Failed", message)
+            return
         to_run = [t for t in on_failure if t.pending]
         self._run(to_run)
         self._wait_for(to_run or on_failure)

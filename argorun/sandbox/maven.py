@@ -1,0 +1,88 @@
+"""Where Maven artifacts come from here: Maven Central, or what the user's settings put in its place."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Repository:
+    """A Maven repository: its base URL, and what is needed to reach it."""
+
+    url: str
+    auth: tuple[str, str] | None = None
+    proxy: str | None = None  # None: what the environment says (HTTPS_PROXY and the like)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What Maven's settings.xml says that matters for downloads."""
+
+    repositories: tuple[Repository, ...]  # to be tried in this order
+    local: Path  # jars that Maven has already
+
+
+def load_settings(environ: Mapping[str, str], central: str, others: tuple[str, ...] = ()) -> Settings:
+    """Read ~/.m2/settings.xml: a mirror of `central`, its password, a proxy; `others` are tried after it.
+
+    A file that cannot be read is passed over: Maven would complain, we only want the jars.
+    """
+    home = Path(environ.get("HOME") or Path.home())
+    root = _parse(home / ".m2" / "settings.xml", environ)
+    local = Path(environ.get("M2_REPO") or _text(root, "localRepository") or home / ".m2" / "repository")
+    if root is None:
+        return Settings(repositories=tuple(Repository(url=url) for url in (central, *others)), local=local)
+    first = _mirror(root) or Repository(url=central)
+    proxy = _proxy(root)
+    found = (first, *(Repository(url=url) for url in others))
+    return Settings(repositories=tuple(dataclasses.replace(r, proxy=proxy) for r in found), local=local)
+
+
+def _parse(path: Path, environ: Mapping[str, str]) -> ET.Element | None:
+    """The settings without namespaces, `${env.NAME}` filled in."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        text = re.sub(r"\$\{env\.(\w+)\}", lambda m: environ.get(m[1], ""), text)
+        text = text.replace("${user.home}", environ.get("HOME", ""))
+        root = ET.fromstring(text)  # the user's own file
+    except (OSError, UnicodeDecodeError, ET.ParseError):
+        return None
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]
+    return root
+
+
+def _text(element: ET.Element | None, name: str) -> str:
+    return (element.findtext(name) or "").strip() if element is not None else ""
+
+
+def _mirror(root: ET.Element) -> Repository | None:
+    """The first mirror that stands for Maven Central."""
+    for mirror in root.iterfind("mirrors/mirror"):
+        wanted = [word.strip() for word in _text(mirror, "mirrorOf").split(",")]
+        if "!central" not in wanted and {"central", "*", "external:*"} & set(wanted):
+            auth = _credentials(root, _text(mirror, "id"))
+            return Repository(url=_text(mirror, "url").rstrip("/"), auth=auth)
+    return None
+
+
+def _credentials(root: ET.Element, server: str) -> tuple[str, str] | None:
+    for element in root.iterfind("servers/server"):
+        if _text(element, "id") == server and _text(element, "username"):
+            return _text(element, "username"), _text(element, "password")
+    return None
+
+
+def _proxy(root: ET.Element) -> str | None:
+    for proxy in root.iterfind("proxies/proxy"):
+        if _text(proxy, "active") == "false":
+            continue
+        user, password = quote(_text(proxy, "username"), safe=""), quote(_text(proxy, "password"), safe="")
+        who = f"{user}:{password}@" if user else ""
+        return f"http://{who}{_text(proxy, 'host')}:{_text(proxy, 'port') or '8080'}"
+    return None

@@ -1,0 +1,90 @@
+"""Nothing outlives us: a small shell process that ends what we started when we are gone, however we go."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+# Reads "+ PGID" and "- PGID"; at the end of its input, which is also our death, it kills the process
+# groups that are left and removes the folder. In a session of its own: Ctrl-C does not reach it.
+SCRIPT = """
+groups=" "
+while read -r sign group; do
+  case $sign in
+    +) groups="$groups$group " ;;
+    -) case $groups in *" $group "*) groups="${groups%% $group *} ${groups#* $group }" ;; esac ;;
+  esac
+done
+for group in $groups; do kill -KILL -- "-$group"; done
+for group in $groups; do
+  tries=0
+  while [ $tries -lt 40 ] && kill -0 -- "-$group"; do sleep 0.05; tries=$((tries + 1)); done
+done
+rm -rf -- "$1"
+"""
+
+
+class Watchdog:
+    """Guards a temporary folder and process groups; use `Watchdog.start`."""
+
+    def __init__(self, folder: Path, process: subprocess.Popen[bytes]) -> None:
+        self.folder = folder
+        self._process = process
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def start(cls, name: str) -> AsyncIterator[Watchdog]:
+        """Make a folder; when the block ends (or we die) it and every watched group are gone."""
+        folder = Path(tempfile.mkdtemp(prefix=f"argorun-{name}-"))
+        process = subprocess.Popen(  # noqa: ASYNC220  # fork and exec of a shell: no time to speak of
+            ["/bin/sh", "-c", SCRIPT, "argorun-watchdog", str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        dog = cls(folder, process)
+        try:
+            yield dog
+        finally:
+            dog._close()
+
+    def watch(self, group: int) -> None:
+        """Kill this process group in the end."""
+        self._say("+", group)
+
+    def forget(self, group: int) -> None:
+        """The group has ended: its number may be another's by now."""
+        self._say("-", group)
+
+    def _say(self, sign: str, group: int) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.write(f"{sign} {group}\n".encode())
+            self._process.stdin.flush()
+
+    def _close(self) -> None:
+        """Let it do its work; it takes milliseconds, so a second Ctrl-C cannot come in between."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(5)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+async def terminate(process: asyncio.subprocess.Process, seconds: float) -> None:
+    """SIGTERM, and SIGKILL where that is not enough; returns when the process is gone."""
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), seconds)
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
