@@ -187,7 +187,7 @@ class Api:
             {
                 "manifests": [json.dumps(target) for target in targets],
                 "revision": app_revision(app),
-                "sourceType": source_type(source),
+                "sourceType": source_type(app),
             }
         )
 

@@ -92,7 +92,7 @@ class Controller:
                 {image for target in targets if not is_hook(target) for image in images_of(target)}
             )
             status["summary"] = {"images": images} if images else {}
-        status["sourceType"] = source_type(app.source)
+        status["sourceType"] = source_type(app)
         status["controllerNamespace"] = "argocd"
         before = {k: v for k, v in app.doc["status"].items() if k != "reconciledAt"}
         if before != {k: v for k, v in status.items() if k != "reconciledAt"}:
@@ -284,12 +284,14 @@ def app_revision(app: Application) -> str:
     return resolved(app.source.get("targetRevision") or "HEAD")
 
 
-def source_type(source: Json) -> str:
-    """Helm, Kustomize, Plugin or Directory."""
+def source_type(app: Application) -> str:
+    """Helm, Kustomize, Plugin or Directory: what the renderer says it is, else by the source's own fields."""
+    if told := getattr(app.render, "source_type", ""):
+        return str(told)
     for field, name in (("helm", "Helm"), ("kustomize", "Kustomize"), ("plugin", "Plugin")):
-        if field in source:
+        if field in app.source:
             return name
-    return "Helm" if source.get("chart") else "Directory"
+    return "Helm" if app.source.get("chart") else "Directory"
 
 
 def _backoff(retry: Json, count: int) -> float:

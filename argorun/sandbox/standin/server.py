@@ -75,9 +75,11 @@ class StandIn:
         """HOST:PORT, as ARGOCD_SERVER has it."""
         return self.url.split("://")[1]
 
-    def add(self, name: str, render: Render, source: Json, **spec: object) -> Application:
+    def add(
+        self, name: str, render: Render, source: Json, *, namespace: str = "default", **spec: object
+    ) -> Application:
         """Add an Application; `spec` may hold further fields, such as `syncPolicy` or `project`."""
-        destination = {"server": "https://kubernetes.default.svc", "namespace": "default"}
+        destination = {"server": "https://kubernetes.default.svc", "namespace": namespace}
         whole = {"source": source, "destination": destination, "project": "default", **spec}
         app = self.apps[name] = Application(self.cluster, render, name, whole)
         controller = self.controllers[name] = Controller(app)
