@@ -19,10 +19,14 @@ from confluent_kafka import (
     KafkaException,
     TopicCollection,
 )
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # not in its __all__
+    AclOperation,
+    AdminClient,
+    NewTopic,
+)
 
 from argorun.errors import UsageError
+from argorun.kafka import offsets
 from argorun.kafka import properties as librdkafka
 from argorun.kafka.faults import (
     ALL_BROKERS_DOWN,
@@ -56,6 +60,7 @@ class Described:
     """What the broker says of a topic. One that was made anew under its name has another `id` (KIP-516)."""
 
     id: str
+    may_delete: bool
     partitions: tuple[Partition, ...]
 
 
@@ -73,7 +78,7 @@ class Admin(Protocol):
     async def topics(self, *, timeout: float) -> list[str]: ...
     async def groups(self, *, timeout: float) -> list[str]: ...
     async def group_is_empty(self, group: str, *, timeout: float) -> bool: ...
-    async def group_topics(self, group: str, *, timeout: float) -> set[str]: ...
+    async def group_topics(self, groups: Collection[str], *, timeout: float) -> dict[str, set[str]]: ...
     async def delete_group(self, group: str, *, timeout: float) -> None: ...
     def trouble(self, since: float) -> Trouble | None: ...
     def all_down(self, since: float) -> float | None: ...
@@ -90,6 +95,7 @@ class Client:
     def __init__(self, properties: Mapping[str, object], *, secrets: Collection[str] = ()) -> None:
         config = librdkafka.checked(properties)
         self.where = librdkafka.addresses(config)
+        self._properties = dict(properties)
         self._mask = librdkafka.Mask(properties, secrets)
         self._troubles: dict[str, Trouble] = {}  # the newest by kind
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -180,14 +186,20 @@ class Client:
 
     async def describe(self, name: str, *, timeout: float) -> Described:
         """DescribeTopics; unlike `list_topics(name)` it never makes the topic (seen with auto-create on)."""
-        found = await self._ask(
-            lambda a: a.describe_topics(TopicCollection([name]), request_timeout=timeout)[name], timeout
-        )
+
+        def ask(admin: AdminClient) -> concurrent.futures.Future[Any]:
+            topics = TopicCollection([name])
+            return admin.describe_topics(topics, include_authorized_operations=True, request_timeout=timeout)[
+                name
+            ]
+
+        found = await self._ask(ask, timeout)
         partitions = tuple(
             Partition(leader=p.leader is not None and p.leader.id >= 0, replicas=len(p.replicas))
             for p in found.partitions
         )
-        return Described(str(found.topic_id), partitions)
+        allowed = found.authorized_operations  # KIP-430; none from a broker that does not tell
+        return Described(str(found.topic_id), not allowed or AclOperation.DELETE in allowed, partitions)
 
     async def topics(self, *, timeout: float) -> list[str]:
         """All topics' names. Metadata for *all* topics never makes one; the call blocks, hence the thread."""
@@ -211,8 +223,12 @@ class Client:
         )
         return not found.members and found.state == ConsumerGroupState.EMPTY
 
-    async def group_topics(self, group: str, *, timeout: float) -> set[str]:
-        """The topics that the group has committed offsets on."""
+    async def group_topics(self, groups: Collection[str], *, timeout: float) -> dict[str, set[str]]:
+        """The topics that each group has committed offsets on; a group without an answer is left out."""
+        return await offsets.ask_elsewhere(self._properties, groups, timeout)
+
+    async def offsets_here(self, group: str, *, timeout: float) -> set[str]:
+        """The topics that a group has offsets on: only for a process that may crash (see offsets.py)."""
         request = [ConsumerGroupTopicPartitions(group)]
         found = await self._ask(
             lambda a: a.list_consumer_group_offsets(request, request_timeout=timeout)[group], timeout

@@ -149,6 +149,14 @@ def _denied(act: Act, name: str, prefix: str) -> AccessDenied:
     return AccessDenied(f"Kafka does not let us {act} {name}", f"an ACL is missing: {need}")
 
 
+def not_ours_to_delete(name: str, prefix: str) -> AccessDenied:
+    """The error for a topic that we made and may not delete."""
+    return AccessDenied(
+        f"Kafka let us create topic {name}, but does not let us delete it: it stays",
+        f"an ACL is missing: Delete on Topic {prefix}* (prefixed)",
+    )
+
+
 def unreachable(where: str, trouble: Trouble | None, error: BrokerError | None = None) -> ArgorunError:
     """The error for a broker that gave no answer; `where` is bootstrap.servers."""
     if trouble is not None and trouble.denied:
