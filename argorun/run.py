@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import secrets
 import time
@@ -143,6 +144,7 @@ class Run:
 
     async def create_topics(self) -> None:
         """Make every topic and wait until it can be produced to."""
+        self.clean.before("the topics", self._topics_stay_gone, self._delete_by_hand, limit=20.0, patient=True)
         async with self._step(Step.TOPICS, ", ".join(name for _, name in self.drawn)):
             for i, (topic, _) in enumerate(self.drawn):
                 await self._create_topic(i, topic)
@@ -152,13 +154,8 @@ class Run:
         while True:
             name = self.drawn[i][1]
             if not self.config.keep_topics:
-                server = self.config.kafka["bootstrap.servers"]
-                self.clean.before(
-                    f"topic {name}",
-                    lambda name=name, topic=topic: self._delete_topic(name, topic),  # type: ignore[misc]
-                    lambda name=name: f"kafka-topics --bootstrap-server {server} --delete --topic {name}",  # type: ignore[misc]
-                    limit=30.0,
-                )
+                delete = functools.partial(self._delete_topic, name, topic)
+                self.clean.before(f"topic {name}", delete, functools.partial(self._delete_by_hand, name), limit=30.0)
             try:
                 await self.topics.create(name, spec(topic))
                 break
@@ -175,6 +172,11 @@ class Run:
             seconds=time.monotonic() - began,
         )
         self.announce(created)
+
+    def _delete_by_hand(self, *named: str) -> str:
+        server = self.config.kafka["bootstrap.servers"]
+        drawn = named or [name for _, name in self.drawn]
+        return "; ".join(f"kafka-topics --bootstrap-server {server} --delete --topic {name}" for name in drawn)
 
     async def _delete_topic(self, name: str, topic: Topic) -> str | None:
         if topic.groups:
@@ -362,23 +364,33 @@ class Run:
         return "workloads settled on what they had before"
 
     async def _pods_leave(self) -> str | None:
-        """Wait until no pod of ours can touch the topics any more; in a hurry they are only named."""
-        if self.claim.record is None:
+        """Wait until no pod of ours can touch the topics any more; in a hurry they are named first."""
+        if self.logs is None:
             return None
-        began, version = time.monotonic(), -1
+        began, told = time.monotonic(), False
         leaving = {n.uid for n in self.leaving}
-        jobs = {n.uid for n in self._jobs()}
         async with self.live.kept():
             while True:
                 tree = await self.live.read()
                 still = [n for n in tree.nodes or () if n.uid in leaving]
-                still += [n for n in tree.pods_under(jobs) if n.health_status == "Progressing" or n.reason == "Terminating"]
+                still += [n for n in tree.pods_under(self.logs.uids) if not n.ended]
                 if not still:
                     return None
-                if self.clean.hurried or time.monotonic() - began > self.config.timeouts.cleanup / 2:
+                late = time.monotonic() - began > self.config.timeouts.cleanup / 2
+                if not told and (late or self.clean.hurried):
+                    told = True
                     self._notice(f"still in their grace period: {', '.join(n.name for n in still)}", level="info")
+                if late:
                     return None
-                version = await self.live.changed(self.live.version, timeout=1.0)
+                await self.live.changed(self.live.version, timeout=1.0)
+
+    async def _topics_stay_gone(self) -> str | None:
+        """In a hurry the topics went before the pods, and a Job that makes sure of its topic may bring one back."""
+        if self.clean.hurried and self.logs is not None and not self.config.keep_topics:
+            for _, name in self.drawn:
+                await self.topics.delete(name)
+                await self.topics.wait_gone(name)
+        return None
 
     # -- telling ------------------------------------------------------------------------------------
 

@@ -105,7 +105,7 @@ class JobLogs:
         self._wanted = wanted  # whether the log of a Job of this name is to be read
         self._since = ""
         self._confirmed: set[str] = set()  # the Jobs that the operation itself says it has made
-        self._appeared: set[str] = set()  # the uids of the Jobs that were told
+        self.uids: set[str] = set()  # of all the Jobs that our operation has made so far
         self._tasks: dict[str, asyncio.Task[None]] = {}  # by the pod's uid
         self._over = asyncio.Event()
         self._task = asyncio.create_task(self._discover())
@@ -155,8 +155,8 @@ class JobLogs:
 
     def _discovered(self) -> None:
         for job in self.jobs():
-            if job.uid not in self._appeared:
-                self._appeared.add(job.uid)
+            if job.uid not in self.uids:
+                self.uids.add(job.uid)
                 self._listener.appeared(job)
             if not self._wanted(job.name):
                 continue

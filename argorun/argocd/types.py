@@ -190,6 +190,11 @@ class Node(Camel, frozen=True):
         """A pod's `Status Reason`: Running, Completed, ImagePullBackOff, …"""
         return next((i.value for i in self.info or () if i.name == "Status Reason"), "")
 
+    @property
+    def ended(self) -> bool:
+        """Whether a Job's pod has nothing more to do: it is neither running nor on its way out."""
+        return self.health_status in ("Healthy", "Degraded") and self.reason != "Terminating"
+
 
 class Tree(Camel, frozen=True):
     """An Application's live objects, and how they hang together."""
