@@ -229,13 +229,19 @@ class Claim:
     # -- the workloads ------------------------------------------------------------------------------
 
     async def out_of_sync(self) -> list[ResourceStatus]:
-        """The resources that differ from Git by now, compared anew, and did not before we came."""
+        """The resources that differ from Git by now, compared anew, and did not before we came.
+
+        Raises OperationFailed where Argo CD cannot compare them (Git is out of reach), ArgoCDFailed, AccessDenied.
+        """
         before = {
             (r.group, r.kind, r.namespace, r.name)
             for r in (self.before.status.resources if self.before else None) or ()
             if r.status == "OutOfSync"
         }
         seen = await self._client.application(self._app, refresh="normal")
+        if seen.status.sync.status not in ("Synced", "OutOfSync"):
+            why = "; ".join(c.message for c in seen.status.conditions or () if c.type == "ComparisonError")
+            raise OperationFailed(f"Argo CD cannot compare {self._app.name} with Git: {why or seen.status.sync.status}")
         return [
             r
             for r in seen.status.resources or ()
