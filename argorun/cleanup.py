@@ -111,6 +111,10 @@ class CleanUp:
             self._leave(undo, f"not done within {limit:.0f} s")
         except ArgorunError as e:
             self._leave(undo, e.message)
+        except asyncio.CancelledError:
+            if (task := asyncio.current_task()) is None or task.cancelling():
+                raise
+            self._leave(undo, "it was cancelled")  # from inside: nobody told us to stop
         except Exception as e:  # an undo that breaks must not keep the others from being done
             self._leave(undo, f"{type(e).__name__}: {e}")
         else:
@@ -120,6 +124,10 @@ class CleanUp:
 
     def _leave(self, undo: Undo, why: str) -> None:
         undo.done = True  # told once
-        event = LeftBehind(time=time.time(), what=undo.what, why=why, command=undo.command())
+        try:
+            command = undo.command()
+        except Exception:  # one that cannot be given must not keep the others from being done
+            command = ""
+        event = LeftBehind(time=time.time(), what=undo.what, why=why, command=command)
         self.left.append(event)
         self._announce(event)
