@@ -104,7 +104,7 @@ class Progress(Listener):
         self, phase: str, kind: str, namespace: str, name: str, status: HookStatus, message: str
     ) -> None:
         key = (phase, kind, namespace, name)
-        if self._told.get(key) is HookStatus.RUNNING is status:
+        if status is HookStatus.RUNNING and self._told.get(key) is HookStatus.RUNNING:
             return  # what it says while it runs is of no use to anybody
         self._told[key] = status
         now = time.monotonic()

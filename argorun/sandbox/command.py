@@ -1,0 +1,73 @@
+"""`argorun demo`: the ordinary run, against the demo's environment."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+
+from argorun.config import Config, Flags, load
+from argorun.errors import Interrupted
+from argorun.reporters import Announcer, Output, open_reporters
+from argorun.sandbox.demo import DemoEnvironment, demo_environment
+from argorun.supervisor import SIGNALS, execute
+
+
+def demo(*, fail: bool, output: Output) -> int:
+    """Set up, run, stop everything, and give back the run's exit code. Raises UsageError, KafkaFailed."""
+    return asyncio.run(_demo(fail, output))
+
+
+async def _demo(fail: bool, output: Output) -> int:
+    """While no run is there to take a signal, it ends the set-up; the run has its own way with signals."""
+    loop = asyncio.get_running_loop()
+    got: list[int] = []
+    setup = asyncio.current_task()
+
+    def interrupted(signum: int) -> None:
+        if not got and setup is not None:
+            setup.cancel()
+        got.append(signum)
+
+    def watch(signals: tuple[signal.Signals, ...] = SIGNALS) -> None:
+        for signum in signals:
+            loop.add_signal_handler(signum, interrupted, signum)
+
+    watch()
+    try:
+        _say("Starting Apache Kafka (the first time, its jars are fetched) …")
+        async with demo_environment(fail=fail) as environment:
+            _say(environment.notice)
+            code = await _run(environment, output)
+            got.append(0)  # from here on it only has to stop what was started
+            watch()
+            return code
+    except asyncio.CancelledError:
+        error = Interrupted(got[0] if got else signal.SIGINT)
+        _say(f"{error.message}: what was started is stopped")
+        return error.exit_code
+
+
+async def _run(environment: DemoEnvironment, output: Output) -> int:
+    config = demo_config(environment)
+    announcer = Announcer(open_reporters(output), config.secrets)
+    try:
+        return await execute(config, announcer)
+    finally:
+        announcer.close()
+
+
+def demo_config(environment: DemoEnvironment) -> Config:
+    """The example's own argorun.yaml, with the demo's addresses."""
+    settings = {
+        "ARGOCD_SERVER": f"http://{environment.server}",
+        "ARGOCD_AUTH_TOKEN": environment.token,
+        "KAFKA_BOOTSTRAP_SERVERS": environment.bootstrap_servers,
+    }
+    file = environment.example / "argorun-kustomize.yaml"
+    return load(Flags(application=environment.application, file=file), settings, Path.cwd())
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
