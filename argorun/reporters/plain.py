@@ -128,6 +128,8 @@ class Plain:
             case ResourceChanged():
                 mark = WRONG if event.status == "SyncFailed" else ITEM
                 self._say(mark, f"{event.kind}/{event.name}", event.status, event.message)
+            case OperationChanged() if " of hook " in event.message:
+                pass  # "waiting for completion of hook …": the hooks are told one by one
             case OperationChanged():
                 mark = WRONG if event.phase in ("Failed", "Error") else ITEM
                 self._say(mark, f"operation {event.phase}", event.message)
@@ -160,10 +162,12 @@ class Plain:
         exit_code = f", exit code {code}" if code else ""
         self._say(STEP, f"{tally.outcome}{took}{exit_code}", verdict.title if verdict else "")
         if verdict and not verdict.ok:
-            self._say(WRONG, "why", verdict.reason)
+            if verdict.reason:
+                self._say(WRONG, "why", verdict.reason)
             for line in verdict.last_lines:
                 self._err.line((MORE + clean(line)).rstrip())  # an indentation counts here
-            self._say(WRONG, "hint", verdict.hint)
+            if verdict.hint:
+                self._say(WRONG, "hint", verdict.hint)
             self._say(WRONG, "look", verdict.url)
         for left in tally.left:
             self._say(WRONG, "left", left.what, left.why)
