@@ -1,4 +1,4 @@
-"""A real Argo CD, Kubernetes and Kafka for the tests: Applications, Git repositories, and what stands on the broker.
+"""A real Argo CD, Kubernetes and Kafka for the tests: Applications, Git repositories, the broker.
 
 Everything about where they run comes from the environment (`Stack.from_environment`), so that the same tests
 run on the real stack next door and on a kind cluster.
@@ -113,7 +113,7 @@ class Stack:
         result: Json = answer.json()
         return result
 
-    # -- Kubernetes ---------------------------------------------------------------------------------
+    # -- Kubernetes -------------------------------------------------------------------------------
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """What kubectl printed; AssertionError with its complaint when it failed."""
@@ -137,7 +137,7 @@ class Stack:
     # -- Kafka --------------------------------------------------------------------------------------
 
     def topics(self, prefix: str = "") -> set[str]:
-        """The topics on the broker. Never asks for one by name: that would make it where brokers make topics."""
+        """The topics on the broker. Never asks for one by name: a broker with auto-create would make it."""
         from confluent_kafka.admin import AdminClient
 
         admin = AdminClient({"bootstrap.servers": self.kafka, "allow.auto.create.topics": False})
@@ -291,7 +291,7 @@ class Application:
         eventually(lambda: self.state == ("Synced", "Healthy"), timeout, f"{self.name} Synced and Healthy")
 
     def deploy(self) -> None:
-        """The first sync, without hooks: what stands in Git is in the cluster then, and nothing was tested."""
+        """The first sync, without hooks: what is in Git is in the cluster then, and nothing was tested."""
         self.sync(strategy={"apply": {}}, retryStrategy={"limit": 0})
         state = self.wait_operation()
         assert state["phase"] == "Succeeded", state
@@ -318,6 +318,20 @@ class Application:
         kubectl = self.stack.kubectl
         listing = ("get", "applications", "-n", ARGOCD_NAMESPACE, "-o", "name")
         eventually(lambda: f"/{self.name}\n" not in kubectl(*listing), timeout, f"{self.name} gone")
+
+
+def argorun_environment(stack: Stack, home: Path, changes: Mapping[str, str | None]) -> dict[str, str]:
+    """The environment to run argorun in: the stack's, an empty home, and these changes (None: unset)."""
+    wanted: dict[str, str | None] = {
+        **{k: v for k, v in os.environ.items() if not k.startswith(("ARGOCD_", "KAFKA_", "GITHUB_"))},
+        "HOME": str(home),
+        "XDG_CONFIG_HOME": None,
+        "ARGOCD_SERVER": stack.server,
+        "ARGOCD_AUTH_TOKEN": stack.token,
+        "KAFKA_BOOTSTRAP_SERVERS": stack.kafka,
+        **changes,
+    }
+    return {k: v for k, v in wanted.items() if v is not None}
 
 
 def unique(hint: str) -> str:
