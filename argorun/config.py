@@ -213,15 +213,16 @@ def load(
         )
     argocd = argocd_settings(file.argocd, environment, cli, path.parent if path else folder, expand)
     secrets += [argocd.token, *(v for v in argocd.headers.values())]
+    made = topics(flags, file, where)
     return Config(
         application=application(flags, file, where),
         argocd=argocd,
         kafka=kafka,
-        topics=topics(flags, file, where),
+        topics=made,
         jobs=flags.jobs or tuple(file.tests.jobs),
         timeouts=timeouts(flags, file, where),
         revision=flags.revision,
-        sets=tuple(assignment(s) for s in flags.sets),
+        sets=assignments(flags.sets, {p.helm for t in made for p in t.parameters if p.helm}),
         keep_topics=flags.keep_topics,
         settle=not flags.no_settle,
         dry_run=flags.dry_run,
@@ -242,7 +243,11 @@ def read(path: Path) -> File:
     except yaml.YAMLError as e:
         mark = getattr(e, "problem_mark", None)
         at = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        raise UsageError(f"{path}{at}: not valid YAML: {getattr(e, 'problem', e)}") from None
+        raise UsageError(f"{path}{at}: not valid YAML: {getattr(e, 'problem', None) or e}") from None
+    except Exception as e:  # PyYAML's constructors let more out: 2020-13-45, !!int x, a thousand brackets
+        deep = isinstance(e, RecursionError)
+        why = "it is nested too deeply" if deep else "a value is not of the kind that it looks like"
+        raise UsageError(f"{path}: not valid YAML: {why}") from None
     if raw is None:
         raw = {}
     if not isinstance(raw, dict):
@@ -259,7 +264,9 @@ def read(path: Path) -> File:
     except msgspec.ValidationError as e:
         message, _, at = str(e).partition(" - at ")
         where = at.strip("`").removeprefix("$.").removeprefix("$")
-        raise UsageError(f"{path}: {where + ': ' if where else ''}{message[:1].lower()}{message[1:]}") from None
+        raise UsageError(
+            f"{path}: {where + ': ' if where else ''}{message[:1].lower()}{message[1:]}"
+        ) from None
 
 
 def unknown_keys(raw: object, kind: Any, where: str) -> Iterator[tuple[str, str, list[str]]]:
@@ -321,13 +328,19 @@ def argocd_settings(
         )
     # The CLI's settings hold for the server they were stored for, and for no other.
     stored = cli if cli and cli.server and bare(cli.server) == bare(server) else CliSettings()
-    token = environment.get("ARGOCD_AUTH_TOKEN") or stored.token
+    token = (environment.get("ARGOCD_AUTH_TOKEN") or stored.token or "").strip()
     if not token:
         raise UsageError(
             f"no token for Argo CD at {bare(server)}",
             "export ARGOCD_AUTH_TOKEN (argocd account generate-token), or run `argocd login`",
         )
-    scheme = re.match(r"(https?)://", server)
+    if not re.fullmatch(r"[!-~]+", token):
+        raise UsageError(f"the token for Argo CD at {bare(server)} holds a character that no token has")
+    headers = {k: expand(f"argocd.headers.{k}", v).strip() for k, v in file.headers.items()}
+    for name, value in headers.items():
+        if not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII) or not re.fullmatch(r"[ -~]*", value):
+            raise UsageError(f"argocd.headers.{name}: name or value cannot be sent as an HTTP header")
+    scheme = re.match(r"\s*(https?)://", server, re.IGNORECASE)
     plaintext = file.plaintext if file.plaintext is not None else stored.plaintext
     host, _, root = bare(server).partition("/")
     if not host or re.search(r"[\s@?#]", host):
@@ -336,29 +349,32 @@ def argocd_settings(
         raise UsageError("argocd.client_cert and argocd.client_key go together", "give both or neither")
     return ArgoCD(
         server=host,
-        token=token.strip(),
+        token=token,
         ca=existing(folder, file.ca, "argocd.ca"),
         ca_data=stored.ca_data,
         insecure=file.insecure if file.insecure is not None else stored.insecure,
-        plaintext=plaintext or bool(scheme and scheme[1] == "http"),
+        plaintext=plaintext or bool(scheme and scheme[1].lower() == "http"),
         root_path=file.root_path or root or stored.root_path,
         client_cert=existing(folder, file.client_cert, "argocd.client_cert"),
         client_key=existing(folder, file.client_key, "argocd.client_key"),
-        headers={k: expand(f"argocd.headers.{k}", v) for k, v in file.headers.items()},
+        headers=headers,
     )
 
 
 def bare(server: str) -> str:
-    return re.sub(r"^https?://", "", server.strip()).rstrip("/")
+    return re.sub(r"^https?://", "", server.strip(), flags=re.IGNORECASE).rstrip("/")
 
 
 def existing(folder: Path, name: str | None, key: str) -> Path | None:
     if name is None:
         return None
-    path = folder / Path(name).expanduser()
-    if not path.is_file():
-        raise UsageError(f"{key}: there is no file {path}")
-    return path
+    try:
+        path = folder / Path(name).expanduser()
+        if path.is_file():
+            return path
+    except (OSError, RuntimeError):  # may not be looked at; ~NAME without such a user
+        path = folder / name
+    raise UsageError(f"{key}: there is no file {path}")
 
 
 def application(flags: Flags, file: File, where: str) -> ApplicationRef:
@@ -414,13 +430,18 @@ def topics(flags: Flags, file: File, where: str) -> tuple[Topic, ...]:
 def topic(written: TopicFile, where: str) -> Topic:
     if problem := names.check_prefix(written.prefix):
         raise UsageError(f"{where}: prefix '{written.prefix}': {problem}")
-    for key, value in (("partitions", written.partitions), ("replication_factor", written.replication_factor)):
-        if value != -1 and value < 1:
-            raise UsageError(f"{where}: {key} is {value}", "give 1 or more, or -1 for the broker's own")
+    for key, value in (
+        ("partitions", written.partitions),
+        ("replication_factor", written.replication_factor),
+    ):
+        if value != -1 and not 1 <= value < 2**15:
+            raise UsageError(f"{where}: {key} is {value}", "give 1 to 32767, or -1 for the broker's own")
     listed = written.parameter if isinstance(written.parameter, list) else [written.parameter]
     parameters = tuple(Parameter(helm=p) if isinstance(p, str) else p for p in listed)
     if not parameters:
-        raise UsageError(f"{where}: parameter is empty", "name the Helm parameter that takes the topic's name")
+        raise UsageError(
+            f"{where}: parameter is empty", "name the Helm parameter that takes the topic's name"
+        )
     for p in parameters:
         if (p.helm is None) == (p.kustomize is None) or p.helm == "":
             raise UsageError(
@@ -439,7 +460,8 @@ def topic(written: TopicFile, where: str) -> Topic:
 
 def timeouts(flags: Flags, file: File, where: str) -> Timeouts:
     given: dict[str, tuple[str, str | int | None]] = {
-        name: (f"{where}: timeouts.{name}", getattr(file.timeouts, name)) for name in ("run", "busy", "cleanup")
+        name: (f"{where}: timeouts.{name}", getattr(file.timeouts, name))
+        for name in ("run", "busy", "cleanup")
     }
     if flags.timeout is not None:
         given["run"] = ("--timeout", flags.timeout)
@@ -448,18 +470,28 @@ def timeouts(flags: Flags, file: File, where: str) -> Timeouts:
 
 def duration(value: str | int, key: str) -> float:
     """Seconds of `90`, `90s`, `15m`, `1h30m`; raises UsageError that names `key`."""
-    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", str(value).strip())
-    seconds = sum(int(n or 0) * unit for n, unit in zip(match.groups(), (3600, 60, 1), strict=True)) if match else 0
+    number = r"([0-9]{1,9})"
+    match = re.fullmatch(rf"(?:{number}h)?(?:{number}m)?(?:{number}s?)?", str(value).strip())
+    seconds = (
+        sum(int(n or 0) * unit for n, unit in zip(match.groups(), (3600, 60, 1), strict=True)) if match else 0
+    )
     if seconds <= 0:
         raise UsageError(f"{key}: '{value}' is not a duration", "write it like 90, 90s, 15m or 1h30m")
     return float(seconds)
 
 
-def assignment(text: str) -> tuple[str, str]:
-    name, sign, value = text.partition("=")
-    if not sign or not name:
-        raise UsageError(f"--set {text}: expected NAME=VALUE")
-    return name, value
+def assignments(texts: Sequence[str], taken: set[str]) -> tuple[tuple[str, str], ...]:
+    """The parameters of --set; each only once, and none that a topic's name goes to (`taken`)."""
+    values: dict[str, str] = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not sign or not name:
+            raise UsageError(f"--set {text}: expected NAME=VALUE")
+        if name in taken or name in values:
+            why = "takes the topic's name" if name in taken else "is set twice"
+            raise UsageError(f"--set {name}: the parameter {why}")
+        values[name] = value
+    return tuple(values.items())
 
 
 def describe(config: Config) -> Sequence[str]:
