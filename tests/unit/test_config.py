@@ -1,0 +1,744 @@
+"""Flags, environment, argorun.yaml and the argocd CLI's settings make one checked Config, or one clear error."""
+
+from __future__ import annotations
+
+import string
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from argorun.config import (
+    ApplicationRef,
+    ArgoCD,
+    CliSettings,
+    Config,
+    ConfigMapKey,
+    File,
+    Flags,
+    Parameter,
+    Timeouts,
+    Topic,
+    describe,
+    duration,
+    load,
+)
+from argorun.errors import UsageError
+
+ENVIRONMENT = {"ARGOCD_AUTH_TOKEN": "t0ken"}
+MINIMAL = """
+application: weather
+argocd: {server: argocd.example.com}
+kafka: {bootstrap.servers: "localhost:9092"}
+topics: [{prefix: weather_updates, parameter: kafka.topic}]
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("config")
+
+
+def loaded(folder: Path, text: str, environment: dict[str, str] = ENVIRONMENT, **flags: Any) -> Config:
+    (folder / "argorun.yaml").write_text(text, encoding="utf-8")
+    return load(Flags(**flags), environment, folder)
+
+
+def refused(
+    folder: Path, text: str, environment: dict[str, str] = ENVIRONMENT, **flags: Any
+) -> tuple[str, str]:
+    """Message and hint of the error, the file's own path cut out."""
+    with pytest.raises(UsageError) as e:
+        loaded(folder, text, environment, **flags)
+    return e.value.message.replace(f"{folder}/", ""), e.value.hint.replace(f"{folder}/", "")
+
+
+# -- durations -----------------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 99), st.integers(0, 99), st.integers(0, 9999), st.booleans())
+def test_a_duration_is_hours_minutes_and_seconds(
+    hours: int, minutes: int, seconds: int, with_s: bool
+) -> None:
+    assume(hours or minutes or seconds)
+    text = (f"{hours}h" if hours else "") + (f"{minutes}m" if minutes else "")
+    text += f"{seconds}{'s' if with_s else ''}" if seconds else ""
+    assert duration(text, "x") == 3600 * hours + 60 * minutes + seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), (90, 90), ("90s", 90), ("15m", 900), ("1h30m", 5400), (" 2m ", 120)]
+)
+def test_durations_as_the_design_writes_them(text: str | int, seconds: float) -> None:
+    assert duration(text, "x") == seconds
+
+
+@given(
+    st.text(max_size=12) | st.integers(max_value=0) | st.from_regex(r"[0-9]{10,500}[hms]?", fullmatch=True)
+)
+def test_anything_else_is_no_duration_and_names_its_key(value: str | int) -> None:
+    try:
+        seconds = duration(value, "timeouts.run")
+    except UsageError as e:
+        told = (e.message, e.hint)
+        assert told == (f"timeouts.run: '{value}' is not a duration", "write it like 90, 90s, 15m or 1h30m")
+    else:
+        assert seconds > 0
+        assert set(str(value).strip()) <= set("0123456789hms")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0", "0s", "-5", "1.5h", "15 m", "1m1h", "1d", "s", "٣m", "9" * 400, "9" * 9999]
+)
+def test_what_a_person_might_mistype_as_a_duration(text: str) -> None:
+    with pytest.raises(UsageError):
+        duration(text, "--timeout")
+
+
+# -- from a file to a Config ----------------------------------------------------------------------------
+
+
+def test_a_small_file_is_enough(folder: Path) -> None:
+    assert loaded(folder, MINIMAL) == Config(
+        application=ApplicationRef(name="weather"),
+        argocd=ArgoCD(server="argocd.example.com", token="t0ken"),
+        kafka={"bootstrap.servers": "localhost:9092"},
+        topics=(Topic(prefix="weather_updates", parameters=(Parameter(helm="kafka.topic"),)),),
+        timeouts=Timeouts(run=900, busy=600, cleanup=90),
+        secrets=("t0ken",),
+    )
+
+
+def test_every_key_of_the_design_arrives_typed(folder: Path) -> None:
+    (folder / "ca.pem").write_text("")
+    text = """
+    application: {name: weather, namespace: apps, project: demo}
+    argocd:
+      server: argocd.example.com:8443
+      ca: ca.pem
+      insecure: false
+      plaintext: false
+      root_path: /argo/
+      client_cert: ca.pem
+      client_key: ca.pem
+      headers: {X-Forwarded-User: me}
+    kafka:
+      bootstrap.servers: a:1,b:2
+      sasl.password: ${PASSWORD}
+      enable.idempotence: true
+      socket.timeout.ms: 1000
+    topics:
+      - prefix: weather_updates
+        parameter: {helm: kafka.topic}
+        partitions: 3
+        replication_factor: 2
+        config: {retention.ms: 3600000, preallocate: true}
+        groups: weather-tests-
+      - prefix: alerts
+        parameter: [other.topic, {kustomize: {configmap: topic-config, key: topic_name}}]
+    tests: {jobs: [a, b]}
+    timeouts: {run: 15m, busy: 60, cleanup: 1h30m}
+    """
+    config = loaded(folder, text, ENVIRONMENT | {"PASSWORD": "hunter2"})
+    assert config == Config(
+        application=ApplicationRef(name="weather", namespace="apps", project="demo"),
+        argocd=ArgoCD(
+            server="argocd.example.com:8443",
+            token="t0ken",
+            ca=folder / "ca.pem",
+            root_path="/argo/",
+            client_cert=folder / "ca.pem",
+            client_key=folder / "ca.pem",
+            headers={"X-Forwarded-User": "me"},
+        ),
+        kafka={
+            "bootstrap.servers": "a:1,b:2",
+            "sasl.password": "hunter2",
+            "enable.idempotence": "true",
+            "socket.timeout.ms": "1000",
+        },
+        topics=(
+            Topic(
+                prefix="weather_updates",
+                parameters=(Parameter(helm="kafka.topic"),),
+                partitions=3,
+                replication_factor=2,
+                config={"retention.ms": "3600000", "preallocate": "true"},
+                groups="weather-tests-",
+            ),
+            Topic(
+                prefix="alerts",
+                parameters=(
+                    Parameter(helm="other.topic"),
+                    Parameter(kustomize=ConfigMapKey(configmap="topic-config", key="topic_name")),
+                ),
+            ),
+        ),
+        jobs=("a", "b"),
+        timeouts=Timeouts(run=900, busy=60, cleanup=5400),
+        secrets=("hunter2", "me", "t0ken"),
+    )
+    assert (config.argocd.url, str(config.application)) == (
+        "https://argocd.example.com:8443/argo",
+        "apps/weather",
+    )
+    assert [str(p) for t in config.topics for p in t.parameters] == [
+        "helm: kafka.topic",
+        "helm: other.topic",
+        "kustomize: ConfigMap topic-config, key topic_name",
+    ]
+
+
+NAMES = st.text(string.ascii_lowercase + string.digits, min_size=1, max_size=8)
+SCALARS = st.one_of(st.booleans(), st.integers(-5, 10**7), NAMES)
+PLACES = st.one_of(
+    NAMES,
+    st.fixed_dictionaries({"helm": NAMES}),
+    st.fixed_dictionaries({"kustomize": st.fixed_dictionaries({"configmap": NAMES, "key": NAMES})}),
+)
+TOPICS = st.fixed_dictionaries(
+    {"prefix": NAMES, "parameter": PLACES | st.lists(PLACES, min_size=1, max_size=2)},
+    optional={
+        "partitions": st.just(-1) | st.integers(1, 99),
+        "replication_factor": st.just(-1) | st.integers(1, 5),
+        "config": st.dictionaries(NAMES, SCALARS, max_size=2),
+        "groups": NAMES,
+    },
+)
+FILES = st.fixed_dictionaries(
+    {
+        "application": NAMES
+        | st.fixed_dictionaries({"name": NAMES}, optional={"namespace": NAMES, "project": NAMES}),
+        "argocd": st.fixed_dictionaries(
+            {"server": NAMES},
+            optional={
+                "insecure": st.booleans(),
+                "plaintext": st.booleans(),
+                "root_path": NAMES,
+                "headers": st.dictionaries(NAMES, NAMES, max_size=2),
+            },
+        ),
+        "kafka": st.fixed_dictionaries({"bootstrap.servers": NAMES}, optional={"client.id": SCALARS}),
+        "topics": st.lists(TOPICS, min_size=1, max_size=2),
+    },
+    optional={
+        "tests": st.fixed_dictionaries({"jobs": st.lists(NAMES, max_size=2)}),
+        "timeouts": st.fixed_dictionaries(
+            {}, optional=dict.fromkeys(("run", "busy", "cleanup"), st.integers(1, 9999))
+        ),
+    },
+)
+
+
+def scalar(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def expected(file: dict[str, Any]) -> Config:
+    """The Config that a valid file means, worked out by another way: by name."""
+
+    def place(p: Any) -> Parameter:
+        if isinstance(p, str):
+            return Parameter(helm=p)
+        return msgspec.convert(p, Parameter)
+
+    def topic(t: dict[str, Any]) -> Topic:
+        listed = t["parameter"] if isinstance(t["parameter"], list) else [t["parameter"]]
+        rest = {k: v for k, v in t.items() if k not in ("parameter", "config")}
+        config = {k: scalar(v) for k, v in t.get("config", {}).items()}
+        return Topic(**rest, parameters=tuple(place(p) for p in listed), config=config)
+
+    app, argocd = file["application"], file["argocd"]
+    return Config(
+        application=ApplicationRef(name=app) if isinstance(app, str) else ApplicationRef(**app),
+        argocd=ArgoCD(token="t0ken", **argocd),
+        kafka={k: scalar(v) for k, v in file["kafka"].items()},
+        topics=tuple(topic(t) for t in file["topics"]),
+        jobs=tuple(file.get("tests", {}).get("jobs", ())),
+        timeouts=Timeouts(**file.get("timeouts", {})),
+        secrets=tuple(sorted({"t0ken", *argocd.get("headers", {}).values()})),
+    )
+
+
+@given(FILES)
+def test_every_valid_file_round_trips(folder: Path, file: dict[str, Any]) -> None:
+    wanted = expected(file)
+    places = [str(p) for t in wanted.topics for p in t.parameters]
+    assume(len(places) == len(set(places)))
+    assert loaded(folder, yaml.safe_dump(file)) == wanted
+
+
+def keyed_places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Where in a file an unknown key can be put: every mapping whose keys argorun knows."""
+    free = ("kafka", "config", "headers")
+    found = []
+    if isinstance(value, dict):
+        found.append(path)
+        found += [p for k, v in value.items() if k not in free for p in keyed_places(v, (*path, k))]
+    elif isinstance(value, list):
+        found += [p for i, v in enumerate(value) for p in keyed_places(v, (*path, i))]
+    return found
+
+
+@given(FILES, st.data())
+def test_an_unknown_key_anywhere_is_named_with_its_place(
+    folder: Path, file: dict[str, Any], data: Any
+) -> None:
+    path = data.draw(st.sampled_from(keyed_places(file)))
+    target: Any = file
+    for part in path:
+        target = target[part]
+    target["zzqqzzqq"] = 1
+    where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path).lstrip(".")
+    message, hint = refused(folder, yaml.safe_dump(file))
+    assert message == f"argorun.yaml: unknown key 'zzqqzzqq'{f' in {where}' if where else ''}"
+    assert hint.startswith("known are: ")
+
+
+@pytest.mark.parametrize(
+    ("written", "mistyped", "message", "near"),
+    [
+        ("application:", "aplication:", "unknown key 'aplication'", "application"),
+        ("server:", "sever:", "unknown key 'sever' in argocd", "server"),
+        ("parameter:", "paramter:", "unknown key 'paramter' in topics[0]", "parameter"),
+        ("topics:", "topic:", "unknown key 'topic'", "topics"),
+        ("kafka:", "kakfa:", "unknown key 'kakfa'", "kafka"),
+    ],
+)
+def test_a_typo_names_the_nearest_key(
+    folder: Path, written: str, mistyped: str, message: str, near: str
+) -> None:
+    told = refused(folder, MINIMAL.replace(written, mistyped))
+    assert told == (f"argorun.yaml: {message}", f"did you mean '{near}'?")
+
+
+@pytest.mark.parametrize(
+    ("parameter", "message", "near"),
+    [
+        ("{hlm: a}", "unknown key 'hlm' in topics[0].parameter", "helm"),
+        ("[a, {kustomise: {}}]", "unknown key 'kustomise' in topics[0].parameter[1]", "kustomize"),
+        (
+            "{kustomize: {configMap: c, key: k}}",
+            "unknown key 'configMap' in topics[0].parameter.kustomize",
+            "configmap",
+        ),
+    ],
+)
+def test_a_typo_in_a_parameters_place_is_found_too(
+    folder: Path, parameter: str, message: str, near: str
+) -> None:
+    told = refused(folder, MINIMAL.replace("parameter: kafka.topic", f"parameter: {parameter}"))
+    assert told == (f"argorun.yaml: {message}", f"did you mean '{near}'?")
+
+
+KEYS = sorted(
+    {
+        "application",
+        "argocd",
+        "kafka",
+        "topics",
+        "tests",
+        "timeouts",
+        "server",
+        "ca",
+        "headers",
+        "prefix",
+        "jobs",
+    }
+    | {"parameter", "helm", "kustomize", "configmap", "key", "partitions", "config", "groups", "run", "name"}
+    | {"bootstrap.servers", "root_path", "client_cert", "client_key", "insecure", "namespace"}
+)
+VALUES = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-(2**70), 2**70),
+        st.floats(),
+        st.text(max_size=6),
+        st.sampled_from(["~nobody/ca.pem", "a" * 300, "\0", "${HOME}", "http://", "::", "weather", "15m"]),
+        st.dates(),
+        st.binary(max_size=3),
+    ),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=4), inner)
+    ),
+    max_leaves=12,
+)
+
+
+def any_outcome(folder: Path, text: str) -> None:
+    try:
+        config = loaded(folder, text)
+    except UsageError as e:
+        outcome: object = (bool(e.message), e.__suppress_context__ or e.__context__ is None)
+    else:
+        outcome = (isinstance(config, Config), bool(config.topics))
+    assert outcome == (True, True)
+
+
+@given(VALUES)
+def test_any_yaml_value_is_a_config_or_one_clear_error(folder: Path, value: Any) -> None:
+    any_outcome(folder, yaml.safe_dump(value))
+
+
+@given(FILES, st.sampled_from(KEYS), VALUES)
+def test_a_valid_file_with_any_value_for_a_key_is_a_config_or_one_clear_error(
+    folder: Path, file: dict[str, Any], key: str, value: Any
+) -> None:
+    for part in (file, file["argocd"], file["kafka"], file["topics"][0]):
+        if key in part or (part is file["argocd"] and key in ("ca", "client_cert", "client_key")):
+            part[key] = value
+    any_outcome(folder, yaml.safe_dump(file))
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_a_config_or_one_clear_error(folder: Path, text: str) -> None:
+    assume(not any("\ud800" <= c <= "\udfff" for c in text))
+    any_outcome(folder, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: b: c", "argorun.yaml:1:5: not valid YAML: mapping values are not allowed here"),
+        ("a: [", "argorun.yaml:1:5: not valid YAML: expected the node content, but found '<stream end>'"),
+        ("- a", "argorun.yaml: expected keys and values, got list"),
+        ("weather", "argorun.yaml: expected keys and values, got str"),
+        (
+            "application: 2020-13-45",
+            "argorun.yaml: not valid YAML: a value is not of the kind that it looks like",
+        ),
+        (
+            "application: !!int x",
+            "argorun.yaml: not valid YAML: a value is not of the kind that it looks like",
+        ),
+        ("[" * 9000, "argorun.yaml: not valid YAML: it is nested too deeply"),
+        ("application: [a]", "argorun.yaml: application: expected `str | object | null`, got `array`"),
+        ("topics: [{prefix: a}]", "argorun.yaml: topics[0]: object missing required field `parameter`"),
+        ("kafka: {a: null}", "argorun.yaml: kafka[...]: expected `bool | int | float | str`, got `null`"),
+        ("timeouts: {run: true}", "argorun.yaml: timeouts.run: expected `int | str | null`, got `bool`"),
+    ],
+)
+def test_a_broken_file_says_where_and_what(folder: Path, text: str, message: str) -> None:
+    assert refused(folder, text)[0] == message
+
+
+def test_a_file_that_is_not_text_or_not_there(folder: Path) -> None:
+    (folder / "binary.yaml").write_bytes(b"\xff\xfe\xff")
+    for name, what in (
+        ("binary.yaml", "cannot be read"),
+        (".", "cannot be read"),
+        ("no.yaml", "there is no such file"),
+    ):
+        with pytest.raises(UsageError) as e:
+            load(Flags(file=folder / name), ENVIRONMENT, folder)
+        assert e.value.message.startswith(f"{folder / name}: {what}")
+
+
+# -- what is missing or cannot be -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("application: weather", "", "no Application to run"),
+        ("server: argocd.example.com", "", "no Argo CD server to talk to"),
+        ("argocd.example.com", '"a b"', "'a b' is not an Argo CD server"),
+        ("argocd.example.com", '"https://"', "'https://' is not an Argo CD server"),
+        ("argocd.example.com", '"user@host"', "'user@host' is not an Argo CD server"),
+        ('bootstrap.servers: "localhost:9092"', "", "no Kafka to make the topic on"),
+        ("topics: [{prefix: weather_updates, parameter: kafka.topic}]", "", "no topic to make"),
+        (
+            "application: weather",
+            "application: Weather",
+            "argorun.yaml: 'Weather' is not a name that an Application can have",
+        ),
+        (
+            "application: weather",
+            "application: a/b/c",
+            "argorun.yaml: 'a/b' is not a name that an Application can have",
+        ),
+        ("prefix: weather_updates", 'prefix: ""', "argorun.yaml: topics[0]: prefix '': is empty"),
+        ("kafka.topic}", "a, partitions: 0}", "argorun.yaml: topics[0]: partitions is 0"),
+        ("kafka.topic}", "a, replication_factor: -2}", "argorun.yaml: topics[0]: replication_factor is -2"),
+        (
+            "kafka.topic}",
+            "a, replication_factor: 99999}",
+            "argorun.yaml: topics[0]: replication_factor is 99999",
+        ),
+        ("parameter: kafka.topic", "parameter: []", "argorun.yaml: topics[0]: parameter is empty"),
+        (
+            "parameter: kafka.topic",
+            "parameter: {}",
+            "argorun.yaml: topics[0]: a parameter is either helm or kustomize",
+        ),
+        (
+            "parameter: kafka.topic",
+            'parameter: ""',
+            "argorun.yaml: topics[0]: a parameter is either helm or kustomize",
+        ),
+        (
+            "parameter: kafka.topic",
+            "parameter: {helm: a, kustomize: {configmap: c, key: k}}",
+            "argorun.yaml: topics[0]: a parameter is either helm or kustomize",
+        ),
+        (
+            "parameter: kafka.topic",
+            "parameter: [a, a]",
+            "argorun.yaml: two topics want the same parameter (helm: a)",
+        ),
+        ("example.com", "example.com, ca: no.pem", "argocd.ca: there is no file no.pem"),
+        (
+            "example.com",
+            "example.com, ca: ~nobody.here/ca.pem",
+            "argocd.ca: there is no file ~nobody.here/ca.pem",
+        ),
+        ("example.com", f"example.com, ca: {'a' * 300}", f"argocd.ca: there is no file {'a' * 300}"),
+        (
+            "example.com",
+            "example.com, client_cert: argorun.yaml",
+            "argocd.client_cert and argocd.client_key go together",
+        ),
+        (
+            "example.com",
+            'example.com, headers: {"X y": z}',
+            "argocd.headers.X y: name or value cannot be sent as an HTTP header",
+        ),
+        (
+            "example.com",
+            'example.com, headers: {X: "a\\nb"}',
+            "argocd.headers.X: name or value cannot be sent as an HTTP header",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name(folder: Path, old: str, new: str, message: str) -> None:
+    assert old in MINIMAL
+    assert refused(folder, MINIMAL.replace(old, new))[0] == message
+
+
+@pytest.mark.parametrize("token", [None, "", " \n"])
+def test_no_token_says_how_to_get_one(folder: Path, token: str | None) -> None:
+    environment = {} if token is None else {"ARGOCD_AUTH_TOKEN": token}
+    assert refused(folder, MINIMAL, environment) == (
+        "no token for Argo CD at argocd.example.com",
+        "export ARGOCD_AUTH_TOKEN (argocd account generate-token), or run `argocd login`",
+    )
+
+
+@pytest.mark.parametrize("token", ["se cret", "se\ncret", "secret€"])
+def test_a_token_that_cannot_be_one_is_refused_and_not_shown(folder: Path, token: str) -> None:
+    assert refused(folder, MINIMAL, {"ARGOCD_AUTH_TOKEN": token}) == (
+        "the token for Argo CD at argocd.example.com holds a character that no token has",
+        "",
+    )
+
+
+def test_the_line_break_that_a_ci_secret_ends_with_is_no_part_of_the_token(folder: Path) -> None:
+    assert loaded(folder, MINIMAL, {"ARGOCD_AUTH_TOKEN": "t0ken\n"}).argocd.token == "t0ken"
+
+
+# -- ${NAME} and secrets -----------------------------------------------------------------------------------
+
+VARIABLES = st.dictionaries(
+    st.text(string.ascii_uppercase, min_size=1, max_size=4),
+    st.text(string.ascii_letters + string.digits, min_size=6, max_size=12),
+    min_size=1,
+    max_size=4,
+)
+
+
+@given(VARIABLES, st.data())
+def test_every_expanded_value_is_known_as_a_secret(
+    folder: Path, variables: dict[str, str], data: Any
+) -> None:
+    used = data.draw(st.lists(st.sampled_from(sorted(variables)), min_size=1, max_size=3))
+    written = "x".join(f"${{{name}}}" for name in used)
+    text = MINIMAL.replace("kafka: {", f"kafka: {{sasl.username: '{written}', ")
+    config = loaded(folder, text, ENVIRONMENT | variables)
+    assert config.kafka["sasl.username"] == "x".join(variables[name] for name in used)
+    assert config.secrets == tuple(sorted({"t0ken", *(variables[name] for name in used)}))
+
+
+@given(VARIABLES)
+def test_a_variable_that_is_not_there_is_named_and_no_value_is_shown(
+    folder: Path, variables: dict[str, str]
+) -> None:
+    written = "".join(f"${{{name}}}" for name in variables) + "${not_there}"
+    text = MINIMAL.replace("kafka: {", f"kafka: {{sasl.username: '{written}', ")
+    message, hint = refused(folder, text, ENVIRONMENT | variables)
+    assert (
+        message
+        == "argorun.yaml: kafka.sasl.username takes ${not_there}, but the environment has no not_there"
+    )
+    assert not [v for v in variables.values() if v in message + hint]
+
+
+def test_an_expanded_value_is_not_expanded_again(folder: Path) -> None:
+    text = MINIMAL.replace("kafka: {", "kafka: {sasl.username: '${A}', ")
+    config = loaded(folder, text, ENVIRONMENT | {"A": "${B}", "B": "b"})
+    assert config.kafka["sasl.username"] == "${B}"
+
+
+@pytest.mark.parametrize("key", ["sasl.password", "ssl.key.password", "sasl.oauthbearer.client.secret"])
+def test_a_password_in_the_file_itself_is_a_secret_too(folder: Path, key: str) -> None:
+    config = loaded(folder, MINIMAL.replace("kafka: {", f"kafka: {{{key}: hunter2, "))
+    assert config.secrets == ("hunter2", "t0ken")
+
+
+def test_headers_take_variables_and_are_secret(folder: Path) -> None:
+    text = MINIMAL.replace("example.com}", "example.com, headers: {CF-Access: 'id ${CF}'}}")
+    config = loaded(folder, text, ENVIRONMENT | {"CF": "s3cret"})
+    assert (config.argocd.headers, config.secrets) == (
+        {"CF-Access": "id s3cret"},
+        ("id s3cret", "s3cret", "t0ken"),
+    )
+
+
+def test_what_is_shown_of_a_config_holds_no_secret(folder: Path) -> None:
+    text = MINIMAL.replace("kafka: {", "kafka: {sasl.password: hunter2, ")
+    assert describe(loaded(folder, text)) == [
+        "application weather on https://argocd.example.com",
+        "Kafka at localhost:9092",
+        "timeouts: run 900s, busy 600s, cleanup 90s",
+    ]
+
+
+# -- who wins -------------------------------------------------------------------------------------------
+
+
+def test_flags_win_over_environment_over_file(folder: Path) -> None:
+    environment = ENVIRONMENT | {"ARGOCD_SERVER": "other:443", "KAFKA_BOOTSTRAP_SERVERS": "k:1"}
+    config = loaded(
+        folder,
+        MINIMAL + "tests: {jobs: [a]}\ntimeouts: {run: 10m, busy: 1m}\n",
+        environment,
+        application="ns/app",
+        topic="mine",
+        parameter="p.q",
+        jobs=("x", "y"),
+        timeout="2m",
+        revision="abc",
+        sets=("image.tag=1=2", "empty="),
+        keep_topics=True,
+        no_settle=True,
+        dry_run=True,
+    )
+    assert config == Config(
+        application=ApplicationRef(name="app", namespace="ns"),
+        argocd=ArgoCD(server="other:443", token="t0ken"),
+        kafka={"bootstrap.servers": "k:1"},
+        topics=(Topic(prefix="mine", parameters=(Parameter(helm="p.q"),)),),
+        jobs=("x", "y"),
+        timeouts=Timeouts(run=120, busy=60, cleanup=90),
+        revision="abc",
+        sets=(("image.tag", "1=2"), ("empty", "")),
+        keep_topics=True,
+        settle=False,
+        dry_run=True,
+        secrets=("t0ken",),
+    )
+
+
+def test_a_run_needs_no_file_at_all(tmp_path: Path) -> None:
+    environment = ENVIRONMENT | {"ARGOCD_SERVER": "a", "KAFKA_BOOTSTRAP_SERVERS": "k:1"}
+    assert load(Flags(application="w", topic="t", parameter="p"), environment, tmp_path) == Config(
+        application=ApplicationRef(name="w"),
+        argocd=ArgoCD(server="a", token="t0ken"),
+        kafka={"bootstrap.servers": "k:1"},
+        topics=(Topic(prefix="t", parameters=(Parameter(helm="p"),)),),
+        secrets=("t0ken",),
+    )
+    with pytest.raises(UsageError, match="--topic PREFIX and --parameter NAME go together"):
+        load(Flags(application="w", topic="t"), environment, tmp_path)
+
+
+def test_topic_and_parameter_keep_the_rest_of_the_files_only_topic(folder: Path) -> None:
+    text = MINIMAL.replace("kafka.topic}", "kafka.topic, partitions: 4}")
+    assert loaded(folder, text, topic="mine").topics == (
+        Topic(prefix="mine", parameters=(Parameter(helm="kafka.topic"),), partitions=4),
+    )
+
+
+def test_topic_and_parameter_do_not_choose_among_several(folder: Path) -> None:
+    text = MINIMAL.replace("topics: [", "topics: [{prefix: other, parameter: o}, ")
+    assert refused(folder, text, topic="mine") == (
+        "--topic and --parameter change one topic, and argorun.yaml has 2",
+        "leave them out, or use a file with one topic",
+    )
+
+
+@pytest.mark.parametrize(
+    ("sets", "message"),
+    [
+        (("a",), "--set a: expected NAME=VALUE"),
+        (("=a",), "--set =a: expected NAME=VALUE"),
+        (("a=1", "a=2"), "--set a: the parameter is set twice"),
+        (("kafka.topic=x",), "--set kafka.topic: the parameter takes the topic's name"),
+    ],
+)
+def test_set_takes_name_and_value_each_parameter_once(
+    folder: Path, sets: tuple[str, ...], message: str
+) -> None:
+    assert refused(folder, MINIMAL, sets=sets)[0] == message
+
+
+@pytest.mark.parametrize(
+    ("server", "url"),
+    [
+        ("h", "https://h"),
+        ("h:8443", "https://h:8443"),
+        ("https://h/", "https://h"),
+        ("http://h:80", "http://h:80"),
+        ("HTTPS://h", "https://h"),
+        (" http://h ", "http://h"),
+        ("https://h/argo/cd/", "https://h/argo/cd"),
+    ],
+)
+def test_a_server_is_taken_as_people_paste_it(folder: Path, server: str, url: str) -> None:
+    assert loaded(folder, MINIMAL, ENVIRONMENT | {"ARGOCD_SERVER": server}).argocd.url == url
+
+
+STORED = CliSettings(
+    server="argocd.example.com", token="stored", insecure=True, plaintext=True, root_path="/r", ca_data="PEM"
+)
+
+
+def by_cli(folder: Path, text: str, environment: dict[str, str]) -> ArgoCD:
+    (folder / "argorun.yaml").write_text(text)
+    return load(Flags(), environment, folder, STORED).argocd
+
+
+def test_the_argocd_clis_settings_serve_where_nothing_else_is_said(folder: Path) -> None:
+    wanted = ArgoCD(
+        server="argocd.example.com",
+        token="stored",
+        insecure=True,
+        plaintext=True,
+        root_path="/r",
+        ca_data="PEM",
+    )
+    assert by_cli(folder, MINIMAL.replace("server: argocd.example.com", ""), {}) == wanted
+    assert by_cli(folder, MINIMAL, {}) == wanted
+
+
+def test_what_is_written_wins_over_the_argocd_clis_settings(folder: Path) -> None:
+    text = MINIMAL.replace("example.com", "example.com, insecure: false, plaintext: false, root_path: x")
+    assert by_cli(folder, text, ENVIRONMENT) == ArgoCD(
+        server="argocd.example.com", token="t0ken", root_path="x", ca_data="PEM"
+    )
+
+
+def test_the_argocd_clis_token_goes_to_its_own_server_and_to_no_other(folder: Path) -> None:
+    with pytest.raises(UsageError, match="no token for Argo CD at elsewhere"):
+        by_cli(folder, MINIMAL.replace("argocd.example.com", "elsewhere"), {})
+    assert by_cli(folder, MINIMAL, ENVIRONMENT | {"ARGOCD_SERVER": "elsewhere"}) == ArgoCD(
+        server="elsewhere", token="t0ken"
+    )
+
+
+def test_the_file_as_written_has_every_key_of_the_design() -> None:
+    assert File.__struct_fields__ == ("application", "argocd", "kafka", "topics", "tests", "timeouts")
