@@ -56,7 +56,8 @@ def version(wanted: bool) -> None:
 @app.callback()
 def main(
     _version: Annotated[
-        bool, typer.Option("--version", "-V", callback=version, is_eager=True, help="Show the version and exit.")
+        bool,
+        typer.Option("--version", "-V", callback=version, is_eager=True, help="Show the version and exit."),
     ] = False,
 ) -> None:
     """Give one test run behind Argo CD its own Kafka topic."""
@@ -69,35 +70,57 @@ def run(
     ] = None,
     file: Annotated[
         Path | None,
-        typer.Option("--file", "-f", help="Configuration; ./argorun.yaml where there is one.", show_default=False),
+        typer.Option(
+            "--file", "-f", help="Configuration; ./argorun.yaml where there is one.", show_default=False
+        ),
     ] = None,
     topic: Annotated[
-        str | None, typer.Option(metavar="PREFIX", help="The topic is PREFIX_<unix seconds>_<8 hex>.", show_default=False)
+        str | None,
+        typer.Option(
+            metavar="PREFIX", help="The topic is PREFIX_<unix seconds>_<8 hex>.", show_default=False
+        ),
     ] = None,
     parameter: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The Helm parameter that takes the topic's name.", show_default=False)
+        str | None,
+        typer.Option(
+            metavar="NAME", help="The Helm parameter that takes the topic's name.", show_default=False
+        ),
     ] = None,
     job: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="A test Job that must run and succeed; every PostSync Job where none is named."),
+        typer.Option(
+            metavar="NAME",
+            help="A test Job that must run and succeed; every PostSync Job where none is named.",
+        ),
     ] = None,
     timeout: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="For the whole run: 90, 90s, 15m, 1h30m.", show_default="15m")
+        str | None,
+        typer.Option(metavar="DURATION", help="For the whole run: 90, 90s, 15m, 1h30m.", show_default="15m"),
     ] = None,
     revision: Annotated[
-        str | None, typer.Option(metavar="SHA", help="Sync this commit instead of the tracked one.", show_default=False)
+        str | None,
+        typer.Option(metavar="SHA", help="Sync this commit instead of the tracked one.", show_default=False),
     ] = None,
     sets: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Set one more Helm parameter for this run, e.g. image.tag=$SHA."),
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Set one more Helm parameter for this run, e.g. image.tag=$SHA.",
+        ),
     ] = None,
     output: Annotated[
         Output, typer.Option(help="auto: rich in a terminal, else plain. json: one event a line on stdout.")
     ] = Output.AUTO,
     events: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write every event to FILE, one JSON a line.", show_default=False)
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Also write every event to FILE, one JSON a line.", show_default=False
+        ),
     ] = None,
-    keep_topics: Annotated[bool, typer.Option("--keep-topics", help="Leave the topics, to look into them.")] = False,
+    keep_topics: Annotated[
+        bool, typer.Option("--keep-topics", help="Leave the topics, to look into them.")
+    ] = False,
     no_settle: Annotated[
         bool, typer.Option("--no-settle", help="Leave the workloads on the run's topic in the end.")
     ] = False,
@@ -196,5 +219,3 @@ def complain(error: ArgorunError) -> None:
     print(f"argorun: {error.message}", file=sys.stderr)
     if error.hint:
         print(f"  {error.hint}", file=sys.stderr)
-
-

@@ -152,7 +152,13 @@ class Progress(Listener):
         lines.append(text)
         self._announce(
             events.LogLine(
-                time=time.time(), job=c.job, pod=c.pod, container=c.name, attempt=c.attempt, stamp=stamp, text=text
+                time=time.time(),
+                job=c.job,
+                pod=c.pod,
+                container=c.name,
+                attempt=c.attempt,
+                stamp=stamp,
+                text=text,
             )
         )
 

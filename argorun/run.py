@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
-import json
 import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -17,7 +15,7 @@ from argorun.argocd.client import Client, Refused
 from argorun.argocd.logs import JobLogs
 from argorun.argocd.nudge import nudge
 from argorun.argocd.tree import LiveTree
-from argorun.argocd.types import Application, Json, Node, OperationState
+from argorun.argocd.types import Application, Json, Node, OperationState, SyncOperation
 from argorun.cleanup import Announce, CleanUp
 from argorun.config import Config, Topic, describe
 from argorun.errors import AccessDenied, ArgorunError, NoTestRan, StillBusy, UsageError
@@ -27,6 +25,7 @@ from argorun.kafka.spec import TopicExists, TopicSpec
 from argorun.kafka.topics import Topics
 from argorun.progress import Progress
 from argorun.verdict import judge
+from argorun.wayback import Traces, WayBack
 
 RIDE_OUT = 60.0  # seconds for which a fault of Argo CD's is ridden out once the run is under way
 LAST_LOGS = 15.0  # seconds to read the rest of the logs after the operation has ended
@@ -38,19 +37,17 @@ class Run:
     def __init__(self, config: Config, announce: Announce, client: Client, topics: Topics) -> None:
         self.config = config
         self.app = config.application
-        self.run_id = secrets.token_hex(6)
         self.announce = announce
         self.client = client
         self.topics = topics
         self.clean = CleanUp(announce)
-        self.drawn: list[tuple[Topic, str]] = []
         self.live = LiveTree(client, self.app)
         self.progress = Progress(announce, config.jobs)
         self.manifests: list[Json] = []
-        self.revision_before: str | None = None
-        self.logs: JobLogs | None = None
-        self.leaving: list[Node] = []  # pods that must go before the topics do
-        self.claim = Claim(client, self.app, self.run_id, (), waiting=self._waits, notice=self._notice)
+        self.run_id = secrets.token_hex(6)
+        claim = Claim(client, self.app, self.run_id, (), waiting=self._waits, notice=self._notice)
+        self.traces = Traces(operation=self.run_id, claim=claim)
+        self.back = WayBack(config, client, topics, self.live, self.clean, self.traces, self._notice)
 
     async def steps(self) -> ArgorunError | None:
         """From the plan to the verdict. Raises ArgorunError for whatever keeps the tests from running."""
@@ -78,7 +75,7 @@ class Run:
             time=time.time(), run_id=self.run_id, application=str(self.app), url=self.url, version=__version__
         )
         self.announce(started)
-        self.drawn = [(t, names.draw(t.prefix, time.time())) for t in self.config.topics]
+        self.traces.drawn = [(t, names.draw(t.prefix, time.time())) for t in self.config.topics]
         if self.config.dry_run:
             for line in describe(self.config):
                 self._planned(line)
@@ -86,7 +83,7 @@ class Run:
     def settings(self) -> list[parameters.Setting]:
         """Every parameter of the run with its value."""
         settings: list[parameters.Setting] = []
-        for topic, name in self.drawn:
+        for topic, name in self.traces.drawn:
             for p in topic.parameters:
                 if p.kustomize is not None:
                     settings.append(parameters.Kustomize(p.kustomize.configmap, p.kustomize.key, name))
@@ -107,7 +104,7 @@ class Run:
             await self._check_permissions(seen)
             if self.config.revision or any(isinstance(s, parameters.Kustomize) for s in settings):
                 self.manifests = await self._render(settings)
-            await self.topics.look({name: spec(topic) for topic, name in self.drawn})
+            await self.topics.look({name: spec(topic) for topic, name in self.traces.drawn})
             if self.config.dry_run:
                 self._describe(seen, settings)
 
@@ -132,11 +129,13 @@ class Run:
         return manifests
 
     def _describe(self, seen: Application, settings: Sequence[parameters.Setting]) -> None:
-        for topic, name in self.drawn:
+        for topic, name in self.traces.drawn:
             self._planned(f"create topic {name} ({topic.partitions} partitions), and delete it in the end")
         for s in settings:
             was = parameters.original_value(seen, s, self.manifests)
-            self._planned(f"set {s} to {s.value} (now {'not set' if was is None else repr(was)}), and put it back")
+            self._planned(
+                f"set {s} to {s.value} (now {'not set' if was is None else repr(was)}), and put it back"
+            )
         self._planned(f"sync {self.app}" + (f" at {self.config.revision}" if self.config.revision else ""))
         self._planned(f"wait for {', '.join(self.config.jobs) or 'every PostSync Job'}")
 
@@ -144,25 +143,23 @@ class Run:
 
     async def create_topics(self) -> None:
         """Make every topic and wait until it can be produced to."""
-        self.clean.before("the topics", self._topics_stay_gone, self._delete_by_hand, limit=20.0, patient=True)
-        async with self._step(Step.TOPICS, ", ".join(name for _, name in self.drawn)):
-            for i, (topic, _) in enumerate(self.drawn):
+        self.back.from_topics()
+        async with self._step(Step.TOPICS, ", ".join(name for _, name in self.traces.drawn)):
+            for i, (topic, _) in enumerate(self.traces.drawn):
                 await self._create_topic(i, topic)
 
     async def _create_topic(self, i: int, topic: Topic) -> None:
         began = time.monotonic()
         while True:
-            name = self.drawn[i][1]
-            if not self.config.keep_topics:
-                delete = functools.partial(self._delete_topic, name, topic)
-                self.clean.before(f"topic {name}", delete, functools.partial(self._delete_by_hand, name), limit=30.0)
+            name = self.traces.drawn[i][1]
+            self.back.from_topic(name, topic)
             try:
                 await self.topics.create(name, spec(topic))
                 break
             except TopicExists:
                 self._notice(f"topic {name} exists already and is not ours; another name is drawn")
-                self.clean.forget(f"topic {name}")
-                self.drawn[i] = (topic, names.draw(topic.prefix, time.time()))
+                self.back.forget_topic(name)
+                self.traces.drawn[i] = (topic, names.draw(topic.prefix, time.time()))
         made = await self.topics.wait_usable(name)
         created = events.TopicCreated(
             time=time.time(),
@@ -173,26 +170,15 @@ class Run:
         )
         self.announce(created)
 
-    def _delete_by_hand(self, *named: str) -> str:
-        server = self.config.kafka["bootstrap.servers"]
-        drawn = named or [name for _, name in self.drawn]
-        return "; ".join(f"kafka-topics --bootstrap-server {server} --delete --topic {name}" for name in drawn)
-
-    async def _delete_topic(self, name: str, topic: Topic) -> str | None:
-        if topic.groups:
-            for group in await self.topics.delete_groups(topic.groups, [name]):
-                self._notice(f"consumer group {group} deleted", level="info")
-        await self.topics.delete(name)
-        await self.topics.wait_gone(name)
-        return f"topic {name} deleted"
-
     # -- 4. Free, then parameters; 5. Sync ------------------------------------------------------------
 
     async def take_and_sync(self) -> None:
         """Wait until the Application is free, put our values in, and start the operation that uses them."""
         settings = self.settings()
-        self.claim = Claim(self.client, self.app, self.run_id, settings, waiting=self._waits, notice=self._notice)
-        self._register_undos()
+        self.traces.claim = Claim(
+            self.client, self.app, self.run_id, settings, waiting=self._waits, notice=self._notice
+        )
+        self.back.from_application()
         try:
             async with asyncio.timeout(self.config.timeouts.busy):
                 while not await self._take_and_sync_once(settings):
@@ -206,15 +192,14 @@ class Run:
 
     async def _take_and_sync_once(self, settings: Sequence[parameters.Setting]) -> bool:
         async with self._step(Step.PARAMETERS, "waiting until nobody else uses the Application"):
-            await self.claim.free()
+            await self.traces.claim.free()
             try:
-                seen = await self.claim.take(self.manifests, self._until())
+                await self.traces.claim.take(self.manifests, self._until())
             except Lost:
                 self._waits("somebody who was faster")
-                await self.claim.let_go()
+                await self.traces.claim.let_go()
                 await asyncio.sleep(0.5 + secrets.randbelow(1000) / 1000)
                 return False
-            self.revision_before = (self.claim.before or seen).status.sync.revision or None
             self._tell_parameters(settings)
         async with self._step(Step.SYNC, str(self.app)):
             return await self._sync(settings)
@@ -223,28 +208,30 @@ class Run:
         """POST the operation and see that it took our values; False where another was in the way."""
         try:
             tree, _ = await asyncio.gather(self.live.read(), self._expect_jobs())
-            if self.logs is not None:
-                await self.logs.close()
+            if self.traces.logs is not None:
+                await self.traces.logs.close()
             before = {n.uid for n in tree.nodes or ()}
-            self.logs = JobLogs(
+            self.traces.logs = JobLogs(
                 self.client, self.app, self.live, before, self.progress.wants_log, self.progress
             )
-            request = operation.body(self.run_id, self.config.revision)
-            seen = await operation.start(self.client, self.app, self.run_id, request)
+            request = operation.body(self.traces.operation, self.config.revision)
+            seen = await operation.start(self.client, self.app, self.traces.operation, request)
         except operation.Busy as e:
             self._waits(str(e))
-            await self.claim.let_go()
+            await self.traces.claim.let_go()
             return False
-        took = seen.running or (seen.status.operation_state or OperationState()).operation
-        if took.sync is not None and took.sync.source is not None and not parameters.holds(took.sync.source, settings):
+        took = seen.operation_of(self.traces.operation).sync or SyncOperation()
+        if took.source is not None and not parameters.holds(took.source, settings):
             # PATCH is no lock: this operation would test somebody else's topic.
             self._waits("somebody who changed the parameters at the same moment")
-            await operation.end(self.client, self.app, self.run_id)
-            await self.claim.let_go()
-            self.run_id_used()
+            await operation.end(self.client, self.app, self.traces.operation)
+            await self.traces.claim.let_go()
+            self.traces.operation = (
+                f"{self.run_id}/{secrets.token_hex(2)}"  # to be told from the one that was ended
+            )
             return False
         self.client.patience = RIDE_OUT
-        revision = self.config.revision or (took.sync.revision if took.sync else "")
+        revision = self.config.revision or took.revision
         self.announce(events.SyncStarted(time=time.time(), run_id=self.run_id, revision=revision))
         return True
 
@@ -261,20 +248,6 @@ class Run:
             raise NoTestRan(f"no test ran: {self.app} has no {wanted}", f"it has: {there}")
         self.progress.expect(hooks)
 
-    def run_id_used(self) -> None:
-        """Our operation was ended: the next one must be told from it."""
-        self.run_id = secrets.token_hex(6)
-        self.claim.run_id = self.run_id
-
-    def _register_undos(self) -> None:
-        app = self.app.name
-        self.clean.before("pods of this run", self._pods_leave, lambda: "", limit=60.0, patient=True)
-        self.clean.before(
-            "the workloads' settings", self._settle, lambda: f"argocd app sync {app} (without hooks)", limit=60.0, patient=True
-        )
-        self.clean.before("the parameters", self._give_back, self._give_back_by_hand, limit=25.0)
-        self.clean.before("our operation", self._end, lambda: f"argocd app terminate-op {app}", limit=25.0)
-
     # -- 6. Follow; 7. Logs -------------------------------------------------------------------------
 
     async def follow(self) -> OperationState:
@@ -282,29 +255,30 @@ class Run:
         async with self._step(Step.FOLLOW, "the hooks"):
             nudging = asyncio.create_task(nudge(self.client, self.app, self.live, self._running_jobs))
             try:
-                state = await operation.follow(self.client, self.app, self.run_id, self._told)
+                state = await operation.follow(self.client, self.app, self.traces.operation, self._told)
             finally:
                 nudging.cancel()
+                await asyncio.gather(nudging, return_exceptions=True)
         async with self._step(Step.LOGS, "the rest of the logs"):
-            if self.logs is not None:
-                await self.logs.finish(LAST_LOGS)
+            if self.traces.logs is not None:
+                await self.traces.logs.finish(LAST_LOGS)
         return state
 
     def _told(self, state: OperationState) -> None:
         changed = self.progress.state(state)
-        if self.logs is None:
+        if self.traces.logs is None:
             return
-        self.logs.operation_started(state.started_at)
+        self.traces.logs.operation_started(state.started_at)
         for hook in changed:
             if hook.kind == "Job":
-                self.logs.confirm(hook.name)
+                self.traces.logs.confirm(hook.name)
 
     def _running_jobs(self) -> list[Node]:
         """Our operation's Jobs that it has not seen the end of, as far as the tree has them."""
         return [n for n in self._jobs() if self.progress.awaits(n.name)]
 
     def _jobs(self) -> list[Node]:
-        return self.logs.jobs() if self.logs is not None else []
+        return self.traces.logs.jobs() if self.traces.logs is not None else []
 
     # -- 8. Verdict ---------------------------------------------------------------------------------
 
@@ -323,75 +297,6 @@ class Run:
         async with self._step(Step.CLEANUP):
             await self.clean.unwind(self.config.timeouts.cleanup)
 
-    async def _end(self) -> str | None:
-        if self.logs is not None:
-            await self.logs.close()
-        await self.client.landed()
-        return "our operation ended" if await operation.end(self.client, self.app, self.run_id) else None
-
-    async def _give_back(self) -> str | None:
-        await self.client.landed()
-        until = time.time() + self.config.timeouts.cleanup
-        stood = await self.claim.give_back(settling=self._settles(), until=until)
-        return "parameters put back" if stood else None
-
-    def _give_back_by_hand(self) -> str:
-        patch = json.dumps(self.claim.way_back())
-        return f"argocd app patch {self.app.name} --type json --patch '{patch}'"
-
-    def _settles(self) -> bool:
-        before = self.claim.before
-        return self.config.settle and before is not None and before.status.sync.status == "Synced"
-
-    async def _settle(self) -> str | None:
-        """Take the workloads off our topic, where the Application was Synced before."""
-        if self.claim.record is None:
-            return None
-        started = None
-        try:
-            if self._settles():
-                tree = await self.live.read()
-                resources = await self.claim.out_of_sync()
-                owners = {n.uid for r in resources if (n := tree.find(r.kind, r.namespace, r.name))}
-                self.leaving = tree.pods_under(owners)
-                revision = self.revision_before if self.config.revision else None
-                started = await self.claim.settle(revision, resources)
-        finally:
-            await self.claim.release()
-        if started is None:
-            return None
-        await self.claim.settled(started)
-        return "workloads settled on what they had before"
-
-    async def _pods_leave(self) -> str | None:
-        """Wait until no pod of ours can touch the topics any more; in a hurry they are named first."""
-        if self.logs is None:
-            return None
-        began, told = time.monotonic(), False
-        leaving = {n.uid for n in self.leaving}
-        async with self.live.kept():
-            while True:
-                tree = await self.live.read()
-                still = [n for n in tree.nodes or () if n.uid in leaving]
-                still += [n for n in tree.pods_under(self.logs.uids) if not n.ended]
-                if not still:
-                    return None
-                late = time.monotonic() - began > self.config.timeouts.cleanup / 2
-                if not told and (late or self.clean.hurried):
-                    told = True
-                    self._notice(f"still in their grace period: {', '.join(n.name for n in still)}", level="info")
-                if late:
-                    return None
-                await self.live.changed(self.live.version, timeout=1.0)
-
-    async def _topics_stay_gone(self) -> str | None:
-        """In a hurry the topics went before the pods, and a Job that makes sure of its topic may bring one back."""
-        if self.clean.hurried and self.logs is not None and not self.config.keep_topics:
-            for _, name in self.drawn:
-                await self.topics.delete(name)
-                await self.topics.wait_gone(name)
-        return None
-
     # -- telling ------------------------------------------------------------------------------------
 
     @contextlib.asynccontextmanager
@@ -407,7 +312,7 @@ class Run:
 
     def _tell_parameters(self, settings: Sequence[parameters.Setting]) -> None:
         for s in settings:
-            was = parameters.original_value(self.claim.before or Application(), s, self.manifests)
+            was = parameters.original_value(self.traces.claim.before or Application(), s, self.manifests)
             told = events.ParameterSet(time=time.time(), place=str(s), value=s.value, original=was)
             self.announce(told)
 
@@ -418,7 +323,9 @@ class Run:
         self.progress.waits(Step.PARAMETERS, reason)
 
     def _notice(self, text: str, level: str = "warning") -> None:
-        self.announce(events.Notice(time=time.time(), level="info" if level == "info" else "warning", text=text))
+        self.announce(
+            events.Notice(time=time.time(), level="info" if level == "info" else "warning", text=text)
+        )
 
     def _planned(self, what: str) -> None:
         self.announce(events.Planned(time=time.time(), what=what))

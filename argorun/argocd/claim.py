@@ -89,7 +89,7 @@ class Claim:
             return None
         state = seen.status.operation_state
         ended = None
-        if state is not None and state.operation.run_id == record.run and state.finished_at:
+        if state is not None and state.operation.run == record.run and state.finished_at:
             ended = datetime.datetime.fromisoformat(state.finished_at).timestamp()
         if parameters.live(record, seen, time.time(), ended):
             return f"run {record.run}" + (", which is settling" if record.settling else "")
@@ -108,6 +108,9 @@ class Claim:
                 break
             if self._held(seen) is not None or parameters.record_of(seen) is not None:
                 raise Lost
+            if seen.status.sync.status != "Synced":
+                # The one before us may have settled just now: whether we settle hangs on this.
+                seen = await self._client.application(self._app, refresh="normal")
             spec, record = parameters.claimed(seen, self._settings, manifests, self.run_id, until)
             self.before, self.record, self._claimed_spec = seen, record, spec
             try:
@@ -241,7 +244,9 @@ class Claim:
         seen = await self._client.application(self._app, refresh="normal")
         if seen.status.sync.status not in ("Synced", "OutOfSync"):
             why = "; ".join(c.message for c in seen.status.conditions or () if c.type == "ComparisonError")
-            raise OperationFailed(f"Argo CD cannot compare {self._app.name} with Git: {why or seen.status.sync.status}")
+            raise OperationFailed(
+                f"Argo CD cannot compare {self._app.name} with Git: {why or seen.status.sync.status}"
+            )
         return [
             r
             for r in seen.status.resources or ()
@@ -261,7 +266,9 @@ class Claim:
             return None
         run_id = f"{self.run_id}/settle"
         try:
-            await operation.start(self._client, self._app, run_id, operation.body(run_id, revision, resources))
+            await operation.start(
+                self._client, self._app, run_id, operation.body(run_id, revision, resources)
+            )
         except operation.Busy as e:
             raise OperationFailed(f"the workloads could not be settled: {e} came first") from None
         return run_id
@@ -271,5 +278,3 @@ class Claim:
         state = await operation.follow(self._client, self._app, run_id, lambda _: None)
         if state.phase != "Succeeded":
             raise OperationFailed(f"settling ended {state.phase}: {state.message}")
-
-

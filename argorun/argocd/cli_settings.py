@@ -11,32 +11,35 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from argorun.config import CliSettings
 
 
 def stored(environment: Mapping[str, str]) -> CliSettings | None:
     """The current context's settings; None where there are none that can be read."""
-    path = folder(environment) / "config"
-    if not path.is_file():
-        return None
-    import yaml
-
     try:
+        path = folder(environment) / "config"
+        if not path.is_file():
+            return None
+        import yaml
+
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
         context = named(config["contexts"], "name", config["current-context"])
         server = named(config.get("servers") or [], "server", context["server"])
         user = named(config.get("users") or [], "name", context["user"])
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, AttributeError):
+        ca = server.get("certificate-authority-data")
+        settings = {
+            "server": context["server"],
+            "token": user.get("auth-token"),
+            "insecure": bool(server.get("insecure")),
+            "plaintext": bool(server.get("plain-text")),
+            "root_path": server.get("grpc-web-root-path") or "",
+            "ca_data": pem(ca) if ca else None,
+        }
+        return msgspec.convert(settings, CliSettings)
+    except Exception:
         return None  # another program's file: not ours to complain about
-    ca = server.get("certificate-authority-data")
-    return CliSettings(
-        server=context["server"],
-        token=user.get("auth-token"),
-        insecure=bool(server.get("insecure")),
-        plaintext=bool(server.get("plain-text")),
-        root_path=server.get("grpc-web-root-path") or "",
-        ca_data=pem(ca) if ca else None,
-    )
 
 
 def folder(environment: Mapping[str, str]) -> Path:

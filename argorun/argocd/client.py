@@ -1,9 +1,9 @@
 """Argo CD's REST API over httpx: one method a call, and its errors made argorun's.
 
-    ArgoCDFailed (8)                       AccessDenied (6)
-    ├── Unreachable   no answer            └── Denied   401, 403, 404
-    ├── Nonsense      not what Argo CD says
-    └── Refused       any other error it answered
+ArgoCDFailed (8)                       AccessDenied (6)
+├── Unreachable   no answer            └── Denied   401, 403, 404
+├── Nonsense      not what Argo CD says
+└── Refused       any other error it answered
 """
 
 from __future__ import annotations
@@ -78,7 +78,9 @@ class Nonsense(ArgoCDFailed):
 class Refused(ArgoCDFailed):
     """Argo CD answered with an error. `code` is gRPC's, `status` HTTP's."""
 
-    def __init__(self, doing: str, status: int, code: int, text: str, retry_after: float | None = None) -> None:
+    def __init__(
+        self, doing: str, status: int, code: int, text: str, retry_after: float | None = None
+    ) -> None:
         super().__init__(f"Argo CD could not {doing}: {text} (HTTP {status})")
         self.status, self.code, self.text, self.retry_after = status, code, text, retry_after
 
@@ -160,17 +162,23 @@ class Client:
 
     async def sync(self, app: ApplicationName, body: Json) -> Application:
         """Start an operation, sent once: after a lost answer the caller must look whether it took."""
-        return await self._send("POST", f"sync {app.name}", path(app, "sync"), with_place(app, body), Application)
+        return await self._send(
+            "POST", f"sync {app.name}", path(app, "sync"), with_place(app, body), Application
+        )
 
     async def terminate(self, app: ApplicationName) -> None:
         """Ask to end the running operation; it is over only when its phase says so."""
-        await self._send("DELETE", f"end the operation of {app.name}", path(app, "operation"), None, Json, query(app))
+        await self._send(
+            "DELETE", f"end the operation of {app.name}", path(app, "operation"), None, Json, query(app)
+        )
 
     # -- what it is made of -------------------------------------------------------------------------
 
     async def tree(self, app: ApplicationName) -> Tree:
         """The live objects, from the server's cache."""
-        return await self._get(f"show the resources of {app.name}", path(app, "resource-tree"), Tree, query(app))
+        return await self._get(
+            f"show the resources of {app.name}", path(app, "resource-tree"), Tree, query(app)
+        )
 
     async def manifests(self, app: ApplicationName, revision: str | None = None) -> list[Json]:
         """What the source renders to now, hooks included."""
@@ -178,10 +186,18 @@ class Client:
         answer = await self._get(doing, path(app, "manifests"), Json, query(app, revision=revision))
         return [decode(m.encode(), Json, doing) for m in answer.get("manifests") or ()]
 
-    async def live(self, app: ApplicationName, group: str, version: str, kind: str, namespace: str, name: str) -> Json:
+    async def live(
+        self, app: ApplicationName, group: str, version: str, kind: str, namespace: str, name: str
+    ) -> Json:
         """A live object of the Application, read from the cluster."""
         doing = f"show {kind} {name}"
-        where = {"group": group, "version": version, "kind": kind, "namespace": namespace, "resourceName": name}
+        where = {
+            "group": group,
+            "version": version,
+            "kind": kind,
+            "namespace": namespace,
+            "resourceName": name,
+        }
         answer = await self._get(doing, path(app, "resource"), Json, query(app, **where))
         return decode(str(answer.get("manifest", "")).encode(), Json, doing)
 
@@ -233,7 +249,9 @@ class Client:
         headers = {"Accept": "text/event-stream"}
         timeout = httpx.Timeout(15.0, connect=5.0, read=40.0)
         try:
-            async with self._http.stream("GET", url, params=params, headers=headers, timeout=timeout) as answer:
+            async with self._http.stream(
+                "GET", url, params=params, headers=headers, timeout=timeout
+            ) as answer:
                 if answer.status_code != 200:
                     await answer.aread()
                     check(answer, doing)
@@ -250,14 +268,25 @@ class Client:
 
     async def _get(self, doing: str, url: str, kind: type[T], params: Mapping[str, str]) -> T:
         async for attempt in stamina.retry_context(
-            on=worth_retrying, attempts=None, timeout=self.patience, wait_initial=0.2, wait_max=3.0, wait_jitter=0.3
+            on=worth_retrying,
+            attempts=None,
+            timeout=self.patience,
+            wait_initial=0.2,
+            wait_max=3.0,
+            wait_jitter=0.3,
         ):
             with attempt:
                 return await self._once("GET", doing, url, None, kind, params)
         raise AssertionError("unreachable")  # pragma: no cover
 
     async def _send(
-        self, method: str, doing: str, url: str, body: Json | None, kind: type[T], params: Mapping[str, str] | None = None
+        self,
+        method: str,
+        doing: str,
+        url: str,
+        body: Json | None,
+        kind: type[T],
+        params: Mapping[str, str] | None = None,
     ) -> T:
         """Send what is not idempotent, once. A cancelled one still arrives: `landed` waits for it."""
         task = asyncio.ensure_future(self._once(method, doing, url, body, kind, params or {}))
@@ -360,7 +389,9 @@ def check(answer: httpx.Response, doing: str) -> None:
         body = ErrorBody(message=answer.reason_phrase or "no reason given")
     text = body.message or body.error
     if status == 401:
-        raise Denied(doing, status, text, "the token is wrong or has expired: make a new one for ARGOCD_AUTH_TOKEN")
+        raise Denied(
+            doing, status, text, "the token is wrong or has expired: make a new one for ARGOCD_AUTH_TOKEN"
+        )
     if status in (403, 404):
         raise Denied(
             doing,

@@ -234,7 +234,9 @@ class JobLogs:
 class Reader:
     """Reads one container's log, possibly in several streams, and tells each line once."""
 
-    def __init__(self, client: Client, app: ApplicationName, container: Container, listener: Listener) -> None:
+    def __init__(
+        self, client: Client, app: ApplicationName, container: Container, listener: Listener
+    ) -> None:
         self._client, self._app, self._container, self._listener = client, app, container, listener
         self._position = Position()
         self._arrived = 0.0  # monotonic time of the newest line
@@ -275,5 +277,3 @@ class Reader:
         if self._position.is_new(stamp):
             self.lines += 1
             self._listener.line(self._container, stamp, entry.content)
-
-

@@ -30,7 +30,9 @@ async def nudge(
     version, last = -1, 0.0
     told: dict[str, int] = {}
     while True:
-        ended = [n for n in running() if n.health_status in ("Healthy", "Degraded") and told.get(n.uid, 0) < TIMES]
+        ended = [
+            n for n in running() if n.health_status in ("Healthy", "Degraded") and told.get(n.uid, 0) < TIMES
+        ]
         if ended and time.monotonic() - last >= EVERY:
             last = time.monotonic()
             for node in ended:

@@ -43,7 +43,11 @@ def holder(app: Application) -> str:
     running = app.running
     if running is None:
         return "another operation"
-    who = f"run {running.run_id}" if running.run_id else f"an operation of {running.initiated_by.username or 'auto-sync'}"
+    who = (
+        f"run {running.run}"
+        if running.run
+        else f"an operation of {running.initiated_by.username or 'auto-sync'}"
+    )
     state = app.status.operation_state
     if state is None or not state.phase:
         return f"{who}, about to start"
@@ -75,7 +79,9 @@ async def start(client: Client, app: ApplicationName, run_id: str, request: Json
             return await client.sync(app, request)
         except Denied as e:
             if "sync window" in e.text:
-                raise OperationFailed(f"Argo CD does not sync {app.name} now: {e.text}", "see argocd proj windows") from None
+                raise OperationFailed(
+                    f"Argo CD does not sync {app.name} now: {e.text}", "see argocd proj windows"
+                ) from None
             raise
         except Refused as e:
             lost: ArgorunError = e
@@ -94,7 +100,9 @@ async def start(client: Client, app: ApplicationName, run_id: str, request: Json
         pause = min(2 * pause, 3.0)
 
 
-async def applications(client: Client, app: ApplicationName, poll: float = POLL) -> AsyncGenerator[tuple[bool, Application]]:
+async def applications(
+    client: Client, app: ApplicationName, poll: float = POLL
+) -> AsyncGenerator[tuple[bool, Application]]:
     """The Application whenever it changes, by the watch stream, and every `poll` seconds by a live read.
 
     The first of each pair says whether it was read live: the watch lags behind. A broken watch is resumed;
@@ -184,5 +192,3 @@ def resources(state: OperationState) -> list[ResourceResult]:
 
 def key(r: ResourceResult) -> tuple[str, str, str, str, str]:
     return (r.group, r.kind, r.namespace, r.name, r.sync_phase or r.hook_type)
-
-

@@ -42,8 +42,13 @@ class Operation(Camel, frozen=True):
 
     @property
     def run_id(self) -> str:
-        """The argorun run that started it; empty for anyone else's."""
+        """The id that an argorun run gave it: the run's, or that and what the operation is for; else empty."""
         return next((i.value for i in self.info or () if i.name == RUN_INFO), "")
+
+    @property
+    def run(self) -> str:
+        """The argorun run that started it; empty for anyone else's."""
+        return self.run_id.partition("/")[0]
 
 
 class ResourceResult(Camel, frozen=True):
@@ -150,6 +155,13 @@ class Application(Camel, frozen=True):
     def project(self) -> str:
         return str(self.spec.get("project") or "default")
 
+    def operation_of(self, run_id: str) -> Operation:
+        """The operation that carries this run id, running or over; an empty one where there is none."""
+        state = self.state_of(run_id)
+        if self.operation is not None and self.operation.run_id == run_id:
+            return self.operation
+        return state.operation if state is not None else Operation()
+
     def state_of(self, run_id: str) -> OperationState | None:
         """The state of the operation that carries this run id; None while it is not there."""
         state = self.status.operation_state
@@ -209,7 +221,9 @@ class Tree(Camel, frozen=True):
         """The pods that descend from any of these objects, the oldest first."""
         below = set(uids)
         while True:
-            more = {n.uid for n in self.nodes or () if any(p.uid in below for p in n.parent_refs or ())} - below
+            more = {
+                n.uid for n in self.nodes or () if any(p.uid in below for p in n.parent_refs or ())
+            } - below
             if not more:
                 break
             below |= more

@@ -1,0 +1,177 @@
+"""Step nine, thing by thing: how what a run has done is undone. The order is the undo stack's."""
+
+from __future__ import annotations
+
+import functools
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from argorun.argocd import operation
+from argorun.argocd.claim import Claim
+from argorun.argocd.client import Client
+from argorun.argocd.logs import JobLogs
+from argorun.argocd.tree import LiveTree
+from argorun.argocd.types import Node
+from argorun.cleanup import CleanUp
+from argorun.config import Config, Topic
+from argorun.kafka.topics import Topics
+
+
+@dataclass
+class Traces:
+    """What a run has left in the world so far."""
+
+    operation: str  # the id that our operation carries
+    claim: Claim
+    drawn: list[tuple[Topic, str]] = field(default_factory=list)  # the topics and their names
+    logs: JobLogs | None = None  # which knows the Jobs that our operation has made
+    leaving: list[Node] = field(default_factory=list)  # pods of the workloads that were taken off our topic
+
+
+class WayBack:
+    """Registers the undos of a run on its undo stack, before their acts, and carries them out."""
+
+    def __init__(
+        self,
+        config: Config,
+        client: Client,
+        topics: Topics,
+        live: LiveTree,
+        clean: CleanUp,
+        traces: Traces,
+        notice: Callable[[str, str], None],
+    ) -> None:
+        self._config, self._app = config, config.application
+        self._client, self._topics, self._live = client, topics, live
+        self._clean, self._traces, self._notice = clean, traces, notice
+
+    # -- registering, before the act ------------------------------------------------------------------
+
+    def from_topics(self) -> None:
+        """Topics will be made."""
+        if not self._config.keep_topics:
+            by_hand = functools.partial(self._delete_by_hand, None)
+            self._clean.before("the topics", self._stay_gone, by_hand, limit=20.0, patient=True)
+
+    def from_topic(self, name: str, topic: Topic) -> None:
+        """This topic will be made."""
+        if not self._config.keep_topics:
+            delete = functools.partial(self._delete, name, topic)
+            self._clean.before(
+                f"topic {name}", delete, functools.partial(self._delete_by_hand, name), limit=30.0
+            )
+
+    def forget_topic(self, name: str) -> None:
+        """It turned out to be somebody else's."""
+        self._clean.forget(f"topic {name}")
+
+    def from_application(self) -> None:
+        """The Application's parameters will be changed, and an operation started."""
+        app, clean = self._app.name, self._clean
+        clean.before("pods of this run", self._pods_leave, self._wait_by_hand, limit=60.0, patient=True)
+        clean.before(
+            "the workloads' settings",
+            self._settle,
+            lambda: f"argocd app sync {app}",
+            limit=60.0,
+            patient=True,
+        )
+        clean.before("the parameters", self._give_back, self._give_back_by_hand, limit=25.0)
+        clean.before("our operation", self._end, lambda: f"argocd app terminate-op {app}", limit=25.0)
+
+    # -- undoing, the last thing first ----------------------------------------------------------------
+
+    async def _end(self) -> str | None:
+        if self._traces.logs is not None:
+            await self._traces.logs.close()
+        await self._client.landed()
+        ended = await operation.end(self._client, self._app, self._traces.operation)
+        return "our operation ended" if ended else None
+
+    async def _give_back(self) -> str | None:
+        await self._client.landed()
+        until = time.time() + self._config.timeouts.cleanup
+        stood = await self._traces.claim.give_back(settling=self._settles(), until=until)
+        return "parameters put back" if stood else None
+
+    def _give_back_by_hand(self) -> str:
+        patch = json.dumps(self._traces.claim.way_back())
+        return f"argocd app patch {self._app.name} --type json --patch '{patch}'"
+
+    def _settles(self) -> bool:
+        """Whether the workloads are to be taken off our topic: the Application was Synced before.
+
+        With auto-sync on it is always so: left OutOfSync, it would be synced again, hooks and all.
+        """
+        claim = self._traces.claim
+        if claim.record is None or claim.before is None or claim.before.status.sync.status != "Synced":
+            return False
+        return self._config.settle or claim.record.automated is not None
+
+    async def _settle(self) -> str | None:
+        claim = self._traces.claim
+        if claim.record is None:
+            return None
+        started = None
+        try:
+            if self._settles():
+                tree = await self._live.read()
+                resources = await claim.out_of_sync()
+                owners = {n.uid for r in resources if (n := tree.find(r.kind, r.namespace, r.name))}
+                self._traces.leaving = tree.pods_under(owners)
+                before = claim.before.status.sync.revision if claim.before is not None else None
+                started = await claim.settle(before if self._config.revision else None, resources)
+        finally:
+            await claim.release()
+        if started is None:
+            return None
+        await claim.settled(started)
+        return "workloads settled on what they had before"
+
+    async def _pods_leave(self) -> str | None:
+        """Wait until no pod of ours can touch the topics any more; in a hurry they are named first."""
+        logs = self._traces.logs
+        if logs is None:
+            return None
+        began, told = time.monotonic(), False
+        leaving = {n.uid for n in self._traces.leaving}
+        async with self._live.kept():
+            while True:
+                tree = await self._live.read()
+                still = [n for n in tree.nodes or () if n.uid in leaving]
+                still += [n for n in tree.pods_under(logs.uids) if not n.ended]
+                if not still:
+                    return None
+                late = time.monotonic() - began > self._config.timeouts.cleanup / 2
+                if not told and (late or self._clean.hurried):
+                    told = True
+                    self._notice(f"still in their grace period: {', '.join(n.name for n in still)}", "info")
+                if late:
+                    return None
+                await self._live.changed(self._live.version, timeout=1.0)
+
+    async def _delete(self, name: str, topic: Topic) -> str | None:
+        if topic.groups:
+            for group in await self._topics.delete_groups(topic.groups, [name]):
+                self._notice(f"consumer group {group} deleted", "info")
+        await self._topics.delete(name)
+        await self._topics.wait_gone(name)
+        return f"topic {name} deleted"
+
+    def _wait_by_hand(self) -> str:
+        return f"argocd app get {self._app.name} --output tree; then {self._delete_by_hand(None)}"
+
+    def _delete_by_hand(self, name: str | None) -> str:
+        server = self._config.kafka["bootstrap.servers"]
+        drawn = [name] if name is not None else [n for _, n in self._traces.drawn]
+        return "; ".join(f"kafka-topics --bootstrap-server {server} --delete --topic {n}" for n in drawn)
+
+    async def _stay_gone(self) -> str | None:
+        """In a hurry the topics went before the pods, and a Job that makes sure of its topic may bring one back."""
+        if self._clean.hurried and self._traces.logs is not None:
+            for _, name in self._traces.drawn:
+                await self._topics.delete(name)
+                await self._topics.wait_gone(name)
+        return None
