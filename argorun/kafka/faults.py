@@ -7,6 +7,7 @@ The codes are Kafka's (org.apache.kafka.common.protocol.Errors) and, below zero,
 from __future__ import annotations
 
 import enum
+import re
 from dataclasses import dataclass
 
 from argorun.errors import AccessDenied, ArgorunError, KafkaFailed, UsageError
@@ -28,6 +29,8 @@ NON_EMPTY_GROUP = 68
 GROUP_NOT_FOUND = 69
 DELETION_DISABLED = 73
 REQUEST_TIMED_OUT = 7
+UNKNOWN_SERVER_ERROR = -1
+THROTTLED = 89
 TRANSPORT = -195
 TIMED_OUT = -185
 AUTHENTICATION = -169
@@ -46,7 +49,7 @@ PASSING = frozenset({
     16,  # NOT_COORDINATOR
     41,  # NOT_CONTROLLER
     56,  # KAFKA_STORAGE_ERROR
-    89,  # THROTTLING_QUOTA_EXCEEDED
+    THROTTLED,
     TRANSPORT,
     TIMED_OUT,
     ALL_BROKERS_DOWN,
@@ -56,10 +59,10 @@ PASSING = frozenset({
     -166,  # _TIMED_OUT_QUEUE
 })  # fmt: skip
 
-# Answers after which the broker may have done, or may still do, what was asked.
-_OPEN = frozenset({REQUEST_TIMED_OUT, 13, -1, TRANSPORT, TIMED_OUT, ALL_BROKERS_DOWN, -198, -166})
-_NEVER_SENT = (
-    "Failed while waiting for"  # librdkafka: "Failed while waiting for controller: Local: Timed out"
+# librdkafka's states before a request leaves (rdkafka_admin.c, rd_kafka_admin_state_desc). The one after
+# them is "waiting for response from broker".
+_NEVER_SENT = re.compile(
+    r"Failed while (initializing|constructing request|waiting for (a valid|broker|controller))"
 )
 
 
@@ -78,8 +81,14 @@ class BrokerError(Exception):
 
     @property
     def unanswered(self) -> bool:
-        """The broker may have done it, or may do it yet."""
-        return self.code in _OPEN and not self.text.startswith(_NEVER_SENT)
+        """The broker may have done it, or may do it yet.
+
+        NOT_CONTROLLER belongs to these: a KRaft controller that resigns answers so for what it has written
+        already.
+        """
+        if self.code == THROTTLED or _NEVER_SENT.match(self.text):
+            return False
+        return self.passing or self.code == UNKNOWN_SERVER_ERROR
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,8 @@ def checked(properties: Mapping[str, object]) -> dict[str, Property]:
     broker with `auto.create.topics.enable` (librdkafka, CONFIGURATION.md; seen).
     """
     result: dict[str, Property] = {"client.id": "argorun"}
+    if "reconnect.backoff.ms" not in properties:
+        result["reconnect.backoff.max.ms"] = 1000  # librdkafka's 10 s are a third of what a step may take
     for name, value in properties.items():
         if name in _OURS:
             raise UsageError(f"kafka.{name} cannot be set: argorun sets it itself")

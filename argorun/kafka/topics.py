@@ -13,6 +13,7 @@ from argorun.kafka import groups
 from argorun.kafka.client import Admin, Client, Described
 from argorun.kafka.faults import (
     INVALID_REPLICATION_FACTOR,
+    REQUEST_TIMED_OUT,
     TOPIC_EXISTS,
     UNKNOWN_TOPIC,
     Act,
@@ -135,7 +136,7 @@ class Topics:
             error = await self._first(ask, start)
             if error is None or not error.passing:
                 return error
-            if error.code < 0 or error.unanswered or _now() + pause > start + limits.look:
+            if error.code < 0 or error.code == REQUEST_TIMED_OUT or _now() + pause > start + limits.look:
                 raise self._unreachable(start, error)
             await asyncio.sleep(pause)
             pause = min(2 * pause, limits.longest_pause)
