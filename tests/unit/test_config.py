@@ -1,4 +1,4 @@
-"""Flags, environment, argorun.yaml and the argocd CLI's settings make one checked Config, or one clear error."""
+"""Flags, environment, argorun.yaml and the argocd CLI's settings: one checked Config, or one clear error."""
 
 from __future__ import annotations
 
