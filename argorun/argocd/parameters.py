@@ -134,7 +134,7 @@ def called(manifest: Json, name: str) -> bool:
 def original_value(app: Application, setting: Setting, manifests: Sequence[Json]) -> str | None:
     """What a setting is now; None where it is not set."""
     if isinstance(setting, Helm):
-        element = next((p for p in helm_parameters(app.spec) if p.get("name") == setting.name), None)
+        element = next((p for p in reversed(helm_parameters(app.spec)) if p.get("name") == setting.name), None)
         return None if element is None else str(element.get("value", ""))
     for m in manifests:
         if m.get("kind") == "ConfigMap" and called(m, setting.configmap):
@@ -189,7 +189,8 @@ def claimed(
     for s in settings:
         if isinstance(s, Helm):
             parameters = source.setdefault("helm", {}).setdefault("parameters", [])
-            at = next((i for i, p in enumerate(parameters) if p.get("name") == s.name), None)
+            # Where a name is listed twice, Argo CD takes the last one (reposerver/repository, helmTemplate).
+            at = max((i for i, p in enumerate(parameters) if p.get("name") == s.name), default=None)
             values.append(HelmValue(s.name, s.value, None if at is None else parameters[at]))
             if at is None:
                 parameters.append({"name": s.name, "value": s.value})
@@ -316,13 +317,13 @@ def changes(app: Application, spec: Json, record: Record | None) -> list[Json]:
         old, new = get(app.spec, path), get(spec, path)
         if old != new:
             operations += change("/spec/" + "/".join(path), old, new)
-    annotations = app.metadata.annotations or {}
-    old_text = annotations.get(RECORD)
+    annotations = app.metadata.annotations
+    old_text = (annotations or {}).get(RECORD)
     new_text = None if record is None else msgspec.json.encode(record).decode()
     pointer = "/metadata/annotations/" + RECORD.replace("/", "~1")
     if old_text != new_text:
         if not annotations:
-            operations.append({"op": "add", "path": "/metadata/annotations", "value": {RECORD: new_text}})
+            operations = change("/metadata/annotations", annotations, {RECORD: new_text}) + operations
         else:
             operations = change(pointer, old_text, new_text) + operations
     return operations
