@@ -1,0 +1,524 @@
+"""A topic's name goes into the Application's parameters, and comes out again without a trace."""
+
+from __future__ import annotations
+
+import copy
+import json
+import string
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from argorun.argocd import parameters
+from argorun.argocd.parameters import (
+    RECORD,
+    ROLLED,
+    Helm,
+    HelmValue,
+    Kustomize,
+    Record,
+    Setting,
+    changes,
+    check_rendered,
+    check_source,
+    claimed,
+    holds,
+    kustomize_patches,
+    live,
+    original_value,
+    record_of,
+    restored,
+    stands,
+    with_automated,
+)
+from argorun.argocd.types import Application, Json
+from argorun.errors import UsageError
+from tests.unit.argocd.gopatch import PatchFailed, applied
+
+TOPIC = "weather_updates_1700000000_0a1b2c3d"
+
+
+def application(document: Json) -> Application:
+    return msgspec.convert(document, Application)
+
+
+def of(spec: Json, annotations: Json | None = None) -> Json:
+    metadata: Json = {"name": "weather"}
+    if annotations is not None:
+        metadata["annotations"] = annotations
+    return {"metadata": metadata, "spec": spec}
+
+
+def without_empties(value: Any) -> Any:
+    """As Argo CD normalises a spec: what is empty under the source is dropped."""
+    if isinstance(value, dict):
+        kept = {k: without_empties(v) for k, v in value.items()}
+        return {k: v for k, v in kept.items() if v not in ({}, [])}
+    if isinstance(value, list):
+        return [without_empties(v) for v in value]
+    return value
+
+
+# -- random Applications ---------------------------------------------------------------------------------
+
+NAMES = st.text(string.ascii_lowercase, min_size=1, max_size=3)
+PARAMETERS = st.lists(
+    st.fixed_dictionaries({"name": NAMES, "value": NAMES}, optional={"forceString": st.booleans()}),
+    max_size=4,
+)
+HELM = st.fixed_dictionaries(
+    {},
+    optional={
+        "parameters": PARAMETERS,
+        "valuesObject": st.just({"a": {"b": [1, None]}}),
+        "values": st.just("a: 1\n"),
+        "releaseName": NAMES,
+        "valueFiles": st.just(["values.yaml"]),
+    },
+)
+PATCHES = st.lists(
+    st.fixed_dictionaries({"patch": NAMES}, optional={"target": st.just({"kind": "Deployment"})}), max_size=3
+)
+KUSTOMIZE = st.fixed_dictionaries({}, optional={"patches": PATCHES, "namePrefix": NAMES})
+POLICY = st.fixed_dictionaries(
+    {},
+    optional={
+        "automated": st.sampled_from(
+            [{}, {"prune": True}, {"selfHeal": True, "enabled": True}, {"enabled": False}, {"prune": False}]
+        ),
+        "syncOptions": st.just(["CreateNamespace=true"]),
+        "retry": st.just({"limit": 2}),
+    },
+)
+SPECS = st.fixed_dictionaries(
+    {
+        "project": NAMES,
+        "source": st.fixed_dictionaries({"repoURL": NAMES}, optional={"helm": HELM, "kustomize": KUSTOMIZE}),
+    },
+    optional={"syncPolicy": POLICY, "destination": st.just({"namespace": "x"})},
+)
+DEPLOYMENT: Json = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "hellotilt"},
+    "spec": {
+        "template": {"spec": {"containers": [{"envFrom": [{"configMapRef": {"name": "topic-config"}}]}]}}
+    },
+}
+MANIFESTS: list[Json] = [
+    {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "topic-config"},
+        "data": {"topic_name": "was"},
+    },
+    DEPLOYMENT,
+]
+SETTINGS = st.one_of(
+    st.lists(NAMES, min_size=1, max_size=3, unique=True).map(
+        lambda names: [Helm(name, f"{TOPIC}{i}") for i, name in enumerate(names)]
+    ),
+    st.just([Kustomize("topic-config", "topic_name", TOPIC)]),
+)
+ANNOTATIONS = st.none() | st.just({}) | st.just({"notified": "x"})
+
+
+def claim(document: Json, settings: list[Setting]) -> tuple[Json, Record]:
+    return claimed(application(document), settings, MANIFESTS, "run1", 1e9)
+
+
+@given(SPECS, SETTINGS)
+def test_what_was_there_comes_back_to_the_letter(spec: Json, settings: list[Setting]) -> None:
+    before = copy.deepcopy(spec)
+    ours, record = claim(of(spec), settings)
+    assert spec == before  # nothing is changed in place
+    back = with_automated(restored(ours, record), record)
+    assert without_empties(back["source"]) == without_empties(before["source"])
+    assert {k: v for k, v in back.items() if k != "source"} == {
+        k: v for k, v in before.items() if k != "source"
+    }
+
+
+@given(SPECS, SETTINGS)
+def test_while_it_is_ours_the_spec_holds_our_values_and_starts_nothing_by_itself(
+    spec: Json, settings: list[Setting]
+) -> None:
+    ours, record = claim(of(spec), settings)
+    assert holds(ours["source"], settings)
+    assert stands(ours, record)
+    automated = (ours.get("syncPolicy") or {}).get("automated")
+    assert automated is None or automated["enabled"] is False
+    assert not holds(spec["source"], settings)
+    assert not stands(spec, record)
+
+
+@given(SPECS, SETTINGS, ANNOTATIONS)
+def test_the_json_patch_gives_exactly_the_goal_there_and_back(
+    spec: Json, settings: list[Setting], annotations: Json | None
+) -> None:
+    document = of(spec, annotations)
+    ours, record = claim(document, settings)
+    there = applied(document, changes(application(document), ours, record))
+    assert there["spec"] == ours
+    assert record_of(application(there)) == record
+    assert {k: v for k, v in there["metadata"]["annotations"].items() if k != RECORD} == (annotations or {})
+
+    goal = with_automated(restored(ours, record), record)
+    back = applied(there, changes(application(there), goal, None))
+    assert back["spec"] == goal
+    assert back["metadata"]["annotations"] == (annotations or {})
+    assert changes(application(back), goal, None) == []
+
+
+@given(SPECS, SETTINGS, ANNOTATIONS, st.sampled_from(["helm", "kustomize", "automated", "annotations"]))
+def test_a_patch_does_not_apply_where_someone_changed_what_it_touches(
+    spec: Json, settings: list[Setting], annotations: Json | None, what: str
+) -> None:
+    document = of(spec, annotations)
+    ours, record = claim(document, settings)
+    patch = changes(application(document), ours, record)
+    touched = " ".join(o["path"] for o in patch)
+    other = copy.deepcopy(document)
+    if what in ("helm", "kustomize"):
+        other["spec"]["source"][what] = {"releaseName": "someone"}
+    elif what == "automated":
+        other["spec"]["syncPolicy"] = {"automated": {"prune": True, "selfHeal": True}}
+    else:
+        other["metadata"]["annotations"] = {RECORD: "someone's"}
+    if what in touched:
+        with pytest.raises(PatchFailed):
+            applied(other, patch)
+    else:
+        assert applied(other, patch)["spec"]["source"].get(what) == other["spec"]["source"].get(what)
+
+
+@given(SPECS, SETTINGS, HELM, KUSTOMIZE)
+def test_what_someone_else_changed_in_between_is_kept(
+    spec: Json, settings: list[Setting], helm: Json, kustomize: Json
+) -> None:
+    ours, record = claim(of(spec), settings)
+    theirs = copy.deepcopy(ours)
+    theirs["source"]["targetRevision"] = "other"
+    theirs["source"]["helm"], theirs["source"]["kustomize"] = helm, kustomize
+    back = restored(theirs, record)
+    assert back["source"]["targetRevision"] == "other"
+    assert without_empties(back["source"]) == without_empties(theirs["source"])
+
+
+def test_a_parameter_that_someone_changed_or_added_meanwhile_stays_theirs() -> None:
+    spec: Json = {
+        "source": {"helm": {"parameters": [{"name": "a", "value": "1"}, {"name": "b", "value": "2"}]}}
+    }
+    ours, record = claim(of(spec), [Helm("a", TOPIC), Helm("b", f"{TOPIC}b"), Helm("c", f"{TOPIC}c")])
+    elements = ours["source"]["helm"]["parameters"]
+    assert [e["value"] for e in elements] == [TOPIC, f"{TOPIC}b", f"{TOPIC}c"]
+    elements[0]["value"] = "theirs"
+    elements.append({"name": "d", "value": "new"})
+    assert restored(ours, record)["source"]["helm"]["parameters"] == [
+        {"name": "a", "value": "theirs"},
+        {"name": "b", "value": "2"},
+        {"name": "d", "value": "new"},
+    ]
+
+
+def test_of_a_parameter_that_is_listed_twice_the_last_one_counts_as_in_argo_cd() -> None:
+    spec: Json = {
+        "source": {"helm": {"parameters": [{"name": "a", "value": "1"}, {"name": "a", "value": "2"}]}}
+    }
+    ours, record = claim(of(spec), [Helm("a", TOPIC)])
+    assert ours["source"]["helm"]["parameters"] == [
+        {"name": "a", "value": "1"},
+        {"name": "a", "value": TOPIC},
+    ]
+    assert holds(ours["source"], [Helm("a", TOPIC)])
+    assert original_value(application(of(spec)), Helm("a", TOPIC), []) == "2"
+    assert restored(ours, record) == spec
+
+
+def test_auto_sync_that_someone_set_meanwhile_stays_theirs() -> None:
+    spec: Json = {"source": {}, "syncPolicy": {"automated": {"prune": True}}}
+    ours, record = claim(of(spec), [Helm("a", TOPIC)])
+    assert ours["syncPolicy"] == {"automated": {"prune": True, "enabled": False}}
+    assert record.automated == {"prune": True}
+    assert with_automated(ours, record)["syncPolicy"] == {"automated": {"prune": True}}
+    theirs = ours | {"syncPolicy": {"automated": {"selfHeal": True}}}
+    assert with_automated(theirs, record) == theirs
+    assert with_automated({"source": {}}, record) == {"source": {}}
+
+
+def test_force_string_stays_with_the_parameter() -> None:
+    spec: Json = {"source": {"helm": {"parameters": [{"name": "a", "value": "1", "forceString": True}]}}}
+    ours, record = claim(of(spec), [Helm("a", TOPIC)])
+    assert ours["source"]["helm"]["parameters"] == [{"name": "a", "value": TOPIC, "forceString": True}]
+    assert record.helm == (HelmValue("a", TOPIC, {"name": "a", "value": "1", "forceString": True}),)
+
+
+@pytest.mark.parametrize(
+    ("source", "settings", "held"),
+    [
+        (None, [Helm("a", "x")], False),
+        ({}, [], True),
+        ({"helm": {"parameters": [{"name": "a", "value": "x"}]}}, [Helm("a", "x")], True),
+        ({"helm": {"parameters": [{"name": "a", "value": "y"}]}}, [Helm("a", "x")], False),
+        ({"helm": {"parameters": [{"name": "a", "value": "x"}]}}, [Helm("a", "x"), Helm("b", "y")], False),
+        (
+            {"kustomize": {"patches": [{"patch": f'[{{"value": "{TOPIC}"}}]'}]}},
+            [Kustomize("c", "k", TOPIC)],
+            True,
+        ),
+        (
+            {"kustomize": {"patches": [{"patch": f'[{{"value": "{TOPIC}0"}}]'}]}},
+            [Kustomize("c", "k", TOPIC)],
+            False,
+        ),
+    ],
+)
+def test_a_captured_source_holds_our_values_or_not(
+    source: Json | None, settings: list[Setting], held: bool
+) -> None:
+    assert holds(source, settings) is held
+
+
+# -- Kustomize --------------------------------------------------------------------------------------------
+
+
+def test_a_config_maps_key_is_patched_and_its_readers_are_rolled() -> None:
+    other: Json = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "hellotilt"}}
+    patches = kustomize_patches([Kustomize("topic-config", "topic_name", TOPIC)], [*MANIFESTS, other])
+    assert [p["target"] for p in patches] == [
+        {"version": "v1", "kind": "ConfigMap", "name": "topic-config"},
+        {"group": "apps", "version": "v1", "kind": "Deployment", "name": "hellotilt"},
+    ]
+    assert [json.loads(p["patch"]) for p in patches] == [
+        [{"op": "replace", "path": "/data/topic_name", "value": TOPIC}],
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": "hellotilt"},
+            "spec": {"template": {"metadata": {"annotations": {ROLLED: TOPIC}}}},
+        },
+    ]
+
+
+def test_a_keys_slash_and_tilde_are_escaped() -> None:
+    (patch,) = kustomize_patches([Kustomize("c", "a/b~c", TOPIC)], [])
+    assert json.loads(patch["patch"]) == [{"op": "replace", "path": "/data/a~1b~0c", "value": TOPIC}]
+
+
+def test_a_workload_that_reads_two_topics_is_rolled_once_for_both() -> None:
+    two = [Kustomize("topic-config", "one", "t1"), Kustomize("topic-config", "two", "t2")]
+    patches = kustomize_patches(two, MANIFESTS)
+    assert len(patches) == 3
+    body = json.loads(patches[2]["patch"])
+    assert body["spec"]["template"]["metadata"]["annotations"] == {ROLLED: "t1,t2"}
+
+
+@pytest.mark.parametrize(
+    ("pod", "reads"),
+    [
+        (
+            {
+                "containers": [
+                    {"env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}}]}
+                ]
+            },
+            True,
+        ),
+        ({"initContainers": [{"envFrom": [{"configMapRef": {"name": "c"}}]}]}, True),
+        ({"volumes": [{"configMap": {"name": "c"}}]}, True),
+        ({"volumes": [{"projected": {"sources": [{"secret": {}}, {"configMap": {"name": "c"}}]}}]}, True),
+        (
+            {
+                "containers": [
+                    {"env": [{"name": "A", "value": "c"}], "envFrom": [{"secretRef": {"name": "c"}}]}
+                ]
+            },
+            False,
+        ),
+        ({"volumes": [{"configMap": {"name": "d"}}, {"secret": {"secretName": "c"}}]}, False),
+        ({"containers": [{"env": None, "envFrom": None}], "initContainers": None, "volumes": None}, False),
+        ({}, False),
+    ],
+)
+def test_only_pods_that_read_the_config_map_are_rolled(pod: Json, reads: bool) -> None:
+    assert parameters.reads_configmap({"spec": {"template": {"spec": pod}}}, "c") is reads
+
+
+@pytest.mark.parametrize(
+    ("rendered", "is_it"),
+    [
+        ("topic-config", True),
+        ("topic-config-5g2m8k9f7h", True),
+        ("topic-config-x", False),
+        ("my-topic-config", False),
+    ],
+)
+def test_a_generated_config_map_is_known_by_its_name_without_the_hash(rendered: str, is_it: bool) -> None:
+    assert parameters.called({"metadata": {"name": rendered}}, "topic-config") is is_it
+
+
+def test_the_value_before_is_the_parameters_or_the_config_maps() -> None:
+    app = application(of({"source": {"helm": {"parameters": [{"name": "a", "value": "1"}, {"name": "b"}]}}}))
+    settings = [Helm("a", ""), Helm("b", ""), Helm("c", "")]
+    assert [original_value(app, s, MANIFESTS) for s in settings] == ["1", "", None]
+    kustomized = [
+        Kustomize("topic-config", "topic_name", ""),
+        Kustomize("topic-config", "x", ""),
+        Kustomize("y", "x", ""),
+    ]
+    assert [original_value(app, s, MANIFESTS) for s in kustomized] == ["was", None, None]
+
+
+# -- what cannot take a parameter --------------------------------------------------------------------------
+
+
+def refused(document: Json, settings: list[Setting]) -> tuple[str, str]:
+    with pytest.raises(UsageError) as e:
+        check_source(application(document), settings)
+    return e.value.message, e.value.hint
+
+
+DEDICATED = "use a dedicated Application with one spec.source"
+
+
+@pytest.mark.parametrize(
+    ("change", "message", "hint"),
+    [
+        (
+            {"metadata": {"name": "weather", "deletionTimestamp": "x"}},
+            "Application weather is being deleted",
+            "",
+        ),
+        (
+            {"spec": {"sources": [{}]}},
+            "Application weather has several sources (spec.sources), which argorun does not support yet",
+            DEDICATED,
+        ),
+        (
+            {"spec": {"sourceHydrator": {"drySource": {}}}},
+            "Application weather uses a source hydrator: Argo CD ignores its parameters",
+            "",
+        ),
+        (
+            {"metadata": {"name": "weather", "ownerReferences": [{"kind": "ApplicationSet", "name": "s"}]}},
+            "Application weather belongs to ApplicationSet s, which would undo every change",
+            "use an Application of its own for tests",
+        ),
+        (
+            {"status": {"sourceType": "Directory"}},
+            "Application weather has a directory source, which takes no parameters",
+            "argorun needs a Helm or a Kustomize source",
+        ),
+        (
+            {"status": {}},
+            "Application weather has a still unknown source, which takes no parameters",
+            "argorun needs a Helm or a Kustomize source"
+            "; Argo CD has not rendered it yet: look at its conditions",
+        ),
+        (
+            {"status": {"sourceType": "Kustomize"}},
+            "Application weather has a Kustomize source, which takes no Helm parameter",
+            "write the parameter as {kustomize: {configmap: NAME, key: KEY}}",
+        ),
+    ],
+)
+def test_an_application_that_cannot_take_it_is_refused(change: Json, message: str, hint: str) -> None:
+    document = of({"source": {}}) | {"status": {"sourceType": "Helm"}}
+    check_source(application(document), [Helm("a", "x")])
+    assert refused(document | change, [Helm("a", "x")]) == (message, hint)
+
+
+def test_a_helm_source_takes_no_kustomize_parameter() -> None:
+    document = of({"source": {}}) | {"status": {"sourceType": "Helm"}}
+    assert refused(document, [Kustomize("c", "k", "x")]) == (
+        "Application weather has a Helm source, which takes no Kustomize parameter",
+        "write the parameter as {helm: NAME}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("setting", "manifests", "message", "hint"),
+    [
+        (Kustomize("c", "k", ""), [], "Application weather renders no ConfigMap c", "it has none at all"),
+        (
+            Kustomize("c", "k", ""),
+            MANIFESTS,
+            "Application weather renders no ConfigMap c",
+            "it has: topic-config",
+        ),
+        (
+            Kustomize("topic-config", "k", ""),
+            MANIFESTS,
+            "ConfigMap topic-config of Application weather has no key k",
+            "it has: topic_name",
+        ),
+        (
+            Kustomize("empty", "k", ""),
+            [{"kind": "ConfigMap", "metadata": {"name": "empty"}}],
+            "ConfigMap empty of Application weather has no key k",
+            "it is empty",
+        ),
+    ],
+)
+def test_a_config_map_or_key_that_is_not_rendered_is_refused(
+    setting: Setting, manifests: list[Json], message: str, hint: str
+) -> None:
+    with pytest.raises(UsageError) as e:
+        check_rendered("weather", [setting], manifests)
+    assert (e.value.message, e.value.hint) == (message, hint)
+
+
+def test_what_is_rendered_or_is_helms_is_not_refused() -> None:
+    assert (
+        check_rendered("w", [Kustomize("topic-config", "topic_name", ""), Helm("a", "")], MANIFESTS) is None
+    )  # type: ignore[func-returns-value]
+
+
+# -- the record -------------------------------------------------------------------------------------------
+
+RECORDS = st.builds(
+    Record,
+    run=NAMES,
+    until=st.integers(0, 2**40),
+    helm=st.lists(st.builds(HelmValue, NAMES, NAMES, st.none() | st.just({"name": "a"}))).map(tuple),
+    kustomize=st.lists(NAMES).map(tuple),
+    automated=st.none() | st.just({"prune": True}),
+    settling=st.booleans(),
+)
+
+
+@given(RECORDS)
+def test_a_record_is_read_as_it_was_written(record: Record) -> None:
+    text = msgspec.json.encode(record).decode()
+    assert record_of(application(of({}, {RECORD: text}))) == record
+
+
+def test_no_record_and_one_that_cannot_be_read() -> None:
+    assert record_of(application(of({}))) is None
+    for text in ("", "{", "[]", '{"run": 1}', '"x"'):
+        assert record_of(application(of({}, {RECORD: text}))) == Record(run="unreadable", until=0)
+
+
+@pytest.mark.parametrize(
+    ("now", "ended", "settling", "standing", "alive"),
+    [
+        (99, None, False, True, True),
+        (100, None, False, True, False),  # its time is over
+        (99, None, False, False, False),  # its values are gone
+        (99, None, True, False, True),  # they are to be gone: the workloads are on their way
+        (100, None, True, False, False),
+        (99, 39, False, True, True),  # its operation has just ended
+        (99, 38, False, True, False),  # it has had a minute to clean up
+        (99, 38, True, True, True),
+    ],
+)
+def test_a_record_is_live_while_its_run_may_still_be_at_it(
+    now: float, ended: float | None, settling: bool, standing: bool, alive: bool
+) -> None:
+    parameters = [{"name": "a", "value": TOPIC if standing else "other"}]
+    app = application(of({"source": {"helm": {"parameters": parameters}}}))
+    record = Record(run="r", until=100, helm=(HelmValue("a", TOPIC),), settling=settling)
+    assert live(record, app, now, ended) is alive
