@@ -244,7 +244,7 @@ class Application:
     def get(self, refresh: str = "") -> Json:
         """The Application as Argo CD's API gives it, live."""
         query = {"refresh": refresh} if refresh else {}
-        return self.stack.api("GET", f"applications/{self.name}", **query)
+        return self.stack.api("GET", f"applications/{self.name}", None, **query)
 
     @property
     def spec(self) -> Json:
