@@ -8,10 +8,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-import jsonpatch
-import jsonpointer
 import yaml
 
+from argorun.sandbox.jsonpatch import PatchError, apply_patch
 from argorun.sandbox.render import paths
 from argorun.sandbox.render.strategic import strategic_merge
 from argorun.sandbox.standin.application import RenderError
@@ -33,6 +32,8 @@ class KustomizeRender:
 
     def __call__(self, source: Json) -> list[Json]:
         """The manifests of a source; RenderError where the folder or a patch is wrong."""
+        if source.get("helm"):
+            raise RenderError("error reading helm chart: Chart.yaml: no such file or directory")
         folder = (self.root / str(source.get("path") or ".")).resolve()
         if not folder.is_relative_to(self.root.resolve()) or not folder.is_dir():
             raise RenderError(f"{source.get('path')}: app path does not exist")
@@ -148,9 +149,9 @@ def _json6902(manifests: list[Json], target: Json, operations: list[Json]) -> li
     for manifest in manifests:
         if _matches(target, manifest, pattern=True):
             try:
-                manifest = jsonpatch.apply_patch(manifest, json.dumps(operations))
-            except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as error:
-                raise RenderError(f"replace operation does not apply: {error}") from None
+                manifest = apply_patch(manifest, operations, strict=True)
+            except PatchError as error:
+                raise RenderError(str(error)) from None
         result.append(manifest)
     return result
 

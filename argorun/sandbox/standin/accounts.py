@@ -46,8 +46,9 @@ def authenticate(request: Request, accounts: dict[str, Account]) -> Account:
     if not token:
         raise ApiError(UNAUTHENTICATED, "no session information")
     if token not in accounts:
-        raise ApiError(
-            UNAUTHENTICATED,
-            "invalid session: token is malformed: token contains an invalid number of segments",
-        )
+        if token.count(".") == 2:  # it looks like one of Argo CD's
+            raise ApiError(
+                UNAUTHENTICATED, "invalid session: token signature is invalid: signature is invalid"
+            )
+        raise ApiError(UNAUTHENTICATED, "no session information")
     return accounts[token]

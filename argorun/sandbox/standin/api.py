@@ -14,7 +14,6 @@ from starlette.routing import BaseRoute, Route
 
 from argorun.sandbox.standin.accounts import Account, authenticate, token_of
 from argorun.sandbox.standin.application import BUFFER, Application, RenderError
-from argorun.sandbox.standin.controller import app_revision, source_type
 from argorun.sandbox.standin.faults import DENIED, INVALID, NOT_FOUND, UNKNOWN, ApiError
 from argorun.sandbox.standin.logs import LogQuery, read_logs, selected_pods
 from argorun.sandbox.standin.objects import Json, Key, key_of
@@ -85,7 +84,8 @@ class Api:
         return app, account
 
     def _tree(self, app: Application) -> Json:
-        return resource_tree(app.cluster, self.standin.controllers[app.name].live())
+        controller = self.standin.controllers[app.name]
+        return resource_tree(app.cluster, controller.live(), controller.missing())
 
     async def version(self, request: Request) -> Response:
         """GET /api/version: says that this is a stand-in."""
@@ -109,7 +109,7 @@ class Api:
         """GET /applications."""
         account = self._account(request)
         apps = self.standin.apps.values() if account.may("applications", "get") else ()
-        items = [app.snapshot() for app in apps]
+        items = [app.told() for app in apps]
         return JSONResponse({"metadata": {"resourceVersion": "1"}, "items": items or None})
 
     async def get(self, request: Request) -> Response:
@@ -120,8 +120,8 @@ class Api:
             )
         app, _ = self._find(request, "get")
         if kind := request.query_params.get("refresh"):
-            return JSONResponse(await app.refresh("hard" if kind == "hard" else "normal"))
-        return JSONResponse(app.snapshot())
+            await app.refresh("hard" if kind == "hard" else "normal")
+        return JSONResponse(app.told())
 
     async def patch(self, request: Request) -> Response:
         """PATCH /applications/NAME."""
@@ -180,16 +180,10 @@ class Api:
         if revision := request.query_params.get("revision"):
             source["targetRevision"] = revision
         try:
-            targets = self.standin.controllers[app.name].targets(source)
+            targets = self.standin.controllers[app.name].targets(source, placed=False)
         except RenderError as error:
             raise ApiError(UNKNOWN, f"error getting manifests: {error}") from None
-        return JSONResponse(
-            {
-                "manifests": [json.dumps(target) for target in targets],
-                "revision": app_revision(app),
-                "sourceType": source_type(app),
-            }
-        )
+        return JSONResponse({"manifests": [json.dumps(target) for target in targets]})
 
     async def resource(self, request: Request) -> Response:
         """GET /applications/NAME/resource: a live manifest."""
@@ -265,7 +259,7 @@ class Api:
         try:
             for app in apps if name or not at_least else ():
                 if app.version > oldest:
-                    yield {"type": "ADDED", "application": app.snapshot()}
+                    yield {"type": "ADDED", "application": app.told()}
             while True:
                 event = await queue.get()
                 if int(event["application"]["metadata"]["resourceVersion"]) > oldest:

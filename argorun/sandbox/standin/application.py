@@ -10,10 +10,12 @@ from typing import Protocol
 
 from argorun.sandbox.standin.cluster import Cluster
 from argorun.sandbox.standin.faults import INVALID, PRECONDITION, ApiError
-from argorun.sandbox.standin.objects import Json, Pulse, new_uid, rfc3339
+from argorun.sandbox.standin.health import health_of
+from argorun.sandbox.standin.objects import Json, Key, Pulse, new_uid, rfc3339
 from argorun.sandbox.standin.patching import normalized
 
 REFRESH = "argocd.argoproj.io/refresh"
+HYDRATE = "argocd.argoproj.io/hydrate"
 BUFFER = 1000  # events a watcher may be behind before it loses some, as in Argo CD
 
 
@@ -85,15 +87,25 @@ class Application:
         return int(self.doc["metadata"]["resourceVersion"])
 
     def snapshot(self) -> Json:
-        """The Application as a GET answers it."""
+        """The Application as it is stored, and as PATCH and POST answer it."""
         return copy.deepcopy(self.doc)
+
+    def told(self) -> Json:
+        """The Application as GET and the watch answer it: with its resources' health, from the tree."""
+        doc = self.snapshot()
+        for entry in doc["status"].get("resources", []):
+            key = Key(entry.get("group", ""), entry["kind"], entry.get("namespace", ""), entry["name"])
+            live = self.cluster.objects.get(key)
+            health = health_of(live) if live is not None else {"status": "Missing"}
+            entry |= {"health": health} if health else {}
+        return doc
 
     def save(self, event: str = "MODIFIED") -> None:
         """Store a change: a new version, told to every watcher."""
         meta = self.doc["metadata"]
         meta["generation"] += 1
         meta["resourceVersion"] = self.cluster.next_version()
-        told = {"type": event, "application": self.snapshot()}
+        told = {"type": event, "application": self.told()}
         for queue in self.watchers:
             if not queue.full():
                 queue.put_nowait(told)
@@ -130,23 +142,31 @@ class Application:
                 message = f"application spec for {self.name} is invalid: InvalidSpecError: {text}"
                 raise ApiError(INVALID, message) from None
 
-    async def refresh(self, kind: str) -> Json:
+    async def refresh(self, kind: str) -> None:
         """Ask for a comparison and wait for it: an annotation that the controller takes off again."""
-        self.doc["metadata"].setdefault("annotations", {})[REFRESH] = kind
+        annotations = self.doc["metadata"].setdefault("annotations", {})
+        annotations[REFRESH] = kind
+        annotations |= {HYDRATE: kind, f"{HYDRATE}-timestamp": rfc3339()}  # Argo CD leaves these two behind
         self.save()
         while True:
             seen = self.pulse.count
             if REFRESH not in self.doc["metadata"].get("annotations", {}):
-                return self.snapshot()
+                return
             await self.pulse.wait(seen)
 
     def end_refresh(self) -> None:
         """The comparison that was asked for is done."""
         annotations = self.doc["metadata"].get("annotations", {})
         if annotations.pop(REFRESH, None) is not None:
-            if not annotations:
-                del self.doc["metadata"]["annotations"]
             self.save()
+
+    def resolve(self, revision: str) -> str:
+        """The commit that a revision names, as the renderer's `resolve` says it, if it has one."""
+        try:
+            return str(getattr(self.render, "resolve", resolved)(revision))
+        except RenderError as error:
+            text = f"error resolving repo revision: rpc error: code = Unknown desc = {error}"
+            raise ApiError(PRECONDITION, text) from None
 
     def start(self, request: Json, user: str) -> None:
         """POST /sync: set the operation and clear the last one's state."""
@@ -160,7 +180,7 @@ class Application:
             raise ApiError(PRECONDITION, f"Cannot sync to {wanted}: auto-sync currently set to {target}")
         if self.doc.get("operation") is not None:
             raise ApiError(PRECONDITION, "another operation is already in progress")
-        sync: Json = {"revision": resolved(wanted or target)}
+        sync: Json = {"revision": self.resolve(wanted or target)}
         for field in ("prune", "dryRun", "resources", "manifests"):
             if request.get(field):
                 sync[field] = request[field]

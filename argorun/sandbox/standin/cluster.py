@@ -14,7 +14,7 @@ from typing import Any
 from argorun.sandbox.standin.containers import Images
 from argorun.sandbox.standin.deployments import run_deployment
 from argorun.sandbox.standin.jobs import run_job
-from argorun.sandbox.standin.objects import Json, Key, Pulse, key_of, new_uid, rfc3339
+from argorun.sandbox.standin.objects import Json, Key, Pulse, key_of, new_uid, report, rfc3339
 from argorun.sandbox.standin.pods import Pod
 from argorun.sandbox.watchdog import Watchdog
 
@@ -121,6 +121,7 @@ class Cluster:
         tasks = self._tasks.setdefault(uid, set())
         tasks.add(task)
         task.add_done_callback(tasks.discard)
+        task.add_done_callback(report)
 
     def children(self, obj: Json) -> list[Json]:
         """The objects that an object owns."""
@@ -188,6 +189,7 @@ class Cluster:
             "namespace": meta.get("namespace", ""),
             "name": meta["name"],
             "uid": meta["uid"],
+            "resourceVersion": meta["resourceVersion"],
         }
         self.events.append(
             {

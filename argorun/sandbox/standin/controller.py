@@ -7,11 +7,11 @@ import copy
 import re
 from collections.abc import Iterable
 
-from argorun.sandbox.standin.application import Application, RenderError, resolved
+from argorun.sandbox.standin.application import Application, RenderError
 from argorun.sandbox.standin.health import health_of, worst
 from argorun.sandbox.standin.objects import Json, Key, annotation, group_version, images_of, key_of, rfc3339
 from argorun.sandbox.standin.sync import Sync
-from argorun.sandbox.standin.tasks import is_hook, make_tasks, phases_of, wave_of
+from argorun.sandbox.standin.tasks import Task, is_hook, make_tasks, phases_of, wave_of
 
 TRACKING = "argocd.argoproj.io/tracking-id"
 
@@ -32,14 +32,14 @@ class Controller:
 
     # -- comparing ------------------------------------------------------------------------
 
-    def targets(self, source: Json) -> list[Json]:
-        """A source's manifests, with the namespace and the tracking id that Argo CD adds."""
+    def targets(self, source: Json, *, placed: bool = True) -> list[Json]:
+        """A source's manifests with the tracking id that Argo CD adds, and the namespace if `placed`."""
         found = []
         for manifest in self.app.render(copy.deepcopy(source)):
             obj = copy.deepcopy(manifest)
             key = key_of(obj, self.app.namespace)
             meta = obj.setdefault("metadata", {})
-            if key.namespace:
+            if placed and key.namespace:
                 meta["namespace"] = key.namespace
             tracking = f"{self.app.name}:{key.group}/{key.kind}:{key.namespace}/{key.name}"
             meta["annotations"] = {**(meta.get("annotations") or {}), TRACKING: tracking}
@@ -84,16 +84,13 @@ class Controller:
             status["sync"] = {
                 "status": "OutOfSync" if out else "Synced",
                 "comparedTo": compared,
-                "revision": app_revision(app),
+                "revision": app.resolve(app.source.get("targetRevision") or "HEAD"),
             }
-            health = worst([r.get("health") for r in resources if not r.get("hook")])
-            status["health"] = {"status": health}
-            images = sorted(
-                {image for target in targets if not is_hook(target) for image in images_of(target)}
-            )
-            status["summary"] = {"images": images} if images else {}
+            status["health"] = self._health(targets, status["health"])
+            images = {image for obj in self.live() if not is_hook(obj) for image in images_of(obj)}
+            status["summary"] = {"images": sorted(images)} if images else {}
         status["sourceType"] = source_type(app)
-        status["controllerNamespace"] = "argocd"
+        status |= {"controllerNamespace": "argocd", "resourceHealthSource": "appTree", "sourceHydrator": {}}
         before = {k: v for k, v in app.doc["status"].items() if k != "reconciledAt"}
         if before != {k: v for k, v in status.items() if k != "reconciledAt"}:
             status["reconciledAt"] = rfc3339()
@@ -102,9 +99,18 @@ class Controller:
             app.doc["status"] = status
             app.save()
 
+    def missing(self) -> list[Json]:
+        """What is wanted and not there."""
+        try:
+            targets = self.targets(self.app.source)
+        except RenderError:
+            return []
+        return [t for t in targets if not is_hook(t) and key_of(t) not in self.cluster.objects]
+
     def _resources(self, targets: list[Json]) -> list[Json]:
-        wanted = {key_of(t): t for t in targets if t["metadata"].get("name") and phases_of(t)}
-        live = {key_of(obj): obj for obj in self.live() if not is_hook(obj)}
+        """status.resources: what is wanted and what is there; hooks only where they live."""
+        wanted = {key_of(t): t for t in targets if phases_of(t) and not is_hook(t)}
+        live = {key_of(obj): obj for obj in self.live()}
         found = []
         for key in sorted({*wanted, *live}):
             target = wanted.get(key)
@@ -113,20 +119,26 @@ class Controller:
             entry |= {"version": group_version(obj)[1], "kind": key.kind}
             entry |= {"namespace": key.namespace} if key.namespace else {}
             entry["name"] = key.name
-            found.append(entry | self._standing(key, target, is_hook(obj)))
-            if wave := wave_of(obj):
-                found[-1]["syncWave"] = wave
+            if is_hook(obj):
+                entry["hook"] = True
+            else:
+                same = target is not None and key in live and self.cluster.applied.get(key) == target
+                entry["status"] = "Synced" if same else "OutOfSync"
+            entry |= {"requiresPruning": True} if target is None else {}
+            entry |= {"syncWave": wave} if (wave := wave_of(obj)) else {}
+            found.append(entry)
         return found
 
-    def _standing(self, key: Key, target: Json | None, hook: bool) -> Json:
-        live = self.cluster.objects.get(key)
-        health = health_of(live) if live is not None else {"status": "Missing"}
-        if hook:
-            return {"hook": True} | ({"health": health} if health else {})
-        same = target is not None and live is not None and self.cluster.applied.get(key) == target
-        standing: Json = {"status": "Synced" if same else "OutOfSync"}
-        standing |= {"health": health} if health else {}
-        return standing | ({"requiresPruning": True} if target is None else {})
+    def _health(self, targets: list[Json], before: Json) -> Json:
+        """status.health, with the time of its last change."""
+        found: list[Json | None] = []
+        for target in targets:
+            if phases_of(target) and not is_hook(target):
+                live = self.cluster.objects.get(key_of(target))
+                found.append(health_of(live) if live is not None else {"status": "Missing"})
+        status = worst(found)
+        changed = before.get("lastTransitionTime") if before.get("status") == status else None
+        return {"status": status, "lastTransitionTime": changed or rfc3339()}
 
     async def _watch(self) -> None:
         """Reconcile when the spec was changed, a refresh was asked for, or an object changed."""
@@ -190,7 +202,10 @@ class Controller:
             targets, surplus, app.namespace, revision=wanted["revision"], started=started, only=only
         )
         dry = bool(wanted.get("dryRun"))
+        if "CreateNamespace=true" in wanted.get("syncOptions", ()) and not dry:
+            await self._create_namespace(state)
         sync = Sync(self.cluster, tasks, app.namespace, prune=bool(wanted.get("prune")), dry_run=dry)
+        before_all = state["syncResult"].get("resources", [])
         while True:
             seen, before = app.pulse.count, self._managed()
             if state["phase"] == "Terminating":
@@ -198,7 +213,7 @@ class Controller:
                 state["terminated"] = True
             else:
                 await sync.step()
-            if results := sync.results():
+            if results := before_all + sync.results():
                 state["syncResult"]["resources"] = results
             if sync.phase != "Running":
                 state |= {"phase": sync.phase, "message": sync.message}
@@ -206,6 +221,18 @@ class Controller:
             if state["phase"] != "Terminating":
                 self._write(state, "Running", sync.message)
                 await self._wake(seen, before)
+
+    async def _create_namespace(self, state: Json) -> None:
+        """A wave before all others, where the namespace is missing; its result stays Running (seen)."""
+        name = self.app.namespace
+        manifest: Json = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        if key_of(manifest) in self.cluster.objects:
+            return
+        task = Task("PreSync", key_of(manifest), manifest)
+        task.set("Synced", "Running", self.cluster.apply(manifest, name))
+        state["syncResult"]["resources"] = [task.result()]
+        self._write(state, "Running", f"waiting for healthy state of {task.key}")
+        await asyncio.sleep(self.cluster.timings.wave_delay)
 
     async def _wake(self, seen: int, before: dict[Key, str]) -> None:
         """Wait as the operation queue does: any write to the Application is looked at at once, changed
@@ -277,11 +304,6 @@ async def first(*waits: object) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def app_revision(app: Application) -> str:
-    """The commit the present source names."""
-    return resolved(app.source.get("targetRevision") or "HEAD")
 
 
 def source_type(app: Application) -> str:

@@ -112,5 +112,8 @@ def _finish(cluster: Cluster, job: Json, condition: str, reason: str, message: s
     ]
     if condition == "Complete":
         job["status"]["completionTime"] = now
-    cluster.event(job, "Normal" if condition == "Complete" else "Warning", reason, message)
+    if condition == "Complete":
+        cluster.event(job, "Normal", "Completed", "Job completed")
+    else:
+        cluster.event(job, "Warning", reason, message)
     cluster.touched(job)

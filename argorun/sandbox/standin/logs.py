@@ -17,7 +17,7 @@ MAX_PODS = 10
 
 def selected_pods(tree: Json, query: Mapping[str, str]) -> list[Json]:
     """The pod nodes that match, or whose ancestors do."""
-    nodes = {node["uid"]: node for node in tree.get("nodes", [])}
+    nodes = {node["uid"]: node for node in tree.get("nodes", []) if "uid" in node}
     wanted = {"kind": query.get("kind", ""), "name": query.get("resourceName", "")}
     wanted |= {"group": query.get("group", ""), "namespace": query.get("namespace", "")}
     if query.get("podName"):

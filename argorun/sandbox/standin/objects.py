@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 import uuid
 from typing import Any, NamedTuple
@@ -41,6 +42,12 @@ class Pulse:
         while self.count == seen:
             await self._event.wait()
         return self.count
+
+
+def report(task: asyncio.Task[None]) -> None:
+    """A done callback: a task of the stand-in that broke must not go unnoticed."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logging.getLogger("argorun.sandbox").error("the stand-in broke", exc_info=error)
 
 
 def rfc3339(seconds: float | None = None) -> str:

@@ -5,11 +5,25 @@ from __future__ import annotations
 import copy
 import json
 
-import jsonpatch
-import jsonpointer
-
+from argorun.sandbox.jsonpatch import PatchError, apply_patch
 from argorun.sandbox.standin.faults import INVALID, UNKNOWN, ApiError
 from argorun.sandbox.standin.objects import Json
+
+SOURCE_FIELDS = {
+    *(
+        "repoURL",
+        "path",
+        "targetRevision",
+        "helm",
+        "kustomize",
+        "directory",
+        "plugin",
+        "chart",
+        "ref",
+        "name",
+    ),
+    "tagPrefix",
+}
 
 
 def patched(document: Json, patch: str, kind: str) -> Json:
@@ -34,33 +48,10 @@ def _json_patch(document: Json, patch: str) -> Json:
             raise ValueError("json: cannot unmarshal object into Go value of type jsonpatch.Patch")
     except ValueError as error:
         raise ApiError(UNKNOWN, f"error decoding json patch: {error}") from None
-    for operation in operations:
-        _refuse_missing_path(document, operation)
-        try:
-            document = jsonpatch.JsonPatch([operation]).apply(document)
-        except jsonpatch.JsonPatchTestFailed:
-            text = f"testing value {operation['path']} failed: test failed"
-            raise ApiError(UNKNOWN, f"error applying patch: {text}") from None
-        except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as error:
-            raise ApiError(UNKNOWN, f"error applying patch: {error}") from None
-    return document
-
-
-def _refuse_missing_path(document: Json, operation: object) -> None:
-    """The Go library's words for the commonest mistake: a parent that is not there."""
-    if not isinstance(operation, dict) or "path" not in operation:
-        raise ApiError(UNKNOWN, "error applying patch: Unexpected kind: unknown")
-    kind, path = operation.get("op"), str(operation["path"])
-    parent = path.rpartition("/")[0]
     try:
-        jsonpointer.resolve_pointer(document, parent)
-    except jsonpointer.JsonPointerException:
-        if kind == "test" and operation.get("value") is None:
-            raise ApiError(
-                UNKNOWN, f"error applying patch: error in test for path: '{path}': missing value"
-            ) from None
-        text = f'{kind} operation does not apply: doc is missing path: "{path}": missing value'
-        raise ApiError(UNKNOWN, f"error applying patch: {text}") from None
+        return apply_patch(document, operations)
+    except PatchError as error:
+        raise ApiError(UNKNOWN, f"error applying patch: {error}") from None
 
 
 def merge_patch(document: Json, change: Json) -> Json:
@@ -87,6 +78,8 @@ def normalized(spec: Json) -> Json:
                 source[tool] = {k: v for k, v in source[tool].items() if v not in ("", None, [], {}, False)}
                 if not source[tool]:
                     del source[tool]
+        for field in set(source) - SOURCE_FIELDS:  # what Go's type does not have is lost
+            del source[field]
         for parameter in source.get("helm", {}).get("parameters", []):
             for field in [f for f, v in parameter.items() if v in ("", False, None)]:
                 del parameter[field]

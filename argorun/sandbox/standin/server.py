@@ -21,7 +21,7 @@ from argorun.sandbox.standin.cluster import Cluster, Timings
 from argorun.sandbox.standin.containers import Images
 from argorun.sandbox.standin.controller import Controller
 from argorun.sandbox.standin.faults import ApiError
-from argorun.sandbox.standin.objects import Json
+from argorun.sandbox.standin.objects import Json, report
 from argorun.sandbox.watchdog import Watchdog
 
 TOKEN = "stand-in-token"
@@ -83,7 +83,9 @@ class StandIn:
         whole = {"source": source, "destination": destination, "project": "default", **spec}
         app = self.apps[name] = Application(self.cluster, render, name, whole)
         controller = self.controllers[name] = Controller(app)
-        self._tasks.append(asyncio.create_task(controller.run()))
+        task = asyncio.create_task(controller.run())
+        task.add_done_callback(report)
+        self._tasks.append(task)
         return app
 
     def asgi(self) -> ASGIApp:

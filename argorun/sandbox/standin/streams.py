@@ -35,7 +35,7 @@ def error_frame(error: ApiError) -> Json:
 def stream(request: Request, results: AsyncIterator[Json], keep_alive: float) -> StreamingResponse:
     """Answer with results as they come, in the form that the Accept header asks for."""
     if request.headers.get("accept") == "text/event-stream":
-        return StreamingResponse(_events(results, keep_alive), media_type="text/event-stream")
+        return StreamingResponse(_events(results, keep_alive), headers={"content-type": "text/event-stream"})
     return StreamingResponse(_lines(results), headers={"content-type": "application/json"})
 
 
@@ -63,11 +63,11 @@ async def _events(results: AsyncIterator[Json], keep_alive: float) -> AsyncItera
                 yield b":\n"
                 continue
             try:
-                yield b"data: " + _encode({"result": upcoming.result()}) + b"\n\n"
+                yield b"data: " + _encode({"result": upcoming.result()}) + b" \n\n\n"
             except StopAsyncIteration:
                 return
             except ApiError as error:
-                yield b"data: " + _encode(error_frame(error)) + b"\n\n"
+                yield b"data: " + _encode(error_frame(error)) + b" \n\n\n"
                 return
             upcoming = None
     finally:

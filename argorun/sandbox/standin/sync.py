@@ -76,6 +76,7 @@ class Sync:
         """Begin the next wave."""
         first, last = pending[0], pending[-1]
         wave = [t for t in pending if (t.phase, t.wave) == (first.phase, first.wave)]
+        former = [t for t in wave if self._must_go_first(t)]
         outcome = self._run(wave)
         if outcome != "failed" and (first.phase, first.wave) != (last.phase, last.wave):
             await asyncio.sleep(self.cluster.timings.wave_delay)
@@ -87,7 +88,7 @@ class Sync:
             elif self.phase != "Running":
                 self._delete(done_badly)
         elif outcome == "pending":
-            self._wait_for([t for t in wave if self._must_go_first(t)], deletion=True)
+            self._wait_for(former, deletion=True)
         elif len(wave) == len(pending) and not any(t.hook for t in wave):
             self._delete(done_well)
             self._end("Succeeded", "successfully synced (all tasks run)")

@@ -6,22 +6,31 @@ from argorun.sandbox.standin.cluster import Cluster
 from argorun.sandbox.standin.health import health_of
 from argorun.sandbox.standin.objects import Json, group_version, images_of, key_of
 
+NODE = "stand-in"
 
-def resource_tree(cluster: Cluster, roots: list[Json]) -> Json:
-    """ApplicationTree: a node per object that the Application made and per object below."""
+
+def resource_tree(cluster: Cluster, roots: list[Json], missing: list[Json]) -> Json:
+    """ApplicationTree: a node per object that the Application made, per object below, and per missing one."""
     nodes = [_node(obj) for root in roots for obj in cluster.descendants(root)]
-    host = {"name": "standin", "resourcesInfo": [], "systemInfo": {}, "labels": {}}
-    return {"nodes": nodes, "hosts": [host]} if nodes else {}
+    nodes += [{**_identity(obj), "health": {"status": "Missing"}} for obj in missing]
+    tree: Json = {"nodes": nodes} if nodes else {}
+    if any(node["kind"] == "Pod" for node in nodes):
+        tree["hosts"] = [{"name": NODE}]
+    return tree
+
+
+def _identity(obj: Json) -> Json:
+    key = key_of(obj)
+    node: Json = {"group": key.group} if key.group else {}
+    node |= {"version": group_version(obj)[1], "kind": key.kind}
+    node |= {"namespace": key.namespace} if key.namespace else {}
+    return node | {"name": key.name}
 
 
 def _node(obj: Json) -> Json:
     meta = obj["metadata"]
-    group, version = group_version(obj)
     key = key_of(obj)
-    node: Json = {"group": group} if group else {}
-    node |= {"version": version, "kind": key.kind}
-    node |= {"namespace": key.namespace} if key.namespace else {}
-    node |= {"name": key.name, "uid": meta["uid"]}
+    node = {**_identity(obj), "uid": meta["uid"]}
     if owners := meta.get("ownerReferences"):
         node["parentRefs"] = [_parent(owner, key.namespace) for owner in owners]
     if info := _info(obj):
@@ -38,8 +47,8 @@ def _node(obj: Json) -> Json:
 
 
 def _parent(owner: Json, namespace: str) -> Json:
-    group = group_version(owner)[0]
-    parent: Json = {"group": group} if group else {}
+    group, version = group_version(owner)
+    parent: Json = {"group": group, "version": version} if group else {"version": version}
     return parent | {
         "kind": owner["kind"],
         "namespace": namespace,
@@ -49,7 +58,7 @@ def _parent(owner: Json, namespace: str) -> Json:
 
 
 def _info(obj: Json) -> list[Json]:
-    if obj["kind"] == "ReplicaSet":
+    if obj["kind"] in ("Deployment", "ReplicaSet"):
         revision = obj["metadata"].get("annotations", {}).get("deployment.kubernetes.io/revision", "")
         return [{"name": "Revision", "value": f"Rev:{revision}"}]
     if obj["kind"] != "Pod":
@@ -60,11 +69,13 @@ def _info(obj: Json) -> list[Json]:
     ready = sum(c["ready"] for c in containers)
     info = [
         {"name": "Status Reason", "value": _reason(obj)},
-        {"name": "Node", "value": "standin"},
+        {"name": "Node", "value": NODE},
         {"name": "Containers", "value": f"{ready}/{len(containers) or len(obj['spec']['containers'])}"},
     ]
     if restarts:
         info.append({"name": "Restart Count", "value": str(restarts)})
+    if status["phase"] not in ("Succeeded", "Failed"):
+        info += [{"name": "cpu", "value": "0"}, {"name": "memory", "value": "0"}]
     return info
 
 
