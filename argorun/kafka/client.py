@@ -137,7 +137,7 @@ class Client:
         self._stop.set()
         self._admin = None
         if self._poller is not None:
-            await asyncio.to_thread(self._poller.join, 1.0)
+            await asyncio.to_thread(self._poller.join, 0.3)
 
     def _told(self, error: KafkaError) -> None:
         """librdkafka's error_cb, on the poller's thread."""

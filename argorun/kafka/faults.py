@@ -64,6 +64,7 @@ PASSING = frozenset({
 _NEVER_SENT = re.compile(
     r"Failed while (initializing|constructing request|waiting for (a valid|broker|controller))"
 )
+_ADDRESS = re.compile(r"[^\s/]+:\d+(?=: )")
 
 
 class BrokerError(Exception):
@@ -169,9 +170,14 @@ def not_ours_to_delete(name: str, prefix: str) -> AccessDenied:
 def unreachable(where: str, trouble: Trouble | None, error: BrokerError | None = None) -> ArgorunError:
     """The error for a broker that gave no answer; `where` is bootstrap.servers."""
     if trouble is not None and trouble.denied:
-        return AccessDenied(f"Kafka refused to authenticate us: {trouble.text}", _advice(trouble))
-    reason = trouble.text if trouble else error.text if error else "no answer"
-    return KafkaFailed(f"Kafka at {where} cannot be reached: {reason}", _advice(trouble))
+        return AccessDenied(f"Kafka refused to authenticate us: {trouble.text}", _advice(trouble, where))
+    if trouble is None and (error is None or error.code == TIMED_OUT):
+        return KafkaFailed(
+            f"Kafka at {where} cannot be reached: no answer",
+            "check kafka.bootstrap.servers and kafka.security.protocol: is it Kafka that listens there?",
+        )
+    reason = trouble.text.removeprefix(f"{where}: ") if trouble else error.text if error else ""
+    return KafkaFailed(f"Kafka at {where} cannot be reached: {reason}", _advice(trouble, where))
 
 
 _DROPPED = "it closes the connection without an answer"
@@ -182,7 +188,7 @@ def dropped(time: float) -> Trouble:
     return Trouble(TRANSPORT, _DROPPED, time)
 
 
-def _advice(trouble: Trouble | None) -> str:
+def _advice(trouble: Trouble | None, where: str) -> str:
     text = trouble.text.lower() if trouble else ""
     if "sasl mechanism" in text or "mechanism handshake" in text:
         return "check kafka.security.protocol and kafka.sasl.mechanism: the listener offers others"
@@ -192,8 +198,13 @@ def _advice(trouble: Trouble | None) -> str:
         return "check kafka.ssl.ca.location, and that the certificate names this host"
     if "plaintext broker listener" in text:
         return "check kafka.security.protocol: this listener seems to be plaintext"
+    if "certificate required" in text or "bad certificate" in text:
+        return "the listener wants a client certificate: set kafka.ssl.certificate.location and .key.location"
     if "invalid response size" in text or "ssl" in text or _DROPPED in text:
         return "check kafka.security.protocol and the port: does this listener want TLS or SASL, is it Kafka?"
+    named = _ADDRESS.match(trouble.text) if trouble else None
+    if named and named[0] not in where:
+        return f"the broker itself names {named[0]} (advertised.listeners): can this machine reach it?"
     if "resolve" in text:
         return "check the host in kafka.bootstrap.servers"
     return "check kafka.bootstrap.servers and that the broker runs"

@@ -10,18 +10,16 @@ from typing import Self, TypeVar
 
 from argorun.errors import ArgorunError, KafkaFailed
 from argorun.kafka import groups
+from argorun.kafka.asking import Asking, Limits, now
 from argorun.kafka.client import Admin, Client, Described
 from argorun.kafka.faults import (
     INVALID_REPLICATION_FACTOR,
-    REQUEST_TIMED_OUT,
     TOPIC_EXISTS,
     UNKNOWN_TOPIC,
     Act,
     BrokerError,
-    dropped,
     not_ours_to_delete,
     refusal,
-    unreachable,
 )
 from argorun.kafka.spec import CreatedTopic, TopicExists, TopicSpec
 
@@ -30,24 +28,6 @@ __all__ = ["CreatedTopic", "Limits", "TopicExists", "TopicSpec", "Topics"]
 T = TypeVar("T")
 _RUNNING = 3  # looks in a row that must agree: brokers learn of a topic one after the other
 _COMEBACKS = 5  # how often a topic that comes back is deleted again: over about 12 s
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """How long each step may take, in seconds."""
-
-    look: float = 10.0  # one request of `look`
-    down: float = 3.0  # `look` gives up when no broker could be connected for so long
-    request: float = 5.0  # one request of the steps below, which are tried again
-    create: float = 30.0
-    usable: float = 30.0
-    delete: float = 30.0
-    gone: float = 30.0
-    groups: float = 20.0
-    absent: float = 0.6  # a topic not seen for so long is gone
-    late: float = 5.0  # a create without an answer may take effect for so long
-    pause: float = 0.1  # before the second try; doubled each time
-    longest_pause: float = 1.0
 
 
 @dataclass
@@ -71,7 +51,8 @@ class Topics:
 
     Every method raises AccessDenied for a missing permission or a refused login, and KafkaFailed when its
     limit is over or Kafka fails otherwise. `properties` are librdkafka's, `secrets` further texts that no
-    message may show; the constructor raises UsageError for a property that librdkafka does not take.
+    message may show; with `keep`, nobody asks whether the topics may be deleted. The constructor raises
+    UsageError for a property that librdkafka does not take.
     """
 
     def __init__(
@@ -80,12 +61,15 @@ class Topics:
         *,
         notice: Callable[[str], None] = _silent,
         secrets: Collection[str] = (),
+        keep: bool = False,
         limits: Limits | None = None,
         admin: Admin | None = None,
     ) -> None:
         self._admin: Admin = admin if admin is not None else Client(properties, secrets=secrets)
         self._notice = notice
+        self._keep = keep
         self._limits = limits or Limits()
+        self._asking = Asking(self._admin, self._limits, notice)
         self._creations: dict[str, _Creation] = {}
 
     async def __aenter__(self) -> Self:
@@ -112,53 +96,25 @@ class Topics:
             await self._look_at(name, spec)
 
     async def _look_at(self, name: str, spec: TopicSpec) -> None:
-        validated = await self._try(lambda t: self._admin.create(name, spec, timeout=t, validate_only=True))
+        validated = await self._asking.once(
+            lambda t: self._admin.create(name, spec, timeout=t, validate_only=True)
+        )
         if validated is not None and validated.code != TOPIC_EXISTS:
             raise refusal(validated, Act.VALIDATE, name, spec.prefix)
-        described = await self._try(lambda t: self._described(name, t)) if validated is None else None
+        described = await self._asking.once(lambda t: self._described(name, t)) if validated is None else None
         if validated is not None or described is None:
             self._creation(name, spec.prefix).foreign = True
             raise TopicExists(name)
         if described.code != UNKNOWN_TOPIC:
             raise refusal(described, Act.DESCRIBE, name, spec.prefix)
-        deleted = await self._try(lambda t: self._admin.delete(name, timeout=t))
+        if self._keep:
+            return
+        deleted = await self._asking.once(lambda t: self._admin.delete(name, timeout=t))
         if deleted is not None and deleted.code != UNKNOWN_TOPIC:
             raise refusal(deleted, Act.DELETE, name, spec.prefix)
 
     async def _described(self, name: str, timeout: float) -> None:
         await self._admin.describe(name, timeout=timeout)
-
-    async def _try(self, ask: Callable[[float], Awaitable[None]]) -> BrokerError | None:
-        """The broker's definite answer to one request, None for yes; raises when it cannot be reached."""
-        limits, start = self._limits, _now()
-        pause = limits.pause
-        while True:
-            error = await self._first(ask, start)
-            if error is None or not error.passing:
-                return error
-            if error.code < 0 or error.code == REQUEST_TIMED_OUT or _now() + pause > start + limits.look:
-                raise self._unreachable(start, error)
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, limits.longest_pause)
-
-    async def _first(self, ask: Callable[[float], Awaitable[None]], start: float) -> BrokerError | None:
-        """One request, given up early for a refused login and for brokers that are all down.
-
-        librdkafka tells both through error_cb alone, goes on trying and lets the request time out (seen).
-        """
-        request = asyncio.ensure_future(_outcome(ask(self._limits.look)))
-        down: float | None = None
-        try:
-            while not (await asyncio.wait([request], timeout=0.1))[0]:
-                trouble = self._admin.trouble(start)
-                if trouble is not None and trouble.denied:
-                    raise self._unreachable(start)
-                down = down or self._admin.all_down(start)
-                if down is not None and _now() - down >= self._limits.down:
-                    raise unreachable(self._admin.where, trouble or dropped(_now()))
-            return request.result()
-        finally:
-            request.cancel()
 
     # -- step 3: topics --
 
@@ -186,9 +142,12 @@ class Topics:
                 return
             try:
                 await self._admin.create(name, spec, timeout=timeout)
+            except asyncio.CancelledError:
+                creation.unanswered = now()
+                raise
             except BrokerError as e:
                 if e.unanswered:
-                    creation.unanswered = _now()
+                    creation.unanswered = now()
                 if e.code != TOPIC_EXISTS:
                     raise
                 if creation.unanswered is None:
@@ -196,7 +155,9 @@ class Topics:
                     raise TopicExists(name) from None
 
         # A broker that restarts is not registered for a moment: "only 0 broker(s) are registered" (38).
-        await self._again(self._limits.create, ask, Act.CREATE, name, also={INVALID_REPLICATION_FACTOR})
+        await self._asking.again(
+            self._limits.create, ask, self._refused(Act.CREATE, name), also={INVALID_REPLICATION_FACTOR}
+        )
 
     async def wait_usable(self, name: str) -> CreatedTopic:
         """Wait until the topic has a leader for every partition, three looks running.
@@ -205,12 +166,12 @@ class Topics:
         delete is told "unknown topic" for a trial deletion, like who may (seen on 4.3.1), so `look` cannot
         tell.
         """
-        limits, start = self._limits, _now()
+        limits, start = self._limits, now()
         good = 0
         pause = limits.pause
-        while _now() < start + limits.usable:
+        while now() < start + limits.usable:
             found = await self._seen(name, start + limits.usable)
-            if found is not None and not found.may_delete:
+            if found is not None and not found.may_delete and not self._keep:
                 raise not_ours_to_delete(name, self._creation(name).prefix)
             if found is not None and found.partitions and all(p.leader for p in found.partitions):
                 good += 1
@@ -241,7 +202,7 @@ class Topics:
         if creation.task is not None and not creation.task.done():
             creation.abandoned = True
             if not (await asyncio.wait([creation.task], timeout=self._limits.request))[0]:
-                creation.unanswered = _now()
+                creation.unanswered = now()
         if creation.foreign:
             raise TopicExists(name)
         while not await self._delete(name) and self._may_come_late(creation):  # noqa: ASYNC110
@@ -259,7 +220,7 @@ class Topics:
                 return False
             return True
 
-        return await self._again(self._limits.delete, ask, Act.DELETE, name)
+        return await self._asking.again(self._limits.delete, ask, self._refused(Act.DELETE, name))
 
     async def wait_gone(self, name: str) -> None:
         """Wait until the topic is seen gone for `limits.absent`; one that comes back is deleted again.
@@ -268,23 +229,26 @@ class Topics:
         to 0.3 s, with another id (seen, Java and librdkafka). KafkaFailed if it comes back time and again,
         or stays.
         """
-        limits, start, creation = self._limits, _now(), self._creation(name)
+        limits, start, creation = self._limits, now(), self._creation(name)
         id, pause = creation.id, 2 * limits.pause
         absent: float | None = None  # since when it is not seen
+        deleted = start
         comebacks = 0
-        while _now() < start + limits.gone:
+        while now() < start + limits.gone:
             found = await self._seen(name, start + limits.gone)
             if found is None:
-                absent = absent or _now()
-                if _now() >= absent + limits.absent and not self._may_come_late(creation):
+                absent = absent or now()
+                if now() >= absent + limits.absent and not self._may_come_late(creation):
                     return
             else:
-                if absent is not None or (id and found.id != id):
+                again = now() >= deleted + limits.late  # it came back before our first look?
+                if absent is not None or (id and found.id != id) or again:
                     comebacks += 1
                     if comebacks > _COMEBACKS:
                         break
-                    self._notice(f"topic {name} came back after its deletion; deleting it again")
+                    self._notice(f"topic {name} is there again after its deletion; deleting it again")
                     await self._delete(name)
+                    deleted = now()
                     pause *= 2  # what brings it back may be about to end
                 id, absent = found.id, None
             await asyncio.sleep(pause)
@@ -302,18 +266,21 @@ class Topics:
 
         Call it *before* the topics are deleted, for their offsets go with them. Returns what it deleted.
         """
-
         return await groups.delete_empty(
             self._admin, prefix, frozenset(topics), self._of_groups, self._notice
         )
 
     def _of_groups(self, ask: Callable[[float], Awaitable[T]], name: str) -> Awaitable[T]:
-        return self._again(self._limits.groups, ask, Act.GROUPS, name)
+        return self._asking.again(
+            self._limits.groups, ask, lambda error: refusal(error, Act.GROUPS, name, name)
+        )
 
     async def present(self) -> list[str]:
         """The names of all topics that we may see, for the sweep."""
-        return await self._again(
-            self._limits.look, lambda t: self._admin.topics(timeout=t), Act.DESCRIBE, "the topics"
+        return await self._asking.again(
+            self._limits.look,
+            lambda t: self._admin.topics(timeout=t),
+            lambda error: KafkaFailed(f"Kafka does not list its topics: {error.text}"),
         )
 
     # -- what they share --
@@ -324,7 +291,7 @@ class Topics:
         return creation
 
     def _may_come_late(self, creation: _Creation) -> bool:
-        return creation.unanswered is not None and _now() < creation.unanswered + self._limits.late
+        return creation.unanswered is not None and now() < creation.unanswered + self._limits.late
 
     async def _seen(self, name: str, until: float) -> Described | None:
         """The topic, or None if the broker does not know it; tried again until loop time `until`."""
@@ -337,52 +304,10 @@ class Topics:
                     raise
                 return None
 
-        return await self._again(until - _now(), ask, Act.DESCRIBE, name)
+        return await self._asking.again(until - now(), ask, self._refused(Act.DESCRIBE, name))
 
-    async def _again(
-        self,
-        limit: float,
-        ask: Callable[[float], Awaitable[T]],
-        act: Act,
-        name: str,
-        also: Collection[int] = (),
-    ) -> T:
-        """Ask until the answer is no passing trouble, for `limit` seconds; rides out a broker's restart."""
-        limits, start = self._limits, _now()
-        pause = limits.pause
-        while True:
-            left = start + limit - _now()
-            try:
-                return await ask(max(0.1, min(limits.request, left)))
-            except BrokerError as e:
-                if not (e.passing or e.code in also):
-                    raise refusal(e, act, name, self._prefix(act, name)) from None
-                if _now() + pause >= start + limit:
-                    raise (
-                        self._unreachable(start, e)
-                        if e.code < 0
-                        else refusal(e, act, name, self._prefix(act, name))
-                    ) from None
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, limits.longest_pause)
-
-    def _prefix(self, act: Act, name: str) -> str:
-        return name if act is Act.GROUPS else self._creation(name).prefix
-
-    def _unreachable(self, start: float, error: BrokerError | None = None) -> ArgorunError:
-        return unreachable(self._admin.where, self._admin.trouble(start), error)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
-
-
-async def _outcome(request: Awaitable[None]) -> BrokerError | None:
-    try:
-        await request
-    except BrokerError as e:
-        return e
-    return None
+    def _refused(self, act: Act, name: str) -> Callable[[BrokerError], ArgorunError]:
+        return lambda error: refusal(error, act, name, self._creation(name).prefix)
 
 
 def _heard(task: asyncio.Task[None]) -> None:
