@@ -62,6 +62,8 @@ class Stack:
     # None: the repo-server sees this machine's disk (file://), as on the real stack next door.
     git_root: Path | None = None
     git_url: str | None = None
+    # What `kafka-broker` means in the cluster's DNS. None: the name resolves by itself.
+    kafka_service: str | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Stack:
@@ -87,6 +89,7 @@ class Stack:
             kubectl_program=kubectl,
             git_root=Path(git_root) if git_root else None,
             git_url=environment.get("REALSTACK_GIT_URL"),
+            kafka_service=environment.get("REALSTACK_KAFKA_SERVICE"),
         )
 
     # -- Argo CD ------------------------------------------------------------------------------------
@@ -228,6 +231,9 @@ class Application:
     def __init__(self, stack: Stack, name: str, source: Json, **spec: Any) -> None:
         self.stack, self.name, self.namespace = stack, name, name
         stack.kubectl("create", "namespace", self.namespace)
+        if stack.kafka_service:
+            target = ("--external-name", stack.kafka_service)
+            stack.kubectl("create", "service", "externalname", "kafka-broker", *target, "-n", self.namespace)
         manifest = {
             "apiVersion": "argoproj.io/v1alpha1",
             "kind": "Application",
