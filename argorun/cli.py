@@ -16,22 +16,34 @@ if TYPE_CHECKING:
     from argorun.config import Config, Flags
     from argorun.errors import ArgorunError
 
-EXIT_CODES = """
-Exit codes: [bold]0[/] passed and clean, [bold]1[/] a test Job failed, [bold]2[/] bad usage or configuration (nothing touched),
-[bold]3[/] the operation failed otherwise, [bold]4[/] time ran out, [bold]5[/] the Application stayed busy, [bold]6[/] access denied or no such
-Application, [bold]7[/] Kafka failed, [bold]8[/] Argo CD failed, [bold]9[/] no test ran, [bold]10[/] passed but not all cleaned up,
-[bold]70[/] a bug in argorun, [bold]129/130/143[/] ended by a signal.
+HELP = """Give one test run behind Argo CD its own Kafka topic.
+
+Creates a uniquely named topic, writes the name into the Application's parameters, syncs, follows the
+hooks, streams the test Job's log live, and puts everything back, whatever happened.
+
+New here? See it work on this machine, with nothing set up:
+
+    argorun demo
+"""
+
+EXIT_CODES = """\b
+Exit codes:
+  0  the tests passed, nothing is left     6  access denied, or no such Application
+  1  a required test Job failed            7  Kafka failed or cannot be reached
+  2  bad usage; nothing was touched        8  Argo CD failed or cannot be reached
+  3  the operation failed otherwise        9  no required test Job ran
+  4  time ran out                         10  passed, but something is left behind
+  5  the Application stayed busy          70  a bug in argorun
+  129, 130, 143  ended by SIGHUP, SIGINT, SIGTERM; what is left is printed
 """
 
 app = typer.Typer(
     name="argorun",
-    help="Give one test run behind Argo CD its own Kafka topic.\n\n"
-    "Creates the topic, writes its name into the Application's parameters, syncs, follows the hooks, streams the "
-    "test Job's log, and puts everything back, whatever happened.\n\nNew here? Try: argorun demo",
+    help=HELP,
     epilog=EXIT_CODES,
     no_args_is_help=True,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,  # rich's help costs as much start-up time as everything else together
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     pretty_exceptions_enable=False,
 )
 
@@ -130,10 +142,16 @@ def run(
 ) -> None:
     """Run the tests of an Application on a topic of their own.
 
-    Credentials come from the environment: ARGOCD_AUTH_TOKEN, and ${NAME} in argorun.yaml for Kafka's.
-    ARGOCD_SERVER and KAFKA_BOOTSTRAP_SERVERS win over argorun.yaml.
+    Everything may stand in argorun.yaml; what is given here wins over it. Credentials come from the
+    environment: ARGOCD_AUTH_TOKEN, and ${NAME} in argorun.yaml for Kafka's. ARGOCD_SERVER and
+    KAFKA_BOOTSTRAP_SERVERS win over argorun.yaml, too.
 
-        argorun run weather --topic weather_updates --parameter kafka.topic --timeout 10m
+    \b
+    Examples:
+      argorun run                                  what ./argorun.yaml says
+      argorun run --dry-run                        check everything, touch nothing
+      argorun run weather --topic weather_updates --parameter kafka.topic
+      argorun run --set image.tag=$GITHUB_SHA --timeout 10m --events events.jsonl
     """
     from argorun.config import Flags
 
