@@ -37,7 +37,7 @@ async def execute(config: Config, announcer: Announcer) -> int:
 
 
 class Supervisor:
-    """Watches over one run: a first signal ends its steps and hurries the clean-up, a second ends that too."""
+    """Watches over one run: a first signal ends its steps and hurries the clean-up, a second ends both."""
 
     def __init__(self, run: Run, announcer: Announcer) -> None:
         self._run, self._announcer = run, announcer

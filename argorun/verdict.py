@@ -1,4 +1,4 @@
-"""What an operation's end means for the tests: green only if each required Job ran in it and succeeded. Pure."""
+"""What an operation's end means: green only if each required Job ran in it and succeeded. Pure."""
 
 from __future__ import annotations
 

@@ -169,7 +169,7 @@ class WayBack:
         return "; ".join(f"kafka-topics --bootstrap-server {server} --delete --topic {n}" for n in drawn)
 
     async def _stay_gone(self) -> str | None:
-        """In a hurry the topics went before the pods, and a Job that makes sure of its topic may bring one back."""
+        """In a hurry the topics went before the pods, and a Job may have brought one back."""
         if self._clean.hurried and self._traces.logs is not None:
             for _, name in self._traces.drawn:
                 await self._topics.delete(name)

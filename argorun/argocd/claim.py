@@ -158,7 +158,7 @@ class Claim:
         return stood
 
     async def let_go(self) -> None:
-        """Put everything back at once, before the workloads saw any of it. Raises ArgoCDFailed, AccessDenied."""
+        """Put everything back, before the workloads saw any of it. Raises ArgoCDFailed, AccessDenied."""
         await self.release()
         self.record = None
 
@@ -234,7 +234,8 @@ class Claim:
     async def out_of_sync(self) -> list[ResourceStatus]:
         """The resources that differ from Git by now, compared anew, and did not before we came.
 
-        Raises OperationFailed where Argo CD cannot compare them (Git is out of reach), ArgoCDFailed, AccessDenied.
+        Raises OperationFailed where Argo CD cannot compare them (Git is out of reach), ArgoCDFailed,
+        AccessDenied.
         """
         before = {
             (r.group, r.kind, r.namespace, r.name)

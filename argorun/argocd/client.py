@@ -295,7 +295,7 @@ class Client:
         return await asyncio.shield(task)
 
     async def landed(self) -> None:
-        """Wait until the answers to all that was sent and then cancelled are known, for a few seconds at most."""
+        """Wait for the answers to what was sent and then cancelled, a few seconds at most."""
         if self._in_flight:
             await asyncio.wait(self._in_flight, timeout=3.0)
 

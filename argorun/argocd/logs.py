@@ -65,7 +65,7 @@ class Position:
 
     @property
     def met(self) -> bool:
-        """Whether the stream has shown the last line that was seen before it, so that nothing lies between."""
+        """Whether the stream has shown the last line seen before it: nothing lies between."""
         return self._met > 0
 
     def overlaps(self, stamp: str) -> bool:
@@ -268,7 +268,7 @@ class Reader:
         return False
 
     def _proven(self, resumed: bool) -> bool:
-        """Whether a resumed stream has shown our last line again; else the next one starts at the first line."""
+        """Whether a resumed stream has shown our last line; else the next one starts at the first."""
         self._whole = resumed and not self._position.met
         return not self._whole
 

@@ -55,7 +55,10 @@ def holder(app: Application) -> str:
 
 
 def body(run_id: str, revision: str | None = None, resources: Iterable[ResourceStatus] | None = None) -> Json:
-    """A sync request that carries our run id. Retries are off: a retry would make a test's failure Running again."""
+    """A sync request that carries our run id.
+
+    Retries are off: a retry would make a failed test Running again.
+    """
     request: Json = {"infos": [{"name": RUN_INFO, "value": run_id}], "retryStrategy": {"limit": 0}}
     if revision:
         request["revision"] = revision
@@ -70,7 +73,8 @@ async def start(client: Client, app: ApplicationName, run_id: str, request: Json
     """Start an operation and give back the Application that carries it.
 
     The request is not idempotent: after a lost answer it is sent again only when the Application does not
-    carry our run id. Raises Busy, OperationFailed (sync window, Argo CD's refusal), AccessDenied, ArgoCDFailed.
+    carry our run id. Raises Busy, OperationFailed (sync window, Argo CD's refusal), AccessDenied,
+    ArgoCDFailed.
     """
     deadline = asyncio.get_running_loop().time() + client.patience
     pause = 0.2
@@ -155,7 +159,8 @@ async def follow(
                     return state
             elif is_live and not (seen.operation and seen.operation.run_id == run_id):
                 raise OperationFailed(
-                    f"our operation on {app.name} is gone: {holder(seen)} took its place before its end was seen"
+                    f"our operation on {app.name} is gone: "
+                    f"{holder(seen)} took its place before its end was seen"
                 )
     raise AssertionError("the changes of an Application do not end")  # pragma: no cover
 

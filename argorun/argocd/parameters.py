@@ -134,7 +134,8 @@ def called(manifest: Json, name: str) -> bool:
 def original_value(app: Application, setting: Setting, manifests: Sequence[Json]) -> str | None:
     """What a setting is now; None where it is not set."""
     if isinstance(setting, Helm):
-        element = next((p for p in reversed(helm_parameters(app.spec)) if p.get("name") == setting.name), None)
+        last_first = reversed(helm_parameters(app.spec))
+        element = next((p for p in last_first if p.get("name") == setting.name), None)
         return None if element is None else str(element.get("value", ""))
     for m in manifests:
         if m.get("kind") == "ConfigMap" and called(m, setting.configmap):
@@ -310,7 +311,8 @@ def live(record: Record, app: Application, now: float, ended: float | None) -> b
 def changes(app: Application, spec: Json, record: Record | None) -> list[Json]:
     """The JSON patch from the Application as read to this spec and record, with a `test` on all it touches.
 
-    A `test` against null holds where the path is missing; `add` needs its parent (both seen on the real server).
+    A `test` against null holds where the path is missing; `add` needs its parent (both seen on the real
+    server).
     """
     operations: list[Json] = []
     for path in (("source", "helm"), ("source", "kustomize"), ("syncPolicy", "automated")):

@@ -42,7 +42,7 @@ class Operation(Camel, frozen=True):
 
     @property
     def run_id(self) -> str:
-        """The id that an argorun run gave it: the run's, or that and what the operation is for; else empty."""
+        """The id that an argorun run gave it, the run's and perhaps more; empty for anyone else's."""
         return next((i.value for i in self.info or () if i.name == RUN_INFO), "")
 
     @property
