@@ -1,0 +1,172 @@
+"""An Argo CD in memory, with the client's methods: for what is decided above HTTP.."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import copy
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import msgspec
+
+from argorun.argocd.client import Client, Refused, Unreachable
+from argorun.argocd.types import RUN_INFO, Application
+from argorun.config import ApplicationRef
+from tests.unit.argocd.gopatch import Json, PatchFailed, applied
+
+APP = ApplicationRef(name="weather")
+IN_PROGRESS = "another operation is already in progress"
+DOWN = Unreachable("Argo CD cannot be reached")
+
+
+@dataclass
+class Lost:
+    """The request does its work, and its answer is lost."""
+
+    error: Exception = DOWN
+
+
+Fault = Exception | Lost | Callable[["FakeArgoCD"], object] | None
+
+
+class FakeArgoCD:
+    """One Application. `calls` are the requests in their order; a fault is met once, in the order given."""
+
+    def __init__(self, spec: Json | None = None, annotations: Json | None = None) -> None:
+        self.patience = 10.0
+        self.calls: list[str] = []
+        self.patches: list[list[Json]] = []
+        self.syncs: list[Json] = []
+        self.changes: asyncio.Queue[Exception | Application | None] = asyncio.Queue()
+        self._faults: dict[str, collections.deque[Fault]] = collections.defaultdict(collections.deque)
+        metadata: Json = {"name": "weather"} | ({"annotations": annotations} if annotations else {})
+        self.document: Json = {
+            "metadata": metadata,
+            "spec": spec or {"source": {"repoURL": "git"}},
+            "status": {"sync": {"status": "Synced"}, "sourceType": "Helm"},
+        }
+
+    @property
+    def client(self) -> Client:
+        return cast(Client, self)
+
+    @property
+    def spec(self) -> Json:
+        return cast(Json, self.document["spec"])
+
+    def meets(self, method: str, *faults: Fault) -> None:
+        """The next calls of this method meet these, one each; a function is somebody's act just before."""
+        self._faults[method].extend(faults)
+
+    def seen(self) -> Application:
+        return msgspec.convert(copy.deepcopy(self.document), Application)
+
+    # -- what the controller and others do -----------------------------------------------------------
+
+    def runs(self, run_id: str = "", phase: str | None = "Running", message: str = "", **more: Any) -> None:
+        """An operation with this run id, as the controller keeps it; phase None: it has not looked yet."""
+        operation: Json = {"sync": {"source": self.spec.get("source")}, "initiatedBy": {"username": "bob"}}
+        if run_id:
+            operation["info"] = [{"name": RUN_INFO, "value": run_id}]
+        self.document.pop("operation", None)
+        self.document["status"].pop("operationState", None)
+        if phase in (None, "Running", "Terminating"):
+            self.document["operation"] = operation
+        if phase is not None:
+            state = {
+                "operation": operation,
+                "phase": phase,
+                "message": message,
+                "startedAt": "2024-01-01T00:00:00Z",
+            }
+            self.document["status"]["operationState"] = state | more
+
+    def picks_up(self) -> None:
+        self.document["status"]["operationState"] = {
+            "operation": self.document["operation"],
+            "phase": "Running",
+            "startedAt": "2024-01-01T00:00:00Z",
+        }
+
+    def ends(self, phase: str = "Succeeded", message: str = "") -> None:
+        self.document.pop("operation", None)
+        self.document["status"]["operationState"] |= {"phase": phase, "message": message}
+
+    def tell(self) -> None:
+        """The watch stream sends the Application as it stands."""
+        self.changes.put_nowait(self.seen())
+
+    # -- the client's methods --------------------------------------------------------------------------
+
+    async def _do(self, method: str, act: Callable[[], Any]) -> Any:
+        self.calls.append(method)
+        await asyncio.sleep(0)
+        faults = self._faults[method]
+        fault = faults.popleft() if faults else None
+        if isinstance(fault, Exception):
+            raise fault
+        if callable(fault):
+            fault(self)
+        result = act()
+        if isinstance(fault, Lost):
+            raise fault.error
+        return result
+
+    async def application(self, app: object, *, refresh: str | None = None) -> Application:
+        return cast(Application, await self._do("refresh" if refresh else "application", self.seen))
+
+    async def raw(self, app: object) -> Json:
+        return cast(Json, await self._do("raw", lambda: copy.deepcopy(self.document)))
+
+    async def patch(self, app: object, operations: list[Json]) -> Application:
+        def act() -> Application:
+            self.patches.append(operations)
+            try:
+                self.document = applied(self.document, operations)
+            except PatchFailed as e:
+                raise Refused("change", 500, 2, f"error applying patch: {e}") from None
+            return self.seen()
+
+        return cast(Application, await self._do("patch", act))
+
+    async def replace(self, app: object, application: Json) -> None:
+        def act() -> None:
+            self.document = copy.deepcopy(application)
+
+        await self._do("replace", act)
+
+    async def replace_spec(self, app: object, spec: Json) -> None:
+        def act() -> None:
+            self.document["spec"] = copy.deepcopy(spec)
+
+        await self._do("replace_spec", act)
+
+    async def sync(self, app: object, body: Json) -> Application:
+        def act() -> Application:
+            if "operation" in self.document:
+                raise Refused("sync", 400, 9, IN_PROGRESS)
+            self.syncs.append(body)
+            self.document["operation"] = {"sync": {"source": self.spec["source"]}, "info": body["infos"]}
+            self.document["status"].pop("operationState", None)
+            return self.seen()
+
+        return cast(Application, await self._do("sync", act))
+
+    async def terminate(self, app: object) -> None:
+        def act() -> None:
+            if self.document["status"].get("operationState", {}).get("phase") != "Running":
+                text = "Unable to terminate operation. No operation is in progress"
+                raise Refused("end the operation", 400, 3, text)
+            self.document["status"]["operationState"]["phase"] = "Terminating"
+
+        await self._do("terminate", act)
+
+    async def watch(self, app: object, fields: str) -> AsyncGenerator[Application]:
+        """What `tell` put there; an exception breaks the stream, None ends it."""
+        self.calls.append("watch")
+        while (change := await self.changes.get()) is not None:
+            if isinstance(change, Exception):
+                raise change
+            yield change
