@@ -41,7 +41,7 @@ class Api:
             ("/api/version", self.version, "GET"),
             ("/api/v1/session/userinfo", self.userinfo, "GET"),
             ("/api/v1/account/can-i/{resource}/{action}/{subresource:path}", self.can_i, "GET"),
-            ("/api/v1/applications", self.list, "GET"),
+            ("/api/v1/applications", self.list_all, "GET"),
             ("/api/v1/stream/applications", self.watch, "GET"),
             ("/api/v1/stream/applications/{name}/resource-tree", self.watch_tree, "GET"),
             (app, self.get, "GET"),
@@ -105,7 +105,7 @@ class Api:
 
     # -- the Application ------------------------------------------------------------------
 
-    async def list(self, request: Request) -> Response:
+    async def list_all(self, request: Request) -> Response:
         """GET /applications."""
         account = self._account(request)
         apps = self.standin.apps.values() if account.may("applications", "get") else ()
@@ -244,7 +244,7 @@ class Api:
         account = self._account(request)
         return stream(request, self._changes(request, account), self.standin.timings.keep_alive)
 
-    async def _changes(self, request: Request, account: Account) -> AsyncIterator[Json]:
+    async def _changes(self, request: Request, account: Account) -> AsyncIterator[list[Json]]:
         query = request.query_params
         name, at_least = query.get("name", ""), query.get("resourceVersion", "")
         oldest = int(at_least) if at_least.isdigit() else 0
@@ -259,11 +259,11 @@ class Api:
         try:
             for app in apps if name or not at_least else ():
                 if app.version > oldest:
-                    yield {"type": "ADDED", "application": app.told()}
+                    yield [{"type": "ADDED", "application": app.told()}]
             while True:
                 event = await queue.get()
                 if int(event["application"]["metadata"]["resourceVersion"]) > oldest:
-                    yield event
+                    yield [event]
         finally:
             for app in apps:
                 app.watchers.discard(queue)
@@ -273,14 +273,14 @@ class Api:
         app, _ = self._find(request, "get")
         return stream(request, self._trees(app), self.standin.timings.keep_alive)
 
-    async def _trees(self, app: Application) -> AsyncIterator[Json]:
+    async def _trees(self, app: Application) -> AsyncIterator[list[Json]]:
         seen, last = app.cluster.pulse.count, self._tree(app)
         while True:
             seen = await app.cluster.pulse.wait(seen)
             tree = self._tree(app)
             if tree != last:
                 last = tree
-                yield tree
+                yield [tree]
 
 
 async def read_json(request: Request) -> Json:

@@ -24,6 +24,8 @@ class ConfigError(Exception):
 class ContainerLog:
     """One attempt's output: lines with the nanosecond at which they were read."""
 
+    BATCH = 1000  # lines handed out at once, at most
+
     def __init__(self) -> None:
         self.lines: list[tuple[int, bytes]] = []
         self.closed = False
@@ -52,8 +54,9 @@ class ContainerLog:
         at = 0 if tail is None else max(0, len(self.lines) - tail)
         while True:
             seen, closed, end = self.pulse.count, self.closed, len(self.lines)
-            if batch := [line for line in self.lines[at:end] if line[0] >= since]:
-                yield batch
+            for first in range(at, end, self.BATCH):
+                if batch := [x for x in self.lines[first : min(first + self.BATCH, end)] if x[0] >= since]:
+                    yield batch
             at = end
             if closed or not follow:
                 return

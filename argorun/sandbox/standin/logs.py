@@ -65,8 +65,8 @@ class LogQuery:
         return not self._text or (self._text in text) is not self._inverse
 
 
-async def read_logs(cluster: Cluster, nodes: list[Json], query: LogQuery) -> AsyncIterator[Json]:
-    """LogEntry after LogEntry; with several pods merged as they come, then `last: true`."""
+async def read_logs(cluster: Cluster, nodes: list[Json], query: LogQuery) -> AsyncIterator[list[Json]]:
+    """LogEntries in batches; with several pods merged as they come, then `last: true`."""
     queue: asyncio.Queue[list[Json] | None] = asyncio.Queue(64)
     readers = [asyncio.create_task(_read_pod(cluster, node, query, queue)) for node in nodes]
     left = len(readers)
@@ -75,14 +75,13 @@ async def read_logs(cluster: Cluster, nodes: list[Json], query: LogQuery) -> Asy
             batch = await queue.get()
             if batch is None:
                 left -= 1
-            for entry in batch or ():
-                if query.shows(entry["content"]):
-                    yield entry
+            if shown := [entry for entry in batch or () if query.shows(entry["content"])]:
+                yield shown
     finally:
         for reader in readers:
             reader.cancel()
     if nodes:
-        yield log_line(time.time_ns(), "", "", last=True)
+        yield [log_line(time.time_ns(), "", "", last=True)]
 
 
 async def _read_pod(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
 import uuid
@@ -59,8 +60,13 @@ def rfc3339_nano(stamp: int) -> str:
     """Nanoseconds since the epoch as Go's RFC3339Nano has them: without trailing zeros."""
     seconds, nanos = divmod(stamp, 1_000_000_000)
     fraction = f"{nanos:09d}".rstrip("0")
-    head = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    head = _second(seconds)
     return f"{head}.{fraction}Z" if fraction else f"{head}Z"
+
+
+@functools.lru_cache(maxsize=1024)  # a log has many lines a second
+def _second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 def new_uid() -> str:

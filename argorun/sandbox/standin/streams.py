@@ -32,8 +32,8 @@ def error_frame(error: ApiError) -> Json:
     }
 
 
-def stream(request: Request, results: AsyncIterator[Json], keep_alive: float) -> StreamingResponse:
-    """Answer with results as they come, in the form that the Accept header asks for."""
+def stream(request: Request, results: AsyncIterator[list[Json]], keep_alive: float) -> StreamingResponse:
+    """Answer with batches of results as they come, in the form that the Accept header asks for."""
     if request.headers.get("accept") == "text/event-stream":
         return StreamingResponse(_events(results, keep_alive), headers={"content-type": "text/event-stream"})
     return StreamingResponse(_lines(results), headers={"content-type": "application/json"})
@@ -43,17 +43,17 @@ def _encode(result: Json) -> bytes:
     return json.dumps(result, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-async def _lines(results: AsyncIterator[Json]) -> AsyncIterator[bytes]:
+async def _lines(results: AsyncIterator[list[Json]]) -> AsyncIterator[bytes]:
     try:
-        async for result in results:
-            yield _encode({"result": result}) + b"\n"
+        async for batch in results:
+            yield b"".join(_encode({"result": result}) + b"\n" for result in batch)
     except ApiError as error:
         yield _encode(error_frame(error)) + b"\n"
 
 
-async def _events(results: AsyncIterator[Json], keep_alive: float) -> AsyncIterator[bytes]:
+async def _events(results: AsyncIterator[list[Json]], keep_alive: float) -> AsyncIterator[bytes]:
     """`data:` frames, and a comment whenever nothing was said for `keep_alive` seconds."""
-    upcoming: asyncio.Future[Json] | None = None
+    upcoming: asyncio.Future[list[Json]] | None = None
     iterator = aiter(results)
     try:
         while True:
@@ -63,7 +63,8 @@ async def _events(results: AsyncIterator[Json], keep_alive: float) -> AsyncItera
                 yield b":\n"
                 continue
             try:
-                yield b"data: " + _encode({"result": upcoming.result()}) + b" \n\n\n"
+                frames = (_encode({"result": result}) for result in upcoming.result())
+                yield b"".join(b"data: " + frame + b" \n\n\n" for frame in frames)
             except StopAsyncIteration:
                 return
             except ApiError as error:
