@@ -260,9 +260,10 @@ class Application:
 
     @property
     def annotations(self) -> dict[str, str]:
-        """The Application's annotations; `refresh` is Argo CD's own and comes and goes."""
+        """The Application's annotations, without those that Argo CD sets itself when it is asked to refresh."""
         found = dict(self.get()["metadata"].get("annotations") or {})
-        return {k: v for k, v in found.items() if k != "argocd.argoproj.io/refresh"}
+        own = ("argocd.argoproj.io/refresh", "argocd.argoproj.io/hydrate")
+        return {k: v for k, v in found.items() if not k.startswith(own)}
 
     @property
     def state(self) -> tuple[str, str]:
