@@ -104,13 +104,13 @@ class Claim:
         deadline = asyncio.get_running_loop().time() + self._client.patience
         while True:
             seen = await self._client.application(self._app)
+            if seen.status.sync.status != "Synced" and not self._ours(seen):
+                # The one before us may have settled just now: whether we settle hangs on this.
+                seen = await self._client.application(self._app, refresh="normal")
             if self._ours(seen):
                 break
             if self._held(seen) is not None or parameters.record_of(seen) is not None:
                 raise Lost
-            if seen.status.sync.status != "Synced":
-                # The one before us may have settled just now: whether we settle hangs on this.
-                seen = await self._client.application(self._app, refresh="normal")
             spec, record = parameters.claimed(seen, self._settings, manifests, self.run_id, until)
             self.before, self.record, self._claimed_spec = seen, record, spec
             try:
@@ -167,38 +167,43 @@ class Claim:
         deadline = asyncio.get_running_loop().time() + self._client.patience
         while True:
             seen = await self._client.application(self._app)
-            current = parameters.record_of(seen)
-            stands = parameters.stands(seen.spec, record)
-            stood = stood or stands
-            mine = current is not None and current.run == record.run
-            spec = parameters.restored(seen.spec, record)
-            if keep is None:
-                spec = parameters.with_automated(spec, record)
-            goal = keep if mine else current  # another's record is not ours to remove
+            stood = stood or parameters.stands(seen.spec, record)
+            spec, goal = self._goal(seen, record, keep)
             patch = parameters.changes(seen, spec, goal)
             if not patch:
                 return stood
             try:
-                await self._client.patch(self._app, patch)
-            except Refused as e:
-                if e.status == 400:
-                    await self._force(spec, goal)
-                elif asyncio.get_running_loop().time() > deadline:
-                    raise
-                else:
-                    await asyncio.sleep(0.2)
-            except (Unreachable, Nonsense):
+                await self._write(patch, record, keep)
+            except (Refused, Unreachable, Nonsense):
                 if asyncio.get_running_loop().time() > deadline:
                     raise
-                await asyncio.sleep(0.3)
+                await asyncio.sleep(0.2)
 
-    async def _force(self, spec: Json, goal: Record | None) -> None:
-        """Write the spec without validation: PATCH always validates, and Git may be out of reach.
+    def _goal(self, seen: Application, record: Record, keep: Record | None) -> tuple[Json, Record | None]:
+        """The spec without what a record put in, and the record that is to stand beside it."""
+        current = parameters.record_of(seen)
+        mine = current is not None and current.run == record.run
+        spec = parameters.restored(seen.spec, record)
+        if keep is None and (mine or current is None):
+            spec = parameters.with_automated(spec, record)
+        # Another's record is not ours to remove, and the auto-sync that it keeps off not ours to switch on.
+        return spec, keep if mine else current
 
-        The annotation goes with it by a PUT of the whole Application (source: Update in Argo CD's
+    async def _write(self, patch: list[Json], record: Record, keep: Record | None) -> None:
+        """Send the patch; where it does not pass validation (Git may be out of reach), write without any.
+
+        The annotation goes with the spec by a PUT of the whole Application (source: Update in Argo CD's
         server/application/application.go honours validate=false).
         """
-        raw = copy.deepcopy(await self._client.raw(self._app))
+        try:
+            await self._client.patch(self._app, patch)
+        except Refused as e:
+            if e.status != 400:
+                raise
+        else:
+            return
+        raw = copy.deepcopy(await self._client.raw(self._app))  # the 400 may have taken its time
+        spec, goal = self._goal(msgspec.convert(raw, Application), record, keep)
         annotations = raw["metadata"].setdefault("annotations", {})
         if goal is None:
             annotations.pop(parameters.RECORD, None)
@@ -207,6 +212,8 @@ class Claim:
         try:
             await self._client.replace(self._app, raw | {"spec": spec})
         except Refused:
+            if raw["spec"] == spec:
+                raise  # only the annotation is left, and nothing else takes it away
             await self._client.replace_spec(self._app, spec)
 
     def way_back(self) -> list[Json]:
