@@ -21,7 +21,7 @@ def starting(argocd: FakeArgoCD) -> Application:
     return run(operation.start(argocd.client, APP, "ours", BODY))
 
 
-# -- start --------------------------------------------------------------------------------------------------
+# -- start ----------------------------------------------------------------------------------------------
 
 
 def test_a_request_carries_the_run_id_and_switches_retries_off() -> None:
@@ -154,7 +154,7 @@ def test_a_sync_that_never_takes_is_given_up_with_the_last_error_when_patience_i
     assert argocd.patience < run(timed()) < argocd.patience + 4
 
 
-# -- who holds it ---------------------------------------------------------------------------------------------
+# -- who holds it ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_a_person_who_waits_is_told_for_whom(does: Callable[[FakeArgoCD], object
     assert operation.holder(argocd.seen()).startswith(said)
 
 
-# -- follow --------------------------------------------------------------------------------------------------
+# -- follow ---------------------------------------------------------------------------------------------
 
 
 class Following:
@@ -297,7 +297,7 @@ def test_following_can_be_stopped_and_leaves_nothing_behind() -> None:
     assert run(stopped()) == []
 
 
-# -- end -----------------------------------------------------------------------------------------------------
+# -- end ------------------------------------------------------------------------------------------------
 
 
 def ending(argocd: FakeArgoCD) -> bool:
@@ -364,7 +364,7 @@ def test_not_being_allowed_to_end_it_is_told() -> None:
         ending(argocd)
 
 
-# -- what it is made of ----------------------------------------------------------------------------------------
+# -- what it is made of ---------------------------------------------------------------------------------
 
 
 def test_hooks_and_resources_are_told_apart_and_a_hook_of_two_phases_is_there_twice() -> None:

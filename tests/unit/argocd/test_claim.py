@@ -1,0 +1,551 @@
+"""An Application is taken when it is free, held by one run at a time, and given back as it was."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from argorun.argocd import parameters
+from argorun.argocd.claim import Claim, Lost
+from argorun.argocd.client import Refused, Unreachable
+from argorun.argocd.parameters import RECORD, Helm, HelmValue, Record, record_of
+from argorun.argocd.types import ResourceStatus
+from argorun.errors import ArgoCDFailed, OperationFailed
+from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
+from tests.unit.argocd.fakes import Lost as LostAnswer
+from tests.unit.argocd.gopatch import Json, applied
+from tests.unit.virtual import run
+
+PAST, FUTURE = 1_000_000_000, 9_000_000_000  # seconds since the epoch
+TOPIC = "weather_1700000000_0a1b2c3d"
+SPEC: Json = {
+    "source": {"repoURL": "git", "helm": {"parameters": [{"name": "kafka.topic", "value": "weather"}]}},
+    "syncPolicy": {"automated": {"prune": True}},
+}
+OURS = {"name": "kafka.topic", "value": TOPIC}
+INVALID = Refused("change", 400, 3, "application spec for weather is invalid: repository not accessible")
+
+
+class Stage:
+    """An Argo CD, and a claim of run `mine` on its Application."""
+
+    def __init__(self, spec: Json | None = SPEC, annotations: Json | None = None) -> None:
+        self.argocd = FakeArgoCD(copy.deepcopy(spec), annotations)
+        self.waited: list[str] = []
+        self.notices: list[str] = []
+        self.claim = self.of("mine", TOPIC)
+
+    def of(self, run_id: str, value: str) -> Claim:
+        return Claim(
+            self.argocd.client,
+            APP,
+            run_id,
+            [Helm("kafka.topic", value)],
+            waiting=self.waited.append,
+            notice=self.notices.append,
+        )
+
+    def annotate(self, record: Record) -> None:
+        annotations = self.argocd.document["metadata"].setdefault("annotations", {})
+        annotations[RECORD] = msgspec.json.encode(record).decode()
+
+    def held_by(self, run_id: str, value: str = "theirs", **more: Any) -> None:
+        """Another run has put its value in."""
+        self.argocd.spec["source"]["helm"]["parameters"] = [{"name": "kafka.topic", "value": value}]
+        self.argocd.spec["syncPolicy"] = {"automated": {"prune": True, "enabled": False}}
+        was = (HelmValue("kafka.topic", value, {"name": "kafka.topic", "value": "weather"}),)
+        self.annotate(
+            Record(**({"run": run_id, "until": FUTURE, "helm": was, "automated": {"prune": True}} | more))
+        )
+
+    @property
+    def record(self) -> Record | None:
+        return record_of(self.argocd.seen())
+
+    @property
+    def parameters(self) -> list[Json]:
+        return parameters.helm_parameters(self.argocd.spec)
+
+    async def take(self) -> None:
+        await self.claim.take([], FUTURE)
+
+
+# -- free -----------------------------------------------------------------------------------------------
+
+
+def test_an_application_that_nobody_uses_is_free_at_once() -> None:
+    stage = Stage()
+    seen = run(stage.claim.free())
+    assert (seen, stage.argocd.calls, stage.waited) == (stage.argocd.seen(), ["application"], [])
+
+
+def test_a_running_operation_is_waited_for_and_named() -> None:
+    stage = Stage()
+    stage.argocd.runs("")
+    stage.argocd.meets("application", None, None, lambda a: a.ends())
+    run(stage.claim.free())
+    assert stage.waited[0] == "an operation of bob, started 2024-01-01T00:00:00Z, Running"
+    assert "terminate" not in stage.argocd.calls
+
+
+def test_the_end_of_what_is_waited_for_is_seen_on_the_watch_at_once() -> None:
+    stage = Stage()
+    stage.argocd.runs("")
+
+    async def timed() -> float:
+        began = asyncio.get_running_loop().time()
+        waiting = asyncio.create_task(stage.claim.free())
+        await asyncio.sleep(1)
+        stage.argocd.ends()
+        stage.argocd.tell()
+        await waiting
+        return asyncio.get_running_loop().time() - began
+
+    assert run(timed()) == 1
+
+
+@pytest.mark.parametrize(
+    ("settling", "said"), [(False, "run theirs"), (True, "run theirs, which is settling")]
+)
+def test_another_runs_live_record_is_waited_for_and_left_alone(settling: bool, said: str) -> None:
+    stage = Stage()
+    stage.held_by("theirs", settling=settling)
+    held = copy.deepcopy(stage.argocd.document)
+
+    async def waits() -> None:
+        waiting = asyncio.create_task(stage.claim.free())
+        await asyncio.sleep(60)
+        assert (waiting.done(), stage.argocd.document) == (False, held)
+        waiting.cancel()
+        await asyncio.wait({waiting})
+
+    run(waits())
+    assert set(stage.waited) == {said}
+    assert stage.argocd.patches == []
+
+
+def finished(at: str) -> Callable[[FakeArgoCD], object]:
+    return lambda a: a.runs("theirs", phase="Failed", finishedAt=at)
+
+
+@pytest.mark.parametrize(
+    ("more", "operation"),
+    [
+        ({"until": PAST}, lambda a: None),
+        ({"until": PAST, "settling": True, "helm": ()}, lambda a: None),
+        ({}, finished("2020-01-01T00:00:00Z")),
+    ],
+)
+def test_what_a_dead_run_left_is_put_back_first(
+    more: Json, operation: Callable[[FakeArgoCD], object]
+) -> None:
+    stage = Stage()
+    stage.held_by("theirs", **more)
+    if "helm" in more:  # it had put them back itself
+        stage.argocd.spec["source"] = copy.deepcopy(SPEC["source"])
+    operation(stage.argocd)
+    run(stage.claim.free())
+    assert (stage.argocd.spec, stage.record, stage.waited) == (SPEC, None, [])
+    assert stage.notices == ["run theirs left its parameters behind; they are put back first"]
+
+
+def test_a_record_whose_values_are_gone_is_dead() -> None:
+    stage = Stage()
+    stage.held_by("theirs")
+    stage.argocd.spec["source"]["helm"]["parameters"] = [{"name": "kafka.topic", "value": "somebody's"}]
+    run(stage.claim.free())
+    assert (stage.parameters, stage.record) == ([{"name": "kafka.topic", "value": "somebody's"}], None)
+
+
+def test_a_run_whose_operation_has_just_ended_is_still_cleaning_up() -> None:
+    stage = Stage()
+    stage.held_by("theirs")
+    finished("2099-01-01T00:00:00Z")(stage.argocd)
+
+    async def waits() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(60):
+                await stage.claim.free()
+
+    run(waits())
+    assert set(stage.waited) == {"run theirs"}
+
+
+def test_a_record_that_cannot_be_read_is_taken_away() -> None:
+    stage = Stage(annotations={RECORD: "{", "kept": "x"})
+    run(stage.claim.free())
+    assert (stage.argocd.document["metadata"]["annotations"], stage.argocd.spec) == ({"kept": "x"}, SPEC)
+
+
+# -- take -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("annotations", [None, {"kept": "x"}])
+def test_taking_puts_value_record_and_switch_in_by_one_patch(annotations: Json | None) -> None:
+    stage = Stage(annotations=annotations)
+    before = stage.argocd.seen()
+    run(stage.take())
+    assert stage.argocd.spec == {
+        "source": {"repoURL": "git", "helm": {"parameters": [OURS]}},
+        "syncPolicy": {"automated": {"prune": True, "enabled": False}},
+    }
+    was = HelmValue("kafka.topic", TOPIC, {"name": "kafka.topic", "value": "weather"})
+    assert stage.record == Record(run="mine", until=FUTURE, helm=(was,), automated={"prune": True})
+    assert stage.argocd.calls == ["application", "patch", "application", "application"]
+    assert (stage.claim.before, stage.claim.record) == (before, stage.record)
+
+
+@pytest.mark.parametrize("lost", [DOWN, Refused("change", 504, 4, "timeout")])
+def test_a_lost_answer_to_a_patch_that_took_sends_no_second_one(lost: Exception) -> None:
+    stage = Stage()
+    before = stage.argocd.seen()
+    stage.argocd.meets("patch", LostAnswer(lost))
+    run(stage.take())
+    assert (len(stage.argocd.patches), stage.claim.before) == (1, before)
+
+
+def test_a_patch_that_did_not_arrive_is_sent_again() -> None:
+    stage = Stage()
+    stage.argocd.meets("patch", DOWN, Refused("change", 503, 14, "unavailable"))
+    run(stage.take())
+    assert (stage.parameters, len(stage.argocd.patches)) == ([OURS], 1)
+
+
+def test_what_someone_changed_between_reading_and_writing_is_kept_and_given_back() -> None:
+    stage = Stage()
+    theirs = [{"name": "kafka.topic", "value": "theirs"}, {"name": "new", "value": "1"}]
+
+    def change(argocd: FakeArgoCD) -> None:
+        argocd.spec["source"]["helm"]["parameters"] = copy.deepcopy(theirs)
+
+    stage.argocd.meets("patch", change)
+    run(stage.take())
+    assert stage.parameters == [OURS, {"name": "new", "value": "1"}]
+    run(stage.claim.let_go())
+    assert stage.parameters == theirs
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        lambda s: s.held_by("theirs"),
+        lambda s: s.argocd.runs("theirs"),
+        lambda s: s.argocd.runs("", phase=None),
+    ],
+)
+def test_who_comes_second_has_lost_and_has_changed_nothing(first: Callable[[Stage], object]) -> None:
+    stage = Stage()
+    first(stage)
+    held = copy.deepcopy(stage.argocd.document)
+    with pytest.raises(Lost):
+        run(stage.take())
+    run(stage.claim.let_go())
+    assert (stage.argocd.document, stage.argocd.patches) == (held, [])
+
+
+def test_who_is_overtaken_while_reading_has_lost_and_has_changed_nothing() -> None:
+    stage = Stage()
+    stage.argocd.meets("patch", lambda a: stage.held_by("theirs"))
+    with pytest.raises(Lost):
+        run(stage.take())
+    held = copy.deepcopy(stage.argocd.document)
+    run(stage.claim.let_go())
+    # Not even auto-sync, which both had switched off: it would start the other's operation.
+    assert stage.argocd.document == held
+
+
+def test_who_is_overtaken_while_the_application_is_compared_anew_has_lost() -> None:
+    stage = Stage()
+    stage.argocd.document["status"]["sync"]["status"] = "OutOfSync"
+    stage.argocd.meets("refresh", lambda a: stage.held_by("theirs"))
+    with pytest.raises(Lost):
+        run(stage.take())
+    assert stage.argocd.patches == []
+
+
+def test_who_is_overwritten_right_after_has_lost_and_leaves_the_winner_alone() -> None:
+    stage = Stage()
+    stage.argocd.meets("application", None, None, lambda a: stage.held_by("theirs"))
+    with pytest.raises(Lost):
+        run(stage.take())
+    held = copy.deepcopy(stage.argocd.document)
+    run(stage.claim.let_go())
+    assert stage.argocd.document == held
+
+
+def test_two_runs_that_take_at_once_end_with_one_winner_and_all_as_it_was() -> None:
+    stage = Stage()
+    other = stage.of("other", "others")
+
+    async def both() -> list[object]:
+        results = await asyncio.gather(stage.take(), other.take([], FUTURE), return_exceptions=True)
+        assert stage.record is not None
+        winner, loser = (stage.claim, other) if stage.record.run == "mine" else (other, stage.claim)
+        await loser.let_go()
+        await winner.let_go()
+        return [type(r) for r in results if isinstance(r, BaseException)]
+
+    assert run(both()) == [Lost]
+    assert (stage.argocd.spec, stage.record) == (SPEC, None)
+
+
+def test_whether_it_was_synced_is_asked_anew_where_it_seemed_not() -> None:
+    stage = Stage()
+    stage.argocd.document["status"]["sync"]["status"] = "OutOfSync"
+    stage.argocd.meets("refresh", lambda a: a.document["status"]["sync"].update(status="Synced"))
+    run(stage.take())
+    assert stage.claim.before is not None
+    assert stage.claim.before.status.sync.status == "Synced"
+
+
+def test_parameters_that_argo_cd_does_not_accept_end_the_run() -> None:
+    stage = Stage()
+    stage.argocd.meets("patch", INVALID)
+    with pytest.raises(
+        OperationFailed, match="Argo CD does not accept the parameters: application spec for weather"
+    ):
+        run(stage.take())
+
+
+def test_a_server_that_cannot_be_talked_to_at_all_is_not_tried_for_long() -> None:
+    stage = Stage()
+    final = Unreachable("certificate verify failed")
+    final.final = True
+    stage.argocd.meets("patch", final)
+    with pytest.raises(Unreachable):
+        run(stage.take())
+    assert stage.argocd.calls == ["application", "patch"]
+
+
+def test_a_patch_that_never_takes_is_given_up_when_patience_is_over() -> None:
+    stage = Stage()
+    stage.argocd.meets("patch", *[DOWN] * 999)
+
+    async def timed() -> float:
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(ArgoCDFailed):
+            await stage.take()
+        return asyncio.get_running_loop().time() - began
+
+    assert 10 < run(timed()) < 11
+
+
+# -- and back -------------------------------------------------------------------------------------------
+
+
+def taken(stage: Stage, *, settling: bool = False) -> bool:
+    """Take, and give back; whether our values stood."""
+
+    async def both() -> bool:
+        await stage.take()
+        stage.argocd.calls.clear()
+        stage.argocd.patches.clear()
+        return await stage.claim.give_back(settling=settling, until=FUTURE)
+
+    return run(both())
+
+
+MANUAL: Json = {"source": SPEC["source"]}
+
+
+def test_without_auto_sync_everything_is_back_by_one_patch() -> None:
+    stage = Stage(MANUAL, {"kept": "x"})
+    assert taken(stage)
+    assert (stage.argocd.spec, stage.argocd.document["metadata"]["annotations"]) == (MANUAL, {"kept": "x"})
+    assert (len(stage.argocd.patches), stage.claim.record) == (1, None)
+
+
+@pytest.mark.parametrize("settling", [False, True])
+def test_auto_sync_stays_off_until_the_workloads_have_settled(settling: bool) -> None:
+    stage = Stage()
+    assert taken(stage, settling=settling)
+    assert stage.argocd.spec == SPEC | {"syncPolicy": {"automated": {"prune": True, "enabled": False}}}
+    assert stage.record == Record(run="mine", until=FUTURE, automated={"prune": True}, settling=True)
+    run(stage.claim.release())
+    assert (stage.argocd.spec, stage.record) == (SPEC, None)
+
+
+def test_settling_keeps_the_record_so_that_nobody_comes_between() -> None:
+    stage = Stage(MANUAL)
+    assert taken(stage, settling=True)
+    assert (stage.argocd.spec, stage.record) == (MANUAL, Record(run="mine", until=FUTURE, settling=True))
+    run(stage.claim.release())
+    assert stage.record is None
+
+
+def test_a_value_that_someone_has_changed_meanwhile_stays_theirs() -> None:
+    stage = Stage(MANUAL)
+    theirs = [{"name": "kafka.topic", "value": "theirs"}]
+
+    async def changed() -> bool:
+        await stage.take()
+        stage.argocd.spec["source"]["helm"]["parameters"] = copy.deepcopy(theirs)
+        return await stage.claim.give_back(settling=False, until=FUTURE)
+
+    assert run(changed()) is False
+    assert (stage.parameters, stage.record) == (theirs, None)
+
+
+def test_a_change_between_reading_and_giving_back_is_kept() -> None:
+    stage = Stage(MANUAL)
+    stage.argocd.meets("patch", None, lambda a: a.spec["source"]["helm"].update(releaseName="theirs"))
+    assert taken(stage)
+    assert stage.argocd.spec["source"]["helm"] == {**SPEC["source"]["helm"], "releaseName": "theirs"}
+    assert len(stage.argocd.patches) == 2
+
+
+@pytest.mark.parametrize(
+    "fault", [DOWN, LostAnswer(), Refused("change", 502, 0, "x"), LostAnswer(Refused("c", 504, 4, "x"))]
+)
+def test_a_patch_or_its_answer_lost_on_the_way_is_looked_after(fault: Any) -> None:
+    stage = Stage(MANUAL)
+    stage.argocd.meets("patch", None, fault)
+    assert taken(stage)
+    assert (stage.argocd.spec, stage.record) == (MANUAL, None)
+
+
+def test_nothing_is_given_back_where_nothing_was_taken() -> None:
+    stage = Stage()
+    assert run(stage.claim.give_back(settling=False, until=FUTURE)) is False
+    assert (stage.argocd.calls, stage.claim.way_back()) == ([], [])
+
+
+def test_where_git_is_out_of_reach_the_spec_is_put_without_validation() -> None:
+    stage = Stage(MANUAL, {"kept": "x"})
+    stage.argocd.meets("patch", None, INVALID)
+    assert taken(stage)
+    assert (stage.argocd.spec, stage.argocd.document["metadata"]["annotations"]) == (MANUAL, {"kept": "x"})
+    assert stage.argocd.calls == ["application", "patch", "raw", "replace", "application"]
+
+
+def test_a_change_while_argo_cd_tried_to_reach_git_is_kept() -> None:
+    stage = Stage(MANUAL)
+    stage.argocd.meets("patch", None, INVALID)
+    stage.argocd.meets("raw", lambda a: a.spec["source"].update(targetRevision="theirs"))
+    assert taken(stage)
+    assert stage.argocd.spec["source"] == {**MANUAL["source"], "targetRevision": "theirs"}
+
+
+def test_where_only_the_spec_can_be_put_the_record_goes_once_git_is_back() -> None:
+    stage = Stage(MANUAL)
+    stage.argocd.meets("patch", None, INVALID, INVALID)
+    stage.argocd.meets("replace", INVALID, INVALID)
+    assert taken(stage)
+    assert (stage.argocd.spec, stage.record) == (MANUAL, None)
+    assert stage.argocd.calls == [
+        *["application", "patch", "raw", "replace", "replace_spec"],
+        *["application", "patch", "raw", "replace"],
+        *["application", "patch", "application"],
+    ]
+
+
+def test_a_put_that_is_lost_on_its_way_is_sent_again() -> None:
+    stage = Stage(MANUAL)
+    stage.argocd.meets("patch", None, INVALID, INVALID)
+    stage.argocd.meets("replace", DOWN)
+    assert taken(stage)
+    assert (stage.argocd.spec, stage.record) == (MANUAL, None)
+
+
+def test_what_cannot_be_given_back_is_told_when_patience_is_over() -> None:
+    stage = Stage(MANUAL)
+    stage.argocd.meets("patch", None, *[INVALID] * 999)
+    stage.argocd.meets("replace", *[INVALID] * 999)
+
+    async def timed() -> float:
+        await stage.take()
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(Refused, match="repository not accessible"):
+            await stage.claim.give_back(settling=False, until=FUTURE)
+        return asyncio.get_running_loop().time() - began
+
+    assert 10 < run(timed()) < 11
+
+
+def test_the_command_by_hand_puts_everything_back() -> None:
+    for others in (None, {"kept": "x"}):
+        stage = Stage(annotations=others)
+        run(stage.take())
+        by_hand = applied(stage.argocd.document, stage.claim.way_back())
+        assert (by_hand["spec"], by_hand["metadata"]["annotations"]) == (SPEC, others or {})
+
+
+# -- the workloads --------------------------------------------------------------------------------------
+
+
+def status(name: str, status: str = "OutOfSync", **more: Any) -> Json:
+    return {"group": "apps", "version": "v1", "kind": "Deployment", "name": name, "status": status} | more
+
+
+def test_only_what_our_values_have_put_out_of_sync_is_settled() -> None:
+    stage = Stage()
+    stage.argocd.document["status"]["resources"] = [status("drifted"), status("ours", "Synced")]
+    run(stage.take())
+    stage.argocd.document["status"]["sync"]["status"] = "OutOfSync"
+    stage.argocd.document["status"]["resources"] = [
+        status("drifted"),
+        status("ours"),
+        status("fine", "Synced"),
+        status("hook", hook=True),
+        status("gone", requiresPruning=True),
+    ]
+    resources = run(stage.claim.out_of_sync())
+    wanted = ResourceStatus(group="apps", version="v1", kind="Deployment", name="ours", status="OutOfSync")
+    assert resources == [wanted]
+    assert stage.argocd.calls[-1] == "refresh"
+
+
+def test_an_application_that_cannot_be_compared_is_not_called_settled() -> None:
+    stage = Stage()
+    stage.argocd.document["status"] |= {
+        "sync": {"status": "Unknown"},
+        "conditions": [{"type": "ComparisonError", "message": "git is down"}, {"type": "x", "message": "y"}],
+    }
+    with pytest.raises(OperationFailed, match="Argo CD cannot compare weather with Git: git is down"):
+        run(stage.claim.out_of_sync())
+
+
+def test_settling_is_a_partial_sync_of_its_own() -> None:
+    stage = Stage()
+    resource = ResourceStatus(group="apps", kind="Deployment", namespace="n", name="d")
+    assert run(stage.claim.settle("abc", [resource])) == "mine/settle"
+    assert stage.argocd.syncs == [
+        {
+            "infos": [{"name": "argorun-run", "value": "mine/settle"}],
+            "retryStrategy": {"limit": 0},
+            "revision": "abc",
+            "resources": [{"group": "apps", "kind": "Deployment", "namespace": "n", "name": "d"}],
+        }
+    ]
+
+
+def test_where_nothing_is_out_of_sync_nothing_is_synced() -> None:
+    stage = Stage()
+    assert (run(stage.claim.settle(None, [])), stage.argocd.calls) == (None, [])
+
+
+def test_settling_does_not_wait_for_an_operation_that_came_first() -> None:
+    stage = Stage()
+    stage.argocd.runs("theirs")
+    with pytest.raises(OperationFailed) as e:
+        run(stage.claim.settle(None, [ResourceStatus(name="d")]))
+    assert e.value.message == (
+        "the workloads could not be settled: run theirs, started 2024-01-01T00:00:00Z, Running came first"
+    )
+
+
+def test_settled_is_only_what_succeeded() -> None:
+    for phase, message in (("Succeeded", ""), ("Failed", "no such image")):
+        stage = Stage()
+        stage.argocd.runs("mine/settle", phase=phase, message=message)
+        stage.argocd.tell()
+        if phase == "Succeeded":
+            assert run(stage.claim.settled("mine/settle")) is None  # type: ignore[func-returns-value]
+        else:
+            with pytest.raises(OperationFailed, match="settling ended Failed: no such image"):
+                run(stage.claim.settled("mine/settle"))
