@@ -63,6 +63,9 @@ class Claim:
             if reason is None:
                 record = parameters.record_of(seen)
                 if record is None:
+                    if seen.status.sync.status != "Synced":
+                        # The one before us may have settled just now, and whether we shall hangs on this.
+                        seen = await self._client.application(self._app, refresh="normal")
                     return seen
                 self._notice(f"run {record.run} left its parameters behind; they are put back first")
                 await self._give_back(record, None)
