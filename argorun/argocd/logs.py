@@ -36,10 +36,11 @@ class Container:
 
 @dataclass
 class Position:
-    """How far a log was read: the last line's stamp and how many lines with that stamp were seen.
+    """How far a log was read: the newest stamp, and how many lines were seen from the first that bears it.
 
-    Lines with equal stamps exist, and sinceSeconds is in whole seconds: a resumed stream starts earlier,
-    and what was seen is skipped by stamp and number.
+    Lines with equal stamps exist, stamps run back a little where a container writes to both its outputs, and
+    sinceSeconds is in whole seconds: a resumed stream starts earlier, and what was seen is skipped by stamp
+    and number.
     """
 
     stamp: str = ""
@@ -55,7 +56,7 @@ class Position:
         if stamp > self.stamp:
             self.stamp, self.count, self._met = stamp, 1, 1
             return True
-        if stamp < self.stamp:
+        if stamp < self.stamp and not self._met:
             return False
         self._met += 1
         if self._met <= self.count:
@@ -273,7 +274,7 @@ class Reader:
         return not self._whole
 
     def _tell(self, entry: LogEntry, stamp: str) -> None:
-        self._arrived = time.monotonic()
         if self._position.is_new(stamp):
+            self._arrived = time.monotonic()
             self.lines += 1
             self._listener.line(self._container, stamp, entry.content)
