@@ -20,10 +20,10 @@ while read -r sign group; do
     -) case $groups in *" $group "*) groups="${groups%% $group *} ${groups#* $group }" ;; esac ;;
   esac
 done
-for group in $groups; do kill -KILL -- "-$group"; done
+for group in $groups; do kill -s KILL -- "-$group"; done
 for group in $groups; do
   tries=0
-  while [ $tries -lt 40 ] && kill -0 -- "-$group"; do sleep 0.05; tries=$((tries + 1)); done
+  while [ $tries -lt 40 ] && kill -s 0 -- "-$group"; do sleep 0.05; tries=$((tries + 1)); done
 done
 rm -rf -- "$1"
 """
