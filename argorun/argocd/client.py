@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import ssl
 from collections.abc import AsyncGenerator, Mapping
 from types import TracebackType
@@ -27,6 +28,7 @@ from argorun.errors import AccessDenied, ArgoCDFailed, UsageError
 
 stamina.instrumentation.set_on_retry_hooks(())  # a retry is the run's own business to tell
 
+NOT_ARGOCD = "is this Argo CD's address? a proxy may stand in between, or argocd.root_path be wrong"
 TRANSIENT = frozenset({429, 502, 503, 504})
 T = TypeVar("T")
 
@@ -74,6 +76,8 @@ class Unreachable(ArgoCDFailed):
 class Nonsense(ArgoCDFailed):
     """An answer that is not Argo CD's: a web page, half a JSON, a redirect."""
 
+    final = False  # True where trying again cannot help
+
 
 class Refused(ArgoCDFailed):
     """Argo CD answered with an error. `code` is gRPC's, `status` HTTP's."""
@@ -97,7 +101,7 @@ def worth_retrying(error: Exception) -> bool | float:
     """Whether an idempotent request may be sent again, or after how many seconds the server asks for it."""
     if isinstance(error, Refused) and error.status in TRANSIENT:
         return error.retry_after if error.retry_after is not None else True
-    return isinstance(error, Nonsense) or (isinstance(error, Unreachable) and not error.final)
+    return isinstance(error, Nonsense | Unreachable) and not error.final
 
 
 class Client:
@@ -106,7 +110,7 @@ class Client:
     Every method raises AccessDenied (6) or ArgoCDFailed (8); nothing of httpx gets out.
     """
 
-    def __init__(self, settings: Settings, *, patience: float = 10.0) -> None:
+    def __init__(self, settings: Settings, *, patience: float = 5.0) -> None:
         self.settings = settings
         self.patience = patience
         self.requests = 0  # how many were sent, retries included
@@ -369,7 +373,7 @@ def decode(data: bytes, kind: type[T], doing: str) -> T:
     except (msgspec.DecodeError, UnicodeDecodeError) as e:
         raise Nonsense(
             f"what the server answered to '{doing}' is not Argo CD's JSON: {e}",
-            "is this Argo CD's address? a proxy may stand in between, or argocd.root_path be missing",
+            NOT_ARGOCD,
         ) from None
 
 
@@ -379,14 +383,21 @@ def check(answer: httpx.Response, doing: str) -> None:
     if status < 300:
         return
     if status < 400:
-        raise Nonsense(
+        elsewhere = Nonsense(
             f"{answer.request.url.host} redirects to {answer.headers.get('location', '?')}",
             "use that address, or drop `plaintext: true` if it is https",
         )
+        elsewhere.final = True
+        raise elsewhere
     try:
         body = msgspec.json.decode(answer.content, type=ErrorBody)
     except (msgspec.DecodeError, UnicodeDecodeError):
         body = ErrorBody(message=answer.reason_phrase or "no reason given")
+        if status == 404:
+            raise Nonsense(
+                f"there is no Argo CD API at {answer.request.url.copy_with(query=None)} (HTTP 404)",
+                NOT_ARGOCD,
+            ) from None
     text = body.message or body.error
     if status == 401:
         raise Denied(
@@ -411,7 +422,7 @@ def retry_after(answer: httpx.Response) -> float | None:
 
 def unreachable(error: httpx.HTTPError, settings: Settings) -> Unreachable:
     """httpx's error as ours, with what to look at."""
-    cause = str(error) or type(error).__name__
+    cause = root(error) or str(error) or f"the connection broke off ({type(error).__name__})"
     hint = "check argocd.server and the network; HTTPS_PROXY and NO_PROXY are honoured"
     final = False
     if "CERTIFICATE_VERIFY_FAILED" in cause:
@@ -425,6 +436,19 @@ def unreachable(error: httpx.HTTPError, settings: Settings) -> Unreachable:
     raised = Unreachable(f"Argo CD at {settings.url} cannot be reached: {cause}", hint)
     raised.final = final
     return raised
+
+
+def root(error: BaseException) -> str:
+    """What the operating system said at the bottom of it: "Connection refused"; empty where it said nothing."""
+    below: BaseException | None = error
+    said = ""
+    while below is not None:
+        if isinstance(below, BaseExceptionGroup):
+            below = below.exceptions[0]
+        if isinstance(below, OSError) and not isinstance(below, ssl.SSLError) and below.strerror:
+            said = below.strerror
+        below = below.__cause__ or below.__context__
+    return re.sub(r"^Connect call failed .*", "Connection refused", said)
 
 
 def tls(settings: Settings) -> ssl.SSLContext:
