@@ -343,6 +343,9 @@ def argocd_settings(
     scheme = re.match(r"\s*(https?)://", server, re.IGNORECASE)
     plaintext = file.plaintext if file.plaintext is not None else stored.plaintext
     host, _, root = bare(server).partition("/")
+    port = re.search(r":([^:\]]*)$", host)
+    if port and not (re.fullmatch("[0-9]{1,5}", port[1]) and 0 < int(port[1]) < 65536):
+        raise UsageError(f"'{server}' has no port that there is", "write HOST or HOST:PORT")
     if not host or re.search(r"[\s@?#]", host):
         raise UsageError(f"'{server}' is not an Argo CD server", "write HOST or HOST:PORT")
     if bool(file.client_cert) != bool(file.client_key):

@@ -23,7 +23,16 @@ import msgspec
 import stamina
 import stamina.instrumentation
 
-from argorun.argocd.types import Application, ErrorBody, Json, LogEntry, StreamError, Tree, WatchEvent
+from argorun.argocd.types import (
+    Application,
+    ErrorBody,
+    Json,
+    LogEntry,
+    Manifests,
+    StreamError,
+    Tree,
+    WatchEvent,
+)
 from argorun.errors import AccessDenied, ArgoCDFailed, UsageError
 
 stamina.instrumentation.set_on_retry_hooks(())  # a retry is the run's own business to tell
@@ -124,8 +133,9 @@ class Client:
                 timeout=httpx.Timeout(15.0, connect=5.0),
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=8),
             )
-        except (httpx.InvalidURL, UnicodeEncodeError, ValueError) as e:
-            raise UsageError(f"'{settings.url}' or its headers cannot be used: {e}") from None
+        except (httpx.InvalidURL, ValueError, ImportError) as e:  # ImportError: a SOCKS proxy
+            why = "a character that is not ASCII" if isinstance(e, UnicodeEncodeError) else e
+            raise UsageError(f"'{settings.url}', its headers or the proxy cannot be used: {why}") from None
 
     async def __aenter__(self) -> Self:
         return self
@@ -187,8 +197,8 @@ class Client:
     async def manifests(self, app: ApplicationName, revision: str | None = None) -> list[Json]:
         """What the source renders to now, hooks included."""
         doing = f"render the manifests of {app.name}"
-        answer = await self._get(doing, path(app, "manifests"), Json, query(app, revision=revision))
-        return [decode(m.encode(), Json, doing) for m in answer.get("manifests") or ()]
+        answer = await self._get(doing, path(app, "manifests"), Manifests, query(app, revision=revision))
+        return [decode(m.encode(), Json, doing) for m in answer.manifests or ()]
 
     async def live(
         self, app: ApplicationName, group: str, version: str, kind: str, namespace: str, name: str
@@ -370,7 +380,7 @@ def decode(data: bytes, kind: type[T], doing: str) -> T:
     decoder = DECODERS.get(kind) or DECODERS.setdefault(kind, msgspec.json.Decoder(kind))
     try:
         return cast(T, decoder.decode(data))
-    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
         raise Nonsense(
             f"what the server answered to '{doing}' is not Argo CD's JSON: {e}",
             NOT_ARGOCD,
@@ -391,7 +401,7 @@ def check(answer: httpx.Response, doing: str) -> None:
         raise elsewhere
     try:
         body = msgspec.json.decode(answer.content, type=ErrorBody)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         body = ErrorBody(message=answer.reason_phrase or "no reason given")
         if status == 404:
             raise Nonsense(
@@ -417,7 +427,7 @@ def check(answer: httpx.Response, doing: str) -> None:
 def retry_after(answer: httpx.Response) -> float | None:
     """Seconds of a Retry-After header, at most 30; None where there is none or it is a date."""
     value = answer.headers.get("retry-after", "")
-    return min(float(value), 30.0) if value.isdigit() else None
+    return min(float(value), 30.0) if value.isascii() and value.isdigit() else None
 
 
 def unreachable(error: httpx.HTTPError, settings: Settings) -> Unreachable:

@@ -231,6 +231,12 @@ class Tree(Camel, frozen=True):
         return sorted(pods, key=lambda n: (n.created_at, n.name))
 
 
+class Manifests(Camel, frozen=True):
+    """What a source renders to, each object as JSON in a string."""
+
+    manifests: list[str] | None = None
+
+
 class LogEntry(Camel, frozen=True):
     content: str = ""
     time_stamp_str: str = ""
