@@ -450,6 +450,9 @@ def test_a_file_that_is_not_text_or_not_there(folder: Path) -> None:
         ("argocd.example.com", '"a b"', "'a b' is not an Argo CD server"),
         ("argocd.example.com", '"https://"', "'https://' is not an Argo CD server"),
         ("argocd.example.com", '"user@host"', "'user@host' is not an Argo CD server"),
+        ("argocd.example.com", "h:99999", "'h:99999' has no port that there is"),
+        ("argocd.example.com", "h:x", "'h:x' has no port that there is"),
+        ("argocd.example.com", '"h:0"', "'h:0' has no port that there is"),
         ('bootstrap.servers: "localhost:9092"', "", "no Kafka to make the topic on"),
         ("topics: [{prefix: weather_updates, parameter: kafka.topic}]", "", "no topic to make"),
         (
@@ -691,6 +694,8 @@ def test_set_takes_name_and_value_each_parameter_once(
     [
         ("h", "https://h"),
         ("h:8443", "https://h:8443"),
+        ("[::1]:8443", "https://[::1]:8443"),
+        ("[::1]", "https://[::1]"),
         ("https://h/", "https://h"),
         ("http://h:80", "http://h:80"),
         ("HTTPS://h", "https://h"),

@@ -1,0 +1,726 @@
+"""Whatever a server, a proxy or the network does, the client says it in one of argorun's errors."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import pytest
+import stamina
+from hypothesis import given
+from hypothesis import strategies as st
+
+from argorun.argocd import client as module
+from argorun.argocd.client import Client, Denied, Nonsense, Refused, Unreachable, worth_retrying
+from argorun.argocd.types import Application
+from argorun.config import ApplicationRef, ArgoCD
+from argorun.errors import ArgorunError, UsageError
+from tests.unit.argocd.web import TLS, Reply, Server, after, answer, half, stall, stream
+
+T = TypeVar("T")
+APP = ApplicationRef(name="weather")
+NO_PATIENCE = 1e-9
+CHECK = "check argocd.server and the network; HTTPS_PROXY and NO_PROXY are honoured"
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def no_pauses() -> Iterator[None]:
+    """Retries without back-off, four attempts in all."""
+    with stamina.set_testing(True, attempts=4):
+        yield
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    async def bounded() -> T:
+        async with asyncio.timeout(30):  # a test that hangs fails; none comes near
+            return await main
+
+    return asyncio.run(bounded())
+
+
+def settings(port: int, **more: Any) -> ArgoCD:
+    return ArgoCD(**({"server": f"127.0.0.1:{port}", "token": "t0ken", "plaintext": True} | more))
+
+
+Use = Callable[[Client], Awaitable[T]]
+
+
+def use(*replies: Reply, use: Use[T], patience: float = NO_PATIENCE, **more: Any) -> tuple[T, Server]:
+    """What comes of using a client on a server that gives these answers."""
+    server = Server(list(replies))
+
+    async def main() -> T:
+        async with server.up(), Client(settings(server.port, **more), patience=patience) as client:
+            return await use(client)
+
+    return run(main()), server
+
+
+async def got(client: Client) -> Application:
+    return await client.application(APP)
+
+
+def failed(*replies: Reply, act: Use[Any] = got, **more: Any) -> ArgorunError:
+    """The error that comes of it."""
+
+    async def raising(client: Client) -> ArgorunError:
+        with pytest.raises(ArgorunError) as e:
+            await act(client)
+        return e.value
+
+    return use(*replies, use=raising, **more)[0]
+
+
+def said(error: ArgorunError) -> tuple[type, str, str]:
+    return type(error), error.message, error.hint
+
+
+# -- what is sent ----------------------------------------------------------------------------------------
+
+OTHER = ApplicationRef(name="weather", namespace="apps", project="p q")
+PLACE = "appNamespace=apps&project=p+q"
+
+
+@pytest.mark.parametrize(
+    ("act", "method", "target", "body"),
+    [
+        (lambda c: c.application(APP), "GET", "/api/v1/applications/weather", None),
+        (
+            lambda c: c.application(OTHER, refresh="normal"),
+            "GET",
+            f"/api/v1/applications/weather?{PLACE}&refresh=normal",
+            None,
+        ),
+        (lambda c: c.raw(OTHER), "GET", f"/api/v1/applications/weather?{PLACE}", None),
+        (lambda c: c.tree(OTHER), "GET", f"/api/v1/applications/weather/resource-tree?{PLACE}", None),
+        (
+            lambda c: c.manifests(APP, "abc"),
+            "GET",
+            "/api/v1/applications/weather/manifests?revision=abc",
+            None,
+        ),
+        (
+            lambda c: c.can_i("get", "logs", "p/weather"),
+            "GET",
+            "/api/v1/account/can-i/logs/get/p/weather",
+            None,
+        ),
+        (
+            lambda c: c.patch(APP, [{"op": "remove", "path": "/a"}]),
+            "PATCH",
+            "/api/v1/applications/weather",
+            {"name": "weather", "patch": '[{"op": "remove", "path": "/a"}]', "patchType": "json"},
+        ),
+        (
+            lambda c: c.patch(OTHER, []),
+            "PATCH",
+            "/api/v1/applications/weather",
+            {"name": "weather", "patch": "[]", "patchType": "json", "appNamespace": "apps", "project": "p q"},
+        ),
+        (
+            lambda c: c.replace_spec(OTHER, {"a": 1}),
+            "PUT",
+            f"/api/v1/applications/weather/spec?{PLACE}&validate=false",
+            {"a": 1},
+        ),
+        (
+            lambda c: c.replace(OTHER, {"spec": {}}),
+            "PUT",
+            "/api/v1/applications/weather?validate=false&project=p+q",
+            {"spec": {}},
+        ),
+        (
+            lambda c: c.sync(OTHER, {"infos": []}),
+            "POST",
+            "/api/v1/applications/weather/sync",
+            {"infos": [], "name": "weather", "appNamespace": "apps", "project": "p q"},
+        ),
+        (lambda c: c.terminate(OTHER), "DELETE", f"/api/v1/applications/weather/operation?{PLACE}", None),
+    ],
+)
+def test_each_request_is_what_argo_cd_expects(act: Use[Any], method: str, target: str, body: Any) -> None:
+    _, server = use(answer(), use=act)
+    (request,) = server.requests
+    assert (request.method, request.target) == (method, target)
+    assert (json.loads(request.body) if request.body else None) == body
+    # 415 for anything else; a GET has no body to say the type of.
+    assert request.headers.get("content-type") == (None if method == "GET" else "application/json")
+    assert request.headers["authorization"] == "Bearer t0ken"
+
+
+def test_root_path_and_headers_go_with_every_request_streams_too() -> None:
+    async def both(client: Client) -> None:
+        await client.application(APP)
+        assert [a async for a in client.watch(APP, "result.type")] == []
+
+    _, server = use(answer(), stream(), use=both, root_path="/argo/cd/", headers={"X-Proxy": "v"})
+    assert [(r.target, r.headers["x-proxy"], r.headers["accept"]) for r in server.requests] == [
+        ("/argo/cd/api/v1/applications/weather", "v", "*/*"),
+        ("/argo/cd/api/v1/stream/applications?name=weather&fields=result.type", "v", "text/event-stream"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "hint"),
+    [
+        (
+            {"server": "[::"},
+            "'http://[::', its headers or the proxy cannot be used: Invalid port: ':'",
+        ),
+        (
+            {"headers": {"X": "€"}},
+            "'http://h', its headers or the proxy cannot be used: a character that is not ASCII",
+        ),
+    ],
+)
+def test_an_address_or_header_that_cannot_be_used_is_a_usage_error(more: dict[str, Any], hint: str) -> None:
+    with pytest.raises(UsageError) as e:
+        Client(ArgoCD(**({"server": "h", "token": "t", "plaintext": True} | more)))
+    assert e.value.message == hint
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "nonsense://x"])
+def test_a_proxy_that_cannot_be_used_is_a_usage_error(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(UsageError, match="the proxy cannot be used"):
+        Client(settings(1))
+
+
+# -- what comes back -------------------------------------------------------------------------------------
+
+
+def test_an_application_is_read_and_unknown_fields_are_ignored() -> None:
+    body = '{"metadata": {"name": "weather", "x": 1}, "spec": {"a": [1]}, "status": {"sourceType": "Helm"}}'
+    seen, _ = use(answer(body=body), use=got)
+    assert (seen.metadata.name, seen.spec, seen.status.source_type) == ("weather", {"a": [1]}, "Helm")
+
+
+EXPIRED = "the token is wrong or has expired: make a new one for ARGOCD_AUTH_TOKEN"
+ALIKE = (
+    "either there is no such Application or the token's account may not do this: "
+    "Argo CD answers both alike; see the RBAC policy in config/argocd/"
+)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "message", "hint"),
+    [
+        (
+            401,
+            '{"error": "e", "message": "invalid session", "code": 16}',
+            Denied,
+            "would not: invalid session",
+            EXPIRED,
+        ),
+        (403, '{"message": "permission denied", "code": 7}', Denied, "would not: permission denied", ALIKE),
+        (404, '{"message": "not found", "code": 5}', Denied, "would not: not found", ALIKE),
+        (400, '{"message": "no", "code": 3}', Refused, "could not: no", ""),
+        (409, '{"error": "conflict", "code": 10}', Refused, "could not: conflict", ""),
+        (415, "Invalid content type", Refused, "could not: Reason", ""),
+        (429, "", Refused, "could not: Reason", ""),
+        (500, '{"message": "rpc error", "code": 13}', Refused, "could not: rpc error", ""),
+        (502, "<html>Bad Gateway</html>", Refused, "could not: Reason", ""),
+        (503, "[]", Refused, "could not: Reason", ""),
+        (504, '{"message": 5}', Refused, "could not: Reason", ""),
+        (502, '{"message":' * 9999, Refused, "could not: Reason", ""),
+    ],
+)
+def test_every_status_of_argo_cd_has_its_error(
+    status: int, body: str, kind: type, message: str, hint: str
+) -> None:
+    verb, text = message.split(": ", 1)
+    wanted = f"Argo CD {verb} show Application weather: {text} (HTTP {status})"
+    error = failed(answer(status, body))
+    assert said(error) == (kind, wanted, hint)
+    assert error.status == status  # type: ignore[attr-defined]
+    assert worth_retrying(error) is (status in (429, 502, 503, 504))
+
+
+NOT_ARGO_CD = "is this Argo CD's address? a proxy may stand in between, or argocd.root_path be wrong"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<!doctype html><html>Argo CD</html>",
+        '{"metadata": {',
+        "",
+        "[]",
+        '{"spec": 5}',
+        b"\xff",
+        '{"a":' * 9999,
+    ],
+)
+def test_a_success_that_is_not_argo_cds_json_is_nonsense(body: str | bytes) -> None:
+    error = failed(answer(body=body, Content_Type="text/html"))
+    assert (type(error), error.hint) == (Nonsense, NOT_ARGO_CD)
+    assert error.message.startswith(
+        "what the server answered to 'show Application weather' is not Argo CD's JSON: "
+    )
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_is_not_followed_and_says_where_to(status: int) -> None:
+    error = failed(answer(status, Location="https://argocd.example.com/login"))
+    assert said(error) == (
+        Nonsense,
+        "127.0.0.1 redirects to https://argocd.example.com/login",
+        "use that address, or drop `plaintext: true` if it is https",
+    )
+    assert worth_retrying(error) is False
+
+
+def test_a_404_that_is_not_argo_cds_is_a_wrong_address_and_no_missing_application() -> None:
+    async def main() -> tuple[ArgorunError, int]:
+        server = Server([answer(404, "<html>404 page not found</html>")])
+        async with server.up(), Client(settings(server.port, root_path="x"), patience=NO_PATIENCE) as client:
+            with pytest.raises(ArgorunError) as e:
+                await client.application(OTHER)
+            return e.value, server.port
+
+    error, port = run(main())
+    url = f"http://127.0.0.1:{port}/x/api/v1/applications/weather"
+    assert said(error) == (Nonsense, f"there is no Argo CD API at {url} (HTTP 404)", NOT_ARGO_CD)
+
+
+@pytest.mark.parametrize(
+    "location", [{}, {"Location": "http://["}, {"Location": "//"}, {"Location": "ftp://x"}]
+)
+def test_a_redirect_to_nowhere_is_an_error_like_any_other(location: dict[str, str]) -> None:
+    assert isinstance(failed(answer(302, **location)), Nonsense | Unreachable)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [("7", 7.0), ("0", 0.0), ("999", 30.0), ("Wed, 21 Oct 2015 07:28:00 GMT", None), ("\xb2", None)],
+)
+def test_retry_after_is_honoured_up_to_half_a_minute(value: str, seconds: float | None) -> None:
+    answered = httpx.Response(429, headers=[(b"retry-after", value.encode("latin-1"))])
+    assert module.retry_after(answered) == seconds
+    assert worth_retrying(Refused("x", 429, 8, "", seconds)) == (True if seconds is None else seconds)
+
+
+def test_a_429_carries_what_the_server_asked_for() -> None:
+    error = failed(answer(429, Retry_After="7"))
+    assert worth_retrying(error) == 7.0
+
+
+# -- what does not come back -----------------------------------------------------------------------------
+
+
+def cannot_be_reached(
+    error: ArgorunError, port: int, why: str, hint: str = CHECK, scheme: str = "http"
+) -> None:
+    assert said(error) == (
+        Unreachable,
+        f"Argo CD at {scheme}://127.0.0.1:{port} cannot be reached: {why}",
+        hint,
+    )
+
+
+def test_a_refused_connection_says_so() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    async def main() -> ArgorunError:
+        async with Client(settings(port), patience=NO_PATIENCE) as client:
+            with pytest.raises(ArgorunError) as e:
+                await client.application(APP)
+            return e.value
+
+    error = run(main())
+    cannot_be_reached(error, port, "Connection refused")
+    assert worth_retrying(error) is True
+
+
+@pytest.mark.parametrize("reset", [True, False])
+def test_a_connection_that_ends_in_mid_body_is_no_answer(reset: bool) -> None:
+    error = failed(half(reset=reset))
+    assert isinstance(error, Unreachable)
+    assert (error.hint, worth_retrying(error)) == (CHECK, True)
+
+
+@pytest.mark.parametrize(
+    "started", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"]
+)
+def test_an_answer_that_stalls_is_not_waited_for_for_ever(started: bytes) -> None:
+    server = Server([stall(started)])
+
+    async def main() -> ArgorunError:
+        async with server.up(), Client(settings(server.port), patience=NO_PATIENCE) as client:
+            client._http.timeout = httpx.Timeout(0.2)
+            with pytest.raises(ArgorunError) as e:
+                await client.application(APP)
+            return e.value
+
+    cannot_be_reached(run(main()), server.port, "no answer in time (ReadTimeout)")
+
+
+def test_something_that_is_not_http_is_no_answer() -> None:
+    async def ssh(out: asyncio.StreamWriter) -> None:
+        out.write(b"SSH-2.0-OpenSSH_9.6\r\n")
+        out.close()
+
+    assert isinstance(failed(ssh), Unreachable)
+
+
+def every_httpx_error() -> list[type[Exception]]:
+    return [c for c in vars(httpx).values() if isinstance(c, type) and issubclass(c, Exception)]
+
+
+# What is raised for a mistake in our own code, never for what a server does.
+MISTAKES = {
+    httpx.InvalidURL,
+    httpx.CookieConflict,
+    httpx.StreamError,
+    httpx.StreamConsumed,
+    httpx.StreamClosed,
+    httpx.ResponseNotRead,
+    httpx.RequestNotRead,
+}
+
+
+def test_every_error_of_httpx_is_known() -> None:
+    assert {c for c in every_httpx_error() if not issubclass(c, httpx.HTTPError)} == MISTAKES
+
+
+@pytest.mark.parametrize("kind", [c for c in every_httpx_error() if issubclass(c, httpx.HTTPError)])
+@pytest.mark.parametrize("act", [got, lambda c: c.patch(APP, []), lambda c: watched(c)])
+def test_no_error_of_httpx_gets_out(kind: type[Exception], act: Use[Any]) -> None:
+    request = httpx.Request("GET", "http://x")
+
+    def breaks(_: httpx.Request) -> httpx.Response:
+        if kind is httpx.HTTPStatusError:
+            raise kind("broken", request=request, response=httpx.Response(200))  # type: ignore[call-arg]
+        raise kind("broken")
+
+    async def main() -> ArgorunError:
+        async with Client(settings(1), patience=NO_PATIENCE) as client:
+            await client._http.aclose()
+            client._http = httpx.AsyncClient(transport=httpx.MockTransport(breaks), base_url="http://x")
+            with pytest.raises(ArgorunError) as e:
+                await act(client)
+            return e.value
+
+    why = f"no answer in time ({kind.__name__})" if issubclass(kind, httpx.TimeoutException) else "broken"
+    cannot_be_reached(run(main()), 1, why)
+
+
+# -- TLS -------------------------------------------------------------------------------------------------
+
+
+def over_tls(server_tls: bool, **more: Any) -> tuple[Application | ArgorunError, Server]:
+    server = Server([answer()])
+
+    async def main() -> Application | ArgorunError:
+        async with server.up(tls=server_tls):
+            given = settings(server.port, **({"plaintext": False} | more))
+            async with Client(given, patience=NO_PATIENCE) as client:
+                try:
+                    return await client.application(APP)
+                except ArgorunError as e:
+                    return e
+
+    return run(main()), server
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"ca": TLS / "localhost.crt"},
+        {"ca_data": (TLS / "localhost.crt").read_text()},
+        {"insecure": True},
+        {"insecure": True, "client_cert": TLS / "localhost.crt", "client_key": TLS / "localhost.key"},
+    ],
+)
+def test_a_server_whose_certificate_is_trusted_is_talked_to(more: dict[str, Any]) -> None:
+    seen, server = over_tls(True, **more)
+    assert (seen, len(server.requests)) == (Application(), 1)
+
+
+def test_a_certificate_that_is_not_trusted_says_what_to_give() -> None:
+    error, server = over_tls(True)
+    assert isinstance(error, Unreachable)
+    assert (error.hint, error.final, server.requests) == (
+        "give the CA that signed it: argocd: {ca: FILE}",
+        True,
+        [],
+    )
+    assert "t0ken" not in error.message
+
+
+def test_tls_to_a_server_that_speaks_none_suggests_plaintext() -> None:
+    error, _ = over_tls(False)
+    assert isinstance(error, Unreachable)
+    assert (error.hint, error.final) == (
+        "the server does not speak TLS there: argocd: {plaintext: true}?",
+        True,
+    )
+    assert worth_retrying(error) is False
+
+
+def test_plaintext_to_a_server_that_speaks_tls_is_unreachable() -> None:
+    error, server = over_tls(True, plaintext=True)
+    assert (type(error), server.requests) == (Unreachable, [])
+
+
+@pytest.mark.parametrize("key", ["ca", "ca_data", "client_cert"])
+def test_a_certificate_that_cannot_be_loaded_is_a_usage_error(key: str, tmp_path: Path) -> None:
+    (tmp_path / "x.pem").write_text("no certificate")
+    more: dict[str, Any] = {key: "no certificate" if key == "ca_data" else tmp_path / "x.pem"}
+    if key == "client_cert":
+        more["client_key"] = tmp_path / "x.pem"
+    with pytest.raises(UsageError, match="the certificates for https://127"):
+        Client(settings(1, plaintext=False, **more))
+
+
+# -- again, or only once -----------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("no_pauses")
+@pytest.mark.parametrize(
+    "fault", [answer(429), answer(502), answer(503), answer(504), half(reset=True), answer(body="<html>")]
+)
+def test_a_read_rides_out_a_fault_that_passes(fault: Reply) -> None:
+    seen, server = use(fault, fault, answer(), use=got, patience=10)
+    assert (seen, len(server.requests)) == (Application(), 3)
+
+
+@pytest.mark.usefixtures("no_pauses")
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 500])
+def test_a_read_is_not_repeated_where_that_cannot_help(status: int) -> None:
+    async def counted(client: Client) -> int:
+        with pytest.raises(ArgorunError):
+            await client.application(APP)
+        return client.requests
+
+    count, server = use(answer(status), use=counted, patience=10)
+    assert (count, len(server.requests)) == (1, 1)
+
+
+@pytest.mark.usefixtures("no_pauses")
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda c: c.patch(APP, []),
+        lambda c: c.sync(APP, {}),
+        lambda c: c.replace(APP, {}),
+        lambda c: c.replace_spec(APP, {}),
+        lambda c: c.terminate(APP),
+    ],
+)
+@pytest.mark.parametrize("fault", [answer(503), half(reset=False), answer(body="<html>")])
+def test_what_changes_something_is_sent_once(act: Use[Any], fault: Reply) -> None:
+    async def counted(client: Client) -> int:
+        with pytest.raises(ArgorunError):
+            await act(client)
+        return client.requests
+
+    count, server = use(fault, use=counted, patience=10)
+    assert (count, len(server.requests)) == (1, 1)
+
+
+def test_a_request_that_was_sent_and_cancelled_is_waited_for_until_it_has_landed() -> None:
+    async def cancelled(client: Client) -> tuple[bool, list[bool]]:
+        sending = asyncio.create_task(client.patch(APP, []))
+        await arrived.wait()
+        sending.cancel()
+        await asyncio.wait({sending})
+        landing = asyncio.create_task(client.landed())
+        for _ in range(10):
+            await asyncio.sleep(0)
+        waits = not landing.done()
+        gate.set()
+        await landing
+        return sending.cancelled(), [waits, not client._in_flight]
+
+    async def main() -> tuple[bool, list[bool]]:
+        nonlocal gate, arrived
+        gate, arrived = asyncio.Event(), asyncio.Event()
+
+        async def reply(out: asyncio.StreamWriter) -> None:
+            arrived.set()
+            await after(gate, answer(503))(out)  # and its error is nobody's any more
+
+        server = Server([reply])
+        async with server.up(), Client(settings(server.port)) as client:
+            return await cancelled(client)
+
+    gate = arrived = asyncio.Event()
+    assert run(main()) == (True, [True, True])
+
+
+def test_where_nothing_is_under_way_landing_takes_no_time() -> None:
+    assert use(answer(), use=lambda c: c.landed())[0] is None
+
+
+# -- may the account? -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("reply", "allowed"),
+    [
+        (answer(body='{"value": "yes"}'), True),
+        (answer(body='{"value": "no"}'), False),
+        (answer(403), True),  # the server does not tell: the run will see
+        (answer(404), True),
+    ],
+)
+def test_a_permission_is_missing_only_where_the_server_says_so(reply: Reply, allowed: bool) -> None:
+    assert use(reply, use=lambda c: c.can_i("sync", "applications", "p/w"))[0] is allowed
+
+
+def test_a_wrong_token_is_told_when_permissions_are_asked_for() -> None:
+    assert isinstance(failed(answer(401), act=lambda c: c.can_i("sync", "applications", "p/w")), Denied)
+
+
+def test_manifests_and_live_objects_are_unpacked_from_their_texts() -> None:
+    body = json.dumps({"manifests": ['{"kind": "Job"}', '{"kind": "ConfigMap"}']})
+    assert use(answer(body=body), use=lambda c: c.manifests(APP))[0] == [
+        {"kind": "Job"},
+        {"kind": "ConfigMap"},
+    ]
+    body = json.dumps({"manifest": '{"kind": "Pod"}'})
+    live, server = use(answer(body=body), use=lambda c: c.live(APP, "", "v1", "Pod", "ns", "p"))
+    assert live == {"kind": "Pod"}
+    query = "group=&version=v1&kind=Pod&namespace=ns&resourceName=p"
+    assert server.requests[0].target == f"/api/v1/applications/weather/resource?{query}"
+    for wrong in ('{"manifests": ["{"]}', '{"manifests": [5]}', '{"manifests": 5}'):
+        assert isinstance(failed(answer(body=wrong), act=lambda c: c.manifests(APP)), ArgorunError)
+    for wrong in ('{"manifest": "{"}', '{"manifest": 5}', "{}"):
+        live_of = failed(answer(body=wrong), act=lambda c: c.live(APP, "", "v1", "Pod", "ns", "p"))
+        assert isinstance(live_of, Nonsense)
+
+
+# -- streams -----------------------------------------------------------------------------------------------
+
+
+def frame(name: str) -> bytes:
+    return (
+        b'data: {"result": {"type": "MODIFIED", "application": {"metadata": {"name": "%s"}}}}\n\n'
+        % name.encode()
+    )
+
+
+async def watched(client: Client) -> list[str]:
+    return [a.metadata.name async for a in client.watch(APP, "result.type")]
+
+
+def test_a_streams_comments_and_blank_lines_are_no_data() -> None:
+    body = b":\n\n: keep-alive\n\nevent: x\nid: 1\n" + frame("a") + b":\n\n" + frame("b")
+    assert use(stream(body), use=watched)[0] == ["a", "b"]
+
+
+@given(st.lists(st.integers(1, 40), max_size=8), st.booleans())
+def test_frames_may_be_cut_anywhere(cuts: list[int], crlf: bool) -> None:
+    body = b": comment\n\n" + frame("a") + frame("ö") + frame("c")
+    if crlf:
+        body = body.replace(b"\n", b"\r\n")
+
+    async def chunks() -> AsyncGenerator[bytes]:
+        rest = body
+        for cut in cuts:
+            yield rest[:cut]
+            rest = rest[cut:]
+        yield rest
+
+    async def main() -> list[bytes]:
+        return [line async for line in module.lines(httpx.Response(200, content=chunks()))]
+
+    assert run(main()) == body.removesuffix(b"\n").split(b"\n")
+
+
+def test_frames_cut_over_chunks_arrive_whole() -> None:
+    body = frame("a") + frame("b")
+    assert use(stream(*(body[i : i + 7] for i in range(0, len(body), 7))), use=watched)[0] == ["a", "b"]
+
+
+def test_a_server_that_does_no_event_streams_is_understood_too() -> None:
+    lines = frame("a").removeprefix(b"data: ") + frame("b").removeprefix(b"data: ")
+    assert use(stream(lines), use=watched)[0] == ["a", "b"]
+
+
+def after_one(*chunks: bytes, whole: bool = True) -> tuple[list[str], ArgorunError]:
+    """What a stream gives before it breaks, and how."""
+
+    async def until(client: Client) -> tuple[list[str], ArgorunError]:
+        names: list[str] = []
+        try:
+            async for seen in client.watch(APP, ""):
+                names.append(seen.metadata.name)
+        except ArgorunError as e:
+            return names, e
+        raise AssertionError("it did not break")
+
+    return use(stream(frame("a"), *chunks, whole=whole), use=until)[0]
+
+
+def test_an_error_frame_breaks_the_stream_off() -> None:
+    error = b'data: {"error": {"grpc_code": 14, "http_code": 503, "message": "EOF"}}\n\n'
+    names, raised = after_one(error, frame("never"))
+    assert (names, said(raised)) == (["a"], (Unreachable, "Argo CD broke off a stream: EOF", ""))
+
+
+@pytest.mark.parametrize(
+    "chunk", [b'data: {"result": {"ty\n\n', b"data: <html>\n\n", b'data: {"result": 5}\n\n', b"data: {}\n\n"]
+)
+def test_a_frame_that_is_no_result_is_nonsense(chunk: bytes) -> None:
+    names, raised = after_one(chunk)
+    assert (names, type(raised)) == (["a"], Nonsense)
+
+
+def test_a_stream_that_is_cut_off_is_unreachable() -> None:
+    names, raised = after_one(whole=False)
+    assert (names, type(raised)) == (["a"], Unreachable)
+
+
+def test_a_stream_that_goes_silent_is_a_stall(monkeypatch: pytest.MonkeyPatch) -> None:
+    timeout = httpx.Timeout
+    monkeypatch.setattr(module.httpx, "Timeout", lambda *_, **__: timeout(0.2))
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n:\r\n"
+    error = failed(stall(head), act=watched)
+    assert isinstance(error, Unreachable)
+    assert error.message.endswith("cannot be reached: no answer in time (ReadTimeout)")
+
+
+@pytest.mark.parametrize(("status", "kind"), [(401, Denied), (403, Denied), (503, Refused), (302, Nonsense)])
+def test_a_stream_that_is_refused_says_why(status: int, kind: type) -> None:
+    assert type(failed(answer(status, '{"message": "no"}'), act=watched)) is kind
+
+
+def test_a_stream_that_is_left_early_gives_its_connection_back() -> None:
+    async def first(client: Client) -> str:
+        stream = client.watch(APP, "")
+        name = (await anext(stream)).metadata.name
+        await stream.aclose()
+        await client.application(APP)
+        return name
+
+    assert use(stream(frame("a"), frame("b")), answer(), use=first)[0] == "a"
+
+
+def test_a_log_is_asked_for_by_pod_and_container_and_its_entries_are_typed() -> None:
+    entry = '{"content": "hi", "timeStampStr": "2024-01-01T00:00:00.5Z", "podName": "p", "last": false}'
+    last = '{"content": "", "timeStamp": "0001-01-01T00:00:00Z", "last": true}'
+    body = f'data: {{"result": {entry}}}\n\ndata: {{"result": {last}}}\n\n'.encode()
+
+    async def read(client: Client) -> list[tuple[str, str, str, bool]]:
+        entries = client.logs(APP, "p", "ns", "main", follow="true", sinceSeconds="5")
+        return [(e.content, e.time_stamp_str, e.pod_name, e.last) async for e in entries]
+
+    told, server = use(stream(body), use=read)
+    assert told == [("hi", "2024-01-01T00:00:00.5Z", "p", False), ("", "", "", True)]
+    query = "namespace=ns&container=main&follow=true&sinceSeconds=5"
+    assert server.requests[0].target == f"/api/v1/applications/weather/pods/p/logs?{query}"
