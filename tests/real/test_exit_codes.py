@@ -1,0 +1,204 @@
+"""Each way that a run can end has its exit code, and after each of them nothing is left."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import pytest
+
+from tests.real import support
+from tests.real.cluster import Stack
+from tests.real.support import Bench, chart, configmap, kustomization, scripted
+
+UNUSED = "localhost:9"  # nothing listens on the discard port
+
+
+@pytest.fixture(scope="module")
+def bench(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    with support.bench(stack, tmp_path_factory.mktemp("codes"), scripted(), name="codes") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def kustomized(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    files = kustomization(configmap("topics", main=""), support.job("checks", "true", "PostSync"))
+    with support.bench(stack, tmp_path_factory.mktemp("kustomized"), files, "base", name="codes-k") as made:
+        yield made
+
+
+def test_0_passed_tests_and_their_output(bench: Bench) -> None:
+    bench.scripts(test='echo "reading from $TOPIC"')
+    with bench.as_it_was():
+        result = bench.run()
+    assert result.code == 0, result
+    assert result.out.startswith(f"reading from {bench.prefix}_"), result
+
+
+def test_1_a_failed_test_job_with_its_last_lines(bench: Bench) -> None:
+    bench.scripts(test="echo expected sunny; echo but it rained; exit 3")
+    with bench.as_it_was():
+        result = bench.run()
+    assert result.code == 1, result
+    assert result.out.splitlines() == ["expected sunny", "but it rained"]
+    assert "checks failed" in result.err
+    assert "  | but it rained" in result.err, result
+    assert f"https://{bench.stack.server}/applications/{bench.app.name}" in result.err
+
+
+def test_3_a_failed_presync_hook(bench: Bench) -> None:
+    bench.scripts(pre="echo no such schema; exit 1", test="true")
+    with bench.as_it_was():
+        result = bench.run()
+    assert result.code == 3, result
+    assert "PreSync hook prepare failed" in result.err
+
+
+def test_9_a_named_test_job_that_the_application_does_not_have(bench: Bench) -> None:
+    bench.scripts(test="true")
+    with bench.as_it_was():
+        result = bench.run("--job", "run-automation-tests-job")
+    assert result.code == 9, result
+    assert "run-automation-tests-job" in result.err
+    assert "checks" in result.err, "it names those that are there"
+
+
+def test_9_no_test_job_at_all(bench: Bench) -> None:
+    bench.scripts(pre="true")
+    with bench.as_it_was():
+        result = bench.run()
+    assert result.code == 9, result
+    assert "no test ran" in result.err
+
+
+def test_6_a_wrong_token(bench: Bench) -> None:
+    with bench.as_it_was():
+        result = bench.run(environment={"ARGOCD_AUTH_TOKEN": "eyJhbGciOiJIUzI1NiJ9.e30.bm8"})
+    assert result.code == 6, result
+
+
+def test_6_a_token_that_may_only_read(bench: Bench) -> None:
+    token = support.from_environment("REALSTACK_READONLY_TOKEN")
+    with bench.as_it_was():
+        result = bench.run(environment={"ARGOCD_AUTH_TOKEN": token})
+    assert result.code == 6, result
+    assert f"default/{bench.app.name}" in result.err, "it says what is missing"
+
+
+def test_6_no_such_application_or_no_access(bench: Bench) -> None:
+    result = bench.run("no-such-application")
+    assert result.code == 6, result
+    assert "no-such-application" in result.err
+    assert bench.topics() == set()
+
+
+def test_7_a_broker_that_is_down(bench: Bench) -> None:
+    with bench.as_it_was():
+        result = bench.run(environment={"KAFKA_BOOTSTRAP_SERVERS": UNUSED})
+    assert result.code == 7, result
+    assert UNUSED in result.err
+
+
+def test_8_an_argo_cd_that_is_down(bench: Bench) -> None:
+    result = bench.run(environment={"ARGOCD_SERVER": UNUSED})
+    assert result.code == 8, result
+    assert UNUSED in result.err
+    assert bench.topics() == set()
+
+
+def test_8_a_certificate_that_nobody_vouches_for_and_how_to_mend_it(bench: Bench) -> None:
+    if not bench.stack.ca:
+        pytest.skip("this stack's certificate needs no CA file")
+    with bench.as_it_was():
+        result = bench.run(config=bench.config(argocd={}))
+    assert result.code == 8, result
+    assert "argocd: {ca: FILE}" in result.err, result
+
+
+def test_insecure_goes_without_a_ca(bench: Bench) -> None:
+    bench.scripts(test="true")
+    with bench.as_it_was():
+        result = bench.run(config=bench.config(argocd={"insecure": True}))
+    assert result.code == 0, result
+
+
+@dataclasses.dataclass(frozen=True)
+class Wrong:
+    changes: dict[str, object]
+    told: tuple[str, ...]
+
+
+USAGE = {
+    "a typo names the nearest key": Wrong({"timeout": {"run": "1m"}}, ("'timeout'", "'timeouts'?")),
+    "a prefix that no topic can have": Wrong(
+        {"topics": [{"prefix": "weather updates", "parameter": "kafka.topic"}]}, ("weather updates",)
+    ),
+    "a replication factor that the broker cannot give": Wrong(
+        {"topics": [{"prefix": "t", "parameter": "kafka.topic", "replication_factor": 3}]}, ("replication",)
+    ),
+    "a topic setting that Kafka does not know": Wrong(
+        {"topics": [{"prefix": "t", "parameter": "kafka.topic", "config": {"retention": 1}}]},
+        ("retention",),
+    ),
+    "a Kafka property that there is not": Wrong({"kafka": {"securty.protocol": "x"}}, ("securty",)),
+    "a Kustomize parameter of a Helm source": Wrong(
+        {"topics": [{"prefix": "t", "parameter": {"kustomize": {"configmap": "settings", "key": "topic"}}}]},
+        ("Helm", "Kustomize"),
+    ),
+}
+
+
+@pytest.mark.parametrize("wrong", USAGE.values(), ids=USAGE.keys())
+def test_2_before_anything_is_touched(bench: Bench, wrong: Wrong) -> None:
+    with bench.as_it_was():
+        result = bench.run(config=bench.config(**wrong.changes))
+    assert result.code == 2, result
+    for text in wrong.told:
+        assert text in result.err, result
+    assert not result.out
+    assert "==> topics" not in result.err, "it did not come so far"
+
+
+KUSTOMIZE = {
+    "a Helm parameter of a Kustomize source": ("kafka.topic", "Kustomize"),
+    "a ConfigMap that is not there": ({"kustomize": {"configmap": "topicz", "key": "main"}}, "topicz"),
+    "a key that is not there": ({"kustomize": {"configmap": "topics", "key": "mian"}}, "mian"),
+}
+
+
+@pytest.mark.parametrize(("parameter", "told"), KUSTOMIZE.values(), ids=KUSTOMIZE.keys())
+def test_2_what_a_kustomize_source_cannot_take(kustomized: Bench, parameter: object, told: str) -> None:
+    topics = [{"prefix": kustomized.prefix, "parameter": parameter}]
+    with kustomized.as_it_was():
+        result = kustomized.run(config=kustomized.config(topics=topics))
+    assert result.code == 2, result
+    assert told in result.err
+
+
+def test_2_a_plain_yaml_source(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> None:
+    files = {"plain/0.yaml": chart(configmap("settings", topic="x"))["chart/templates/0.yaml"]}
+    folder = tmp_path_factory.mktemp("plain")
+    with support.bench(stack, folder, files, "plain", name="codes-p", deploy=False) as plain:
+        with plain.as_it_was():
+            result = plain.run()
+        assert result.code == 2, result
+        assert "directory" in result.err.lower()
+
+
+def test_4_time_ran_out(bench: Bench) -> None:
+    bench.scripts(test="echo begun; sleep 300")
+    with bench.as_it_was():
+        result = bench.run("--timeout", "5s")
+    assert result.code == 4, result
+    assert "time ran out after 5 s" in result.err
+
+
+def test_5_another_operation_has_the_application_and_keeps_it(bench: Bench) -> None:
+    with support.other_operation(bench, 8) as before:
+        result = bench.run(config=bench.config(timeouts={"busy": "3s"}))
+        assert bench.app.running, "nobody else's operation is ended"
+        assert bench.topics() == set()
+        assert bench.app.spec == before.spec
+    support.nothing_left(bench, before)
+    assert result.code == 5, result
+    assert f"{bench.app.name} was not free within 3 s" in result.err, result
