@@ -15,12 +15,14 @@ from tests.real import cluster
 
 
 @pytest.fixture(scope="session")
-def stack() -> cluster.Stack:
+def stack() -> Iterator[cluster.Stack]:
     """Where the real stack is. A missing one is an error, never a skip: these tests were asked for."""
     try:
-        return cluster.Stack.from_environment(os.environ)
+        found = cluster.Stack.from_environment(os.environ)
     except cluster.StackMissing as e:
         pytest.exit(str(e), returncode=4)
+    yield found
+    found.http.close()
 
 
 @pytest.fixture
