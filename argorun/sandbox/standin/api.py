@@ -46,6 +46,7 @@ class Api:
             ("/api/v1/stream/applications/{name}/resource-tree", self.watch_tree, "GET"),
             (app, self.get, "GET"),
             (app, self.patch, "PATCH"),
+            (app, self.put, "PUT"),
             (f"{app}/spec", self.put_spec, "PUT"),
             (f"{app}/sync", self.sync, "POST"),
             (f"{app}/operation", self.terminate, "DELETE"),
@@ -132,13 +133,19 @@ class Api:
         app.update(patched(app.snapshot(), text, kind))
         return JSONResponse(app.snapshot())
 
-    async def put_spec(self, request: Request) -> Response:
-        """PUT /applications/NAME/spec?validate=."""
+    async def put(self, request: Request) -> Response:
+        """PUT /applications/NAME?validate=: spec, labels, annotations and finalizers are taken over."""
         body = await read_json(request)
         app, account = self._find(request, "get")
         account.enforce("applications", "update", f"{app.project}/{app.name}")
-        changed = app.snapshot() | {"spec": body}
-        app.update(changed, validate=request.query_params.get("validate") != "false")
+        app.update(body, validate=_validates(request))
+        return JSONResponse(app.snapshot())
+
+    async def put_spec(self, request: Request) -> Response:
+        """PUT /applications/NAME/spec?validate=."""
+        body = await read_json(request)
+        app, _ = self._find(request, "update")
+        app.update(app.snapshot() | {"spec": body}, validate=_validates(request))
         return JSONResponse(copy.deepcopy(app.spec))
 
     async def sync(self, request: Request) -> Response:
@@ -281,6 +288,10 @@ class Api:
             if tree != last:
                 last = tree
                 yield [tree]
+
+
+def _validates(request: Request) -> bool:
+    return request.query_params.get("validate") != "false"
 
 
 async def read_json(request: Request) -> Json:

@@ -9,7 +9,7 @@ import re
 from typing import Protocol
 
 from argorun.sandbox.standin.cluster import Cluster
-from argorun.sandbox.standin.faults import INVALID, PRECONDITION, ApiError
+from argorun.sandbox.standin.faults import INVALID, PRECONDITION, UNKNOWN, ApiError
 from argorun.sandbox.standin.health import health_of
 from argorun.sandbox.standin.objects import Json, Key, Pulse, new_uid, rfc3339
 from argorun.sandbox.standin.patching import normalized
@@ -120,7 +120,7 @@ class Application:
         spec = changed.get("spec")
         if not isinstance(spec, dict) or "destination" not in spec:
             raise ApiError(
-                INVALID, f"application destination spec for {self.name} is invalid: no destination"
+                INVALID, f"application destination spec for {self.name} is invalid: Destination server missing from app spec"
             )
         if validate:
             self.validate(spec)
@@ -134,6 +134,11 @@ class Application:
     def validate(self, spec: Json) -> None:
         """Render every source; 400 where one cannot be."""
         for source in spec.get("sources") or [spec.get("source") or {}]:
+            kinds = [k for k in ("kustomize", "helm", "directory", "plugin") if source.get(k) is not None]
+            if len(kinds) > 1:
+                both = f"multiple application sources defined: {','.join(k.title() for k in kinds)}"
+                why = f"error validating the repo: error verifying source type: {both}"
+                raise ApiError(UNKNOWN, f"error validating and normalizing app: {why}")
             try:
                 self.render(copy.deepcopy(source))
             except RenderError as error:

@@ -120,7 +120,6 @@ def test_a_patch_is_all_or_nothing_and_normalised(tmp_path: Path) -> None:
             assert (await it.get())["spec"] == before["spec"]
             await it.patch(
                 {"op": "add", "path": "/metadata/annotations", "value": {"record": "1"}},
-                {"op": "add", "path": "/spec/source/kustomize", "value": {"patches": []}},
                 {"op": "add", "path": "/spec/syncPolicy", "value": {}},
                 {
                     "op": "replace",
