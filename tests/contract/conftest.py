@@ -1,0 +1,53 @@
+"""The contract: every check runs on the stand-in, and with --real (`make test-real`) on a real Argo CD, too.
+
+Without --real the real half does not exist, so nothing is skipped; with it, a missing stack is an error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.contract.targets import App, RealTarget, StandInTarget, Target
+from tests.real.cluster import StackMissing
+
+LIMIT = 120.0  # seconds after which a check that hangs is ended
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "argocd" in metafunc.fixturenames:
+        kinds = ["standin"]
+        if metafunc.config.getoption("--real") and not list(metafunc.definition.iter_markers("standin_only")):
+            kinds.append("real")
+        metafunc.parametrize("argocd", kinds, indirect=True, scope="session")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a check that is a coroutine."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    wanted = pyfuncitem._fixtureinfo.argnames
+    check: Callable[..., object] = pyfuncitem.obj
+
+    async def limited() -> None:
+        async with asyncio.timeout(LIMIT):
+            await check(**{name: pyfuncitem.funcargs[name] for name in wanted})  # type: ignore[misc]
+
+    asyncio.run(limited())
+    return True
+
+
+@pytest.fixture(scope="session")
+def argocd(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """The server that the checks are run against."""
+    start = {"standin": StandInTarget.start, "real": RealTarget.start}[request.param]
+    try:
+        started = start(tmp_path_factory.mktemp(request.param))
+        with started as target:
+            yield target
+    except StackMissing as e:
+        pytest.exit(str(e), returncode=4)
