@@ -260,7 +260,7 @@ class Application:
 
     @property
     def annotations(self) -> dict[str, str]:
-        """The Application's annotations, without those that Argo CD sets itself when it is asked to refresh."""
+        """The annotations, without those that Argo CD sets itself when it is asked to refresh."""
         found = dict(self.get()["metadata"].get("annotations") or {})
         own = ("argocd.argoproj.io/refresh", "argocd.argoproj.io/hydrate")
         return {k: v for k, v in found.items() if not k.startswith(own)}
@@ -308,8 +308,31 @@ class Application:
         """The names of the namespace's pods."""
         return [p["metadata"]["name"] for p in self.stack.objects("pods", self.namespace)]
 
+    def terminate(self, timeout: float = 60.0) -> None:
+        """End the operation that runs, if one does and the Application is still there."""
+        url, headers = f"applications/{self.name}", {"Content-Type": "application/json"}
+
+        def over() -> bool:
+            found = self.stack.http.get(url)
+            if not found.is_success:
+                return True
+            app = found.json()
+            phase = app.get("status", {}).get("operationState", {}).get("phase", "")
+            if "operation" not in app and phase not in ("Running", "Terminating"):
+                return True
+            # Refused while the controller has not picked the operation up yet: asked again.
+            self.stack.http.delete(f"{url}/operation", headers=headers)
+            return False
+
+        eventually(over, timeout, f"the end of {self.name}'s operation", every=0.5)
+
     def delete(self, cascade: bool = False) -> None:
-        """Delete the Application (`cascade`: Argo CD deletes its resources as well), then the namespace."""
+        """Delete the Application (`cascade`: Argo CD deletes its resources as well), then the namespace.
+
+        An operation that still runs is ended before: the hooks of a running one carry a finalizer that nobody
+        would take off any more.
+        """
+        self.terminate()
         answer = self.stack.http.delete(
             f"applications/{self.name}",
             params={"cascade": str(cascade).lower()},
