@@ -180,4 +180,4 @@ class Progress(Listener):
     def last_lines(self) -> tuple[str, ...]:
         """The last lines of the failed test Jobs, oldest first."""
         failed = [h.name for h in self._hooks.values() if STATUS.get(h.hook_phase) is HookStatus.FAILED]
-        return tuple(line for name in failed for line in self._lines.get(name, ()))
+        return tuple(line for name in dict.fromkeys(failed) for line in self._lines.get(name, ()))
