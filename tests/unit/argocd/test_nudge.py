@@ -1,0 +1,146 @@
+"""A finished Job is noticed at once: a refresh is sent when it helps, and not again and again for nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+
+from argorun.argocd import nudge as module
+from argorun.argocd.client import Denied, Refused
+from argorun.argocd.tree import LiveTree
+from argorun.argocd.types import Health, Node, Tree
+from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
+from tests.unit.virtual import run
+
+
+class Stage:
+    """The Jobs that the operation calls running, and when Argo CD was asked to look again."""
+
+    def __init__(self) -> None:
+        self.argocd = FakeArgoCD()
+        self.live = LiveTree(self.argocd.client, APP)
+        self.jobs: list[Node] = []
+        self.refreshed: list[float] = []
+
+    def job(self, uid: str, health: str | None) -> None:
+        node = Node(kind="Job", name=uid, uid=uid, health=None if health is None else Health(status=health))
+        self.jobs = [*(j for j in self.jobs if j.uid != uid), node]
+
+    async def tree_changes(self) -> None:
+        await self.live._put(Tree())
+
+    async def nudging(self, seconds: float) -> bool:
+        """Nudge for so long; whether it has ended by itself."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        for _ in range(99):
+            self.argocd.meets("refresh", lambda _: self.refreshed.append(loop.time() - began))
+        nudging = asyncio.create_task(module.nudge(self.argocd.client, APP, self.live, lambda: self.jobs))
+        await asyncio.sleep(seconds)
+        ended = nudging.done()
+        nudging.cancel()
+        await asyncio.wait({nudging})
+        return ended
+
+
+@pytest.fixture(autouse=True)
+def one_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(monotonic=lambda: asyncio.get_running_loop().time())
+    monkeypatch.setattr(module, "time", clock)
+
+
+@pytest.mark.parametrize("health", ["Progressing", "Suspended", "Missing", "", None])
+def test_while_a_job_runs_nothing_is_sent(health: str | None) -> None:
+    stage = Stage()
+    stage.job("a", health)
+    assert run(stage.nudging(60)) is False
+    assert stage.argocd.calls == []
+
+
+@pytest.mark.parametrize("health", ["Healthy", "Degraded"])
+def test_an_ended_job_that_the_operation_calls_running_is_nudged_at_once_and_five_times_at_most(
+    health: str,
+) -> None:
+    stage = Stage()
+    stage.job("a", health)
+    assert run(stage.nudging(60)) is False
+    assert stage.refreshed == [0.0, 1.0, 2.0, 3.0, 4.0]
+    assert set(stage.argocd.calls) == {"refresh"}
+
+
+def test_a_job_that_ends_is_seen_when_the_tree_changes() -> None:
+    stage = Stage()
+    stage.job("a", "Progressing")
+
+    async def ends() -> None:
+        nudging = asyncio.create_task(stage.nudging(4.5))
+        await asyncio.sleep(3)
+        stage.job("a", "Healthy")
+        await stage.tree_changes()
+        await nudging
+
+    run(ends())
+    assert stage.refreshed == [3.0, 4.0]
+
+
+def test_once_the_operation_has_noticed_no_more_is_sent() -> None:
+    stage = Stage()
+    stage.job("a", "Healthy")
+
+    async def notices() -> None:
+        nudging = asyncio.create_task(stage.nudging(30))
+        await asyncio.sleep(1.5)
+        stage.jobs = []
+        await nudging
+
+    run(notices())
+    assert stage.refreshed == [0.0, 1.0]
+
+
+def test_many_changes_of_the_tree_make_no_more_than_one_refresh_a_second() -> None:
+    stage = Stage()
+    stage.job("a", "Healthy")
+
+    async def busy() -> None:
+        nudging = asyncio.create_task(stage.nudging(2.9))
+        for _ in range(25):
+            await asyncio.sleep(0.1)
+            await stage.tree_changes()
+        await nudging
+
+    run(busy())
+    assert stage.refreshed == [0.0, 1.0, 2.0]
+
+
+def test_the_next_job_has_its_own_five() -> None:
+    stage = Stage()
+    stage.job("a", "Healthy")
+
+    async def next_one() -> None:
+        nudging = asyncio.create_task(stage.nudging(60))
+        await asyncio.sleep(20)
+        stage.job("b", "Healthy")
+        await stage.tree_changes()
+        await nudging
+
+    run(next_one())
+    assert stage.refreshed == [0.0, 1.0, 2.0, 3.0, 4.0, 20.0, 21.0, 22.0, 23.0, 24.0]
+
+
+@pytest.mark.parametrize("fault", [DOWN, Refused("show", 500, 13, "x")])
+def test_a_refresh_that_fails_is_no_matter(fault: Exception) -> None:
+    stage = Stage()
+    stage.job("a", "Healthy")
+    stage.argocd.meets("refresh", fault, fault)
+    assert run(stage.nudging(60)) is False
+    assert stage.refreshed == [2.0, 3.0, 4.0]
+
+
+def test_where_a_refresh_is_not_allowed_it_is_left_to_argo_cd() -> None:
+    stage = Stage()
+    stage.job("a", "Healthy")
+    stage.argocd.meets("refresh", Denied("show", 403, "permission denied", ""))
+    assert run(stage.nudging(60)) is True
+    assert stage.argocd.calls == ["refresh"]

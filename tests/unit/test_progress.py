@@ -1,0 +1,259 @@
+"""What is new about an operation and its logs is told, and told once."""
+
+from __future__ import annotations
+
+import dataclasses
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from argorun import progress as module
+from argorun.argocd.logs import Container
+from argorun.argocd.rendered import HookJob
+from argorun.argocd.types import Node, OperationState, ResourceResult, SyncResult
+from argorun.events import Event, HookStatus, Step
+from argorun.progress import LAST_LINES, Progress
+
+CONTAINER = Container("tests", "ns", "tests-x", "main", 2)
+
+
+class Stage:
+    """A Progress, and what it told: the event's name and its fields, without times."""
+
+    def __init__(self, *jobs: str) -> None:
+        self.told: list[tuple[str, dict[str, Any]]] = []
+        self.seconds: list[float] = []
+        self.progress = Progress(self.announce, jobs)
+
+    def announce(self, event: Event) -> None:
+        fields = dataclasses.asdict(event)
+        fields.pop("time")
+        if "seconds" in fields:
+            self.seconds.append(fields.pop("seconds"))
+        self.told.append((type(event).__name__, fields))
+
+    def news(self) -> list[tuple[str, dict[str, Any]]]:
+        told, self.told = self.told, []
+        return told
+
+
+def hook(
+    phase: str, name: str = "tests", at: str = "PostSync", message: str = "", kind: str = "Job"
+) -> ResourceResult:
+    return ResourceResult(
+        kind=kind, namespace="ns", name=name, hook_type=at, sync_phase=at, hook_phase=phase, message=message
+    )
+
+
+def state(*results: ResourceResult, phase: str = "Running", message: str = "") -> OperationState:
+    return OperationState(phase=phase, message=message, sync_result=SyncResult(resources=list(results)))
+
+
+def told_hook(status: HookStatus, name: str = "tests", **more: Any) -> tuple[str, dict[str, Any]]:
+    fields = {"hook": "PostSync", "kind": "Job", "name": name, "namespace": "ns", "status": status}
+    return "HookChanged", fields | {"message": "", "required": True} | more
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [100.0]
+    monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: 0.0, monotonic=lambda: now[0]))
+    return now
+
+
+def test_an_operations_phase_and_message_are_told_when_they_change() -> None:
+    stage = Stage()
+    for phase, message in (
+        ("Running", "a"),
+        ("Running", "a"),
+        ("Running", "b"),
+        ("Failed", "b"),
+        ("Failed", "b"),
+    ):
+        stage.progress.state(state(phase=phase, message=message))
+    assert stage.told == [
+        ("OperationChanged", {"phase": "Running", "message": "a"}),
+        ("OperationChanged", {"phase": "Running", "message": "b"}),
+        ("OperationChanged", {"phase": "Failed", "message": "b"}),
+    ]
+
+
+def test_a_resource_is_told_when_it_changes() -> None:
+    stage = Stage()
+    stage.progress.state(state())
+    stage.news()
+    for status, message in (("Synced", "created"), ("Synced", "created"), ("SyncFailed", "no")):
+        result = ResourceResult(
+            group="apps", kind="Deployment", namespace="ns", name="d", status=status, message=message
+        )
+        assert stage.progress.state(state(result)) == []
+    common = {"kind": "Deployment", "name": "d", "namespace": "ns"}
+    assert stage.told == [
+        ("ResourceChanged", common | {"status": "Synced", "message": "created"}),
+        ("ResourceChanged", common | {"status": "SyncFailed", "message": "no"}),
+    ]
+
+
+def test_a_hook_is_told_as_it_goes_and_its_words_only_when_it_is_over(clock: list[float]) -> None:
+    stage = Stage()
+    stage.progress.state(state())
+    stage.news()
+    steps = [
+        ("", ""),
+        ("Running", "waiting"),
+        ("Running", "still waiting"),
+        ("Terminating", ""),
+        ("Failed", "limit"),
+    ]
+    for phase, message in steps:
+        changed = stage.progress.state(state(hook(phase, message=message)))
+        assert [(h.hook_phase, h.message) for h in changed] == [(phase, message)]
+        assert stage.progress.state(state(hook(phase, message=message))) == []
+        clock[0] += 2
+    assert stage.told == [
+        told_hook(HookStatus.WAITING),
+        told_hook(HookStatus.RUNNING),
+        told_hook(HookStatus.FAILED, message="limit"),
+    ]
+    assert stage.seconds == [0, 2, 8]
+
+
+def test_the_same_job_in_two_phases_is_told_as_two() -> None:
+    stage = Stage("tests")
+    stage.progress.state(state(hook("Succeeded", at="PreSync"), hook("Running")))
+    assert stage.told[1:] == [
+        told_hook(HookStatus.SUCCEEDED, hook="PreSync"),
+        told_hook(HookStatus.RUNNING),
+    ]
+
+
+def test_a_job_that_appears_is_told_before_the_operation_says_so_and_counts_from_then(
+    clock: list[float],
+) -> None:
+    stage = Stage()
+    stage.progress.state(state())
+    stage.news()
+    stage.progress.expect([HookJob("tests", ("PostSync",)), HookJob("prepare", ("PreSync",))])
+    stage.progress.appeared(Node(kind="Job", namespace="ns", name="tests", uid="u"))
+    assert stage.news() == [told_hook(HookStatus.RUNNING)]
+    clock[0] += 2
+    stage.progress.state(state(hook("Running")))
+    assert stage.news() == []
+    clock[0] += 3
+    stage.progress.state(state(hook("Succeeded", message="done")))
+    assert stage.news() == [told_hook(HookStatus.SUCCEEDED, message="done")]
+    assert stage.seconds == [0, 5]
+
+
+@pytest.mark.parametrize(
+    "expected", [[], [HookJob("other", ("PostSync",))], [HookJob("tests", ("PreSync", "PostSync"))]]
+)
+def test_a_job_whose_phase_cannot_be_told_is_told_by_the_operation(
+    expected: list[HookJob], clock: list[float]
+) -> None:
+    stage = Stage()
+    stage.progress.state(state())
+    stage.progress.expect(expected)
+    stage.news()
+    stage.progress.appeared(Node(kind="Job", namespace="ns", name="tests", uid="u"))
+    assert stage.news() == []
+    clock[0] += 2
+    stage.progress.state(state(hook("Running")))
+    assert (stage.news(), stage.seconds) == ([told_hook(HookStatus.RUNNING)], [2])
+
+
+def test_only_test_jobs_are_called_required() -> None:
+    stage = Stage("tests")
+    stage.progress.state(state(hook("Running"), hook("Running", "other"), hook("Running", kind="Pod")))
+    assert [(f["name"], f["kind"], f["required"]) for _, f in stage.told[1:]] == [
+        ("tests", "Job", True),
+        ("other", "Job", False),
+        ("tests", "Pod", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("jobs", "wanted"),
+    [
+        ((), ["tests", "gen-abc-postsync-1", "late"]),
+        (("gen",), ["gen-abc-postsync-1"]),
+        (("prepare",), ["prepare"]),
+    ],
+)
+def test_the_logs_of_the_test_jobs_are_wanted(jobs: tuple[str, ...], wanted: list[str]) -> None:
+    stage = Stage(*jobs)
+    stage.progress.expect(
+        [
+            HookJob("tests", ("PostSync",)),
+            HookJob("gen-", ("PostSync",), generated=True),
+            HookJob("prepare", ("PreSync",)),
+        ]
+    )
+    stage.progress.state(state(hook("Running", "late")))  # not among what was rendered
+    names = ["tests", "gen-abc-postsync-1", "late", "prepare", "unknown"]
+    assert [n for n in names if stage.progress.wants_log(n)] == wanted
+
+
+def test_a_jobs_end_is_awaited_until_the_operation_has_seen_it_in_every_phase() -> None:
+    stage = Stage()
+    assert stage.progress.awaits("tests")
+    stage.progress.state(state(hook("Succeeded", at="PreSync"), hook("Running")))
+    assert stage.progress.awaits("tests")
+    stage.progress.state(state(hook("Succeeded", at="PreSync"), hook("Failed")))
+    assert not stage.progress.awaits("tests")
+
+
+def test_for_whom_the_run_waits_is_told_when_it_changes() -> None:
+    stage = Stage()
+    for reason in ("run a", "run a", "run b", "run a"):
+        stage.progress.waits(Step.PARAMETERS, reason)
+    assert [f["reason"] for _, f in stage.told] == ["run a", "run b", "run a"]
+
+
+def test_what_the_run_was_at_is_said_in_its_best_words() -> None:
+    stage = Stage()
+    said = [stage.progress.doing()]
+    stage.progress.waits(Step.PARAMETERS, "run theirs")
+    said.append(stage.progress.doing())
+    for results, message in (
+        ([], ""),
+        ([], "waiting for healthy state of d"),
+        ([hook("Running"), hook("Running", "b")], ""),
+    ):
+        stage.progress.state(state(*results, message=message))
+        said.append(stage.progress.doing())
+    assert said == [
+        "nothing was synced yet",
+        "waiting for run theirs",
+        "the operation was Running",
+        "waiting for healthy state of d",
+        "tests, b still running",
+    ]
+
+
+def test_a_log_is_told_line_by_line() -> None:
+    stage = Stage()
+    stage.progress.started(CONTAINER)
+    stage.progress.line(CONTAINER, "2024-01-01T00:00:00.000000000Z", "hello")
+    stage.progress.ended(CONTAINER, 1, False, "the pod is gone")
+    common = {"job": "tests", "pod": "tests-x", "container": "main", "attempt": 2}
+    assert stage.told == [
+        ("LogStarted", common),
+        ("LogLine", common | {"stamp": "2024-01-01T00:00:00.000000000Z", "text": "hello"}),
+        ("LogEnded", common | {"lines": 1, "complete": False, "reason": "the pod is gone"}),
+    ]
+
+
+def test_a_red_run_ends_with_the_last_lines_of_the_jobs_that_failed_each_once() -> None:
+    stage = Stage()
+    for name in ("tests", "fine"):
+        for i in range(LAST_LINES + 5):
+            stage.progress.line(dataclasses.replace(CONTAINER, job=name), "", f"{name} {i}")
+    assert stage.progress.last_lines() == ()
+    stage.progress.state(
+        state(
+            hook("Failed", at="PreSync"), hook("Error"), hook("Succeeded", "fine"), hook("Failed", "silent")
+        )
+    )
+    assert stage.progress.last_lines() == tuple(f"tests {i}" for i in range(5, LAST_LINES + 5))
