@@ -123,12 +123,16 @@ class Supervisor:
 
     async def _clean_up(self) -> None:
         self._in_cleanup = True
+        clean, at_once = self._run.clean, "argorun was told to stop at once"
         if self._at_once:
-            self._run.clean.abandon("argorun was told to stop at once")
+            clean.abandon(at_once)
             return
         self._current = asyncio.create_task(self._run.clean_up())
         await asyncio.wait({self._current})
-        if not self._current.cancelled() and (broken := self._current.exception()):
+        if self._current.cancelled():
+            clean.abandon(at_once)
+        elif broken := self._current.exception():
+            clean.abandon(f"an error inside argorun: {type(broken).__name__}: {broken}")
             raise broken
 
     async def _flush(self) -> None:
