@@ -1,0 +1,285 @@
+"""What a person types: the version costs nothing, help teaches, a mistake is one clear error with exit 2."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from argorun import __version__, cli
+from argorun.config import Flags
+from argorun.errors import ArgoCDFailed, Interrupted, UsageError
+
+ROOT = Path(__file__).parents[2]
+CONFIG = """
+application: weather
+argocd: {{server: "127.0.0.1:{port}", plaintext: true}}
+kafka: {{bootstrap.servers: "127.0.0.1:{port}"}}
+topics: [{{prefix: weather_updates, parameter: kafka.topic}}]
+"""
+
+
+def argorun(
+    folder: Path, *arguments: str, code: str | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """argorun in a process of its own, with nothing in its environment."""
+    command = ["-c", code] if code is not None else ["-m", "argorun"]
+    clean = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
+    return subprocess.run(
+        [sys.executable, *command, *arguments],
+        cwd=folder,
+        env=clean | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def told(result: subprocess.CompletedProcess[str]) -> tuple[int, str, str]:
+    return result.returncode, result.stdout, result.stderr
+
+
+@contextlib.contextmanager
+def listening() -> Iterator[tuple[int, Callable[[], bool]]]:
+    """A port on loopback, and whether anybody has knocked there."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        server.setblocking(False)
+
+        def knocked() -> bool:
+            try:
+                server.accept()[0].close()
+            except BlockingIOError:
+                return False
+            return True
+
+        yield server.getsockname()[1], knocked
+
+
+# -- version and help ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("flag", ["--version", "-V"])
+def test_the_version_is_told_without_loading_anything(tmp_path: Path, flag: str) -> None:
+    code = (
+        "import sys; from argorun.__main__ import main; main()\n"
+        "heavy = {'typer', 'click', 'rich', 'httpx', 'msgspec', 'yaml', 'confluent_kafka', 'asyncio'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    assert told(argorun(tmp_path, flag, code=code)) == (0, f"argorun {__version__}\n[]\n", "")
+
+
+def test_the_version_is_told_beside_other_options_too(tmp_path: Path) -> None:
+    assert told(argorun(tmp_path, "--version", "run")) == (0, f"argorun {__version__}\n", "")
+
+
+def test_help_loads_neither_the_network_nor_kafka(tmp_path: Path) -> None:
+    code = (
+        "import sys, atexit; from argorun.__main__ import main\n"
+        "heavy = {'rich', 'httpx', 'msgspec', 'yaml', 'confluent_kafka'}\n"
+        "atexit.register(lambda: print(sorted(heavy & set(sys.modules))))\n"
+        "main()"
+    )
+    result = argorun(tmp_path, "--help", code=code)
+    assert (result.returncode, result.stdout.splitlines()[-1], result.stderr) == (0, "[]", "")
+    for word in ("run", "demo", "--version"):
+        assert word in result.stdout
+
+
+OPTIONS = [
+    "--file",
+    "--topic",
+    "--parameter",
+    "--job",
+    "--timeout",
+    "--revision",
+    "--set",
+    "--output",
+    "--events",
+    "--keep-topics",
+    "--no-settle",
+    "--dry-run",
+    "--help",
+]
+
+
+def test_the_help_of_run_has_every_option_and_every_exit_code(tmp_path: Path) -> None:
+    result = argorun(tmp_path, "run", "--help")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert [o for o in OPTIONS if o not in result.stdout] == []
+    codes = [*"0123456789", "10", "70", "129, 130, 143"]
+    assert [c for c in codes if f" {c}  " not in result.stdout] == []
+    assert "ARGOCD_AUTH_TOKEN" in result.stdout
+
+
+# -- mistakes -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["run", "--nonsense"],
+        ["run", "a", "b"],
+        ["run", "--output", "neon"],
+        ["run", "--timeout"],
+        ["run", "--topic", "a", "--timeout", "soon"],
+        ["run", "-f", "none.yaml"],
+        ["run", "-f", "."],
+        ["run"],
+        ["run", "weather"],
+        ["run", "Wea ther"],
+        ["run", "weather", "--set", "x"],
+        ["demo", "--nonsense"],
+    ],
+)
+def test_bad_usage_is_2_and_no_traceback(tmp_path: Path, arguments: list[str]) -> None:
+    result = argorun(tmp_path, *arguments)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.strip()
+    assert "Traceback" not in result.stderr
+
+
+def test_a_typo_in_the_file_names_the_nearest_key_and_touches_nothing(tmp_path: Path) -> None:
+    with listening() as (port, knocked):
+        text = CONFIG.format(port=port).replace("parameter:", "paramter:")
+        (tmp_path / "argorun.yaml").write_text(text)
+        events = tmp_path / "events.jsonl"
+        result = argorun(tmp_path, "run", "--events", str(events), ARGOCD_AUTH_TOKEN="t0ken")
+        assert not knocked()
+    file = tmp_path / "argorun.yaml"
+    assert told(result) == (
+        2,
+        "",
+        f"argorun: {file}: unknown key 'paramter' in topics[0]\n  did you mean 'parameter'?\n",
+    )
+    assert not events.exists()
+
+
+@pytest.mark.parametrize(
+    "text", ["[", "a: 2020-13-45", "\0", "application: [", "- a", "topics: {a: 1}", "[" * 5000]
+)
+def test_no_file_makes_a_traceback(tmp_path: Path, text: str) -> None:
+    (tmp_path / "argorun.yaml").write_text(text)
+    result = argorun(tmp_path, "run", ARGOCD_AUTH_TOKEN="t0ken")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"argorun: {tmp_path / 'argorun.yaml'}")
+    assert "Traceback" not in result.stderr
+
+
+def test_an_events_file_that_cannot_be_opened_is_2_before_the_first_request(tmp_path: Path) -> None:
+    with listening() as (port, knocked):
+        (tmp_path / "argorun.yaml").write_text(CONFIG.format(port=port))
+        events = tmp_path / "none" / "events.jsonl"
+        result = argorun(tmp_path, "run", "--events", str(events), ARGOCD_AUTH_TOKEN="t0ken")
+        assert not knocked()
+    assert (result.returncode, result.stdout) == (2, "")
+    assert str(events) in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+class Unauthorized(http.server.BaseHTTPRequestHandler):
+    """An Argo CD that knows nobody."""
+
+    def do_GET(self) -> None:
+        body = b'{"error": "e", "message": "invalid session", "code": 16}'
+        self.send_response(401)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+def test_a_wrong_token_is_6_and_is_not_shown(tmp_path: Path) -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Unauthorized) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,)).start()
+        try:
+            (tmp_path / "argorun.yaml").write_text(CONFIG.format(port=server.server_port))
+            result = argorun(tmp_path, "run", "--output", "plain", ARGOCD_AUTH_TOKEN="t0ken-s3cret")
+        finally:
+            server.shutdown()
+    shown = result.stdout + result.stderr
+    assert result.returncode == 6
+    assert "invalid session (HTTP 401)" in shown
+    assert "Traceback" not in shown
+    assert "t0ken-s3cret" not in shown
+
+
+# -- from flags to the exit code ----------------------------------------------------
+
+
+def refuses(error: BaseException) -> Callable[[], int]:
+    def go() -> int:
+        raise error
+
+    return go
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (UsageError("no Application to run", "name it"), 2, "argorun: no Application to run\n  name it\n"),
+        (ArgoCDFailed("down"), 8, "argorun: down\n"),
+        (Interrupted(15), 143, "argorun: interrupted by SIGTERM\n"),
+        (KeyboardInterrupt(), 130, ""),
+        (
+            ZeroDivisionError("division by zero"),
+            70,
+            "argorun: an error inside argorun: ZeroDivisionError: division by zero\n  please report it\n",
+        ),
+    ],
+)
+def test_whatever_goes_wrong_is_said_in_one_error_with_its_code(
+    error: BaseException, code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.guarded(refuses(error)) == code
+    assert capsys.readouterr() == ("", said)
+
+
+@pytest.mark.parametrize("code", [0, 1, 10])
+def test_the_runs_exit_code_is_argoruns(code: int) -> None:
+    assert cli.guarded(lambda: code) == code
+
+
+def test_every_flag_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
+    from typer.testing import CliRunner
+
+    started: list[tuple[Any, ...]] = []
+
+    def start(*arguments: Any) -> int:
+        started.append(arguments)
+        return 5
+
+    monkeypatch.setattr(cli, "start", start)
+    typed = "run ns/app -f a.yaml --topic t --parameter p --job a --job b --timeout 5m --revision abc"
+    typed += " --set x=1 --set y= --output json --events e.jsonl --keep-topics --no-settle --dry-run"
+    result = CliRunner().invoke(cli.app, typed.split(" "))
+    assert (result.exit_code, result.output) == (5, "")
+    flags = Flags(
+        application="ns/app",
+        file=Path("a.yaml"),
+        topic="t",
+        parameter="p",
+        jobs=("a", "b"),
+        timeout="5m",
+        revision="abc",
+        sets=("x=1", "y="),
+        keep_topics=True,
+        no_settle=True,
+        dry_run=True,
+    )
+    assert started == [(flags, cli.Output.JSON, Path("e.jsonl"))]
+    CliRunner().invoke(cli.app, ["run"])
+    assert started[1:] == [(Flags(), cli.Output.AUTO, None)]
