@@ -237,13 +237,22 @@ class Bench:
             self.app.deploy()
 
     def before(self) -> Before:
-        return Before(self.app.spec, annotations(self.app), self.app.state[0])
+        return Before(self.app.spec, own_annotations(self.app), self.app.state[0])
 
     def topics(self) -> set[str]:
         return self.stack.topics(self.prefix[:9])
 
+    def tidy(self) -> None:
+        """Delete the topics that a test left on purpose."""
+        from confluent_kafka.admin import AdminClient
+
+        admin = AdminClient({"bootstrap.servers": self.stack.kafka, "allow.auto.create.topics": False})
+        for deleted in admin.delete_topics(sorted(self.topics())).values():
+            assert deleted.exception(30) is None
+        cluster.eventually(lambda: not self.topics(), 30, "the topics are gone")
+
     def by_hand(self, command: str) -> None:
-        """Do what argorun says is to be done, as a person in a shell would, with Argo CD's and Kafka's tools."""
+        """Do what argorun says is to be done, as a person would, with Argo CD's and Kafka's tools."""
         home = from_environment("REALSTACK_HOME")
         tools = self.folder / "tools"
         tools.mkdir(exist_ok=True)
@@ -340,7 +349,7 @@ class Bench:
 ARGORUN = (sys.executable, "-m", "argorun")
 
 
-def annotations(app: Application) -> dict[str, str]:
+def own_annotations(app: Application) -> dict[str, str]:
     """An Application's annotations but for Argo CD's own: every refresh leaves some."""
     return {k: v for k, v in app.annotations.items() if not k.startswith("argocd.argoproj.io/")}
 
@@ -354,7 +363,7 @@ def nothing_left(bench: Bench, before: Before) -> None:
     assert phase not in ("Running", "Terminating"), "an operation runs"
     assert app["spec"] == before.spec, f"the spec\nis  {app['spec']}\nwas {before.spec}"
     assert RECORD not in bench.app.annotations
-    assert annotations(bench.app) == before.annotations
+    assert own_annotations(bench.app) == before.annotations
     if before.sync == "Synced":
         # Compared anew: what the cluster has now, not what Argo CD thought of it before.
         assert bench.app.get("normal")["status"]["sync"]["status"] == "Synced"
