@@ -248,6 +248,14 @@ def test_who_comes_second_has_lost_and_has_changed_nothing(first: Callable[[Stag
     assert (stage.argocd.document, stage.argocd.patches) == (held, [])
 
 
+def test_a_dead_runs_record_is_not_taken_over_but_cleared_away_first() -> None:
+    stage = Stage()
+    stage.held_by("theirs", until=PAST)
+    with pytest.raises(Lost):
+        run(stage.take())
+    assert stage.argocd.patches == []
+
+
 def test_who_is_overtaken_while_reading_has_lost_and_has_changed_nothing() -> None:
     stage = Stage()
     stage.argocd.meets("patch", lambda a: stage.held_by("theirs"))
@@ -389,6 +397,20 @@ def test_a_value_that_someone_has_changed_meanwhile_stays_theirs() -> None:
 
     assert run(changed()) is False
     assert (stage.parameters, stage.record) == (theirs, None)
+
+
+def test_where_someone_took_our_record_away_everything_is_given_back_all_the_same() -> None:
+    stage = Stage()
+
+    async def stripped() -> bool:
+        await stage.take()
+        del stage.argocd.document["metadata"]["annotations"][RECORD]
+        stood = await stage.claim.give_back(settling=True, until=FUTURE)
+        await stage.claim.release()
+        return stood
+
+    assert run(stripped())
+    assert (stage.argocd.spec, stage.record) == (SPEC, None)
 
 
 def test_a_change_between_reading_and_giving_back_is_kept() -> None:

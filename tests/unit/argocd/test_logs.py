@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from argorun.argocd import logs
@@ -111,6 +111,7 @@ STREAMS = st.lists(
 )
 
 
+@settings(max_examples=500)
 @given(LOGS, STREAMS)
 def test_every_line_is_told_once_and_in_order_however_the_streams_are_cut(
     steps: list[tuple[int, int, str]], streams: list[tuple[int, int, str]]
@@ -144,6 +145,21 @@ def test_every_line_is_told_once_and_in_order_however_the_streams_are_cut(
     run(read())
     assert told.lines == wanted
     assert reader.lines == len(log)
+
+
+@pytest.mark.parametrize("end", ["broken", "ended", "last"])
+def test_a_resumed_stream_that_begins_too_late_is_read_again_from_the_first_line(end: str) -> None:
+    told = Told()
+    kubelet = Kubelet([(EPOCH, "a"), (EPOCH + SECOND, "missed"), (EPOCH + 9 * SECOND, "b")], told)
+    kubelet.streams = [(0, 1, "ended"), (5 * SECOND, 3, end)]
+    reader = Reader(kubelet, APP, TESTS, told)  # type: ignore[arg-type]
+
+    async def read() -> list[bool]:
+        return [await reader.read(follow=True) for _ in range(3)]
+
+    assert run(read()) == [False, False, True]
+    assert [text for _, text in told.lines] == ["a", "missed", "b"]
+    assert ["sinceSeconds" in asked for asked in kubelet.asked] == [False, True, False]
 
 
 def test_lines_with_one_stamp_and_one_text_are_still_so_many_lines() -> None:
