@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
@@ -18,7 +19,7 @@ from argorun.sandbox.standin.faults import DENIED, INVALID, NOT_FOUND, UNKNOWN, 
 from argorun.sandbox.standin.logs import LogQuery, read_logs, selected_pods
 from argorun.sandbox.standin.objects import Json, Key, key_of
 from argorun.sandbox.standin.patching import patched
-from argorun.sandbox.standin.streams import stream
+from argorun.sandbox.standin.streams import stream, trimmed
 from argorun.sandbox.standin.tasks import is_hook
 from argorun.sandbox.standin.tree import resource_tree
 
@@ -247,11 +248,22 @@ class Api:
     # -- streams --------------------------------------------------------------------------
 
     async def watch(self, request: Request) -> Response:
-        """GET /stream/applications?name=&resourceVersion=."""
+        """GET /stream/applications?name=&resourceVersion=&fields=."""
         account = self._account(request)
-        return stream(request, self._changes(request, account), self.standin.timings.keep_alive)
+        return stream(request, self._trimmed(request, account), self.standin.timings.keep_alive)
 
-    async def _changes(self, request: Request, account: Account) -> AsyncIterator[list[Json]]:
+    async def _trimmed(self, request: Request, account: Account) -> AsyncIterator[list[Json]]:
+        """The changes with the wanted fields only; what is the same as the last one is left out then."""
+        fields = request.query_params.get("fields", "")
+        last: Json | None = None
+        async with contextlib.aclosing(self._changes(request, account)) as changes:
+            async for change in changes:
+                told = [trimmed(event, fields) for event in change]
+                if not fields or told[-1] != last:
+                    last = told[-1]
+                    yield told
+
+    async def _changes(self, request: Request, account: Account) -> AsyncGenerator[list[Json]]:
         query = request.query_params
         name, at_least = query.get("name", ""), query.get("resourceVersion", "")
         oldest = int(at_least) if at_least.isdigit() else 0

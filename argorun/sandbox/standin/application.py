@@ -119,9 +119,8 @@ class Application:
             raise ApiError(INVALID, "resource name may not be changed")
         spec = changed.get("spec")
         if not isinstance(spec, dict) or "destination" not in spec:
-            raise ApiError(
-                INVALID, f"application destination spec for {self.name} is invalid: Destination server missing from app spec"
-            )
+            text = f"application destination spec for {self.name} is invalid"
+            raise ApiError(INVALID, f"{text}: Destination server missing from app spec")
         if validate:
             self.validate(spec)
         self.doc["spec"] = normalized(spec)

@@ -72,16 +72,19 @@ class Cluster:
             return "error validating data: apiVersion and kind must be set"
         return self.admit(obj)
 
-    def apply(self, manifest: Json, namespace: str) -> str:
+    def apply(self, manifest: Json, namespace: str, *, dry_run: bool = False) -> str:
         """Create or update an object; return what `kubectl apply` prints."""
         key = key_of(manifest, namespace)
         label = f"{key.kind.lower()}{'.' + key.group if key.group else ''}/{key.name}"
         live = self.objects.get(key)
         if live is None:
-            self.create(manifest, namespace)
+            if not dry_run:
+                self.create(manifest, namespace)
             return f"{label} created"
         if self.applied.get(key) == manifest:
             return f"{label} unchanged"
+        if dry_run:
+            return f"{label} configured"
         self.applied[key] = copy.deepcopy(manifest)
         for field, value in copy.deepcopy(manifest).items():
             if field != "metadata":

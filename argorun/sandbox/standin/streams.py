@@ -39,6 +39,22 @@ def stream(request: Request, results: AsyncIterator[list[Json]], keep_alive: flo
     return StreamingResponse(_lines(results), headers={"content-type": "application/json"})
 
 
+def trimmed(result: Json, fields: str) -> Json:
+    """A result with only those fields (`result.type,result.application.spec,…`); all where none is named."""
+    whole: Json = {"result": result}
+    kept: Json = {}
+    for path in fields.split(",") if fields else ():
+        value: object = whole
+        for name in (names := path.split(".")):
+            value = value.get(name) if isinstance(value, dict) else None
+        if value is not None:
+            place = kept
+            for name in names[:-1]:
+                place = place.setdefault(name, {})
+            place[names[-1]] = value
+    return kept.get("result", {}) if fields else result
+
+
 def _encode(result: Json) -> bytes:
     return json.dumps(result, separators=(",", ":"), ensure_ascii=False).encode()
 

@@ -37,6 +37,9 @@ class Sync:
 
     async def step(self) -> None:
         """Look how things stand and begin what is next."""
+        if self.dry_run:
+            self._pretend()
+            return
         for task in self.tasks:
             if task.running:
                 self._look(task)
@@ -69,6 +72,13 @@ class Sync:
             self._end("Succeeded", "successfully synced (no more tasks)")
             return
         await self._begin(pending, on_failure, done_well, done_badly)
+
+    def _pretend(self) -> None:
+        """A dry run takes every task at once, the SyncFail hooks too."""
+        if self._run(self.tasks) == "failed":
+            self._fail([], [t for t in self.tasks if t.failed], NOT_APPLIED)
+        else:
+            self._end("Succeeded", "successfully synced (no more tasks)")
 
     async def _begin(
         self, pending: list[Task], on_failure: list[Task], done_well: list[Task], done_badly: list[Task]
@@ -120,9 +130,8 @@ class Sync:
                 task.set("SyncFailed", "Failed", refusal)
                 failed = True
             elif self.dry_run:
-                task.set(
-                    "Synced", "Succeeded", f"{task.key.kind.lower()}/{task.key.name} configured (dry run)"
-                )
+                what = self.cluster.apply(task.obj, self.namespace, dry_run=True)
+                task.set("Synced", "Succeeded", f"{what} (dry run)")
             else:
                 task.set("Synced", "Running", self.cluster.apply(task.obj, self.namespace))
         return "failed" if failed else "successful"
