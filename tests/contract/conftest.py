@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.contract.targets import App, RealTarget, StandInTarget, Target
+from tests.contract.recordings import FAILING_POSTSYNC, FAILING_PRESYNC, GREEN, Recording, record
+from tests.contract.targets import RealTarget, StandInTarget, Target, good
 from tests.real.cluster import StackMissing
 
 LIMIT = 120.0  # seconds after which a check that hangs is ended
@@ -44,10 +45,34 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 @pytest.fixture(scope="session")
 def argocd(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     """The server that the checks are run against."""
-    start = {"standin": StandInTarget.start, "real": RealTarget.start}[request.param]
+    start = RealTarget.start if request.param == "real" else StandInTarget.start
     try:
-        started = start(tmp_path_factory.mktemp(request.param))
-        with started as target:
+        with start(tmp_path_factory.mktemp(request.param)) as target:
             yield target
     except StackMissing as e:
         pytest.exit(str(e), returncode=4)
+
+
+@pytest.fixture(scope="session")
+def green(argocd: Target) -> Iterator[tuple[Recording, Recording]]:
+    """The same sync twice, the second with another parameter."""
+    with argocd.application("green", *GREEN) as app:
+        first = asyncio.run(record(app, infos=[{"name": "argorun-run", "value": "one"}]))
+        parameter = {"parameters": [{"name": "kafka.topic", "value": "weather"}]}
+        good(app.patch({"op": "add", "path": "/spec/source/helm", "value": parameter}))
+        yield first, asyncio.run(record(app, infos=[{"name": "argorun-run", "value": "two"}]))
+
+
+@pytest.fixture(scope="session")
+def failed(argocd: Target) -> Iterator[tuple[Recording, Recording]]:
+    """A sync whose PostSync hooks fail, and one whose PreSync hook does; the Applications would retry."""
+    retry = {"retry": {"limit": 3}}
+    with (
+        argocd.application("postsync", *FAILING_POSTSYNC, syncPolicy=retry) as post,
+        argocd.application("presync", *FAILING_PRESYNC, syncPolicy=retry) as pre,
+    ):
+
+        async def both() -> tuple[Recording, Recording]:
+            return tuple(await asyncio.gather(record(post), record(pre)))  # type: ignore[return-value]
+
+        yield asyncio.run(both())

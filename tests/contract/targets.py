@@ -13,7 +13,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,7 +27,8 @@ from argorun.sandbox.standin import RenderError, StandIn
 from tests.contract.manifests import DEFAULT, TOPIC
 from tests.real import cluster
 
-LIMIT = 90.0  # seconds after which waiting for something is given up; no check depends on it
+COMMIT = "c0ffee" * 6 + "c0de"  # the only one of a chart on the stand-in
+LIMIT = 60.0  # seconds after which waiting for something is given up; no check depends on it
 JSON = {"Content-Type": "application/json"}
 
 
@@ -78,7 +79,7 @@ class App:
     def until(self, condition: Callable[[Json], Any], *, refresh: bool = False) -> Json:
         """The Application once it fits; with `refresh` Argo CD is made to look each time."""
         query = {"refresh": "normal"} if refresh else {}
-        return eventually(lambda: self.get(**query), condition)
+        return eventually(lambda: self.get(**query), condition, 0.2 if refresh else 0.05)
 
     def ended(self) -> Json:
         """The state of the operation when it is over; a hook's end is noticed at once, not after 5 s."""
@@ -99,6 +100,14 @@ class App:
 
         return found(eventually(lambda: self.get("/resource-tree"), found))[0]
 
+    def gone(self, uid: str) -> None:
+        """Wait until the tree has no such object any more."""
+
+        def away(tree: Json) -> bool:
+            return all(n.get("uid") != uid for n in nodes(tree))
+
+        eventually(lambda: self.get("/resource-tree"), away)
+
     def log(self, **query: str) -> list[Json]:
         """The entries of a log that is not followed."""
         answer = self.request("GET", "/logs", namespace=self.namespace, **query)
@@ -110,7 +119,7 @@ class App:
         return connect(self.target.settings, httpx.AsyncClient)
 
 
-def eventually(look: Callable[[], Json], condition: Callable[[Json], Any]) -> Json:
+def eventually(look: Callable[[], Json], condition: Callable[[Json], Any], pause: float = 0.05) -> Json:
     """What is seen once it fits; AssertionError with the last of it after LIMIT seconds."""
     deadline = time.monotonic() + LIMIT
     while True:
@@ -118,10 +127,10 @@ def eventually(look: Callable[[], Json], condition: Callable[[Json], Any]) -> Js
         if condition(seen):
             return seen
         assert time.monotonic() < deadline, f"never: {json.dumps(seen)[:4000]}"
-        time.sleep(0.05)
+        time.sleep(pause)
 
 
-async def stream(client: httpx.AsyncClient, path: str, **query: str) -> AsyncIterator[Json]:
+async def stream(client: httpx.AsyncClient, path: str, **query: str) -> AsyncGenerator[Json]:
     """The results of a newline-delimited stream."""
     async with client.stream("GET", path, params=query) as answer:
         assert answer.status_code == 200, await answer.aread()
@@ -140,7 +149,7 @@ def is_over(app: Json) -> bool:
 
 
 def entries(state: Json) -> dict[str, Json]:
-    """An operation's entries by name and phase: "pre" or, for what is no hook, "config"."""
+    """An operation's entries by name."""
     return {e["name"]: e for e in state.get("syncResult", {}).get("resources", [])}
 
 
@@ -190,6 +199,11 @@ class Chart:
 
     def __init__(self, manifests: tuple[Json, ...]) -> None:
         self._text = json.dumps(manifests)
+
+    def resolve(self, revision: str) -> str:
+        if revision not in ("HEAD", COMMIT):
+            raise RenderError(f"unable to resolve '{revision}' to a commit SHA: revision not found")
+        return COMMIT
 
     def __call__(self, source: Json, /) -> list[Json]:
         if source.get("path") != "app":

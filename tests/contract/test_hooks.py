@@ -1,0 +1,156 @@
+"""Hooks: their order, their entries, what a failure leaves out, and when they are deleted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.contract.recordings import Recording
+from tests.contract.targets import eventually, nodes
+
+Json = dict[str, Any]
+Pair = tuple[Recording, Recording]
+DONE = "Reached expected number of succeeded pods"
+LIMIT = "Job has reached the specified backoff limit"
+UNSUCCESSFUL = "one or more synchronization tasks completed unsuccessfully"
+
+
+def rows(recording: Recording) -> list[tuple[str, ...]]:
+    """Name, hookType, syncPhase, hookPhase, status, message of each entry, in order."""
+    fields = ("name", "hookType", "syncPhase", "hookPhase", "status", "message")
+    return [tuple(r.get(f, "") for f in fields) for r in recording.results]
+
+
+def test_hooks_run_phase_by_phase_and_wave_by_wave(green: Pair) -> None:
+    first, second = green
+    assert rows(first) == [
+        ("pre", "PreSync", "PreSync", "Succeeded", "Synced", DONE),
+        ("settings", "", "Sync", "Succeeded", "Synced", "configmap/settings created"),
+        ("web", "", "Sync", "Succeeded", "Synced", "deployment.apps/web created"),
+        ("first", "PostSync", "PostSync", "Succeeded", "Synced", DONE),
+        ("checks", "PostSync", "PostSync", "Succeeded", "Synced", DONE),
+    ]
+    assert [r[-1] for r in rows(second)] == [
+        DONE,
+        "configmap/settings configured",
+        "deployment.apps/web unchanged",
+        DONE,
+        DONE,
+    ]
+
+
+def test_an_entry_has_all_its_fields(green: Pair) -> None:
+    recording = green[0]
+    hook, resource = recording.results[0], recording.results[1]
+    assert hook == {
+        "group": "batch",
+        "version": "v1",
+        "kind": "Job",
+        "namespace": recording.app.namespace,
+        "name": "pre",
+        "status": "Synced",
+        "message": DONE,
+        "hookType": "PreSync",
+        "hookPhase": "Succeeded",
+        "syncPhase": "PreSync",
+        "images": ["busybox"],
+    }
+    assert resource == {
+        "group": "",
+        "version": "v1",
+        "kind": "ConfigMap",
+        "namespace": recording.app.namespace,
+        "name": "settings",
+        "status": "Synced",
+        "message": "configmap/settings created",
+        "hookPhase": "Succeeded",
+        "syncPhase": "Sync",
+    }
+
+
+def test_a_hook_is_told_of_only_when_it_is_reached(green: Pair) -> None:
+    """Each event's entries begin like the last one's: what is later was not yet there."""
+    for recording in green:
+        whole = [r["name"] for r in recording.results]
+        for event in recording.seen[1:]:
+            state = event["application"]["status"].get("operationState", {})
+            names = [r["name"] for r in state.get("syncResult", {}).get("resources") or ()]
+            assert names == whole[: len(names)]
+
+
+def test_a_later_hook_begins_after_the_earlier_one_has_ended(green: Pair) -> None:
+    for recording in green:
+        for event in recording.seen[1:]:
+            state = event["application"]["status"].get("operationState", {})
+            results = {r["name"]: r["hookPhase"] for r in state.get("syncResult", {}).get("resources") or ()}
+            if "checks" in results:
+                assert {v for k, v in results.items() if k != "checks"} == {"Succeeded"}
+
+
+def test_a_hook_that_is_to_go_when_it_succeeded_is_gone_and_the_others_stay(green: Pair) -> None:
+    app = green[1].app
+
+    def jobs(tree: Json) -> set[str]:
+        return {n["name"] for n in nodes(tree) if n["kind"] == "Job"}
+
+    eventually(lambda: app.get("/resource-tree"), lambda tree: jobs(tree) == {"pre", "checks"})
+
+
+def test_the_former_runs_jobs_are_there_until_the_new_ones_come(green: Pair) -> None:
+    first, second = green
+    for name in ("pre", "checks"):
+        old, new = uid(first.tree, name), uid(second.tree, name)
+        assert old != new
+        assert uid(second.before, name) == old
+
+
+def uid(tree: Json, job: str) -> str:
+    return str(next(n["uid"] for n in nodes(tree) if (n["kind"], n["name"]) == ("Job", job)))
+
+
+def test_what_the_hooks_read_is_the_new_value(green: Pair) -> None:
+    for recording, topic in zip(green, ("none", "weather"), strict=True):
+        lines = [e["content"] for e in recording.log if not e["last"]]
+        assert lines == [f"line {i} of {topic}" for i in (1, 2, 3)]
+
+
+def test_a_failing_postsync_hook_fails_the_operation_and_its_later_waves_do_not_run(failed: Pair) -> None:
+    recording = failed[0]
+    state, found = recording.state, rows(recording)
+    assert (state["phase"], state["message"]) == ("Failed", UNSUCCESSFUL)
+    assert found[0] == ("settings", "", "Sync", "Succeeded", "Synced", "configmap/settings created")
+    assert sorted(found[1:3]) == [
+        ("bad", "PostSync", "PostSync", "Failed", "Synced", LIMIT),
+        ("beside", "PostSync", "PostSync", "Failed", "Synced", LIMIT),
+    ]
+    assert found[3:] == [("onfail", "SyncFail", "SyncFail", "Succeeded", "Synced", DONE)]
+
+
+def test_a_failing_presync_hook_keeps_everything_else_from_running(failed: Pair) -> None:
+    recording = failed[1]
+    state = recording.state
+    assert (state["phase"], state["message"]) == ("Failed", UNSUCCESSFUL)
+    assert rows(recording) == [
+        ("bad", "PreSync", "PreSync", "Failed", "Synced", LIMIT),
+        ("both", "SyncFail", "SyncFail", "Succeeded", "Synced", DONE),
+    ]
+    assert next(n for n in nodes(recording.tree) if n["name"] == "settings")["health"] == {
+        "status": "Missing"
+    }
+
+
+def test_a_hook_that_is_to_go_when_it_failed_is_gone(failed: Pair) -> None:
+    app = failed[0].app
+
+    def jobs(tree: Json) -> set[str]:
+        return {n["name"] for n in nodes(tree) if n["kind"] == "Job"}
+
+    eventually(lambda: app.get("/resource-tree"), lambda tree: jobs(tree) == {"bad", "onfail"})
+
+
+def test_the_tree_says_why_a_pod_failed(failed: Pair) -> None:
+    recording = failed[0]
+    job = next(n for n in nodes(recording.tree) if (n["kind"], n["name"]) == ("Job", "bad"))
+    pod = next(n for n in nodes(recording.tree) if n["kind"] == "Pod" and n["name"].startswith("bad-"))
+    assert job["health"] == {"status": "Degraded", "message": LIMIT}
+    assert pod["health"] == {"status": "Degraded", "message": 'container "main" failed with exit code 3'}
+    assert {i["name"]: i["value"] for i in pod["info"]}["Status Reason"] == "Error"
