@@ -16,7 +16,7 @@ SETTINGS = configmap("settings", topic=TOPIC)
 FROM_SETTINGS = from_configmap("settings", "topic")
 LINES = "for i in 1 2 3; do echo line $i of $TOPIC; sleep 0.3; done"
 WATCH = "/api/v1/stream/applications"
-FOREVER = "trap 'exit 0' TERM; while :; do sleep 0.1; done"
+FOREVER = "exec sleep 600"
 
 GREEN = (
     job("pre", "echo pre", hook="PreSync"),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
+from tests.contract.manifests import job
 from tests.contract.recordings import Recording
-from tests.contract.targets import eventually, nodes
+from tests.contract.targets import Target, eventually, nodes
 
 Json = dict[str, Any]
 Pair = tuple[Recording, Recording]
@@ -154,3 +156,25 @@ def test_the_tree_says_why_a_pod_failed(failed: Pair) -> None:
     assert job["health"] == {"status": "Degraded", "message": LIMIT}
     assert pod["health"] == {"status": "Degraded", "message": 'container "main" failed with exit code 3'}
     assert {i["name"]: i["value"] for i in pod["info"]}["Status Reason"] == "Error"
+
+
+def test_generated_names_and_helms_own_hooks(argocd: Target) -> None:
+    generated = job("", "true", hook="PostSync")
+    del generated["metadata"]["name"]
+    generated["metadata"]["generateName"] = "generated-"
+    helms = [job(name, "true") for name in ("before", "after", "test")]
+    for made, hook in zip(helms, ("pre-install,pre-upgrade", "post-install", "test"), strict=True):
+        made["metadata"]["annotations"] = {"helm.sh/hook": hook, "helm.sh/hook-weight": "1"}
+    with argocd.application("named", generated, *helms) as app:
+        app.sync()
+        state = app.ended()
+    results = [(r["name"], r["hookType"], r["hookPhase"]) for r in state["syncResult"]["resources"]]
+    began = int(datetime.datetime.fromisoformat(state["startedAt"]).timestamp())
+    stem = f"generated-{state['syncResult']['revision'][:7]}-postsync-"
+    name = next(n for n, _, _ in results if n.startswith(stem))
+    assert abs(int(name.removeprefix(stem)) - began) <= 1
+    assert results == [
+        ("before", "PreSync", "Succeeded"),
+        (name, "PostSync", "Succeeded"),
+        ("after", "PostSync", "Succeeded"),
+    ]

@@ -1,0 +1,129 @@
+"""argorun's own parts, one after the other as a run uses them: claim, sync, logs, give back, settle."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from argorun.argocd import operation, parameters
+from argorun.argocd.claim import Claim, Lost
+from argorun.argocd.client import Client
+from argorun.argocd.logs import Container, JobLogs, Listener
+from argorun.argocd.nudge import nudge
+from argorun.argocd.parameters import Helm, Kustomize, Setting
+from argorun.argocd.tree import LiveTree
+from argorun.argocd.types import Node
+from tests.contract.manifests import TOPIC, configmap, container, deployment, from_configmap, job
+from tests.contract.recordings import FOREVER
+from tests.contract.targets import App, Target
+
+Json = dict[str, Any]
+READ = from_configmap("settings", "topic")
+LINES = 'i=0; while [ $i -lt 200 ]; do i=$((i+1)); echo "$i $TOPIC"; done'
+
+
+class Told(Listener):
+    """What the logs tell."""
+
+    def __init__(self) -> None:
+        self.jobs: list[str] = []
+        self.lines: list[str] = []
+        self.ends: list[tuple[str, int, bool, str]] = []
+
+    def appeared(self, job: Node) -> None:
+        self.jobs.append(job.name)
+
+    def line(self, container: Container, stamp: str, text: str) -> None:
+        self.lines.append(text)
+
+    def ended(self, container: Container, lines: int, complete: bool, reason: str) -> None:
+        self.ends.append((container.job, lines, complete, reason))
+
+
+def a_claim(client: Client, app: App, run: str, *settings: Setting) -> Claim:
+    return Claim(client, app.ref, run, settings, waiting=lambda _: None, notice=lambda _: None)
+
+
+async def run_once(client: Client, app: App, setting: Setting, run: str) -> tuple[Told, str]:
+    """A run, from the claim to the settled workloads; what was told, and the phase."""
+    live, told = LiveTree(client, app.ref), Told()
+    claim = a_claim(client, app, run, setting)
+    await claim.free()
+    manifests = await client.manifests(app.ref)
+    taken = await claim.take(manifests, time.time() + 60)
+    assert parameters.holds(taken.spec["source"], [setting])
+    async with live.kept():
+        before = {n.uid for n in (await live.read()).nodes or ()}
+        logs = JobLogs(client, app.ref, live, before, lambda name: name == "checks", told)
+        seen = await operation.start(client, app.ref, run, operation.body(run))
+        took = seen.operation_of(run).sync
+        assert took is not None
+        assert parameters.holds(took.source, [setting])
+        nudging = asyncio.create_task(nudge(client, app.ref, live, logs.jobs))
+        state = await operation.follow(client, app.ref, run, lambda s: logs.operation_started(s.started_at))
+        nudging.cancel()
+        await logs.finish(20)
+    await claim.give_back(settling=True, until=time.time() + 60)
+    if settling := await claim.settle(None, await claim.out_of_sync()):
+        await claim.settled(settling)
+    await claim.release()
+    return told, state.phase
+
+
+@pytest.mark.parametrize("form", ["helm", "kustomize"])
+async def test_a_run_leaves_the_application_as_it_was(argocd: Target, form: str) -> None:
+    manifests = (
+        configmap("settings", topic=TOPIC if form == "helm" else "none"),
+        deployment("web", FOREVER, READ),
+        job("checks", container(LINES, env=READ), hook="PostSync"),
+    )
+    with argocd.application("blocks", *manifests, form=form) as app:
+        app.sync(strategy={"apply": {}})
+        assert app.ended()["phase"] == "Succeeded"
+        before = app.until(lambda a: a["status"]["sync"]["status"] == "Synced", refresh=True)
+        async with app.client() as client:
+            for run in ("run-1", "run-2"):
+                setting: Setting = (
+                    Helm("kafka.topic", run) if form == "helm" else Kustomize("settings", "topic", run)
+                )
+                told, phase = await run_once(client, app, setting, run)
+                assert phase == "Succeeded"
+                assert told.jobs == ["checks"]
+                assert told.lines == [f"{i} {run}" for i in range(1, 201)]
+                assert told.ends == [("checks", 200, True, "")]
+            after = await client.application(app.ref, refresh="normal")
+        assert after.spec == before["spec"]
+        assert parameters.RECORD not in (after.metadata.annotations or {})
+        assert after.status.sync.status == "Synced"
+
+
+async def test_of_two_claims_the_second_is_lost(argocd: Target) -> None:
+    with argocd.application("claims", configmap("settings", topic=TOPIC)) as app:
+        before = app.get()["spec"]
+        async with app.client() as client:
+            ours = a_claim(client, app, "ours", Helm("kafka.topic", "ours"))
+            theirs = a_claim(client, app, "theirs", Helm("kafka.topic", "theirs"))
+            await ours.take([], time.time() + 60)
+            with pytest.raises(Lost):
+                await theirs.take([], time.time() + 60)
+            await ours.give_back(settling=False, until=time.time() + 60)
+            await theirs.take([], time.time() + 60)
+            await theirs.let_go()
+        assert app.get()["spec"] == before
+
+
+async def test_a_claim_is_given_back_while_the_source_cannot_be_rendered(argocd: Target) -> None:
+    with argocd.application("broken", configmap("settings", topic=TOPIC)) as app:
+        async with app.client() as client:
+            claim = a_claim(client, app, "ours", Helm("kafka.topic", "ours"))
+            await claim.take([], time.time() + 60)
+            spec = (await client.application(app.ref)).spec
+            spec["source"]["path"] = "nope"
+            await client.replace_spec(app.ref, spec)
+            await claim.give_back(settling=False, until=time.time() + 60)
+            after = await client.application(app.ref)
+        assert "helm" not in after.spec["source"]
+        assert parameters.RECORD not in (after.metadata.annotations or {})
