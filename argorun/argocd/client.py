@@ -14,7 +14,7 @@ import json
 import re
 import ssl
 from collections.abc import AsyncGenerator, Mapping
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Protocol, Self, TypeVar, cast
 from urllib.parse import quote
 
@@ -246,7 +246,11 @@ class Client:
     ) -> AsyncGenerator[LogEntry]:
         """A container's log entries; a failure to open it comes as an entry without a pod's name."""
         params = query(app, namespace=namespace, container=container, **extra)
-        async for data in self._stream(f"read the log of {pod}", path(app, "pods", pod, "logs"), params):
+        url = path(app, "pods", pod, "logs")
+        # Not as server-sent events: under a flood of lines Argo CD's keep-alive tears the chunks (seen at
+        # 160,000 lines; its flush is not under the lock of its writes). Uncompressed, or lines come late.
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+        async for data in self._stream(f"read the log of {pod}", url, params, headers):
             yield self._result(data, LogEntry)
 
     def _result(self, data: bytes, kind: type[T]) -> T:
@@ -257,10 +261,15 @@ class Client:
             raise Nonsense(f"Argo CD sent a stream frame with no result: {data[:80]!r}")
         return cast(T, frame.result)
 
-    async def _stream(self, doing: str, url: str, params: Mapping[str, str]) -> AsyncGenerator[bytes]:
-        """The payloads of a server-sent stream. A comment comes every 15 s, so silence is a stall."""
+    async def _stream(
+        self,
+        doing: str,
+        url: str,
+        params: Mapping[str, str],
+        headers: Mapping[str, str] = MappingProxyType({"Accept": "text/event-stream"}),
+    ) -> AsyncGenerator[bytes]:
+        """The payloads of a stream. Of server-sent events a comment comes every 15 s: silence is a stall."""
         self.requests += 1
-        headers = {"Accept": "text/event-stream"}
         timeout = httpx.Timeout(15.0, connect=5.0, read=40.0)
         try:
             async with self._http.stream(
@@ -458,7 +467,7 @@ def unreachable(error: httpx.HTTPError, settings: Settings) -> Unreachable:
 
 
 def root(error: BaseException) -> str:
-    """What the operating system said at the bottom of it: "Connection refused"; empty where it said nothing."""
+    """What the operating system said at the bottom of it, "Connection refused" say; or nothing."""
     below: BaseException | None = error
     said = ""
     while below is not None:

@@ -108,6 +108,7 @@ class JobLogs:
         self._confirmed: set[str] = set()  # the Jobs that the operation itself says it has made
         self.uids: set[str] = set()  # of all the Jobs that our operation has made so far
         self._tasks: dict[str, asyncio.Task[None]] = {}  # by the pod's uid
+        self._readers: list[Reader] = []
         self._over = asyncio.Event()
         self._task = asyncio.create_task(self._discover())
 
@@ -122,14 +123,14 @@ class JobLogs:
             self._live.look_again()
 
     async def finish(self, timeout: float) -> None:
-        """The operation is over: read what is left of the logs, for at most `timeout` seconds."""
+        """The operation is over: read what is left, until no line has come for `timeout` seconds."""
         self._over.set()
         with contextlib.suppress(ArgorunError):
             await self._live.read()
             self._discovered()
-        waiting = list(self._tasks.values())
-        if waiting:
-            await asyncio.wait(waiting, timeout=timeout)
+        waiting, told = set(self._tasks.values()), -1
+        while waiting and told != (told := sum(r.lines for r in self._readers)):
+            _, waiting = await asyncio.wait(waiting, timeout=timeout)
         await self.close()
 
     async def close(self) -> None:
@@ -184,6 +185,7 @@ class JobLogs:
     async def _container(self, c: Container) -> None:
         """Read one container's log to its end, however often the stream breaks."""
         reader = Reader(self._client, self._app, c, self._listener)
+        self._readers.append(reader)
         pause, reason = 0.3, ""
         self._listener.started(c)
         try:
@@ -197,12 +199,12 @@ class JobLogs:
                 if (ended or self._over.is_set()) and await self._terminated(c):
                     # What the stream missed, where it missed something and the pod is still there.
                     ended = await self._last_read(reader) or ended
+                    if reader.missing:
+                        ended, reason = False, "the log was rotated, or its container restarted"
                     self._listener.ended(c, reader.lines, ended, "" if ended else reason)
                     return
                 pause = 0.3 if reader.lines > before else min(pause * 1.5, 2.0)
                 await asyncio.sleep(pause)
-        except ArgorunError as e:
-            self._listener.ended(c, reader.lines, False, e.message)
         except asyncio.CancelledError:
             self._listener.ended(c, reader.lines, False, reason or "the run ended before the log did")
             raise
@@ -220,6 +222,8 @@ class JobLogs:
             pod = await self._manifest(c.namespace, c.pod)
         except (Refused, Denied):
             return True
+        except ArgorunError:
+            return False  # Argo CD is away: ask again
         if pod.get("status", {}).get("phase") in ("Succeeded", "Failed"):
             return True
         status = pod.get("status", {})
@@ -243,14 +247,15 @@ class Reader:
         self._arrived = 0.0  # monotonic time of the newest line
         self._whole = False  # read from the first line again: a gap was seen
         self.lines = 0
+        self.missing = False  # lines are gone: the log was rotated, or its container restarted
         self.state = ""  # why it could not be opened: "… is waiting to start: ContainerCreating"
 
     async def read(self, *, follow: bool) -> bool:
         """Read until the stream ends; True where Argo CD says that it was the log's end."""
         c, self.state = self._container, ""
         extra = {"follow": "true"} if follow else {}
-        resumed = self.lines > 0
-        if resumed and not self._whole:
+        resumed, whole = self.lines > 0, self._whole
+        if resumed and not whole:
             # The line was written before it arrived here; whole seconds, and some for a backlog.
             extra["sinceSeconds"] = str(math.ceil(time.monotonic() - self._arrived) + 5)
         self._position.resume()
@@ -264,7 +269,11 @@ class Reader:
                     continue
                 stamp = sortable(entry.time_stamp_str)
                 if not self._position.overlaps(stamp) and not self._proven(resumed):
-                    return False
+                    if not whole:
+                        return False
+                    # Even the first line there is newer than our last: what lies between is gone.
+                    self.missing = True
+                    resumed = False
                 self._tell(entry, stamp)
         return False
 
