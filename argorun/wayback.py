@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -69,12 +70,12 @@ class WayBack:
 
     def from_application(self) -> None:
         """The Application's parameters will be changed, and an operation started."""
-        app, clean = self._app.name, self._clean
+        app, clean = self._app, self._clean
         clean.before("pods of this run", self._pods_leave, self._wait_by_hand, limit=60.0, patient=True)
         clean.before(
             "the workloads' settings",
             self._settle,
-            lambda: f"argocd app sync {app}",
+            lambda: f"argocd app sync {app} --strategy apply",  # which leaves the hooks out
             limit=60.0,
             patient=True,
         )
@@ -98,7 +99,7 @@ class WayBack:
 
     def _give_back_by_hand(self) -> str:
         patch = json.dumps(self._traces.claim.way_back())
-        return f"argocd app patch {self._app.name} --type json --patch '{patch}'"
+        return f"argocd app patch {self._app} --type json --patch {shlex.quote(patch)}"
 
     def _settles(self) -> bool:
         """Whether the workloads are to be taken off our topic: the Application was Synced before.
@@ -161,7 +162,7 @@ class WayBack:
         return f"topic {name} deleted"
 
     def _wait_by_hand(self) -> str:
-        return f"argocd app get {self._app.name} --output tree; then {self._delete_by_hand(None)}"
+        return f"argocd app get {self._app} --output tree"
 
     def _delete_by_hand(self, name: str | None) -> str:
         server = self._config.kafka["bootstrap.servers"]
