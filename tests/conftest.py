@@ -23,6 +23,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """With --real a missing stack ends it all at once: those tests were asked for."""
+    if config.getoption("--real"):
+        from tests.real.cluster import Stack, StackMissing
+
+        try:
+            Stack.from_environment(os.environ)
+        except StackMissing as e:
+            raise pytest.UsageError(str(e)) from None
+
+
 def is_local(host: str) -> bool:
     """Whether an address is this machine's own."""
     if host in ("", "localhost"):
