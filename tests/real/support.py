@@ -407,6 +407,10 @@ def other_operation(bench: Bench, seconds: int) -> Iterator[Before]:
     before = bench.before()
     bench.app.sync(infos=[{"name": "who", "value": "somebody else"}])
     yield before
+    # Each refresh makes Argo CD look at its hooks at once, instead of every five seconds.
+    cluster.eventually(
+        lambda: "operation" not in bench.app.get("normal"), 60, "the other operation's end", 0.5
+    )
     state = bench.app.wait_operation()
     assert state["operation"]["info"] == [{"name": "who", "value": "somebody else"}], state["operation"]
     assert state["phase"] == "Succeeded", state.get("message")
@@ -418,3 +422,17 @@ def from_environment(name: str) -> str:
     if not value:
         pytest.skip(f"this stack sets no {name}")
     return value
+
+
+def messages(stack: Stack, topic: str) -> int:
+    """How many messages a topic of one partition holds."""
+    from confluent_kafka import Consumer, TopicPartition
+
+    consumer = Consumer(
+        {"bootstrap.servers": stack.kafka, "group.id": "nobody", "allow.auto.create.topics": False}
+    )
+    try:
+        low, high = consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=15)
+    finally:
+        consumer.close()
+    return int(high - low)
