@@ -36,7 +36,7 @@ def test_a_parameter_that_was_there_and_its_neighbours(bench: Bench) -> None:
     helm = {
         "parameters": parameters,
         "releaseName": "chart",
-        "valuesObject": {"test": "echo $TOPIC $OTHER $TAG", "price": 1.10, "big": 12345678901234567890},
+        "valuesObject": {"test": "echo $TOPIC $OTHER $TAG", "price": 1.10, "small": 1e-7},
     }
     bench.app.patch({"op": "add", "path": "/spec/source/helm", "value": helm})
     bench.app.deploy()
@@ -100,6 +100,47 @@ def test_a_change_that_somebody_makes_during_the_run_stays(bench: Bench) -> None
     assert bench.app.spec == before.spec | {"source": expected}
     assert support.RECORD not in bench.app.annotations
     assert bench.topics() == set()
+
+
+def test_git_is_out_of_reach_in_the_end(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Argo CD validates every PATCH by rendering the source; the way back must not need that."""
+    folder = tmp_path_factory.mktemp("git")
+    with support.bench(stack, folder, scripted(), name="was-g") as bench:
+        bench.scripts(test="echo begun; sleep 300")
+        before = bench.before()
+        with bench.start() as run:
+            run.until("log_line", text="begun")
+            gone = bench.repo.path.rename(bench.repo.path.with_name("gone"))
+            run.send(signal.SIGINT)
+            code = run.end()
+        assert code == 130, str(run)
+        assert bench.app.spec == before.spec
+        assert support.RECORD not in bench.app.annotations
+        assert bench.topics() == set()
+        assert not bench.app.running
+        gone.rename(bench.repo.path)
+
+
+def test_what_a_killed_run_left_is_put_back_by_the_next(bench: Bench) -> None:
+    bench.app.patch({"op": "add", "path": "/spec/source/helm", "value": {"valuesObject": {}}})
+    go = bench.folder / "go"
+    bench.scripts(test=f"echo begun; until [ -e {go} ]; do sleep 0.1; done")
+    before = bench.before()
+    short = {"run": "5s", "cleanup": "5s", "busy": "60s"}  # so long is it believed to be alive
+    with bench.start(config=bench.config(timeouts=short)) as run:
+        run.until("log_line", text="begun")
+        run.send(signal.SIGKILL)
+        run.end()
+    assert bench.app.spec != before.spec
+    (left,) = bench.topics()
+    go.touch()
+    with bench.start() as run:
+        code = run.end()
+    assert code == 0, str(run)
+    assert run.all("waiting") or run.all("notice"), "it says what it found"
+    assert bench.topics() == {left}, "a killed run's topic is a matter for the sweep"
+    bench.tidy()
+    support.nothing_left(bench, before)
 
 
 def automated(policy: Json) -> dict[str, Any]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterator
 
 import pytest
 
-from tests.real import support
+from tests.real import cluster, support
 from tests.real.cluster import Stack
 from tests.real.support import Bench, chart, configmap, kustomization, scripted
 
@@ -31,18 +32,18 @@ def test_0_passed_tests_and_their_output(bench: Bench) -> None:
     bench.scripts(test='echo "reading from $TOPIC"')
     with bench.as_it_was():
         result = bench.run()
-    assert result.code == 0, result
-    assert result.out.startswith(f"reading from {bench.prefix}_"), result
+    assert result.code == 0, str(result)
+    assert result.out.startswith(f"reading from {bench.prefix}_"), str(result)
 
 
 def test_1_a_failed_test_job_with_its_last_lines(bench: Bench) -> None:
     bench.scripts(test="echo expected sunny; echo but it rained; exit 3")
     with bench.as_it_was():
         result = bench.run()
-    assert result.code == 1, result
+    assert result.code == 1, str(result)
     assert result.out.splitlines() == ["expected sunny", "but it rained"]
     assert "checks failed" in result.err
-    assert "  | but it rained" in result.err, result
+    assert "  | but it rained" in result.err, str(result)
     assert f"https://{bench.stack.server}/applications/{bench.app.name}" in result.err
 
 
@@ -50,15 +51,47 @@ def test_3_a_failed_presync_hook(bench: Bench) -> None:
     bench.scripts(pre="echo no such schema; exit 1", test="true")
     with bench.as_it_was():
         result = bench.run()
-    assert result.code == 3, result
+    assert result.code == 3, str(result)
     assert "PreSync hook prepare failed" in result.err
+
+
+def test_3_an_operation_that_somebody_ends(bench: Bench) -> None:
+    bench.scripts(test="echo begun; sleep 300")
+    with bench.as_it_was(), bench.start() as run:
+        run.until("log_line", text="begun")
+        bench.stack.api("DELETE", f"applications/{bench.app.name}/operation")
+        code = run.end()
+    assert code == 3, str(run)
+    assert "ended by someone else" in run.all("verdict")[0]["title"]
+
+
+def test_3_a_sync_window_that_is_closed(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> None:
+    name = cluster.unique("closed")
+    window = {"kind": "deny", "schedule": "* * * * *", "duration": "1h", "applications": ["*"]}
+    anywhere = {
+        "sourceRepos": ["*"],
+        "destinations": [{"server": "*", "namespace": "*"}],
+        "clusterResourceWhitelist": [{"group": "*", "kind": "*"}],
+    }
+    project = {"apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject", "metadata": {"name": name}}
+    apply = ("apply", "-n", cluster.ARGOCD_NAMESPACE, "-f", "-")
+    stack.kubectl(*apply, stdin=json.dumps(project | {"spec": anywhere}))
+    folder = tmp_path_factory.mktemp("window")
+    files = chart(configmap("settings", topic=support.TOPIC), support.job("checks", "true", "PostSync"))
+    with support.bench(stack, folder, files, name="codes-w", project=name) as bench:
+        stack.kubectl(*apply, stdin=json.dumps(project | {"spec": anywhere | {"syncWindows": [window]}}))
+        with bench.as_it_was():
+            result = bench.run()
+        assert result.code == 3, str(result)
+        assert "sync window" in result.err
+    stack.kubectl("delete", "appproject", name, "-n", cluster.ARGOCD_NAMESPACE, "--wait=false")
 
 
 def test_9_a_named_test_job_that_the_application_does_not_have(bench: Bench) -> None:
     bench.scripts(test="true")
     with bench.as_it_was():
         result = bench.run("--job", "run-automation-tests-job")
-    assert result.code == 9, result
+    assert result.code == 9, str(result)
     assert "run-automation-tests-job" in result.err
     assert "checks" in result.err, "it names those that are there"
 
@@ -67,27 +100,27 @@ def test_9_no_test_job_at_all(bench: Bench) -> None:
     bench.scripts(pre="true")
     with bench.as_it_was():
         result = bench.run()
-    assert result.code == 9, result
+    assert result.code == 9, str(result)
     assert "no test ran" in result.err
 
 
 def test_6_a_wrong_token(bench: Bench) -> None:
     with bench.as_it_was():
         result = bench.run(environment={"ARGOCD_AUTH_TOKEN": "eyJhbGciOiJIUzI1NiJ9.e30.bm8"})
-    assert result.code == 6, result
+    assert result.code == 6, str(result)
 
 
 def test_6_a_token_that_may_only_read(bench: Bench) -> None:
     token = support.from_environment("REALSTACK_READONLY_TOKEN")
     with bench.as_it_was():
         result = bench.run(environment={"ARGOCD_AUTH_TOKEN": token})
-    assert result.code == 6, result
+    assert result.code == 6, str(result)
     assert f"default/{bench.app.name}" in result.err, "it says what is missing"
 
 
 def test_6_no_such_application_or_no_access(bench: Bench) -> None:
     result = bench.run("no-such-application")
-    assert result.code == 6, result
+    assert result.code == 6, str(result)
     assert "no-such-application" in result.err
     assert bench.topics() == set()
 
@@ -95,13 +128,13 @@ def test_6_no_such_application_or_no_access(bench: Bench) -> None:
 def test_7_a_broker_that_is_down(bench: Bench) -> None:
     with bench.as_it_was():
         result = bench.run(environment={"KAFKA_BOOTSTRAP_SERVERS": UNUSED})
-    assert result.code == 7, result
+    assert result.code == 7, str(result)
     assert UNUSED in result.err
 
 
 def test_8_an_argo_cd_that_is_down(bench: Bench) -> None:
     result = bench.run(environment={"ARGOCD_SERVER": UNUSED})
-    assert result.code == 8, result
+    assert result.code == 8, str(result)
     assert UNUSED in result.err
     assert bench.topics() == set()
 
@@ -111,15 +144,15 @@ def test_8_a_certificate_that_nobody_vouches_for_and_how_to_mend_it(bench: Bench
         pytest.skip("this stack's certificate needs no CA file")
     with bench.as_it_was():
         result = bench.run(config=bench.config(argocd={}))
-    assert result.code == 8, result
-    assert "argocd: {ca: FILE}" in result.err, result
+    assert result.code == 8, str(result)
+    assert "argocd: {ca: FILE}" in result.err, str(result)
 
 
 def test_insecure_goes_without_a_ca(bench: Bench) -> None:
     bench.scripts(test="true")
     with bench.as_it_was():
         result = bench.run(config=bench.config(argocd={"insecure": True}))
-    assert result.code == 0, result
+    assert result.code == 0, str(result)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,9 +185,9 @@ USAGE = {
 def test_2_before_anything_is_touched(bench: Bench, wrong: Wrong) -> None:
     with bench.as_it_was():
         result = bench.run(config=bench.config(**wrong.changes))
-    assert result.code == 2, result
+    assert result.code == 2, str(result)
     for text in wrong.told:
-        assert text in result.err, result
+        assert text in result.err, str(result)
     assert not result.out
     assert "==> topics" not in result.err, "it did not come so far"
 
@@ -171,7 +204,7 @@ def test_2_what_a_kustomize_source_cannot_take(kustomized: Bench, parameter: obj
     topics = [{"prefix": kustomized.prefix, "parameter": parameter}]
     with kustomized.as_it_was():
         result = kustomized.run(config=kustomized.config(topics=topics))
-    assert result.code == 2, result
+    assert result.code == 2, str(result)
     assert told in result.err
 
 
@@ -181,15 +214,33 @@ def test_2_a_plain_yaml_source(stack: Stack, tmp_path_factory: pytest.TempPathFa
     with support.bench(stack, folder, files, "plain", name="codes-p", deploy=False) as plain:
         with plain.as_it_was():
             result = plain.run()
-        assert result.code == 2, result
+        assert result.code == 2, str(result)
         assert "directory" in result.err.lower()
+
+
+def test_2_an_application_with_several_sources(
+    stack: Stack, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("sources")
+    with support.bench(
+        stack, folder, chart(configmap("settings", topic=support.TOPIC)), name="codes-s"
+    ) as bench:
+        source = bench.app.spec["source"]
+        bench.app.patch(
+            {"op": "remove", "path": "/spec/source"},
+            {"op": "add", "path": "/spec/sources", "value": [source]},
+        )
+        with bench.as_it_was():
+            result = bench.run()
+        assert result.code == 2, str(result)
+        assert "spec.sources" in result.err
 
 
 def test_4_time_ran_out(bench: Bench) -> None:
     bench.scripts(test="echo begun; sleep 300")
     with bench.as_it_was():
         result = bench.run("--timeout", "5s")
-    assert result.code == 4, result
+    assert result.code == 4, str(result)
     assert "time ran out after 5 s" in result.err
 
 
@@ -200,5 +251,5 @@ def test_5_another_operation_has_the_application_and_keeps_it(bench: Bench) -> N
         assert bench.topics() == set()
         assert bench.app.spec == before.spec
     support.nothing_left(bench, before)
-    assert result.code == 5, result
-    assert f"{bench.app.name} was not free within 3 s" in result.err, result
+    assert result.code == 5, str(result)
+    assert f"{bench.app.name} was not free within 3 s" in result.err, str(result)

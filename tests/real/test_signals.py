@@ -46,8 +46,8 @@ def test_a_signal_leaves_nothing(bench: Bench, moment: dict[str, Any], signum: s
         run.until(**moment)
         run.send(signum)
         code = run.end()
-    assert code == 128 + signum, run
-    assert run.all("left_behind") == [], run
+    assert code == 128 + signum, str(run)
+    assert run.all("left_behind") == [], str(run)
     assert [e["exit_code"] for e in run.all("run_ended")] == [code]
 
 
@@ -58,8 +58,8 @@ def test_a_signal_in_the_clean_up_of_a_green_run(bench: Bench, signum: signal.Si
         run.until("step_started", step="cleanup")
         run.send(signum)
         code = run.end()
-    assert code == 128 + signum, run
-    assert run.all("left_behind") == [], run
+    assert code == 128 + signum, str(run)
+    assert run.all("left_behind") == [], str(run)
     assert [e["ok"] for e in run.all("verdict")] == [True]
 
 
@@ -69,7 +69,7 @@ def test_a_signal_after_a_red_verdict_does_not_hide_it(bench: Bench) -> None:
         run.until("step_started", step="cleanup")
         run.send(INT)
         code = run.end()
-    assert code == 1, run
+    assert code == 1, str(run)
 
 
 def test_a_signal_while_another_operation_is_waited_for_does_not_end_that(bench: Bench) -> None:
@@ -82,7 +82,7 @@ def test_a_signal_while_another_operation_is_waited_for_does_not_end_that(bench:
         assert bench.topics() == set()
         assert bench.app.spec == before.spec
     support.nothing_left(bench, before)
-    assert code == 130, run
+    assert code == 130, str(run)
 
 
 def test_a_second_signal_ends_the_clean_up_and_what_it_prints_does_the_rest(
@@ -98,7 +98,7 @@ def test_a_second_signal_ends_the_clean_up_and_what_it_prints_does_the_rest(
             run.until("step_started", step="cleanup")
             run.send(TERM)
             code = run.end()
-        assert code == 130, run
+        assert code == 130, str(run)
         for e in run.all("left_behind"):
             bench.by_hand(e["command"])
         support.nothing_left(bench, before)
