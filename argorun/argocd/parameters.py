@@ -315,7 +315,14 @@ def changes(app: Application, spec: Json, record: Record | None) -> list[Json]:
     server).
     """
     operations: list[Json] = []
-    for path in (("source", "helm"), ("source", "kustomize"), ("syncPolicy", "automated")):
+    touched: tuple[tuple[str, ...], ...] = (
+        ("source", "helm", "parameters"),
+        ("source", "kustomize", "patches"),
+        ("syncPolicy", "automated"),
+    )
+    for path in touched:
+        if not (get(app.spec, path[:-1]) and get(spec, path[:-1])):
+            path = path[:-1]
         old, new = get(app.spec, path), get(spec, path)
         if old != new:
             operations += change("/spec/" + "/".join(path), old, new)

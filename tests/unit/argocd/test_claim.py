@@ -418,6 +418,15 @@ def test_a_change_between_reading_and_giving_back_is_kept() -> None:
     stage.argocd.meets("patch", None, lambda a: a.spec["source"]["helm"].update(releaseName="theirs"))
     assert taken(stage)
     assert stage.argocd.spec["source"]["helm"] == {**SPEC["source"]["helm"], "releaseName": "theirs"}
+    assert len(stage.argocd.patches) == 1  # what we do not touch is no conflict
+
+
+def test_a_parameter_that_someone_adds_between_reading_and_giving_back_is_kept() -> None:
+    stage = Stage(MANUAL)
+    theirs = {"name": "theirs", "value": "1"}
+    stage.argocd.meets("patch", None, lambda a: a.spec["source"]["helm"]["parameters"].append(theirs))
+    assert taken(stage)
+    assert theirs in stage.argocd.spec["source"]["helm"]["parameters"]
     assert len(stage.argocd.patches) == 2
 
 

@@ -182,8 +182,10 @@ def test_a_patch_does_not_apply_where_someone_changed_what_it_touches(
     patch = changes(application(document), ours, record)
     touched = " ".join(o["path"] for o in patch)
     other = copy.deepcopy(document)
-    if what in ("helm", "kustomize"):
-        other["spec"]["source"][what] = {"releaseName": "someone"}
+    if what == "helm":
+        other["spec"]["source"]["helm"] = {"parameters": [{"name": "theirs", "value": "1"}]}
+    elif what == "kustomize":
+        other["spec"]["source"]["kustomize"] = {"patches": [{"patch": "theirs"}]}
     elif what == "automated":
         other["spec"]["syncPolicy"] = {"automated": {"prune": True, "selfHeal": True}}
     else:
