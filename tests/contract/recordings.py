@@ -46,7 +46,6 @@ class Recording:
 
     app: App
     posted: Json  # what the POST answered
-    before: Json  # the tree just after the POST
     seen: list[Json]  # every event of the watch, from before the POST
     trees: list[Json]  # every tree that the stream of trees sent
     state: Json  # status.operationState in the end
@@ -83,7 +82,6 @@ async def record(app: App, **request: Any) -> Recording:
         ]
         await seen.until(lambda _: True)
         posted = app.sync(**request)
-        before = app.get("/resource-tree")
         over = await asyncio.to_thread(app.until, is_over, refresh=True)
         state = over["status"]["operationState"]
         await seen.until(lambda e: e["application"]["status"].get("operationState") == state)
@@ -92,7 +90,7 @@ async def record(app: App, **request: Any) -> Recording:
         for task in streams:
             task.cancel()
     tree = app.get("/resource-tree")
-    return Recording(app, posted, before, seen.told, trees.told, state, tree, log.told)
+    return Recording(app, posted, seen.told, trees.told, state, tree, log.told)
 
 
 class Story:
