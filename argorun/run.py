@@ -99,14 +99,27 @@ class Run:
             seen = await self.client.application(self.app)
             if not seen.status.source_type:
                 seen = await self.client.application(self.app, refresh="normal")
-            settings = self.settings()
-            parameters.check_source(seen, settings)
+            parameters.check_source(seen, self.settings())
             await self._check_permissions(seen)
+            await self._look_at_topics()
+            settings = self.settings()
             if self.config.revision or any(isinstance(s, parameters.Kustomize) for s in settings):
                 self.manifests = await self._render(settings)
-            await self.topics.look({name: spec(topic) for topic, name in self.traces.drawn})
             if self.config.dry_run:
                 self._describe(seen, settings)
+
+    async def _look_at_topics(self) -> None:
+        """Ask Kafka beforehand; a name that exists is not ours, and another one is drawn."""
+        while True:
+            try:
+                await self.topics.look({name: spec(topic) for topic, name in self.traces.drawn})
+                return
+            except TopicExists as e:
+                self._notice(f"{e}; another name is drawn")
+                fresh = [
+                    (t, names.draw(t.prefix, time.time()) if n == e.name else n) for t, n in self.traces.drawn
+                ]
+                self.traces.drawn = fresh
 
     async def _check_permissions(self, seen: Application) -> None:
         subject = f"{seen.project}/{seen.metadata.name}"

@@ -107,7 +107,7 @@ class WayBack:
         With auto-sync on it is always so: left OutOfSync, it would be synced again, hooks and all.
         """
         claim = self._traces.claim
-        if claim.record is None or claim.before is None or claim.before.status.sync.status != "Synced":
+        if claim.record is None or not claim.was_synced:
             return False
         return self._config.settle or claim.record.automated is not None
 

@@ -48,6 +48,7 @@ class Claim:
         self._waiting, self._notice = waiting, notice
         self.record: Record | None = None
         self.before: Application | None = None  # as it was when we took it
+        self._baseline: Application | None = None  # with what a dead run had left in it
         self._claimed_spec: Json = {}
 
     # -- there --------------------------------------------------------------------------------------
@@ -63,12 +64,11 @@ class Claim:
             if reason is None:
                 record = parameters.record_of(seen)
                 if record is None:
-                    if seen.status.sync.status != "Synced":
-                        # The one before us may have settled just now, and whether we shall hangs on this.
-                        seen = await self._client.application(self._app, refresh="normal")
                     return seen
                 self._notice(f"run {record.run} left its parameters behind; they are put back first")
                 await self._give_back(record, None)
+                # From here on the workloads differ from Git, but by what that run left: we settle for it.
+                self._baseline = seen
                 continue
             self._waiting(reason)
             await self._change()
@@ -241,15 +241,22 @@ class Claim:
 
     # -- the workloads ------------------------------------------------------------------------------
 
+    @property
+    def was_synced(self) -> bool:
+        """Whether the Application was Synced before runs came: it is to be so again."""
+        compared = self._baseline or self.before
+        return compared is not None and compared.status.sync.status == "Synced"
+
     async def out_of_sync(self) -> list[ResourceStatus]:
-        """The resources that differ from Git by now, compared anew, and did not before we came.
+        """The resources that differ from Git by now, compared anew, and did not before runs came.
 
         Raises OperationFailed where Argo CD cannot compare them (Git is out of reach), ArgoCDFailed,
         AccessDenied.
         """
+        compared = self._baseline or self.before
         before = {
             (r.group, r.kind, r.namespace, r.name)
-            for r in (self.before.status.resources if self.before else None) or ()
+            for r in (compared.status.resources if compared else None) or ()
             if r.status == "OutOfSync"
         }
         seen = await self._client.application(self._app, refresh="normal")
