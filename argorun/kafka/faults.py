@@ -156,7 +156,8 @@ def _denied(act: Act, name: str, prefix: str) -> AccessDenied:
         need = f"Describe and Delete on Group {prefix}* (prefixed)"
     else:
         need = f"{act.capitalize()} on Topic {prefix}* (prefixed)"
-    return AccessDenied(f"Kafka does not let us {act} {name}", f"an ACL is missing: {need}")
+    verb = Act.CREATE if act is Act.VALIDATE else act
+    return AccessDenied(f"Kafka does not let us {verb} {name}", f"an ACL is missing: {need}")
 
 
 def not_ours_to_delete(name: str, prefix: str) -> AccessDenied:

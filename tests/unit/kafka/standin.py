@@ -1,0 +1,186 @@
+"""A stand-in for a broker behind `Admin`: topics and groups in memory, and faults on command."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from argorun.kafka.client import Described, Partition
+from argorun.kafka.faults import TIMED_OUT, BrokerError, Trouble
+from argorun.kafka.spec import TopicSpec
+
+T = TypeVar("T")
+NO_ANSWER = "Failed while waiting for response from broker: Local: Timed out"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The broker answers with an error and does nothing."""
+
+    code: int
+    text: str = "as told"
+
+
+@dataclass(frozen=True)
+class Lost:
+    """No answer; what was asked happens `after` seconds once the caller gave up, or never (None)."""
+
+    after: float | None = None
+
+
+@dataclass(frozen=True)
+class LostAnswer:
+    """Done at once, and the answer is lost: the caller waits for its timeout."""
+
+
+@dataclass(frozen=True)
+class Slow:
+    """Done and answered after so many seconds."""
+
+    seconds: float
+
+
+Fault = Answer | Lost | LostAnswer | Slow
+
+
+@dataclass
+class Group:
+    """A consumer group."""
+
+    topics: set[str] = field(default_factory=set)
+    members: int = 0
+
+
+class Broker:
+    """Implements `Admin`. `faults[act]` are used up one a request; `asked` is what was sent."""
+
+    where = "broker:9092"
+
+    def __init__(self) -> None:
+        self.held: dict[str, Described] = {}
+        self.consumers: dict[str, Group] = {}
+        self.faults: dict[str, deque[Fault]] = {}
+        self.asked: list[tuple[str, str]] = []
+        self.told: Trouble | None = None
+        self.down: float | None = None
+        self.is_open = False
+        self.may_delete = True
+        self.unreadable: set[str] = set()
+        self.on_delete: Callable[[str], None] = lambda name: None
+        self.late: set[asyncio.Future[Any]] = set()  # kept, or asyncio would drop them
+        self.made = 0
+
+    def make(self, name: str, spec: TopicSpec | None = None) -> None:
+        """Make a topic, as anybody may."""
+        self.made += 1
+        partitions = max(1, spec.partitions) if spec else 1
+        replicas = max(1, spec.replication_factor) if spec else 1
+        self.held[name] = Described(
+            f"id-{self.made}", self.may_delete, (Partition(leader=True, replicas=replicas),) * partitions
+        )
+
+    # -- Admin --
+
+    def open(self) -> None:
+        self.is_open = True
+
+    async def close(self) -> None:
+        self.is_open = False
+
+    def trouble(self, since: float) -> Trouble | None:
+        return self.told
+
+    def all_down(self, since: float) -> float | None:
+        return self.down
+
+    async def create(
+        self, name: str, spec: TopicSpec, *, timeout: float, validate_only: bool = False
+    ) -> None:
+        def do() -> None:
+            if name in self.held:
+                raise BrokerError(36, f"Topic '{name}' already exists.")
+            if not validate_only:
+                self.make(name, spec)
+
+        await self._do("validate" if validate_only else "create", name, do, timeout)
+
+    async def delete(self, name: str, *, timeout: float) -> None:
+        def do() -> None:
+            if self.held.pop(name, None) is None:
+                raise BrokerError(3, "Broker: Unknown topic or partition")
+            self.on_delete(name)
+
+        await self._do("delete", name, do, timeout)
+
+    async def describe(self, name: str, *, timeout: float) -> Described:
+        def do() -> Described:
+            if name not in self.held:
+                raise BrokerError(3, "Broker: Unknown topic or partition")
+            return self.held[name]
+
+        return await self._do("describe", name, do, timeout)
+
+    async def topics(self, *, timeout: float) -> list[str]:
+        return await self._do("topics", "", lambda: sorted(self.held), timeout)
+
+    async def groups(self, *, timeout: float) -> list[str]:
+        return await self._do("groups", "", lambda: sorted(self.consumers), timeout)
+
+    async def group_is_empty(self, group: str, *, timeout: float) -> bool:
+        return await self._do("group", group, lambda: not self.consumers[group].members, timeout)
+
+    async def group_topics(self, groups: Collection[str], *, timeout: float) -> dict[str, set[str]]:
+        return {g: set(self.consumers[g].topics) for g in groups if g not in self.unreadable}
+
+    async def delete_group(self, group: str, *, timeout: float) -> None:
+        def do() -> None:
+            if self.consumers[group].members:
+                raise BrokerError(68, "The group is not empty")
+            del self.consumers[group]
+
+        await self._do("delete group", group, do, timeout)
+
+    async def _do(self, act: str, name: str, do: Callable[[], T], timeout: float) -> T:
+        self.asked.append((act, name))
+        queue = self.faults.get(act)
+        match queue.popleft() if queue else None:
+            case Answer(code, text):
+                raise BrokerError(code, text)
+            case Lost(after):
+                await self._apart(self._lose(do, timeout, after), wait=timeout)
+                raise BrokerError(TIMED_OUT, NO_ANSWER)
+            case LostAnswer():
+                with contextlib.suppress(BrokerError):
+                    do()
+                await asyncio.sleep(timeout)
+                raise BrokerError(TIMED_OUT, NO_ANSWER)
+            case Slow(seconds) if seconds < timeout:
+                return await self._apart(self._slow(do, seconds), wait=None)
+        await asyncio.sleep(0.01)
+        return do()
+
+    async def _apart(self, work: Awaitable[T], wait: float | None) -> T:
+        """Kafka goes on when the caller is cancelled."""
+        task = asyncio.ensure_future(work)
+        self.late.add(task)
+        task.add_done_callback(_heard)
+        done, _ = await asyncio.wait([task], timeout=wait)
+        return task.result() if done else None  # type: ignore[return-value]
+
+    async def _slow(self, do: Callable[[], T], seconds: float) -> T:
+        await asyncio.sleep(seconds)
+        return do()
+
+    async def _lose(self, do: Callable[[], T], timeout: float, after: float | None) -> None:
+        await asyncio.sleep(timeout + (after or 0))
+        if after is not None:
+            do()
+
+
+def _heard(task: asyncio.Future[Any]) -> None:
+    if not task.cancelled():
+        task.exception()

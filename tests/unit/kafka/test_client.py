@@ -1,0 +1,165 @@
+"""The border to librdkafka itself, without a broker."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import gc
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from argorun.errors import UsageError
+from argorun.kafka.client import Client, _answered
+from argorun.kafka.faults import BrokerError
+
+NOWHERE = {"bootstrap.servers": "127.0.0.1:1", "client.id": "test"}
+
+
+def refusal(**properties: object) -> tuple[str, str]:
+    with pytest.raises(UsageError) as caught:
+        Client(NOWHERE | {name.replace("_", "."): value for name, value in properties.items()})
+    return caught.value.message, caught.value.hint
+
+
+def test_an_unknown_property_is_named_with_the_nearest() -> None:
+    assert refusal(sasl_pasword="hunter2") == (
+        "kafka.sasl.pasword is not a property of librdkafka",
+        "perhaps you meant sasl.password",
+    )
+
+
+def test_a_bad_value_is_shown() -> None:
+    assert refusal(security_protocol="sasl_plain") == (
+        "the Kafka client cannot be set up from kafka: in argorun.yaml:"
+        ' Invalid value "sasl_plain" for configuration property "security.protocol"',
+        "",
+    )
+
+
+def test_a_secret_in_the_wrong_place_is_not_shown() -> None:
+    with pytest.raises(UsageError) as caught:
+        Client(NOWHERE | {"security.protocol": "hunter2"}, secrets=["hunter2"])
+    assert "hunter2" not in str(caught.value)
+    assert 'Invalid value "***"' in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {"sasl_mechanism": "PLAIN", "security_protocol": "SASL_PLAINTEXT", "sasl_password": "hunter2"},
+        {"security_protocol": "SSL", "ssl_key_pem": "hunter2-hunter2"},
+        {"security_protocol": "SSL", "ssl_ca_pem": "hunter2"},
+        {"security_protocol": "SSL", "ssl_keystore_location": "/nix", "ssl_keystore_password": "hunter2"},
+        {"security_protocol": "SSL", "ssl_ca_location": "/nix"},
+        {"socket_timeout_ms": "soon"},
+        {"socket_timeout_ms": 1},
+        {"debug": "everything"},
+        {"topic_metadata": "x"},
+        {"default_topic_config": "x"},
+    ],
+)
+def test_whatever_librdkafka_does_not_take_is_bad_usage_without_secrets(
+    properties: dict[str, object],
+) -> None:
+    message, _ = refusal(**properties)
+    assert "hunter2" not in message
+    assert "KafkaError{" not in message
+
+
+def test_librdkafka_says_nothing_on_its_own(capfd: pytest.CaptureFixture[str]) -> None:
+    async def main() -> None:
+        client = Client(NOWHERE | {"debug": "all"})
+        client.open()
+        with pytest.raises(BrokerError):
+            await client.describe("x", timeout=0.3)
+        assert client.trouble(0) is not None
+        assert client.all_down(0) is not None
+        await client.close()
+
+    asyncio.run(main())
+    gc.collect()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_librdkafka_tells_is_said_briefly() -> None:
+    async def main() -> str:
+        client = Client(NOWHERE)
+        client.open()
+        with pytest.raises(BrokerError, match="Failed while waiting for"):
+            await client.describe("x", timeout=0.3)
+        trouble = client.trouble(0)
+        await client.close()
+        assert trouble is not None
+        return trouble.text
+
+    assert asyncio.run(main()) == "127.0.0.1:1: Connect to ipv4#127.0.0.1:1 failed: Connection refused"
+
+
+def test_a_topic_that_the_client_cannot_ask_for_is_an_answer_too() -> None:
+    from argorun.kafka.spec import TopicSpec
+
+    async def main() -> None:
+        client = Client(NOWHERE)
+        client.open()
+        with pytest.raises(BrokerError, match="num_partitions out of expected range") as caught:
+            await client.create("x", TopicSpec(prefix="x", partitions=-7), timeout=1)
+        assert caught.value.code == -186
+        await client.close()
+        with pytest.raises(BrokerError, match="the Kafka client is closed"):
+            await client.delete("x", timeout=1)
+
+    asyncio.run(main())
+
+
+def test_a_cancelled_wait_leaves_librdkafkas_future_alone() -> None:
+    future: concurrent.futures.Future[int] = concurrent.futures.Future()
+
+    async def main() -> None:
+        task = asyncio.create_task(_answered(future))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert task.cancelled()
+        assert not future.cancelled()
+        future.set_result(1)
+        await asyncio.sleep(0)
+
+    asyncio.run(main())
+
+
+def test_an_answer_after_the_loop_is_closed_is_nobodys(capfd: pytest.CaptureFixture[str]) -> None:
+    future: concurrent.futures.Future[int] = concurrent.futures.Future()
+
+    async def main() -> None:
+        task = asyncio.create_task(_answered(future))
+        await asyncio.sleep(0)
+        task.cancel()
+
+    asyncio.run(main())
+    future.set_result(1)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("how", ["pass", "await client.close()", "raise SystemExit(3)"])
+def test_a_client_never_holds_up_the_interpreters_end(how: str) -> None:
+    program = f"""
+        import asyncio
+        from argorun.kafka.client import Client
+        from argorun.kafka.faults import BrokerError
+        async def main():
+            client = Client({{"bootstrap.servers": "127.0.0.1:1"}})
+            client.open()
+            try:
+                await client.describe("x", timeout=0.2)
+            except BrokerError:
+                pass
+            {how}
+        asyncio.run(main())
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=20
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (3 if "3" in how else 0, "", "")

@@ -1,0 +1,303 @@
+"""Every answer of Kafka becomes an error with an exit code, a reason and a mend."""
+
+from __future__ import annotations
+
+import pytest
+from confluent_kafka import KafkaError
+
+from argorun.errors import AccessDenied, ArgorunError, KafkaFailed, UsageError
+from argorun.kafka import faults
+from argorun.kafka.faults import (
+    PASSING,
+    Act,
+    BrokerError,
+    Trouble,
+    dropped,
+    not_ours_to_delete,
+    refusal,
+    unreachable,
+)
+
+CODES = sorted(v for k, v in vars(KafkaError).items() if k.isupper() and isinstance(v, int))
+NAME, PREFIX = "weather_1753747200_0a1b2c3d", "weather"
+
+
+def told(error: ArgorunError) -> tuple[type[ArgorunError], str, str]:
+    return type(error), error.message, error.hint
+
+
+@pytest.mark.parametrize("act", Act)
+@pytest.mark.parametrize("code", CODES)
+def test_no_code_is_unmapped(act: Act, code: int) -> None:
+    error = refusal(BrokerError(code, "why"), act, NAME, PREFIX)
+    assert error.exit_code in (2, 6, 7)
+    assert error.message
+
+
+def test_the_codes_are_librdkafkas() -> None:
+    names = {
+        "UNKNOWN_TOPIC": "UNKNOWN_TOPIC_OR_PART",
+        "INVALID_TOPIC": "TOPIC_EXCEPTION",
+        "TOPIC_DENIED": "TOPIC_AUTHORIZATION_FAILED",
+        "GROUP_DENIED": "GROUP_AUTHORIZATION_FAILED",
+        "CLUSTER_DENIED": "CLUSTER_AUTHORIZATION_FAILED",
+        "TOPIC_EXISTS": "TOPIC_ALREADY_EXISTS",
+        "GROUP_NOT_FOUND": "GROUP_ID_NOT_FOUND",
+        "DELETION_DISABLED": "TOPIC_DELETION_DISABLED",
+        "THROTTLED": "THROTTLING_QUOTA_EXCEEDED",
+        "UNKNOWN_SERVER_ERROR": "UNKNOWN",
+        "LOCALLY_INVALID": "_INVALID_ARG",
+    }
+    ours = {k: v for k, v in vars(faults).items() if k.isupper() and isinstance(v, int)}
+    theirs = vars(KafkaError)
+    assert ours == {k: theirs.get(names.get(k, k), theirs.get(f"_{k}")) for k in ours}
+
+
+@pytest.mark.parametrize(
+    ("code", "act", "expected"),
+    [
+        (
+            44,
+            Act.VALIDATE,
+            (
+                UsageError,
+                "Kafka would not create a topic for prefix weather: why",
+                "the broker's policy decides this: mend the entry under topics: in argorun.yaml",
+            ),
+        ),
+        (
+            38,
+            Act.VALIDATE,
+            (
+                UsageError,
+                "Kafka would not create a topic for prefix weather: why",
+                "mend topics: replication_factor (prefix weather) in argorun.yaml",
+            ),
+        ),
+        (
+            37,
+            Act.VALIDATE,
+            (
+                UsageError,
+                "Kafka would not create a topic for prefix weather: why",
+                "mend topics: partitions (prefix weather) in argorun.yaml",
+            ),
+        ),
+        (
+            40,
+            Act.VALIDATE,
+            (
+                UsageError,
+                "Kafka would not create a topic for prefix weather: why",
+                "mend topics: config (prefix weather) in argorun.yaml",
+            ),
+        ),
+        (
+            17,
+            Act.CREATE,
+            (
+                UsageError,
+                "Kafka did not create a topic for prefix weather: why",
+                "mend topics: prefix (prefix weather) in argorun.yaml",
+            ),
+        ),
+        (
+            -186,
+            Act.VALIDATE,
+            (
+                UsageError,
+                "the topic for prefix weather cannot be asked for: why",
+                "mend its entry under topics:",
+            ),
+        ),
+        (
+            29,
+            Act.VALIDATE,
+            (
+                AccessDenied,
+                f"Kafka does not let us create {NAME}",
+                "an ACL is missing: Create on Topic weather* (prefixed) or on the Cluster",
+            ),
+        ),
+        (
+            31,
+            Act.CREATE,
+            (
+                AccessDenied,
+                f"Kafka does not let us create {NAME}",
+                "an ACL is missing: Create on Topic weather* (prefixed) or on the Cluster",
+            ),
+        ),
+        (
+            29,
+            Act.DESCRIBE,
+            (
+                AccessDenied,
+                f"Kafka does not let us describe {NAME}",
+                "an ACL is missing: Describe on Topic weather* (prefixed)",
+            ),
+        ),
+        (
+            29,
+            Act.DELETE,
+            (
+                AccessDenied,
+                f"Kafka does not let us delete {NAME}",
+                "an ACL is missing: Delete on Topic weather* (prefixed)",
+            ),
+        ),
+        (
+            30,
+            Act.GROUPS,
+            (
+                AccessDenied,
+                f"Kafka does not let us delete consumer groups with {NAME}",
+                "an ACL is missing: Describe and Delete on Group weather* (prefixed)",
+            ),
+        ),
+        (
+            73,
+            Act.DELETE,
+            (
+                UsageError,
+                "Kafka does not delete topics: why",
+                "set delete.topic.enable=true on the brokers, or use --keep-topics and delete them yourself",
+            ),
+        ),
+        (-1, Act.CREATE, (KafkaFailed, f"Kafka did not create topic {NAME}: why", "")),
+        (40, Act.DELETE, (KafkaFailed, f"Kafka did not delete topic {NAME}: why", "")),
+        (2, Act.DESCRIBE, (KafkaFailed, f"Kafka could not describe topic {NAME}: why", "")),
+    ],
+)
+def test_an_answer_says_what_to_mend(
+    code: int, act: Act, expected: tuple[type[ArgorunError], str, str]
+) -> None:
+    assert told(refusal(BrokerError(code, "why\n"), act, NAME, PREFIX)) == expected
+
+
+AT = "kafka.example.com:9092"
+LOST = "check kafka.bootstrap.servers and that the broker runs"
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "expected"),
+    [
+        (
+            -195,
+            f"{AT}: Connect to ipv4#192.0.2.1:9092 failed: Connection refused",
+            (
+                KafkaFailed,
+                f"Kafka at {AT} cannot be reached: Connect to ipv4#192.0.2.1:9092 failed: Connection refused",
+                LOST,
+            ),
+        ),
+        (
+            -193,
+            f"{AT}: Failed to resolve '{AT}': Name or service not known",
+            (
+                KafkaFailed,
+                f"Kafka at {AT} cannot be reached: Failed to resolve '{AT}': Name or service not known",
+                "check the host in kafka.bootstrap.servers",
+            ),
+        ),
+        (
+            -193,
+            "inner:29092: Failed to resolve 'inner:29092': Name or service not known",
+            (
+                KafkaFailed,
+                f"Kafka at {AT} cannot be reached: "
+                "inner:29092: Failed to resolve 'inner:29092': Name or service not known",
+                "the broker itself names inner:29092 (advertised.listeners): can this machine reach it?",
+            ),
+        ),
+        (
+            -169,
+            f"{AT}: SASL authentication error: Authentication failed: Invalid username or password",
+            (
+                AccessDenied,
+                f"Kafka refused to authenticate us: {AT}: SASL authentication error: Authentication failed:"
+                " Invalid username or password",
+                "check kafka.sasl.username and kafka.sasl.password",
+            ),
+        ),
+        (
+            -169,
+            f"{AT}: SASL PLAIN mechanism handshake failed: Broker: Unsupported SASL mechanism",
+            (
+                AccessDenied,
+                f"Kafka refused to authenticate us: {AT}: SASL PLAIN mechanism handshake failed:"
+                " Broker: Unsupported SASL mechanism",
+                "check kafka.security.protocol and kafka.sasl.mechanism: the listener offers others",
+            ),
+        ),
+        (
+            -181,
+            f"{AT}: SSL handshake failed: certificate verify failed",
+            (
+                KafkaFailed,
+                f"Kafka at {AT} cannot be reached: SSL handshake failed: certificate verify failed",
+                "check kafka.ssl.ca.location, and that the certificate names this host",
+            ),
+        ),
+        (
+            -195,
+            f"{AT}: SSL handshake failed: connecting to a PLAINTEXT broker listener?",
+            (
+                KafkaFailed,
+                f"Kafka at {AT} cannot be reached:"
+                " SSL handshake failed: connecting to a PLAINTEXT broker listener?",
+                "check kafka.security.protocol: this listener seems to be plaintext",
+            ),
+        ),
+    ],
+)
+def test_no_connection_says_why_and_what_to_check(
+    code: int, text: str, expected: tuple[type[ArgorunError], str, str]
+) -> None:
+    assert told(unreachable(AT, Trouble(code, text, 0.0))) == expected
+
+
+def test_a_listener_that_hangs_up_without_a_word_is_told_from_one_that_is_silent() -> None:
+    assert told(unreachable(AT, dropped(0.0))) == (
+        KafkaFailed,
+        f"Kafka at {AT} cannot be reached: it closes the connection without an answer",
+        "check kafka.security.protocol and the port: does this listener want TLS or SASL, is it Kafka?",
+    )
+    assert told(unreachable(AT, None, BrokerError(-185, "Failed while waiting for controller"))) == (
+        KafkaFailed,
+        f"Kafka at {AT} cannot be reached: no answer",
+        "check kafka.bootstrap.servers and kafka.security.protocol: is it Kafka that listens there?",
+    )
+
+
+def test_a_topic_that_cannot_be_deleted_is_named() -> None:
+    assert told(not_ours_to_delete(NAME, PREFIX)) == (
+        AccessDenied,
+        f"Kafka let us create topic {NAME}, but does not let us delete it: it stays",
+        "an ACL is missing: Delete on Topic weather* (prefixed)",
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "unanswered"),
+    [
+        (-185, "Failed while waiting for response from broker: Local: Timed out", True),
+        (-185, "Failed while waiting for controller: Local: Timed out", False),
+        (-185, "Failed while waiting for broker: Local: Timed out", False),
+        (-185, "no answer within 5 s", True),
+        (-195, "Local: Broker transport failure", True),
+        (7, "Broker: Request timed out", True),
+        (41, "Broker: Not controller for cluster", True),
+        (-1, "Unknown server error", True),
+        (36, "Topic exists", False),
+        (38, "only 0 broker(s) are registered", False),
+        (89, "Broker: Throttling quota has been exceeded", False),
+        (29, "denied", False),
+    ],
+)
+def test_only_a_definite_answer_settles_whether_it_was_done(code: int, text: str, unanswered: bool) -> None:
+    assert BrokerError(code, text).unanswered is unanswered
+
+
+def test_what_the_user_must_mend_is_not_tried_again() -> None:
+    assert PASSING.isdisjoint({3, 17, 29, 30, 31, 36, 37, 38, 39, 40, 42, 44, 68, 69, 73, -169, -186})

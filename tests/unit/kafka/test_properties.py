@@ -1,0 +1,156 @@
+"""librdkafka's properties: what passes, what is refused, and what never shows."""
+
+from __future__ import annotations
+
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from argorun.errors import UsageError
+from argorun.kafka.properties import Mask, addresses, checked, nearest
+
+ADDED = {"client.id": "argorun", "reconnect.backoff.max.ms": 1000, "allow.auto.create.topics": "false"}
+
+
+def refusal(properties: dict[str, object]) -> str:
+    with pytest.raises(UsageError) as caught:
+        checked({"bootstrap.servers": "localhost:9092"} | properties)
+    return caught.value.message
+
+
+def test_properties_pass_through_with_ours_added() -> None:
+    given_ = {"bootstrap.servers": "a:1,b:2", "sasl.password": "x", "socket.timeout.ms": 9000}
+    assert checked(given_) == given_ | ADDED
+
+
+def test_ours_give_way_but_for_auto_create() -> None:
+    given_ = {
+        "bootstrap.servers": "a:1",
+        "client.id": "me",
+        "reconnect.backoff.ms": 5000,
+        "allow.auto.create.topics": False,
+        "enable.ssl.certificate.verification": True,
+    }
+    assert checked(given_) == {
+        "bootstrap.servers": "a:1",
+        "client.id": "me",
+        "reconnect.backoff.ms": 5000,
+        "allow.auto.create.topics": "false",
+        "enable.ssl.certificate.verification": "true",
+    }
+
+
+@pytest.mark.parametrize("value", [True, "true", "True", "t", "1", 1, "yes"])
+def test_auto_create_stays_off(value: object) -> None:
+    assert refusal({"allow.auto.create.topics": value}) == "kafka.allow.auto.create.topics must stay false"
+
+
+@pytest.mark.parametrize("name", ["error_cb", "logger", "log_cb", "stats_cb", "oauth_cb", "opaque"])
+def test_callbacks_are_ours(name: str) -> None:
+    assert refusal({name: "x"}) == f"kafka.{name} cannot be set: argorun sets it itself"
+
+
+def test_no_plugin_is_loaded() -> None:
+    assert refusal({"plugin.library.paths": "evil"}) == (
+        "kafka.plugin.library.paths cannot be set: argorun loads no plugins into its Kafka client"
+    )
+
+
+@pytest.mark.parametrize("value", [None, ["a"], {"a": 1}])
+def test_a_value_is_a_scalar(value: object) -> None:
+    assert refusal({"client.id": value}) == (
+        f"kafka.client.id must be a string, a number, true or false, not {type(value).__name__}"
+    )
+
+
+@pytest.mark.parametrize("properties", [{}, {"bootstrap.servers": ""}, {"bootstrap.servers": " , "}])
+def test_bootstrap_servers_are_required(properties: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match=r"^kafka\.bootstrap\.servers is missing$"):
+        checked(properties)
+
+
+@pytest.mark.parametrize(
+    "address", ["localhost:99999", "localhost:abc", "localhost:0", "localhost:-1", ":9092", "h:", "h:٣"]
+)
+def test_an_address_that_librdkafka_would_misread_is_refused(address: str) -> None:
+    assert refusal({"bootstrap.servers": f"ok:9092,{address}"}) == (
+        f"kafka.bootstrap.servers: {address} is not HOST:PORT"
+    )
+
+
+def test_an_address_with_another_scheme_would_be_dropped_without_a_word() -> None:
+    assert refusal({"bootstrap.servers": "ssl://h:9092"}) == (
+        "kafka.bootstrap.servers: ssl://h:9092 is ssl, but kafka.security.protocol is plaintext"
+    )
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {"bootstrap.servers": "localhost"},
+        {"bootstrap.servers": "a:1, b:65535"},
+        {"bootstrap.servers": "[::1]:9092,::1,[::1]"},
+        {"bootstrap.servers": "PLAINTEXT://h:1"},
+        {"bootstrap.servers": "SASL_SSL://h:1", "security.protocol": "sasl_ssl"},
+    ],
+)
+def test_an_address_that_librdkafka_takes_passes(properties: dict[str, str]) -> None:
+    assert checked(properties)["bootstrap.servers"] == properties["bootstrap.servers"]
+
+
+def test_addresses_are_readable() -> None:
+    assert addresses({"bootstrap.servers": " a:1,b:2 ,"}) == "a:1, b:2"
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("sasl.pasword", "perhaps you meant sasl.password"),
+        ("bootstrap.server", "perhaps you meant bootstrap.servers"),
+        ("security_protocol", "perhaps you meant security.protocol"),
+        ("colour", ""),
+    ],
+)
+def test_a_typo_is_met_with_the_nearest_name(name: str, hint: str) -> None:
+    assert nearest(name) == hint
+
+
+secret_names = st.sampled_from(
+    ["sasl.password", "ssl.key.password", "ssl.keystore.password", "sasl.oauthbearer.client.secret"]
+)
+secrets = st.text(string.ascii_letters + string.digits + "!$%/=+-_", min_size=4, max_size=40)
+around = st.text(string.punctuation + " ", max_size=10)
+
+
+@given(secret_names, secrets, around, around)
+def test_a_secret_value_shows_in_no_text(name: str, secret: str, before: str, after: str) -> None:
+    shown = Mask({name: secret, "bootstrap.servers": "h"})(f'{before}Invalid value "{secret}" for x{after}')
+    assert f'"{secret}"' not in shown
+    assert '"***"' in shown
+
+
+def test_a_short_secret_is_masked_where_librdkafka_quotes_it() -> None:
+    assert Mask({"sasl.password": "on"})('Invalid value "on" for connection') == (
+        'Invalid value "***" for connection'
+    )
+
+
+def test_further_secrets_are_masked_in_any_property() -> None:
+    mask = Mask({"security.protocol": "hunter2"}, secrets=["hunter2", ""])
+    assert mask('Invalid value "hunter2"') == 'Invalid value "***"'
+
+
+def test_a_value_that_is_no_secret_stays() -> None:
+    assert Mask({"security.protocol": "sasl_plain"})('Invalid value "sasl_plain"') == (
+        'Invalid value "sasl_plain"'
+    )
+
+
+def test_parts_of_a_secret_are_masked_but_not_the_words_of_a_pem() -> None:
+    pem = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEF\n-----END PRIVATE KEY-----\n"
+    mask = Mask({"ssl.key.pem": pem, "sasl.oauthbearer.config": "principal=alice scope=top-secret"})
+    assert mask("at MIIEvQIBADANBgkqhkiG9w0BAQEF: no PRIVATE KEY; scope top-secret") == (
+        "at ***: no PRIVATE KEY; scope ***"
+    )

@@ -1,0 +1,480 @@
+"""A run's topics, on a stand-in for the broker and a jumping clock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from argorun.errors import AccessDenied, ArgorunError, KafkaFailed, UsageError
+from argorun.kafka.client import Described, Partition
+from argorun.kafka.faults import Trouble
+from argorun.kafka.topics import CreatedTopic, TopicExists, Topics, TopicSpec
+from tests.unit.kafka.standin import Answer, Broker, Fault, Group, Lost, LostAnswer, Slow
+from tests.unit.virtual import run
+
+NAME, SPEC = "weather_1753747200_0a1b2c3d", TopicSpec(prefix="weather")
+
+
+def on(broker: Broker, use: Callable[[Topics], Awaitable[None]], *, keep: bool = False) -> list[str]:
+    """Use topics on a broker; what was noticed."""
+    notices: list[str] = []
+
+    async def main() -> None:
+        async with Topics({}, admin=broker, notice=notices.append, keep=keep) as topics:
+            assert broker.is_open
+            await use(topics)
+        assert not broker.is_open
+
+    run(main())
+    return notices
+
+
+def failure(
+    broker: Broker, use: Callable[[Topics], Awaitable[None]], kind: type[Exception], *, keep: bool = False
+) -> str:
+    with pytest.raises(kind) as caught:
+        on(broker, use, keep=keep)
+    return str(caught.value)
+
+
+async def create_and_clean_up(topics: Topics) -> None:
+    try:
+        await topics.create(NAME, SPEC)
+        await topics.wait_usable(NAME)
+    finally:
+        await topics.delete(NAME)
+        await topics.wait_gone(NAME)
+
+
+async def look(topics: Topics) -> None:
+    await topics.look({NAME: SPEC})
+
+
+async def create(topics: Topics) -> None:
+    await topics.create(NAME, SPEC)
+
+
+async def delete(topics: Topics) -> None:
+    await topics.delete(NAME)
+    await topics.wait_gone(NAME)
+
+
+# -- look --
+
+
+def test_look_asks_and_touches_nothing() -> None:
+    broker = Broker()
+    on(broker, look)
+    assert broker.asked == [("validate", NAME), ("describe", NAME), ("delete", NAME)]
+    assert broker.held == {}
+
+
+def test_look_at_a_name_that_is_taken_touches_it_never() -> None:
+    broker = Broker()
+    broker.make(NAME)
+    assert failure(broker, look, TopicExists) == f"topic {NAME} exists already and is not this run's"
+    assert ("delete", NAME) not in broker.asked
+    assert NAME in broker.held
+
+
+def test_a_name_that_look_found_taken_is_neither_made_nor_deleted() -> None:
+    broker = Broker()
+    broker.make(NAME)
+
+    async def use(topics: Topics) -> None:
+        for step in (look, create, delete):
+            with pytest.raises(TopicExists):
+                await step(topics)
+
+    on(broker, use)
+    assert NAME in broker.held
+
+
+@pytest.mark.parametrize(
+    ("act", "code", "kind"),
+    [
+        ("validate", 44, UsageError),
+        ("validate", 38, UsageError),
+        ("validate", 29, AccessDenied),
+        ("validate", 999, KafkaFailed),
+        ("describe", 29, AccessDenied),
+        ("delete", 29, AccessDenied),
+        ("delete", 73, UsageError),
+        ("delete", -1, KafkaFailed),
+    ],
+)
+def test_look_says_what_will_not_go(act: str, code: int, kind: type[ArgorunError]) -> None:
+    broker = Broker()
+    broker.faults[act] = deque([Answer(code)])
+    failure(broker, look, kind)
+    assert broker.held == {}
+
+
+def test_look_asks_again_only_after_a_passing_answer() -> None:
+    broker = Broker()
+    broker.faults = {"validate": deque([Answer(41), Answer(89)])}
+    on(broker, look)
+    assert [act for act, _ in broker.asked] == ["validate"] * 3 + ["describe", "delete"]
+
+
+def test_a_trial_deletion_without_an_answer_is_not_sent_again() -> None:
+    broker = Broker()
+    broker.faults = {"delete": deque([Lost()])}
+    assert failure(broker, look, KafkaFailed) == "Kafka at broker:9092 cannot be reached: no answer"
+    assert broker.asked.count(("delete", NAME)) == 1
+
+
+def test_a_refused_login_ends_look_at_once() -> None:
+    broker = Broker()
+    broker.faults = {"validate": deque([Lost()])}
+    broker.told = Trouble(-169, "broker:9092: Authentication failed: Invalid username or password", 0)
+
+    async def use(topics: Topics) -> None:
+        start = asyncio.get_running_loop().time()
+        with pytest.raises(AccessDenied, match="Invalid username or password"):
+            await look(topics)
+        assert asyncio.get_running_loop().time() - start < 1
+
+    on(broker, use)
+
+
+def test_brokers_that_stay_down_end_look_after_three_seconds() -> None:
+    broker = Broker()
+    broker.faults = {"validate": deque([Lost()])}
+    broker.down = 1000.0
+
+    async def use(topics: Topics) -> None:
+        start = asyncio.get_running_loop().time()
+        with pytest.raises(KafkaFailed, match="it closes the connection without an answer"):
+            await look(topics)
+        assert 3 <= asyncio.get_running_loop().time() - start < 4
+
+    on(broker, use)
+
+
+def test_who_keeps_the_topics_need_not_be_allowed_to_delete_them() -> None:
+    broker = Broker()
+    broker.may_delete = False
+    broker.faults = {"delete": deque([Answer(29)])}
+
+    async def use(topics: Topics) -> None:
+        await look(topics)
+        await topics.create(NAME, SPEC)
+        await topics.wait_usable(NAME)
+
+    on(broker, use, keep=True)
+    assert NAME in broker.held
+
+
+# -- create --
+
+
+def test_a_topic_is_made_as_asked_and_is_gone_in_the_end() -> None:
+    broker = Broker()
+
+    async def use(topics: Topics) -> None:
+        await topics.create(NAME, TopicSpec(prefix="weather", partitions=3, replication_factor=2))
+        assert await topics.wait_usable(NAME) == CreatedTopic(name=NAME, partitions=3, replication_factor=2)
+        await delete(topics)
+
+    assert on(broker, use) == []
+    assert broker.held == {}
+
+
+def test_a_topic_that_stood_there_is_never_touched() -> None:
+    broker = Broker()
+    broker.make(NAME)
+
+    async def use(topics: Topics) -> None:
+        with pytest.raises(TopicExists):
+            await create(topics)
+        with pytest.raises(TopicExists):
+            await topics.delete(NAME)
+
+    on(broker, use)
+    assert NAME in broker.held
+    assert broker.asked == [("create", NAME)]
+
+
+@pytest.mark.parametrize("fault", [LostAnswer(), Answer(-195), Answer(7), Answer(41)])
+def test_a_topic_that_exists_after_an_unanswered_create_is_ours(fault: Fault) -> None:
+    broker = Broker()
+    if isinstance(fault, Answer):
+        broker.make(NAME)  # made, and the answer said otherwise
+    broker.faults = {"create": deque([fault])}
+    on(broker, create_and_clean_up)
+    assert broker.held == {}
+
+
+def test_a_create_that_was_never_sent_does_not_make_an_existing_topic_ours() -> None:
+    broker = Broker()
+    broker.make(NAME)
+    broker.faults = {"create": deque([Answer(-185, "Failed while waiting for controller: Local: Timed out")])}
+    failure(broker, create, TopicExists)
+    assert NAME in broker.held
+
+
+def test_create_rides_out_a_restart_and_says_so_once() -> None:
+    broker = Broker()
+    restart = [Answer(-195, "down")] * 8 + [Answer(38, "only 0 broker(s) are registered")] * 4
+    broker.faults = {"create": deque(restart)}
+    assert on(broker, create) == [
+        "Kafka at broker:9092 cannot be reached: down; trying again for 26 s",
+    ]
+    assert NAME in broker.held
+
+
+def test_create_gives_up_in_the_end() -> None:
+    broker = Broker()
+    broker.faults = {"create": deque([Answer(-195, "down")] * 1000)}
+    assert failure(broker, create, KafkaFailed) == "Kafka at broker:9092 cannot be reached: down"
+
+
+@pytest.mark.parametrize("fault", [None, Slow(3), LostAnswer(), Lost(after=2), Lost(after=0.5), Answer(-195)])
+@pytest.mark.parametrize("moment", [0.0, 0.005, 0.02, 1.0, 4.0])
+def test_a_cancelled_create_leaves_nothing(fault: Fault | None, moment: float) -> None:
+    broker = Broker()
+    broker.faults = {"create": deque([fault] if fault else [])}
+
+    async def use(topics: Topics) -> None:
+        task = asyncio.create_task(topics.create(NAME, SPEC))
+        await asyncio.sleep(moment)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await delete(topics)
+        await asyncio.sleep(60)
+
+    on(broker, use)
+    assert broker.held == {}
+
+
+def test_a_cancelled_create_that_finds_another_ones_topic_leaves_it() -> None:
+    broker = Broker()
+    broker.make(NAME)
+    broker.faults = {"create": deque([Slow(2)])}
+
+    async def use(topics: Topics) -> None:
+        task = asyncio.create_task(topics.create(NAME, SPEC))
+        await asyncio.sleep(1)
+        task.cancel()
+        with pytest.raises(TopicExists):
+            await topics.delete(NAME)
+
+    on(broker, use)
+    assert NAME in broker.held
+
+
+silences = st.one_of(
+    st.builds(Answer, st.sampled_from([-195, -185, 7, 41, 89])),
+    st.builds(Lost, st.one_of(st.none(), st.floats(0, 4))),
+    st.just(LostAnswer()),
+    st.builds(Slow, st.floats(0, 4.9)),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    creates=st.lists(silences | st.just(Answer(38)), max_size=4),
+    deletes=st.lists(silences, max_size=2),
+    describes=st.lists(silences, max_size=2),
+    cancel=st.one_of(st.none(), st.floats(0, 30)),
+)
+def test_whatever_fails_and_whenever_it_is_cancelled_nothing_is_left(
+    creates: list[Fault], deletes: list[Fault], describes: list[Fault], cancel: float | None
+) -> None:
+    broker = Broker()
+    broker.make("other_1753747200_0a1b2c3d")
+    broker.faults = {"create": deque(creates), "delete": deque(deletes), "describe": deque(describes)}
+
+    async def use(topics: Topics) -> None:
+        task = asyncio.create_task(topics.create(NAME, SPEC))
+        await asyncio.wait([task], timeout=cancel)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await delete(topics)
+        await asyncio.sleep(120)
+
+    on(broker, use)
+    assert set(broker.held) == {"other_1753747200_0a1b2c3d"}
+
+
+# -- wait_usable --
+
+
+def test_usable_is_a_leader_for_every_partition_three_looks_running() -> None:
+    broker = Broker()
+    led, unled = Partition(leader=True, replicas=1), Partition(leader=False, replicas=1)
+    seen = [None, [], [led, unled], [led, led], [led, led], [unled, led], [led, led], [led, led], [led, led]]
+    states = deque(seen)
+
+    async def use(topics: Topics) -> None:
+        await topics.create(NAME, SPEC)
+
+        async def describe(name: str, *, timeout: float) -> Described:
+            partitions = states.popleft()
+            if partitions is None:
+                broker.faults["describe"] = deque([Answer(3)])
+                return await Broker.describe(broker, name, timeout=timeout)
+            return Described("id", True, tuple(partitions))
+
+        broker.describe = describe  # type: ignore[method-assign]
+        assert (await topics.wait_usable(NAME)).partitions == 2
+
+    on(broker, use)
+    assert not states
+
+
+def test_a_topic_without_leaders_is_not_usable() -> None:
+    broker = Broker()
+    broker.held[NAME] = Described("id", True, (Partition(leader=False, replicas=3),))
+
+    async def use(topics: Topics) -> None:
+        await topics.wait_usable(NAME)
+
+    assert failure(broker, use, KafkaFailed) == (
+        f"topic {NAME} got no leader for every partition within 30 s"
+    )
+
+
+def test_a_topic_that_we_may_not_delete_is_told_before_the_run() -> None:
+    broker = Broker()
+    broker.may_delete = False
+
+    async def use(topics: Topics) -> None:
+        await topics.create(NAME, SPEC)
+        await topics.wait_usable(NAME)
+
+    assert failure(broker, use, AccessDenied) == (
+        f"Kafka let us create topic {NAME}, but does not let us delete it: it stays"
+    )
+
+
+# -- delete, wait_gone --
+
+
+def test_deleting_what_is_not_there_is_fine() -> None:
+    broker = Broker()
+    on(broker, delete)
+    assert broker.held == {}
+
+
+def test_a_lost_answer_to_a_deletion_is_no_failure() -> None:
+    broker = Broker()
+    broker.make(NAME)
+    broker.faults = {"delete": deque([LostAnswer(), Answer(41)])}
+    on(broker, delete)
+    assert broker.held == {}
+
+
+def test_a_refused_deletion_is_told() -> None:
+    broker = Broker()
+    broker.make(NAME)
+    broker.faults = {"delete": deque([Answer(29)])}
+    assert failure(broker, delete, AccessDenied) == f"Kafka does not let us delete {NAME}"
+
+
+def test_a_topic_that_comes_back_is_deleted_again() -> None:
+    broker = Broker()
+    left = [NAME, NAME]
+
+    def again(name: str) -> None:
+        if left:
+            asyncio.get_running_loop().call_later(0.3, broker.make, left.pop())
+
+    broker.on_delete = again
+    assert (
+        on(broker, create_and_clean_up)
+        == [f"topic {NAME} is there again after its deletion; deleting it again"] * 2
+    )
+    assert broker.held == {}
+
+
+def test_a_topic_that_comes_back_before_it_was_seen_gone_is_deleted_again() -> None:
+    broker = Broker()
+    broker.make(NAME)
+    left = [NAME]
+    broker.on_delete = lambda name: broker.make(left.pop()) if left else None
+    on(broker, delete)
+    assert broker.held == {}
+
+
+def test_a_topic_that_comes_back_for_ever_is_told() -> None:
+    broker = Broker()
+    broker.on_delete = lambda name: broker.make(name)
+    assert failure(broker, create_and_clean_up, KafkaFailed) == (
+        f"topic {NAME} was deleted and came back, 6 times: something still uses it,"
+        " and the broker creates topics on demand"
+    )
+
+
+# -- groups --
+
+
+def test_only_empty_groups_of_the_test_with_offsets_on_its_topics_alone_go() -> None:
+    broker = Broker()
+    broker.consumers = {
+        "tests-one": Group({NAME}),
+        "tests-none": Group(set()),
+        "tests-both": Group({NAME, "orders"}),
+        "tests-others": Group({"orders"}),
+        "tests-live": Group({NAME}, members=1),
+        "tests-unreadable": Group({NAME}),
+        "live": Group({NAME}),
+    }
+    broker.unreadable = {"tests-unreadable"}
+    gone: list[str] = []
+
+    async def use(topics: Topics) -> None:
+        gone.extend(await topics.delete_groups("tests-", [NAME]))
+
+    assert on(broker, use) == ["consumer groups kept, for their offsets could not be read: tests-unreadable"]
+    assert gone == ["tests-none", "tests-one"]
+    assert set(broker.consumers) == {
+        "tests-both", "tests-others", "tests-live", "tests-unreadable", "live",
+    }  # fmt: skip
+
+
+def test_a_group_that_got_a_member_meanwhile_is_kept() -> None:
+    broker = Broker()
+    broker.consumers = {"tests-one": Group({NAME})}
+    broker.faults = {"delete group": deque([Answer(68)])}
+
+    async def use(topics: Topics) -> None:
+        assert await topics.delete_groups("tests-", [NAME]) == []
+
+    on(broker, use)
+    assert "tests-one" in broker.consumers
+
+
+def test_an_empty_prefix_takes_no_group() -> None:
+    async def use(topics: Topics) -> None:
+        await topics.delete_groups("", [NAME])
+
+    assert failure(Broker(), use, UsageError).startswith("groups: must not be empty")
+
+
+def test_groups_that_we_may_not_see_name_the_missing_acl() -> None:
+    broker = Broker()
+    broker.faults = {"groups": deque([Answer(30)])}
+
+    async def use(topics: Topics) -> None:
+        await topics.delete_groups("tests-", [NAME])
+
+    assert failure(broker, use, AccessDenied) == ("Kafka does not let us delete consumer groups with tests-")
+
+
+def test_all_topics_are_listed_for_the_sweep() -> None:
+    broker = Broker()
+    broker.make("b")
+    broker.make("a")
+    broker.faults = {"topics": deque([Answer(-195)])}
+
+    async def use(topics: Topics) -> None:
+        assert await topics.present() == ["a", "b"]
+
+    on(broker, use)
