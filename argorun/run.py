@@ -251,9 +251,15 @@ class Run:
     async def _expect_jobs(self) -> None:
         """With our values in, the source renders to what the sync will run: the test Jobs must be in it."""
         try:
-            hooks = rendered.hook_jobs(await self.client.manifests(self.app, self.config.revision))
+            manifests = await self.client.manifests(self.app, self.config.revision)
         except Refused:
             return  # the sync will say why, in its own words
+        parameters.check_taken(str(self.app), self.settings(), manifests)
+        for name in rendered.unused([n for _, n in self.traces.drawn], manifests):
+            self._notice(
+                f"no manifest of {self.app} holds {name}: is the parameter spelt as the chart has it?"
+            )
+        hooks = rendered.hook_jobs(manifests)
         missing = [j for j in self.config.jobs if not any(h.is_called(j) for h in hooks)]
         if missing or not rendered.required(hooks, self.config.jobs):
             there = ", ".join(f"{h.name} ({', '.join(h.phases)})" for h in hooks) or "no hook Job at all"

@@ -125,6 +125,22 @@ def check_rendered(app: str, settings: Iterable[Setting], manifests: Sequence[Js
             )
 
 
+def check_taken(app: str, settings: Iterable[Setting], manifests: Sequence[Json]) -> None:
+    """Raise UsageError (2) where a ConfigMap's key does not render to our value, the patch being in."""
+    for setting in settings:
+        if isinstance(setting, Kustomize):
+            values = [
+                (m.get("data") or {}).get(setting.key)
+                for m in manifests
+                if m.get("kind") == "ConfigMap" and called(m, setting.configmap)
+            ]
+            if setting.value not in values:
+                raise UsageError(
+                    f"Application {app} does not take the value of {setting}: it renders to {values}",
+                    "a .argocd-source.yaml in Git wins over the Application's own settings: take it out there",
+                )
+
+
 def called(manifest: Json, name: str) -> bool:
     """Whether a rendered object is the one that the sources call `name` (a generator adds a hash)."""
     rendered = str(manifest.get("metadata", {}).get("name", ""))

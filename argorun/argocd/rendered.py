@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -47,6 +48,12 @@ def hook_jobs(manifests: Iterable[Json]) -> list[HookJob]:
             name = metadata.get("name")
             jobs.append(HookJob(str(name or metadata.get("generateName", "")), phases, generated=not name))
     return jobs
+
+
+def unused(values: Iterable[str], manifests: Sequence[Json]) -> list[str]:
+    """The values that no manifest holds, or only a Secret: Argo CD hides those."""
+    text = json.dumps(manifests)
+    return [v for v in values if v not in text]
 
 
 def hook_phases(annotations: Json) -> tuple[str, ...]:

@@ -133,10 +133,10 @@ class Server:
             yield
         finally:
             server.close()
-            await server.wait_closed()
             for task, out in tasks.items():
                 task.cancel()
                 out.transport.abort()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await server.wait_closed()  # which waits for the connections, too, from Python 3.12 on
             for _ in range(10):  # until the loop has closed the sockets
                 await asyncio.sleep(0)
