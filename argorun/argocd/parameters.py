@@ -126,7 +126,7 @@ def check_rendered(app: str, settings: Iterable[Setting], manifests: Sequence[Js
 
 
 def check_taken(app: str, settings: Iterable[Setting], manifests: Sequence[Json]) -> None:
-    """Raise UsageError (2) where a ConfigMap's key does not render to our value, the patch being in."""
+    """Raise UsageError (2) where a ConfigMap's key does not render to our value, once it is in."""
     for setting in settings:
         if isinstance(setting, Kustomize):
             values = [
@@ -137,7 +137,7 @@ def check_taken(app: str, settings: Iterable[Setting], manifests: Sequence[Json]
             if setting.value not in values:
                 raise UsageError(
                     f"Application {app} does not take the value of {setting}: it renders to {values}",
-                    "a .argocd-source.yaml in Git wins over the Application's own settings: take it out there",
+                    "a .argocd-source.yaml in Git wins over the Application's settings: take it out there",
                 )
 
 

@@ -533,6 +533,8 @@ def test_what_changes_something_is_sent_once(act: Use[Any], fault: Reply) -> Non
 
 
 def test_a_request_that_was_sent_and_cancelled_is_waited_for_until_it_has_landed() -> None:
+    gate, arrived = asyncio.Event(), asyncio.Event()
+
     async def cancelled(client: Client) -> tuple[bool, list[bool]]:
         sending = asyncio.create_task(client.patch(APP, []))
         await arrived.wait()
@@ -547,9 +549,6 @@ def test_a_request_that_was_sent_and_cancelled_is_waited_for_until_it_has_landed
         return sending.cancelled(), [waits, not client._in_flight]
 
     async def main() -> tuple[bool, list[bool]]:
-        nonlocal gate, arrived
-        gate, arrived = asyncio.Event(), asyncio.Event()
-
         async def reply(out: asyncio.StreamWriter) -> None:
             arrived.set()
             await after(gate, answer(503))(out)  # and its error is nobody's any more
@@ -558,7 +557,6 @@ def test_a_request_that_was_sent_and_cancelled_is_waited_for_until_it_has_landed
         async with server.up(), Client(settings(server.port)) as client:
             return await cancelled(client)
 
-    gate = arrived = asyncio.Event()
     assert run(main()) == (True, [True, True])
 
 

@@ -123,7 +123,7 @@ SETTINGS = st.one_of(
     ),
     st.just([Kustomize("topic-config", "topic_name", TOPIC)]),
 )
-ANNOTATIONS = st.none() | st.just({}) | st.just({"notified": "x"})
+ANNOTATIONS: st.SearchStrategy[Json | None] = st.none() | st.just({}) | st.just({"notified": "x"})
 
 
 def claim(document: Json, settings: list[Setting]) -> tuple[Json, Record]:
