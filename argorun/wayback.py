@@ -167,7 +167,8 @@ class WayBack:
     def _delete_by_hand(self, name: str | None) -> str:
         server = self._config.kafka["bootstrap.servers"]
         drawn = [name] if name is not None else [n for _, n in self._traces.drawn]
-        return "; ".join(f"kafka-topics --bootstrap-server {server} --delete --topic {n}" for n in drawn)
+        delete = f"kafka-topics --bootstrap-server {server} --delete --if-exists --topic"
+        return "; ".join(f"{delete} {n}" for n in drawn)
 
     async def _stay_gone(self) -> str | None:
         """In a hurry the topics went before the pods, and a Job may have brought one back."""
