@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import sys
@@ -33,12 +34,12 @@ def open_reporters(
     Raises UsageError where the events file cannot be opened; nothing has been written by then.
     """
     environ = os.environ if environ is None else environ
-    reporters: list[Reporter] = [EventsFile(events_file)] if events_file else []
+    # Streams that are closed are replaced first: else the events file would get descriptor 1 or 2.
     out = _usable(sys.stdout if stdout is None else stdout)
     err = _usable(sys.stderr if stderr is None else stderr)
+    files: list[Reporter] = [EventsFile(events_file)] if events_file else []
     # Whatever shows the run comes first: a slow disk does not hold it up.
-    reporters.insert(0, _main(_choose(output, environ, err), environ, out, err))
-    return reporters
+    return [_main(_choose(output, environ, err), environ, out, err), *files]
 
 
 def _choose(output: Output, environ: Mapping[str, str], stderr: TextIO) -> Output:
@@ -64,7 +65,12 @@ def _main(output: Output, environ: Mapping[str, str], stdout: TextIO, stderr: Te
 def _usable(stream: TextIO | None) -> TextIO:
     """The stream, made to take any character; nowhere, where there is none (`argorun >&-`)."""
     if stream is None:
-        stream = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # for as long as the process lives
+        return _nowhere()
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")
     return stream
+
+
+@functools.cache
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")  # for as long as the process lives

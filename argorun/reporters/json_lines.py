@@ -31,7 +31,7 @@ class JsonLines:
         try:
             self._stream.write(encode(event))
             self._stream.flush()
-        except BrokenPipeError:
+        except OSError:
             mute(self._stream)
             raise
 

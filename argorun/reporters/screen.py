@@ -14,6 +14,7 @@ from rich.text import Text
 
 # The terminal shows what is between the two at once; one that does not know them ignores them.
 _BEGIN, _END = "\x1b[?2026h", "\x1b[?2026l"
+TOO_NARROW = 8  # for anything to change in place
 
 
 class Screen:
@@ -32,7 +33,7 @@ class Screen:
         self._live = live
         self._size = size
         self._above: list[str] = []
-        self._drawn: list[int] = []  # the widths of the lines that are there to be replaced
+        self.drawn: list[int] = []  # the widths of the lines that will be replaced
         self._last = ""
 
     @property
@@ -68,15 +69,17 @@ class Screen:
         if lines:
             # Back to the first column: there the cursor stays when the terminal folds the line.
             text += below + "\r"
-        self._drawn, self._last = [line.cell_len for line in lines], below
+        self.drawn, self._last = [line.cell_len for line in lines], below
         if text:
             self._write(_BEGIN + text + _END if self._live else text)
 
     def _fit(self, region: Sequence[Text], columns: int, rows: int) -> list[Text]:
-        fitting = [line.copy() for line in region[: max(1, rows - 1)]]
+        if columns < TOO_NARROW:
+            return []
+        fitting = [line.copy() for line in region[: max(0, rows - 1)]]
         for line in fitting:
             # The last column stays free: writing to it wraps on some terminals.
-            line.truncate(max(1, columns - 1), overflow="ellipsis" if self.unicode else "crop")
+            line.truncate(columns - 1, overflow="ellipsis" if self.unicode else "crop")
         return fitting
 
     def _render(self, line: Text) -> str:
@@ -85,10 +88,10 @@ class Screen:
         return captured.get()
 
     def _erase(self, columns: int) -> str:
-        if not self._drawn:
+        if not self.drawn:
             return ""
         # A terminal that was made narrower has folded the lines in the meantime.
-        up = sum(max(1, -(-width // columns)) for width in self._drawn[:-1])
+        up = sum(max(1, -(-width // columns)) for width in self.drawn[:-1])
         return "\r" + (f"\x1b[{up}A" if up else "") + "\x1b[J"
 
 

@@ -51,9 +51,11 @@ class Sink:
         try:
             self._stream.write(text)
             self._stream.flush()
-        except BrokenPipeError:
+        except OSError as error:
             self._closed = True
             mute(self._stream)
+            if not isinstance(error, BrokenPipeError):
+                raise
 
 
 def is_terminal(stream: TextIO) -> bool:
@@ -65,7 +67,7 @@ def is_terminal(stream: TextIO) -> bool:
 
 
 def mute(stream: IO[Any]) -> None:
-    """Points a stream whose reader left at nowhere.
+    """Points a stream that cannot be written any more at nowhere.
 
     Otherwise Python tries to write the rest at its exit, and ends with code 120 whatever the verdict was.
     """

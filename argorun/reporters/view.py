@@ -11,13 +11,14 @@ from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.text import Text
 
-from argorun.events import HookChanged, HookStatus, StepEnded, Verdict
+from argorun.events import HookChanged, HookStatus, Step, StepEnded, Verdict
 from argorun.reporters.phrases import DONE, duration, hook_name
 from argorun.reporters.tally import Tally
 from argorun.reporters.text import clean, clean_lines
 
 WIDEST_PANEL = 100
 NARROW = 50  # below it, a hook's phase and status give way to its name
+_ROOM_FOR_DETAIL = 30
 _HOOK_ROWS = 6
 
 
@@ -70,9 +71,14 @@ def region(tally: Tally, operation: str, glyphs: Glyphs, now: float, size: tuple
     lines = [Text()] if rows >= 12 else []
     for number, started in list(tally.open_steps.items())[-2:]:
         waiting = tally.waiting.get(number)
-        what = f"waiting: {waiting.reason}" if waiting else started.detail or operation
+        what = (
+            f"waiting: {waiting.reason}"
+            if waiting
+            else started.detail or (operation if number is Step.FOLLOW else "")
+        )
         time = duration(now - started.time)
-        lines.append(_row((_spin(glyphs, now), "cyan"), started.step, time, flat(what), narrow))
+        what = flat(what) if columns >= _ROOM_FOR_DETAIL else ""
+        lines.append(_row((_spin(glyphs, now), "cyan"), started.step, time, what, narrow))
     if not tally.verdict:  # later, what is cleaned up matters
         lines += (hook(event, glyphs, now, narrow) for event in _notable(tally, min(_HOOK_ROWS, rows - 4)))
     if tally.started and rows > 3:
