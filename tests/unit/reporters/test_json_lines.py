@@ -1,0 +1,114 @@
+"""Machines get one JSON object for each event, and can read a whole run back."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from argorun.errors import UsageError
+from argorun.events import Event, LogLine, Verdict
+from argorun.reporters.json_lines import EventsFile, JsonLines, decode, encode
+
+GREEN = """\
+{"event":"run_started","time":1767225600.0,"run_id":"0badcafe","application":"weather",\
+"url":"https://argocd.example.com/applications/argocd/weather","version":"0.1.0"}
+{"event":"step_started","time":1767225600.0,"step":"plan","detail":""}
+{"event":"step_ended","time":1767225600.1,"step":"plan","ok":true,"seconds":0.1,"detail":""}
+"""
+
+
+def written(events: list[Event]) -> str:
+    stream = io.BytesIO()
+    reporter = JsonLines(stream)
+    for event in events:
+        reporter.report(event)
+    reporter.close()
+    return stream.getvalue().decode()
+
+
+def test_a_run_is_one_object_a_line(green: list[Event]) -> None:
+    assert written(green[:3]) == GREEN
+
+
+def test_every_line_names_its_event_first(green: list[Event]) -> None:
+    lines = written(green).splitlines()
+    assert len(lines) == len(green)
+    assert [next(iter(json.loads(line))) for line in lines] == ["event"] * len(green)
+    assert json.loads(lines[-1]) == {
+        "event": "run_ended",
+        "time": 1767225621.0,
+        "exit_code": 0,
+        "seconds": 21.0,
+    }
+
+
+def test_a_line_can_be_read_as_soon_as_it_happened(green: list[Event]) -> None:
+    raw = io.BytesIO()
+    JsonLines(io.BufferedWriter(_Kept(raw))).report(green[0])  # type: ignore[arg-type]
+    assert raw.getvalue() == encode(green[0])
+
+
+class _Kept(io.RawIOBase):
+    def __init__(self, target: io.BytesIO) -> None:
+        self.target = target
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        return self.target.write(data)
+
+
+def test_a_run_can_be_read_back(green: list[Event], red: list[Event]) -> None:
+    for events in (green, red):
+        assert list(decode(map(encode, events))) == events
+
+
+def test_lines_of_a_newer_argorun_are_left_out(red: list[Event]) -> None:
+    newer = b'{"event":"teleported","time":1.0}\n'
+    more = encode(red[0]).replace(b"}", b',"new_field":1}')
+    assert list(decode([newer, b"\n", more])) == [red[0]]
+
+
+@pytest.mark.parametrize("line", [b"no JSON", b"[]", b'{"event":"notice"}', b"{}"])
+def test_a_line_that_is_no_event_is_named(line: bytes, green: list[Event]) -> None:
+    with pytest.raises(UsageError) as caught:
+        list(decode([encode(green[0]), line]))
+    assert caught.value.message.startswith("line 2 is not an event of argorun: ")
+
+
+def test_any_text_can_be_written(line: LogLine) -> None:
+    half = dataclasses.replace(line, text="half \ud83d")
+    assert list(decode([encode(half)])) == [dataclasses.replace(line, text="half \\ud83d")]
+
+
+def test_a_test_cannot_give_github_commands_through_json(line: LogLine) -> None:
+    event = dataclasses.replace(line, text="##[error]x")
+    assert b"##[" not in encode(event)
+    assert json.loads(encode(event))["text"] == "##[error]x"
+
+
+def test_an_events_file_holds_the_run(tmp_path: Path, red: list[Event]) -> None:
+    path = tmp_path / "events.jsonl"
+    reporter = EventsFile(path)
+    for event in red:
+        reporter.report(event)
+    reporter.close()
+    assert list(decode(path.read_bytes().splitlines())) == red
+
+
+def test_an_events_file_that_cannot_be_opened_is_bad_usage(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        EventsFile(tmp_path / "no" / "events.jsonl")
+    assert caught.value.message == (
+        f"the events file {tmp_path}/no/events.jsonl cannot be written: No such file or directory"
+    )
+
+
+def test_a_verdict_s_last_lines_come_back_as_they_were(secretive: Event) -> None:
+    assert isinstance(secretive, Verdict)
+    assert list(decode([encode(secretive)])) == [secretive]

@@ -1,0 +1,251 @@
+"""A CI log reads well the next morning: the tests' lines on stdout, what happened around them on stderr."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import os
+import subprocess
+import sys
+
+import pytest
+
+from argorun.events import Event, LogEnded, LogLine, LogStarted, Planned, RunEnded, Verdict
+from argorun.reporters.plain import Plain
+from argorun.reporters.sink import Sink
+from argorun.reporters.text import for_github
+
+BEGIN = """\
+==> argorun 0.1.0: weather, run 0badcafe
+  - https://argocd.example.com/applications/argocd/weather
+==> plan
+ ok plan (0.1s)
+==> look
+ ok look (0.3s)
+==> topics: weather_updates_1767225600_0badcafe
+  - topic weather_updates_1767225600_0badcafe: 1 partition, replication factor 3 (0.8s)
+ ok topics (0.8s)
+==> parameters
+  - waiting: another operation runs, started by ci
+  - helm: kafka.topic = weather_updates_1767225600_0badcafe (was weather)
+ ok parameters (2.0s)
+==> sync
+  - sync taken: revision 53e28ff
+ ok sync (0.2s)
+==> follow
+  - operation Running: waiting for hook create-schema
+  - hook PreSync create-schema: running
+  - hook PreSync create-schema: succeeded after 3.1s
+  - Deployment/weather: Synced: deployment.apps/weather configured
+  - hook PostSync run-automation-tests-job (test): running
+==> logs
+  - log of run-automation-tests-job (pod run-automation-tests-job-x7k2p, container tests)
+"""
+
+GREEN_END = """\
+  - end of the log of run-automation-tests-job: 2 lines
+ ok logs (12.0s)
+  - hook PostSync run-automation-tests-job (test): succeeded after 12.0s
+  - operation Succeeded: successfully synced
+ ok follow (16.6s)
+  - verdict: 1 test Job passed
+==> cleanup
+  - undone: helm: kafka.topic = weather (0.4s)
+  - undone: topic weather_updates_1767225600_0badcafe (0.5s)
+ ok cleanup (1.0s)
+==> PASSED after 21.0s: 1 test Job passed
+"""
+
+RED_END = """\
+  - end of the log of run-automation-tests-job: 3 lines
+ ok logs (1m02s)
+  ! hook PostSync run-automation-tests-job (test): failed after 1m02s: Job has reached the specified backoff limit
+  ! operation Failed: one or more hooks failed
+  ! follow failed after 1m07s
+  ! verdict: run-automation-tests-job failed
+==> cleanup
+  - undone: helm: kafka.topic = weather (0.4s)
+  ! warning: Kafka does not answer
+  ! left behind: topic weather_updates_1767225600_0badcafe: Kafka cannot be reached
+  ! cleanup failed after 10.0s
+==> FAILED after 1m20s, exit code 1: run-automation-tests-job failed
+  ! why: Job has reached the specified backoff limit
+  | ##[error]exit code 1
+  |     assert rain == 3
+  | E   AssertionError
+  | ::error::not a command
+  ! hint: read the test's log above
+  ! look: https://argocd.example.com/applications/argocd/weather
+  ! left: topic weather_updates_1767225600_0badcafe: Kafka cannot be reached
+  ! run: kafka-topics.sh --bootstrap-server localhost:9092 --delete --topic weather_updates_1767225600_0badcafe
+"""  # noqa: E501  # as it is printed
+
+
+class Shown:
+    """Plain output on two streams; with `merged` on one, as a CI log has it."""
+
+    def __init__(self, *, merged: bool = False, colour: bool = False, github: bool = False) -> None:
+        self.out = io.StringIO()
+        self.err = self.out if merged else io.StringIO()
+        self.clock = 0.0
+        guard = for_github if github else None
+        sinks = [Sink(stream, guard=guard, now=lambda: self.clock) for stream in (self.out, self.err)]
+        self.reporter = Plain(*sinks, colour=colour)
+
+    def after(self, *events: Event) -> Shown:
+        for event in events:
+            self.reporter.report(event)
+        self.reporter.close()
+        return self
+
+    @property
+    def texts(self) -> tuple[str, str]:
+        return self.out.getvalue(), self.err.getvalue()
+
+
+def test_a_green_run_reads_from_top_to_bottom(green: list[Event]) -> None:
+    assert Shown().after(*green).texts == (
+        "collected 2 items\ntest_rain.py ..  [100%]\n",
+        BEGIN + GREEN_END,
+    )
+
+
+def test_a_red_run_ends_with_what_failed_why_where_to_look_and_what_is_left(red: list[Event]) -> None:
+    assert Shown().after(*red).texts == (
+        "collected 2 items\ntest_rain.py F.  [100%]\n::error::not a command\n",
+        BEGIN + RED_END,
+    )
+
+
+def test_in_one_stream_the_lines_stand_in_the_order_of_the_run(red: list[Event]) -> None:
+    log = "collected 2 items\ntest_rain.py F.  [100%]\n::error::not a command\n"
+    assert Shown(merged=True).after(*red).texts[0] == BEGIN + log + RED_END
+
+
+def test_under_github_no_line_of_a_red_run_is_a_command(red: list[Event]) -> None:
+    log = "collected 2 items\ntest_rain.py F.  [100%]\n| ::error::not a command\n"
+    text = Shown(merged=True, github=True).after(*red).texts[0]
+    assert text == BEGIN + log + RED_END.replace("##[", "## [")
+
+
+def test_colours_of_a_test_are_shown_on_a_terminal_only(line: LogLine) -> None:
+    red = dataclasses.replace(line, text="\x1b[31mF\x1b[2J")
+    assert Shown(colour=True).after(red).texts == ("\x1b[31mF\x1b[0m\n", "")
+    assert Shown().after(red).texts == ("F\n", "")
+
+
+def _log(job: str, at: LogLine) -> tuple[LogStarted, LogLine, LogEnded]:
+    where = {"job": job, "pod": f"{job}-1", "container": "c", "attempt": 1}
+    return (
+        LogStarted(time=at.time, **where),  # type: ignore[arg-type]
+        dataclasses.replace(at, **where, text=f"from {job}"),  # type: ignore[arg-type]
+        LogEnded(time=at.time, **where, lines=1, complete=True),  # type: ignore[arg-type]
+    )
+
+
+def test_lines_of_jobs_that_log_at_once_name_their_job(line: LogLine) -> None:
+    (a_begins, a, a_ends), (b_begins, b, b_ends) = _log("a", line), _log("b", line)
+    out, _ = Shown().after(a_begins, a, b_begins, a, b, a_ends, b, b_ends).texts
+    assert out == "from a\na | from a\nb | from b\nb | from b\n"
+
+
+def test_lines_of_jobs_that_log_one_after_the_other_stay_bare(line: LogLine) -> None:
+    out, _ = Shown().after(*_log("a", line), *_log("b", line)).texts
+    assert out == "from a\nfrom b\n"
+
+
+def test_containers_of_one_job_are_told_apart(line: LogLine) -> None:
+    begins, a, _ = _log("a", line)
+    second = dataclasses.replace(begins, container="d")
+    other = dataclasses.replace(begins, pod="a-2")
+    lines = (a, dataclasses.replace(a, container="d"))
+    assert Shown().after(begins, second, *lines).texts[0] == "a/c | from a\na/d | from a\n"
+    assert Shown().after(begins, other, a).texts[0] == "a/a-1 | from a\n"
+
+
+def test_a_log_line_is_shown_within_50_ms_and_many_are_written_at_once(line: LogLine) -> None:
+    shown = Shown()
+    shown.reporter.report(line)
+    assert shown.texts == ("", "")
+    shown.reporter.flush()
+    assert shown.texts == ("text\n", "")
+    shown.reporter.report(line)
+    shown.clock = 0.06
+    shown.reporter.report(line)
+    assert shown.texts == ("text\n" * 3, "")
+
+
+def test_a_log_that_may_miss_lines_is_pointed_out(line: LogLine) -> None:
+    begins, _, ends = _log("a", line)
+    broken = dataclasses.replace(ends, complete=False, reason="connection lost\x1b[2J", lines=1200)
+    assert Shown().after(begins, broken).texts[1].splitlines()[1:] == [
+        "  ! end of the log of a: 1,200 lines, some may be missing: connection lost"
+    ]
+
+
+def test_a_dry_run_s_plan_is_data(line: LogLine) -> None:
+    events = [Planned(time=1.0, what="create topic x"), RunEnded(time=2.0, exit_code=0, seconds=1.0)]
+    assert Shown().after(*events).texts == ("create topic x\n", "==> DONE after 1.0s\n")
+
+
+def test_passed_tests_that_left_something_say_both(green: list[Event], red: list[Event]) -> None:
+    left = next(event for event in red if type(event).__name__ == "LeftBehind")
+    ended = dataclasses.replace(green[-1], exit_code=10)  # type: ignore[type-var]
+    assert Shown().after(*green[:-1], left, ended).texts[1].splitlines()[-3:] == [
+        "==> PASSED, but not cleaned up after 21.0s, exit code 10: 1 test Job passed",
+        "  ! left: topic weather_updates_1767225600_0badcafe: Kafka cannot be reached",
+        "  ! run: kafka-topics.sh --bootstrap-server localhost:9092 --delete --topic "
+        "weather_updates_1767225600_0badcafe",
+    ]
+
+
+def test_a_verdict_is_explained_even_if_argorun_dies_after_it(red: list[Event]) -> None:
+    verdict = next(event for event in red if isinstance(event, Verdict))
+    assert "==> FAILED, exit code 1: run-automation-tests-job failed" in Shown().after(verdict).texts[1]
+
+
+PIPED = """
+import sys
+from argorun.events import LogLine, Notice, RunEnded
+from argorun.reporters import Announcer, open_reporters
+announce = Announcer(open_reporters({output!r}))
+for number in range(20000):
+    announce(LogLine(time=1.0, job="j", pod="p", container="c", attempt=1, stamp="", text=f"line {{number}}"))
+announce(Notice(time=1.0, level="info", text="still here"))
+announce.close()
+sys.exit(f"failures: {{announce.failures}}" if announce.failures else 0)
+"""
+
+
+@pytest.mark.parametrize("output", ["plain", "json"])
+def test_a_closed_pipe_on_stdout_is_no_failure_and_stderr_goes_on(output: str) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", PIPED.format(output=output)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "CI": "true"},
+    )
+    assert process.stdout
+    process.stdout.read(4)
+    process.stdout.close()
+    assert process.stderr
+    error = process.stderr.read().decode()
+    process.stderr.close()
+    assert (process.wait(), error) == (0, "  - still here\n" if output == "plain" else "")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux's /dev/full")
+@pytest.mark.parametrize(
+    ("output", "failure"),
+    [
+        ("plain", "failures: ['plain output: No space left on device']\n"),
+        ("json", "failures: ['stdout: No space left on device']\n"),
+    ],
+)
+def test_a_full_disk_under_stdout_is_a_failure_but_ends_nothing(output: str, failure: str) -> None:
+    script = PIPED.format(output=output)
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", script], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert (done.returncode, done.stderr.decode()) == (1, failure)
