@@ -189,7 +189,7 @@ def demo(
 def start(flags: Flags, output: Output, events: Path | None) -> int:
     """From flags to the exit code; nothing is touched before the Config stands."""
     from argorun.argocd.cli_settings import stored
-    from argorun.config import load
+    from argorun.loading import load
 
     def go() -> int:
         config = load(flags, os.environ, Path.cwd(), stored(os.environ))

@@ -10,8 +10,9 @@ from collections.abc import AsyncIterator, Sequence
 
 from argorun import __version__, events
 from argorun.argocd import operation, parameters, rendered
+from argorun.argocd.answers import Refused
 from argorun.argocd.claim import Claim, Lost
-from argorun.argocd.client import Client, Refused
+from argorun.argocd.client import Client
 from argorun.argocd.logs import JobLogs
 from argorun.argocd.nudge import nudge
 from argorun.argocd.tree import LiveTree

@@ -17,7 +17,8 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from argorun.argocd import operation, parameters
-from argorun.argocd.client import ApplicationName, Client, Nonsense, Refused, Unreachable
+from argorun.argocd.answers import Nonsense, Refused, Unreachable
+from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.parameters import Record, Setting
 from argorun.argocd.types import Application, Json, ResourceStatus
 from argorun.errors import ArgorunError, OperationFailed

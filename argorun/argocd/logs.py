@@ -15,7 +15,8 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-from argorun.argocd.client import ApplicationName, Client, Denied, Refused
+from argorun.argocd.answers import Denied, Refused
+from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Json, LogEntry, Node
 from argorun.errors import ArgorunError

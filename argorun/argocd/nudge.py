@@ -10,7 +10,8 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from argorun.argocd.client import ApplicationName, Client, Denied
+from argorun.argocd.answers import Denied
+from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Node
 from argorun.errors import ArgorunError

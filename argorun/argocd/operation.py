@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Iterable
 
-from argorun.argocd.client import TRANSIENT, ApplicationName, Client, Denied, Nonsense, Refused, Unreachable
+from argorun.argocd.answers import TRANSIENT, Denied, Nonsense, Refused, Unreachable
+from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.types import (
     RUN_INFO,
     Application,

@@ -7,8 +7,9 @@ import signal
 import sys
 from pathlib import Path
 
-from argorun.config import Config, Flags, load
+from argorun.config import Config, Flags
 from argorun.errors import Interrupted
+from argorun.loading import load
 from argorun.reporters import Announcer, Output, open_reporters
 from argorun.sandbox.demo import DemoEnvironment, demo_environment
 from argorun.supervisor import SIGNALS, execute

@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from argorun.argocd.client import Client, Denied, Refused
+from argorun.argocd.answers import Denied, Refused
+from argorun.argocd.client import Client
 from argorun.config import ApplicationRef
 from tests.contract.manifests import TOPIC, configmap
 from tests.contract.targets import JSON, App, Target, connect, good

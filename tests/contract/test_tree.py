@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from argorun.argocd.client import Refused
+from argorun.argocd.answers import Refused
 from argorun.argocd.rendered import HookJob, hook_jobs
 from tests.contract.recordings import Recording
 from tests.contract.targets import nodes

@@ -12,7 +12,7 @@ import pytest
 import typer.main
 import yaml
 
-from argorun import cli, config, errors
+from argorun import cli, config, errors, loading
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -47,7 +47,7 @@ def workflow_steps() -> list[dict[str, Any]]:
 def test_the_settings_in_the_readme_are_taken_as_they_stand(tmp_path: Path) -> None:
     file = tmp_path / "argorun.yaml"
     file.write_text(settings())
-    loaded = config.load(config.Flags(file=file), ENVIRONMENT, tmp_path)
+    loaded = loading.load(config.Flags(file=file), ENVIRONMENT, tmp_path)
     assert loaded.topics == (
         config.Topic(
             prefix="weather_updates",
@@ -67,7 +67,7 @@ def test_every_setting_that_is_commented_out_exists(tmp_path: Path) -> None:
     (tmp_path / "tls.key").touch()
     file = tmp_path / "argorun.yaml"
     file.write_text(re.sub(r"^  # ", "  ", settings(), flags=re.MULTILINE))
-    loaded = config.load(config.Flags(file=file), ENVIRONMENT, tmp_path).argocd
+    loaded = loading.load(config.Flags(file=file), ENVIRONMENT, tmp_path).argocd
     assert (loaded.insecure, loaded.root_path, loaded.headers) == (True, "/argocd", {"X-Gateway-Key": "k"})
 
 

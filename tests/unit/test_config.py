@@ -18,16 +18,14 @@ from argorun.config import (
     CliSettings,
     Config,
     ConfigMapKey,
-    File,
     Flags,
     Parameter,
     Timeouts,
     Topic,
     describe,
-    duration,
-    load,
 )
 from argorun.errors import UsageError
+from argorun.loading import File, duration, load
 
 ENVIRONMENT = {"ARGOCD_AUTH_TOKEN": "t0ken"}
 MINIMAL = """

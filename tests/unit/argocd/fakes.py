@@ -11,7 +11,8 @@ from typing import Any, cast
 
 import msgspec
 
-from argorun.argocd.client import Client, Refused, Unreachable
+from argorun.argocd.answers import Refused, Unreachable
+from argorun.argocd.client import Client
 from argorun.argocd.types import RUN_INFO, Application
 from argorun.config import ApplicationRef
 from tests.unit.argocd.gopatch import Json, PatchFailed, applied

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from argorun.argocd import parameters
+from argorun.argocd.answers import Refused, Unreachable
 from argorun.argocd.claim import Claim, Lost
-from argorun.argocd.client import Refused, Unreachable
 from argorun.argocd.parameters import RECORD, Helm, HelmValue, Record, record_of
 from argorun.argocd.types import ResourceStatus
 from argorun.errors import ArgoCDFailed, OperationFailed

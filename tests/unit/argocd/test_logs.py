@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from argorun.argocd import logs
-from argorun.argocd.client import Denied
+from argorun.argocd.answers import Denied
 from argorun.argocd.logs import Container, JobLogs, Listener, Position, Reader, sortable
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import LogEntry, Node, Tree

@@ -1,0 +1,180 @@
+"""What Argo CD's answers mean: JSON as typed values, and every error made argorun's.
+
+ArgoCDFailed (8)                       AccessDenied (6)
+├── Unreachable   no answer            └── Denied   401, 403, 404
+├── Nonsense      not what Argo CD says
+└── Refused       any other error it answered
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from typing import Any, TypeVar, cast
+
+import httpx
+import msgspec
+import stamina
+import stamina.instrumentation
+
+from argorun.argocd.types import (
+    ErrorBody,
+    LogEntry,
+    StreamError,
+    Tree,
+    WatchEvent,
+)
+from argorun.errors import AccessDenied, ArgoCDFailed
+
+stamina.instrumentation.set_on_retry_hooks(())  # a retry is the run's own business to tell
+
+T = TypeVar("T")
+
+
+NOT_ARGOCD = "is this Argo CD's address? a proxy may stand in between, or argocd.root_path be wrong"
+TRANSIENT = frozenset({429, 502, 503, 504})
+
+
+class Unreachable(ArgoCDFailed):
+    """No answer: refused, reset, timed out, a name that does not resolve, a TLS failure."""
+
+    final = False  # True where trying again cannot help
+
+
+class Nonsense(ArgoCDFailed):
+    """An answer that is not Argo CD's: a web page, half a JSON, a redirect."""
+
+    final = False  # True where trying again cannot help
+
+
+class Refused(ArgoCDFailed):
+    """Argo CD answered with an error. `code` is gRPC's, `status` HTTP's."""
+
+    def __init__(
+        self, doing: str, status: int, code: int, text: str, retry_after: float | None = None
+    ) -> None:
+        super().__init__(f"Argo CD could not {doing}: {text} (HTTP {status})")
+        self.status, self.code, self.text, self.retry_after = status, code, text, retry_after
+
+
+class Denied(AccessDenied):
+    """Argo CD answered 401, 403 or 404."""
+
+    def __init__(self, doing: str, status: int, text: str, hint: str) -> None:
+        super().__init__(f"Argo CD would not {doing}: {text} (HTTP {status})", hint)
+        self.status, self.text = status, text
+
+
+def worth_retrying(error: Exception) -> bool | float:
+    """Whether an idempotent request may be sent again, or after how many seconds the server asks for it."""
+    if isinstance(error, Refused) and error.status in TRANSIENT:
+        return error.retry_after if error.retry_after is not None else True
+    return isinstance(error, Nonsense | Unreachable) and not error.final
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """One frame of a stream: a result, or why it broke off."""
+
+    error: StreamError | None = None
+
+
+class WatchFrame(Frame, frozen=True):
+    result: WatchEvent | None = None
+
+
+class TreeFrame(Frame, frozen=True):
+    result: Tree | None = None
+
+
+class LogFrame(Frame, frozen=True):
+    result: LogEntry | None = None
+
+
+FRAMES: dict[type, Any] = {WatchEvent: WatchFrame, Tree: TreeFrame, LogEntry: LogFrame}
+DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {}
+
+
+def decode(data: bytes, kind: type[T], doing: str) -> T:
+    """JSON as a typed value; raises Nonsense."""
+    decoder = DECODERS.get(kind) or DECODERS.setdefault(kind, msgspec.json.Decoder(kind))
+    try:
+        return cast(T, decoder.decode(data))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
+        raise Nonsense(
+            f"what the server answered to '{doing}' is not Argo CD's JSON: {e}",
+            NOT_ARGOCD,
+        ) from None
+
+
+def check(answer: httpx.Response, doing: str) -> None:
+    """Raise what an answer that is not a success means."""
+    status = answer.status_code
+    if status < 300:
+        return
+    if status < 400:
+        elsewhere = Nonsense(
+            f"{answer.request.url.host} redirects to {answer.headers.get('location', '?')}",
+            "use that address, or drop `plaintext: true` if it is https",
+        )
+        elsewhere.final = True
+        raise elsewhere
+    try:
+        body = msgspec.json.decode(answer.content, type=ErrorBody)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        body = ErrorBody(message=answer.reason_phrase or "no reason given")
+        if status == 404:
+            raise Nonsense(
+                f"there is no Argo CD API at {answer.request.url.copy_with(query=None)} (HTTP 404)",
+                NOT_ARGOCD,
+            ) from None
+    text = body.message or body.error
+    if status == 401:
+        raise Denied(
+            doing, status, text, "the token is wrong or has expired: make a new one for ARGOCD_AUTH_TOKEN"
+        )
+    if status in (403, 404):
+        raise Denied(
+            doing,
+            status,
+            text,
+            "either there is no such Application or the token's account may not do this: "
+            "Argo CD answers both alike; see the RBAC policy in config/argocd/",
+        )
+    raise Refused(doing, status, body.code, text, retry_after(answer))
+
+
+def retry_after(answer: httpx.Response) -> float | None:
+    """Seconds of a Retry-After header, at most 30; None where there is none or it is a date."""
+    value = answer.headers.get("retry-after", "")
+    return min(float(value), 30.0) if value.isascii() and value.isdigit() else None
+
+
+def unreachable(error: httpx.HTTPError, url: str) -> Unreachable:
+    """httpx's error as ours, with what to look at."""
+    cause = root(error) or str(error) or f"the connection broke off ({type(error).__name__})"
+    hint = "check argocd.server and the network; HTTPS_PROXY and NO_PROXY are honoured"
+    final = False
+    if "CERTIFICATE_VERIFY_FAILED" in cause:
+        hint, final = "give the CA that signed it: argocd: {ca: FILE}", True
+    elif "WRONG_VERSION_NUMBER" in cause or "record layer failure" in cause:
+        hint, final = "the server does not speak TLS there: argocd: {plaintext: true}?", True
+    elif isinstance(error, httpx.UnsupportedProtocol | httpx.LocalProtocolError):
+        final = True
+    if isinstance(error, httpx.TimeoutException):
+        cause = f"no answer in time ({type(error).__name__})"
+    raised = Unreachable(f"Argo CD at {url} cannot be reached: {cause}", hint)
+    raised.final = final
+    return raised
+
+
+def root(error: BaseException) -> str:
+    """What the operating system said at the bottom of it, "Connection refused" say; or nothing."""
+    below: BaseException | None = error
+    said = ""
+    while below is not None:
+        if isinstance(below, BaseExceptionGroup):
+            below = below.exceptions[0]
+        if isinstance(below, OSError) and not isinstance(below, ssl.SSLError) and below.strerror:
+            said = below.strerror
+        below = below.__cause__ or below.__context__
+    return re.sub(r"^Connect call failed .*", "Connection refused", said)

@@ -1,0 +1,381 @@
+"""From argorun.yaml, the environment and the command line to one frozen Config; no network here.
+
+Flags win over the environment, the environment over argorun.yaml, and that over the argocd CLI's own
+settings. The environment and the files' folder are passed in, so that nothing here reads global state.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import types
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from argorun.config import (
+    ApplicationRef,
+    ArgoCD,
+    CliSettings,
+    Config,
+    Flags,
+    Parameter,
+    Strict,
+    Timeouts,
+    Topic,
+)
+from argorun.errors import UsageError
+from argorun.kafka import names
+
+DEFAULT_FILE = "argorun.yaml"
+
+
+class ArgoCDFile(Strict, frozen=True):
+    server: str | None = None
+    ca: str | None = None
+    insecure: bool | None = None
+    plaintext: bool | None = None
+    root_path: str | None = None
+    client_cert: str | None = None
+    client_key: str | None = None
+    headers: dict[str, str] = {}
+
+
+class TopicFile(Strict, frozen=True):
+    prefix: str
+    parameter: str | Parameter | list[str | Parameter]
+    partitions: int = -1
+    replication_factor: int = -1
+    config: dict[str, str | int | float | bool] = {}
+    groups: str | None = None
+
+
+class TestsFile(Strict, frozen=True):
+    __test__ = False  # not a pytest class
+    jobs: list[str] = []
+
+
+class TimeoutsFile(Strict, frozen=True):
+    run: str | int | None = None
+    busy: str | int | None = None
+    cleanup: str | int | None = None
+
+
+class File(Strict, frozen=True):
+    application: str | ApplicationRef | None = None
+    argocd: ArgoCDFile = ArgoCDFile()
+    kafka: dict[str, str | int | float | bool] = {}
+    topics: list[TopicFile] = []
+    tests: TestsFile = TestsFile()
+    timeouts: TimeoutsFile = TimeoutsFile()
+
+
+def load(
+    flags: Flags, environment: Mapping[str, str], folder: Path, cli: CliSettings | None = None
+) -> Config:
+    """The checked Config of a run.
+
+    `folder` is where argorun.yaml is looked for when no file is given. Raises UsageError, whose message
+    names the file, the key and the mend; nothing has been touched then.
+    """
+    path = flags.file or (folder / DEFAULT_FILE if (folder / DEFAULT_FILE).exists() else None)
+    file, where = (read(path), str(path)) if path else (File(), "the command line")
+    secrets: list[str] = []
+    expand = Expansion(environment, where, secrets)
+    sasl = ("sasl.password", "ssl.key.password", "ssl.keystore.password", "sasl.oauthbearer.client.secret")
+    kafka = {k: expand(f"kafka.{k}", text(v)) for k, v in file.kafka.items()}
+    secrets += [kafka[k] for k in sasl if kafka.get(k)]
+    if environment.get("KAFKA_BOOTSTRAP_SERVERS"):
+        kafka["bootstrap.servers"] = environment["KAFKA_BOOTSTRAP_SERVERS"]
+    if not kafka.get("bootstrap.servers"):
+        raise UsageError(
+            "no Kafka to make the topic on",
+            "set kafka: {bootstrap.servers: HOST:PORT} in argorun.yaml, or KAFKA_BOOTSTRAP_SERVERS",
+        )
+    argocd = argocd_settings(file.argocd, environment, cli, path.parent if path else folder, expand)
+    secrets += [argocd.token, *(v for v in argocd.headers.values())]
+    made = topics(flags, file, where)
+    return Config(
+        application=application(flags, file, where),
+        argocd=argocd,
+        kafka=kafka,
+        topics=made,
+        jobs=flags.jobs or tuple(file.tests.jobs),
+        timeouts=timeouts(flags, file, where),
+        revision=flags.revision,
+        sets=assignments(flags.sets, {p.helm for t in made for p in t.parameters if p.helm}),
+        keep_topics=flags.keep_topics,
+        settle=not flags.no_settle,
+        dry_run=flags.dry_run,
+        secrets=tuple(sorted({s for s in secrets if s})),
+    )
+
+
+def read(path: Path) -> File:
+    """argorun.yaml, typed; raises UsageError with line or key."""
+    import yaml
+
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"{path}: there is no such file", "give the right one with -f FILE") from None
+    except (OSError, UnicodeDecodeError) as e:
+        raise UsageError(f"{path}: cannot be read: {getattr(e, 'strerror', None) or e}") from None
+    except yaml.YAMLError as e:
+        mark = getattr(e, "problem_mark", None)
+        at = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        raise UsageError(f"{path}{at}: not valid YAML: {getattr(e, 'problem', None) or e}") from None
+    except Exception as e:  # PyYAML's constructors let more out: 2020-13-45, !!int x, a thousand brackets
+        deep = isinstance(e, RecursionError)
+        why = "it is nested too deeply" if deep else "a value is not of the kind that it looks like"
+        raise UsageError(f"{path}: not valid YAML: {why}") from None
+    if raw is None:
+        raw = {}
+    if not isinstance(raw, dict):
+        raise UsageError(f"{path}: expected keys and values, got {type(raw).__name__}")
+    for where, key, known in unknown_keys(raw, File, ""):
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+        place = f" in {where}" if where else ""
+        raise UsageError(
+            f"{path}: unknown key '{key}'{place}",
+            f"did you mean '{near[0]}'?" if near else f"known are: {', '.join(known)}",
+        )
+    try:
+        return msgspec.convert(raw, File, strict=True)
+    except msgspec.ValidationError as e:
+        message, _, at = str(e).partition(" - at ")
+        where = at.strip("`").removeprefix("$.").removeprefix("$")
+        raise UsageError(
+            f"{path}: {where + ': ' if where else ''}{message[:1].lower()}{message[1:]}"
+        ) from None
+
+
+def unknown_keys(raw: object, kind: Any, where: str) -> Iterator[tuple[str, str, list[str]]]:
+    """Each key that `kind` does not have: where it stands, the key, and the keys that are known there."""
+    origin = typing.get_origin(kind)
+    if origin in (typing.Union, types.UnionType):
+        for part in typing.get_args(kind):
+            yield from unknown_keys(raw, part, where)
+    elif origin is list and isinstance(raw, list):
+        for i, item in enumerate(raw):
+            yield from unknown_keys(item, typing.get_args(kind)[0], f"{where}[{i}]")
+    elif isinstance(kind, type) and issubclass(kind, Strict) and isinstance(raw, dict):
+        hints = typing.get_type_hints(kind)
+        for key, value in raw.items():
+            if key not in hints:
+                yield where, str(key), list(hints)
+            else:
+                yield from unknown_keys(value, hints[key], f"{where}.{key}" if where else key)
+
+
+class Expansion:
+    """Puts environment variables in for ${NAME}, and notes the values as secrets."""
+
+    def __init__(self, environment: Mapping[str, str], where: str, secrets: list[str]) -> None:
+        self.environment, self.where, self.secrets = environment, where, secrets
+
+    def __call__(self, key: str, value: str) -> str:
+        def put(match: re.Match[str]) -> str:
+            name = match[1]
+            if name not in self.environment:
+                raise UsageError(
+                    f"{self.where}: {key} takes ${{{name}}}, but the environment has no {name}",
+                    f"export {name}, or in GitHub Actions give it under env:",
+                )
+            self.secrets.append(self.environment[name])
+            return self.environment[name]
+
+        return re.sub(r"\$\{(\w+)\}", put, value)
+
+
+def text(value: str | int | float | bool) -> str:
+    """A YAML scalar as librdkafka and Kafka's topic configuration write it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def argocd_settings(
+    file: ArgoCDFile,
+    environment: Mapping[str, str],
+    cli: CliSettings | None,
+    folder: Path,
+    expand: Expansion,
+) -> ArgoCD:
+    """Argo CD's address and credentials, from all the places they may be."""
+    server = environment.get("ARGOCD_SERVER") or file.server or (cli.server if cli else None)
+    if not server:
+        raise UsageError(
+            "no Argo CD server to talk to",
+            "set argocd: {server: HOST} in argorun.yaml, or ARGOCD_SERVER, or run `argocd login`",
+        )
+    # The CLI's settings hold for the server they were stored for, and for no other.
+    stored = cli if cli and cli.server and bare(cli.server) == bare(server) else CliSettings()
+    token = (environment.get("ARGOCD_AUTH_TOKEN") or stored.token or "").strip()
+    if not token:
+        raise UsageError(
+            f"no token for Argo CD at {bare(server)}",
+            "export ARGOCD_AUTH_TOKEN (argocd account generate-token), or run `argocd login`",
+        )
+    if not re.fullmatch(r"[!-~]+", token):
+        raise UsageError(f"the token for Argo CD at {bare(server)} holds a character that no token has")
+    headers = {k: expand(f"argocd.headers.{k}", v).strip() for k, v in file.headers.items()}
+    for name, value in headers.items():
+        if not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII) or not re.fullmatch(r"[ -~]*", value):
+            raise UsageError(f"argocd.headers.{name}: name or value cannot be sent as an HTTP header")
+    scheme = re.match(r"\s*(https?)://", server, re.IGNORECASE)
+    plaintext = file.plaintext if file.plaintext is not None else stored.plaintext
+    host, _, root = bare(server).partition("/")
+    port = re.search(r":([^:\]]*)$", host)
+    if port and not (re.fullmatch("[0-9]{1,5}", port[1]) and 0 < int(port[1]) < 65536):
+        raise UsageError(f"'{server}' has no port that there is", "write HOST or HOST:PORT")
+    if not host or re.search(r"[\s@?#]", host):
+        raise UsageError(f"'{server}' is not an Argo CD server", "write HOST or HOST:PORT")
+    if bool(file.client_cert) != bool(file.client_key):
+        raise UsageError("argocd.client_cert and argocd.client_key go together", "give both or neither")
+    return ArgoCD(
+        server=host,
+        token=token,
+        ca=existing(folder, file.ca, "argocd.ca"),
+        ca_data=stored.ca_data,
+        insecure=file.insecure if file.insecure is not None else stored.insecure,
+        plaintext=plaintext or bool(scheme and scheme[1].lower() == "http"),
+        root_path=file.root_path or root or stored.root_path,
+        client_cert=existing(folder, file.client_cert, "argocd.client_cert"),
+        client_key=existing(folder, file.client_key, "argocd.client_key"),
+        headers=headers,
+    )
+
+
+def bare(server: str) -> str:
+    return re.sub(r"^https?://", "", server.strip(), flags=re.IGNORECASE).rstrip("/")
+
+
+def existing(folder: Path, name: str | None, key: str) -> Path | None:
+    if name is None:
+        return None
+    try:
+        path = folder / Path(name).expanduser()
+        if path.is_file():
+            return path
+    except (OSError, RuntimeError):  # may not be looked at; ~NAME without such a user
+        path = folder / name
+    raise UsageError(f"{key}: there is no file {path}")
+
+
+def application(flags: Flags, file: File, where: str) -> ApplicationRef:
+    """The Application to run; `NAMESPACE/NAME` is taken as argocd takes it."""
+    named = flags.application or file.application
+    if not named:
+        raise UsageError(
+            "no Application to run", "name it: argorun run APPLICATION, or application: in argorun.yaml"
+        )
+    if isinstance(named, ApplicationRef):
+        ref = named
+    else:
+        namespace, _, name = named.rpartition("/")
+        ref = ApplicationRef(name=name, namespace=namespace or None)
+    for part in (ref.name, ref.namespace):
+        if part is not None and not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", part):
+            raise UsageError(f"{where}: '{part}' is not a name that an Application can have")
+    return ref
+
+
+def topics(flags: Flags, file: File, where: str) -> tuple[Topic, ...]:
+    """The run's topics; --topic and --parameter make the only one, or change the file's only one."""
+    written = list(file.topics)
+    if flags.topic is not None or flags.parameter is not None:
+        if len(written) > 1:
+            raise UsageError(
+                f"--topic and --parameter change one topic, and {where} has {len(written)}",
+                "leave them out, or use a file with one topic",
+            )
+        if not written and (flags.topic is None or flags.parameter is None):
+            raise UsageError("--topic PREFIX and --parameter NAME go together without an argorun.yaml")
+        base = written[0] if written else TopicFile(prefix="", parameter="")
+        written = [
+            msgspec.structs.replace(
+                base,
+                prefix=base.prefix if flags.topic is None else flags.topic,
+                parameter=base.parameter if flags.parameter is None else flags.parameter,
+            )
+        ]
+    if not written:
+        raise UsageError(
+            "no topic to make",
+            "give topics: [{prefix:, parameter:}] in argorun.yaml, or --topic PREFIX --parameter NAME",
+        )
+    result = tuple(topic(t, f"{where}: topics[{i}]") for i, t in enumerate(written))
+    places = [str(p) for t in result for p in t.parameters]
+    for place in places:
+        if places.count(place) > 1:
+            raise UsageError(f"{where}: two topics want the same parameter ({place})")
+    return result
+
+
+def topic(written: TopicFile, where: str) -> Topic:
+    if problem := names.check_prefix(written.prefix):
+        raise UsageError(f"{where}: prefix '{written.prefix}': {problem}")
+    for key, value in (
+        ("partitions", written.partitions),
+        ("replication_factor", written.replication_factor),
+    ):
+        if value != -1 and not 1 <= value < 2**15:
+            raise UsageError(f"{where}: {key} is {value}", "give 1 to 32767, or -1 for the broker's own")
+    listed = written.parameter if isinstance(written.parameter, list) else [written.parameter]
+    parameters = tuple(Parameter(helm=p) if isinstance(p, str) else p for p in listed)
+    if not parameters:
+        raise UsageError(
+            f"{where}: parameter is empty", "name the Helm parameter that takes the topic's name"
+        )
+    for p in parameters:
+        if (p.helm is None) == (p.kustomize is None) or p.helm == "":
+            raise UsageError(
+                f"{where}: a parameter is either helm or kustomize",
+                "write {helm: NAME} or {kustomize: {configmap: NAME, key: KEY}}",
+            )
+    return Topic(
+        prefix=written.prefix,
+        parameters=parameters,
+        partitions=written.partitions,
+        replication_factor=written.replication_factor,
+        config={k: text(v) for k, v in written.config.items()},
+        groups=written.groups,
+    )
+
+
+def timeouts(flags: Flags, file: File, where: str) -> Timeouts:
+    given: dict[str, tuple[str, str | int | None]] = {
+        name: (f"{where}: timeouts.{name}", getattr(file.timeouts, name))
+        for name in ("run", "busy", "cleanup")
+    }
+    if flags.timeout is not None:
+        given["run"] = ("--timeout", flags.timeout)
+    return Timeouts(**{name: duration(v, key) for name, (key, v) in given.items() if v is not None})
+
+
+def duration(value: str | int, key: str) -> float:
+    """Seconds of `90`, `90s`, `15m`, `1h30m`; raises UsageError that names `key`."""
+    number = r"([0-9]{1,9})"
+    match = re.fullmatch(rf"(?:{number}h)?(?:{number}m)?(?:{number}s?)?", str(value).strip())
+    seconds = (
+        sum(int(n or 0) * unit for n, unit in zip(match.groups(), (3600, 60, 1), strict=True)) if match else 0
+    )
+    if seconds <= 0:
+        raise UsageError(f"{key}: '{value}' is not a duration", "write it like 90, 90s, 15m or 1h30m")
+    return float(seconds)
+
+
+def assignments(texts: Sequence[str], taken: set[str]) -> tuple[tuple[str, str], ...]:
+    """The parameters of --set; each only once, and none that a topic's name goes to (`taken`)."""
+    values: dict[str, str] = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not sign or not name:
+            raise UsageError(f"--set {text}: expected NAME=VALUE")
+        if name in taken or name in values:
+            why = "takes the topic's name" if name in taken else "is set twice"
+            raise UsageError(f"--set {name}: the parameter {why}")
+        values[name] = value
+    return tuple(values.items())
