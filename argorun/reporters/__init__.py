@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import BinaryIO, Literal, TextIO
 
 from argorun.reporters.announcer import Announcer, Reporter
 from argorun.reporters.json_lines import EventsFile, JsonLines
@@ -53,7 +53,7 @@ def _main(output: Output, environ: Mapping[str, str], stdout: TextIO, stderr: Te
     no_color, dumb = bool(environ.get("NO_COLOR")), environ.get("TERM") == "dumb"
     guard = for_github if environ.get("GITHUB_ACTIONS") == "true" else None
     if output == "json":
-        return JsonLines(stdout.buffer)
+        return JsonLines(_binary(stdout))
     if output == "rich":
         from argorun.reporters.terminal import open_terminal  # rich takes its time to import
 
@@ -66,9 +66,25 @@ def _usable(stream: TextIO | None) -> TextIO:
     """The stream, made to take any character; nowhere, where there is none (`argorun >&-`)."""
     if stream is None:
         return _nowhere()
-    if isinstance(stream, io.TextIOWrapper):
-        stream.reconfigure(errors="backslashreplace")
+    if not isinstance(stream, io.TextIOWrapper):
+        return stream
+    if isinstance(stream.buffer, io.RawIOBase):
+        # PYTHONUNBUFFERED: there, a write that a signal cuts short loses the rest.
+        descriptor, encoding = stream.fileno(), stream.encoding
+        return open(descriptor, "w", encoding=encoding, errors="backslashreplace", closefd=False)
+    stream.reconfigure(errors="backslashreplace")
     return stream
+
+
+def _binary(stream: TextIO) -> BinaryIO:
+    """The same stream for JSON, which is UTF-8 whatever the terminal's encoding is.
+
+    It has a buffer of its own: what could not be written is not tried again at Python's exit (see sink.mute).
+    """
+    try:
+        return open(stream.fileno(), "wb", closefd=False)
+    except (OSError, ValueError):  # a buffer in memory
+        return stream.buffer
 
 
 @functools.cache

@@ -13,7 +13,6 @@ import msgspec
 from argorun.errors import UsageError
 from argorun.events import Event
 from argorun.reporters.fields import rewrite
-from argorun.reporters.sink import mute
 
 
 class Unwritable(OSError):
@@ -28,12 +27,8 @@ class JsonLines:
         self._stream = stream
 
     def report(self, event: Event) -> None:
-        try:
-            self._stream.write(encode(event))
-            self._stream.flush()
-        except OSError:
-            mute(self._stream)
-            raise
+        self._stream.write(encode(event))
+        self._stream.flush()
 
     def close(self) -> None:
         self._stream.flush()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from typing import IO, Any, TextIO
+from typing import TextIO
 
 BATCH_SECONDS = 0.05
 
@@ -66,7 +66,7 @@ def is_terminal(stream: TextIO) -> bool:
         return False
 
 
-def mute(stream: IO[Any]) -> None:
+def mute(stream: TextIO) -> None:
     """Points a stream that cannot be written any more at nowhere.
 
     Otherwise Python tries to write the rest at its exit, and ends with code 120 whatever the verdict was.

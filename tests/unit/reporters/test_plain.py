@@ -209,7 +209,7 @@ import sys
 from argorun.events import LogLine, Notice, RunEnded
 from argorun.reporters import Announcer, open_reporters
 announce = Announcer(open_reporters({output!r}))
-for number in range(20000):
+for number in range({lines}):
     announce(LogLine(time=1.0, job="j", pod="p", container="c", attempt=1, stamp="", text=f"line {{number}}"))
 announce(Notice(time=1.0, level="info", text="still here"))
 announce.close()
@@ -217,13 +217,18 @@ sys.exit(f"failures: {{announce.failures}}" if announce.failures else 0)
 """
 
 
+def environ(unbuffered: str) -> dict[str, str]:
+    return {**os.environ, "CI": "true", "PYTHONUNBUFFERED": unbuffered}
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("output", ["plain", "json"])
-def test_a_closed_pipe_on_stdout_is_no_failure_and_stderr_goes_on(output: str) -> None:
+def test_a_closed_pipe_on_stdout_is_no_failure_and_stderr_goes_on(output: str, unbuffered: str) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-c", PIPED.format(output=output)],
+        [sys.executable, "-c", PIPED.format(output=output, lines=20_000)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, "CI": "true"},
+        env=environ(unbuffered),
     )
     assert process.stdout
     process.stdout.read(4)
@@ -242,10 +247,18 @@ def test_a_closed_pipe_on_stdout_is_no_failure_and_stderr_goes_on(output: str) -
         ("json", "failures: ['stdout: No space left on device']\n"),
     ],
 )
-def test_a_full_disk_under_stdout_is_a_failure_but_ends_nothing(output: str, failure: str) -> None:
-    script = PIPED.format(output=output)
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("lines", [1, 20_000])
+def test_a_full_disk_under_stdout_is_a_failure_but_ends_nothing(
+    output: str, failure: str, unbuffered: str, lines: int
+) -> None:
+    script = PIPED.format(output=output, lines=lines)
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
-            [sys.executable, "-c", script], stdout=full, stderr=subprocess.PIPE, check=False
+            [sys.executable, "-c", script],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=environ(unbuffered),
+            check=False,
         )
     assert (done.returncode, done.stderr.decode()) == (1, failure)

@@ -256,6 +256,12 @@ def test_many_log_lines_are_drawn_in_few_frames_and_none_is_lost(line: LogLine) 
     assert shown.closed().splitlines() == [f"line {number}" for number in range(20_000)]
 
 
+def test_a_hook_that_is_told_again_is_shown_once(green: list[Event]) -> None:
+    done = next(event for event in green if getattr(event, "status", None) is HookStatus.SUCCEEDED)
+    text = Shown().after(done, dataclasses.replace(done, time=done.time + 1)).closed()
+    assert text == "✓ PreSync  succeeded   3.1s  create-schema\n"
+
+
 def test_of_many_hooks_those_that_run_are_seen(green: list[Event]) -> None:
     hook = next(event for event in green if isinstance(event, HookChanged))
     many = [
