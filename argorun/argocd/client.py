@@ -39,6 +39,7 @@ from argorun.errors import UsageError
 stamina.instrumentation.set_on_retry_hooks(())  # a retry is the run's own business to tell
 
 
+REFRESHED = 10.0  # seconds for which a refreshing GET is waited for
 T = TypeVar("T")
 
 
@@ -111,9 +112,17 @@ class Client:
     # -- the Application ----------------------------------------------------------------------------
 
     async def application(self, app: ApplicationName, *, refresh: str | None = None) -> Application:
-        """The live Application; `refresh` ("normal", "hard") compares it anew first."""
+        """The live Application; `refresh` ("normal", "hard") compares it anew first.
+
+        A refreshing GET waits for an event that Argo CD may miss, without a deadline of its own (source:
+        server/application/application.go, Get): after a while it is read as it stands, compared by then.
+        """
         doing = f"show Application {app.name}"
-        return await self._get(doing, path(app), Application, query(app, refresh=refresh))
+        if refresh is not None:
+            with contextlib.suppress(TimeoutError, Unreachable):
+                async with asyncio.timeout(REFRESHED):
+                    return await self._get(doing, path(app), Application, query(app, refresh=refresh))
+        return await self._get(doing, path(app), Application, query(app))
 
     async def patch(self, app: ApplicationName, operations: list[Json]) -> Application:
         """Change the Application by a JSON patch, sent once; Refused(500, code 2) where a `test` fails."""

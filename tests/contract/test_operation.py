@@ -163,6 +163,7 @@ async def test_a_partial_sync_runs_no_hooks(app: App) -> None:
 
 
 def test_a_dry_run_makes_nothing_and_tells_of_every_hook(app: App) -> None:
+    app.get(refresh="normal")  # so that the tree is not an older one
     before = {n["uid"] for n in nodes(app.get("/resource-tree")) if "uid" in n}
     app.sync(dryRun=True)
     state = app.ended()

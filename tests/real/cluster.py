@@ -6,6 +6,7 @@ run on the real stack next door and on a kind cluster.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -249,8 +250,12 @@ class Application:
 
     def get(self, refresh: str = "") -> Json:
         """The Application as Argo CD's API gives it, live."""
-        query = {"refresh": refresh} if refresh else {}
-        return self.stack.api("GET", f"applications/{self.name}", None, **query)
+        path = f"applications/{self.name}"
+        if refresh:
+            # It waits for an event that Argo CD may miss; by the time-out the Application has been compared.
+            with contextlib.suppress(httpx.ReadTimeout):
+                return self.stack.api("GET", path, None, refresh=refresh)
+        return self.stack.api("GET", path)
 
     @property
     def spec(self) -> Json:
