@@ -162,13 +162,16 @@ class Plain:
         exit_code = f", exit code {code}" if code else ""
         self._say(STEP, f"{tally.outcome}{took}{exit_code}", verdict.title if verdict else "")
         if verdict and not verdict.ok:
-            if verdict.reason:
-                self._say(WRONG, "why", verdict.reason)
+            self._explain("why", verdict.reason)
             for line in verdict.last_lines:
                 self._err.line((MORE + clean(line)).rstrip())  # an indentation counts here
-            if verdict.hint:
-                self._say(WRONG, "hint", verdict.hint)
-            self._say(WRONG, "look", verdict.url)
+            self._explain("hint", verdict.hint)
+            self._explain("look", verdict.url)
         for left in tally.left:
-            self._say(WRONG, "left", left.what, left.why)
-            self._say(WRONG, "run", left.command)
+            self._explain("left", ": ".join(filter(None, (left.what, left.why))))
+            self._explain("run", left.command)
+
+    def _explain(self, what: str, text: str) -> None:
+        """One line of the last block; none where there is nothing to say."""
+        if text.strip():
+            self._say(WRONG, what, text)

@@ -199,6 +199,15 @@ def test_passed_tests_that_left_something_say_both(green: list[Event], red: list
     ]
 
 
+def test_the_last_block_has_no_line_that_says_nothing() -> None:
+    verdict = Verdict(time=1.0, ok=False, exit_code=8, title="Argo CD cannot be reached")
+    ended = RunEnded(time=2.0, exit_code=8, seconds=80.0)
+    assert Shown().after(verdict, ended).texts[1].splitlines() == [
+        "  ! verdict: Argo CD cannot be reached",
+        "==> FAILED after 1m20s, exit code 8: Argo CD cannot be reached",
+    ]
+
+
 def test_a_verdict_is_explained_even_if_argorun_dies_after_it(red: list[Event]) -> None:
     verdict = next(event for event in red if isinstance(event, Verdict))
     assert "==> FAILED, exit code 1: run-automation-tests-job failed" in Shown().after(verdict).texts[1]
