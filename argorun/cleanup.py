@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 
 from argorun.errors import ArgorunError
@@ -48,6 +48,20 @@ class CleanUp:
         """From now on undo at once what matters, and the patient rest afterwards."""
         self._hurry.set()
 
+    async def unless_hurried(self, waiting: Coroutine[None, None, object]) -> bool:
+        """Wait for something, but give up waiting in a hurry; whether it came to its end."""
+        task, hurry = asyncio.create_task(waiting), asyncio.create_task(self._hurry.wait())
+        try:
+            await asyncio.wait({task, hurry}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                return False
+            task.result()
+            return True
+        finally:
+            task.cancel()
+            hurry.cancel()
+            await asyncio.gather(task, hurry, return_exceptions=True)
+
     def before(
         self,
         what: str,
@@ -56,9 +70,11 @@ class CleanUp:
         *,
         limit: float = 20.0,
         patient: bool = False,
+        last: bool = False,
     ) -> None:
-        """Register how to undo what is about to be done."""
-        self._stack.append(Undo(what, act, command, limit, patient))
+        """Register how to undo what is about to be done; `last`, after all that was registered so far."""
+        undo = Undo(what, act, command, limit, patient)
+        self._stack.insert(0 if last else len(self._stack), undo)
 
     def forget(self, what: str) -> None:
         """The act did not take place and never will: there is nothing of ours to undo."""
@@ -76,11 +92,11 @@ class CleanUp:
         try:
             while (waiting := [u for u in self._stack if u.task is None]) and not self.hurried:
                 await asyncio.wait({self._begin(waiting[-1]), hurry}, return_when=asyncio.FIRST_COMPLETED)
-            urgent = [self._begin(u) for u in self._stack if not u.patient]
-            if urgent:
-                await asyncio.wait(urgent)
+            for undo in self._stack:
+                if not undo.patient:
+                    self._begin(undo)
             for undo in reversed(self._stack):
-                await self._begin(undo)
+                await self._begin(undo)  # a patient one waits for what lies above it, and for nothing else
         except asyncio.CancelledError:
             self.abandon("argorun was told to stop at once")
         finally:

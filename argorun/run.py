@@ -157,7 +157,6 @@ class Run:
 
     async def create_topics(self) -> None:
         """Make every topic and wait until it can be produced to."""
-        self.back.from_topics()
         async with self._step(Step.TOPICS, ", ".join(name for _, name in self.traces.drawn)):
             for i, (topic, _) in enumerate(self.traces.drawn):
                 await self._create_topic(i, topic)

@@ -14,7 +14,7 @@ from argorun.argocd.claim import Claim
 from argorun.argocd.client import Client
 from argorun.argocd.logs import JobLogs
 from argorun.argocd.tree import LiveTree
-from argorun.argocd.types import Node
+from argorun.argocd.types import Json, Node
 from argorun.cleanup import CleanUp
 from argorun.config import Config, Topic
 from argorun.kafka.topics import Topics
@@ -50,12 +50,6 @@ class WayBack:
 
     # -- registering, before the act ------------------------------------------------------------------
 
-    def from_topics(self) -> None:
-        """Topics will be made."""
-        if not self._config.keep_topics:
-            by_hand = functools.partial(self._delete_by_hand, None)
-            self._clean.before("the topics", self._stay_gone, by_hand, limit=20.0, patient=True)
-
     def from_topic(self, name: str, topic: Topic) -> None:
         """This topic will be made."""
         if not self._config.keep_topics:
@@ -71,14 +65,15 @@ class WayBack:
     def from_application(self) -> None:
         """The Application's parameters will be changed, and an operation started."""
         app, clean = self._app, self._clean
+        if not self._config.keep_topics:
+            what, by_hand = (
+                "topics that a leaving pod brings back",
+                functools.partial(self._delete_by_hand, None),
+            )
+            clean.before(what, self._stay_gone, by_hand, limit=20.0, patient=True, last=True)
         clean.before("pods of this run", self._pods_leave, self._wait_by_hand, limit=60.0, patient=True)
-        clean.before(
-            "the workloads' settings",
-            self._settle,
-            lambda: f"argocd app sync {app} --strategy apply",  # which leaves the hooks out
-            limit=60.0,
-            patient=True,
-        )
+        settle = "the workloads' settings"
+        clean.before(settle, self._settle, self._settle_by_hand, limit=60.0, patient=True)
         clean.before("the parameters", self._give_back, self._give_back_by_hand, limit=25.0)
         clean.before("our operation", self._end, lambda: f"argocd app terminate-op {app}", limit=25.0)
 
@@ -98,8 +93,14 @@ class WayBack:
         return "parameters put back" if stood else None
 
     def _give_back_by_hand(self) -> str:
-        patch = json.dumps(self._traces.claim.way_back())
-        return f"argocd app patch {self._app} --type json --patch {shlex.quote(patch)}"
+        return self._patch_by_hand(self._traces.claim.way_back())
+
+    def _patch_by_hand(self, patch: list[Json]) -> str:
+        return (
+            f"argocd app patch {self._app} --type json --patch {shlex.quote(json.dumps(patch))}"
+            if patch
+            else ""
+        )
 
     def _settles(self) -> bool:
         """Whether the workloads are to be taken off our topic: the Application was Synced before.
@@ -128,8 +129,14 @@ class WayBack:
             await claim.release()
         if started is None:
             return None
-        await claim.settled(started)
-        return "workloads settled on what they had before"
+        if await self._clean.unless_hurried(claim.settled(started)):
+            return "workloads settled on what they had before"
+        return "a sync that settles the workloads on what they had before started; it goes on by itself"
+
+    def _settle_by_hand(self) -> str:
+        sync = f"argocd app sync {self._app} --strategy apply"  # which leaves the hooks out
+        patch = self._patch_by_hand(self._traces.claim.way_out())
+        return "; ".join(([sync] if self._settles() else []) + ([patch] if patch else []))
 
     async def _pods_leave(self) -> str | None:
         """Wait until no pod of ours can touch the topics any more; in a hurry they are named first."""

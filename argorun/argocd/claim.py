@@ -51,6 +51,7 @@ class Claim:
         self.before: Application | None = None  # as it was when we took it
         self._baseline: Application | None = None  # with what a dead run had left in it
         self._claimed_spec: Json = {}
+        self._given_back = False  # but for the record, which stays until `release`
 
     # -- there --------------------------------------------------------------------------------------
 
@@ -157,6 +158,7 @@ class Claim:
         settling = settling or self.record.automated is not None
         keep = Record(run=self.run_id, until=int(until), automated=self.record.automated, settling=True)
         stood = await self._give_back(self.record, keep if settling else None)
+        self._given_back = True
         if not settling:
             self.record = None
         return stood
@@ -222,11 +224,21 @@ class Claim:
 
     def way_back(self) -> list[Json]:
         """The JSON patch that puts everything back, for a person to send by hand."""
+        return self._by_hand(self._claimed_spec)
+
+    def way_out(self) -> list[Json]:
+        """The JSON patch that does what is still to `release`, for a person to send by hand."""
+        if self.before is None or self.record is None or not self._given_back:
+            return []  # `way_back` does it all
+        return self._by_hand(parameters.without_automated(self.before.spec, self.record))
+
+    def _by_hand(self, spec: Json) -> list[Json]:
+        """The JSON patch from this spec, with our record beside it, to what was there before us."""
         if self.before is None or self.record is None:
             return []
         ours = msgspec.structs.replace(
             self.before,
-            spec=self._claimed_spec,
+            spec=spec,
             metadata=msgspec.structs.replace(
                 self.before.metadata,
                 annotations=(self.before.metadata.annotations or {})

@@ -220,8 +220,6 @@ def claimed(
     automated = (spec.get("syncPolicy") or {}).get("automated")
     if automated is not None and automated.get("enabled") is False:
         automated = None  # it is off already
-    if automated is not None:
-        spec["syncPolicy"]["automated"] = automated | {"enabled": False}
     record = Record(
         run=run_id,
         until=int(until),
@@ -229,7 +227,7 @@ def claimed(
         kustomize=tuple(p["patch"] for p in patches),
         automated=automated,
     )
-    return spec, record
+    return without_automated(spec, record), record
 
 
 def holds(source: Json | None, settings: Iterable[Setting]) -> bool:
@@ -277,6 +275,15 @@ def with_automated(spec: Json, record: Record) -> Json:
     policy = spec.get("syncPolicy") or {}
     if policy.get("automated") == record.automated | {"enabled": False}:
         policy["automated"] = record.automated
+    return spec
+
+
+def without_automated(spec: Json, record: Record) -> Json:
+    """The spec with auto-sync switched off, where the record says that it was on."""
+    if record.automated is None:
+        return spec
+    spec = copy.deepcopy(spec)
+    spec["syncPolicy"]["automated"] = record.automated | {"enabled": False}
     return spec
 
 

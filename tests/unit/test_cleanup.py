@@ -35,12 +35,20 @@ class Stage:
         self.clean = CleanUp(self.told)
         self.order: list[str] = []
 
-    def add(self, name: str, act: Act | None = None, *, limit: float = 20.0, patient: bool = False) -> None:
+    def add(
+        self,
+        name: str,
+        act: Act | None = None,
+        *,
+        limit: float = 20.0,
+        patient: bool = False,
+        last: bool = False,
+    ) -> None:
         async def undo() -> str | None:
             self.order.append(name)
             return await act() if act is not None else f"{name} undone"
 
-        self.clean.before(name, undo, lambda: f"undo {name}", limit=limit, patient=patient)
+        self.clean.before(name, undo, lambda: f"undo {name}", limit=limit, patient=patient, last=last)
 
 
 def raising(error: BaseException) -> Act:
@@ -220,6 +228,53 @@ def test_in_a_hurry_the_urgent_ones_start_at_once_and_the_patient_follow() -> No
     run(cancelled_by_a_person())
     assert stage.order[3:] == ["settle", "pods"]
     assert stage.clean.left == []
+
+
+def test_in_a_hurry_a_patient_one_waits_only_for_what_it_must_come_after() -> None:
+    # A topic that will not go (Kafka is away) keeps nobody from settling the workloads.
+    stage = Stage()
+
+    async def cancelled_by_a_person() -> None:
+        stage.add("topic", never)
+        stage.add("settle", patient=True)
+        stage.add("operation")
+        stage.clean.hurry()
+        unwinding = asyncio.create_task(stage.clean.unwind(90))
+        await asyncio.sleep(1)
+        assert sorted(stage.order) == ["operation", "settle", "topic"]
+        unwinding.cancel()
+        await unwinding
+
+    run(cancelled_by_a_person())
+    assert [e.what for e in stage.clean.left] == ["topic"]
+
+
+def test_what_is_registered_as_the_last_is_undone_last() -> None:
+    stage = Stage()
+    stage.add("topic")
+    stage.add("a look at the topic", last=True)
+    stage.add("operation")
+    run(stage.clean.unwind(90))
+    assert stage.order == ["operation", "topic", "a look at the topic"]
+
+
+def test_what_can_be_left_to_itself_is_waited_for_only_until_somebody_hurries() -> None:
+    async def waited(clean: CleanUp, seconds: float) -> tuple[bool, float]:
+        began = asyncio.get_running_loop().time()
+        asyncio.get_running_loop().call_later(5, clean.hurry)
+        ended = await clean.unless_hurried(asyncio.sleep(seconds))
+        return ended, asyncio.get_running_loop().time() - began
+
+    assert run(waited(CleanUp(Told()), 3)) == (True, 3)
+    assert run(waited(CleanUp(Told()), 30)) == (False, 5)
+
+
+def test_what_goes_wrong_while_it_is_waited_for_is_raised() -> None:
+    async def fails() -> None:
+        raise ArgoCDFailed("down")
+
+    with pytest.raises(ArgoCDFailed, match="down"):
+        run(CleanUp(Told()).unless_hurried(fails()))
 
 
 def test_a_hurry_in_the_middle_starts_what_is_urgent_without_waiting_for_what_is_under_way() -> None:

@@ -504,6 +504,20 @@ def test_the_command_by_hand_puts_everything_back() -> None:
         run(stage.take())
         by_hand = applied(stage.argocd.document, stage.claim.way_back())
         assert (by_hand["spec"], by_hand["metadata"]["annotations"]) == (SPEC, others or {})
+        assert stage.claim.way_out() == []
+
+
+@pytest.mark.parametrize("spec", [SPEC, MANUAL])
+def test_between_giving_back_and_settling_the_command_by_hand_does_what_is_left(spec: Json) -> None:
+    stage = Stage(spec, {"kept": "x"})
+
+    async def given_back() -> None:
+        await stage.take()
+        await stage.claim.give_back(settling=True, until=FUTURE)
+
+    run(given_back())
+    by_hand = applied(stage.argocd.document, stage.claim.way_out())
+    assert (by_hand["spec"], by_hand["metadata"]["annotations"]) == (spec, {"kept": "x"})
 
 
 # -- the workloads --------------------------------------------------------------------------------------
