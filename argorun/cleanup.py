@@ -24,7 +24,7 @@ class Undo:
 
     what: str
     act: Callable[[], Awaitable[str | None]]
-    command: Callable[[], str]  # the command that does it by hand
+    command: Callable[[], str]  # the command that does it by hand; empty where there is nothing to do
     limit: float  # seconds
     patient: bool = False  # done last in a hurry
     task: asyncio.Task[None] | None = field(default=None, repr=False)
@@ -103,12 +103,13 @@ class CleanUp:
             hurry.cancel()
 
     def abandon(self, why: str) -> None:
-        """Undo nothing more: announce all that is not undone, and how to do it by hand."""
+        """Undo nothing more: announce all that is left to be done by hand, and how."""
         for undo in reversed(self._stack):
             if undo.task is not None:
                 undo.task.cancel()
-            if not undo.done:
+            if not undo.done and self._by_hand(undo) != "":
                 self._leave(undo, why)
+            undo.done = True
 
     def _begin(self, undo: Undo) -> asyncio.Task[None]:
         if undo.task is None:
@@ -140,10 +141,13 @@ class CleanUp:
 
     def _leave(self, undo: Undo, why: str) -> None:
         undo.done = True  # told once
-        try:
-            command = undo.command()
-        except Exception:  # one that cannot be given must not keep the others from being done
-            command = ""
-        event = LeftBehind(time=time.time(), what=undo.what, why=why, command=command)
+        event = LeftBehind(time=time.time(), what=undo.what, why=why, command=self._by_hand(undo) or "")
         self.left.append(event)
         self._announce(event)
+
+    def _by_hand(self, undo: Undo) -> str | None:
+        """The command; None where it cannot be given, which must not keep the others from being done."""
+        try:
+            return undo.command()
+        except Exception:
+            return None

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from argorun import __version__, events
 from argorun.argocd import operation, parameters, rendered
@@ -313,18 +313,20 @@ class Run:
         if not self.clean.pending:
             return
         self.client.patience = min(RIDE_OUT, self.config.timeouts.cleanup / 3)
-        async with self._step(Step.CLEANUP):
+        async with self._step(Step.CLEANUP, good=lambda: not self.clean.left):
             await self.clean.unwind(self.config.timeouts.cleanup)
 
     # -- telling ------------------------------------------------------------------------------------
 
     @contextlib.asynccontextmanager
-    async def _step(self, step: Step, detail: str = "") -> AsyncIterator[None]:
+    async def _step(
+        self, step: Step, detail: str = "", good: Callable[[], bool] = lambda: True
+    ) -> AsyncIterator[None]:
         began, ok = time.monotonic(), False
         self.announce(events.StepStarted(time=time.time(), step=step, detail=detail))
         try:
             yield
-            ok = True
+            ok = good()
         finally:
             ended = events.StepEnded(time=time.time(), step=step, ok=ok, seconds=time.monotonic() - began)
             self.announce(ended)

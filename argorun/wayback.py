@@ -47,6 +47,7 @@ class WayBack:
         self._config, self._app = config, config.application
         self._client, self._topics, self._live = client, topics, live
         self._clean, self._traces, self._notice = clean, traces, notice
+        self._gone: list[str] = []  # the topics that were deleted, and seen gone
 
     # -- registering, before the act ------------------------------------------------------------------
 
@@ -66,11 +67,8 @@ class WayBack:
         """The Application's parameters will be changed, and an operation started."""
         app, clean = self._app, self._clean
         if not self._config.keep_topics:
-            what, by_hand = (
-                "topics that a leaving pod brings back",
-                functools.partial(self._delete_by_hand, None),
-            )
-            clean.before(what, self._stay_gone, by_hand, limit=20.0, patient=True, last=True)
+            again = "topics that a leaving pod brings back"
+            clean.before(again, self._stay_gone, self._stay_gone_by_hand, patient=True, last=True)
         clean.before("pods of this run", self._pods_leave, self._wait_by_hand, limit=60.0, patient=True)
         settle = "the workloads' settings"
         clean.before(settle, self._settle, self._settle_by_hand, limit=60.0, patient=True)
@@ -166,21 +164,23 @@ class WayBack:
                 self._notice(f"consumer group {group} deleted", "info")
         await self._topics.delete(name)
         await self._topics.wait_gone(name)
+        self._gone.append(name)
         return f"topic {name} deleted"
 
     def _wait_by_hand(self) -> str:
         return f"argocd app get {self._app} --output tree"
 
-    def _delete_by_hand(self, name: str | None) -> str:
+    def _delete_by_hand(self, name: str) -> str:
         server = self._config.kafka["bootstrap.servers"]
-        drawn = [name] if name is not None else [n for _, n in self._traces.drawn]
-        delete = f"kafka-topics --bootstrap-server {server} --delete --if-exists --topic"
-        return "; ".join(f"{delete} {n}" for n in drawn)
+        return f"kafka-topics --bootstrap-server {server} --delete --if-exists --topic {name}"
 
     async def _stay_gone(self) -> str | None:
         """In a hurry the topics went before the pods, and a Job may have brought one back."""
         if self._clean.hurried and self._traces.logs is not None:
-            for _, name in self._traces.drawn:
+            for name in self._gone:
                 await self._topics.delete(name)
                 await self._topics.wait_gone(name)
         return None
+
+    def _stay_gone_by_hand(self) -> str:
+        return "; ".join(map(self._delete_by_hand, self._gone))

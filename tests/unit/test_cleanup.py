@@ -369,6 +369,18 @@ def test_told_to_stop_at_once_among_patient_ones_names_them_too() -> None:
     assert [e.what for e in stage.clean.left] == ["settle", "pods"]
 
 
+def test_told_to_stop_at_once_nobody_is_sent_to_do_what_needs_no_doing() -> None:
+    stage = Stage()
+    stage.add("topic")
+
+    async def nothing() -> str | None:
+        return None
+
+    stage.clean.before("settle", nothing, lambda: "")
+    stage.clean.abandon("no time")
+    assert ([e.what for e in stage.clean.left], stage.clean.pending) == (["topic"], False)
+
+
 def test_abandoned_before_anything_was_undone_names_all_and_touches_nothing() -> None:
     stage = Stage()
     for name in ("topic", "parameters"):
