@@ -1,0 +1,66 @@
+"""Eight runs that reach for one Application in the same moment: none tests another's topic."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+from argorun import events
+from argorun.argocd import parameters
+from argorun.argocd.client import Client
+from argorun.config import Config, Parameter, Timeouts, Topic
+from argorun.events import Event
+from argorun.kafka.topics import Topics
+from argorun.run import Run
+from tests.contract.manifests import TOPIC, configmap, container, job
+from tests.contract.targets import App, Target
+
+RUNS = 8
+CHECKS = job("checks", container(f"echo {TOPIC}"), hook="PostSync")
+
+
+class Racer:
+    """The middle of a run, from the claim to the clean-up; topics are names only, nobody makes them."""
+
+    def __init__(self, app: App, client: Client) -> None:
+        config = Config(
+            application=app.ref,
+            argocd=app.target.settings,
+            kafka={},
+            topics=(Topic(prefix="weather", parameters=(Parameter(helm="kafka.topic"),)),),
+            timeouts=Timeouts(busy=110.0),
+        )
+        self.events: list[Event] = []
+        self._run = Run(config, self.events.append, client, cast(Topics, None))
+        self._run.plan()
+        ((_, self.topic),) = self._run.traces.drawn
+
+    async def race(self) -> str:
+        """The phase of the operation that was followed."""
+        async with self._run.live.kept():
+            await self._run.take_and_sync()
+            state = await self._run.follow()
+        await self._run.clean_up()
+        return state.phase
+
+    @property
+    def log(self) -> list[str]:
+        return [e.text for e in self.events if isinstance(e, events.LogLine)]
+
+    @property
+    def left(self) -> list[str]:
+        return [f"{e.what}: {e.why}" for e in self.events if isinstance(e, events.LeftBehind)]
+
+
+async def test_eight_simultaneous_patches_and_no_run_tests_anothers_topic(argocd: Target) -> None:
+    with argocd.application("race", configmap("settings", topic=TOPIC), CHECKS) as app:
+        before = app.get()["spec"]
+        async with app.client() as client:
+            racers = [Racer(app, client) for _ in range(RUNS)]
+            phases = await asyncio.gather(*(racer.race() for racer in racers))
+            after = await client.application(app.ref)
+        assert phases == ["Succeeded"] * RUNS
+        assert [racer.log for racer in racers] == [[racer.topic] for racer in racers]
+        assert [racer.left for racer in racers] == [[]] * RUNS
+        assert after.spec == before
+        assert parameters.RECORD not in (after.metadata.annotations or {})
