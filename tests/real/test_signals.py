@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shlex
 import signal
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.real import support
 from tests.real.cluster import Stack
-from tests.real.support import Bench, scripted
+from tests.real.support import Bench, Running, scripted
 
 INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 
@@ -83,6 +88,58 @@ def test_a_signal_while_another_operation_is_waited_for_does_not_end_that(bench:
         assert bench.app.spec == before.spec
     support.nothing_left(bench, before)
     assert code == 130, str(run)
+
+
+# -- as a step of a GitHub job: `bash -e SCRIPT`, and the signals go to bash alone -----------------------
+
+
+def step(bench: Bench, *lines: str) -> Running:
+    """A step of these lines, where ARGORUN stands for a whole `argorun run`."""
+    command = shlex.join([*support.ARGORUN, "run", "-f", str(bench.config()), "--output", "json"])
+    script = bench.folder / "step.sh"
+    script.write_text("\n".join(lines).replace("ARGORUN", command), encoding="utf-8")
+    process = subprocess.Popen(
+        ["bash", "-e", str(script)],
+        cwd=bench.folder,
+        env=bench.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    return Running(process)
+
+
+@pytest.mark.parametrize("moment", ["topics", "parameter-set", "sync-started", "log"])
+def test_a_cancelled_step_that_execs_argorun_leaves_nothing_in_githubs_time(
+    bench: Bench, moment: str
+) -> None:
+    bench.scripts(pre="sleep 1", test="echo begun; sleep 300")
+    with bench.as_it_was(), step(bench, "cd .", "exec ARGORUN") as run:
+        run.until(**MOMENTS[moment])
+        for signum, seconds in ((INT, 7.5), (TERM, 2.5), (signal.SIGKILL, 10.0)):  # actions/runner's own
+            run.send(signum)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                run.process.wait(seconds)
+                break
+        code = run.end()
+    assert code == 130, str(run)
+    assert [e["what"] for e in run.all("left_behind")] == [], str(run)
+
+
+def test_a_cancelled_step_with_argorun_among_its_lines_never_tells_argorun(bench: Bench) -> None:
+    bench.scripts(test="echo begun; sleep 300")
+    with bench.as_it_was(), step(bench, "cd .", "ARGORUN", "echo after") as run:
+        run.until(**MOMENTS["log"])
+        (argorun,) = Path(f"/proc/{run.process.pid}/task/{run.process.pid}/children").read_text().split()
+        run.send(INT)
+        run.send(TERM)
+        assert run.process.wait(30) == -TERM, "bash is gone"
+        assert Path(f"/proc/{argorun}").exists(), "and argorun goes on"
+        assert run.all("verdict") == [], str(run)
+        os.kill(int(argorun), INT)
+        run.until("run_ended", exit_code=130)
+        run.end()
 
 
 def test_a_second_signal_ends_the_clean_up_and_what_it_prints_does_the_rest(

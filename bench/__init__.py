@@ -1,0 +1,1 @@
+"""argorun against the script that people write today, side by side on the real stack: `make bench`."""
