@@ -71,7 +71,9 @@ class WayBack:
             clean.before(again, self._stay_gone, self._stay_gone_by_hand, patient=True, last=True)
         clean.before("pods of this run", self._pods_leave, self._wait_by_hand, limit=60.0, patient=True)
         settle = "the workloads' settings"
-        clean.before(settle, self._settle, self._settle_by_hand, limit=60.0, patient=True)
+        # As long as it takes a busy Argo CD, but for what the others keep for themselves of the whole.
+        whole = self._config.timeouts.cleanup
+        clean.before(settle, self._settle, self._settle_by_hand, limit=whole, patient=True)
         clean.before("the parameters", self._give_back, self._give_back_by_hand, limit=25.0)
         clean.before("our operation", self._end, lambda: f"argocd app terminate-op {app}", limit=25.0)
 

@@ -1,4 +1,4 @@
-"""The contestants, run one after the other on the example's Application, and what an onlooker sees of each."""
+"""The contestants, one after the other on the example's Application, and what an onlooker sees of each."""
 
 from __future__ import annotations
 

@@ -72,8 +72,12 @@ def test_twenty_runs_on_twenty_applications_have_each_its_own_result(
         with contextlib.ExitStack() as looks, contextlib.ExitStack() as under_way:
             for bench in benches:
                 looks.enter_context(bench.as_it_was())
-            runs = [under_way.enter_context(bench.start()) for bench in benches]
-            codes = [run.end(timeout=300) for run in runs]
+            # Twenty at once keep a small machine's Argo CD busy.
+            slow = {"run": "10m", "busy": "60s", "cleanup": "4m"}
+            runs = [
+                under_way.enter_context(bench.start(config=bench.config(timeouts=slow))) for bench in benches
+            ]
+            codes = [run.end(timeout=600) for run in runs]
         assert codes == [n % 2 for n in range(APPLICATIONS)], "\n\n".join(map(str, runs))
         for n, run in enumerate(runs):
             assert own_log(run) == ["begun", own_topic(run), f"number {n}"], str(run)

@@ -1,0 +1,79 @@
+"""Writes what was measured into bench/README.md: a table, ratios first, and a plot of where the time goes."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+HERE = Path(__file__).parent
+README, PLOT = HERE / "README.md", HERE / "wall.svg"
+BETWEEN = re.compile(r"(?<=<!-- measured -->\n).*?(?=<!-- end -->)", re.S)
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One line of the table: a ratio where there is one, its target, and the figures it comes from."""
+
+    what: str
+    ratio: str
+    target: str
+    ours: str
+    theirs: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Bar:
+    """One contestant's wall time in seconds: before, in, and after Argo CD's own operation."""
+
+    name: str
+    before: float
+    operation: float
+    after: float
+
+
+def spread(values: Sequence[float], digits: int = 1, unit: str = "s") -> str:
+    """The median, with the least and the most."""
+    low, middle, high = min(values), statistics.median(values), max(values)
+    return f"{middle:.{digits}f} {unit} ({low:.{digits}f}-{high:.{digits}f})"
+
+
+def ratio(ours: Sequence[float], theirs: Sequence[float]) -> str:
+    """The median of the rounds' ratios: both of a round ran side by side."""
+    return f"**{statistics.median(a / b for a, b in zip(ours, theirs, strict=True)):.2f}**"
+
+
+def write(rows: Sequence[Row], bars: Sequence[Bar], said: str) -> None:
+    """Put the table into the README and draw the plot beside it."""
+    draw(bars)
+    lines = ["| | ratio | target | argorun | the other |", "|---|---|---|---|---|"]
+    lines += [f"| {r.what} | {r.ratio} | {r.target} | {r.ours} | {r.theirs} |" for r in rows]
+    text = "\n".join(["", said, "", *lines, "", "![Where the time goes](wall.svg)", "", ""])
+    old = README.read_text(encoding="utf-8")
+    assert BETWEEN.search(old), "bench/README.md has lost its marks"
+    README.write_text(BETWEEN.sub(lambda _: text, old), encoding="utf-8")
+
+
+def draw(bars: Sequence[Bar]) -> None:
+    """Horizontal bars, one a contestant, in three parts."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams.update({"svg.hashsalt": "argorun", "svg.fonttype": "none", "font.size": 10})
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(8, 0.6 * len(bars) + 1.2))
+    parts = (("before", "#94a3b8", "before"), ("operation", "#2563eb", "Argo CD's own operation"))
+    left = [0.0] * len(bars)
+    for field, colour, label in (*parts, ("after", "#cbd5e1", "after: clean-up")):
+        widths = [getattr(b, field) for b in bars]
+        axes.barh([b.name for b in bars], widths, left=left, color=colour, label=label)
+        left = [a + b for a, b in zip(left, widths, strict=True)]
+    axes.invert_yaxis()
+    axes.set_xlabel("seconds, median")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="lower right", frameon=False, fontsize=8)
+    figure.tight_layout()
+    figure.savefig(PLOT, metadata={"Date": None})
