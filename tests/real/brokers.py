@@ -30,8 +30,7 @@ class Broker:
     def __init__(self, folder: Path, properties: Mapping[str, str]) -> None:
         self._folder = folder
         self._front = socket.create_server(("127.0.0.1", 0))  # the proxy's, known to the broker
-        ports = [s.getsockname()[1] for s in [socket.create_server(("127.0.0.1", 0)) for _ in range(4)]]
-        plain, sasl, behind, controller = ports
+        plain, sasl, behind, controller = free_ports(4)
         self.plain, self.sasl = f"localhost:{plain}", f"localhost:{sasl}"
         self.proxied, self.behind = f"localhost:{self._front.getsockname()[1]}", behind
         users = " ".join(f'user_{name}="{password}"' for name, password in USERS.items())
@@ -107,6 +106,13 @@ def broker(folder: Path, **properties: str) -> Iterator[Broker]:
         yield made
     finally:
         made.close()
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on, each another one."""
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [s.getsockname()[1] for s in sockets]
 
 
 def listens(address: str) -> bool:
