@@ -22,7 +22,7 @@ demo: .venv/.sandbox
 test: .venv/.dev
 	$(BIN)/pytest tests/unit tests/contract $(wildcard tests/readme) $(ARGS)
 
-# Needs the environment that DEVELOPERS.md describes (ARGOCD_SERVER and so on); fails where it is missing.
+# Needs the environment of a real stack (ARGOCD_SERVER and so on); fails where it is missing.
 test-real: .venv/.dev
 	$(BIN)/pytest --real tests/contract tests/real $(ARGS)
 

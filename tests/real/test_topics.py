@@ -379,7 +379,8 @@ def test_who_may_describe_but_not_delete_is_told_once_the_topic_is_made(own: Bro
             await topics.delete(name)
 
     use(at(own.sasl, MAKER), all_of_it)
-    AdminClient(at(own.plain)).delete_topics([name])[name].result(10)
+    admin = AdminClient(at(own.plain))
+    admin.delete_topics([name])[name].result(10)
 
 
 # -- faults on the wire --
