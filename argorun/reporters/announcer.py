@@ -25,10 +25,21 @@ class Announcer:
     `failures`, one sentence each. Only a closed pipe is not a failure: `argorun run | head` is no verdict.
     """
 
-    def __init__(self, reporters: Iterable[Reporter], secrets: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        reporters: Iterable[Reporter],
+        secrets: Collection[str] = (),
+        *,
+        redactor: Redactor | None = None,
+    ) -> None:
         self.failures: list[str] = []
         self._reporters = list(reporters)
-        self._redactor = Redactor(secrets)
+        self._redactor = redactor or Redactor()
+        self._redactor.learn(*secrets)
+
+    def hide(self, *secrets: str) -> None:
+        """From now on these are secrets, too."""
+        self._redactor.learn(*secrets)
 
     def __call__(self, event: Event) -> None:
         event = self._redactor.event(event)

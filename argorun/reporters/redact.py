@@ -1,8 +1,12 @@
-"""Takes secrets out of events before any reporter sees them."""
+"""Takes secrets out of what is shown: events before any reporter sees them, lines on their way to stderr."""
 
 from __future__ import annotations
 
 import base64
+import html
+import json
+import re
+import textwrap
 from collections.abc import Collection, Iterator
 from urllib.parse import quote, quote_plus
 
@@ -10,15 +14,30 @@ from argorun.reporters.fields import E, all_text, rewrite
 from argorun.reporters.text import clean
 
 MASK = "***"
+SHORTEST = 4  # characters of a secret that is masked inside words, too
 _SHORTEST_PART = 8  # of base64 inside other base64, and of a line of a key: less would mask innocent text
 
 
 class Redactor:
-    """Masks secrets, also urlencoded and in base64. Made once; a line without a secret costs little."""
+    """Masks secrets in all the forms that they are likely to be shown in; may learn more of them later.
 
-    def __init__(self, secrets: Collection[str]) -> None:
-        forms = {form for secret in secrets if secret.strip() for form in _forms(secret)}
-        self._needles = sorted(forms, key=lambda needle: (-len(needle), needle))
+    A secret of less than `SHORTEST` characters is masked only where it stands by itself: each "a" made a "***"
+    would leave nothing to read, and give the secret away at once. A line without a secret costs little.
+    """
+
+    def __init__(self, secrets: Collection[str] = ()) -> None:
+        self._forms: set[str] = set()
+        self._needles: list[str] = []  # the longest first
+        self._quick: list[str] = []  # one of them is in every text that holds any
+        self.learn(*secrets)
+
+    def learn(self, *secrets: str) -> None:
+        """From now on these are masked, too."""
+        fresh = {form for secret in secrets if secret.strip() for form in _forms(secret)} - self._forms
+        if fresh:
+            self._forms |= fresh
+            self._needles = sorted(self._forms, key=lambda needle: (-len(needle), needle))
+            self._quick = [n for n in self._needles if not any(m in n for m in self._forms if m != n)]
 
     def event(self, event: E) -> E:
         """The event, without a secret in any of its texts."""
@@ -39,7 +58,7 @@ class Redactor:
         return self._mask(text) if self._found(text) else text
 
     def _found(self, text: str) -> bool:
-        for needle in self._needles:  # noqa: SIM110  # any() with a generator costs twice as much, 200,000 times
+        for needle in self._quick:  # noqa: SIM110  # any() with a generator costs twice as much, 200,000 times
             if needle in text:
                 return True
         return False
@@ -55,21 +74,39 @@ class Redactor:
 
 def _forms(secret: str) -> Iterator[str]:
     for whole in {secret, secret.strip()}:
-        yield whole
         raw = whole.encode("utf-8", "surrogatepass")
-        yield quote(raw)
-        yield quote(raw, safe="")
-        yield quote_plus(raw)
+        yield from _quoted(whole, raw)
+        for percent in (quote(raw), quote(raw, safe=""), quote_plus(raw)):
+            yield percent
+            yield re.sub("%[0-9A-F]{2}", lambda code: code[0].lower(), percent)
         yield from _base64_forms(raw)
     lines = secret.strip().splitlines()
     if len(lines) > 1:  # a PEM key is logged line by line
         yield from (line.strip() for line in lines if len(line.strip()) >= _SHORTEST_PART)
 
 
+def _quoted(secret: str, raw: bytes) -> Iterator[str]:
+    """As Python, HTML and JSON write it, JSON in JSON as well, each also between a shell's single quotes."""
+    written = {secret, repr(secret)[1:-1], repr(raw)[2:-1], html.escape(secret)}
+    for ascii_only in (True, False):
+        text = secret
+        for _ in range(2):
+            text = json.dumps(text, ensure_ascii=ascii_only)[1:-1]
+            written.add(text)
+            written.add(re.sub("[&<>]", lambda sign: f"\\u{ord(sign[0]):04x}", text))  # Go's way
+    for text in written:
+        yield text
+        yield text.replace("'", "'\"'\"'")
+
+
 def _base64_forms(secret: bytes) -> Iterator[str]:
     for encode in (base64.standard_b64encode, base64.urlsafe_b64encode):
-        yield encode(secret).decode()
-        yield encode(secret).decode().rstrip("=")
+        whole = encode(secret).decode()
+        yield whole
+        yield whole.rstrip("=")
+        if len(whole) > 64:  # base64 and openssl break it into lines
+            for width in (64, 76):
+                yield from (line for line in textwrap.wrap(whole, width) if len(line) >= _SHORTEST_PART)
         # "user:password" in base64: the password's own characters, wherever it begins among three bytes.
         for before in range(3):
             bits = 8 * before
@@ -82,8 +119,16 @@ def _base64_forms(secret: bytes) -> Iterator[str]:
 def _spans(needle: str, text: str) -> Iterator[tuple[int, int]]:
     start = text.find(needle)
     while start >= 0:
-        yield start, start + len(needle)
+        end = start + len(needle)
+        if len(needle) >= SHORTEST or not (
+            _in_word(text[start - 1 : start]) or _in_word(text[end : end + 1])
+        ):
+            yield start, end
         start = text.find(needle, start + 1)
+
+
+def _in_word(neighbour: str) -> bool:
+    return neighbour.isalnum() or neighbour == "_"
 
 
 def _union(spans: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
