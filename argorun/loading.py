@@ -10,12 +10,13 @@ import difflib
 import re
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from argorun import secrecy
 from argorun.config import (
     ApplicationRef,
     ArgoCD,
@@ -31,6 +32,7 @@ from argorun.errors import UsageError
 from argorun.kafka import names
 
 DEFAULT_FILE = "argorun.yaml"
+PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")  # httpx's
 
 
 class ArgoCDFile(Strict, frozen=True):
@@ -74,30 +76,43 @@ class File(Strict, frozen=True):
 
 
 def load(
-    flags: Flags, environment: Mapping[str, str], folder: Path, cli: CliSettings | None = None
+    flags: Flags,
+    environment: Mapping[str, str],
+    folder: Path,
+    cli: CliSettings | None = None,
+    learn: Callable[..., None] = lambda *secrets: None,
 ) -> Config:
     """The checked Config of a run.
 
     `folder` is where argorun.yaml is looked for when no file is given. Raises UsageError, whose message
-    names the file, the key and the mend; nothing has been touched then.
+    names the file, the key and the mend; nothing has been touched then. It may quote a secret, but none that
+    `learn` has not been told of before.
     """
     path = flags.file or (folder / DEFAULT_FILE if (folder / DEFAULT_FILE).exists() else None)
     file, where = (read(path), str(path)) if path else (File(), "the command line")
-    secrets: list[str] = []
-    expand = Expansion(environment, where, secrets)
-    sasl = ("sasl.password", "ssl.key.password", "ssl.keystore.password", "sasl.oauthbearer.client.secret")
+    secrets: set[str] = set()
+
+    def note(*values: str) -> None:
+        secrets.update(values)
+        learn(*values)
+
+    for name in PROXIES:
+        note(*secrecy.in_address(environment.get(name, "")))
+    expand = secrecy.Expansion(environment, where, note)
     kafka = {k: expand(f"kafka.{k}", text(v)) for k, v in file.kafka.items()}
-    secrets += [kafka[k] for k in sasl if kafka.get(k)]
+    note(*secrecy.of_properties(kafka))
     if environment.get("KAFKA_BOOTSTRAP_SERVERS"):
         kafka["bootstrap.servers"] = environment["KAFKA_BOOTSTRAP_SERVERS"]
+        note(*secrecy.in_address(kafka["bootstrap.servers"]))
     if not kafka.get("bootstrap.servers"):
         raise UsageError(
             "no Kafka to make the topic on",
             "set kafka: {bootstrap.servers: HOST:PORT} in argorun.yaml, or KAFKA_BOOTSTRAP_SERVERS",
         )
-    argocd = argocd_settings(file.argocd, environment, cli, path.parent if path else folder, expand)
-    secrets += [argocd.token, *(v for v in argocd.headers.values())]
+    argocd = argocd_settings(file.argocd, environment, cli, path.parent if path else folder, expand, note)
     made = topics(flags, file, where)
+    sets = assignments(flags.sets, {p.helm for t in made for p in t.parameters if p.helm})
+    note(*(value for name, value in sets if secrecy.is_parameter(name)))
     return Config(
         application=application(flags, file, where),
         argocd=argocd,
@@ -106,11 +121,11 @@ def load(
         jobs=flags.jobs or tuple(file.tests.jobs),
         timeouts=timeouts(flags, file, where),
         revision=flags.revision,
-        sets=assignments(flags.sets, {p.helm for t in made for p in t.parameters if p.helm}),
+        sets=sets,
         keep_topics=flags.keep_topics,
         settle=not flags.no_settle,
         dry_run=flags.dry_run,
-        secrets=tuple(sorted({s for s in secrets if s})),
+        secrets=tuple(sorted(secrets - {""})),
     )
 
 
@@ -127,7 +142,10 @@ def read(path: Path) -> File:
     except yaml.YAMLError as e:
         mark = getattr(e, "problem_mark", None)
         at = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        raise UsageError(f"{path}{at}: not valid YAML: {getattr(e, 'problem', None) or e}") from None
+        # A password that begins with *, & or ! is taken for a name, and would be quoted as one.
+        why, names = re.subn(r"(alias|anchor|tag handle|tag) ['\"].*", r"\1 ***", problem(e))
+        hint = "a value that begins with *, & or ! must stand in quotes" if names else ""
+        raise UsageError(f"{path}{at}: not valid YAML: {why}", hint) from None
     except Exception as e:  # PyYAML's constructors let more out: 2020-13-45, !!int x, a thousand brackets
         deep = isinstance(e, RecursionError)
         why = "it is nested too deeply" if deep else "a value is not of the kind that it looks like"
@@ -153,6 +171,11 @@ def read(path: Path) -> File:
         ) from None
 
 
+def problem(error: Exception) -> str:
+    """What PyYAML says of it, without the lines that it would quote."""
+    return str(getattr(error, "problem", None) or error)
+
+
 def unknown_keys(raw: object, kind: Any, where: str) -> Iterator[tuple[str, str, list[str]]]:
     """Each key that `kind` does not have: where it stands, the key, and the keys that are known there."""
     origin = typing.get_origin(kind)
@@ -171,26 +194,6 @@ def unknown_keys(raw: object, kind: Any, where: str) -> Iterator[tuple[str, str,
                 yield from unknown_keys(value, hints[key], f"{where}.{key}" if where else key)
 
 
-class Expansion:
-    """Puts environment variables in for ${NAME}, and notes the values as secrets."""
-
-    def __init__(self, environment: Mapping[str, str], where: str, secrets: list[str]) -> None:
-        self.environment, self.where, self.secrets = environment, where, secrets
-
-    def __call__(self, key: str, value: str) -> str:
-        def put(match: re.Match[str]) -> str:
-            name = match[1]
-            if name not in self.environment:
-                raise UsageError(
-                    f"{self.where}: {key} takes ${{{name}}}, but the environment has no {name}",
-                    f"export {name}, or in GitHub Actions give it under env:",
-                )
-            self.secrets.append(self.environment[name])
-            return self.environment[name]
-
-        return re.sub(r"\$\{(\w+)\}", put, value)
-
-
 def text(value: str | int | float | bool) -> str:
     """A YAML scalar as librdkafka and Kafka's topic configuration write it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
@@ -201,7 +204,8 @@ def argocd_settings(
     environment: Mapping[str, str],
     cli: CliSettings | None,
     folder: Path,
-    expand: Expansion,
+    expand: secrecy.Expansion,
+    note: Callable[..., None],
 ) -> ArgoCD:
     """Argo CD's address and credentials, from all the places they may be."""
     server = environment.get("ARGOCD_SERVER") or file.server or (cli.server if cli else None)
@@ -210,9 +214,11 @@ def argocd_settings(
             "no Argo CD server to talk to",
             "set argocd: {server: HOST} in argorun.yaml, or ARGOCD_SERVER, or run `argocd login`",
         )
+    note(*secrecy.in_address(server))
     # The CLI's settings hold for the server they were stored for, and for no other.
     stored = cli if cli and cli.server and bare(cli.server) == bare(server) else CliSettings()
     token = (environment.get("ARGOCD_AUTH_TOKEN") or stored.token or "").strip()
+    note(token)
     if not token:
         raise UsageError(
             f"no token for Argo CD at {bare(server)}",
@@ -221,17 +227,18 @@ def argocd_settings(
     if not re.fullmatch(r"[!-~]+", token):
         raise UsageError(f"the token for Argo CD at {bare(server)} holds a character that no token has")
     headers = {k: expand(f"argocd.headers.{k}", v).strip() for k, v in file.headers.items()}
+    note(*headers.values())
     for name, value in headers.items():
         if not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII) or not re.fullmatch(r"[ -~]*", value):
             raise UsageError(f"argocd.headers.{name}: name or value cannot be sent as an HTTP header")
     scheme = re.match(r"\s*(https?)://", server, re.IGNORECASE)
     plaintext = file.plaintext if file.plaintext is not None else stored.plaintext
     host, _, root = bare(server).partition("/")
+    if not host or re.search(r"[\s@?#]", host):
+        raise UsageError(f"'{server}' is not an Argo CD server", "write HOST or HOST:PORT")
     port = re.search(r":([^:\]]*)$", host)
     if port and not (re.fullmatch("[0-9]{1,5}", port[1]) and 0 < int(port[1]) < 65536):
         raise UsageError(f"'{server}' has no port that there is", "write HOST or HOST:PORT")
-    if not host or re.search(r"[\s@?#]", host):
-        raise UsageError(f"'{server}' is not an Argo CD server", "write HOST or HOST:PORT")
     if bool(file.client_cert) != bool(file.client_key):
         raise UsageError("argocd.client_cert and argocd.client_key go together", "give both or neither")
     return ArgoCD(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable, Mapping
 
+from argorun import secrecy
 from argorun.errors import UsageError
 
 Property = str | int | float | bool
@@ -19,9 +19,6 @@ _REFUSED = {
     "plugin.library.paths": "argorun loads no plugins into its Kafka client",
     "metadata.broker.list": "write bootstrap.servers",
 }
-_SECRET = re.compile(
-    r"password|passphrase|secret|token$|\.pem$|jaas|oauthbearer\.(config|assertion)", re.IGNORECASE
-)
 
 # For "perhaps you meant": librdkafka cannot be asked for its names from Python. These are the ones that a
 # connection needs (librdkafka 2.x, CONFIGURATION.md); a name that is missing here still passes through.
@@ -115,18 +112,10 @@ class Mask:
     """Takes secret values out of a text: librdkafka repeats a bad value in its message (seen)."""
 
     def __init__(self, properties: Mapping[str, object], secrets: Iterable[str] = ()) -> None:
-        values = {str(v) for k, v in properties.items() if _SECRET.search(k)} | set(secrets)
-        parts = {part for value in values for part in _parts(value)}
-        self._values = sorted((values | parts) - {""}, key=len, reverse=True)
+        values = secrecy.of_properties(properties) | set(secrets)
+        self._values = sorted(values - {""}, key=len, reverse=True)
 
     def __call__(self, text: str) -> str:
         for value in self._values:
             text = text.replace(value, "***") if len(value) > 3 else text.replace(f'"{value}"', '"***"')
         return text
-
-
-def _parts(value: str) -> list[str]:
-    """The lines of a PEM or the values of a list that a message could quote alone."""
-    if "-----" in value:
-        return [line for line in value.split() if len(line) > 16 and "-----" not in line]
-    return [part for part in re.split(r"[\s=,;\"']+", value) if len(part) > 5]

@@ -21,8 +21,8 @@ _SHORTEST_PART = 8  # of base64 inside other base64, and of a line of a key: les
 class Redactor:
     """Masks secrets in all the forms that they are likely to be shown in; may learn more of them later.
 
-    A secret of less than `SHORTEST` characters is masked only where it stands by itself: each "a" made a "***"
-    would leave nothing to read, and give the secret away at once. A line without a secret costs little.
+    One of less than `SHORTEST` characters is masked only where it stands by itself: with "***" for each "a"
+    nothing could be read, and the secret would be given away. A line without a secret costs little.
     """
 
     def __init__(self, secrets: Collection[str] = ()) -> None:

@@ -1,0 +1,67 @@
+"""What counts as a secret: a value from the environment, or by its name, and the password in an address."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from urllib.parse import unquote
+
+from argorun.errors import UsageError
+
+# librdkafka's properties, those to come included: sasl.password, ssl.key.pem, …
+_PROPERTY = re.compile(
+    r"password|passphrase|secret|credential|token$|\.pem$|jaas|oauthbearer\.(config|assertion)", re.IGNORECASE
+)
+# A chart's parameters, by their ends: `imagePullSecret` and `existingSecret` only name a Secret.
+_PARAMETER = re.compile(
+    r"(password|passwd|passphrase|token|(api|private|access|secret)[_-]?key|client[_-]?secret|(^|\.)secret)$",
+    re.IGNORECASE,
+)
+_USERINFO = re.compile(r"([^/\s?#,]*)@")
+
+
+def of_properties(properties: Mapping[str, object]) -> set[str]:
+    """What is secret among librdkafka's properties, and the parts of it that a message could quote alone."""
+    values = {str(value) for name, value in properties.items() if _PROPERTY.search(name)}
+    urls = [str(value) for value in properties.values() if "://" in str(value)]
+    in_addresses = {password for url in urls for password in in_address(url)}
+    return (values | {part for value in values for part in _parts(value)} | in_addresses) - {""}
+
+
+def is_parameter(name: str) -> bool:
+    """Whether a Helm parameter's value is a secret: `db.password`, `auth.clientSecret`."""
+    return _PARAMETER.search(name) is not None
+
+
+def in_address(address: str) -> Iterator[str]:
+    """The password in `https://user:password@host` or `user:password@host`; a lone user may be a token."""
+    for match in _USERINFO.finditer(address):
+        user, _, password = match[1].partition(":")
+        yield from {password or user, unquote(password or user)} - {""}
+
+
+def _parts(value: str) -> list[str]:
+    """The lines of a PEM or the values of a list."""
+    if "-----" in value:
+        return [line for line in value.split() if len(line) > 16 and "-----" not in line]
+    return [part for part in re.split(r"[\s=,;\"']+", value) if len(part) > 5]
+
+
+class Expansion:
+    """Puts environment variables in for ${NAME}, and notes the values as secrets."""
+
+    def __init__(self, environment: Mapping[str, str], where: str, note: Callable[..., None]) -> None:
+        self.environment, self.where, self.note = environment, where, note
+
+    def __call__(self, key: str, value: str) -> str:
+        def put(match: re.Match[str]) -> str:
+            name = match[1]
+            if name not in self.environment:
+                raise UsageError(
+                    f"{self.where}: {key} takes ${{{name}}}, but the environment has no {name}",
+                    f"export {name}, or in GitHub Actions give it under env:",
+                )
+            self.note(self.environment[name])
+            return self.environment[name]
+
+        return re.sub(r"\$\{(\w+)\}", put, value)
