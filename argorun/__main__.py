@@ -13,7 +13,9 @@ def main() -> None:
         print(f"argorun {__version__}")
         return
     from argorun.cli import app
+    from argorun.veil import put_on
 
+    put_on()  # from here on nothing gets to stderr by itself
     app(prog_name="argorun")
 
 

@@ -190,9 +190,10 @@ def start(flags: Flags, output: Output, events: Path | None) -> int:
     """From flags to the exit code; nothing is touched before the Config stands."""
     from argorun.argocd.cli_settings import stored
     from argorun.loading import load
+    from argorun.veil import redactor
 
     def go() -> int:
-        config = load(flags, os.environ, Path.cwd(), stored(os.environ))
+        config = load(flags, os.environ, Path.cwd(), stored(os.environ), redactor().learn)
         return execute(config, output, events)
 
     return guarded(go)
@@ -205,8 +206,9 @@ def execute(config: Config, output: Output, events: Path | None) -> int:
     from argorun.errors import CleanupIncomplete
     from argorun.reporters import Announcer, open_reporters
     from argorun.supervisor import execute as supervised
+    from argorun.veil import redactor
 
-    announcer = Announcer(open_reporters(output.value, events), config.secrets)
+    announcer = Announcer(open_reporters(output.value, events), config.secrets, redactor=redactor())
     try:
         code = asyncio.run(supervised(config, announcer))
     finally:
@@ -219,17 +221,19 @@ def execute(config: Config, output: Output, events: Path | None) -> int:
 def guarded(go: Callable[[], int]) -> int:
     """Whatever goes wrong before or around a run, said in one error."""
     from argorun.errors import ArgorunError, InternalError
+    from argorun.veil import veiled
 
-    try:
-        return go()
-    except ArgorunError as e:
-        complain(e)
-        return e.exit_code
-    except KeyboardInterrupt:
-        return 130
-    except Exception as e:
-        complain(InternalError(f"an error inside argorun: {type(e).__name__}: {e}", "please report it"))
-        return InternalError.exit_code
+    with veiled():
+        try:
+            return go()
+        except ArgorunError as e:
+            complain(e)
+            return e.exit_code
+        except KeyboardInterrupt:
+            return 130
+        except Exception as e:
+            complain(InternalError(f"an error inside argorun: {type(e).__name__}: {e}", "please report it"))
+            return InternalError.exit_code
 
 
 def complain(error: ArgorunError) -> None:

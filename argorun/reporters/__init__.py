@@ -14,9 +14,10 @@ from argorun.reporters.announcer import Announcer, Reporter
 from argorun.reporters.json_lines import EventsFile, JsonLines
 from argorun.reporters.plain import Plain
 from argorun.reporters.sink import Sink, is_terminal
-from argorun.reporters.text import for_github
+from argorun.reporters.text import github_guard
+from argorun.veil import Veil
 
-__all__ = ["Announcer", "Output", "Reporter", "open_reporters"]
+__all__ = ["Announcer", "Output", "Reporter", "open_reporters", "usable"]
 
 Output = Literal["auto", "rich", "plain", "json"]
 
@@ -35,8 +36,8 @@ def open_reporters(
     """
     environ = os.environ if environ is None else environ
     # Streams that are closed are replaced first: else the events file would get descriptor 1 or 2.
-    out = _usable(sys.stdout if stdout is None else stdout)
-    err = _usable(sys.stderr if stderr is None else stderr)
+    out = usable(sys.stdout if stdout is None else stdout)
+    err = usable(sys.stderr if stderr is None else stderr)
     files: list[Reporter] = [EventsFile(events_file)] if events_file else []
     # Whatever shows the run comes first: a slow disk does not hold it up.
     return [_main(_choose(output, environ, err), environ, out, err), *files]
@@ -51,7 +52,7 @@ def _choose(output: Output, environ: Mapping[str, str], stderr: TextIO) -> Outpu
 
 def _main(output: Output, environ: Mapping[str, str], stdout: TextIO, stderr: TextIO) -> Reporter:
     no_color, dumb = bool(environ.get("NO_COLOR")), environ.get("TERM") == "dumb"
-    guard = for_github if environ.get("GITHUB_ACTIONS") == "true" else None
+    guard = github_guard(environ)
     if output == "json":
         return JsonLines(_binary(stdout))
     if output == "rich":
@@ -62,8 +63,10 @@ def _main(output: Output, environ: Mapping[str, str], stdout: TextIO, stderr: Te
     return Plain(Sink(stdout, guard=guard), Sink(stderr, guard=guard), colour=colour)
 
 
-def _usable(stream: TextIO | None) -> TextIO:
+def usable(stream: TextIO | Veil | None) -> TextIO:
     """The stream, made to take any character; nowhere, where there is none (`argorun >&-`)."""
+    if isinstance(stream, Veil):  # events have been at a border of their own
+        stream = stream.behind
     if stream is None:
         return _nowhere()
     if not isinstance(stream, io.TextIOWrapper):

@@ -12,6 +12,7 @@ What is done with what:
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 
 RESET = "\x1b[0m"
 
@@ -60,6 +61,11 @@ def for_github(line: str) -> str:
     if _GITHUB_COMMAND.match(line):
         line = "| " + line
     return _GITHUB_OLD_COMMAND.sub("## [", line) if "#" in line else line
+
+
+def github_guard(environment: Mapping[str, str]) -> Callable[[str], str] | None:
+    """`for_github` where the runner reads what is written."""
+    return for_github if environment.get("GITHUB_ACTIONS") == "true" else None
 
 
 def _drop_colour(match: re.Match[str]) -> str:

@@ -13,6 +13,7 @@ from argorun.loading import load
 from argorun.reporters import Announcer, Output, open_reporters
 from argorun.sandbox.demo import DemoEnvironment, demo_environment
 from argorun.supervisor import SIGNALS, execute
+from argorun.veil import redactor
 
 
 def demo(*, fail: bool, output: Output) -> int:
@@ -52,7 +53,7 @@ async def _demo(fail: bool, output: Output) -> int:
 
 async def _run(environment: DemoEnvironment, output: Output) -> int:
     config = demo_config(environment)
-    announcer = Announcer(open_reporters(output), config.secrets)
+    announcer = Announcer(open_reporters(output), config.secrets, redactor=redactor())
     try:
         return await execute(config, announcer)
     finally:

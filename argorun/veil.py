@@ -1,0 +1,110 @@
+"""stderr for whatever is not an event, an error before the run or a traceback: no secret, safe to show."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+import typing
+from collections.abc import Iterator, Mapping
+from typing import TextIO
+
+if typing.TYPE_CHECKING:
+    from argorun.reporters.redact import Redactor
+    from argorun.reporters.sink import Sink
+
+
+class Veil(io.TextIOBase):
+    """Takes the place of `sys.stderr`; line by line, secrets are masked and control characters made visible.
+
+    Events do not pass here but their own border, the Announcer: reporters write to what is `behind`. Nothing
+    is loaded before something is written. A stderr that is closed or broken swallows it: that is no verdict.
+    """
+
+    def __init__(self, behind: TextIO | None, environment: Mapping[str, str]) -> None:
+        self.behind = behind
+        self._environment = environment
+        self._redactor: Redactor | None = None
+        self._sink: Sink | None = None
+        self._rest = ""
+
+    @property
+    def redactor(self) -> Redactor:
+        """What knows the secrets, from the beginning the one that has a name of its own."""
+        if self._redactor is None:
+            from argorun.reporters.redact import Redactor
+
+            self._redactor = Redactor([self._environment.get("ARGOCD_AUTH_TOKEN", "")])
+        return self._redactor
+
+    def write(self, text: str) -> int:
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in lines:
+            self._show(line)
+        return len(text)
+
+    def flush(self) -> None:
+        """Shows what has no end of line yet."""
+        rest, self._rest = self._rest, ""
+        if rest:
+            self._show(rest)
+
+    def isatty(self) -> bool:
+        return self.behind is not None and not self.behind.closed and self.behind.isatty()
+
+    def fileno(self) -> int:
+        if self.behind is None:
+            raise OSError("there is no stderr")
+        return self.behind.fileno()
+
+    def writable(self) -> bool:
+        return True
+
+    def _show(self, line: str) -> None:
+        from argorun.reporters.text import clean
+
+        if self._sink is None:
+            self._sink = self._opened()
+        try:
+            self._sink.line(clean(self.redactor.text(line)))
+            self._sink.flush()
+        except Exception:
+            pass  # stderr is gone, or the interpreter is about to: nobody can be told
+
+    def _opened(self) -> Sink:
+        from argorun.reporters import usable
+        from argorun.reporters.sink import Sink
+        from argorun.reporters.text import github_guard
+
+        return Sink(usable(self.behind), guard=github_guard(self._environment))
+
+
+@contextlib.contextmanager
+def veiled() -> Iterator[None]:
+    """Puts the veil before the process's stderr for a while, where there is none yet."""
+    before: TextIO | Veil = sys.stderr
+    if isinstance(before, Veil):
+        yield
+        return
+    veil = put_on()
+    try:
+        yield
+    finally:
+        veil.flush()
+        sys.stderr = before
+
+
+def put_on() -> Veil:
+    """Puts it there for good."""
+    veil = Veil(sys.stderr, os.environ)
+    sys.stderr = typing.cast("TextIO", veil)
+    return veil
+
+
+def redactor() -> Redactor:
+    """The process's one: what it learns is hidden in events and on stderr alike."""
+    from argorun.reporters.redact import Redactor
+
+    stderr: object = sys.stderr
+    return stderr.redactor if isinstance(stderr, Veil) else Redactor()
