@@ -13,6 +13,7 @@ import msgspec
 from argorun.errors import UsageError
 from argorun.events import Event
 from argorun.reporters.fields import rewrite
+from argorun.reporters.text import UNSEEN
 
 
 class Unwritable(OSError):
@@ -66,6 +67,8 @@ def encode(event: Event) -> bytes:
         body = msgspec.json.encode(event)
     except UnicodeEncodeError:  # half a surrogate pair, which UTF-8 has no form for
         body = msgspec.json.encode(rewrite(event, _without_surrogates))
+    if not body.isascii() or b"\x7f" in body:  # JSON escapes the other controls by itself
+        body = UNSEEN.sub(_escaped, body.decode()).encode()
     # GitHub's runner obeys "##[command]" anywhere in a line; this escape is the same JSON string.
     return _PREFIXES[type(event)] + body[1:].replace(b"##[", b"##\\u005b") + b"\n"
 
@@ -94,6 +97,11 @@ _KINDS: dict[str, type[Event]] = {
     re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower(): kind for kind in typing.get_args(Event)
 }
 _PREFIXES: dict[type, bytes] = {kind: f'{{"event":"{tag}",'.encode() for tag, kind in _KINDS.items()}
+
+
+def _escaped(match: re.Match[str]) -> str:
+    code = match[0].encode("utf-16-be").hex()
+    return "".join(f"\\u{code[i : i + 4]}" for i in range(0, len(code), 4))
 
 
 def _without_surrogates(text: str) -> str:

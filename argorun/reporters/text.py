@@ -30,8 +30,15 @@ _SEQUENCE_OR_CONTROL = re.compile(
     "\u2028\u2029\ud800-\udfff]"
 )
 
-# What the culture-sensitive comparison in GitHub's runner skips over.
-_IGNORABLE = "[\u00ad\u034f\u061c\u180b-\u180f\u200b-\u200f\u2060-\u206f\ufe00-\ufe0f\ufeff]"
+# What the culture-sensitive comparison in GitHub's runner skips over: controls, formats, variation selectors.
+_IGNORABLE = (
+    "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2"
+    "\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff"
+    "\uffa0\ufff0-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff]"
+)
+# What can move the cursor, turn the line around or hide, and is no ASCII control.
+UNSEEN = re.compile(f"{_IGNORABLE}|[\x85\u2028\u2029\ud800-\udfff]")
 _GITHUB_COMMAND = re.compile(rf"(?:\s|{_IGNORABLE})*:{_IGNORABLE}*:")
 _GITHUB_OLD_COMMAND = re.compile(rf"#{_IGNORABLE}*#{_IGNORABLE}*\[")
 

@@ -59,7 +59,7 @@ UNASKED = {
     "a library's log": "import logging\nlogging.getLogger('httpx').error('%r', {'Authorization': TOKEN})",
     "a line in pieces": "import sys\nfor c in TOKEN: sys.stderr.write(c)\nsys.stderr.write(' x\\n')",
     "no end of line": "import sys\nsys.stderr.write(TOKEN)",
-    "the end of the interpreter": "import atexit, sys\natexit.register(lambda: print(TOKEN, file=sys.stderr))",
+    "the interpreter's end": "import atexit, sys\natexit.register(lambda: print(TOKEN, file=sys.stderr))",
 }
 
 

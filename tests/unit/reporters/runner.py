@@ -1,7 +1,7 @@
 """How GitHub's runner finds commands in what a step prints: its parser again, for tests.
 
 Source: actions/runner, src/Runner.Common/ActionCommand.cs (TryParseV2 before TryParse), a line at a time
-as .NET's ReadLine gives them. .NET compares strings by culture, where characters without a weight count for nothing.
+as .NET's ReadLine gives them. .NET compares strings by culture: characters without a weight count for nothing.
 """
 
 from __future__ import annotations
@@ -41,10 +41,12 @@ def old(line: str) -> str | None:
 
 def weighed(line: str) -> str:
     """Without the characters that have no weight: controls but white space, formats, variation selectors."""
-    return "".join(c for c in line if c in WHITE or not weightless(c))
+    return "".join(c for c in line if not weightless(c))
 
 
 def weightless(character: str) -> bool:
+    if character in WHITE:
+        return False
     return unicodedata.category(character) in ("Cc", "Cf") or character in (
         "\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0"
         + "".join(map(chr, [*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)]))

@@ -92,6 +92,15 @@ def test_a_test_cannot_give_github_commands_through_json(line: LogLine) -> None:
     assert json.loads(encode(event))["text"] == "##[error]x"
 
 
+@pytest.mark.parametrize(
+    "text", ["\x9b2J", "\x7f", "a\u202eb", "#\u200b#[error]", "\u2028", "\U000e0001", "\x1b["]
+)
+def test_json_drives_no_terminal_and_no_runner_and_is_read_back_as_it_was(line: LogLine, text: str) -> None:
+    written = encode(dataclasses.replace(line, text=f"ä {text} 👩"))
+    assert (text not in written.decode(), written.decode().rstrip("\n").isprintable()) == (True, True)
+    assert json.loads(written)["text"] == f"ä {text} 👩"
+
+
 def test_an_events_file_holds_the_run(tmp_path: Path, red: list[Event]) -> None:
     path = tmp_path / "events.jsonl"
     reporter = EventsFile(path)

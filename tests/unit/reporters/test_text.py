@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from argorun.reporters.text import clean, clean_lines, for_github
+from tests.unit.reporters.runner import commands, weightless
 
 SGR = re.compile("\x1b\\[[0-9;:]*m")
 PIECES = st.sampled_from(
@@ -127,8 +129,34 @@ def test_a_test_cannot_give_github_commands(line: str, written: str) -> None:
     assert for_github(line) == written
 
 
-@given(st.lists(st.sampled_from([":", "#", "[", " ", "\u200b", "\ufeff", "\xa0", "x", "\t"])).map("".join))
+WEIGHTLESS = [chr(c) for c in range(sys.maxunicode + 1) if weightless(chr(c))]
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                *("::", ":", "##[", "#", "[", "]", " ", "\xa0", "\t", "\r", "\x1b[31m", "\x1b", "x", "|"),
+                *("error", "stop-commands", "add-mask", "set-env name=A", "\u200b", "\ufeff", "\x01"),
+            ]
+        )
+    ).map("".join)
+)
 def test_no_line_is_a_github_command_after_all(line: str) -> None:
-    seen = re.sub("[\u200b\ufeff]", "", for_github(line)).lstrip()
-    assert not seen.startswith("::")
-    assert "##[" not in seen
+    """Held against the runner's own way to find them, whether or not the line was cleaned before."""
+    for colour in (True, False):
+        assert commands(for_github(clean(line, colour=colour))) == []
+    assert commands("\n".join(map(for_github, line.split("\r")))) == []
+
+
+def test_no_character_without_weight_hides_a_command() -> None:
+    for c in WEIGHTLESS:
+        for line in (f"{c}::error::x", f" {c} :{c}:{c}error::x", f"a #{c}#{c}[error]x"):
+            assert commands(for_github(line)) == [], ascii(line)
+
+
+def test_the_runner_of_these_tests_does_find_commands() -> None:
+    found = "::error file=a::x\n \u200b:\u200b:warning::y\rz ##[error]x\n"
+    assert commands(f"{found}::none::\n##[none]\n::error:x\n| ::error::") == ["error", "warning", "error"]
+    assert commands("::t0ken::", {"t0ken"}) == ["t0ken"]  # what ends `stop-commands`
+    assert commands(for_github("::t0ken::"), {"t0ken"}) == []
