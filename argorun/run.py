@@ -35,8 +35,17 @@ LAST_LOGS = 15.0  # seconds to read the rest of the logs after the operation has
 class Run:
     """One run. `steps` goes through it and gives back why it is red, or None; `clean` holds the undos."""
 
-    def __init__(self, config: Config, announce: Announce, client: Client, topics: Topics) -> None:
+    def __init__(
+        self,
+        config: Config,
+        announce: Announce,
+        client: Client,
+        topics: Topics,
+        *,
+        hide: Callable[..., None] = lambda *secrets: None,
+    ) -> None:
         self.config = config
+        self.hide = hide  # takes values that are secrets, once they are known
         self.app = config.application
         self.announce = announce
         self.client = client
@@ -76,6 +85,8 @@ class Run:
             time=time.time(), run_id=self.run_id, application=str(self.app), url=self.url, version=__version__
         )
         self.announce(started)
+        if self.config.argocd.insecure and not self.config.argocd.plaintext:
+            self._notice(f"whether {self.config.argocd.server} is Argo CD is not verified (insecure)")
         self.traces.drawn = [(t, names.draw(t.prefix, time.time())) for t in self.config.topics]
         if self.config.dry_run:
             for line in describe(self.config):
@@ -101,6 +112,7 @@ class Run:
             if not seen.status.source_type:
                 seen = await self.client.application(self.app, refresh="normal")
             parameters.check_source(seen, self.settings())
+            self.hide(*parameters.secrets(seen))
             await self._check_permissions(seen)
             await self._look_at_topics()
             settings = self.settings()

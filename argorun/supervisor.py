@@ -30,7 +30,7 @@ async def execute(config: Config, announcer: Announcer) -> int:
         Client(config.argocd) as client,
         Topics(config.kafka, notice=notice, secrets=config.secrets) as topics,
     ):
-        run = Run(config, announcer, client, topics)
+        run = Run(config, announcer, client, topics, hide=announcer.hide)
         code = await Supervisor(run, announcer).supervise()
     announcer(events.RunEnded(time=time.time(), exit_code=code, seconds=time.monotonic() - began))
     return code

@@ -173,7 +173,7 @@ class WayBack:
         return f"argocd app get {self._app} --output tree"
 
     def _delete_by_hand(self, name: str) -> str:
-        server = self._config.kafka["bootstrap.servers"]
+        server = shlex.quote(self._config.kafka["bootstrap.servers"])
         return f"kafka-topics --bootstrap-server {server} --delete --if-exists --topic {name}"
 
     async def _stay_gone(self) -> str | None:

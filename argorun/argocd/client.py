@@ -230,7 +230,7 @@ class Client:
         if frame.error is not None:
             raise Unreachable(f"Argo CD broke off a stream: {frame.error.message}")
         if frame.result is None:
-            raise Nonsense(f"Argo CD sent a stream frame with no result: {data[:80]!r}")
+            raise Nonsense("Argo CD sent a stream frame with neither a result nor an error")
         return cast(T, frame.result)
 
     async def _stream(
@@ -359,7 +359,8 @@ def tls(settings: Settings) -> ssl.SSLContext:
         else:
             context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         if settings.client_cert:
-            context.load_cert_chain(str(settings.client_cert), str(settings.client_key))
+            # Without a password of ours OpenSSL would ask for one, and wait.
+            context.load_cert_chain(str(settings.client_cert), str(settings.client_key), password="")
     except (ssl.SSLError, OSError) as e:
         raise UsageError(f"the certificates for {settings.url} cannot be loaded: {e}") from None
     return context

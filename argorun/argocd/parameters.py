@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from argorun import secrecy
 from argorun.argocd.types import Application, Json
 from argorun.errors import UsageError
 
@@ -158,6 +159,14 @@ def original_value(app: Application, setting: Setting, manifests: Sequence[Json]
             value = (m.get("data") or {}).get(setting.key)
             return None if value is None else str(value)
     return None
+
+
+def secrets(app: Application) -> list[str]:
+    """The values of Helm parameters that are secret by their names, those that a former run put away too."""
+    record = record_of(app)
+    away = [h.original for h in record.helm if h.original] if record else []
+    elements = [*helm_parameters(app.spec), *away]
+    return [str(p.get("value", "")) for p in elements if secrecy.is_parameter(str(p.get("name", "")))]
 
 
 # -- there ---------------------------------------------------------------------------------------------

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
 
-from argorun.events import Event
-from argorun.reporters.redact import Redactor
+from argorun.events import Event, LeftBehind
+from argorun.reporters.redact import MASK, Redactor
 
 
 class Reporter(Protocol):
@@ -42,12 +43,19 @@ class Announcer:
         self._redactor.learn(*secrets)
 
     def __call__(self, event: Event) -> None:
-        event = self._redactor.event(event)
+        event = self._redacted(event)
         for reporter in tuple(self._reporters):
             try:
                 reporter.report(event)
             except Exception as error:
                 self._drop(reporter, error)
+
+    def _redacted(self, event: Event) -> Event:
+        shown = self._redactor.event(event)
+        if isinstance(event, LeftBehind) and isinstance(shown, LeftBehind) and shown.command != event.command:
+            why = f"{shown.why} (in the command, put the secret where {MASK} stands)"
+            return dataclasses.replace(shown, why=why)
+        return shown
 
     def flush(self) -> None:
         """Shows what reporters hold back. The core calls it about every 50 ms; it also turns the spinner."""

@@ -357,7 +357,7 @@ def test_a_run_ends_with_its_code_and_closes_its_connections(monkeypatch: pytest
         async def __aexit__(self, *_: object) -> None:
             order.append("closed")
 
-    def made(config: object, announce: Any, client: object, topics: object) -> Stage:
+    def made(config: object, announce: Any, client: object, topics: object, *, hide: object) -> Stage:
         stage = Stage(verdict_is(TestsFailed("no")))
         stage.announcer = announce
         return stage

@@ -488,6 +488,12 @@ def test_a_certificate_that_cannot_be_loaded_is_a_usage_error(key: str, tmp_path
         Client(settings(1, plaintext=False, **more))
 
 
+def test_a_key_with_a_passphrase_is_a_usage_error_and_nobody_is_asked_for_it() -> None:
+    keys = {"client_cert": TLS / "localhost.crt", "client_key": TLS / "encrypted.key"}
+    with pytest.raises(UsageError, match="the certificates for https://127"):
+        Client(settings(1, plaintext=False, **keys))
+
+
 # -- again, or only once -----------------------------------------------------------------------------------
 
 

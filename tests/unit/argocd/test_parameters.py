@@ -34,7 +34,7 @@ from argorun.argocd.parameters import (
     stands,
     with_automated,
 )
-from argorun.argocd.types import Application, Json
+from argorun.argocd.types import Application, Json, Metadata
 from argorun.errors import UsageError
 from tests.unit.argocd.gopatch import PatchFailed, applied
 
@@ -524,3 +524,22 @@ def test_a_record_is_live_while_its_run_may_still_be_at_it(
     app = application(of({"source": {"helm": {"parameters": parameters}}}))
     record = Record(run="r", until=100, helm=(HelmValue("a", TOPIC),), settling=settling)
     assert live(record, app, now, ended) is alive
+
+
+def test_values_that_are_secret_by_their_names_are_known_also_where_a_former_run_put_them_away() -> None:
+    written = Record(
+        run="r",
+        until=1,
+        helm=(
+            HelmValue("db.password", "new", {"name": "db.password", "value": "old"}),
+            HelmValue("image.tag", "2", {"name": "image.tag", "value": "1"}),
+            HelmValue("auth.token", "t"),
+        ),
+    )
+    now = [{"name": "db.password", "value": "now"}, {"name": "kafka.topic", "value": "weather"}]
+    app = Application(
+        metadata=Metadata(annotations={RECORD: msgspec.json.encode(written).decode()}),
+        spec={"source": {"helm": {"parameters": now}}},
+    )
+    assert parameters.secrets(app) == ["now", "old"]
+    assert parameters.secrets(Application()) == []

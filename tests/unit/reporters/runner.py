@@ -1,7 +1,7 @@
 """How GitHub's runner finds commands in what a step prints: its parser again, for tests.
 
 Source: actions/runner, src/Runner.Common/ActionCommand.cs (TryParseV2 before TryParse), a line at a time
-as .NET's ReadLine gives them. .NET compares strings by culture: characters without a weight count for nothing.
+as .NET's ReadLine gives them. .NET compares strings by culture: characters without weight count for nothing.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from argorun.argocd.client import as_go_writes_it
-from argorun.events import Event, LogLine, Notice, ParameterSet
+from argorun.events import Event, LeftBehind, LogLine, Notice, ParameterSet
 from argorun.reporters import Announcer
 from argorun.reporters.fields import TEXT_FIELDS
 from argorun.reporters.json_lines import encode
@@ -256,3 +256,23 @@ def test_looking_for_secrets_in_a_line_costs_about_as_much_as_writing_it(line: L
     looked = min(timeit.repeat(lambda: announce(line), number=2000, repeat=5))
     encoded = min(timeit.repeat(lambda: encode(line), number=2000, repeat=5))
     assert looked < 30 * encoded
+
+
+def test_a_command_with_a_secret_in_it_says_that_it_must_be_filled_in() -> None:
+    left = LeftBehind(time=1.0, what="topic t", why="s3cret lost", command="kafka-topics --bootstrap s3cret")
+    masked = dataclasses.replace(
+        left,
+        why="*** lost (in the command, put the secret where *** stands)",
+        command="kafka-topics --bootstrap ***",
+    )
+    assert shown(left, "s3cret") == masked
+    plain = dataclasses.replace(left, command="kafka-topics")
+    assert shown(plain, "s3cret") == dataclasses.replace(plain, why="*** lost")
+
+
+def test_what_the_run_finds_to_be_secret_is_hidden_from_then_on() -> None:
+    keeps = Keeps()
+    announce = Announcer([keeps])
+    announce.hide("s3cret")
+    announce(notice("s3cret"))
+    assert keeps.events == [notice("***")]
