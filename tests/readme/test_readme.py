@@ -12,7 +12,8 @@ import pytest
 import typer.main
 import yaml
 
-from argorun import cli, config, errors, loading
+from argorun import cli, config, errors, loading, secrecy
+from argorun.reporters.redact import SHORTEST, Redactor
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -128,3 +129,25 @@ def test_the_workflow_pins_its_actions_and_asks_for_little() -> None:
     assert next(s["run"] for s in workflow_steps() if "argorun run" in s.get("run", "")).startswith(
         "exec argorun "
     )
+
+
+SECRETS = README.split("## Secrets")[1].split("\n## ")[0]
+
+
+def test_what_the_readme_calls_secret_is_taken_for_a_secret() -> None:
+    named = {
+        what: re.findall("`([^`]+)`", re.findall(rf"{what}[^(]*\(([^)]*)\)", SECRETS)[0])
+        for what in ("Kafka properties", "Helm parameters")
+    }
+    assert named == {
+        "Kafka properties": ["sasl.password", "ssl.key.pem", "sasl.oauthbearer.client.secret"],
+        "Helm parameters": ["db.password", "auth.token", "api.secretKey"],
+    }
+    assert [n for n in named["Kafka properties"] if secrecy.of_properties({n: "canary"}) != {"canary"}] == []
+    assert [n for n in named["Helm parameters"] if not secrecy.is_parameter(n)] == []
+
+
+def test_the_readme_says_how_short_a_secret_may_be() -> None:
+    assert f"fewer than {SHORTEST} characters" in SECRETS
+    assert Redactor(["x" * SHORTEST]).text("a" + "x" * SHORTEST) == "a***"
+    assert Redactor(["x" * (SHORTEST - 1)]).text("a" + "x" * (SHORTEST - 1)) == "axxx"
