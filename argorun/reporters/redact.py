@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import html
 import json
 import re
@@ -33,7 +34,8 @@ class Redactor:
 
     def learn(self, *secrets: str) -> None:
         """From now on these are masked, too."""
-        fresh = {form for secret in secrets if secret.strip() for form in _forms(secret)} - self._forms
+        known = {part for secret in secrets for part in (secret, *_credentials(secret)) if part.strip()}
+        fresh = {form for secret in known for form in _forms(secret)} - self._forms
         if fresh:
             self._forms |= fresh
             self._needles = sorted(self._forms, key=lambda needle: (-len(needle), needle))
@@ -70,6 +72,16 @@ class Redactor:
             masked += [text[end:start], MASK]
             end = stop
         return "".join([*masked, text[end:]])
+
+
+def _credentials(header: str) -> Iterator[str]:
+    """What an Authorization header holds behind its scheme, and the password in it."""
+    match = re.fullmatch(r"(bearer|basic|token)\s+(\S+)", header.strip(), re.IGNORECASE)
+    if match:
+        yield match[2]
+        if match[1].lower() == "basic":
+            with contextlib.suppress(ValueError):  # no base64, no UTF-8
+                yield base64.b64decode(match[2]).decode().partition(":")[2]
 
 
 def _forms(secret: str) -> Iterator[str]:

@@ -187,6 +187,12 @@ def test_a_secret_is_masked_however_it_is_written(writer: str, secret: str, befo
         assert re.sub("['\"]", "", kept) == re.sub("['\"]", "", write(""))
 
 
+@pytest.mark.parametrize("header", ["Bearer hunter-2", "token hunter-2", "Basic dXNlcjpodW50ZXItMg=="])
+def test_of_an_authorization_header_its_credentials_are_secret_too(header: str) -> None:
+    redactor = Redactor([header])
+    assert redactor.text(f"{header}; hunter-2; Bearer user Basic") == "***; ***; Bearer user Basic"
+
+
 def test_a_secret_that_is_learned_later_is_masked_from_then_on() -> None:
     redactor = Redactor(["first"])
     assert redactor.text("first second") == "*** second"
