@@ -54,7 +54,7 @@ kafka:
   ssl.key.password: {literal}
   {more}
 topics: [{{prefix: weather_updates, parameter: kafka.topic}}]
-timeouts: {{run: 20, busy: 5, cleanup: 10}}
+timeouts: {{run: 90, busy: 60, cleanup: 60}}
 """
 # argorun as it is, but Kafka is a stand-in in memory.
 NO_KAFKA = """

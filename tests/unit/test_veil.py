@@ -6,7 +6,6 @@ import io
 import os
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import pytest
@@ -122,6 +121,3 @@ def test_without_a_stderr_nothing_happens(stream: str | None, monkeypatch: pytes
     with veiled():
         print("x", file=sys.stderr)
         assert not sys.stderr.isatty()
-        with warnings.catch_warnings():
-            warnings.simplefilter("always")
-            warnings.warn("x", stacklevel=1)
