@@ -6,13 +6,14 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-real check format clean
+.PHONY: help demo test test-real bench check format clean
 
 help:
 	@echo 'make demo        a whole run on this machine, with a real Kafka and a stand-in for Argo CD'
 	@echo 'make check       ruff, mypy and the borders between the packages'
 	@echo "make test        unit tests, the stand-in's contract and the README's commands"
 	@echo 'make test-real   the same contract and whole runs on a real Argo CD, Kubernetes and Kafka'
+	@echo 'make bench       argorun against a script, side by side on the real stack; writes bench/README.md'
 	@echo 'make format      let ruff put the code in order'
 	@echo 'make clean       remove what these made'
 
@@ -25,6 +26,10 @@ test: .venv/.dev
 # Needs the environment of a real stack (ARGOCD_SERVER and so on); fails where it is missing.
 test-real: .venv/.dev
 	$(BIN)/pytest --real tests/contract tests/real $(ARGS)
+
+# On a real stack as well; nothing else should run beside it.
+bench: .venv/.bench
+	$(BIN)/python -m bench
 
 check: .venv/.dev
 	$(BIN)/ruff check
@@ -56,3 +61,8 @@ $(BIN)/python:
 	@echo 'Installing argorun[dev] into .venv'
 	@$(BIN)/python -m pip --disable-pip-version-check install --quiet --editable '.[dev]'
 	@touch $@ .venv/.sandbox
+
+.venv/.bench: pyproject.toml | $(BIN)/python
+	@echo 'Installing argorun[bench] into .venv'
+	@$(BIN)/python -m pip --disable-pip-version-check install --quiet --editable '.[bench]'
+	@touch $@ .venv/.dev .venv/.sandbox

@@ -32,6 +32,7 @@ class Measured:
 
     code: int
     wall: float
+    before: float  # until that first sight
     operation: float  # from the first sight of a run's operation to the sight of its end
     after_operation: float  # from that end to the verdict, or to the script's own end of `argocd app sync`
     requests: int  # that Argo CD's server has answered
@@ -114,6 +115,7 @@ def run(bench: Bench, command: list[str], environment: Mapping[str, str], done: 
     return Measured(
         code=process.returncode,
         wall=wall,
+        before=onlooker.began - began,
         operation=onlooker.ended - onlooker.began,
         after_operation=knew - onlooker.ended,
         requests=requests_served() - before,
