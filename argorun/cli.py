@@ -136,6 +136,12 @@ def run(
     no_settle: Annotated[
         bool, typer.Option("--no-settle", help="Leave the workloads on the run's topic in the end.")
     ] = False,
+    no_nudge: Annotated[
+        bool,
+        typer.Option(
+            "--no-nudge", help="Do not refresh the Application when a hook has ended; it takes longer."
+        ),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything and say what would be done; touch nothing.")
     ] = False,
@@ -166,6 +172,7 @@ def run(
         sets=tuple(sets or ()),
         keep_topics=keep_topics,
         no_settle=no_settle,
+        no_nudge=no_nudge,
         dry_run=dry_run,
     )
     raise typer.Exit(start(flags, output, events))

@@ -82,6 +82,7 @@ class Timeouts(Strict, frozen=True):
     run: float = 900.0
     busy: float = 600.0
     cleanup: float = 90.0
+    stuck: float = 60.0  # for which a pod may be unable to start; 0: for ever
 
 
 class Config(Strict, frozen=True):
@@ -97,6 +98,7 @@ class Config(Strict, frozen=True):
     sets: tuple[tuple[str, str], ...] = ()
     keep_topics: bool = False
     settle: bool = True
+    nudge: bool = True
     dry_run: bool = False
     secrets: tuple[str, ...] = ()
 
@@ -114,6 +116,7 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     sets: tuple[str, ...] = ()
     keep_topics: bool = False
     no_settle: bool = False
+    no_nudge: bool = False
     dry_run: bool = False
 
 
@@ -140,5 +143,6 @@ def describe(config: Config) -> Sequence[str]:
         f"application {config.application} on {config.argocd.url}",
         f"Kafka at {config.kafka['bootstrap.servers']}",
         f"timeouts: run {config.timeouts.run:.0f}s, busy {config.timeouts.busy:.0f}s, "
-        f"cleanup {config.timeouts.cleanup:.0f}s",
+        f"cleanup {config.timeouts.cleanup:.0f}s, stuck "
+        + (f"{config.timeouts.stuck:.0f}s" if config.timeouts.stuck else "off"),
     ]

@@ -201,8 +201,9 @@ class Verdict:
     time: float
     ok: bool
     exit_code: int
-    title: str  # one line: "run-automation-tests-job failed"
+    title: str  # one line: "run-automation-tests-job failed: exit code 3"
     reason: str = ""  # why: the hook's message, the error; may have several lines
+    evidence: tuple[str, ...] = ()  # what the cluster says of it, a line each: its pods, then the events
     hint: str = ""  # what to do
     last_lines: tuple[str, ...] = ()  # of the failed hook's log, oldest first
     url: str = ""  # where to look

@@ -64,6 +64,7 @@ class TimeoutsFile(Strict, frozen=True):
     run: str | int | None = None
     busy: str | int | None = None
     cleanup: str | int | None = None
+    stuck: str | int | None = None
 
 
 class File(Strict, frozen=True):
@@ -124,6 +125,7 @@ def load(
         sets=sets,
         keep_topics=flags.keep_topics,
         settle=not flags.no_settle,
+        nudge=not flags.no_nudge,
         dry_run=flags.dry_run,
         secrets=tuple(sorted(secrets - {""})),
     )
@@ -355,21 +357,30 @@ def topic(written: TopicFile, where: str) -> Topic:
 def timeouts(flags: Flags, file: File, where: str) -> Timeouts:
     given: dict[str, tuple[str, str | int | None]] = {
         name: (f"{where}: timeouts.{name}", getattr(file.timeouts, name))
-        for name in ("run", "busy", "cleanup")
+        for name in ("run", "busy", "cleanup", "stuck")
     }
     if flags.timeout is not None:
         given["run"] = ("--timeout", flags.timeout)
-    return Timeouts(**{name: duration(v, key) for name, (key, v) in given.items() if v is not None})
+    # Only `stuck` may be off.
+    return Timeouts(
+        **{
+            name: duration(v, key, least=0 if name == "stuck" else 1)
+            for name, (key, v) in given.items()
+            if v is not None
+        }
+    )
 
 
-def duration(value: str | int, key: str) -> float:
-    """Seconds of `90`, `90s`, `15m`, `1h30m`; raises UsageError that names `key`."""
+def duration(value: str | int, key: str, *, least: float = 1) -> float:
+    """Seconds of `90`, `90s`, `15m`, `1h30m`; raises UsageError that names `key`, below `least` as well."""
     number = r"([0-9]{1,9})"
     match = re.fullmatch(rf"(?:{number}h)?(?:{number}m)?(?:{number}s?)?", str(value).strip())
     seconds = (
-        sum(int(n or 0) * unit for n, unit in zip(match.groups(), (3600, 60, 1), strict=True)) if match else 0
+        sum(int(n or 0) * unit for n, unit in zip(match.groups(), (3600, 60, 1), strict=True))
+        if match and match[0]
+        else -1
     )
-    if seconds <= 0:
+    if seconds < least:
         raise UsageError(f"{key}: '{value}' is not a duration", "write it like 90, 90s, 15m or 1h30m")
     return float(seconds)
 

@@ -177,7 +177,8 @@ class Progress(Listener):
             )
         )
 
-    def last_lines(self) -> tuple[str, ...]:
-        """The last lines of the failed test Jobs, oldest first."""
-        failed = [h.name for h in self._hooks.values() if STATUS.get(h.hook_phase) is HookStatus.FAILED]
-        return tuple(line for name in dict.fromkeys(failed) for line in self._lines.get(name, ()))
+    def last_lines(self, *, running: bool = False) -> tuple[str, ...]:
+        """The last lines of the failed test Jobs, oldest first; with `running`, of those that still run."""
+        wanted = HookStatus.RUNNING if running else HookStatus.FAILED
+        jobs = [h.name for h in self._hooks.values() if STATUS.get(h.hook_phase) is wanted]
+        return tuple(line for name in dict.fromkeys(jobs) for line in self._lines.get(name, ()))

@@ -9,12 +9,13 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from argorun import __version__, events
-from argorun.argocd import operation, parameters, rendered
+from argorun.argocd import diagnosis, operation, parameters, rendered
 from argorun.argocd.answers import Refused
 from argorun.argocd.claim import Claim, Lost
 from argorun.argocd.client import Client
 from argorun.argocd.logs import JobLogs
 from argorun.argocd.nudge import nudge
+from argorun.argocd.stuck import Watch
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Application, Json, Node, OperationState, SyncOperation
 from argorun.cleanup import Announce, CleanUp
@@ -25,11 +26,13 @@ from argorun.kafka import names
 from argorun.kafka.spec import TopicExists, TopicSpec
 from argorun.kafka.topics import Topics
 from argorun.progress import Progress
-from argorun.verdict import judge
+from argorun.verdict import cannot_start, judge, suspects
 from argorun.wayback import Traces, WayBack
 
 RIDE_OUT = 60.0  # seconds for which a fault of Argo CD's is ridden out once the run is under way
 LAST_LOGS = 15.0  # seconds to read the rest of the logs after the operation has ended
+LAST_LOOK = 3.0  # seconds to read the tree once more, to say why the run is red
+MOST_REASONS = 3  # resources that are asked about then
 
 
 class Run:
@@ -52,6 +55,7 @@ class Run:
         self.topics = topics
         self.clean = CleanUp(announce)
         self.live = LiveTree(client, self.app)
+        self.watch = Watch(client, self.app, self.live)
         self.progress = Progress(announce, config.jobs)
         self.manifests: list[Json] = []
         self.run_id = secrets.token_hex(6)
@@ -284,18 +288,34 @@ class Run:
     async def follow(self) -> OperationState:
         """Follow the hooks and the test Jobs' logs until the operation is over."""
         async with self._step(Step.FOLLOW, "the hooks"):
-            nudging = asyncio.create_task(nudge(self.client, self.app, self.live, self._running_jobs))
-            try:
-                state = await operation.follow(self.client, self.app, self.traces.operation, self._told)
-            finally:
-                nudging.cancel()
-                await asyncio.gather(nudging, return_exceptions=True)
+            state = await self._until_over()
         async with self._step(Step.LOGS, "the rest of the logs"):
             if self.traces.logs is not None:
                 await self.traces.logs.finish(LAST_LOGS)
         return state
 
+    async def _until_over(self) -> OperationState:
+        """Until the operation is over; what would never come up ends the run (timeouts.stuck)."""
+        limit = self.config.timeouts.stuck
+        following = asyncio.create_task(
+            operation.follow(self.client, self.app, self.traces.operation, self._told)
+        )
+        stuck = asyncio.create_task(self.watch.stuck(limit))
+        tasks: list[asyncio.Task[object]] = [following, stuck]
+        if self.config.nudge:
+            tasks.append(asyncio.create_task(nudge(self.client, self.app, self.live, self._running_jobs)))
+        try:
+            await asyncio.wait({following, stuck}, return_when=asyncio.FIRST_COMPLETED)
+            if following.done():
+                return following.result()
+            raise cannot_start(stuck.result(), self.config.jobs, limit)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
     def _told(self, state: OperationState) -> None:
+        self.watch.told(state)
         changed = self.progress.state(state)
         if self.traces.logs is None:
             return
@@ -317,6 +337,20 @@ class Run:
         """Green only if the operation succeeded and every required test Job ran in it and succeeded."""
         self.announce(events.StepStarted(time=time.time(), step=Step.VERDICT))
         return judge(state, self.config.jobs)
+
+    async def why(self, error: ArgorunError) -> diagnosis.Finding:
+        """What the cluster says about a red run, asked while its pods are there; within a few seconds."""
+        if self.watch.state is None:
+            return diagnosis.Finding()
+        about = suspects(error, self.watch.state, self.config.jobs)
+        if self.watch.found is not None:
+            about = [self.watch.found]
+        if about:
+            with contextlib.suppress(ArgorunError, TimeoutError):
+                async with asyncio.timeout(LAST_LOOK):
+                    await self.live.read()
+        cases = await asyncio.gather(*(self.watch.case(r) for r in about[:MOST_REASONS]))
+        return diagnosis.find(cases)
 
     # -- 9. Clean up --------------------------------------------------------------------------------
 

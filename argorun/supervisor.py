@@ -9,6 +9,7 @@ import traceback
 
 from argorun import events
 from argorun.argocd.client import Client
+from argorun.argocd.diagnosis import Finding
 from argorun.config import Config
 from argorun.errors import ArgorunError, CleanupIncomplete, InternalError, Interrupted, TimedOut
 from argorun.kafka.topics import Topics
@@ -54,7 +55,7 @@ class Supervisor:
         ticker = asyncio.create_task(self._flush())
         try:
             error = await self._steps()
-            self._tell(error)
+            self._tell(error, await self._why(error))
             await self._clean_up()
         finally:
             ticker.cancel()
@@ -105,7 +106,19 @@ class Supervisor:
         async with asyncio.timeout(limit):
             return await self._run.steps()
 
-    def _tell(self, error: ArgorunError | None) -> None:
+    async def _why(self, error: ArgorunError | None) -> Finding:
+        """What the cluster says about a red run; nothing after a signal, when time is short."""
+        if error is None or self._signal is not None:
+            return Finding()
+        self._current = asking = asyncio.create_task(self._run.why(error))
+        await asyncio.wait({asking})
+        if asking.cancelled():
+            return Finding()
+        if (broken := asking.exception()) is not None:  # it must not change what the run came to
+            return Finding(evidence=(f"(not all could be read: {type(broken).__name__}: {broken})",))
+        return asking.result()
+
+    def _tell(self, error: ArgorunError | None, found: Finding) -> None:
         if self._run.config.dry_run and error is None:
             return
         run = self._run
@@ -113,10 +126,13 @@ class Supervisor:
             time=time.time(),
             ok=error is None,
             exit_code=0 if error is None else error.exit_code,
-            title="the tests passed" if error is None else error.message,
+            title=": ".join(
+                filter(None, ("the tests passed" if error is None else error.message, found.cause))
+            ),
             reason="" if error is None else error.reason,
-            hint="" if error is None else error.hint,
-            last_lines=() if error is None else run.progress.last_lines(),
+            evidence=found.evidence,
+            hint="" if error is None else found.hint or error.hint,
+            last_lines=() if error is None else run.progress.last_lines(running=isinstance(error, TimedOut)),
             url=run.url,
         )
         self._announcer(verdict)

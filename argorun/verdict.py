@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 from argorun.argocd import operation
 from argorun.argocd.types import OperationState, ResourceResult
-from argorun.errors import ArgorunError, NoTestRan, OperationFailed, TestsFailed
+from argorun.errors import ArgorunError, NoTestRan, OperationFailed, TestsFailed, TimedOut
 
 FAILED = ("Failed", "Error")
+TERMINATED = "Operation terminated"
 
 
 def is_required(hook: ResourceResult, jobs: Sequence[str]) -> bool:
@@ -30,7 +31,7 @@ def judge(state: OperationState, jobs: Sequence[str]) -> ArgorunError | None:
     """Why the run is red, by a finished operation's state; None where it is green."""
     hooks = operation.hooks(state)
     required = [h for h in hooks if is_required(h, jobs)]
-    terminated = state.message.startswith("Operation terminated")
+    terminated = state.message.startswith(TERMINATED)
     failed = [h for h in required if h.hook_phase in FAILED]
     if failed and not terminated:
         names = ", ".join(dict.fromkeys(h.name for h in failed))
@@ -67,9 +68,29 @@ def title(state: OperationState, terminated: bool) -> str:
     if terminated:
         return "the operation was ended by someone else"
     for r in broken(state):
-        what = f"{r.hook_type} hook {r.name}" if r.hook_type else f"{r.kind} {r.name}"
-        return f"{what} failed"
+        return f"{called(r)} failed"
     return f"the operation ended {state.phase}"
+
+
+def called(r: ResourceResult) -> str:
+    return f"{r.hook_type} hook {r.name}" if r.hook_type else f"{r.kind} {r.name}"
+
+
+def cannot_start(r: ResourceResult, jobs: Sequence[str], seconds: float) -> ArgorunError:
+    """Why a run is red that was ended because this would never come up, though Argo CD still waits for it."""
+    reason = f"no pod of {r.name} could start within {seconds:.0f} s (timeouts.stuck); Argo CD would wait on"
+    if is_required(r, jobs):
+        return TestsFailed(f"{r.name} cannot start", reason=reason)
+    return OperationFailed(f"{called(r)} cannot start", reason=reason)
+
+
+def suspects(error: ArgorunError, state: OperationState, jobs: Sequence[str]) -> list[ResourceResult]:
+    """What to ask the cluster about: what failed, test Jobs first, or what was still waited for."""
+    if isinstance(error, TimedOut):
+        return operation.awaited(state)
+    if not isinstance(error, TestsFailed | OperationFailed) or state.message.startswith(TERMINATED):
+        return []
+    return sorted(broken(state), key=lambda r: not is_required(r, jobs))
 
 
 def reasons(results: Sequence[ResourceResult]) -> list[str]:

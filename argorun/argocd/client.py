@@ -28,9 +28,12 @@ from argorun.argocd.answers import (
 )
 from argorun.argocd.types import (
     Application,
+    ClusterEvent,
+    ClusterEvents,
     Json,
     LogEntry,
     Manifests,
+    Node,
     Tree,
     WatchEvent,
 )
@@ -186,6 +189,13 @@ class Client:
         }
         answer = await self._get(doing, path(app, "resource"), Json, query(app, **where))
         return decode(str(answer.get("manifest", "")).encode(), Json, doing)
+
+    async def events(self, app: ApplicationName, node: Node) -> list[ClusterEvent]:
+        """The Kubernetes events about a live object of the Application; refused once it has left the tree."""
+        where = {"resourceNamespace": node.namespace, "resourceName": node.name, "resourceUID": node.uid}
+        doing = f"show the events of {node.kind} {node.name}"
+        answer = await self._get(doing, path(app, "events"), ClusterEvents, query(app, **where))
+        return answer.items or []
 
     async def can_i(self, action: str, resource: str, subject: str) -> bool:
         """Whether the token's account may; True where the server does not tell."""

@@ -18,6 +18,7 @@ from argorun.argocd.types import (
 )
 from argorun.errors import ArgorunError, OperationFailed
 
+Key = tuple[str, str, str, str, str]  # of a resource in an operation: group, kind, namespace, name, phase
 POLL = 10.0  # seconds between the reads beside the watch, which may drop events
 WATCHED = ",".join(
     "result." + f
@@ -196,5 +197,10 @@ def resources(state: OperationState) -> list[ResourceResult]:
     return [r for r in (state.sync_result and state.sync_result.resources) or () if not r.hook_type]
 
 
-def key(r: ResourceResult) -> tuple[str, str, str, str, str]:
+def awaited(state: OperationState) -> list[ResourceResult]:
+    """What the operation waits for, hooks first: what it has applied and not seen the end of."""
+    return [r for r in hooks(state) + resources(state) if r.hook_phase == "Running"]
+
+
+def key(r: ResourceResult) -> Key:
     return (r.group, r.kind, r.namespace, r.name, r.sync_phase or r.hook_type)

@@ -231,6 +231,24 @@ class Tree(Camel, frozen=True):
         return sorted(pods, key=lambda n: (n.created_at, n.name))
 
 
+class ClusterEvent(Camel, frozen=True):
+    """A Kubernetes event; Argo CD fills in count and last time where only `series` has them.
+
+    Source: server/events/events.go, k8sEventToAPIEvent.
+    """
+
+    type: str = ""  # Normal, Warning
+    reason: str = ""
+    message: str = ""
+    count: int = 0
+    last_timestamp: str | None = None  # RFC 3339, whole seconds
+    involved_object: Ref = Ref()
+
+
+class ClusterEvents(Camel, frozen=True):
+    items: list[ClusterEvent] | None = None
+
+
 class Manifests(Camel, frozen=True):
     """What a source renders to, each object as JSON in a string."""
 

@@ -138,6 +138,9 @@ def _reasons(verdict: Verdict) -> Iterator[Text]:
     if verdict.ok:
         return
     yield from map(Text, clean_lines(verdict.reason))
+    if verdict.evidence:
+        yield Text()
+        yield from (Text(line) for line in clean_lines("\n".join(verdict.evidence)))
     if verdict.last_lines:
         yield Text()
         for line in verdict.last_lines:

@@ -1,0 +1,261 @@
+"""Why a resource failed or does not come up: its live manifest, pods and events in a few lines. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from argorun.argocd.reasons import CANNOT_START, MAY_NOT_START, PROOFS, exit_code, meaning, refusal
+from argorun.argocd.types import ClusterEvent, Json, Node
+
+MOST_PODS = 3  # are told of one resource
+MOST_EVENTS = 4
+LONGEST = 400  # characters of one line
+
+
+@dataclass(frozen=True)
+class PodSeen:
+    """A pod as the tree had it last, and its live manifest; empty where it is gone or not to be read."""
+
+    node: Node
+    live: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A resource that failed or that the operation waits for, and what the cluster knows of it."""
+
+    kind: str
+    name: str
+    said: str = ""  # Argo CD's own message about it
+    refused: bool = False  # it was not applied
+    live: Json = field(default_factory=dict)  # its live manifest; empty where there is none to be read
+    pods: tuple[PodSeen, ...] = ()  # oldest first
+    events: tuple[ClusterEvent, ...] = ()  # about itself, its pods and what is between
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Why, in half a sentence; what shows it, line by line; what to do. Each may be empty."""
+
+    cause: str = ""
+    evidence: tuple[str, ...] = ()
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """One thing that is wrong with a pod; `container` is empty where it is the pod's own."""
+
+    reason: str
+    phrase: str
+    message: str = ""
+    container: str = ""
+    hint: str = ""
+
+
+def find(cases: Sequence[Case]) -> Finding:
+    """What all the cases come to: the first one's cause and mend, and everybody's evidence."""
+    found = [diagnose(c) for c in cases]
+    lines = tuple(dict.fromkeys(line for f in found for line in f.evidence))
+    return Finding(
+        next((f.cause for f in found if f.cause), ""), lines, next((f.hint for f in found if f.hint), "")
+    )
+
+
+def diagnose(case: Case) -> Finding:
+    """Why this one failed, or does not come up."""
+    if case.refused:
+        return Finding("it cannot be applied", hint=refusal(case.said))
+    told = {p.node.uid: troubles(p) for p in case.pods}
+    failed = [t[0] for p in case.pods if (t := told[p.node.uid])]
+    main = _condition(case) or (failed[-1] if failed else None) or _proof(case.events, case.pods)
+    late = main is not None and main.reason in ("DeadlineExceeded", "ProgressDeadlineExceeded")
+    if late and failed and (case.kind != "Job" or failed[-1].reason in CANNOT_START):
+        main = failed[-1]  # which is why it took so long
+    lines = _pods(case, told)
+    lines += events(case.events, [*lines, case.said, case.name])
+    if main is None:
+        return Finding(evidence=tuple(lines), hint=refusal(case.said))
+    return Finding(main.phrase + _attempts(case, failed, main), tuple(lines), main.hint)
+
+
+def cannot_start(case: Case) -> bool:
+    """Whether a resource whose pods do not start, or that has none, will not come up by itself."""
+    if any(t.reason in CANNOT_START or t.reason == "Unschedulable" for p in case.pods for t in troubles(p)):
+        return True
+    refused = any(c.get("type") == "ReplicaFailure" for c in _conditions(case.live))
+    return refused or _proof(case.events, case.pods) is not None
+
+
+# -- pods ---------------------------------------------------------------------------------------------
+
+
+def troubles(pod: PodSeen) -> list[Trouble]:
+    """What is wrong with a pod, the most telling first."""
+    if not pod.live:
+        return _from_tree(pod.node)
+    spec, status = pod.live.get("spec") or {}, pod.live.get("status") or {}
+    found = []
+    if reason := status.get("reason"):  # Evicted, DeadlineExceeded, NodeLost
+        found.append(_trouble(reason, status.get("message", "")))
+    for c in status.get("conditions") or ():
+        if c.get("type") == "PodScheduled" and c.get("reason") in ("Unschedulable", "SchedulingGated"):
+            found.append(_trouble(c["reason"], c.get("message", "")))
+    kinds = (("initContainers", "initContainerStatuses"), ("containers", "containerStatuses"))
+    for declared, reported in kinds:
+        specs = {c.get("name"): c for c in spec.get(declared) or ()}
+        for s in status.get(reported) or ():
+            found += _container(s, specs.get(s.get("name")) or {})
+    runs = status.get("phase") == "Running" and spec.get("restartPolicy", "Always") == "Always"
+    ready = [c.get("status") for c in status.get("conditions") or () if c.get("type") == "Ready"]
+    if not found and runs and "False" in ready:
+        found.append(_trouble("NotReady"))
+    return found
+
+
+def _container(status: Json, spec: Json) -> list[Trouble]:
+    name, state = str(status.get("name", "")), status.get("state") or {}
+    waiting, ended = state.get("waiting") or {}, state.get("terminated") or {}
+    before = (status.get("lastState") or {}).get("terminated") or {}
+    reason, message = waiting.get("reason", ""), waiting.get("message", "")
+    if reason == "CrashLoopBackOff" or (before.get("exitCode") and not ended):
+        times = status.get("restartCount", 0)
+        return [_ended(name, before, spec, f", restarted {times} time{'' if times == 1 else 's'}")]
+    if reason and not MAY_NOT_START.fullmatch(reason):
+        return [_trouble(reason, message, name)]
+    return [_ended(name, ended, spec)] if ended.get("exitCode") or ended.get("signal") else []
+
+
+def _ended(name: str, ended: Json, spec: Json, more: str = "") -> Trouble:
+    """How a container ended; `Error` says nothing that the exit code does not say better."""
+    reason, code = str(ended.get("reason") or "Error"), int(ended.get("exitCode") or 0)
+    message = str(ended.get("message") or "")
+    if reason in ("Error", "Completed"):
+        return Trouble(reason, exit_code(code) + more, message, name, _exit_hint(code))
+    meant = meaning(reason)
+    hint = meant.hint
+    limit = ((spec.get("resources") or {}).get("limits") or {}).get("memory")
+    if reason == "OOMKilled" and limit:
+        hint += f" (now {limit})"
+    return Trouble(reason, f"{meant.phrase}, {exit_code(code)}{more}", message, name, hint)
+
+
+def _exit_hint(code: int) -> str:
+    if code in (126, 127):
+        return meaning("StartError").hint
+    if code == 137:
+        return "killed from outside: by the node for its memory, or after its grace period"
+    return ""
+
+
+def _trouble(reason: str, message: str = "", container: str = "") -> Trouble:
+    meant = meaning(reason, message)
+    return Trouble(reason, meant.phrase, message, container, meant.hint)
+
+
+def _from_tree(node: Node) -> list[Trouble]:
+    """A pod that is gone, or cannot be read: its `Status Reason` tells."""
+    reason = node.reason.removeprefix("Init:")
+    message = node.health.message if node.health else ""
+    code = re.fullmatch(r"ExitCode:(\d+)", reason) or re.search(r"failed with exit code (\d+)", message)
+    if code:
+        return [Trouble("Error", exit_code(int(code[1])), "", "", _exit_hint(int(code[1])))]
+    fine = reason in ("", "Running", "Completed", "Succeeded", "Terminating")
+    return [] if fine or MAY_NOT_START.fullmatch(reason) else [_trouble(reason, message)]
+
+
+def _pods(case: Case, told: dict[str, list[Trouble]]) -> list[str]:
+    """A line for each trouble of each pod; of one without trouble, how it stands."""
+    lines, hidden = [], len(case.pods) - MOST_PODS
+    if hidden > 0:
+        lines.append(f"{hidden} earlier pod{'' if hidden == 1 else 's'} of {case.name}")
+    for number, pod in list(enumerate(case.pods, start=1))[-MOST_PODS:]:
+        attempt = f" (attempt {number})" if case.kind == "Job" and len(case.pods) > 1 else ""
+        who = f"pod {pod.node.name}{attempt}"
+        gone = "" if pod.live else ", gone since"
+        several = len(_statuses(pod.live)) > 1
+        for t in told[pod.node.uid]:
+            where = f", container {t.container}" if several and t.container else ""
+            lines.append(cut(f"{who}{where}: {t.phrase}{gone}" + (f": {t.message}" if t.message else "")))
+        if not told[pod.node.uid] and pod.node.reason not in ("", "Completed", "Succeeded"):
+            lines.append(f"{who}: {pod.node.reason}{gone}")
+    return lines
+
+
+def _statuses(pod: Json) -> list[Json]:
+    status = pod.get("status") or {}
+    return [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+
+
+def _attempts(case: Case, failed: Sequence[Trouble], main: Trouble) -> str:
+    """How often, where a Job tried more than once."""
+    if case.kind != "Job" or len(failed) < 2 or main not in failed:
+        return ""
+    same = all(t.phrase == main.phrase for t in failed)
+    return f" in {'all' if same else 'the last of'} {len(failed)} attempts"
+
+
+# -- conditions and events ----------------------------------------------------------------------------
+
+
+def _conditions(live: Json) -> list[Json]:
+    return list((live.get("status") or {}).get("conditions") or ())
+
+
+def _condition(case: Case) -> Trouble | None:
+    """What the resource's own conditions say, where they say more than its pods."""
+    for c in _conditions(case.live):
+        kind, reason, message = c.get("type"), str(c.get("reason", "")), str(c.get("message", ""))
+        if kind == "ReplicaFailure":
+            meant = meaning("FailedCreate")
+            return Trouble("FailedCreate", meant.phrase, message, hint=refusal(message) or meant.hint)
+        deadline = {"Failed": "DeadlineExceeded", "Progressing": "ProgressDeadlineExceeded"}.get(str(kind))
+        if reason == deadline:
+            name = "activeDeadlineSeconds" if kind == "Failed" else "progressDeadlineSeconds"
+            seconds = (case.live.get("spec") or {}).get(name)
+            found = _trouble(reason, message)
+            phrase = found.phrase.replace(name, f"{name} of {seconds}") if seconds else found.phrase
+            return Trouble(reason, phrase, message, hint=found.hint)
+    return None
+
+
+def _proof(known: Iterable[ClusterEvent], pods: Sequence[PodSeen]) -> Trouble | None:
+    """The newest event that proves that a pod cannot be made, placed or set up; none once all of them run."""
+    if pods and not any(MAY_NOT_START.fullmatch(p.node.reason.removeprefix("Init:")) for p in pods):
+        return None
+    proofs = [e for e in known if e.type == "Warning" and e.reason in PROOFS]
+    if not proofs:
+        return None
+    newest = max(proofs, key=lambda e: e.last_timestamp or "")
+    meant = meaning(newest.reason, newest.message)
+    return Trouble(newest.reason, meant.phrase, newest.message, hint=refusal(newest.message) or meant.hint)
+
+
+def events(known: Iterable[ClusterEvent], said: Sequence[str]) -> list[str]:
+    """The Warning events, each once with its count, newest last, few; none that repeats what was `said`."""
+    spoken = "\n".join(said)
+    counted: dict[tuple[str, str, str], tuple[int, ClusterEvent]] = {}
+    for e in sorted(known, key=lambda e: e.last_timestamp or ""):
+        if e.type != "Warning" or one_line(e.message).removeprefix("Error: ") in spoken:
+            continue
+        # A controller names each pod that it could not make anew.
+        message = re.sub(r"-[a-z0-9]{5}\b", "-*", one_line(e.message))
+        key = (e.involved_object.kind, e.reason, message)
+        count = counted.pop(key, (0, e))[0] + max(1, e.count)
+        counted[key] = (count, e)
+    newest = list(counted.values())[-MOST_EVENTS:]
+    return [
+        cut(f"event {e.reason}{f' ({count} times)' if count > 1 else ''}: {e.message}") for count, e in newest
+    ]
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def cut(text: str) -> str:
+    """One line, not longer than a few rows of a screen."""
+    line = one_line(text)
+    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"

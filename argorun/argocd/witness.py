@@ -1,0 +1,81 @@
+"""Asks the cluster, through Argo CD, about a resource that failed: a few reads with `get`, all at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Collection
+from typing import TypeVar
+
+from argorun.argocd.client import ApplicationName, Client
+from argorun.argocd.diagnosis import MOST_PODS, Case, PodSeen
+from argorun.argocd.types import ClusterEvent, Json, Node, ResourceResult, Tree
+from argorun.errors import ArgorunError
+
+T = TypeVar("T")
+PATIENCE = 3.0  # seconds for each read; what is refused, gone or late is left out
+
+
+async def ask(
+    client: Client,
+    app: ApplicationName,
+    tree: Tree,
+    result: ResourceResult,
+    remembered: Collection[Node],
+) -> Case:
+    """What the cluster knows of a resource; never fails, and says less where something cannot be read.
+
+    `remembered` are its pods as they were last seen: those that are gone tell at least that.
+    """
+    if result.status == "SyncFailed":
+        return Case(result.kind, result.name, result.message, refused=True)
+    node = tree.find(result.kind, result.namespace, result.name)
+    if node is None:
+        return Case(result.kind, result.name, result.message, pods=tuple(map(PodSeen, remembered)))
+    there = pods_of(tree, node)
+    gone = [n for n in remembered if n.uid not in {p.uid for p in there}]
+    # A workload's good pods are no evidence; a Job's are its attempts.
+    asked = [p for p in there if node.kind == "Job" or p.health_status != "Healthy"][-MOST_PODS:]
+    earlier = [p for p in there if node.kind == "Job" and p not in asked]
+    about = [node, *_replica_sets(tree, node), *(p for p in asked if p is not node)]
+    live, events = await asyncio.gather(
+        asyncio.gather(*(_manifest(client, app, n) for n in [node, *asked])),
+        asyncio.gather(*(_events(client, app, n) for n in about)),
+    )
+    return Case(
+        result.kind,
+        result.name,
+        result.message,
+        live=live[0],
+        pods=(*map(PodSeen, [*gone, *earlier]), *map(PodSeen, asked, live[1:])),
+        events=tuple(e for known in events for e in known),
+    )
+
+
+def pods_of(tree: Tree, node: Node) -> list[Node]:
+    """The pods of a resource, the oldest first; a Pod is its own."""
+    return [node] if node.kind == "Pod" else tree.pods_under({node.uid})
+
+
+def _replica_sets(tree: Tree, node: Node) -> list[Node]:
+    """A Deployment's newest ReplicaSet: the events about pods that could not be made are its."""
+    below = [n for n in tree.nodes or () if any(p.uid == node.uid for p in n.parent_refs or ())]
+    return sorted((n for n in below if n.kind == "ReplicaSet"), key=lambda n: n.created_at)[-1:]
+
+
+async def _manifest(client: Client, app: ApplicationName, node: Node) -> Json:
+    read = client.live(app, node.group, node.version, node.kind, node.namespace, node.name)
+    manifest = await _answer(read, Json())
+    # One that bears the same name now is another.
+    return manifest if (manifest.get("metadata") or {}).get("uid") == node.uid else {}
+
+
+async def _events(client: Client, app: ApplicationName, node: Node) -> list[ClusterEvent]:
+    return await _answer(client.events(app, node), [])
+
+
+async def _answer(read: Awaitable[T], otherwise: T) -> T:
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return await read
+    except (ArgorunError, TimeoutError):
+        return otherwise
