@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from argorun import __version__, events
-from argorun.argocd import diagnosis, operation, parameters, rendered
+from argorun.argocd import diagnosis, lint, operation, parameters, rendered
 from argorun.argocd.answers import Refused
 from argorun.argocd.claim import Claim, Lost
 from argorun.argocd.client import Client
@@ -31,8 +31,6 @@ from argorun.wayback import Traces, WayBack
 
 RIDE_OUT = 60.0  # seconds for which a fault of Argo CD's is ridden out once the run is under way
 LAST_LOGS = 15.0  # seconds to read the rest of the logs after the operation has ended
-LAST_LOOK = 3.0  # seconds to read the tree once more, to say why the run is red
-MOST_REASONS = 3  # resources that are asked about then
 
 
 class Run:
@@ -124,6 +122,7 @@ class Run:
                 self.manifests = await self._render(settings)
             if self.config.dry_run:
                 self._describe(seen, settings)
+                await self._lint_beforehand()
 
     async def _look_at_topics(self) -> None:
         """Ask Kafka beforehand; a name that exists is not ours, and another one is drawn."""
@@ -168,6 +167,21 @@ class Run:
             )
         self._planned(f"sync {self.app}" + (f" at {self.config.revision}" if self.config.revision else ""))
         self._planned(f"wait for {', '.join(self.config.jobs) or 'every PostSync Job'}")
+
+    async def _lint_beforehand(self) -> None:
+        """As far as that can be told without our values: a chart may make its hooks only with them."""
+        try:
+            manifests = self.manifests or await self.client.manifests(self.app, self.config.revision)
+        except Refused as e:
+            self._notice(f"without the topic's name {self.app} does not render: {e.text}", "info")
+            return
+        self._lint(manifests)
+        if gap := lint.gap(manifests, self.config.jobs):
+            self._notice(f"without the topic's name {self.app} has no {gap.wanted}; {gap.instead}", "info")
+
+    def _lint(self, manifests: Sequence[Json]) -> None:
+        for text in lint.warnings(manifests, self.config.jobs):
+            self._notice(text)
 
     # -- 3. Topics ----------------------------------------------------------------------------------
 
@@ -275,13 +289,10 @@ class Run:
             self._notice(
                 f"no manifest of {self.app} holds {name}: is the parameter spelt as the chart has it?"
             )
-        hooks = rendered.hook_jobs(manifests)
-        missing = [j for j in self.config.jobs if not any(h.is_called(j) for h in hooks)]
-        if missing or not rendered.required(hooks, self.config.jobs):
-            there = ", ".join(f"{h.name} ({', '.join(h.phases)})" for h in hooks) or "no hook Job at all"
-            wanted = f"hook Job {', '.join(missing)}" if missing else "PostSync Job"
-            raise NoTestRan(f"no test ran: {self.app} has no {wanted}", f"it has: {there}")
-        self.progress.expect(hooks)
+        self._lint(manifests)
+        if gap := lint.gap(manifests, self.config.jobs):
+            raise NoTestRan(f"no test ran: {self.app} has no {gap.wanted}", gap.instead)
+        self.progress.expect(rendered.hook_jobs(manifests))
 
     # -- 6. Follow; 7. Logs -------------------------------------------------------------------------
 
@@ -342,15 +353,7 @@ class Run:
         """What the cluster says about a red run, asked while its pods are there; within a few seconds."""
         if self.watch.state is None:
             return diagnosis.Finding()
-        about = suspects(error, self.watch.state, self.config.jobs)
-        if self.watch.found is not None:
-            about = [self.watch.found]
-        if about:
-            with contextlib.suppress(ArgorunError, TimeoutError):
-                async with asyncio.timeout(LAST_LOOK):
-                    await self.live.read()
-        cases = await asyncio.gather(*(self.watch.case(r) for r in about[:MOST_REASONS]))
-        return diagnosis.find(cases)
+        return await self.watch.why(suspects(error, self.watch.state, self.config.jobs))
 
     # -- 9. Clean up --------------------------------------------------------------------------------
 

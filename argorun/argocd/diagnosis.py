@@ -146,7 +146,7 @@ def _exit_hint(code: int) -> str:
     if code in (126, 127):
         return meaning("StartError").hint
     if code == 137:
-        return "killed from outside: by the node for its memory, or after its grace period"
+        return "see whether it took more memory than it may, or was told to end and did not"
     return ""
 
 

@@ -40,14 +40,17 @@ class HookJob:
 
 def hook_jobs(manifests: Iterable[Json]) -> list[HookJob]:
     """The Jobs among the manifests that run as hooks in a sync."""
-    jobs = []
-    for m in manifests:
-        metadata = m.get("metadata") or {}
-        phases = hook_phases(metadata.get("annotations") or {})
-        if m.get("kind") == "Job" and phases:
-            name = metadata.get("name")
-            jobs.append(HookJob(str(name or metadata.get("generateName", "")), phases, generated=not name))
-    return jobs
+    return [hook for m in manifests if (hook := hook_job(m)) is not None]
+
+
+def hook_job(manifest: Json) -> HookJob | None:
+    """The manifest as a Job that runs as a hook; None where it is something else."""
+    metadata = manifest.get("metadata") or {}
+    phases = hook_phases(metadata.get("annotations") or {})
+    if manifest.get("kind") != "Job" or not phases:
+        return None
+    name = metadata.get("name")
+    return HookJob(str(name or metadata.get("generateName", "")), phases, generated=not name)
 
 
 def unused(values: Iterable[str], manifests: Sequence[Json]) -> list[str]:

@@ -7,15 +7,20 @@ gitops-engine pkg/health/health_job.go, and the reason why in health_pod.go).
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Sequence
 
 from argorun.argocd import operation
 from argorun.argocd.client import ApplicationName, Client
-from argorun.argocd.diagnosis import Case, cannot_start
+from argorun.argocd.diagnosis import Case, Finding, cannot_start, find
 from argorun.argocd.reasons import CANNOT_START, MAY_NOT_START
 from argorun.argocd.tree import POLL, LiveTree
 from argorun.argocd.types import Node, OperationState, ResourceResult
-from argorun.argocd.witness import ask, pods_of
+from argorun.argocd.witness import PATIENCE, ask, pods_of
+from argorun.errors import ArgorunError
 
+MOST = 3  # resources that are asked about when a run is red
+LEAVING = "Pending deletion"  # how a pod's end at its deadline looks; what it was before says more
 WITH_PODS = frozenset({"Job", "Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"})
 
 
@@ -54,6 +59,15 @@ class Watch:
             pause = min([POLL, *(began + limit - clock() for began in since.values())])
             version = await self._live.changed(version, timeout=max(0.0, pause))
 
+    async def why(self, failed: Sequence[ResourceResult]) -> Finding:
+        """Why these failed or, where something was stuck, why that was; within twice PATIENCE."""
+        about = [self.found] if self.found is not None else failed[:MOST]
+        if about:
+            with contextlib.suppress(ArgorunError, TimeoutError):
+                async with asyncio.timeout(PATIENCE):
+                    await self._live.read()
+        return find(await asyncio.gather(*(self.case(r) for r in about)))
+
     async def case(self, result: ResourceResult) -> Case:
         """What the cluster knows of one resource of the operation."""
         remembered = self._pods.get(self._uids.get(operation.key(result), ""), {})
@@ -83,5 +97,6 @@ class Watch:
         self._uids[operation.key(result)] = node.uid
         known = self._pods.setdefault(node.uid, {})
         for pod in pods:
-            if pod.reason != "Terminating" or pod.uid not in known:
+            leaving = pod.reason == "Terminating" or (pod.health and pod.health.message == LEAVING)
+            if not leaving or pod.uid not in known:
                 known[pod.uid] = pod
