@@ -121,21 +121,7 @@ class Supervisor:
     def _tell(self, error: ArgorunError | None, found: Finding) -> None:
         if self._run.config.dry_run and error is None:
             return
-        run = self._run
-        verdict = events.Verdict(
-            time=time.time(),
-            ok=error is None,
-            exit_code=0 if error is None else error.exit_code,
-            title=": ".join(
-                filter(None, ("the tests passed" if error is None else error.message, found.cause))
-            ),
-            reason="" if error is None else error.reason,
-            evidence=found.evidence,
-            hint="" if error is None else found.hint or error.hint,
-            last_lines=() if error is None else run.progress.last_lines(running=isinstance(error, TimedOut)),
-            url=run.url,
-        )
-        self._announcer(verdict)
+        self._announcer(verdict(self._run, error, found))
 
     async def _clean_up(self) -> None:
         self._in_cleanup = True
@@ -155,3 +141,21 @@ class Supervisor:
         while True:
             await asyncio.sleep(0.05)
             self._announcer.flush()
+
+
+def verdict(run: Run, error: ArgorunError | None, found: Finding) -> events.Verdict:
+    """How the run ended: green, or the error and what was found about it."""
+    if error is None:
+        passed = "the tests passed"
+        return events.Verdict(time=time.time(), ok=True, exit_code=0, title=passed, url=run.url)
+    return events.Verdict(
+        time=time.time(),
+        ok=False,
+        exit_code=error.exit_code,
+        title=f"{error.message}: {found.cause}" if found.cause else error.message,
+        reason=error.reason,
+        evidence=found.evidence,
+        hint=found.hint or error.hint,
+        last_lines=run.progress.last_lines(running=isinstance(error, TimedOut)) or found.log,
+        url=run.url,
+    )

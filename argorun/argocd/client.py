@@ -127,6 +127,13 @@ class Client:
                     return await self._get(doing, path(app), Application, query(app, refresh=refresh))
         return await self._get(doing, path(app), Application, query(app))
 
+    async def nudge(self, app: ApplicationName) -> None:
+        """Make the controller look at the Application now: a refresh, sent once; its answer is no matter."""
+        doing, params = f"refresh Application {app.name}", query(app, refresh="normal")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(REFRESHED):
+                await self._once("GET", doing, path(app), None, Application, params)
+
     async def patch(self, app: ApplicationName, operations: list[Json]) -> Application:
         """Change the Application by a JSON patch, sent once; Refused(500, code 2) where a `test` fails."""
         body = with_place(app, {"name": app.name, "patch": as_go_writes_it(operations), "patchType": "json"})

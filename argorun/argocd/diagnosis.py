@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from argorun.argocd.reasons import CANNOT_START, MAY_NOT_START, PROOFS, exit_code, meaning, refusal
 from argorun.argocd.types import ClusterEvent, Json, Node
@@ -16,10 +16,11 @@ LONGEST = 400  # characters of one line
 
 @dataclass(frozen=True)
 class PodSeen:
-    """A pod as the tree had it last, and its live manifest; empty where it is gone or not to be read."""
+    """A pod as the tree had it last, and its live manifest; empty where that could not be read."""
 
     node: Node
     live: Json = field(default_factory=dict)
+    gone: bool = False
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Case:
     live: Json = field(default_factory=dict)  # its live manifest; empty where there is none to be read
     pods: tuple[PodSeen, ...] = ()  # oldest first
     events: tuple[ClusterEvent, ...] = ()  # about itself, its pods and what is between
+    log: tuple[str, ...] = ()  # the last lines of the container that ended
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Finding:
     cause: str = ""
     evidence: tuple[str, ...] = ()
     hint: str = ""
+    log: tuple[str, ...] = ()  # the last lines, where they are not a followed Job's
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,10 @@ def find(cases: Sequence[Case]) -> Finding:
     found = [diagnose(c) for c in cases]
     lines = tuple(dict.fromkeys(line for f in found for line in f.evidence))
     return Finding(
-        next((f.cause for f in found if f.cause), ""), lines, next((f.hint for f in found if f.hint), "")
+        next((f.cause for f in found if f.cause), ""),
+        lines,
+        next((f.hint for f in found if f.hint), ""),
+        next((c.log for c in cases if c.log), ()),
     )
 
 
@@ -81,11 +87,16 @@ def diagnose(case: Case) -> Finding:
     return Finding(main.phrase + _attempts(case, failed, main), tuple(lines), main.hint)
 
 
+def ended_container(pod: PodSeen) -> str:
+    """The container of a pod whose log tells why it ended; empty where none has ended badly."""
+    return next((t.container for t in troubles(pod) if t.container and t.reason not in CANNOT_START), "")
+
+
 def cannot_start(case: Case) -> bool:
     """Whether a resource whose pods do not start, or that has none, will not come up by itself."""
     if any(t.reason in CANNOT_START or t.reason == "Unschedulable" for p in case.pods for t in troubles(p)):
         return True
-    refused = any(c.get("type") == "ReplicaFailure" for c in _conditions(case.live))
+    refused = any(_replicas_fail(c) for c in _conditions(case.live))
     return refused or _proof(case.events, case.pods) is not None
 
 
@@ -122,7 +133,9 @@ def _container(status: Json, spec: Json) -> list[Trouble]:
     reason, message = waiting.get("reason", ""), waiting.get("message", "")
     if reason == "CrashLoopBackOff" or (before.get("exitCode") and not ended):
         times = status.get("restartCount", 0)
-        return [_ended(name, before, spec, f", restarted {times} time{'' if times == 1 else 's'}")]
+        more = f", restarted {times} time{'' if times == 1 else 's'}"
+        found = _ended(name, before, spec, more)
+        return [replace(found, hint=found.hint or meaning("CrashLoopBackOff").hint)]
     if reason and not MAY_NOT_START.fullmatch(reason):
         return [_trouble(reason, message, name)]
     return [_ended(name, ended, spec)] if ended.get("exitCode") or ended.get("signal") else []
@@ -174,7 +187,7 @@ def _pods(case: Case, told: dict[str, list[Trouble]]) -> list[str]:
     for number, pod in list(enumerate(case.pods, start=1))[-MOST_PODS:]:
         attempt = f" (attempt {number})" if case.kind == "Job" and len(case.pods) > 1 else ""
         who = f"pod {pod.node.name}{attempt}"
-        gone = "" if pod.live else ", gone since"
+        gone = ", gone since" if pod.gone else ""
         several = len(_statuses(pod.live)) > 1
         for t in told[pod.node.uid]:
             where = f", container {t.container}" if several and t.container else ""
@@ -193,8 +206,9 @@ def _attempts(case: Case, failed: Sequence[Trouble], main: Trouble) -> str:
     """How often, where a Job tried more than once."""
     if case.kind != "Job" or len(failed) < 2 or main not in failed:
         return ""
-    same = all(t.phrase == main.phrase for t in failed)
-    return f" in {'all' if same else 'the last of'} {len(failed)} attempts"
+    if any(t.phrase != main.phrase for t in failed):
+        return f" in the last of {len(failed)} attempts"
+    return " in both attempts" if len(failed) == 2 else f" in all {len(failed)} attempts"
 
 
 # -- conditions and events ----------------------------------------------------------------------------
@@ -204,11 +218,15 @@ def _conditions(live: Json) -> list[Json]:
     return list((live.get("status") or {}).get("conditions") or ())
 
 
+def _replicas_fail(condition: Json) -> bool:
+    return condition.get("type") == "ReplicaFailure" and condition.get("status") == "True"
+
+
 def _condition(case: Case) -> Trouble | None:
     """What the resource's own conditions say, where they say more than its pods."""
     for c in _conditions(case.live):
         kind, reason, message = c.get("type"), str(c.get("reason", "")), str(c.get("message", ""))
-        if kind == "ReplicaFailure":
+        if _replicas_fail(c):
             meant = meaning("FailedCreate")
             return Trouble("FailedCreate", meant.phrase, message, hint=refusal(message) or meant.hint)
         deadline = {"Failed": "DeadlineExceeded", "Progressing": "ProgressDeadlineExceeded"}.get(str(kind))

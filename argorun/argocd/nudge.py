@@ -39,7 +39,7 @@ async def nudge(
             for node in ended:
                 told[node.uid] = told.get(node.uid, 0) + 1
             try:
-                await client.application(app, refresh="normal")
+                await client.nudge(app)
             except Denied:
                 return
             except ArgorunError:

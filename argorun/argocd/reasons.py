@@ -62,7 +62,7 @@ ENDS = {
     "OOMKilled": Meaning("out of memory", "raise the container's resources.limits.memory"),
     "StartError": Meaning("the container cannot be started", COMMAND),
     "ContainerCannotRun": Meaning("the container cannot be started", COMMAND),
-    "CrashLoopBackOff": Meaning("the container ends again and again", "see its log: argocd app logs"),
+    "CrashLoopBackOff": Meaning("it ends again and again", "its log says why: argocd app logs"),
     "Unschedulable": PROOFS["FailedScheduling"],
     "Evicted": Meaning("the node needed the room", "set the pod's requests to what it really takes"),
     "Preempting": Meaning("a more important pod took its place", "give the pod a priorityClassName"),
@@ -72,7 +72,7 @@ ENDS = {
         "raise activeDeadlineSeconds, or see what it waits for",
     ),
     "ProgressDeadlineExceeded": Meaning(
-        "it was not ready within its progressDeadlineSeconds", "see its pods' logs: argocd app logs"
+        "it was not ready within its progressDeadlineSeconds", "its pods' logs say why: argocd app logs"
     ),
     "NotReady": Meaning("it runs, but is not ready", "see its readinessProbe and its log: argocd app logs"),
 }
@@ -96,7 +96,7 @@ REFUSALS = (
     (r"is forbidden: User", "let Argo CD's controller do it: a ClusterRole for its service account"),
     (r"field is immutable", "annotate it with argocd.argoproj.io/sync-options: Force=true,Replace=true"),
     (
-        r"no matches for kind|could not find the requested resource|could not find [\w./]+ *Make sure",
+        r"no matches for kind|could not find the requested resource|CRD is installed",
         "install its CustomResourceDefinition first, in a sync or a wave before",
     ),
     (

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Collection
+import contextlib
+from collections.abc import Awaitable, Collection, Iterable, Sequence
 from typing import TypeVar
 
 from argorun.argocd.client import ApplicationName, Client
-from argorun.argocd.diagnosis import MOST_PODS, Case, PodSeen
+from argorun.argocd.diagnosis import MOST_PODS, Case, PodSeen, ended_container
 from argorun.argocd.types import ClusterEvent, Json, Node, ResourceResult, Tree
 from argorun.errors import ArgorunError
 
 T = TypeVar("T")
+LINES = 10  # of a log
 PATIENCE = 3.0  # seconds for each read; what is refused, gone or late is left out
 
 
@@ -26,13 +28,13 @@ async def ask(
 
     `remembered` are its pods as they were last seen: those that are gone tell at least that.
     """
-    if result.status == "SyncFailed":
+    if result.status == "SyncFailed" and "is missing" not in result.message:  # it was there, then
         return Case(result.kind, result.name, result.message, refused=True)
     node = tree.find(result.kind, result.namespace, result.name)
     if node is None:
-        return Case(result.kind, result.name, result.message, pods=tuple(map(PodSeen, remembered)))
+        return Case(result.kind, result.name, result.message, pods=_gone(remembered))
     there = pods_of(tree, node)
-    gone = [n for n in remembered if n.uid not in {p.uid for p in there}]
+    gone = _gone(n for n in remembered if n.uid not in {p.uid for p in there})
     # A workload's good pods are no evidence; a Job's are its attempts.
     asked = [p for p in there if node.kind == "Job" or p.health_status != "Healthy"][-MOST_PODS:]
     earlier = [p for p in there if node.kind == "Job" and p not in asked]
@@ -41,14 +43,22 @@ async def ask(
         asyncio.gather(*(_manifest(client, app, n) for n in [node, *asked])),
         asyncio.gather(*(_events(client, app, n) for n in about)),
     )
+    seen = [PodSeen(n, manifest) for n, manifest in zip(asked, live[1:], strict=True)]
     return Case(
         result.kind,
         result.name,
         result.message,
         live=live[0],
-        pods=(*map(PodSeen, [*gone, *earlier]), *map(PodSeen, asked, live[1:])),
+        pods=(*gone, *map(PodSeen, earlier), *seen),
         events=tuple(e for known in events for e in known),
+        log=()
+        if node.kind == "Job"
+        else await _tail(client, app, seen),  # a Job's is followed as it is written
     )
+
+
+def _gone(pods: Iterable[Node]) -> tuple[PodSeen, ...]:
+    return tuple(PodSeen(n, gone=True) for n in pods)
 
 
 def pods_of(tree: Tree, node: Node) -> list[Node]:
@@ -71,6 +81,21 @@ async def _manifest(client: Client, app: ApplicationName, node: Node) -> Json:
 
 async def _events(client: Client, app: ApplicationName, node: Node) -> list[ClusterEvent]:
     return await _answer(client.events(app, node), [])
+
+
+async def _tail(client: Client, app: ApplicationName, pods: Sequence[PodSeen]) -> tuple[str, ...]:
+    """The last lines of the newest container that ended badly."""
+    ended = [(p.node, name) for p in pods if (name := ended_container(p))]
+    if not ended:
+        return ()
+    node, container = ended[-1]
+
+    async def read() -> tuple[str, ...]:
+        entries = client.logs(app, node.name, node.namespace, container, tailLines=str(LINES))
+        async with contextlib.aclosing(entries):
+            return tuple([e.content async for e in entries if e.pod_name])
+
+    return await _answer(read(), ())
 
 
 async def _answer(read: Awaitable[T], otherwise: T) -> T:

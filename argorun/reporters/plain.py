@@ -164,8 +164,7 @@ class Plain:
         if verdict and not verdict.ok:
             self._explain("why", verdict.reason)
             self._explain("seen", "\n".join(verdict.evidence))
-            if verdict.last_lines:
-                self._say(WRONG, "its last lines" if len(verdict.last_lines) > 1 else "its last line")
+            self._explain("log", "its last lines" if verdict.last_lines else "")
             for line in verdict.last_lines:
                 self._err.line((MORE + clean(line)).rstrip())  # an indentation counts here
             self._explain("hint", verdict.hint)

@@ -604,8 +604,28 @@ def test_what_is_shown_of_a_config_holds_no_secret(folder: Path) -> None:
     assert describe(loaded(folder, text)) == [
         "application weather on https://argocd.example.com",
         "Kafka at localhost:9092",
-        "timeouts: run 900s, busy 600s, cleanup 90s",
+        "timeouts: run 900s, busy 600s, cleanup 90s, stuck 60s",
     ]
+    assert describe(loaded(folder, text + "timeouts: {stuck: 0}"))[-1].endswith("stuck off")
+
+
+@pytest.mark.parametrize(("written", "seconds"), [("0", 0), ("0s", 0), ("5", 5), ("2m", 120), ("'0'", 0)])
+def test_only_a_stuck_pod_may_be_waited_for_without_end(folder: Path, written: str, seconds: int) -> None:
+    assert loaded(folder, MINIMAL + f"timeouts: {{stuck: {written}}}").timeouts.stuck == seconds
+    for other in ("run", "busy", "cleanup"):
+        if seconds == 0:
+            with pytest.raises(UsageError, match=f"timeouts.{other}: .* is not a duration"):
+                loaded(folder, MINIMAL + f"timeouts: {{{other}: {written}}}")
+
+
+@pytest.mark.parametrize("written", ["-1", "''", "soon", "1.5"])
+def test_how_long_a_pod_may_be_stuck_is_a_duration(folder: Path, written: str) -> None:
+    with pytest.raises(UsageError, match=r"timeouts\.stuck"):
+        loaded(folder, MINIMAL + f"timeouts: {{stuck: {written}}}")
+
+
+def test_nudges_are_sent_unless_they_are_turned_off(folder: Path) -> None:
+    assert [loaded(folder, MINIMAL, no_nudge=off).nudge for off in (False, True)] == [True, False]
 
 
 # -- who wins -------------------------------------------------------------------------------------------

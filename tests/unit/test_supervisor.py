@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 
 from argorun import supervisor as module
+from argorun.argocd.diagnosis import Finding
 from argorun.cleanup import CleanUp
 from argorun.errors import ArgoCDFailed, ArgorunError, TestsFailed, UsageError
 from argorun.events import Event, LeftBehind, Undone, Verdict
@@ -29,6 +30,10 @@ def one_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two signals are two key presses by the loop's clock."""
     clock = SimpleNamespace(time=lambda: 0.0, monotonic=lambda: asyncio.get_running_loop().time())
     monkeypatch.setattr(module, "time", clock)
+
+
+async def nothing_found() -> Finding:
+    return Finding()
 
 
 class Reporter:
@@ -61,8 +66,10 @@ class Stage:
         self.announcer = Announcer([self.reporter])
         self.clean = CleanUp(self.announcer)
         self.progress = SimpleNamespace(
-            doing=lambda: "tests still running", last_lines=lambda: ("last line",)
+            doing=lambda: "tests still running", last_lines=lambda running: ("last line",)
         )
+        self.finding: Callable[[], Awaitable[Finding]] = nothing_found
+        self.asked: list[ArgorunError] = []
         self._steps = steps
         self.undone: list[str] = []
         self._register("pods", pods, patient=True)
@@ -79,6 +86,10 @@ class Stage:
 
     async def steps(self) -> ArgorunError | None:
         return await self._steps(self)
+
+    async def why(self, error: ArgorunError) -> Finding:
+        self.asked.append(error)
+        return await self.finding()
 
     async def clean_up(self) -> None:
         await self.clean.unwind(90)
@@ -167,6 +178,71 @@ def test_a_red_verdict_is_its_code_with_reason_hint_and_last_lines() -> None:
         last_lines=("last line",),
         url=stage.url,
     )
+
+
+def finding(stage: Stage, result: Finding | Exception, seconds: float = 1.0) -> None:
+    """What the cluster says, after so many seconds."""
+
+    async def asked() -> Finding:
+        await asyncio.sleep(seconds)
+        assert stage.undone == [], "while the pods are there"
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    stage.finding = asked
+
+
+def test_a_red_verdict_says_what_the_cluster_says_asked_before_anything_is_undone() -> None:
+    stage = Stage(verdict_is(TestsFailed("tests failed", "look", reason="Job tests: limit")))
+    finding(stage, Finding("exit code 3", ("pod a: exit code 3",), "mend it", ("not shown",)))
+    assert (stage.code(), stage.told) == (1, BOTH)
+    assert stage.verdict == Verdict(
+        time=0.0,
+        ok=False,
+        exit_code=1,
+        title="tests failed: exit code 3",
+        reason="Job tests: limit",
+        evidence=("pod a: exit code 3",),
+        hint="mend it",
+        last_lines=("last line",),
+        url=stage.url,
+    )
+
+
+def test_the_log_of_a_workload_stands_in_where_no_test_has_written_any() -> None:
+    stage = Stage(verdict_is(TestsFailed("tests failed")))
+    stage.progress.last_lines = lambda running: ()
+    finding(stage, Finding(log=("no broker",)))
+    stage.code()
+    assert stage.verdict.last_lines == ("no broker",)
+
+
+def test_of_a_run_past_its_time_the_lines_of_what_still_runs_are_shown() -> None:
+    stage = Stage(for_ever)
+    stage.progress.last_lines = lambda running: (f"running: {running}",)
+    stage.code()
+    assert stage.verdict.last_lines == ("running: True",)
+
+
+def test_an_error_while_the_cluster_is_asked_changes_nothing_but_is_said() -> None:
+    stage = Stage(verdict_is(TestsFailed("tests failed")))
+    finding(stage, KeyError("oops"))
+    assert (stage.code(), stage.told, stage.verdict.title) == (1, BOTH, "tests failed")
+    assert stage.verdict.evidence == ("(not all could be read: KeyError: 'oops')",)
+
+
+def test_a_green_run_and_one_that_a_signal_ended_are_not_asked_about() -> None:
+    for stage in (Stage(green), Stage(signals(signal.SIGINT))):
+        stage.code()
+        assert stage.asked == []
+
+
+def test_a_signal_while_the_cluster_is_asked_ends_that_and_hides_nothing() -> None:
+    stage = Stage(signals(signal.SIGINT, pause=2.0, then=verdict_is(TestsFailed("tests failed"))))
+    finding(stage, Finding("never told"), seconds=3600)
+    assert (stage.code(), stage.verdict.title, stage.told) == (1, "tests failed", BOTH)
+    assert stage.clean.hurried
 
 
 @pytest.mark.parametrize("error", [UsageError("no such parameter"), ArgoCDFailed("down")])

@@ -118,6 +118,9 @@ class FakeArgoCD:
     async def application(self, app: object, *, refresh: str | None = None) -> Application:
         return cast(Application, await self._do("refresh" if refresh else "application", self.seen))
 
+    async def nudge(self, app: object) -> None:
+        await self._do("refresh", self.seen)
+
     async def raw(self, app: object) -> Json:
         return cast(Json, await self._do("raw", lambda: copy.deepcopy(self.document)))
 

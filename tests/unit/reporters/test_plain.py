@@ -71,6 +71,7 @@ RED_END = """\
 ==> FAILED after 1m20s, exit code 1: run-automation-tests-job failed
   ! why: Job has reached the specified backoff limit
   | ##[error]exit code 1
+  ! log: its last lines
   |     assert rain == 3
   | E   AssertionError
   | ::error::not a command
@@ -115,6 +116,32 @@ def test_a_red_run_ends_with_what_failed_why_where_to_look_and_what_is_left(red:
         "collected 2 items\ntest_rain.py F.  [100%]\n::error::not a command\n",
         BEGIN + RED_END,
     )
+
+
+def test_what_the_cluster_says_stands_between_the_reason_and_the_log() -> None:
+    verdict = Verdict(
+        time=1.0,
+        ok=False,
+        exit_code=1,
+        title="checks failed: out of memory (OOMKilled), exit code 137",
+        reason="Job checks: Job has reached the specified backoff limit",
+        evidence=("pod checks-x7k2p: out of memory\x1b[2J", "event BackOff (3 times): back-off restarting"),
+        hint="raise the container's resources.limits.memory (now 64Mi)",
+        last_lines=("loading", "  still loading"),
+        url="https://argocd.example.com/applications/weather",
+    )
+    ended = RunEnded(time=2.0, exit_code=1, seconds=2.0)
+    assert Shown().after(verdict, ended).texts[1].splitlines()[1:] == [
+        "==> FAILED after 2.0s, exit code 1: checks failed: out of memory (OOMKilled), exit code 137",
+        "  ! why: Job checks: Job has reached the specified backoff limit",
+        "  ! seen: pod checks-x7k2p: out of memory",
+        "  | event BackOff (3 times): back-off restarting",
+        "  ! log: its last lines",
+        "  | loading",
+        "  |   still loading",
+        "  ! hint: raise the container's resources.limits.memory (now 64Mi)",
+        "  ! look: https://argocd.example.com/applications/weather",
+    ]
 
 
 def test_in_one_stream_the_lines_stand_in_the_order_of_the_run(red: list[Event]) -> None:

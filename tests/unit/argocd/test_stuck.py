@@ -1,0 +1,361 @@
+"""What cannot start is noticed after its time, what may still start is not; and a red run is asked about."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any, cast
+
+import pytest
+
+from argorun.argocd.answers import Refused
+from argorun.argocd.client import Client
+from argorun.argocd.diagnosis import Finding
+from argorun.argocd.stuck import LEAVING, Watch
+from argorun.argocd.tree import LiveTree
+from argorun.argocd.types import (
+    ClusterEvent,
+    Health,
+    Info,
+    Json,
+    LogEntry,
+    Node,
+    OperationState,
+    Ref,
+    ResourceResult,
+    SyncResult,
+    Tree,
+)
+from tests.unit.argocd.fakes import APP, DOWN
+from tests.unit.virtual import run
+
+TESTS = ResourceResult(
+    group="batch", kind="Job", namespace="n", name="checks", hook_type="PostSync", hook_phase="Running"
+)
+WEB = ResourceResult(group="apps", kind="Deployment", namespace="n", name="web", hook_phase="Running")
+UNBOUND = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+
+
+class Cluster:
+    """What Argo CD answers about live objects; what is asked is kept."""
+
+    def __init__(self) -> None:
+        self.manifests: dict[str, Json] = {}
+        self.told: dict[str, list[ClusterEvent]] = {}
+        self.log: list[str] = []
+        self.asked: list[str] = []
+        self.trees: list[Tree] = []
+        self.broken: Exception | None = None
+        self.slow = 0.0
+
+    async def _answer(self, what: str) -> None:
+        self.asked.append(what)
+        await asyncio.sleep(self.slow)
+        if self.broken is not None:
+            raise self.broken
+
+    async def tree(self, app: object) -> Tree:
+        await self._answer("tree")
+        return self.trees[-1]
+
+    async def live(self, app: object, group: str, version: str, kind: str, namespace: str, name: str) -> Json:
+        await self._answer(f"{kind} {name}")
+        if name not in self.manifests:
+            raise Refused("show", 400, 3, f"{name} not found")
+        return {"metadata": {"uid": f"uid of {name}"}} | self.manifests[name]
+
+    async def events(self, app: object, node: Node) -> list[ClusterEvent]:
+        await self._answer(f"events of {node.name}")
+        return self.told.get(node.name, [])
+
+    async def logs(
+        self, app: object, pod: str, namespace: str, container: str, **extra: str
+    ) -> AsyncGenerator[LogEntry]:
+        await self._answer(f"log of {pod}/{container} {extra}")
+        for line in self.log:
+            yield LogEntry(content=line, pod_name=pod)
+        yield LogEntry(last=True)
+
+
+def node(kind: str, name: str, parent: str = "", reason: str = "", health: str = "Progressing") -> Node:
+    return Node(
+        kind=kind,
+        namespace="n",
+        name=name,
+        uid=f"uid of {name}",
+        parent_refs=[Ref(uid=f"uid of {parent}")] if parent else None,
+        info=[Info(name="Status Reason", value=reason)] if reason else None,
+        health=Health(status=health),
+    )
+
+
+class Stage:
+    """An operation that waits for something, and its tree."""
+
+    def __init__(self, *waits: ResourceResult) -> None:
+        self.cluster = Cluster()
+        self.live = LiveTree(cast(Client, self.cluster), APP)
+        self.watch = Watch(cast(Client, self.cluster), APP, self.live)
+        self.stands(*waits)
+
+    def stands(self, *results: ResourceResult) -> None:
+        state = OperationState(phase="Running", sync_result=SyncResult(resources=list(results)))
+        self.watch.told(state)
+
+    async def shows(self, *nodes: Node) -> None:
+        self.cluster.trees.append(Tree(nodes=list(nodes)))
+        await self.live._put(self.cluster.trees[-1])
+
+    async def until_stuck(self, limit: float, within: float = 600) -> tuple[float, ResourceResult] | None:
+        """After how many seconds what is found to be stuck; None where nothing is `within` so many."""
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        try:
+            async with asyncio.timeout(within):
+                found = await self.watch.stuck(limit)
+        except TimeoutError:
+            return None
+        return clock() - began, found
+
+
+def job_with(reason: str) -> tuple[Node, ...]:
+    return node("Job", "checks"), node("Pod", "checks-a", "checks", reason)
+
+
+# -- stuck --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reason", ["ImagePullBackOff", "Init:ErrImagePull", "CreateContainerConfigError"])
+def test_a_hook_whose_pod_cannot_start_is_stuck_after_its_time(reason: str) -> None:
+    async def main() -> None:
+        stage = Stage(TESTS)
+        await stage.shows(*job_with(reason))
+        assert await stage.until_stuck(60) == (60.0, TESTS)
+        assert stage.watch.found == TESTS
+        assert stage.cluster.asked == [], "the tree says enough"
+
+    run(main())
+
+
+def test_a_deployment_s_new_pod_that_cannot_start_is_stuck_too() -> None:
+    async def main() -> None:
+        stage = Stage(WEB)
+        await stage.shows(
+            node("Deployment", "web"),
+            node("ReplicaSet", "web-1", "web"),
+            node("Pod", "web-1-a", "web-1", "ImagePullBackOff", "Degraded"),
+        )
+        assert await stage.until_stuck(60) == (60.0, WEB)
+
+    run(main())
+
+
+def test_the_time_counts_without_a_break_and_for_one_pod() -> None:
+    async def main() -> None:
+        stage = Stage(TESTS)
+        await stage.shows(*job_with("ImagePullBackOff"))
+        waiting = asyncio.create_task(stage.until_stuck(60))
+        await asyncio.sleep(50)
+        await stage.shows(*job_with("Running"))
+        await asyncio.sleep(50)
+        await stage.shows(*job_with("ErrImagePull"))
+        await asyncio.sleep(30)
+        await stage.shows(*job_with("ImagePullBackOff"))  # the two take turns
+        assert await waiting == (160.0, TESTS)
+
+    run(main())
+
+
+def test_a_time_of_zero_is_for_ever() -> None:
+    async def main() -> None:
+        stage = Stage(TESTS)
+        await stage.shows(*job_with("ImagePullBackOff"))
+        assert await stage.until_stuck(0) is None
+
+    run(main())
+
+
+@pytest.mark.parametrize("reason", ["Running", "Error", "CrashLoopBackOff", "Completed", "Terminating"])
+def test_a_pod_that_has_started_is_never_stuck(reason: str) -> None:
+    async def main() -> None:
+        stage = Stage(TESTS)
+        await stage.shows(*job_with(reason))
+        assert await stage.until_stuck(60) is None
+        assert stage.cluster.asked == []
+
+    run(main())
+
+
+def test_what_the_operation_does_not_wait_for_is_nobody_s_business() -> None:
+    async def main() -> None:
+        stage = Stage(ResourceResult(kind="Job", namespace="n", name="other", hook_phase="Running"))
+        await stage.shows(*job_with("ImagePullBackOff"))
+        assert await stage.until_stuck(60) is None
+
+    run(main())
+
+
+@pytest.mark.parametrize("reason", ["Pending", "ContainerCreating", "Init:0/1"])
+def test_a_pod_that_may_still_start_is_asked_about_when_its_time_is_over_and_no_oftener(reason: str) -> None:
+    async def main() -> None:
+        stage = Stage(TESTS)
+        await stage.shows(*job_with(reason))
+        stage.cluster.manifests = {"checks-a": {"status": {"phase": "Pending"}}}
+        assert await stage.until_stuck(60, within=130) is None
+        assert stage.cluster.asked.count("Pod checks-a") == 2
+
+    run(main())
+
+
+def test_a_pod_that_no_node_takes_is_stuck_once_its_conditions_say_so() -> None:
+    async def main() -> None:
+        stage = Stage(TESTS)
+        await stage.shows(*job_with("Pending"))
+        stage.cluster.manifests = {"checks-a": {"status": {"phase": "Pending", "conditions": [UNBOUND]}}}
+        assert await stage.until_stuck(60) == (60.0, TESTS)
+
+    run(main())
+
+
+def test_a_job_that_may_make_no_pod_is_stuck_by_its_event_and_a_suspended_one_is_not() -> None:
+    async def main() -> None:
+        stage = Stage(TESTS)
+        await stage.shows(node("Job", "checks"))
+        assert await stage.until_stuck(60, within=130) is None
+        stage.cluster.told["checks"] = [ClusterEvent(type="Warning", reason="FailedCreate", message="quota")]
+        assert await stage.until_stuck(60) == (60.0, TESTS)
+
+    run(main())
+
+
+@pytest.mark.parametrize("error", [DOWN, Refused("show", 500, 2, "x")])
+def test_where_nothing_can_be_asked_nothing_is_stuck(error: Exception) -> None:
+    async def main() -> None:
+        stage = Stage(TESTS)
+        await stage.shows(*job_with("Pending"))
+        stage.cluster.broken = error
+        assert await stage.until_stuck(60) is None
+
+    run(main())
+
+
+# -- why -------------------------------------------------------------------------------------------------
+
+FAILED = {
+    "containerStatuses": [{"name": "main", "state": {"terminated": {"exitCode": 3, "reason": "Error"}}}]
+}
+
+
+def test_a_failed_job_is_asked_about_once_it_and_its_pods() -> None:
+    async def main() -> None:
+        stage = Stage(TESTS)
+        await stage.shows(*job_with("Error"))
+        stage.cluster.manifests = {"checks-a": {"status": FAILED}}
+        assert await stage.watch.why([TESTS]) == Finding("exit code 3", ("pod checks-a: exit code 3",))
+        assert sorted(stage.cluster.asked) == [
+            "Job checks",
+            "Pod checks-a",
+            "events of checks",
+            "events of checks-a",
+            "tree",
+        ]
+
+    run(main())
+
+
+def test_of_a_deployment_only_the_bad_pods_are_asked_about_and_the_log_of_the_one_that_ended() -> None:
+    async def main() -> None:
+        stage = Stage(WEB)
+        await stage.shows(
+            node("Deployment", "web"),
+            node("ReplicaSet", "web-1", "web"),
+            node("Pod", "web-1-good", "web-1", "Running", "Healthy"),
+            node("Pod", "web-1-bad", "web-1", "CrashLoopBackOff", "Degraded"),
+        )
+        stage.cluster.manifests = {"web-1-bad": {"status": FAILED}}
+        stage.cluster.log = ["starting", "no broker"]
+        assert await stage.watch.why([WEB]) == Finding(
+            "exit code 3", ("pod web-1-bad: exit code 3",), log=("starting", "no broker")
+        )
+        assert "events of web-1" in stage.cluster.asked
+        assert "log of web-1-bad/main {'tailLines': '10'}" in stage.cluster.asked
+        assert not [a for a in stage.cluster.asked if "good" in a]
+
+    run(main())
+
+
+def leaving(pod: Node) -> Node:
+    return Node(**{f: getattr(pod, f) for f in pod.__struct_fields__} | {"health": Health(message=LEAVING)})
+
+
+def test_a_pod_that_is_gone_is_told_as_it_was_before_it_was_deleted() -> None:
+    async def main() -> None:
+        stage = Stage(TESTS)
+        watching = asyncio.create_task(stage.until_stuck(60))
+        job, pod = job_with("ImagePullBackOff")
+        for nodes in ((job, pod), (job, leaving(job_with("Error")[1])), (job,), ()):
+            await stage.shows(*nodes)
+            await asyncio.sleep(1)
+        watching.cancel()
+        found = await stage.watch.why([TESTS])
+        assert found.evidence == ("pod checks-a: the image cannot be pulled (ImagePullBackOff), gone since",)
+
+    run(main())
+
+
+def test_the_pods_of_the_job_of_the_run_before_are_not_this_one_s() -> None:
+    async def main() -> None:
+        stage = Stage(TESTS)
+        watching = asyncio.create_task(stage.until_stuck(60))
+        await stage.shows(*job_with("ImagePullBackOff"))
+        await asyncio.sleep(1)
+        await stage.shows(Node(kind="Job", namespace="n", name="checks", uid="another"))
+        await asyncio.sleep(1)
+        watching.cancel()
+        assert await stage.watch.why([TESTS]) == Finding()
+
+    run(main())
+
+
+@pytest.mark.parametrize("error", [DOWN, Refused("show", 400, 3, "not found")])
+def test_where_argo_cd_tells_nothing_the_tree_still_does(error: Exception) -> None:
+    async def main() -> None:
+        stage = Stage(TESTS)
+        await stage.shows(*job_with("OOMKilled"))
+        stage.cluster.broken = error
+        found = await stage.watch.why([TESTS])
+        assert found == Finding(
+            "out of memory (OOMKilled)",
+            ("pod checks-a: out of memory (OOMKilled)",),
+            "raise the container's resources.limits.memory",
+        )
+
+    run(main())
+
+
+def test_an_argo_cd_that_hangs_costs_a_few_seconds() -> None:
+    async def main() -> None:
+        stage = Stage(WEB)
+        await stage.shows(
+            node("Deployment", "web"), node("Pod", "web-a", "web", "CrashLoopBackOff", "Degraded")
+        )
+        stage.cluster.slow = 3600
+        clock: Any = asyncio.get_running_loop().time
+        began = clock()
+        assert (await stage.watch.why([WEB])).cause == "it ends again and again (CrashLoopBackOff)"
+        assert clock() - began <= 10
+
+    run(main())
+
+
+def test_what_could_not_be_applied_needs_no_question() -> None:
+    async def main() -> None:
+        stage = Stage()
+        await stage.shows()
+        refused = ResourceResult(
+            kind="ConfigMap", name="c", status="SyncFailed", message="field is immutable"
+        )
+        assert (await stage.watch.why([refused])).cause == "it cannot be applied"
+        assert stage.cluster.asked == ["tree"]
+
+    run(main())
