@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from argorun.argocd.types import OperationState, ResourceResult, SyncResult
-from argorun.errors import ArgorunError, NoTestRan, OperationFailed, TestsFailed
-from argorun.verdict import is_required, judge
+from argorun.errors import ArgorunError, NoTestRan, OperationFailed, TestsFailed, TimedOut
+from argorun.verdict import cannot_start, is_required, judge, suspects
 
 TESTS = "run-automation-tests-job"
 
@@ -224,3 +224,44 @@ def test_where_no_job_is_named_only_post_sync_counts() -> None:
     phases = ("PreSync", "Sync", "PostSync", "SyncFail")
     assert [is_required(hook(at=p), []) for p in phases] == [False, False, True, False]
     assert [is_required(hook(at=p), [TESTS]) for p in phases] == [True] * 4
+
+
+# -- what cannot start, and what to ask the cluster about ------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("result", "jobs", "expected"),
+    [
+        (hook(), [TESTS], (TestsFailed, f"{TESTS} cannot start")),
+        (hook(), [], (TestsFailed, f"{TESTS} cannot start")),
+        (hook("prepare", at="PreSync"), [TESTS], (OperationFailed, "PreSync hook prepare cannot start")),
+        (hook("later"), [TESTS], (OperationFailed, "PostSync hook later cannot start")),
+        (resource("web"), [TESTS], (OperationFailed, "Deployment web cannot start")),
+    ],
+)
+def test_what_cannot_start_is_1_where_it_is_a_test_and_3_otherwise(
+    result: ResourceResult, jobs: list[str], expected: tuple[type, str]
+) -> None:
+    error = cannot_start(result, jobs, 60)
+    assert (type(error), error.message) == expected
+    assert error.reason == (
+        f"no pod of {result.name} could start within 60 s (timeouts.stuck); Argo CD would wait on"
+    )
+
+
+def test_of_a_failed_operation_what_failed_is_asked_about_test_jobs_first() -> None:
+    results = (hook("other", "Failed"), hook(phase="Failed"), resource("web", "SyncFailed"), hook("fine"))
+    state = ended("Failed", *results)
+    for error in (TestsFailed("x"), OperationFailed("x")):
+        assert [r.name for r in suspects(error, state, [TESTS])] == [TESTS, "other", "web"]
+
+
+def test_of_a_run_past_its_time_what_it_waited_for_is_asked_about() -> None:
+    state = ended("Running", resource("web"), hook("done"), hook(phase="Running"))
+    assert [r.name for r in suspects(TimedOut("x"), state, [TESTS])] == [TESTS, "web"]
+
+
+def test_nothing_is_asked_about_what_somebody_ended_or_what_is_no_failure_of_the_sync() -> None:
+    failed = ended("Failed", hook(phase="Failed"), message="Operation terminated")
+    assert suspects(OperationFailed("x"), failed, []) == []
+    assert suspects(NoTestRan("x"), ended("Succeeded", hook(phase="Failed")), []) == []

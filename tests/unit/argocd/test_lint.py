@@ -1,0 +1,136 @@
+"""Before the sync, the manifests tell what may cost a log, and what stands where a test Job is missing."""
+
+from __future__ import annotations
+
+import pytest
+
+from argorun.argocd.lint import Gap, gap, warnings
+from argorun.argocd.types import Json
+
+HOOK = "argocd.argoproj.io/hook"
+POLICY = "argocd.argoproj.io/hook-delete-policy"
+GONE = "its log may vanish before it is read"
+
+
+def job(name: str = "checks", hook: str = "PostSync", ttl: int | None = None, **annotations: str) -> Json:
+    named = {k.replace("__", "/"): v for k, v in annotations.items()} | ({HOOK: hook} if hook else {})
+    spec = {} if ttl is None else {"ttlSecondsAfterFinished": ttl}
+    return {"kind": "Job", "metadata": {"name": name, "annotations": named}, "spec": spec}
+
+
+def with_policy(policy: str, **more: str) -> Json:
+    made = job(**more)
+    made["metadata"]["annotations"][POLICY] = policy
+    return made
+
+
+def helm(name: str, hook: str, kind: str = "Job", policy: str = "") -> Json:
+    annotations = {"helm.sh/hook": hook} | ({"helm.sh/hook-delete-policy": policy} if policy else {})
+    return {"kind": kind, "metadata": {"name": name, "annotations": annotations}, "spec": {}}
+
+
+GENERATED: Json = {"kind": "Job", "metadata": {"generateName": "prepare-", "annotations": {HOOK: "PreSync"}}}
+PILES_UP = (
+    "hook Job prepare-… has generateName, and no delete policy fits that: each run leaves one more Job "
+    "behind; give it a name"
+)
+POLICY_SAID = f"test Job checks has the delete policy HookSucceeded: {GONE}; make it BeforeHookCreation"
+
+WARNED: dict[str, tuple[Json, list[str]]] = {
+    "nothing is wrong": (job(), []),
+    "BeforeHookCreation": (with_policy("BeforeHookCreation"), []),
+    "HookSucceeded": (with_policy("HookSucceeded"), [POLICY_SAID]),
+    "HookFailed, among others": (
+        with_policy("BeforeHookCreation, HookFailed"),
+        [POLICY_SAID.replace("HookSucceeded", "HookFailed")],
+    ),
+    "Helm's own policy": (helm("checks", "post-install", policy="hook-succeeded"), [POLICY_SAID]),
+    "deleted soon": (
+        job(ttl=60),
+        [
+            f"test Job checks is deleted 60 s after its end (ttlSecondsAfterFinished): {GONE}; leave that "
+            "out, the next sync deletes the Job"
+        ],
+    ),
+    "deleted at once": (
+        job(ttl=0),
+        [
+            f"test Job checks is deleted 0 s after its end (ttlSecondsAfterFinished): {GONE}; leave that "
+            "out, the next sync deletes the Job"
+        ],
+    ),
+    "deleted a day later": (job(ttl=86400), []),
+    "a hook that is no test may vanish": (with_policy("HookSucceeded", hook="PreSync"), []),
+    "a generated name": (GENERATED, [PILES_UP]),
+    "a generated name that is cleaned up": (
+        GENERATED | {"spec": {"ttlSecondsAfterFinished": 60}},
+        [],
+    ),
+    "a Job that is no hook": (job(hook="", ttl=0), []),
+    "no Job": ({"kind": "ConfigMap", "metadata": {"name": "checks"}}, []),
+    "hardly an object": ({"kind": "Job"}, []),
+}
+
+
+@pytest.mark.parametrize(("manifest", "expected"), WARNED.values(), ids=WARNED.keys())
+def test_what_may_cost_a_log_or_leave_a_job_is_told_with_the_mend(
+    manifest: Json, expected: list[str]
+) -> None:
+    assert warnings([manifest], []) == expected
+
+
+def test_only_the_named_jobs_are_tests() -> None:
+    manifests = [with_policy("HookSucceeded", name="other"), with_policy("HookSucceeded")]
+    assert warnings(manifests, ["checks"]) == [POLICY_SAID]
+
+
+MEND = "annotate it with argocd.argoproj.io/hook: PostSync"
+GAPS: dict[str, tuple[list[Json], list[str], Gap | None]] = {
+    "it is there": ([job()], ["checks"], None),
+    "any will do": ([job()], [], None),
+    "none is there": ([], [], Gap("PostSync Job", "it has: no hook Job at all")),
+    "another one is there": (
+        [job("prepare", "PreSync,Sync")],
+        ["checks"],
+        Gap("hook Job checks", "it has: prepare (PreSync, Sync)"),
+    ),
+    "it is a plain Job": (
+        [job(hook="")],
+        ["checks"],
+        Gap("hook Job checks", f"checks is there, but as a plain Job: {MEND}\nit has: no hook Job at all"),
+    ),
+    "it is a hook of the deletion": (
+        [job(hook="PostDelete")],
+        ["checks"],
+        Gap(
+            "hook Job checks",
+            f"checks is a hook for PostDelete, which no sync runs: {MEND}\nit has: no hook Job at all",
+        ),
+    ),
+    "it is a Helm test": (
+        [helm("checks", "test")],
+        ["checks"],
+        Gap(
+            "hook Job checks",
+            f"Job checks is a Helm test (helm.sh/hook: test), which Argo CD ignores: {MEND}\n"
+            "it has: no hook Job at all",
+        ),
+    ),
+    "Helm tests are all there is": (
+        [helm("web-test-connection", "test", "Pod"), job("prepare", "PreSync")],
+        [],
+        Gap(
+            "PostSync Job",
+            f"Pod web-test-connection is a Helm test (helm.sh/hook: test), which Argo CD ignores: {MEND}\n"
+            "it has: prepare (PreSync)",
+        ),
+    ),
+    "a Helm test beside a real one is nobody's business": ([helm("t", "test", "Pod"), job()], [], None),
+}
+
+
+@pytest.mark.parametrize(("manifests", "jobs", "expected"), GAPS.values(), ids=GAPS.keys())
+def test_a_missing_test_is_told_by_what_is_there_in_its_place(
+    manifests: list[Json], jobs: list[str], expected: Gap | None
+) -> None:
+    assert gap(manifests, jobs) == expected
