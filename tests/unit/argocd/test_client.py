@@ -19,7 +19,7 @@ from argorun.argocd import answers
 from argorun.argocd import client as module
 from argorun.argocd.answers import Denied, Nonsense, Refused, Unreachable, worth_retrying
 from argorun.argocd.client import Client
-from argorun.argocd.types import Application
+from argorun.argocd.types import Application, ClusterEvent, Node, Ref
 from argorun.config import ApplicationRef, ArgoCD
 from argorun.errors import ArgorunError, UsageError
 from tests.unit.argocd.web import TLS, Reply, Server, after, answer, half, stall, stream
@@ -110,6 +110,18 @@ PLACE = "appNamespace=apps&project=p+q"
             lambda c: c.manifests(APP, "abc"),
             "GET",
             "/api/v1/applications/weather/manifests?revision=abc",
+            None,
+        ),
+        (
+            lambda c: c.events(OTHER, Node(kind="Pod", namespace="n", name="a", uid="u")),
+            "GET",
+            f"/api/v1/applications/weather/events?{PLACE}&resourceNamespace=n&resourceName=a&resourceUID=u",
+            None,
+        ),
+        (
+            lambda c: c.nudge(OTHER),
+            "GET",
+            f"/api/v1/applications/weather?{PLACE}&refresh=normal",
             None,
         ),
         (
@@ -527,10 +539,11 @@ def test_a_read_is_not_repeated_where_that_cannot_help(status: int) -> None:
         lambda c: c.replace(APP, {}),
         lambda c: c.replace_spec(APP, {}),
         lambda c: c.terminate(APP),
+        lambda c: c.nudge(APP),
     ],
 )
 @pytest.mark.parametrize("fault", [answer(503), half(reset=False), answer(body="<html>")])
-def test_what_changes_something_is_sent_once(act: Use[Any], fault: Reply) -> None:
+def test_what_changes_something_is_sent_once_and_so_is_a_nudge(act: Use[Any], fault: Reply) -> None:
     async def counted(client: Client) -> int:
         with pytest.raises(ArgorunError):
             await act(client)
@@ -590,6 +603,35 @@ def test_a_permission_is_missing_only_where_the_server_says_so(reply: Reply, all
 
 def test_a_wrong_token_is_told_when_permissions_are_asked_for() -> None:
     assert isinstance(failed(answer(401), act=lambda c: c.can_i("sync", "applications", "p/w")), Denied)
+
+
+def test_events_are_typed_and_there_may_be_none() -> None:
+    about = {"kind": "Pod", "name": "a", "uid": "u", "fieldPath": "spec.containers{main}"}
+    item = {
+        "metadata": {"name": "a.1"},
+        "involvedObject": about,
+        "reason": "Failed",
+        "message": "Error: ErrImagePull",
+        "source": {"component": "kubelet"},
+        "firstTimestamp": None,
+        "lastTimestamp": "2026-01-01T00:00:01Z",
+        "count": 3,
+        "type": "Warning",
+        "eventTime": None,
+    }
+    pod = Node(kind="Pod", namespace="n", name="a", uid="u")
+    body = json.dumps({"metadata": {}, "items": [item]})
+    assert use(answer(body=body), use=lambda c: c.events(APP, pod))[0] == [
+        ClusterEvent(
+            type="Warning",
+            reason="Failed",
+            message="Error: ErrImagePull",
+            count=3,
+            last_timestamp="2026-01-01T00:00:01Z",
+            involved_object=Ref(kind="Pod", name="a", uid="u"),
+        )
+    ]
+    assert use(answer(body='{"metadata": {}, "items": null}'), use=lambda c: c.events(APP, pod))[0] == []
 
 
 def test_manifests_and_live_objects_are_unpacked_from_their_texts() -> None:
