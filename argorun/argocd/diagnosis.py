@@ -56,6 +56,12 @@ class Trouble:
     message: str = ""
     container: str = ""
     hint: str = ""
+    exited: bool = False  # a container ended: the phrase has its exit code
+
+    def __str__(self) -> str:
+        """What shows it: the reason with Kubernetes' own words, which need no phrase of ours."""
+        said = self.phrase if self.exited or not self.message else self.reason
+        return f"{said}: {self.message}" if self.message else said
 
 
 def find(cases: Sequence[Case]) -> Finding:
@@ -146,13 +152,14 @@ def _ended(name: str, ended: Json, spec: Json, more: str = "") -> Trouble:
     reason, code = str(ended.get("reason") or "Error"), int(ended.get("exitCode") or 0)
     message = str(ended.get("message") or "")
     if reason in ("Error", "Completed"):
-        return Trouble(reason, exit_code(code) + more, message, name, _exit_hint(code))
+        return Trouble(reason, exit_code(code) + more, message, name, _exit_hint(code), exited=True)
     meant = meaning(reason)
     hint = meant.hint
     limit = ((spec.get("resources") or {}).get("limits") or {}).get("memory")
     if reason == "OOMKilled" and limit:
         hint += f" (now {limit})"
-    return Trouble(reason, f"{meant.phrase}, {exit_code(code)}{more}", message, name, hint)
+    phrase = f"{meant.phrase}, {exit_code(code)}{more}"
+    return Trouble(reason, phrase, message, name, hint, exited=True)
 
 
 def _exit_hint(code: int) -> str:
@@ -191,7 +198,7 @@ def _pods(case: Case, told: dict[str, list[Trouble]]) -> list[str]:
         several = len(_statuses(pod.live)) > 1
         for t in told[pod.node.uid]:
             where = f", container {t.container}" if several and t.container else ""
-            lines.append(cut(f"{who}{where}: {t.phrase}{gone}" + (f": {t.message}" if t.message else "")))
+            lines.append(cut(f"{who}{where}: {t}{gone}"))
         if not told[pod.node.uid] and pod.node.reason not in ("", "Completed", "Succeeded"):
             lines.append(f"{who}: {pod.node.reason}{gone}")
     return lines

@@ -162,8 +162,7 @@ class Terminal:
 
     def _end(self) -> None:
         self._tally.summarised = True
-        columns, _ = self._screen.measure()
-        for part, wrap in view.summary(self._tally, self._glyphs, self._now(), columns):
+        for part, wrap in view.summary(self._tally, self._glyphs, self._now(), self._screen.measure()):
             self._screen.print(part, wrap=wrap)
         self._screen.draw()
 

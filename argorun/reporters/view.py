@@ -20,6 +20,8 @@ WIDEST_PANEL = 100
 NARROW = 50  # below it, a hook's phase and status give way to its name
 _ROOM_FOR_DETAIL = 30
 _HOOK_ROWS = 6
+_ROWS_AROUND = 12  # of the summary, beside its hooks, the evidence and the log
+_FEWEST_LINES = 5  # of the log, however small the screen
 
 
 class Glyphs(NamedTuple):
@@ -87,8 +89,11 @@ def region(tally: Tally, operation: str, glyphs: Glyphs, now: float, size: tuple
     return lines
 
 
-def summary(tally: Tally, glyphs: Glyphs, now: float, columns: int) -> Iterator[tuple[RenderableType, bool]]:
+def summary(
+    tally: Tally, glyphs: Glyphs, now: float, size: tuple[int, int]
+) -> Iterator[tuple[RenderableType, bool]]:
     """What stays at the end; with each part, whether it may be wrapped (what will be copied may not)."""
+    columns, rows = size
     narrow = columns < NARROW
     yield Text(), True
     if tally.ended_steps:
@@ -99,7 +104,7 @@ def summary(tally: Tally, glyphs: Glyphs, now: float, columns: int) -> Iterator[
         yield Columns(steps, padding=(0, 3)), True
     for event in tally.hooks.values():
         yield hook(event, glyphs, now, narrow), True
-    yield _verdict(tally, glyphs, columns), True
+    yield _verdict(tally, glyphs, columns, rows), True
     if tally.exit_code == 0:
         return
     if tally.verdict and tally.verdict.url:
@@ -110,14 +115,15 @@ def summary(tally: Tally, glyphs: Glyphs, now: float, columns: int) -> Iterator[
             yield Text.assemble(("run   ", "bold"), line), False
 
 
-def _verdict(tally: Tally, glyphs: Glyphs, columns: int) -> RenderableType:
+def _verdict(tally: Tally, glyphs: Glyphs, columns: int, rows: int) -> RenderableType:
     good = tally.exit_code == 0
     colour = "green" if good else "red" if tally.outcome == "FAILED" else "yellow"
     took = duration(tally.ended.seconds) if tally.ended else ""
     code = "" if good else f"exit {tally.exit_code}"
     title = Text(tally.outcome, f"bold {colour}")
     footer = Text(glyphs.dot.join(filter(None, (code, took))), "dim")
-    body = Group(*_reasons(tally.verdict)) if tally.verdict else Text("nothing was run", "dim")
+    around = _ROWS_AROUND + len(tally.hooks)
+    body = Group(*_reasons(tally.verdict, rows - around)) if tally.verdict else Text("nothing was run", "dim")
     if columns < 40:  # a border would take what little there is
         return Group(Text(), title, body, footer)
     return Panel(
@@ -133,7 +139,8 @@ def _verdict(tally: Tally, glyphs: Glyphs, columns: int) -> RenderableType:
     )
 
 
-def _reasons(verdict: Verdict) -> Iterator[Text]:
+def _reasons(verdict: Verdict, rows: int) -> Iterator[Text]:
+    """Why, what shows it, the last lines of the log as far as the screen has `rows` for all, what to do."""
     yield Text(flat(verdict.title), "bold")
     if verdict.ok:
         return
@@ -143,7 +150,8 @@ def _reasons(verdict: Verdict) -> Iterator[Text]:
         yield from (Text(line) for line in clean_lines("\n".join(verdict.evidence)))
     if verdict.last_lines:
         yield Text()
-        for line in verdict.last_lines:
+        room = max(_FEWEST_LINES, rows - 2 * len(verdict.evidence))
+        for line in verdict.last_lines[-room:]:
             yield Text.from_ansi(f"  {clean(line, colour=True)}", no_wrap=False)
     if verdict.hint:
         yield Text()

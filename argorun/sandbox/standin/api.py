@@ -214,19 +214,19 @@ class Api:
         """GET /applications/NAME/events."""
         app, _ = self._find(request, "get")
         query = request.query_params
-        wanted = {
-            "uid": query.get("resourceUID"),
-            "name": query.get("resourceName"),
-            "namespace": query.get("resourceNamespace"),
-        }
+        fields = {"uid": "resourceUID", "name": "resourceName", "namespace": "resourceNamespace"}
+        wanted = {field: query.get(parameter, "") for field, parameter in fields.items()}
+        if not (wanted["uid"] or wanted["name"]):  # the Application's own
+            return JSONResponse({"metadata": {"resourceVersion": "1"}, "items": []})
+        nodes = self._tree(app).get("nodes", [])
+        if not any(all(n.get(field, "") == value for field, value in wanted.items()) for n in nodes):
+            raise ApiError(INVALID, f"{wanted['name']} not found as part of application {app.name}")
         items = [
             event
             for event in app.cluster.events
             if all(event["involvedObject"][field] == value for field, value in wanted.items() if value)
         ]
-        return JSONResponse(
-            {"metadata": {"resourceVersion": "1"}, "items": items if any(wanted.values()) else []}
-        )
+        return JSONResponse({"metadata": {"resourceVersion": "1"}, "items": items})
 
     async def managed_resources(self, request: Request) -> Response:
         """GET /applications/NAME/managed-resources: hooks are left out."""

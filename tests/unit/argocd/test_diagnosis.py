@@ -114,7 +114,7 @@ PODS: dict[str, tuple[PodSeen, Finding]] = {
         pod(container(waiting("ImagePullBackOff", BACKOFF)), reason="ImagePullBackOff"),
         Finding(
             "there is no such image (ImagePullBackOff)",
-            (f"pod checks-x7k2p: there is no such image (ImagePullBackOff): {BACKOFF}",),
+            (f"pod checks-x7k2p: ImagePullBackOff: {BACKOFF}",),
             PULL,
         ),
     ),
@@ -122,7 +122,7 @@ PODS: dict[str, tuple[PodSeen, Finding]] = {
         pod(container(waiting("ErrImagePull", "401 Unauthorized"))),
         Finding(
             "the registry does not let it be pulled (ErrImagePull)",
-            ("pod checks-x7k2p: the registry does not let it be pulled (ErrImagePull): 401 Unauthorized",),
+            ("pod checks-x7k2p: ErrImagePull: 401 Unauthorized",),
             PULL,
         ),
     ),
@@ -130,10 +130,7 @@ PODS: dict[str, tuple[PodSeen, Finding]] = {
         pod(container(waiting("CreateContainerConfigError", "couldn't find key a in ConfigMap ns/b"))),
         Finding(
             "the container's configuration is not there (CreateContainerConfigError)",
-            (
-                "pod checks-x7k2p: the container's configuration is not there (CreateContainerConfigError): "
-                "couldn't find key a in ConfigMap ns/b",
-            ),
+            ("pod checks-x7k2p: CreateContainerConfigError: couldn't find key a in ConfigMap ns/b",),
             NO_CONFIG,
         ),
     ),
@@ -166,7 +163,7 @@ PODS: dict[str, tuple[PodSeen, Finding]] = {
         pod(status={"reason": "Evicted", "message": "The node was low on resource: memory."}),
         Finding(
             "the node needed the room (Evicted)",
-            ("pod checks-x7k2p: the node needed the room (Evicted): The node was low on resource: memory.",),
+            ("pod checks-x7k2p: Evicted: The node was low on resource: memory.",),
             "set the pod's requests to what it really takes",
         ),
     ),
@@ -187,10 +184,7 @@ PODS: dict[str, tuple[PodSeen, Finding]] = {
         ),
         Finding(
             "no node takes the pod (Unschedulable)",
-            (
-                "pod checks-x7k2p: no node takes the pod (Unschedulable): "
-                "0/3 nodes are available: 3 Insufficient memory.",
-            ),
+            ("pod checks-x7k2p: Unschedulable: 0/3 nodes are available: 3 Insufficient memory.",),
             "lower its requests, or check its nodeSelector, affinity and tolerations",
         ),
     ),

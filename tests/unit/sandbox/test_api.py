@@ -190,7 +190,8 @@ def test_live_manifests_events_and_what_is_managed(tmp_path: Path) -> None:
             assert live["status"]["conditions"][-1]["type"] == "Failed"
             missing = await it.client.get(PATH + "/resource", params={**query, "resourceName": "nope"})
             assert (missing.status_code, missing.json()["code"]) == (400, 3)
-            events = await it.get("/events", resourceUID=live["metadata"]["uid"], resourceName="red")
+            about = {"resourceUID": live["metadata"]["uid"], "resourceName": "red"}
+            events = await it.get("/events", **about, resourceNamespace="default")
             assert [event["reason"] for event in events["items"]] == [
                 "SuccessfulCreate",
                 "BackoffLimitExceeded",
