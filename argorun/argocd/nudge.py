@@ -6,7 +6,6 @@ operation immediately (seen: 17-18 s left alone, 8.7 s with it, for the example)
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 
@@ -17,33 +16,37 @@ from argorun.argocd.types import Node
 from argorun.errors import ArgorunError
 
 EVERY = 1.0  # seconds between two refreshes, at least
-TIMES = 5  # refreshes without effect for the same Jobs before we leave it to Argo CD
+# A Job is nudged for once more where the first time had no effect. Argo CD sleeps 2 s after each wave before
+# it writes down what it has seen (source: controller/sync.go, delayBetweenSyncWaves), so an effect takes that
+# long to show; after 5 s it notices by itself.
+AGAIN = 3.5  # seconds
+TIMES = 2
 
 
 async def nudge(
     client: Client, app: ApplicationName, live: LiveTree, running: Callable[[], list[Node]]
 ) -> None:
-    """Refresh whenever a Job that the operation still calls running has ended; for ever, until cancelled.
+    """Refresh when a Job that the operation still calls running has ended; for ever, until cancelled.
 
     `running` gives our operation's Jobs that it has not seen the end of. A refresh while the Job still runs
     does nothing, so none is sent then. Gives up where the refresh is refused.
     """
     version, last = -1, 0.0
-    told: dict[str, int] = {}
+    told: dict[str, list[float]] = {}  # when a Job was nudged for, by its uid
     while True:
-        ended = [
-            n for n in running() if n.health_status in ("Healthy", "Degraded") and told.get(n.uid, 0) < TIMES
-        ]
-        if ended and time.monotonic() - last >= EVERY:
-            last = time.monotonic()
-            for node in ended:
-                told[node.uid] = told.get(node.uid, 0) + 1
+        now = time.monotonic()
+        ended = [n.uid for n in running() if n.health_status in ("Healthy", "Degraded")]
+        due = {uid: told[uid][-1] + AGAIN if uid in told else now for uid in ended}
+        due = {uid: max(at, last + EVERY) for uid, at in due.items() if len(told.get(uid, ())) < TIMES}
+        if any(at <= now for at in due.values()):
+            last = now
+            for uid in ended:
+                told.setdefault(uid, []).append(now)
             try:
                 await client.nudge(app)
             except Denied:
                 return
             except ArgorunError:
                 pass  # it was only a nudge
-        version = await live.changed(version, timeout=EVERY if ended else 5.0)
-        if ended:
-            await asyncio.sleep(max(0.0, EVERY - (time.monotonic() - last)))
+            continue
+        version = await live.changed(version, timeout=min([5.0, *(at - now for at in due.values())]))
