@@ -250,7 +250,11 @@ def _proof(known: Iterable[ClusterEvent], pods: Sequence[PodSeen]) -> Trouble | 
     """The newest event that proves that a pod cannot be made, placed or set up; none once all of them run."""
     if pods and not any(MAY_NOT_START.fullmatch(p.node.reason.removeprefix("Init:")) for p in pods):
         return None
-    proofs = [e for e in known if e.type == "Warning" and e.reason in PROOFS]
+    # What a pod or a controller has done since is Normal: mounted, scheduled, pulling. On a tie that wins.
+    latest: dict[str, ClusterEvent] = {}
+    for e in sorted(known, key=lambda e: (e.last_timestamp or "", e.type == "Normal")):
+        latest[e.involved_object.uid] = e
+    proofs = [e for e in latest.values() if e.type == "Warning" and e.reason in PROOFS]
     if not proofs:
         return None
     newest = max(proofs, key=lambda e: e.last_timestamp or "")

@@ -16,7 +16,7 @@ from argorun.argocd.diagnosis import Case, Finding, cannot_start, find
 from argorun.argocd.reasons import CANNOT_START, MAY_NOT_START
 from argorun.argocd.tree import POLL, LiveTree
 from argorun.argocd.types import Node, OperationState, ResourceResult
-from argorun.argocd.witness import PATIENCE, ask, pods_of
+from argorun.argocd.witness import PATIENCE, ask, started_by
 from argorun.errors import ArgorunError
 
 MOST = 3  # resources that are asked about when a run is red
@@ -51,13 +51,23 @@ class Watch:
             stalled = self._look()
             since = {uid: since.get(uid, clock()) for uid in stalled if limit}
             for uid in [uid for uid, began in since.items() if clock() - began >= limit]:
-                result, certain = stalled[uid]
-                if certain or cannot_start(await self.case(result)):
+                if result := await self._proven(uid):
                     self.found = result
                     return result
                 since[uid] = clock()  # ask again when as much time has passed
             pause = min([POLL, *(began + limit - clock() for began in since.values())])
             version = await self._live.changed(version, timeout=max(0.0, pause))
+
+    async def _proven(self, uid: str) -> ResourceResult | None:
+        """What cannot start, by the tree as it is now; an old one may only mean that Argo CD is away."""
+        try:
+            await self._live.read()
+        except ArgorunError:
+            return None
+        result, certain = self._look().get(uid, (None, False))
+        if result is None or not (certain or cannot_start(await self.case(result))):
+            return None
+        return result
 
     async def why(self, failed: Sequence[ResourceResult]) -> Finding:
         """Why these failed or, where something was stuck, why that was; within twice PATIENCE."""
@@ -80,7 +90,7 @@ class Watch:
             node = self._live.tree.find(result.kind, result.namespace, result.name)
             if node is None:
                 continue
-            pods = pods_of(self._live.tree, node)
+            pods = started_by(self._live.tree, node)
             self._remember(result, node, pods)
             for pod in pods:
                 reason = pod.reason.removeprefix("Init:")

@@ -203,6 +203,12 @@ class Node(Camel, frozen=True):
         return next((i.value for i in self.info or () if i.name == "Status Reason"), "")
 
     @property
+    def revision(self) -> int:
+        """A ReplicaSet's revision of its Deployment, "Rev:3"; 0 where it has none."""
+        told = next((i.value for i in self.info or () if i.name == "Revision"), "").removeprefix("Rev:")
+        return int(told) if told.isdecimal() else 0
+
+    @property
     def ended(self) -> bool:
         """Whether a Job's pod has nothing more to do: it is neither running nor on its way out."""
         return self.health_status in ("Healthy", "Degraded") and self.reason != "Terminating"

@@ -38,7 +38,7 @@ async def ask(
     # A workload's good pods are no evidence; a Job's are its attempts.
     asked = [p for p in there if node.kind == "Job" or p.health_status != "Healthy"][-MOST_PODS:]
     earlier = [p for p in there if node.kind == "Job" and p not in asked]
-    about = [node, *_replica_sets(tree, node), *(p for p in asked if p is not node)]
+    about = [node, *_replica_set(tree, node), *(p for p in asked if p is not node)]
     live, events = await asyncio.gather(
         asyncio.gather(*(_manifest(client, app, n) for n in [node, *asked])),
         asyncio.gather(*(_events(client, app, n) for n in about)),
@@ -66,10 +66,17 @@ def pods_of(tree: Tree, node: Node) -> list[Node]:
     return [node] if node.kind == "Pod" else tree.pods_under({node.uid})
 
 
-def _replica_sets(tree: Tree, node: Node) -> list[Node]:
-    """A Deployment's newest ReplicaSet: the events about pods that could not be made are its."""
+def started_by(tree: Tree, node: Node) -> list[Node]:
+    """The pods that a resource starts now: a Deployment's are its current ReplicaSet's."""
+    current = _replica_set(tree, node)
+    return pods_of(tree, current[0] if current else node)
+
+
+def _replica_set(tree: Tree, node: Node) -> list[Node]:
+    """A Deployment's current ReplicaSet, by its revision: one of long ago may be taken up again."""
     below = [n for n in tree.nodes or () if any(p.uid == node.uid for p in n.parent_refs or ())]
-    return sorted((n for n in below if n.kind == "ReplicaSet"), key=lambda n: n.created_at)[-1:]
+    sets = [n for n in below if n.kind == "ReplicaSet"]
+    return sorted(sets, key=lambda n: (n.revision, n.created_at))[-1:]
 
 
 async def _manifest(client: Client, app: ApplicationName, node: Node) -> Json:

@@ -57,10 +57,12 @@ def job(*pods: PodSeen, condition: str = "BackoffLimitExceeded", message: str = 
     return Case("Job", "checks", message, live=live, pods=pods, **more)
 
 
-def event(reason: str, message: str, count: int = 1, at: str = "", kind: str = "Pod") -> ClusterEvent:
+def event(
+    reason: str, message: str, count: int = 1, at: str = "", kind: str = "Pod", type: str = "Warning"
+) -> ClusterEvent:
     about = Ref(kind=kind, name="checks-x7k2p")
     return ClusterEvent(
-        type="Warning", reason=reason, message=message, count=count, last_timestamp=at, involved_object=about
+        type=type, reason=reason, message=message, count=count, last_timestamp=at, involved_object=about
     )
 
 
@@ -416,6 +418,14 @@ HOPELESS = {
     "no pod may be made": (job(condition="", events=(event("FailedCreate", "quota", kind="Job"),)), True),
     "still pulling a large image": (job(STARTING, condition=""), False),
     "no pod yet, a suspended Job say": (job(condition=""), False),
+    "a volume that was mounted in the end, a large image": (
+        job(
+            STARTING,
+            condition="",
+            events=(event("FailedMount", "m", at="1"), event("Pulling", "p", at="1", type="Normal")),
+        ),
+        False,
+    ),
     "it runs by now, whatever was once": (
         job(
             pod(container({"running": {}}), reason="Running"),

@@ -77,14 +77,17 @@ class Cluster:
         yield LogEntry(last=True)
 
 
-def node(kind: str, name: str, parent: str = "", reason: str = "", health: str = "Progressing") -> Node:
+def node(
+    kind: str, name: str, parent: str = "", reason: str = "", health: str = "Progressing", revision: str = ""
+) -> Node:
+    told = {"Status Reason": reason, "Revision": revision}
     return Node(
         kind=kind,
         namespace="n",
         name=name,
         uid=f"uid of {name}",
         parent_refs=[Ref(uid=f"uid of {parent}")] if parent else None,
-        info=[Info(name="Status Reason", value=reason)] if reason else None,
+        info=[Info(name=k, value=v) for k, v in told.items() if v] or None,
         health=Health(status=health),
     )
 
@@ -132,7 +135,7 @@ def test_a_hook_whose_pod_cannot_start_is_stuck_after_its_time(reason: str) -> N
         await stage.shows(*job_with(reason))
         assert await stage.until_stuck(60) == (60.0, TESTS)
         assert stage.watch.found == TESTS
-        assert stage.cluster.asked == [], "the tree says enough"
+        assert stage.cluster.asked == ["tree"], "which says enough, read once more"
 
     run(main())
 
@@ -146,6 +149,50 @@ def test_a_deployment_s_new_pod_that_cannot_start_is_stuck_too() -> None:
             node("Pod", "web-1-a", "web-1", "ImagePullBackOff", "Degraded"),
         )
         assert await stage.until_stuck(60) == (60.0, WEB)
+
+    run(main())
+
+
+def test_a_deployment_that_may_make_no_new_pod_is_stuck_though_its_old_ones_run() -> None:
+    async def main() -> None:
+        stage = Stage(WEB)
+        await stage.shows(
+            node("Deployment", "web"),
+            node("ReplicaSet", "web-taken-up-again", "web", revision="Rev:10"),
+            node("ReplicaSet", "web-before", "web", revision="Rev:9"),
+            node("Pod", "web-before-a", "web-before", "Running", "Healthy"),
+        )
+        stage.cluster.told["web-taken-up-again"] = [ClusterEvent(type="Warning", reason="FailedCreate")]
+        assert await stage.until_stuck(60) == (60.0, WEB)
+
+    run(main())
+
+
+def test_an_old_pod_that_could_not_start_either_is_no_matter_once_the_new_one_runs() -> None:
+    async def main() -> None:
+        stage = Stage(WEB)
+        await stage.shows(
+            node("Deployment", "web"),
+            node("ReplicaSet", "web-1", "web", revision="Rev:1"),
+            node("ReplicaSet", "web-2", "web", revision="Rev:2"),
+            node("Pod", "web-1-a", "web-1", "ImagePullBackOff", "Degraded"),
+            node("Pod", "web-2-a", "web-2", "Running"),
+        )
+        assert await stage.until_stuck(60) is None
+
+    run(main())
+
+
+def test_while_argo_cd_is_away_nothing_is_stuck_whatever_it_said_last() -> None:
+    async def main() -> None:
+        stage = Stage(TESTS)
+        await stage.shows(*job_with("ImagePullBackOff"))
+        stage.cluster.broken = DOWN
+        assert await stage.until_stuck(60, within=130) is None
+        assert stage.cluster.asked == ["tree", "tree"]
+        stage.cluster.broken = None
+        stage.cluster.trees.append(Tree(nodes=list(job_with("Running"))))
+        assert await stage.until_stuck(60) is None, "it runs by now"
 
     run(main())
 
