@@ -25,6 +25,7 @@ from argorun.events import Step
 from argorun.kafka import names
 from argorun.kafka.spec import TopicExists, TopicSpec
 from argorun.kafka.topics import Topics
+from argorun.plan import planned
 from argorun.progress import Progress
 from argorun.verdict import cannot_start, judge, suspects
 from argorun.wayback import Traces, WayBack
@@ -121,7 +122,8 @@ class Run:
             if self.config.revision or any(isinstance(s, parameters.Kustomize) for s in settings):
                 self.manifests = await self._render(settings)
             if self.config.dry_run:
-                self._describe(seen, settings)
+                for line in planned(self.config, self.traces.drawn, settings, seen, self.manifests):
+                    self._planned(line)
                 await self._lint_beforehand()
 
     async def _look_at_topics(self) -> None:
@@ -156,17 +158,6 @@ class Run:
             raise UsageError(f"Argo CD cannot render {self.app}{at}: {e.text}") from None
         parameters.check_rendered(str(self.app), settings, manifests)
         return manifests
-
-    def _describe(self, seen: Application, settings: Sequence[parameters.Setting]) -> None:
-        for topic, name in self.traces.drawn:
-            self._planned(f"create topic {name} ({topic.partitions} partitions), and delete it in the end")
-        for s in settings:
-            was = parameters.original_value(seen, s, self.manifests)
-            self._planned(
-                f"set {s} to {s.value} (now {'not set' if was is None else repr(was)}), and put it back"
-            )
-        self._planned(f"sync {self.app}" + (f" at {self.config.revision}" if self.config.revision else ""))
-        self._planned(f"wait for {', '.join(self.config.jobs) or 'every PostSync Job'}")
 
     async def _lint_beforehand(self) -> None:
         """As far as that can be told without our values: a chart may make its hooks only with them."""
@@ -307,10 +298,8 @@ class Run:
 
     async def _until_over(self) -> OperationState:
         """Until the operation is over; what would never come up ends the run (timeouts.stuck)."""
-        limit = self.config.timeouts.stuck
-        following = asyncio.create_task(
-            operation.follow(self.client, self.app, self.traces.operation, self._told)
-        )
+        limit, ours = self.config.timeouts.stuck, self.traces.operation
+        following = asyncio.create_task(operation.follow(self.client, self.app, ours, self._told))
         stuck = asyncio.create_task(self.watch.stuck(limit))
         tasks: list[asyncio.Task[object]] = [following, stuck]
         if self.config.nudge:
