@@ -18,7 +18,7 @@ import termios
 import pytest
 from rich.console import Console
 
-from argorun.events import Event, HookChanged, HookStatus, LogLine
+from argorun.events import Event, HookChanged, HookStatus, LeftBehind, LogLine, Verdict
 from argorun.reporters.screen import Screen
 from argorun.reporters.sink import Sink
 from argorun.reporters.terminal import Terminal
@@ -109,6 +109,9 @@ run   kafka-topics.sh --bootstrap-server localhost:9092 --delete --topic weather
 """
 
 
+TOP = "╭─ FAILED ─────────────────────────────────────────────────────────────────────╮"
+
+
 class Shown:
     """A run at a terminal of any size, seen after each event."""
 
@@ -160,6 +163,37 @@ def until(events: list[Event], **fields: object) -> list[Event]:
 
 def test_a_red_run_leaves_its_steps_its_log_and_why_it_failed(red: list[Event]) -> None:
     assert Shown().after(*red).closed() == RED
+
+
+@pytest.mark.parametrize(("rows", "lines"), [(10, 5), (24, 8), (50, 20)])
+def test_the_last_screen_holds_reason_evidence_log_and_mend_whatever_its_height(
+    red: list[Event], rows: int, lines: int
+) -> None:
+    evidence = ("pod checks-x7k2p: exit code 3",)
+    (verdict,) = [e for e in red if isinstance(e, Verdict)]
+    told = dataclasses.replace(
+        verdict,
+        title="checks failed: exit code 3",
+        reason="Job checks: limit",
+        evidence=evidence,
+        last_lines=tuple(f"line {n}" for n in range(1, 21)),
+        hint="mend it",
+    )
+    events = [told if e is verdict else e for e in red if not isinstance(e, LeftBehind)]
+    shown = Shown(80, rows).after(*events).closed().splitlines()
+    panel = [line[2:-1].rstrip() for line in shown[shown.index(TOP) + 1 :] if line.startswith("│")]
+    assert panel == [
+        "checks failed: exit code 3",
+        "Job checks: limit",
+        "",
+        "pod checks-x7k2p: exit code 3",
+        "",
+        *(f"  line {n}" for n in range(21 - lines, 21)),
+        "",
+        "mend it",
+    ]
+    assert shown[-1] == "look  https://argocd.example.com/applications/argocd/weather"
+    assert rows < 24 or len(shown) - shown.index(TOP) < rows
 
 
 def test_while_a_test_runs_the_last_lines_say_what_goes_on(red: list[Event]) -> None:
