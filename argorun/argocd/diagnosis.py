@@ -285,6 +285,6 @@ def one_line(text: str) -> str:
 
 
 def cut(text: str) -> str:
-    """One line, not longer than a few rows of a screen."""
+    """One line of a few rows on a screen, and of whole words: half a secret would not be masked."""
     line = one_line(text)
-    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1].rpartition(' ')[0]} …"

@@ -400,10 +400,10 @@ def test_events_are_told_once_with_their_count_the_newest_last_and_few() -> None
     ]
 
 
-def test_a_long_message_of_many_lines_is_one_line_of_bounded_length() -> None:
-    (line,) = events([event("Failed", "rpc error:\n" + 1000 * "x ")], [])
-    assert len(line) == LONGEST
-    assert line.startswith("event Failed: rpc error: x x")
+def test_a_long_message_of_many_lines_is_one_line_of_whole_words_and_bounded_length() -> None:
+    (line,) = events([event("Failed", "rpc error:\n" + 1000 * "secret ")], [])
+    assert line.split() == ["event", "Failed:", "rpc", "error:", *(53 * ["secret"]), "…"]
+    assert LONGEST - len("secret ") < len(line) <= LONGEST
 
 
 # -- whether there is hope -------------------------------------------------------------------------------
