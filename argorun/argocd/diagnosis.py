@@ -90,7 +90,9 @@ def diagnose(case: Case) -> Finding:
     lines += events(case.events, [*lines, case.said, case.name])
     if main is None:
         return Finding(evidence=tuple(lines), hint=refusal(case.said))
-    return Finding(main.phrase + _attempts(case, failed, main), tuple(lines), main.hint)
+    several = any(len(_statuses(p.live)) > 1 for p in case.pods)
+    where = f", container {main.container}" if several and main.container else ""
+    return Finding(main.phrase + where + _attempts(case, failed, main), tuple(lines), main.hint)
 
 
 def ended_container(pod: PodSeen) -> str:
@@ -129,7 +131,8 @@ def troubles(pod: PodSeen) -> list[Trouble]:
     ready = [c.get("status") for c in status.get("conditions") or () if c.get("type") == "Ready"]
     if not found and runs and "False" in ready:
         found.append(_trouble("NotReady"))
-    return found
+    # A sidecar that was told to end is not why.
+    return sorted(found, key=lambda t: t.exited and t.phrase in (exit_code(137), exit_code(143)))
 
 
 def _container(status: Json, spec: Json) -> list[Trouble]:

@@ -192,14 +192,27 @@ PODS: dict[str, tuple[PodSeen, Finding]] = {
     ),
     "the container that failed among several": (
         pod(container(ended(0, "Completed"), "proxy"), container(ended(5), "tests")),
-        Finding("exit code 5", ("pod checks-x7k2p, container tests: exit code 5",)),
+        Finding("exit code 5, container tests", ("pod checks-x7k2p, container tests: exit code 5",)),
+    ),
+    "a sidecar that was told to end is not why": (
+        pod(container(ended(143), "proxy"), container(ended(5), "tests")),
+        Finding(
+            "exit code 5, container tests",
+            (
+                "pod checks-x7k2p, container tests: exit code 5",
+                "pod checks-x7k2p, container proxy: exit code 143 (SIGTERM)",
+            ),
+        ),
     ),
     "an init container": (
         pod(
             container(waiting("PodInitializing")),
             status={"initContainerStatuses": [container(ended(1), "wait-for-kafka")]},
         ),
-        Finding("exit code 1", ("pod checks-x7k2p, container wait-for-kafka: exit code 1",)),
+        Finding(
+            "exit code 1, container wait-for-kafka",
+            ("pod checks-x7k2p, container wait-for-kafka: exit code 1",),
+        ),
     ),
     "gone since, with its exit code in the tree": (
         PodSeen(node(message='container "main" failed with exit code 3'), gone=True),
