@@ -136,6 +136,13 @@ def run(
     no_settle: Annotated[
         bool, typer.Option("--no-settle", help="Leave the workloads on the run's topic in the end.")
     ] = False,
+    force_owned: Annotated[
+        bool,
+        typer.Option(
+            "--force-owned",
+            help="Go on though an ApplicationSet or another Application may undo the parameters.",
+        ),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything and say what would be done; touch nothing.")
     ] = False,
@@ -166,6 +173,7 @@ def run(
         sets=tuple(sets or ()),
         keep_topics=keep_topics,
         no_settle=no_settle,
+        force_owned=force_owned,
         dry_run=dry_run,
     )
     raise typer.Exit(start(flags, output, events))

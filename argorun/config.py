@@ -97,6 +97,7 @@ class Config(Strict, frozen=True):
     sets: tuple[tuple[str, str], ...] = ()
     keep_topics: bool = False
     settle: bool = True
+    force_owned: bool = False
     dry_run: bool = False
     secrets: tuple[str, ...] = ()
 
@@ -114,6 +115,7 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     sets: tuple[str, ...] = ()
     keep_topics: bool = False
     no_settle: bool = False
+    force_owned: bool = False
     dry_run: bool = False
 
 

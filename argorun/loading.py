@@ -124,6 +124,7 @@ def load(
         sets=sets,
         keep_topics=flags.keep_topics,
         settle=not flags.no_settle,
+        force_owned=flags.force_owned,
         dry_run=flags.dry_run,
         secrets=tuple(sorted(secrets - {""})),
     )

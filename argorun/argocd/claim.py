@@ -31,6 +31,10 @@ class Lost(Exception):
     """Someone else's change won over ours."""
 
 
+class Reverted(Lost):
+    """Our change was undone, and no run has left its record: an owner of the spec, most likely."""
+
+
 class Claim:
     """Our values in one Application's parameters. `waiting` is told for whom we wait."""
 
@@ -115,7 +119,7 @@ class Claim:
             if self._ours(seen):
                 break
             if self._held(seen) is not None or parameters.record_of(seen) is not None:
-                raise Lost
+                raise self._lost(seen)
             spec, record = parameters.claimed(seen, self._settings, manifests, self.run_id, until)
             self.before, self.record, self._claimed_spec = seen, record, spec
             try:
@@ -125,8 +129,20 @@ class Claim:
         await asyncio.sleep(SETTLED_IN_TIME)
         seen = await self._client.application(self._app)
         if not self._ours(seen):
-            raise Lost
+            raise self._lost(seen)
         return seen
+
+    def _lost(self, seen: Application) -> Lost:
+        return Lost() if seen.running is not None or self.is_others(seen) else Reverted()
+
+    def is_others(self, seen: Application) -> bool:
+        """Whether the Application carries another run's record."""
+        record = parameters.record_of(seen)
+        return record is not None and record.run != self.run_id
+
+    async def stands(self) -> bool:
+        """Whether our values are still in. Raises ArgoCDFailed, AccessDenied."""
+        return self._ours(await self._client.application(self._app))
 
     def _ours(self, seen: Application) -> bool:
         record = parameters.record_of(seen)

@@ -11,6 +11,7 @@ import pytest
 
 from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.client import Client
+from argorun.argocd.types import SyncWindows
 from argorun.config import ApplicationRef
 from tests.contract.manifests import TOPIC, configmap
 from tests.contract.targets import JSON, App, Target, connect, good
@@ -294,6 +295,12 @@ def test_another_content_type_is_415_in_plain_text(app: App, kind: str | None) -
 
 
 @pytest.mark.standin_only
+async def test_where_there_are_no_sync_windows_a_sync_is_allowed(app: App) -> None:
+    assert app.get("/syncwindows") == {"canSync": True}
+    async with app.client() as client:
+        assert await client.sync_windows(app.ref) == SyncWindows()
+
+
 def test_the_stand_in_says_what_it_is(argocd: Target) -> None:
     with connect(argocd.settings) as http:
         assert "stand-in" in http.get("/api/version").json()["Version"]
