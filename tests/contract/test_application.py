@@ -294,13 +294,13 @@ def test_another_content_type_is_415_in_plain_text(app: App, kind: str | None) -
         assert (answer.status_code, answer.text) == (415, "Invalid content type\n")
 
 
-@pytest.mark.standin_only
 async def test_where_there_are_no_sync_windows_a_sync_is_allowed(app: App) -> None:
     assert app.get("/syncwindows") == {"canSync": True}
     async with app.client() as client:
         assert await client.sync_windows(app.ref) == SyncWindows()
 
 
+@pytest.mark.standin_only
 def test_the_stand_in_says_what_it_is(argocd: Target) -> None:
     with connect(argocd.settings) as http:
         assert "stand-in" in http.get("/api/version").json()["Version"]

@@ -416,6 +416,50 @@ def other_operation(bench: Bench, seconds: int) -> Iterator[Before]:
     assert state["phase"] == "Succeeded", state.get("message")
 
 
+@contextlib.contextmanager
+def project(stack: Stack, *rights: str, **spec: Any) -> Iterator[str]:
+    """A project that may deploy anywhere; its role "run" has these rights ("logs, get") on its own things."""
+    name = cluster.unique("project")
+    whole = {
+        "sourceRepos": ["*"],
+        "destinations": [{"server": "*", "namespace": "*"}],
+        "clusterResourceWhitelist": [{"group": "*", "kind": "*"}],
+        "roles": [{"name": "run", "policies": [f"p, proj:{name}:run, {r}, {name}/*, allow" for r in rights]}],
+    }
+    change_project(stack, name, whole | spec)
+    try:
+        yield name
+    finally:
+        stack.kubectl("delete", "appproject", name, "-n", cluster.ARGOCD_NAMESPACE, "--wait=false")
+
+
+def change_project(stack: Stack, name: str, spec: Json) -> None:
+    """Put this into a project's spec."""
+    manifest = {"apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject", "metadata": {"name": name}}
+    where = ("-n", cluster.ARGOCD_NAMESPACE, "-f", "-")
+    stack.kubectl(
+        "apply",
+        "--server-side",
+        "--field-manager",
+        "+".join(spec),
+        *where,
+        stdin=json.dumps(manifest | {"spec": spec}),
+    )
+
+
+def role_token(stack: Stack, project: str, admin_password: str) -> str:
+    """A token of the project's role "run"."""
+    login = {"username": "admin", "password": admin_password}
+    session = stack.api("POST", "session", login)["token"]
+    answer = stack.http.post(
+        f"projects/{project}/roles/run/token",
+        json={"project": project, "role": "run"},
+        headers={"Authorization": f"Bearer {session}", "Content-Type": "application/json"},
+    )
+    assert answer.is_success, answer.text
+    return str(answer.json()["token"])
+
+
 def from_environment(name: str) -> str:
     """A setting that not every stack has; without it the test is skipped, and says why."""
     value = os.environ.get(name)

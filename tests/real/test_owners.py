@@ -213,3 +213,91 @@ def test_refused_with_the_lines_that_make_it_green(
         support.nothing_left(bench, before)
         new = bench.app.get()["status"]["history"][history:]
         assert [h.get("initiatedBy", {}).get("automated", False) for h in new] == [False] * len(new), new
+
+
+# -- a parent that does not heal itself ------------------------------------------------------------------
+
+
+class Patient(Child):
+    """The parent syncs what is new in Git, and undoes nothing by itself."""
+
+    policy: ClassVar[Json] = {"automated": {"prune": True}}
+
+
+class Manual(Child):
+    """The parent is synced by hand."""
+
+    policy: ClassVar[Json] = {"syncOptions": ["CreateNamespace=true"]}
+
+
+@pytest.mark.parametrize("kind", [Patient, Manual])
+def test_a_parent_that_does_not_heal_itself_lets_a_run_be_and_is_told_of(
+    stack: Stack, tmp_path: Path, kind: type[Child]
+) -> None:
+    with owned(stack, tmp_path, kind) as (bench, app):
+        with bench.as_it_was(), bench.start() as run:
+            code = run.end()
+        assert code == 0, str(run)
+        (notice,) = run.all("notice", level="warning")
+        assert notice["text"] == (
+            f"{app.name} is part of {app.who}: a sync of that one during the run would undo {PLACES['helm']}"
+        )
+        parent = stack.api("GET", f"applications/{app.owner}", None, refresh="normal")
+        assert parent["status"]["sync"]["status"] == "Synced", "to the parent it is as it was, too"
+
+
+def test_what_git_does_not_name_is_not_undone_by_a_parent(stack: Stack, tmp_path: Path) -> None:
+    with owned(stack, tmp_path, Child, source={"path": "chart"}, syncPolicy=AUTO) as (bench, _):
+        with bench.as_it_was(), bench.start() as run:
+            code = run.end()
+        assert code == 0, str(run)
+        assert run.all("notice", level="warning") == []
+
+
+# -- all the same ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [Generated, Child])
+def test_force_goes_on_and_ends_with_who_undid_it(
+    stack: Stack, tmp_path: Path, kind: type[Generated] | type[Child]
+) -> None:
+    with owned(stack, tmp_path, kind) as (bench, app):
+        began = time.monotonic()
+        with bench.as_it_was(), bench.start("--force-owned") as run:
+            code = run.end()
+        took = time.monotonic() - began
+        told = [e["text"] for e in run.all("notice", level="warning")]
+        assert any(app.who in text and "may undo the parameters at any moment" in text for text in told), told
+        (verdict,) = run.all("verdict")
+        if code == 0:  # the operation had captured our source before the owner was there
+            (topic,) = [e["topic"] for e in run.all("topic_created")]
+            assert [e["text"] for e in run.all("log_line")] == [topic]
+            return
+        assert code == 3, str(run)
+        assert "were undone at once, 3 times in a row" in verdict["title"]
+        assert app.who in verdict["title"]
+        assert took < 50, "not until timeouts.busy is over"
+
+
+def test_an_application_set_that_may_not_be_read_is_refused_with_the_policy_line(
+    stack: Stack, tmp_path: Path
+) -> None:
+    """By an account that may do all else, of a project of its own."""
+    admin = support.from_environment("REALSTACK_ADMIN_PASSWORD")
+    with (
+        support.project(stack, "applications, *", "logs, get") as project,
+        owned(stack, tmp_path, Generated, project=project) as (bench, app),
+    ):
+        app.apply({"syncPolicy": {"applicationsSync": "create-only"}})
+        environment = {"ARGOCD_AUTH_TOKEN": support.role_token(stack, project, admin)}
+        with untouched(bench):
+            refused = bench.run(environment=environment)
+        assert refused.code == 2, str(refused)
+        assert f"p, ROLE, applicationsets, get, {project}/{app.owner}, allow" in refused.err, str(refused)
+        with bench.as_it_was():
+            forced = bench.run("--force-owned", environment=environment)
+        assert forced.code == 0, str(forced)
+        with bench.as_it_was():
+            allowed = bench.run()
+        assert allowed.code == 0, "create-only: the ApplicationSet never updates what it has made"
+        assert "warning" not in allowed.err, str(allowed)
