@@ -426,25 +426,23 @@ def project(stack: Stack, *rights: str, **spec: Any) -> Iterator[str]:
         "clusterResourceWhitelist": [{"group": "*", "kind": "*"}],
         "roles": [{"name": "run", "policies": [f"p, proj:{name}:run, {r}, {name}/*, allow" for r in rights]}],
     }
-    change_project(stack, name, whole | spec)
+    manifest = {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "AppProject",
+        "metadata": {"name": name, "namespace": cluster.ARGOCD_NAMESPACE},
+        "spec": whole | spec,
+    }
+    stack.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
     try:
         yield name
     finally:
         stack.kubectl("delete", "appproject", name, "-n", cluster.ARGOCD_NAMESPACE, "--wait=false")
 
 
-def change_project(stack: Stack, name: str, spec: Json) -> None:
-    """Put this into a project's spec."""
-    manifest = {"apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject", "metadata": {"name": name}}
-    where = ("-n", cluster.ARGOCD_NAMESPACE, "-f", "-")
-    stack.kubectl(
-        "apply",
-        "--server-side",
-        "--field-manager",
-        "+".join(spec),
-        *where,
-        stdin=json.dumps(manifest | {"spec": spec}),
-    )
+def change_project(stack: Stack, name: str, **spec: Any) -> None:
+    """Put this into a project's spec beside what it has."""
+    where = ("appproject", name, "-n", cluster.ARGOCD_NAMESPACE)
+    stack.kubectl("patch", *where, "--type", "merge", "--patch", json.dumps({"spec": spec}))
 
 
 def role_token(stack: Stack, project: str, admin_password: str) -> str:
