@@ -29,7 +29,7 @@ from argorun.verdict import judge
 from argorun.wayback import Traces, WayBack
 
 RIDE_OUT = 60.0  # seconds for which a fault of Argo CD's is ridden out once the run is under way
-REVERTS = 3  # times in a row that our parameters are undone before that is no coincidence
+REVERTS = 3  # times in a row that a known owner undoes our parameters; twice as many, where none is known
 LAST_LOGS = 15.0  # seconds to read the rest of the logs after the operation has ended
 
 
@@ -281,13 +281,12 @@ class Run:
         self.reverts = self.reverts + 1 if undone else 0
         self._waits(to)
         await self.traces.claim.let_go()
-        if self.reverts == REVERTS:
-            who = self.owner or "somebody"
-            known = f"{who} keeps them in its own way" if self.owner else "who does it is not known"
+        if self.reverts == (REVERTS if self.owner else 2 * REVERTS):
+            who = f"{self.owner} keeps them as it has them" if self.owner else "it is not known by whom"
+            hint = f"without --force-owned argorun says what {self.owner} must leave alone; or "
             raise OperationFailed(
-                f"the parameters of {self.app} were undone at once, {REVERTS} times in a row: {known}",
-                f"{'without --force-owned argorun says' if self.owner else 'look for'} what "
-                f"{who} must leave alone; or use an Application of its own for tests",
+                f"the parameters of {self.app} were undone at once, {self.reverts} times in a row: {who}",
+                f"{hint if self.owner else ''}use an Application of its own for tests",
             )
 
     async def _expect_jobs(self) -> None:
