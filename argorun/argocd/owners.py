@@ -114,12 +114,14 @@ async def of_application_set(client: Client, seen: Application, changed: Applica
     try:
         owner = await client.application_set(name, seen.metadata.namespace)
     except (Denied, Refused) as e:
+        if isinstance(e, Refused) and e.status != 500:  # a namespace that is not permitted is a 500
+            raise
         named = re.search(r"applicationsets, get, ([^,\s]+)", e.text)
         subject = named[1] if named else f"{seen.project}/{name}"
         return Owner(
             who,
             UsageError(
-                f"Application {app} belongs to {who}, which the token's account may not look at",
+                f"Application {app} belongs to {who}, which argorun cannot read",
                 f"add to Argo CD's policy.csv: p, ROLE, applicationsets, get, {subject}, allow\n{FORCE}",
                 reason=e.message,
             ),
@@ -198,7 +200,7 @@ async def of_parent(
     try:
         above = await client.application(parent)
         target = await target_of(client, parent, seen.metadata)
-    except Denied as e:
+    except (Denied, Refused) as e:
         if TRACKING not in (seen.metadata.annotations or {}):
             return None  # the label is often a chart's own
         return Owner(

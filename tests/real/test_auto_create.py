@@ -101,11 +101,35 @@ def test_a_cancelled_run_tells_of_every_topic_that_comes_back(bench: Bench, own:
     assert code == 130, str(run)
     assert bench.app.spec == before.spec
     assert support.RECORD not in bench.app.annotations
+    (topic,) = [e["topic"] for e in run.all("topic_created")]
+    again = f"topic {topic} is there again after its deletion; deleting it again"
+    assert again in [e["text"] for e in run.all("notice")], str(run)
     bench.app.wait_operation()
     eventually(lambda: only_quiet_pods(bench), 60, "the workload is off the topic")
-    (topic,) = [e["topic"] for e in run.all("topic_created")]
-    told = {e["what"] for e in run.all("left_behind")}
-    if on_broker(bench, own):
-        assert any(topic in e["command"] for e in run.all("left_behind")), str(run)
-    else:
-        assert told == set() or any("topic" in what for what in told), str(run)
+    assert on_broker(bench, own) <= left_topics(run), str(run)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_cancelled_run_that_leaves_its_workload_on_the_topic_tells_of_it(
+    bench: Bench, own: Broker, times: int
+) -> None:
+    """Cancelled once, it has tried in vain; cancelled twice, it has not tried for long."""
+    before = bench.before()
+    with start(bench, own, "--no-settle") as run:
+        run.until("log_line", text="begun")
+        run.send(signal.SIGINT)
+        if times == 2:
+            run.until("undone", what="parameters put back")
+            run.send(signal.SIGTERM)
+        code = run.end()
+    assert code == 130, str(run)
+    assert bench.app.spec == before.spec
+    (topic,) = eventually(lambda: on_broker(bench, own), 10, "the workload brings it back")
+    assert left_topics(run) == {topic}, str(run)
+
+
+def left_topics(run: Running) -> set[str]:
+    """The topics that are told to be left, each with the command that deletes it."""
+    commands = [e["command"] for e in run.all("left_behind") if e["what"].startswith("topic ")]
+    assert all(c.startswith("kafka-topics --bootstrap-server ") and "--delete" in c for c in commands)
+    return {c.rpartition(" ")[2] for c in commands}

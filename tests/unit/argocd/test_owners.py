@@ -198,9 +198,16 @@ def test_an_application_set_that_cannot_be_read_is_refused_with_the_policy_line(
     stage = Stage(BY_SET)
     stage.argocd.meets("set ('all', 'argocd')", error, error)
     refused = stage.refused()
-    assert "ApplicationSet all, which the token's account may not look at" in refused.message
+    assert "ApplicationSet all, which argorun cannot read" in refused.message
     assert f"p, ROLE, applicationsets, get, {subject}, allow" in refused.hint
     assert stage.check(force=True) == "ApplicationSet all"
+
+
+def test_an_argo_cd_that_fails_is_no_refusal() -> None:
+    stage = Stage(BY_SET)
+    stage.argocd.meets("set ('all', 'argocd')", Refused("x", 503, 14, "down"))
+    with pytest.raises(Refused):
+        stage.check()
 
 
 def test_force_goes_on_and_says_what_may_happen() -> None:
@@ -341,9 +348,16 @@ def test_a_parent_that_does_not_heal_itself_is_a_notice(policy: Json) -> None:
     ]
 
 
-def test_a_parent_that_cannot_be_read_is_a_notice() -> None:
+@pytest.mark.parametrize(
+    ("method", "error"),
+    [
+        ("application", Denied("show", 403, "permission denied", "")),
+        ("managed", Refused("show", 400, 9, "permission denied")),
+    ],
+)
+def test_a_parent_that_cannot_be_read_is_a_notice(method: str, error: Exception) -> None:
     stage = Stage(TRACKED)
-    stage.argocd.meets("application", Denied("show", 403, "permission denied", ""))
+    stage.argocd.meets(method, error)
     assert stage.check() == "Application apps"
     (notice,) = stage.notices
     assert notice.startswith("weather is part of Application apps, which cannot be read (permission denied)")
