@@ -215,6 +215,49 @@ def test_refused_with_the_lines_that_make_it_green(
         assert [h.get("initiatedBy", {}).get("automated", False) for h in new] == [False] * len(new), new
 
 
+ONE_OF_TWO = {"parameters": [{"name": "tag", "value": "x"}, {"name": "kafka.topic", "value": "from-git"}]}
+BY_JQ: dict[type[Application], Json] = {
+    Generated: {
+        "ignoreApplicationDifferences": [
+            {
+                "jqPathExpressions": [
+                    '.spec.source.helm.parameters[] | select(.name == "kafka.topic")',
+                    ".spec.syncPolicy.automated.enabled",
+                ]
+            }
+        ],
+        "preservedFields": {"annotations": ["argorun.dev/run"]},
+    },
+    Child: {
+        "ignoreDifferences": [
+            {
+                "group": "*",
+                "kind": "Application",
+                "jqPathExpressions": [
+                    '.spec.source.helm.parameters[] | select(.name == "kafka.topic").value'
+                ],
+            }
+        ],
+        "syncPolicy": {"syncOptions": ["RespectIgnoreDifferences=true"]},
+    },
+}
+
+
+@pytest.mark.parametrize("kind", [Generated, Child])
+def test_what_is_written_otherwise_is_understood(
+    stack: Stack, tmp_path: Path, kind: type[Generated] | type[Child]
+) -> None:
+    source = {"path": "chart", "helm": ONE_OF_TWO}
+    with owned(stack, tmp_path, kind, source=source, syncPolicy=AUTO) as (bench, app):
+        app.apply(BY_JQ[kind])
+        with bench.as_it_was(), bench.start() as run:
+            code = run.end()
+        assert code == 0, str(run)
+        (topic,) = [e["topic"] for e in run.all("topic_created")]
+        assert [e["text"] for e in run.all("log_line")] == [topic]
+        assert run.all("notice", level="warning") == []
+
+
 # -- a parent that does not heal itself ------------------------------------------------------------------
 
 
