@@ -151,11 +151,8 @@ class Run:
 
     async def _look_at_owners(self, seen: Application, settings: Sequence[parameters.Setting]) -> None:
         """Nobody else undoes what we are about to change, and no sync window is closed."""
-        seen = owners.as_it_was(seen)
-        spec, record = parameters.claimed(seen, settings, self.manifests, self.run_id, self._until())
-        changed = owners.with_record(seen, spec, record)
-        force = self.config.force_owned
-        self.owner = await owners.check(self.client, seen, changed, force=force, notice=self._notice)
+        changed = owners.changed(seen, settings, self.manifests)
+        self.owner = await owners.check(self.client, *changed, self._notice, force=self.config.force_owned)
         await windows.check(self.client, self.app, seen.project)
 
     async def _render(self, settings: Sequence[parameters.Setting]) -> list[Json]:

@@ -25,6 +25,7 @@ from argorun.errors import ArgorunError, OperationFailed
 
 SETTLED_IN_TIME = 0.3  # seconds after which a concurrent PATCH shows: about 0.1 s was seen
 BUSY_POLL = 5.0
+COMPARISONS = 5  # how often it is looked for Synced: other things, one to be pruned say, may keep it from it
 
 
 class Lost(Exception):
@@ -320,8 +321,17 @@ class Claim:
             raise OperationFailed(f"the workloads could not be settled: {e} came first") from None
         return run_id
 
-    async def settled(self, run_id: str) -> None:
-        """Wait until the settling operation is over. Raises OperationFailed, ArgoCDFailed."""
+    async def settled(self, run_id: str, *, compared: bool = False) -> None:
+        """Wait until the settling operation is over, and with `compared` until that shows as Synced.
+
+        Argo CD's view of the cluster lags behind the end of an operation. Raises OperationFailed,
+        ArgoCDFailed.
+        """
         state = await operation.follow(self._client, self._app, run_id, lambda _: None)
         if state.phase != "Succeeded":
             raise OperationFailed(f"settling ended {state.phase}: {state.message}")
+        for _ in range(COMPARISONS if compared else 0):
+            seen = await self._client.application(self._app, refresh="normal")
+            if seen.status.sync.status == "Synced":
+                return
+            await asyncio.sleep(0.3)

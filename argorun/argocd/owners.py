@@ -15,7 +15,7 @@ import msgspec
 from argorun.argocd import ignoring, parameters
 from argorun.argocd.answers import Denied, Refused, decode
 from argorun.argocd.client import Client
-from argorun.argocd.parameters import RECORD, Record
+from argorun.argocd.parameters import RECORD, Setting
 from argorun.argocd.types import Application, ApplicationSet, IgnoreRule, Json, Metadata
 from argorun.config import ApplicationRef
 from argorun.errors import UsageError
@@ -45,14 +45,14 @@ class Owner:
 
 
 async def check(
-    client: Client, seen: Application, changed: Application, *, force: bool, notice: Callable[[str], None]
+    client: Client, seen: Application, after: Application, notice: Callable[[str], None], *, force: bool
 ) -> str:
     """Who else writes this Application's spec, by name; empty where nobody does.
 
-    `changed` is the Application as a run would have it. Raises UsageError (2) where the owner would undo
-    that, unless with `force`; ArgoCDFailed.
+    `after` is the Application as a run would have it, see `changed`. Raises UsageError (2) where the owner
+    would undo that, unless with `force`; ArgoCDFailed.
     """
-    owner = await find(client, seen, changed)
+    owner = await find(client, seen, after)
     if owner is None:
         return ""
     if owner.error is not None and not force:
@@ -64,40 +64,38 @@ async def check(
     return owner.name
 
 
-async def find(client: Client, seen: Application, changed: Application) -> Owner | None:
+async def find(client: Client, seen: Application, after: Application) -> Owner | None:
     """The owner, and whether it lets a run be. Raises ArgoCDFailed."""
     for reference in seen.metadata.owner_references or ():
         if reference.kind == "ApplicationSet":
-            return await of_application_set(client, seen, changed, reference.name)
+            return await of_application_set(client, seen, after, reference.name)
     parent = parent_of(seen.metadata)
-    return await of_parent(client, seen, changed, parent) if parent is not None else None
+    return await of_parent(client, seen, after, parent) if parent is not None else None
 
 
-def as_it_was(app: Application) -> Application:
-    """An Application without what a run has left in its spec, if one has."""
-    record = parameters.record_of(app)
-    if record is None:
-        return app
-    spec = parameters.with_automated(parameters.restored(app.spec, record), record)
-    return msgspec.structs.replace(app, spec=spec)
-
-
-def with_record(app: Application, spec: Json, record: Record) -> Application:
-    """An Application with a run's spec and record in it."""
+def changed(
+    app: Application, settings: Sequence[Setting], manifests: Sequence[Json]
+) -> tuple[Application, Application]:
+    """An Application without what a dead run may have left in its spec, and as the next run would have it."""
+    left = parameters.record_of(app)
+    if left is not None:
+        spec = parameters.with_automated(parameters.restored(app.spec, left), left)
+        app = msgspec.structs.replace(app, spec=spec)
+    spec, record = parameters.claimed(app, settings, manifests, "", 0)
     annotations = (app.metadata.annotations or {}) | {RECORD: msgspec.json.encode(record).decode()}
     metadata = msgspec.structs.replace(app.metadata, annotations=annotations)
-    return msgspec.structs.replace(app, spec=spec, metadata=metadata)
+    return app, msgspec.structs.replace(app, spec=spec, metadata=metadata)
 
 
-def undone(seen: Application, changed: Application, rules: Sequence[IgnoreRule]) -> list[str]:
+def undone(seen: Application, after: Application, rules: Sequence[IgnoreRule]) -> list[str]:
     """Which of a run's changes an owner would undo that compares by these rules, as pointers."""
-    before, after = (ignoring.without(document(app), rules) for app in (seen, changed))
+    old, new = (ignoring.without(document(app), rules) for app in (seen, after))
 
     def value(thing: Json, pointer: str) -> object:
         found = ignoring.at(thing, ignoring.steps(pointer))
         return None if found in ([], {}, None) else found  # Argo CD drops what is empty
 
-    return [p for p in PLACES if value(before, p) != value(after, p)]
+    return [p for p in PLACES if value(old, p) != value(new, p)]
 
 
 def document(app: Application) -> Json:
@@ -108,7 +106,7 @@ def document(app: Application) -> Json:
 # -- an ApplicationSet ---------------------------------------------------------------------------------
 
 
-async def of_application_set(client: Client, seen: Application, changed: Application, name: str) -> Owner:
+async def of_application_set(client: Client, seen: Application, after: Application, name: str) -> Owner:
     """Its ApplicationSet (source: applicationset/controllers/applicationset_controller.go)."""
     who, app = f"ApplicationSet {name}", seen.metadata.name
     try:
@@ -130,7 +128,7 @@ async def of_application_set(client: Client, seen: Application, changed: Applica
     if policy is not None and policy.applications_sync in NEVER_UPDATES:
         return Owner(who)
     rules = rules_of(owner, seen.metadata)
-    lost = undone(seen, changed, rules)
+    lost = undone(seen, after, rules)
     if not lost:
         return Owner(who)
     return Owner(
@@ -138,7 +136,7 @@ async def of_application_set(client: Client, seen: Application, changed: Applica
         UsageError(
             f"Application {app} belongs to {who}, which would undo what argorun changes in it",
             f"put this into {who}, or use an Application of its own for tests; {FORCE}\n"
-            + application_set_snippet(app, undone(seen, changed, ())),
+            + application_set_snippet(app, undone(seen, after, ())),
             reason=reason(lost, rules),
         ),
     )
@@ -189,7 +187,7 @@ def parent_of(app: Metadata) -> ApplicationRef | None:
 
 
 async def of_parent(
-    client: Client, seen: Application, changed: Application, parent: ApplicationRef
+    client: Client, seen: Application, after: Application, parent: ApplicationRef
 ) -> Owner | None:
     """The Application above; None where there is none, or it does not keep this one any more.
 
@@ -214,8 +212,8 @@ async def of_parent(
     written = msgspec.convert(above.spec.get("ignoreDifferences") or [], list[IgnoreRule])
     respects = RESPECT in (policy.get("syncOptions") or ())
     rules = ignoring.matching(written, app, seen.metadata.namespace) if respects else []
-    in_git = [p for p in undone(seen, changed, ()) if ignoring.at(target, ignoring.steps(p)) is not None]
-    lost = [p for p in undone(seen, changed, rules) if p in in_git]
+    in_git = [p for p in undone(seen, after, ()) if ignoring.at(target, ignoring.steps(p)) is not None]
+    lost = [p for p in undone(seen, after, rules) if p in in_git]
     if not lost:
         return Owner(who)
     automated = policy.get("automated")

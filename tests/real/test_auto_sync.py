@@ -55,7 +55,7 @@ class Stage:
         (topic,) = [e["topic"] for e in run.all("topic_created")]
         assert [e["text"] for e in run.all("log_line")] == [line.replace("TOPIC", topic) for line in tested]
         before, jobs = self.operation(), self.jobs()
-        assert not before["operation"].get("initiatedBy", {}).get("automated"), before
+        assert not before["operation"].get("initiatedBy", {}).get("automated"), f"{before}\n{run}"
         assert [i["value"].partition("/")[0] for i in before["operation"]["info"]] == [run_id(run)], before
         self.bench.app.get("normal")  # a refresh is when Argo CD would start an operation
         until = time.monotonic() + QUIET

@@ -625,3 +625,18 @@ def test_settled_is_only_what_succeeded() -> None:
         else:
             with pytest.raises(OperationFailed, match="settling ended Failed: no such image"):
                 run(stage.claim.settled("mine/settle"))
+
+
+@pytest.mark.parametrize("lags", [0, 2, 99])
+def test_settled_is_compared_anew_for_argo_cd_lags_behind(lags: int) -> None:
+    """A few times: something else may keep the Application from being Synced for ever."""
+    stage = Stage()
+    stage.argocd.runs("mine/settle", phase="Succeeded")
+    stage.argocd.tell()
+
+    def shows(status: str) -> Callable[[FakeArgoCD], object]:
+        return lambda a: a.document["status"]["sync"].update(status=status)
+
+    stage.argocd.meets("refresh", *[shows("OutOfSync")] * lags, shows("Synced"))
+    run(stage.claim.settled("mine/settle", compared=True))
+    assert stage.argocd.calls.count("refresh") == min(lags + 1, 5)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argorun.argocd import owners, parameters
+from argorun.argocd import owners
 from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.parameters import Helm, Kustomize, Setting
 from argorun.argocd.types import Application, ApplicationSet, ManagedResource
@@ -38,8 +38,7 @@ class Stage:
         self.notices: list[str] = []
         whole = {"metadata": {"name": "weather", "namespace": "argocd"} | metadata, "spec": spec or {}}
         self.seen = msgspec.convert(whole, Application)
-        claimed, record = parameters.claimed(self.seen, settings, [], "mine", 1)
-        self.changed = owners.with_record(self.seen, claimed, record)
+        self.seen, self.changed = owners.changed(self.seen, settings, [])
 
     def set_is(self, **spec: Any) -> None:
         key = ("all", "argocd")
@@ -61,7 +60,7 @@ class Stage:
 
     def check(self, force: bool = False) -> str:
         told = self.notices.append
-        return run(owners.check(self.argocd.client, self.seen, self.changed, force=force, notice=told))
+        return run(owners.check(self.argocd.client, self.seen, self.changed, told, force=force))
 
     def refused(self) -> UsageError:
         with pytest.raises(UsageError) as e:
@@ -223,8 +222,8 @@ def test_force_goes_on_and_says_what_may_happen() -> None:
 
 def test_what_a_dead_run_left_does_not_hide_what_the_next_one_changes() -> None:
     stage = Stage({}, AUTO | {"source": {"helm": {"parameters": [{"name": "x", "value": "y"}]}}})
-    assert owners.as_it_was(stage.changed).spec == stage.seen.spec
-    assert owners.as_it_was(stage.seen) is stage.seen
+    before, after = owners.changed(stage.changed, HELM, [])
+    assert (before.spec, after.spec) == (stage.seen.spec, stage.changed.spec)
 
 
 # -- Applications of Applications ----------------------------------------------------------------------
