@@ -48,11 +48,13 @@ class CleanUp:
         """From now on undo at once what matters, and the patient rest afterwards."""
         self._hurry.set()
 
-    async def unless_hurried(self, waiting: Coroutine[None, None, object]) -> bool:
-        """Wait for something, but give up waiting in a hurry; whether it came to its end."""
+    async def unless_hurried(self, waiting: Coroutine[None, None, object], grace: float = 0.0) -> bool:
+        """Wait for something, but in a hurry only `grace` seconds longer; whether it came to its end."""
         task, hurry = asyncio.create_task(waiting), asyncio.create_task(self._hurry.wait())
         try:
             await asyncio.wait({task, hurry}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done() and grace:
+                await asyncio.wait({task}, timeout=grace)
             if not task.done():
                 return False
             task.result()

@@ -142,6 +142,13 @@ def run(
             "--no-nudge", help="Do not refresh the Application when a hook has ended; it takes longer."
         ),
     ] = False,
+    force_owned: Annotated[
+        bool,
+        typer.Option(
+            "--force-owned",
+            help="Go on though an ApplicationSet or another Application may undo the parameters.",
+        ),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything and say what would be done; touch nothing.")
     ] = False,
@@ -173,6 +180,7 @@ def run(
         keep_topics=keep_topics,
         no_settle=no_settle,
         no_nudge=no_nudge,
+        force_owned=force_owned,
         dry_run=dry_run,
     )
     raise typer.Exit(start(flags, output, events))

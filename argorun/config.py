@@ -99,6 +99,7 @@ class Config(Strict, frozen=True):
     keep_topics: bool = False
     settle: bool = True
     nudge: bool = True
+    force_owned: bool = False
     dry_run: bool = False
     secrets: tuple[str, ...] = ()
 
@@ -117,6 +118,7 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     keep_topics: bool = False
     no_settle: bool = False
     no_nudge: bool = False
+    force_owned: bool = False
     dry_run: bool = False
 
 

@@ -126,6 +126,7 @@ def load(
         keep_topics=flags.keep_topics,
         settle=not flags.no_settle,
         nudge=not flags.no_nudge,
+        force_owned=flags.force_owned,
         dry_run=flags.dry_run,
         secrets=tuple(sorted(secrets - {""})),
     )

@@ -9,9 +9,9 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from argorun import __version__, events
-from argorun.argocd import diagnosis, lint, operation, parameters, rendered
+from argorun.argocd import diagnosis, lint, operation, owners, parameters, rendered, windows
 from argorun.argocd.answers import Refused
-from argorun.argocd.claim import Claim, Lost
+from argorun.argocd.claim import Claim, Lost, Reverted
 from argorun.argocd.client import Client
 from argorun.argocd.logs import JobLogs
 from argorun.argocd.nudge import nudge
@@ -20,7 +20,7 @@ from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Application, Json, Node, OperationState, SyncOperation
 from argorun.cleanup import Announce, CleanUp
 from argorun.config import Config, Topic, describe
-from argorun.errors import AccessDenied, ArgorunError, NoTestRan, StillBusy, UsageError
+from argorun.errors import AccessDenied, ArgorunError, NoTestRan, OperationFailed, StillBusy, UsageError
 from argorun.events import Step
 from argorun.kafka import names
 from argorun.kafka.spec import TopicExists, TopicSpec
@@ -31,6 +31,7 @@ from argorun.verdict import cannot_start, judge, suspects
 from argorun.wayback import Traces, WayBack
 
 RIDE_OUT = 60.0  # seconds for which a fault of Argo CD's is ridden out once the run is under way
+REVERTS = 3  # times in a row that a known owner undoes our parameters; twice as many, where none is known
 LAST_LOGS = 15.0  # seconds to read the rest of the logs after the operation has ended
 
 
@@ -58,6 +59,8 @@ class Run:
         self.progress = Progress(announce, config.jobs)
         self.manifests: list[Json] = []
         self.run_id = secrets.token_hex(6)
+        self.owner = ""  # who else writes the Application's spec
+        self.reverts = 0  # how often in a row our parameters were undone
         claim = Claim(client, self.app, self.run_id, (), waiting=self._waits, notice=self._notice)
         self.traces = Traces(operation=self.run_id, claim=claim)
         self.back = WayBack(config, client, topics, self.live, self.clean, self.traces, self._notice)
@@ -121,6 +124,7 @@ class Run:
             settings = self.settings()
             if self.config.revision or any(isinstance(s, parameters.Kustomize) for s in settings):
                 self.manifests = await self._render(settings)
+            await self._look_at_owners(seen, settings)
             if self.config.dry_run:
                 for line in planned(self.config, self.traces.drawn, settings, seen, self.manifests):
                     self._planned(line)
@@ -149,6 +153,12 @@ class Run:
                     f"the token's account may not '{action}' {what} of {subject}",
                     f"add to Argo CD's policy.csv: p, ROLE, {what}, {action}, {subject}, allow",
                 )
+
+    async def _look_at_owners(self, seen: Application, settings: Sequence[parameters.Setting]) -> None:
+        """Nobody else undoes what we are about to change, and no sync window is closed."""
+        changed = owners.changed(seen, settings, self.manifests)
+        self.owner = await owners.check(self.client, *changed, self._notice, force=self.config.force_owned)
+        await windows.check(self.client, self.app, seen.project)
 
     async def _render(self, settings: Sequence[parameters.Setting]) -> list[Json]:
         try:
@@ -229,9 +239,8 @@ class Run:
             await self.traces.claim.free()
             try:
                 await self.traces.claim.take(self.manifests, self._until())
-            except Lost:
-                self._waits("somebody who was faster")
-                await self.traces.claim.let_go()
+            except Lost as e:
+                await self._lost("somebody who was faster", undone=isinstance(e, Reverted))
                 await asyncio.sleep(0.5 + secrets.randbelow(1000) / 1000)
                 return False
             self._tell_parameters(settings)
@@ -251,15 +260,19 @@ class Run:
             request = operation.body(self.traces.operation, self.config.revision)
             seen = await operation.start(self.client, self.app, self.traces.operation, request)
         except operation.Busy as e:
-            self._waits(str(e))
-            await self.traces.claim.let_go()
+            await self._lost(str(e), undone=False)
+            return False
+        except UsageError:
+            if await self.traces.claim.stands():
+                raise  # the source does not take our value
+            await self._lost("somebody who changed the parameters just now", undone=True)
             return False
         took = seen.operation_of(self.traces.operation).sync or SyncOperation()
         if took.source is not None and not parameters.holds(took.source, settings):
             # PATCH is no lock: this operation would test somebody else's topic.
-            self._waits("somebody who changed the parameters at the same moment")
             await operation.end(self.client, self.app, self.traces.operation)
-            await self.traces.claim.let_go()
+            undone = not self.traces.claim.is_others(seen)
+            await self._lost("somebody who changed the parameters at the same moment", undone=undone)
             self.traces.operation = (
                 f"{self.run_id}/{secrets.token_hex(2)}"  # to be told from the one that was ended
             )
@@ -268,6 +281,19 @@ class Run:
         revision = self.config.revision or took.revision
         self.announce(events.SyncStarted(time=time.time(), run_id=self.run_id, revision=revision))
         return True
+
+    async def _lost(self, to: str, *, undone: bool) -> None:
+        """Let go of the Application, to try again; OperationFailed where its owner undoes all we do."""
+        self.reverts = self.reverts + 1 if undone else 0
+        self._waits(to)
+        await self.traces.claim.let_go()
+        if self.reverts == (REVERTS if self.owner else 2 * REVERTS):
+            who = f"{self.owner} keeps them as it has them" if self.owner else "it is not known by whom"
+            hint = f"without --force-owned argorun says what {self.owner} must leave alone; or "
+            raise OperationFailed(
+                f"the parameters of {self.app} were undone at once, {self.reverts} times in a row: {who}",
+                f"{hint if self.owner else ''}use an Application of its own for tests",
+            )
 
     async def _expect_jobs(self) -> None:
         """With our values in, the source renders to what the sync will run: the test Jobs must be in it."""

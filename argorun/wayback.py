@@ -19,6 +19,8 @@ from argorun.cleanup import CleanUp
 from argorun.config import Config, Topic
 from argorun.kafka.topics import Topics
 
+HELD = 3.0  # seconds for which auto-sync stays off even in a hurry, while settling comes to its end
+
 
 @dataclass
 class Traces:
@@ -116,7 +118,7 @@ class WayBack:
         claim = self._traces.claim
         if claim.record is None:
             return None
-        started = None
+        started, over = None, False
         try:
             if self._settles():
                 tree = await self._live.read()
@@ -125,11 +127,14 @@ class WayBack:
                 self._traces.leaving = tree.pods_under(owners)
                 before = claim.before.status.sync.revision if claim.before is not None else None
                 started = await claim.settle(before if self._config.revision else None, resources)
+                if started is not None and claim.record.automated is not None:
+                    # Switched on beside a sync that still runs, auto-sync starts one more after it (seen).
+                    over = await self._clean.unless_hurried(claim.settled(started, compared=True), HELD)
         finally:
             await claim.release()
         if started is None:
             return None
-        if await self._clean.unless_hurried(claim.settled(started)):
+        if over or await self._clean.unless_hurried(claim.settled(started)):
             return "workloads settled on what they had before"
         return "a sync that settles the workloads on what they had before started; it goes on by itself"
 

@@ -25,10 +25,15 @@ from argorun.errors import ArgorunError, OperationFailed
 
 SETTLED_IN_TIME = 0.3  # seconds after which a concurrent PATCH shows: about 0.1 s was seen
 BUSY_POLL = 5.0
+COMPARISONS = 5  # how often it is looked for Synced: other things, one to be pruned say, may keep it from it
 
 
 class Lost(Exception):
     """Someone else's change won over ours."""
+
+
+class Reverted(Lost):
+    """Our change was undone, and no run has left its record: an owner of the spec, most likely."""
 
 
 class Claim:
@@ -115,7 +120,7 @@ class Claim:
             if self._ours(seen):
                 break
             if self._held(seen) is not None or parameters.record_of(seen) is not None:
-                raise Lost
+                raise self._lost(seen)
             spec, record = parameters.claimed(seen, self._settings, manifests, self.run_id, until)
             self.before, self.record, self._claimed_spec = seen, record, spec
             try:
@@ -125,8 +130,20 @@ class Claim:
         await asyncio.sleep(SETTLED_IN_TIME)
         seen = await self._client.application(self._app)
         if not self._ours(seen):
-            raise Lost
+            raise self._lost(seen)
         return seen
+
+    def _lost(self, seen: Application) -> Lost:
+        return Lost() if seen.running is not None or self.is_others(seen) else Reverted()
+
+    def is_others(self, seen: Application) -> bool:
+        """Whether the Application carries another run's record."""
+        record = parameters.record_of(seen)
+        return record is not None and record.run != self.run_id
+
+    async def stands(self) -> bool:
+        """Whether our values are still in. Raises ArgoCDFailed, AccessDenied."""
+        return self._ours(await self._client.application(self._app))
 
     def _ours(self, seen: Application) -> bool:
         record = parameters.record_of(seen)
@@ -304,8 +321,17 @@ class Claim:
             raise OperationFailed(f"the workloads could not be settled: {e} came first") from None
         return run_id
 
-    async def settled(self, run_id: str) -> None:
-        """Wait until the settling operation is over. Raises OperationFailed, ArgoCDFailed."""
+    async def settled(self, run_id: str, *, compared: bool = False) -> None:
+        """Wait until the settling operation is over, and with `compared` until that shows as Synced.
+
+        Argo CD's view of the cluster lags behind the end of an operation. Raises OperationFailed,
+        ArgoCDFailed.
+        """
         state = await operation.follow(self._client, self._app, run_id, lambda _: None)
         if state.phase != "Succeeded":
             raise OperationFailed(f"settling ended {state.phase}: {state.message}")
+        for _ in range(COMPARISONS if compared else 0):
+            seen = await self._client.application(self._app, refresh="normal")
+            if seen.status.sync.status == "Synced":
+                return
+            await asyncio.sleep(0.3)

@@ -28,12 +28,17 @@ from argorun.argocd.answers import (
 )
 from argorun.argocd.types import (
     Application,
+    ApplicationSet,
     ClusterEvent,
     ClusterEvents,
     Json,
     LogEntry,
+    ManagedResource,
+    ManagedResources,
     Manifests,
     Node,
+    Project,
+    SyncWindows,
     Tree,
     WatchEvent,
 )
@@ -153,6 +158,29 @@ class Client:
     async def raw(self, app: ApplicationName) -> Json:
         """The live Application as it is written, for `replace`."""
         return await self._get(f"show Application {app.name}", path(app), Json, query(app))
+
+    # -- who else has a say -------------------------------------------------------------------------
+
+    async def application_set(self, name: str, namespace: str) -> ApplicationSet:
+        """An ApplicationSet; needs `applicationsets, get`."""
+        params = {"appsetNamespace": namespace} if namespace else {}
+        url = f"/api/v1/applicationsets/{quote(name)}"
+        return await self._get(f"show ApplicationSet {name}", url, ApplicationSet, params)
+
+    async def managed(self, app: ApplicationName, **filters: str) -> list[ManagedResource]:
+        """The objects that an Application keeps, hooks left out; by `group`, `kind`, `namespace`, `name`."""
+        doing = f"show what {app.name} keeps"
+        url = path(app, "managed-resources")
+        return (await self._get(doing, url, ManagedResources, query(app, **filters))).items or []
+
+    async def sync_windows(self, app: ApplicationName) -> SyncWindows:
+        """When the Application may be synced; needs only `get`."""
+        doing = f"show the sync windows of {app.name}"
+        return await self._get(doing, path(app, "syncwindows"), SyncWindows, query(app))
+
+    async def project(self, name: str) -> Project:
+        """A project; needs `projects, get`."""
+        return await self._get(f"show project {name}", f"/api/v1/projects/{quote(name)}", Project, {})
 
     # -- its operation ------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Iterable
 
+from argorun.argocd import windows
 from argorun.argocd.answers import TRANSIENT, Denied, Nonsense, Refused, Unreachable
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.types import (
@@ -85,9 +86,8 @@ async def start(client: Client, app: ApplicationName, run_id: str, request: Json
             return await client.sync(app, request)
         except Denied as e:
             if "sync window" in e.text:
-                raise OperationFailed(
-                    f"Argo CD does not sync {app.name} now: {e.text}", "see argocd proj windows"
-                ) from None
+                seen = await client.application(app)
+                raise await windows.blocked(client, app, seen.project) from None
             raise
         except Refused as e:
             lost: ArgorunError = e

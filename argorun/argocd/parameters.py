@@ -84,12 +84,6 @@ def check_source(app: Application, settings: Iterable[Setting]) -> None:
         )
     if spec.get("sourceHydrator"):
         raise UsageError(f"Application {name} uses a source hydrator: Argo CD ignores its parameters")
-    for owner in app.metadata.owner_references or ():
-        if owner.kind == "ApplicationSet":
-            raise UsageError(
-                f"Application {name} belongs to ApplicationSet {owner.name}, which would undo every change",
-                "use an Application of its own for tests",
-            )
     kinds = {"helm" if isinstance(s, Helm) else "kustomize" for s in settings}
     source_type = app.status.source_type.lower()
     if source_type not in ("helm", "kustomize"):

@@ -96,6 +96,7 @@ class Metadata(Camel, frozen=True):
     uid: str = ""
     resource_version: str = ""
     deletion_timestamp: str | None = None
+    labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
     owner_references: list[OwnerReference] | None = None
 
@@ -166,6 +167,76 @@ class Application(Camel, frozen=True):
         """The state of the operation that carries this run id; None while it is not there."""
         state = self.status.operation_state
         return state if state is not None and state.operation.run_id == run_id else None
+
+
+class IgnoreRule(Camel, frozen=True):
+    """What a comparison leaves alone. An ApplicationSet's rules have no group and kind: they mean its own."""
+
+    group: str = ""
+    kind: str = ""
+    name: str = ""
+    namespace: str = ""
+    json_pointers: list[str] | None = None
+    jq_path_expressions: list[str] | None = None
+
+
+class PreservedFields(Camel, frozen=True):
+    annotations: list[str] | None = None
+
+
+class ApplicationSetPolicy(Camel, frozen=True):
+    applications_sync: str = "sync"
+
+
+class ApplicationSetSpec(Camel, frozen=True):
+    ignore_application_differences: list[IgnoreRule] | None = None
+    preserved_fields: PreservedFields | None = None
+    sync_policy: ApplicationSetPolicy | None = None
+
+
+class ApplicationSet(Camel, frozen=True):
+    metadata: Metadata = Metadata()
+    spec: ApplicationSetSpec = ApplicationSetSpec()
+
+
+class ManagedResource(Camel, frozen=True):
+    """An object that an Application keeps; the states are JSON in strings, "null" where there is none."""
+
+    group: str = ""
+    kind: str = ""
+    namespace: str = ""
+    name: str = ""
+    target_state: str = ""  # as Git has it
+
+
+class ManagedResources(Camel, frozen=True):
+    items: list[ManagedResource] | None = None
+
+
+class SyncWindow(Camel, frozen=True):
+    """When an Application may be synced (kind allow) or not (deny)."""
+
+    kind: str = ""
+    schedule: str = ""
+    duration: str = ""
+    time_zone: str = ""  # only in the project, not in what is told of an Application
+    manual_sync: bool = False
+
+
+class SyncWindows(Camel, frozen=True):
+    """An Application's windows, and whether a sync by hand is allowed now."""
+
+    can_sync: bool = True
+    active_windows: list[SyncWindow] | None = None
+    assigned_windows: list[SyncWindow] | None = None
+
+
+class ProjectSpec(Camel, frozen=True):
+    sync_windows: list[SyncWindow] | None = None
+
+
+class Project(Camel, frozen=True):
+    spec: ProjectSpec = ProjectSpec()
 
 
 class WatchEvent(Camel, frozen=True):

@@ -11,6 +11,7 @@ import pytest
 
 from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.client import Client
+from argorun.argocd.types import SyncWindows
 from argorun.config import ApplicationRef
 from tests.contract.manifests import TOPIC, configmap
 from tests.contract.targets import JSON, App, Target, connect, good
@@ -291,6 +292,12 @@ def test_another_content_type_is_415_in_plain_text(app: App, kind: str | None) -
     for method, path in (("PATCH", ""), ("POST", "/sync"), ("DELETE", "/operation")):
         answer = app.http.request(method, app.path + path, headers=headers, content=b"{}" if kind else None)
         assert (answer.status_code, answer.text) == (415, "Invalid content type\n")
+
+
+async def test_where_there_are_no_sync_windows_a_sync_is_allowed(app: App) -> None:
+    assert app.get("/syncwindows") == {"canSync": True}
+    async with app.client() as client:
+        assert await client.sync_windows(app.ref) == SyncWindows()
 
 
 @pytest.mark.standin_only

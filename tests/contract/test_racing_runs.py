@@ -31,16 +31,16 @@ class Racer:
             timeouts=Timeouts(busy=110.0),
         )
         self.events: list[Event] = []
-        self._run = Run(config, self.events.append, client, cast(Topics, None))
-        self._run.plan()
-        ((_, self.topic),) = self._run.traces.drawn
+        self.run = Run(config, self.events.append, client, cast(Topics, None))
+        self.run.plan()
+        ((_, self.topic),) = self.run.traces.drawn
 
     async def race(self) -> str:
         """The phase of the operation that was followed."""
-        async with self._run.live.kept():
-            await self._run.take_and_sync()
-            state = await self._run.follow()
-        await self._run.clean_up()
+        async with self.run.live.kept():
+            await self.run.take_and_sync()
+            state = await self.run.follow()
+        await self.run.clean_up()
         return state.phase
 
     @property

@@ -13,6 +13,7 @@ import typer.main
 import yaml
 
 from argorun import cli, config, errors, loading, secrecy
+from argorun.argocd import owners
 from argorun.reporters.redact import SHORTEST, Redactor
 
 ROOT = Path(__file__).parents[2]
@@ -106,6 +107,15 @@ def test_every_message_that_is_explained_is_one_that_argorun_gives(message: str)
     assert parts
     text = re.sub(r"\"\s*\n\s*f?\"", "", SOURCE)
     assert message in theirs or [p for p in parts if p not in text] == []
+
+
+def test_what_is_to_be_put_into_an_owner_is_what_argorun_prints() -> None:
+    parameters, _, record, enabled = owners.PLACES
+    printed = {
+        owners.application_set_snippet("weather", [parameters, record, enabled]),
+        owners.parent_snippet("weather", [parameters]),
+    }
+    assert {block.rstrip("\n") for block in fenced("yaml") if block.startswith("spec:")} == printed
 
 
 def test_every_link_leads_to_a_file_of_the_repository() -> None:

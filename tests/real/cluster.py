@@ -246,7 +246,11 @@ class Application:
                 **spec,
             },
         }
-        stack.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
+        self.make(manifest)
+
+    def make(self, manifest: Json) -> None:
+        """Bring it into being; one that belongs to another is made by that one."""
+        self.stack.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
 
     def get(self, refresh: str = "") -> Json:
         """The Application as Argo CD's API gives it, live."""

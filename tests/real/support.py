@@ -416,6 +416,48 @@ def other_operation(bench: Bench, seconds: int) -> Iterator[Before]:
     assert state["phase"] == "Succeeded", state.get("message")
 
 
+@contextlib.contextmanager
+def project(stack: Stack, *rights: str, **spec: Any) -> Iterator[str]:
+    """A project that may deploy anywhere; its role "run" has these rights ("logs, get") on its own things."""
+    name = cluster.unique("project")
+    whole = {
+        "sourceRepos": ["*"],
+        "destinations": [{"server": "*", "namespace": "*"}],
+        "clusterResourceWhitelist": [{"group": "*", "kind": "*"}],
+        "roles": [{"name": "run", "policies": [f"p, proj:{name}:run, {r}, {name}/*, allow" for r in rights]}],
+    }
+    manifest = {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "AppProject",
+        "metadata": {"name": name, "namespace": cluster.ARGOCD_NAMESPACE},
+        "spec": whole | spec,
+    }
+    stack.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
+    try:
+        yield name
+    finally:
+        stack.kubectl("delete", "appproject", name, "-n", cluster.ARGOCD_NAMESPACE, "--wait=false")
+
+
+def change_project(stack: Stack, name: str, **spec: Any) -> None:
+    """Put this into a project's spec beside what it has."""
+    where = ("appproject", name, "-n", cluster.ARGOCD_NAMESPACE)
+    stack.kubectl("patch", *where, "--type", "merge", "--patch", json.dumps({"spec": spec}))
+
+
+def role_token(stack: Stack, project: str, admin_password: str) -> str:
+    """A token of the project's role "run"."""
+    login = {"username": "admin", "password": admin_password}
+    session = stack.api("POST", "session", login)["token"]
+    answer = stack.http.post(
+        f"projects/{project}/roles/run/token",
+        json={"project": project, "role": "run"},
+        headers={"Authorization": f"Bearer {session}", "Content-Type": "application/json"},
+    )
+    assert answer.is_success, answer.text
+    return str(answer.json()["token"])
+
+
 def from_environment(name: str) -> str:
     """A setting that not every stack has; without it the test is skipped, and says why."""
     value = os.environ.get(name)

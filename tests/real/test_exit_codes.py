@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from tests.real import cluster, support
+from tests.real import support
 from tests.real.cluster import Stack
 from tests.real.support import Bench, chart, configmap, kustomization, scripted
 
@@ -65,26 +66,71 @@ def test_3_an_operation_that_somebody_ends(bench: Bench) -> None:
     assert "ended by someone else" in run.all("verdict")[0]["title"]
 
 
-def test_3_a_sync_window_that_is_closed(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> None:
-    name = cluster.unique("closed")
-    window = {"kind": "deny", "schedule": "* * * * *", "duration": "1h", "applications": ["*"]}
-    anywhere = {
-        "sourceRepos": ["*"],
-        "destinations": [{"server": "*", "namespace": "*"}],
-        "clusterResourceWhitelist": [{"group": "*", "kind": "*"}],
-    }
-    project = {"apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject", "metadata": {"name": name}}
-    apply = ("apply", "-n", cluster.ARGOCD_NAMESPACE, "-f", "-")
-    stack.kubectl(*apply, stdin=json.dumps(project | {"spec": anywhere}))
-    folder = tmp_path_factory.mktemp("window")
+DENY = {"kind": "deny", "schedule": "* * * * *", "duration": "1h", "applications": ["*"]}
+FAR = f"0 {(time.gmtime().tm_hour + 12) % 24} * * *"  # half a day from now
+LATER = {"kind": "allow", "schedule": FAR, "duration": "1h", "applications": ["*"]}
+TOKYO = {"timeZone": "Asia/Tokyo"}
+CLOSED = {
+    "denied": (
+        [DENY | TOKYO],
+        "deny window: schedule '* * * * *' for 1h, Asia/Tokyo; manual syncs not allowed",
+    ),
+    "not among those allowed": (
+        [LATER],
+        f"allow window: schedule '{FAR}' for 1h, UTC; manual syncs not allowed",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def windowed(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Bench, str]]:
     files = chart(configmap("settings", topic=support.TOPIC), support.job("checks", "true", "PostSync"))
-    with support.bench(stack, folder, files, name="codes-w", project=name) as bench:
-        stack.kubectl(*apply, stdin=json.dumps(project | {"spec": anywhere | {"syncWindows": [window]}}))
-        with bench.as_it_was():
-            result = bench.run()
-        assert result.code == 3, str(result)
-        assert "sync window" in result.err
-    stack.kubectl("delete", "appproject", name, "-n", cluster.ARGOCD_NAMESPACE, "--wait=false")
+    folder = tmp_path_factory.mktemp("window")
+    with (
+        support.project(stack) as project,
+        support.bench(stack, folder, files, name="codes-w", project=project) as made,
+    ):
+        yield made, project
+
+
+@pytest.mark.parametrize(("windows", "told"), CLOSED.values(), ids=CLOSED.keys())
+def test_3_a_sync_window_that_is_closed(
+    windowed: tuple[Bench, str], windows: list[dict[str, object]], told: str
+) -> None:
+    bench, project = windowed
+    support.change_project(bench.stack, project, syncWindows=windows)
+    with bench.as_it_was():
+        result = bench.run()
+    assert result.code == 3, str(result)
+    assert f"blocked by a sync window of project {project}" in result.err
+    assert told in result.err, str(result)
+    assert "==> topics" not in result.err, "it did not come so far"
+
+
+def test_0_a_sync_window_that_allows_manual_syncs(windowed: tuple[Bench, str]) -> None:
+    bench, project = windowed
+    support.change_project(bench.stack, project, syncWindows=[DENY | {"manualSync": True}])
+    with bench.as_it_was():
+        result = bench.run()
+    assert result.code == 0, str(result)
+
+
+def test_3_a_sync_window_that_closes_while_the_run_waits(windowed: tuple[Bench, str]) -> None:
+    """What POST answers then is mapped to the same words."""
+    bench, project = windowed
+    support.change_project(bench.stack, project, syncWindows=[])
+    before = bench.before()
+    held = json.dumps({"run": "somebody", "until": int(time.time()) + 12, "settling": True})
+    bench.app.patch({"op": "add", "path": "/metadata/annotations/argorun.dev~1run", "value": held})
+    with bench.start() as run:
+        run.until("waiting")
+        support.change_project(bench.stack, project, syncWindows=[DENY])
+        code = run.end()
+    assert code == 3, str(run)
+    (verdict,) = run.all("verdict")
+    assert f"blocked by a sync window of project {project}" in verdict["title"]
+    assert "deny window: schedule '* * * * *' for 1h" in verdict["reason"]
+    support.nothing_left(bench, before)
 
 
 def test_9_a_named_test_job_that_the_application_does_not_have(bench: Bench) -> None:

@@ -269,6 +269,18 @@ def test_what_can_be_left_to_itself_is_waited_for_only_until_somebody_hurries() 
     assert run(waited(CleanUp(Told()), 30)) == (False, 5)
 
 
+def test_what_should_come_to_its_end_is_waited_for_a_little_longer_even_in_a_hurry() -> None:
+    async def waited(seconds: float) -> tuple[bool, float]:
+        began = asyncio.get_running_loop().time()
+        clean = CleanUp(Told())
+        clean.hurry()
+        ended = await clean.unless_hurried(asyncio.sleep(seconds), grace=3)
+        return ended, asyncio.get_running_loop().time() - began
+
+    assert run(waited(2)) == (True, 2)
+    assert run(waited(30)) == (False, 3)
+
+
 def test_what_goes_wrong_while_it_is_waited_for_is_raised() -> None:
     async def fails() -> None:
         raise ArgoCDFailed("down")

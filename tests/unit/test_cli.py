@@ -266,7 +266,8 @@ def test_every_flag_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "start", start)
     typed = "run ns/app -f a.yaml --topic t --parameter p --job a --job b --timeout 5m --revision abc"
     typed += (
-        " --set x=1 --set y= --output json --events e.jsonl --keep-topics --no-settle --no-nudge --dry-run"
+        " --set x=1 --set y= --output json --events e.jsonl --keep-topics --no-settle --no-nudge"
+        " --force-owned --dry-run"
     )
     result = CliRunner().invoke(cli.app, typed.split(" "))
     assert (result.exit_code, result.output) == (5, "")
@@ -282,6 +283,7 @@ def test_every_flag_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
         keep_topics=True,
         no_settle=True,
         no_nudge=True,
+        force_owned=True,
         dry_run=True,
     )
     assert started == [(flags, cli.Output.JSON, Path("e.jsonl"))]

@@ -646,6 +646,7 @@ def test_flags_win_over_environment_over_file(folder: Path) -> None:
         sets=("image.tag=1=2", "empty="),
         keep_topics=True,
         no_settle=True,
+        force_owned=True,
         dry_run=True,
     )
     assert config == Config(
@@ -659,6 +660,7 @@ def test_flags_win_over_environment_over_file(folder: Path) -> None:
         sets=(("image.tag", "1=2"), ("empty", "")),
         keep_topics=True,
         settle=False,
+        force_owned=True,
         dry_run=True,
         secrets=("t0ken",),
     )

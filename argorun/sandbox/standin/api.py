@@ -58,6 +58,7 @@ class Api:
             (f"{app}/resource", self.resource, "GET"),
             (f"{app}/events", self.events, "GET"),
             (f"{app}/managed-resources", self.managed_resources, "GET"),
+            (f"{app}/syncwindows", self.sync_windows, "GET"),
         ]
         return [Route(path, handler, methods=[method]) for path, handler, method in pairs]
 
@@ -244,6 +245,11 @@ class Api:
                 entry | {"normalizedLiveState": json.dumps(live), "predictedLiveState": json.dumps(target)}
             )
         return JSONResponse({"items": items})
+
+    async def sync_windows(self, request: Request) -> Response:
+        """GET /applications/NAME/syncwindows: the stand-in's one project has none."""
+        self._find(request, "get")
+        return JSONResponse({"canSync": True})
 
     # -- streams --------------------------------------------------------------------------
 

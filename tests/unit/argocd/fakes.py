@@ -13,7 +13,14 @@ import msgspec
 
 from argorun.argocd.answers import Refused, Unreachable
 from argorun.argocd.client import Client
-from argorun.argocd.types import RUN_INFO, Application
+from argorun.argocd.types import (
+    RUN_INFO,
+    Application,
+    ApplicationSet,
+    ManagedResource,
+    Project,
+    SyncWindows,
+)
 from argorun.config import ApplicationRef
 from tests.unit.argocd.gopatch import Json, PatchFailed, applied
 
@@ -42,6 +49,10 @@ class FakeArgoCD:
         self.syncs: list[Json] = []
         self.changes: asyncio.Queue[Exception | Application | None] = asyncio.Queue()
         self._faults: dict[str, collections.deque[Fault]] = collections.defaultdict(collections.deque)
+        self.sync_windows_told = SyncWindows()
+        self.project_told = Project()
+        self.application_sets: dict[tuple[str, str], ApplicationSet] = {}
+        self.kept: list[ManagedResource] = []  # what an Application above keeps
         metadata: Json = {"name": "weather"} | ({"annotations": annotations} if annotations else {})
         self.document: Json = {
             "metadata": metadata,
@@ -120,6 +131,23 @@ class FakeArgoCD:
 
     async def nudge(self, app: object) -> None:
         await self._do("refresh", self.seen)
+
+    async def sync_windows(self, app: object) -> SyncWindows:
+        answer = self.sync_windows_told
+        return cast(SyncWindows, await self._do("sync_windows", lambda: answer))
+
+    async def project(self, name: str) -> Project:
+        return cast(Project, await self._do("project", lambda: self.project_told))
+
+    async def application_set(self, name: str, namespace: str) -> ApplicationSet:
+        wanted = (name, namespace)
+        return cast(ApplicationSet, await self._do(f"set {wanted}", lambda: self.application_sets[wanted]))
+
+    async def managed(self, app: object, **filters: str) -> list[ManagedResource]:
+        def act() -> list[ManagedResource]:
+            return [m for m in self.kept if all(getattr(m, k) == v for k, v in filters.items())]
+
+        return cast(list[ManagedResource], await self._do("managed", act))
 
     async def raw(self, app: object) -> Json:
         return cast(Json, await self._do("raw", lambda: copy.deepcopy(self.document)))

@@ -12,7 +12,7 @@ import pytest
 
 from argorun.argocd import parameters
 from argorun.argocd.answers import Refused, Unreachable
-from argorun.argocd.claim import Claim, Lost
+from argorun.argocd.claim import Claim, Lost, Reverted
 from argorun.argocd.parameters import RECORD, Helm, HelmValue, Record, record_of
 from argorun.argocd.types import ResourceStatus
 from argorun.errors import ArgoCDFailed, OperationFailed
@@ -284,6 +284,37 @@ def test_who_is_overwritten_right_after_has_lost_and_leaves_the_winner_alone() -
     held = copy.deepcopy(stage.argocd.document)
     run(stage.claim.let_go())
     assert stage.argocd.document == held
+
+
+def keep_what_git_has(argocd: FakeArgoCD) -> None:
+    """What a self-healing parent does: only what Git names is put back."""
+    argocd.spec["source"]["helm"] = copy.deepcopy(SPEC["source"]["helm"])
+
+
+def keep_all(argocd: FakeArgoCD) -> None:
+    """What an ApplicationSet does: foreign annotations go, too."""
+    argocd.document["spec"] = copy.deepcopy(SPEC)
+    argocd.document["metadata"].pop("annotations")
+
+
+@pytest.mark.parametrize("owner", [keep_what_git_has, keep_all])
+def test_an_owner_that_undoes_it_is_told_from_another_run(owner: Callable[[FakeArgoCD], None]) -> None:
+    stage = Stage()
+    stage.argocd.meets("application", None, None, owner)
+    with pytest.raises(Reverted):
+        run(stage.take())
+    assert not run(stage.claim.stands())
+    run(stage.claim.let_go())
+    assert (stage.argocd.spec, stage.record) == (SPEC, None)
+
+
+def test_another_run_that_was_faster_is_no_owner() -> None:
+    stage = Stage()
+    stage.argocd.meets("application", None, None, lambda a: stage.held_by("theirs"))
+    with pytest.raises(Lost) as e:
+        run(stage.take())
+    assert e.type is Lost
+    assert stage.claim.is_others(stage.argocd.seen())
 
 
 def test_two_runs_that_take_at_once_end_with_one_winner_and_all_as_it_was() -> None:
@@ -594,3 +625,18 @@ def test_settled_is_only_what_succeeded() -> None:
         else:
             with pytest.raises(OperationFailed, match="settling ended Failed: no such image"):
                 run(stage.claim.settled("mine/settle"))
+
+
+@pytest.mark.parametrize("lags", [0, 2, 99])
+def test_settled_is_compared_anew_for_argo_cd_lags_behind(lags: int) -> None:
+    """A few times: something else may keep the Application from being Synced for ever."""
+    stage = Stage()
+    stage.argocd.runs("mine/settle", phase="Succeeded")
+    stage.argocd.tell()
+
+    def shows(status: str) -> Callable[[FakeArgoCD], object]:
+        return lambda a: a.document["status"]["sync"].update(status=status)
+
+    stage.argocd.meets("refresh", *[shows("OutOfSync")] * lags, shows("Synced"))
+    run(stage.claim.settled("mine/settle", compared=True))
+    assert stage.argocd.calls.count("refresh") == min(lags + 1, 5)

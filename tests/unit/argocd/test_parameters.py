@@ -405,11 +405,6 @@ DEDICATED = "use a dedicated Application with one spec.source"
             "",
         ),
         (
-            {"metadata": {"name": "weather", "ownerReferences": [{"kind": "ApplicationSet", "name": "s"}]}},
-            "Application weather belongs to ApplicationSet s, which would undo every change",
-            "use an Application of its own for tests",
-        ),
-        (
             {"status": {"sourceType": "Directory"}},
             "Application weather has a directory source, which takes no parameters",
             "argorun needs a Helm or a Kustomize source",

@@ -1,0 +1,275 @@
+"""Others' property: who else writes an Application's spec, and whether they would undo what a run changes.
+
+An ApplicationSet names itself in `metadata.ownerReferences`. An Application that keeps others in Git
+("app of apps") does not: its children carry its tracking id, or its name in a label.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from argorun.argocd import ignoring, parameters
+from argorun.argocd.answers import Denied, Refused, decode
+from argorun.argocd.client import Client
+from argorun.argocd.parameters import RECORD, Setting
+from argorun.argocd.types import Application, ApplicationSet, IgnoreRule, Json, Metadata
+from argorun.config import ApplicationRef
+from argorun.errors import UsageError
+
+TRACKING = "argocd.argoproj.io/tracking-id"
+INSTANCE = "app.kubernetes.io/instance"
+RESPECT = "RespectIgnoreDifferences=true"
+FORCE = "--force-owned goes on all the same"
+RECORDED = "/metadata/annotations/" + RECORD.replace("/", "~1")
+# What a run changes, as pointers into the Application.
+PLACES = (
+    "/spec/source/helm/parameters",
+    "/spec/source/kustomize/patches",
+    RECORDED,
+    "/spec/syncPolicy/automated/enabled",
+)
+NEVER_UPDATES = ("create-only", "create-delete")
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who else writes the Application's spec."""
+
+    name: str  # "ApplicationSet weather", "Application apps"
+    error: UsageError | None = None  # why no run may change it
+    notice: str = ""  # what a person should know who runs it all the same
+
+
+async def check(
+    client: Client, seen: Application, after: Application, notice: Callable[[str], None], *, force: bool
+) -> str:
+    """Who else writes this Application's spec, by name; empty where nobody does.
+
+    `after` is the Application as a run would have it, see `changed`. Raises UsageError (2) where the owner
+    would undo that, unless with `force`; ArgoCDFailed.
+    """
+    owner = await find(client, seen, after)
+    if owner is None:
+        return ""
+    if owner.error is not None and not force:
+        raise owner.error
+    if owner.error is not None:
+        notice(f"{owner.error.message}: it may undo the parameters at any moment, and the run with them")
+    elif owner.notice:
+        notice(owner.notice)
+    return owner.name
+
+
+async def find(client: Client, seen: Application, after: Application) -> Owner | None:
+    """The owner, and whether it lets a run be. Raises ArgoCDFailed."""
+    for reference in seen.metadata.owner_references or ():
+        if reference.kind == "ApplicationSet":
+            return await of_application_set(client, seen, after, reference.name)
+    parent = parent_of(seen.metadata)
+    return await of_parent(client, seen, after, parent) if parent is not None else None
+
+
+def changed(
+    app: Application, settings: Sequence[Setting], manifests: Sequence[Json]
+) -> tuple[Application, Application]:
+    """An Application without what a dead run may have left in its spec, and as the next run would have it."""
+    left = parameters.record_of(app)
+    if left is not None:
+        spec = parameters.with_automated(parameters.restored(app.spec, left), left)
+        app = msgspec.structs.replace(app, spec=spec)
+    spec, record = parameters.claimed(app, settings, manifests, "", 0)
+    annotations = (app.metadata.annotations or {}) | {RECORD: msgspec.json.encode(record).decode()}
+    metadata = msgspec.structs.replace(app.metadata, annotations=annotations)
+    return app, msgspec.structs.replace(app, spec=spec, metadata=metadata)
+
+
+def undone(seen: Application, after: Application, rules: Sequence[IgnoreRule]) -> list[str]:
+    """Which of a run's changes an owner would undo that compares by these rules, as pointers."""
+    old, new = (ignoring.without(document(app), rules) for app in (seen, after))
+
+    def value(thing: Json, pointer: str) -> object:
+        found = ignoring.at(thing, ignoring.steps(pointer))
+        return None if found in ([], {}, None) else found  # Argo CD drops what is empty
+
+    return [p for p in PLACES if value(old, p) != value(new, p)]
+
+
+def document(app: Application) -> Json:
+    """What an owner compares of an Application."""
+    return {"metadata": {"annotations": dict(app.metadata.annotations or {})}, "spec": app.spec}
+
+
+# -- an ApplicationSet ---------------------------------------------------------------------------------
+
+
+async def of_application_set(client: Client, seen: Application, after: Application, name: str) -> Owner:
+    """Its ApplicationSet (source: applicationset/controllers/applicationset_controller.go)."""
+    who, app = f"ApplicationSet {name}", seen.metadata.name
+    try:
+        owner = await client.application_set(name, seen.metadata.namespace)
+    except (Denied, Refused) as e:
+        if isinstance(e, Refused) and e.status != 500:  # a namespace that is not permitted is a 500
+            raise
+        named = re.search(r"applicationsets, get, ([^,\s]+)", e.text)
+        subject = named[1] if named else f"{seen.project}/{name}"
+        return Owner(
+            who,
+            UsageError(
+                f"Application {app} belongs to {who}, which argorun cannot read",
+                f"add to Argo CD's policy.csv: p, ROLE, applicationsets, get, {subject}, allow\n{FORCE}",
+                reason=e.message,
+            ),
+        )
+    policy = owner.spec.sync_policy
+    if policy is not None and policy.applications_sync in NEVER_UPDATES:
+        return Owner(who)
+    rules = rules_of(owner, seen.metadata)
+    lost = undone(seen, after, rules)
+    if not lost:
+        return Owner(who)
+    return Owner(
+        who,
+        UsageError(
+            f"Application {app} belongs to {who}, which would undo what argorun changes in it",
+            f"put this into {who}, or use an Application of its own for tests; {FORCE}\n"
+            + application_set_snippet(app, undone(seen, after, ())),
+            reason=reason(lost, rules),
+        ),
+    )
+
+
+def rules_of(owner: ApplicationSet, app: Metadata) -> list[IgnoreRule]:
+    """What the ApplicationSet leaves alone in this Application; a preserved annotation is one of it."""
+    kept = (owner.spec.preserved_fields and owner.spec.preserved_fields.annotations) or ()
+    rules = [*(owner.spec.ignore_application_differences or ()), IgnoreRule(json_pointers=[RECORDED])]
+    if RECORD not in kept:
+        rules.pop()
+    own = [msgspec.structs.replace(r, group=ignoring.GROUP, kind=ignoring.KIND) for r in rules]
+    return ignoring.matching(own, app.name, app.namespace)
+
+
+def application_set_snippet(app: str, pointers: Sequence[str]) -> str:
+    """What makes an ApplicationSet let a run be."""
+    return "\n".join(
+        [
+            "spec:",
+            "  ignoreApplicationDifferences:",
+            f"    - name: {app}",
+            "      jsonPointers:",
+            *(f"        - {p}" for p in pointers),
+        ]
+    )
+
+
+# -- an Application that keeps this one in Git ---------------------------------------------------------
+
+
+def parent_of(app: Metadata) -> ApplicationRef | None:
+    """The Application that may have made this one: by its tracking id, or else by its instance label.
+
+    A tracking id of another object was copied with it and says nothing. An Application outside of Argo CD's
+    own namespace is called NAMESPACE_NAME (source: util/argo/resource_tracking.go, ParseAppInstanceValue;
+    Application.InstanceName).
+    """
+    parts = (app.annotations or {}).get(TRACKING, "").split(":")
+    if len(parts) == 3 and parts[1:] == [f"{ignoring.GROUP}/{ignoring.KIND}", f"{app.namespace}/{app.name}"]:
+        instance = parts[0]
+    else:
+        instance = (app.labels or {}).get(INSTANCE, "")
+    namespace, _, name = instance.rpartition("_")
+    if not name or (name == app.name and namespace in ("", app.namespace)):
+        return None
+    return ApplicationRef(name=name, namespace=namespace or None)
+
+
+async def of_parent(
+    client: Client, seen: Application, after: Application, parent: ApplicationRef
+) -> Owner | None:
+    """The Application above; None where there is none, or it does not keep this one any more.
+
+    Argo CD compares only the fields that Git has (a three-way merge): what Git does not name is no
+    difference, and no sync takes it away (seen on the real server).
+    """
+    who, app = f"Application {parent}", seen.metadata.name
+    try:
+        above = await client.application(parent)
+        target = await target_of(client, parent, seen.metadata)
+    except (Denied, Refused) as e:
+        if TRACKING not in (seen.metadata.annotations or {}):
+            return None  # the label is often a chart's own
+        return Owner(
+            who,
+            notice=f"{app} is part of {who}, which cannot be read ({e.text}): it may undo the parameters "
+            f"during the run where it heals itself",
+        )
+    if target is None:
+        return None
+    policy = above.spec.get("syncPolicy") or {}
+    written = msgspec.convert(above.spec.get("ignoreDifferences") or [], list[IgnoreRule])
+    respects = RESPECT in (policy.get("syncOptions") or ())
+    rules = ignoring.matching(written, app, seen.metadata.namespace) if respects else []
+    in_git = [p for p in undone(seen, after, ()) if ignoring.at(target, ignoring.steps(p)) is not None]
+    lost = [p for p in undone(seen, after, rules) if p in in_git]
+    if not lost:
+        return Owner(who)
+    automated = policy.get("automated")
+    if not heals(automated):
+        return Owner(
+            who,
+            notice=f"{app} is part of {who}: a sync of that one during the run would undo {', '.join(lost)}",
+        )
+    return Owner(
+        who,
+        UsageError(
+            f"Application {app} is part of {who}, which heals itself and would undo what argorun changes",
+            f"put this into {who}, or use an Application of its own for tests; {FORCE}\n"
+            + parent_snippet(app, in_git),
+            reason=reason(lost, rules),
+        ),
+    )
+
+
+async def target_of(client: Client, parent: ApplicationRef, app: Metadata) -> Json | None:
+    """An Application as its parent has it from Git; None where the parent does not keep it."""
+    group, kind = ignoring.GROUP, ignoring.KIND
+    for kept in await client.managed(parent, group=group, kind=kind, namespace=app.namespace, name=app.name):
+        ours = (kept.group, kept.kind, kept.namespace, kept.name) == (group, kind, app.namespace, app.name)
+        if ours and kept.target_state not in ("", "null"):
+            return decode(kept.target_state.encode(), Json, f"show what {parent.name} keeps")
+    return None
+
+
+def heals(automated: Json | None) -> bool:
+    """Whether an Application with this `syncPolicy.automated` undoes what others change."""
+    if automated is None or automated.get("enabled") is False:
+        return False
+    return automated.get("selfHeal") is True
+
+
+def parent_snippet(app: str, pointers: Sequence[str]) -> str:
+    """What makes a self-healing Application let a run of one that it keeps be."""
+    return "\n".join(
+        [
+            "spec:",
+            "  ignoreDifferences:",
+            f"    - group: {ignoring.GROUP}",
+            f"      kind: {ignoring.KIND}",
+            f"      name: {app}",
+            "      jsonPointers:",
+            *(f"        - {p}" for p in pointers),
+            "  syncPolicy:",
+            "    syncOptions:",
+            f"      - {RESPECT}",
+        ]
+    )
+
+
+def reason(lost: Sequence[str], rules: Sequence[IgnoreRule]) -> str:
+    """What would be undone, and which of the owner's rules might have been meant to prevent it."""
+    lines = [f"it leaves not alone: {', '.join(lost)}"]
+    lines += [f"not understood by argorun: {e}" for e in ignoring.not_understood(rules)]
+    return "\n".join(lines)

@@ -1,0 +1,374 @@
+"""Who else writes an Application's spec is found, and asked whether it would undo a run's changes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from argorun.argocd import owners
+from argorun.argocd.answers import Denied, Refused
+from argorun.argocd.parameters import Helm, Kustomize, Setting
+from argorun.argocd.types import Application, ApplicationSet, ManagedResource
+from argorun.config import ApplicationRef
+from argorun.errors import UsageError
+from tests.unit.argocd.fakes import FakeArgoCD, Json
+from tests.unit.virtual import run
+
+HELM: list[Setting] = [Helm("kafka.topic", "weather_1_0")]
+KUSTOMIZE: list[Setting] = [Kustomize("topics", "main", "weather_1_0")]
+PLACE = "/spec/source/helm/parameters"
+PATCHES = "/spec/source/kustomize/patches"
+RECORD = "/metadata/annotations/argorun.dev~1run"
+ENABLED = "/spec/syncPolicy/automated/enabled"
+BY_SET = {"ownerReferences": [{"kind": "ApplicationSet", "name": "all"}]}
+TRACKED = {"annotations": {owners.TRACKING: "apps:argoproj.io/Application:argocd/weather"}}
+AUTO: Json = {"syncPolicy": {"automated": {}}}
+
+
+class Stage:
+    """An Application, and what stands above it."""
+
+    def __init__(self, metadata: Json, spec: Json | None = None, settings: list[Setting] = HELM) -> None:
+        self.argocd = FakeArgoCD()
+        self.notices: list[str] = []
+        whole = {"metadata": {"name": "weather", "namespace": "argocd"} | metadata, "spec": spec or {}}
+        self.seen = msgspec.convert(whole, Application)
+        self.seen, self.changed = owners.changed(self.seen, settings, [])
+
+    def set_is(self, **spec: Any) -> None:
+        key = ("all", "argocd")
+        self.argocd.application_sets[key] = msgspec.convert({"spec": spec}, ApplicationSet)
+
+    def parent_is(self, spec: Json, target: Json | None) -> None:
+        self.argocd.document["metadata"]["name"] = "apps"
+        self.argocd.document["spec"] = spec
+        if target is not None:
+            self.argocd.kept = [
+                ManagedResource(
+                    group="argoproj.io",
+                    kind="Application",
+                    namespace="argocd",
+                    name="weather",
+                    target_state=json.dumps(target),
+                )
+            ]
+
+    def check(self, force: bool = False) -> str:
+        told = self.notices.append
+        return run(owners.check(self.argocd.client, self.seen, self.changed, told, force=force))
+
+    def refused(self) -> UsageError:
+        with pytest.raises(UsageError) as e:
+            self.check()
+        assert e.value.exit_code == 2
+        return e.value
+
+
+def test_an_application_of_nobody_elses_costs_no_request() -> None:
+    stage = Stage({})
+    assert (stage.check(), stage.argocd.calls, stage.notices) == ("", [], [])
+
+
+# -- ApplicationSets -----------------------------------------------------------------------------------
+
+
+def test_an_application_set_that_leaves_nothing_alone_is_told_what_to_put_into_it() -> None:
+    stage = Stage(BY_SET, AUTO)
+    stage.set_is()
+    error = stage.refused()
+    assert (error.message, error.reason) == (
+        "Application weather belongs to ApplicationSet all, which would undo what argorun changes in it",
+        f"it leaves not alone: {PLACE}, {RECORD}, {ENABLED}",
+    )
+    assert error.hint.splitlines()[1:] == [
+        "spec:",
+        "  ignoreApplicationDifferences:",
+        "    - name: weather",
+        "      jsonPointers:",
+        f"        - {PLACE}",
+        f"        - {RECORD}",
+        f"        - {ENABLED}",
+    ]
+    assert stage.argocd.calls == ["set ('all', 'argocd')"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "settings", "pointers"),
+    [
+        ({}, HELM, [PLACE, RECORD]),
+        ({}, KUSTOMIZE, [PATCHES, RECORD]),
+        (AUTO, KUSTOMIZE, [PATCHES, RECORD, ENABLED]),
+        ({"syncPolicy": {"automated": {"enabled": False}}}, HELM, [PLACE, RECORD]),
+        ({"syncPolicy": {"syncOptions": ["a"]}}, HELM, [PLACE, RECORD]),
+    ],
+)
+def test_only_what_a_run_changes_must_be_left_alone(
+    spec: Json, settings: list[Setting], pointers: list[str]
+) -> None:
+    stage = Stage(BY_SET, spec, settings)
+    stage.set_is()
+    assert stage.refused().reason == f"it leaves not alone: {', '.join(pointers)}"
+    stage.set_is(ignoreApplicationDifferences=[{"jsonPointers": pointers}])
+    assert stage.check() == "ApplicationSet all"
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"ignoreApplicationDifferences": [{"jsonPointers": [PLACE, RECORD, "/spec/syncPolicy"]}]},
+        {"ignoreApplicationDifferences": [{"jsonPointers": ["/spec", "/metadata/annotations"]}]},
+        {
+            "ignoreApplicationDifferences": [
+                {"name": "weather", "jsonPointers": [PLACE]},
+                {"jqPathExpressions": [".spec.syncPolicy.automated.enabled"]},
+            ],
+            "preservedFields": {"annotations": ["other", "argorun.dev/run"]},
+        },
+        {
+            "ignoreApplicationDifferences": [
+                {
+                    "jqPathExpressions": [
+                        '.spec.source.helm.parameters[] | select(.name == "kafka.topic")',
+                        '.metadata.annotations["argorun.dev/run"], .spec.syncPolicy',
+                    ]
+                }
+            ]
+        },
+        {"syncPolicy": {"applicationsSync": "create-only"}},
+        {"syncPolicy": {"applicationsSync": "create-delete"}},
+    ],
+)
+def test_an_application_set_that_leaves_our_changes_alone_is_fine(spec: Json) -> None:
+    stage = Stage(BY_SET, AUTO)
+    stage.set_is(**spec)
+    assert (stage.check(), stage.notices) == ("ApplicationSet all", [])
+
+
+@pytest.mark.parametrize(
+    ("spec", "lost"),
+    [
+        (
+            {"ignoreApplicationDifferences": [{"name": "other", "jsonPointers": [PLACE, RECORD]}]},
+            [PLACE, RECORD],
+        ),
+        ({"ignoreApplicationDifferences": [{"jsonPointers": [PLACE]}]}, [RECORD]),
+        ({"ignoreApplicationDifferences": [{"jsonPointers": [RECORD, f"{PLACE}/3"]}]}, [PLACE]),
+        ({"preservedFields": {"annotations": ["argorun.dev/run"]}}, [PLACE]),
+        ({"syncPolicy": {"applicationsSync": "create-update"}}, [PLACE, RECORD]),
+        ({"syncPolicy": {"preserveResourcesOnDeletion": True}}, [PLACE, RECORD]),
+    ],
+)
+def test_what_is_left_uncovered_is_named(spec: Json, lost: list[str]) -> None:
+    stage = Stage(BY_SET)
+    stage.set_is(**spec)
+    assert stage.refused().reason == f"it leaves not alone: {', '.join(lost)}"
+
+
+def test_an_expression_that_is_not_understood_is_named() -> None:
+    stage = Stage(BY_SET)
+    odd = '.spec.source.helm.parameters[] | select(.name | test("kafka"))'
+    stage.set_is(ignoreApplicationDifferences=[{"jsonPointers": [RECORD], "jqPathExpressions": [odd]}])
+    assert stage.refused().reason.splitlines() == [
+        f"it leaves not alone: {PLACE}",
+        f"not understood by argorun: {odd}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "subject"),
+    [
+        (
+            Denied("x", 403, "permission denied: applicationsets, get, team/all, sub: ci, iat: 1", ""),
+            "team/all",
+        ),
+        (Denied("x", 403, "permission denied", ""), "default/all"),
+        (Denied("x", 404, 'applicationset.argoproj.io "all" not found', ""), "default/all"),
+        (Refused("x", 500, 2, "namespace 'argocd' is not permitted"), "default/all"),
+    ],
+)
+def test_an_application_set_that_cannot_be_read_is_refused_with_the_policy_line(
+    error: Exception, subject: str
+) -> None:
+    stage = Stage(BY_SET)
+    stage.argocd.meets("set ('all', 'argocd')", error, error)
+    refused = stage.refused()
+    assert "ApplicationSet all, which argorun cannot read" in refused.message
+    assert f"p, ROLE, applicationsets, get, {subject}, allow" in refused.hint
+    assert stage.check(force=True) == "ApplicationSet all"
+
+
+def test_an_argo_cd_that_fails_is_no_refusal() -> None:
+    stage = Stage(BY_SET)
+    stage.argocd.meets("set ('all', 'argocd')", Refused("x", 503, 14, "down"))
+    with pytest.raises(Refused):
+        stage.check()
+
+
+def test_force_goes_on_and_says_what_may_happen() -> None:
+    stage = Stage(BY_SET)
+    stage.set_is()
+    assert stage.check(force=True) == "ApplicationSet all"
+    (notice,) = stage.notices
+    assert notice == (
+        "Application weather belongs to ApplicationSet all, which would undo what argorun changes in it:"
+        " it may undo the parameters at any moment, and the run with them"
+    )
+
+
+def test_what_a_dead_run_left_does_not_hide_what_the_next_one_changes() -> None:
+    stage = Stage({}, AUTO | {"source": {"helm": {"parameters": [{"name": "x", "value": "y"}]}}})
+    before, after = owners.changed(stage.changed, HELM, [])
+    assert (before.spec, after.spec) == (stage.seen.spec, stage.changed.spec)
+
+
+# -- Applications of Applications ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("metadata", "parent"),
+    [
+        ({}, None),
+        (TRACKED, ApplicationRef(name="apps")),
+        (
+            {"annotations": {owners.TRACKING: "ns_apps:argoproj.io/Application:argocd/weather"}},
+            ("ns", "apps"),
+        ),
+        ({"annotations": {owners.TRACKING: "apps:argoproj.io/Application:argocd/other"}}, None),
+        ({"annotations": {owners.TRACKING: "apps:argoproj.io/Application:other/weather"}}, None),
+        ({"annotations": {owners.TRACKING: "apps:/ConfigMap:argocd/weather"}}, None),
+        ({"annotations": {owners.TRACKING: "weather:argoproj.io/Application:argocd/weather"}}, None),
+        ({"labels": {owners.INSTANCE: "apps"}}, ApplicationRef(name="apps")),
+        ({"labels": {owners.INSTANCE: "weather"}}, None),
+        ({"labels": {owners.INSTANCE: "other"}} | TRACKED, ApplicationRef(name="apps")),
+    ],
+)
+def test_a_parent_is_known_by_tracking_id_or_label(metadata: Json, parent: Any) -> None:
+    expected = ApplicationRef(name=parent[1], namespace=parent[0]) if isinstance(parent, tuple) else parent
+    assert owners.parent_of(Stage(metadata).seen.metadata) == expected
+
+
+@given(st.text(max_size=60))
+def test_any_tracking_id_is_read_without_a_fault(text: str) -> None:
+    found = owners.parent_of(Stage({"annotations": {owners.TRACKING: text}}).seen.metadata)
+    assert found is None or text.endswith(":argoproj.io/Application:argocd/weather")
+
+
+HEALS = {"automated": {"selfHeal": True}}
+IN_GIT = {"spec": {"source": {"helm": {"parameters": [{"name": "kafka.topic", "value": "git"}]}}}}
+RULE = {"group": "argoproj.io", "kind": "Application", "jsonPointers": [PLACE]}
+
+
+def test_a_parent_that_heals_itself_is_told_what_to_put_into_it() -> None:
+    stage = Stage(TRACKED, AUTO)
+    stage.parent_is({"syncPolicy": HEALS}, IN_GIT)
+    error = stage.refused()
+    assert (error.message, error.reason) == (
+        "Application weather is part of Application apps, which heals itself and would undo what argorun"
+        " changes",
+        f"it leaves not alone: {PLACE}",
+    )
+    assert error.hint.splitlines()[1:] == [
+        "spec:",
+        "  ignoreDifferences:",
+        "    - group: argoproj.io",
+        "      kind: Application",
+        "      name: weather",
+        "      jsonPointers:",
+        f"        - {PLACE}",
+        "  syncPolicy:",
+        "    syncOptions:",
+        "      - RespectIgnoreDifferences=true",
+    ]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"syncPolicy": HEALS, "ignoreDifferences": [RULE]},  # does not respect it when it syncs
+        {"syncPolicy": HEALS | {"syncOptions": [owners.RESPECT]}},
+        {
+            "syncPolicy": HEALS | {"syncOptions": [owners.RESPECT]},
+            "ignoreDifferences": [RULE | {"name": "x"}],
+        },
+        {
+            "syncPolicy": HEALS | {"syncOptions": [owners.RESPECT]},
+            "ignoreDifferences": [RULE | {"group": ""}],
+        },
+        {"syncPolicy": {"automated": {"selfHeal": True, "enabled": True}}},
+    ],
+)
+def test_a_parent_that_would_undo_it_all_the_same_is_refused(spec: Json) -> None:
+    stage = Stage(TRACKED)
+    stage.parent_is(spec, IN_GIT)
+    stage.refused()
+
+
+@pytest.mark.parametrize(
+    ("spec", "target"),
+    [
+        ({"syncPolicy": HEALS | {"syncOptions": [owners.RESPECT]}, "ignoreDifferences": [RULE]}, IN_GIT),
+        ({"syncPolicy": HEALS}, {"spec": {"source": {"path": "chart"}}}),  # Git does not name them
+        ({"syncPolicy": HEALS}, {"spec": {"source": {}, "syncPolicy": {"automated": {"prune": True}}}}),
+        ({}, {"spec": {}}),
+    ],
+)
+def test_a_parent_that_leaves_it_alone_is_fine(spec: Json, target: Json) -> None:
+    stage = Stage(TRACKED, AUTO)
+    stage.parent_is(spec, target)
+    assert (stage.check(), stage.notices) == ("Application apps", [])
+
+
+def test_a_switch_in_git_is_undone_too() -> None:
+    stage = Stage(TRACKED, AUTO)
+    stage.parent_is({"syncPolicy": HEALS}, {"spec": {"syncPolicy": {"automated": {"enabled": True}}}})
+    assert stage.refused().reason == f"it leaves not alone: {ENABLED}"
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        {},
+        {"automated": {}},
+        {"automated": {"selfHeal": False}},
+        {"automated": {"selfHeal": True, "enabled": False}},
+    ],
+)
+def test_a_parent_that_does_not_heal_itself_is_a_notice(policy: Json) -> None:
+    stage = Stage(TRACKED)
+    stage.parent_is({"syncPolicy": policy}, IN_GIT)
+    assert stage.check() == "Application apps"
+    assert stage.notices == [
+        f"weather is part of Application apps: a sync of that one during the run would undo {PLACE}"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("method", "error"),
+    [
+        ("application", Denied("show", 403, "permission denied", "")),
+        ("managed", Refused("show", 400, 9, "permission denied")),
+    ],
+)
+def test_a_parent_that_cannot_be_read_is_a_notice(method: str, error: Exception) -> None:
+    stage = Stage(TRACKED)
+    stage.argocd.meets(method, error)
+    assert stage.check() == "Application apps"
+    (notice,) = stage.notices
+    assert notice.startswith("weather is part of Application apps, which cannot be read (permission denied)")
+
+
+def test_a_parent_that_does_not_keep_it_any_more_is_none() -> None:
+    stage = Stage(TRACKED)
+    stage.parent_is({"syncPolicy": HEALS}, None)
+    assert (stage.check(), stage.notices) == ("", [])
+
+
+def test_a_label_that_is_a_charts_own_is_nobodys() -> None:
+    stage = Stage({"labels": {owners.INSTANCE: "release"}})
+    stage.argocd.meets("application", Denied("show", 403, "permission denied", ""))
+    assert (stage.check(), stage.notices) == ("", [])
