@@ -220,7 +220,14 @@ class Run:
         """Wait until the Application is free, put our values in, and start the operation that uses them."""
         settings = self.settings()
         self.traces.claim = Claim(
-            self.client, self.app, self.run_id, settings, waiting=self._waits, notice=self._notice
+            self.client,
+            self.app,
+            self.run_id,
+            settings,
+            waiting=self._waits,
+            notice=self._notice,
+            topics=[name for _, name in self.traces.drawn],
+            pinned=self.config.revision is not None,
         )
         self.back.from_application()
         try:

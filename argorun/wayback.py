@@ -71,6 +71,7 @@ class WayBack:
         if not self._config.keep_topics:
             again = "topics that a leaving pod brings back"
             clean.before(again, self._stay_gone, self._stay_gone_by_hand, patient=True, last=True)
+        clean.before("parameters that came back", self._stay_put, lambda: "", patient=True, last=True)
         clean.before("pods of this run", self._pods_leave, self._wait_by_hand, limit=60.0, patient=True)
         settle = "the workloads' settings"
         # As long as it takes a busy Argo CD, but for what the others keep for themselves of the whole.
@@ -103,6 +104,10 @@ class WayBack:
             if patch
             else ""
         )
+
+    async def _stay_put(self) -> str | None:
+        """The last look: by now a change that was lost to somebody else's shows."""
+        return None if await self._traces.claim.stays() else "parameters put back once more"
 
     def _settles(self) -> bool:
         """Whether the workloads are to be taken off our topic: the Application was Synced before.

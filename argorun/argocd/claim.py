@@ -10,13 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
-import datetime
 import time
 from collections.abc import Callable, Sequence
 
 import msgspec
 
-from argorun.argocd import operation, parameters
+from argorun.argocd import leftovers, operation, parameters
 from argorun.argocd.answers import Nonsense, Refused, Unreachable
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.parameters import Record, Setting
@@ -37,7 +36,11 @@ class Reverted(Lost):
 
 
 class Claim:
-    """Our values in one Application's parameters. `waiting` is told for whom we wait."""
+    """Our values in one Application's parameters. `waiting` is told for whom we wait.
+
+    `topics` are those of our values that are topics' names; `pinned`: the run syncs another commit than the
+    Application's own.
+    """
 
     def __init__(
         self,
@@ -48,35 +51,38 @@ class Claim:
         *,
         waiting: Callable[[str], None],
         notice: Callable[[str], None],
+        topics: Sequence[str] = (),
+        pinned: bool = False,
     ) -> None:
         self._client, self._app, self.run_id = client, app, run_id
-        self._settings = tuple(settings)
+        self._settings, self._topics, self._pinned = tuple(settings), tuple(topics), pinned
         self._waiting, self._notice = waiting, notice
         self.record: Record | None = None
-        self.before: Application | None = None  # as it was when we took it
-        self._baseline: Application | None = None  # with what a dead run had left in it
+        self.before: Application | None = None  # as it was before us, and before what a dead run left
         self._claimed_spec: Json = {}
+        self._gone: Record | None = None  # what it was, once it is given back
         self._given_back = False  # but for the record, which stays until `release`
 
     # -- there --------------------------------------------------------------------------------------
 
     async def free(self) -> Application:
-        """Wait until no operation runs and no live record stands; restore from a dead one.
+        """Wait until no operation runs and no live record stands; `take` carries a dead one's original on.
 
-        The caller bounds the wait. Raises ArgoCDFailed, AccessDenied.
+        What a dead run still has running is ended first. The caller bounds the wait. Raises ArgoCDFailed,
+        AccessDenied.
         """
         while True:
             seen = await self._client.application(self._app)
+            record = parameters.record_of(seen)
+            if record is not None and leftovers.abandoned(seen, record, time.time()):
+                self._notice(f"run {record.run} is dead and left its operation running; it is ended")
+                await leftovers.end(self._client, self._app, record)
+                continue
             reason = self._held(seen)
             if reason is None:
-                record = parameters.record_of(seen)
-                if record is None:
-                    return seen
-                self._notice(f"run {record.run} left its parameters behind; they are put back first")
-                await self._give_back(record, None)
-                # From here on the workloads differ from Git, but by what that run left: we settle for it.
-                self._baseline = seen
-                continue
+                if record is not None and record.run != self.run_id:
+                    self._notice(f"run {record.run} left its parameters behind; they are taken out")
+                return seen
             self._waiting(reason)
             await self._change()
 
@@ -97,11 +103,7 @@ class Claim:
         record = parameters.record_of(seen)
         if record is None or record.run == self.run_id:
             return None
-        state = seen.status.operation_state
-        ended = None
-        if state is not None and state.operation.run == record.run and state.finished_at:
-            ended = datetime.datetime.fromisoformat(state.finished_at).timestamp()
-        if parameters.live(record, seen, time.time(), ended):
+        if parameters.live(record, seen, time.time()):
             return f"run {record.run}" + (", which is settling" if record.settling else "")
         return None
 
@@ -119,10 +121,19 @@ class Claim:
                 seen = await self._client.application(self._app, refresh="normal")
             if self._ours(seen):
                 break
-            if self._held(seen) is not None or parameters.record_of(seen) is not None:
+            if self._held(seen) is not None:
                 raise self._lost(seen)
-            spec, record = parameters.claimed(seen, self._settings, manifests, self.run_id, until)
-            self.before, self.record, self._claimed_spec = seen, record, spec
+            before = parameters.undone(seen, parameters.record_of(seen))
+            spec, record = parameters.claimed(
+                before,
+                self._settings,
+                manifests,
+                self.run_id,
+                until,
+                topics=self._topics,
+                pinned=self._pinned,
+            )
+            self.before, self.record, self._claimed_spec = before, record, spec
             try:
                 await self._client.patch(self._app, parameters.changes(seen, spec, record))
             except (Refused, Unreachable, Nonsense) as e:
@@ -173,11 +184,11 @@ class Claim:
         if self.record is None:
             return False
         settling = settling or self.record.automated is not None
-        keep = Record(run=self.run_id, until=int(until), automated=self.record.automated, settling=True)
+        keep = msgspec.structs.replace(self.record, until=int(until), settling=True)
         stood = await self._give_back(self.record, keep if settling else None)
         self._given_back = True
         if not settling:
-            self.record = None
+            self._gone, self.record = self.record, None
         return stood
 
     async def let_go(self) -> None:
@@ -185,7 +196,15 @@ class Claim:
         await self.release()
         self.record = None
 
-    async def _give_back(self, record: Record, keep: Record | None) -> bool:
+    async def stays(self) -> bool:
+        """Whether what was given back still stands so; where not, give it back again, and say so.
+
+        PATCH is no lock: a change that somebody sent at the same moment may have brought our values back.
+        Raises ArgoCDFailed, AccessDenied.
+        """
+        return self._gone is None or not await self._give_back(self._gone, None, again=True)
+
+    async def _give_back(self, record: Record, keep: Record | None, *, again: bool = False) -> bool:
         stood = False
         deadline = asyncio.get_running_loop().time() + self._client.patience
         while True:
@@ -195,8 +214,14 @@ class Claim:
             patch = parameters.changes(seen, spec, goal)
             if not patch:
                 return stood
+            if again:
+                self._notice(
+                    f"somebody's change at the same moment brought run {record.run}'s parameters back; "
+                    "they are taken out again"
+                )
             try:
                 await self._write(patch, record, keep)
+                again = True
             except (Refused, Unreachable, Nonsense):
                 if asyncio.get_running_loop().time() > deadline:
                     raise
@@ -268,14 +293,14 @@ class Claim:
         """Switch auto-sync back as it was and take the record away. Raises ArgoCDFailed, AccessDenied."""
         if self.record is not None:
             await self._give_back(self.record, None)
+            self._gone = self.record
 
     # -- the workloads ------------------------------------------------------------------------------
 
     @property
     def was_synced(self) -> bool:
         """Whether the Application was Synced before runs came: it is to be so again."""
-        compared = self._baseline or self.before
-        return compared is not None and compared.status.sync.status == "Synced"
+        return self.before is not None and self.before.status.sync.status == "Synced"
 
     async def out_of_sync(self) -> list[ResourceStatus]:
         """The resources that differ from Git by now, compared anew, and did not before runs came.
@@ -283,10 +308,9 @@ class Claim:
         Raises OperationFailed where Argo CD cannot compare them (Git is out of reach), ArgoCDFailed,
         AccessDenied.
         """
-        compared = self._baseline or self.before
         before = {
             (r.group, r.kind, r.namespace, r.name)
-            for r in (compared.status.resources if compared else None) or ()
+            for r in (self.before.status.resources if self.before else None) or ()
             if r.status == "OutOfSync"
         }
         seen = await self._client.application(self._app, refresh="normal")

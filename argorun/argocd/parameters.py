@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from argorun import secrecy
-from argorun.argocd.types import Application, Json
+from argorun.argocd.types import Application, Json, Sync
 from argorun.errors import UsageError
 
 RECORD = "argorun.dev/run"  # the annotation that holds the record
@@ -59,7 +59,7 @@ class HelmValue(msgspec.Struct, frozen=True):
 
 
 class Record(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a run did to an Application's spec. Times are seconds since the epoch."""
+    """What a run did to an Application's spec, and what it was before. Times are seconds since the epoch."""
 
     run: str
     until: int
@@ -67,6 +67,9 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     kustomize: tuple[str, ...] = ()  # the patches' texts: each holds a topic's name, so each is unique
     automated: Json | None = None  # spec.syncPolicy.automated as it was, where it was switched off
     settling: bool = False  # the values are back already; the workloads are on their way
+    synced: bool | None = None  # whether the Application was Synced before runs came; None: an older record
+    revision: str = ""  # what it was synced to then, where the run synced another commit (`--revision`)
+    topics: tuple[str, ...] = ()  # those of the values that are topics' names
 
 
 # -- may this Application be run? ----------------------------------------------------------------------
@@ -200,9 +203,19 @@ def reads_configmap(workload: Json, configmap: str) -> bool:
 
 
 def claimed(
-    app: Application, settings: Sequence[Setting], manifests: Sequence[Json], run_id: str, until: float
+    app: Application,
+    settings: Sequence[Setting],
+    manifests: Sequence[Json],
+    run_id: str,
+    until: float,
+    *,
+    topics: Sequence[str] = (),
+    pinned: bool = False,
 ) -> tuple[Json, Record]:
-    """The spec with our values in it and auto-sync off, and the record of what was there."""
+    """The spec with our values in it and auto-sync off, and the record of what was there.
+
+    `topics` are those of the values that are topics' names; `pinned`: another commit will be synced.
+    """
     spec = copy.deepcopy(app.spec)
     values: list[HelmValue] = []
     source = spec.setdefault("source", {})
@@ -229,6 +242,9 @@ def claimed(
         helm=tuple(values),
         kustomize=tuple(p["patch"] for p in patches),
         automated=automated,
+        synced=app.status.sync.status == "Synced",
+        revision=app.status.sync.revision if pinned else "",
+        topics=tuple(topics),
     )
     return without_automated(spec, record), record
 
@@ -270,6 +286,27 @@ def restored(spec: Json, record: Record) -> Json:
     return spec
 
 
+def undone(app: Application, record: Record | None) -> Application:
+    """The Application as it was before the run that left this record: spec, annotations, sync status."""
+    if record is None:
+        return app
+    annotations = {k: v for k, v in (app.metadata.annotations or {}).items() if k != RECORD}
+    metadata = msgspec.structs.replace(app.metadata, annotations=annotations or None)
+    spec, status = with_automated(restored(app.spec, record), record), app.status
+    if record.synced is not None:
+        sync = Sync(
+            status="Synced" if record.synced else "OutOfSync",
+            revision=record.revision or status.sync.revision,
+        )
+        # What differs from Git by now does so because of that run.
+        resources = [
+            msgspec.structs.replace(r, status="Synced" if record.synced else r.status)
+            for r in status.resources or ()
+        ]
+        status = msgspec.structs.replace(status, sync=sync, resources=resources)
+    return msgspec.structs.replace(app, metadata=metadata, spec=spec, status=status)
+
+
 def with_automated(spec: Json, record: Record) -> Json:
     """The spec with auto-sync as it was, where it is still switched off as we left it."""
     if record.automated is None:
@@ -299,7 +336,11 @@ def put_or_drop(parent: Json, key: str, value: Any) -> None:
 
 
 def stands(spec: Json, record: Record) -> bool:
-    """Whether any value of a record is still in the spec."""
+    """Whether a topic of a record is still in the spec; of an older one, which names none, any value."""
+    if record.topics:
+        values = [str(p.get("value")) for p in helm_parameters(spec)]
+        texts = " ".join(kustomize_texts(spec))
+        return any(t in values or json.dumps(t) in texts for t in record.topics)
     pairs = {(p.get("name"), p.get("value")) for p in helm_parameters(spec)}
     if any((v.name, v.value) in pairs for v in record.helm):
         return True
@@ -317,15 +358,17 @@ def record_of(app: Application) -> Record | None:
         return Record(run="unreadable", until=0)
 
 
-def live(record: Record, app: Application, now: float, ended: float | None) -> bool:
-    """Whether the run that left a record may still be at it.
+def live(record: Record, app: Application, now: float) -> bool:
+    """Whether the run that left a record may still be at it; `now` is in seconds since the epoch.
 
-    `ended` is when its operation ended, in seconds since the epoch; None while it runs or is not known.
+    Dead is a record whose time has passed, whose operation ended a while ago, or whose topic no longer
+    stands in the spec. While its operation runs, somebody may be following it, whatever the spec says.
     """
     if now >= record.until:
         return False
-    if record.settling:
+    if record.settling or (app.running is not None and app.running.run == record.run):
         return True
+    ended = app.ended_at(record.run)
     if ended is not None and now - ended > GRACE_AFTER_END:
         return False
     return stands(app.spec, record)

@@ -6,6 +6,7 @@ the spec, stays raw JSON.
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 import msgspec
@@ -167,6 +168,13 @@ class Application(Camel, frozen=True):
         """The state of the operation that carries this run id; None while it is not there."""
         state = self.status.operation_state
         return state if state is not None and state.operation.run_id == run_id else None
+
+    def ended_at(self, run: str) -> float | None:
+        """When the operation of this argorun run ended, in seconds since the epoch; None for any other's."""
+        state = self.status.operation_state
+        if state is None or state.operation.run != run or not state.finished_at:
+            return None
+        return datetime.datetime.fromisoformat(state.finished_at).timestamp()
 
 
 class IgnoreRule(Camel, frozen=True):

@@ -48,6 +48,7 @@ class Stage:
             [Helm("kafka.topic", value)],
             waiting=self.waited.append,
             notice=self.notices.append,
+            topics=[value],
         )
 
     def annotate(self, record: Record) -> None:
@@ -141,17 +142,88 @@ def finished(at: str) -> Callable[[FakeArgoCD], object]:
         ({}, finished("2020-01-01T00:00:00Z")),
     ],
 )
-def test_what_a_dead_run_left_is_put_back_first(
+def test_the_original_from_before_a_dead_run_is_carried_on_and_put_back(
     more: Json, operation: Callable[[FakeArgoCD], object]
 ) -> None:
+    """In one patch: were auto-sync switched on in between, Argo CD would start an operation of its own."""
     stage = Stage()
     stage.held_by("theirs", **more)
     if "helm" in more:  # it had put them back itself
         stage.argocd.spec["source"] = copy.deepcopy(SPEC["source"])
     operation(stage.argocd)
-    run(stage.claim.free())
-    assert (stage.argocd.spec, stage.record, stage.waited) == (SPEC, None, [])
-    assert stage.notices == ["run theirs left its parameters behind; they are put back first"]
+
+    async def taken() -> None:
+        await stage.claim.free()
+        await stage.take()
+
+    run(taken())
+    was = HelmValue("kafka.topic", TOPIC, {"name": "kafka.topic", "value": "weather"})
+    carried = Record(
+        run="mine", until=FUTURE, helm=(was,), automated={"prune": True}, synced=True, topics=(TOPIC,)
+    )
+    assert (stage.record, stage.parameters, len(stage.argocd.patches)) == (carried, [OURS], 1)
+    assert stage.waited == []
+    assert stage.notices == ["run theirs left its parameters behind; they are taken out"]
+    by_hand = applied(stage.argocd.document, stage.claim.way_back())
+    assert (by_hand["spec"], by_hand["metadata"].get("annotations")) == (SPEC, {})
+    run(stage.claim.let_go())
+    assert (stage.argocd.spec, stage.record) == (SPEC, None)
+
+
+@pytest.mark.parametrize("was", [True, False])
+def test_who_comes_after_a_dead_run_leaves_the_application_synced_if_it_was_before_both(was: bool) -> None:
+    """The dead run was killed before its sync: the Application is OutOfSync by its values only."""
+    stage = Stage()
+    stage.held_by("theirs", until=PAST, synced=was)
+    stage.argocd.document["status"] |= {"sync": {"status": "OutOfSync"}, "resources": [status("workload")]}
+    run(stage.take())
+    assert stage.claim.was_synced is was
+    assert stage.record is not None
+    assert stage.record.synced is was
+    assert [r.name for r in run(stage.claim.out_of_sync())] == (["workload"] if was else [])
+
+
+def test_the_operation_of_a_dead_run_is_ended() -> None:
+    """Killed in the middle of a test that sleeps: nobody else will end it."""
+    stage = Stage()
+    stage.held_by("theirs", until=PAST)
+    stage.argocd.runs("theirs/again")
+    stage.argocd.meets("terminate", None)
+
+    async def freed() -> None:
+        freeing = asyncio.create_task(stage.claim.free())
+        while "terminate" not in stage.argocd.calls:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+        stage.argocd.ends("Failed")
+        await freeing
+
+    run(freed())
+    assert stage.waited == []
+    assert stage.notices == [
+        "run theirs is dead and left its operation running; it is ended",
+        "run theirs left its parameters behind; they are taken out",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("until", "holder"),
+    [(FUTURE, "theirs"), (PAST, "another"), (PAST, "")],
+    ids=["its time has not passed", "another run's", "somebody's"],
+)
+def test_an_operation_that_may_be_followed_by_somebody_is_never_ended(until: int, holder: str) -> None:
+    stage = Stage()
+    stage.held_by("theirs", until=until)
+    stage.argocd.spec["source"]["helm"]["parameters"] = []  # and be the record dead otherwise
+    stage.argocd.runs(holder)
+
+    async def waits() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(60):
+                await stage.claim.free()
+
+    run(waits())
+    assert "terminate" not in stage.argocd.calls
+    assert (stage.argocd.patches, stage.notices) == ([], [])
 
 
 def test_a_record_whose_values_are_gone_is_dead() -> None:
@@ -159,6 +231,8 @@ def test_a_record_whose_values_are_gone_is_dead() -> None:
     stage.held_by("theirs")
     stage.argocd.spec["source"]["helm"]["parameters"] = [{"name": "kafka.topic", "value": "somebody's"}]
     run(stage.claim.free())
+    run(stage.take())
+    run(stage.claim.let_go())
     assert (stage.parameters, stage.record) == ([{"name": "kafka.topic", "value": "somebody's"}], None)
 
 
@@ -179,6 +253,8 @@ def test_a_run_whose_operation_has_just_ended_is_still_cleaning_up() -> None:
 def test_a_record_that_cannot_be_read_is_taken_away() -> None:
     stage = Stage(annotations={RECORD: "{", "kept": "x"})
     run(stage.claim.free())
+    run(stage.take())
+    run(stage.claim.let_go())
     assert (stage.argocd.document["metadata"]["annotations"], stage.argocd.spec) == ({"kept": "x"}, SPEC)
 
 
@@ -195,7 +271,9 @@ def test_taking_puts_value_record_and_switch_in_by_one_patch(annotations: Json |
         "syncPolicy": {"automated": {"prune": True, "enabled": False}},
     }
     was = HelmValue("kafka.topic", TOPIC, {"name": "kafka.topic", "value": "weather"})
-    assert stage.record == Record(run="mine", until=FUTURE, helm=(was,), automated={"prune": True})
+    assert stage.record == Record(
+        run="mine", until=FUTURE, helm=(was,), automated={"prune": True}, synced=True, topics=(TOPIC,)
+    )
     assert stage.argocd.calls == ["application", "patch", "application", "application"]
     assert (stage.claim.before, stage.claim.record) == (before, stage.record)
 
@@ -246,14 +324,6 @@ def test_who_comes_second_has_lost_and_has_changed_nothing(first: Callable[[Stag
         run(stage.take())
     run(stage.claim.let_go())
     assert (stage.argocd.document, stage.argocd.patches) == (held, [])
-
-
-def test_a_dead_runs_record_is_not_taken_over_but_cleared_away_first() -> None:
-    stage = Stage()
-    stage.held_by("theirs", until=PAST)
-    with pytest.raises(Lost):
-        run(stage.take())
-    assert stage.argocd.patches == []
 
 
 def test_who_is_overtaken_while_reading_has_lost_and_has_changed_nothing() -> None:
@@ -392,6 +462,13 @@ def taken(stage: Stage, *, settling: bool = False) -> bool:
 MANUAL: Json = {"source": SPEC["source"]}
 
 
+def settling_record(**more: Any) -> Record:
+    """What stands beside the Application meanwhile: were we killed now, the next one knows what we had."""
+    was = HelmValue("kafka.topic", TOPIC, {"name": "kafka.topic", "value": "weather"})
+    ours = Record(run="mine", until=FUTURE, helm=(was,), settling=True, synced=True, topics=(TOPIC,))
+    return msgspec.structs.replace(ours, **more)
+
+
 def test_without_auto_sync_everything_is_back_by_one_patch() -> None:
     stage = Stage(MANUAL, {"kept": "x"})
     assert taken(stage)
@@ -404,7 +481,7 @@ def test_auto_sync_stays_off_until_the_workloads_have_settled(settling: bool) ->
     stage = Stage()
     assert taken(stage, settling=settling)
     assert stage.argocd.spec == SPEC | {"syncPolicy": {"automated": {"prune": True, "enabled": False}}}
-    assert stage.record == Record(run="mine", until=FUTURE, automated={"prune": True}, settling=True)
+    assert stage.record == settling_record(automated={"prune": True})
     run(stage.claim.release())
     assert (stage.argocd.spec, stage.record) == (SPEC, None)
 
@@ -412,7 +489,7 @@ def test_auto_sync_stays_off_until_the_workloads_have_settled(settling: bool) ->
 def test_settling_keeps_the_record_so_that_nobody_comes_between() -> None:
     stage = Stage(MANUAL)
     assert taken(stage, settling=True)
-    assert (stage.argocd.spec, stage.record) == (MANUAL, Record(run="mine", until=FUTURE, settling=True))
+    assert (stage.argocd.spec, stage.record) == (MANUAL, settling_record())
     run(stage.claim.release())
     assert stage.record is None
 
@@ -469,6 +546,29 @@ def test_a_patch_or_its_answer_lost_on_the_way_is_looked_after(fault: Any) -> No
     stage.argocd.meets("patch", None, fault)
     assert taken(stage)
     assert (stage.argocd.spec, stage.record) == (MANUAL, None)
+
+
+@pytest.mark.parametrize("settling", [False, True])
+def test_a_value_that_somebodys_patch_brings_back_at_the_same_moment_is_taken_out_and_told(
+    settling: bool,
+) -> None:
+    """Argo CD writes the spec wholesale: what they read just before our patch wins over it."""
+    stage = Stage(MANUAL)
+
+    async def overwritten() -> tuple[bool, bool]:
+        await stage.take()
+        theirs = copy.deepcopy(stage.argocd.spec) | {"destination": "theirs"}
+        await stage.claim.give_back(settling=settling, until=FUTURE)
+        await stage.claim.release()
+        stays = await stage.claim.stays()
+        stage.argocd.document["spec"] = theirs
+        return stays, await stage.claim.stays()
+
+    assert run(overwritten()) == (True, False)
+    assert (stage.argocd.spec, stage.record) == (MANUAL | {"destination": "theirs"}, None)
+    assert stage.notices == [
+        "somebody's change at the same moment brought run mine's parameters back; they are taken out again"
+    ]
 
 
 def test_nothing_is_given_back_where_nothing_was_taken() -> None:
