@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Coroutine
 
     from argorun.config import Config, Flags
     from argorun.errors import ArgorunError
+    from argorun.reporters import Announcer
+    from argorun.sweep_config import SweepFlags
 
 HELP = """Give one test run behind Argo CD its own Kafka topic.
 
@@ -34,6 +36,14 @@ Exit codes:
   3  the operation failed otherwise        9  no required test Job ran
   4  time ran out                         10  passed, but something is left behind
   5  the Application stayed busy          70  a bug in argorun
+  129, 130, 143  ended by SIGHUP, SIGINT, SIGTERM; what is left is printed
+"""
+
+SWEEP_EXIT_CODES = """\b
+Exit codes:
+  0  done, or nothing to do                7  Kafka failed or cannot be reached
+  2  bad usage; nothing was touched        8  Argo CD failed or cannot be reached
+  6  access denied                        10  something could not be deleted or put back
   129, 130, 143  ended by SIGHUP, SIGINT, SIGTERM; what is left is printed
 """
 
@@ -186,6 +196,59 @@ def run(
     raise typer.Exit(start(flags, output, events))
 
 
+class SweepOutput(StrEnum):
+    """How a sweep is shown."""
+
+    AUTO = "auto"
+    PLAIN = "plain"
+    JSON = "json"
+
+
+@app.command(epilog=SWEEP_EXIT_CODES)
+def sweep(
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--file", "-f", help="Configuration; ./argorun.yaml where there is one.", show_default=False
+        ),
+    ] = None,
+    topic: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PREFIX", help="Sweep PREFIX_<unix seconds>_<8 hex> instead of the file's."),
+    ] = None,
+    older_than: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION",
+            help="Leave what is younger alone; 0s takes everything of ours.",
+            show_default="6h, or as long as a run of this file may take",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be deleted and put back; touch nothing.")
+    ] = False,
+    output: Annotated[
+        SweepOutput, typer.Option(help="auto: plain. json: one event a line on stdout.")
+    ] = SweepOutput.AUTO,
+) -> None:
+    """Delete the topics that killed runs left, and put their Applications back.
+
+    Only topics whose name is exactly PREFIX_<unix seconds>_<8 hex> are touched, by the time in the name.
+    Where Argo CD's address and token are known, Applications that such a run left with its topic are put
+    back first: its operation ended, parameters and auto-sync as they were. The names go to stdout, the rest
+    to stderr.
+
+    \b
+    Examples:
+      argorun sweep --dry-run                      what is there, for the topics in ./argorun.yaml
+      argorun sweep --topic weather_updates --older-than 1h
+    """
+    from argorun.sweep_config import SweepFlags
+
+    flags = SweepFlags(file=file, topics=tuple(topic or ()), older_than=older_than, dry_run=dry_run)
+    raise typer.Exit(start_sweep(flags, output))
+
+
 @app.command()
 def demo(
     fail: Annotated[bool, typer.Option("--fail", help="Let the test Job fail, to see a red run.")] = False,
@@ -214,18 +277,44 @@ def start(flags: Flags, output: Output, events: Path | None) -> int:
     return guarded(go)
 
 
+def start_sweep(flags: SweepFlags, output: SweepOutput) -> int:
+    """The same for a sweep."""
+    from argorun.argocd.cli_settings import stored
+    from argorun.sweep_config import load
+    from argorun.sweeping import execute as swept
+    from argorun.veil import redactor
+
+    def go() -> int:
+        config = load(flags, os.environ, Path.cwd(), stored(os.environ), redactor().learn)
+        shown = Output.JSON if output is SweepOutput.JSON else Output.PLAIN
+        return announced(lambda announcer: swept(config, announcer), shown, None, config.secrets)
+
+    return guarded(go)
+
+
 def execute(config: Config, output: Output, events: Path | None) -> int:
-    """Run to the end; an output that could not be written makes a green run 10."""
+    """Run to the end."""
+    from argorun.supervisor import execute as supervised
+
+    return announced(lambda announcer: supervised(config, announcer), output, events, config.secrets)
+
+
+def announced(
+    act: Callable[[Announcer], Coroutine[None, None, int]],
+    output: Output,
+    events: Path | None,
+    secrets: Collection[str],
+) -> int:
+    """Act, shown as it was asked for; an output that could not be written makes 0 a 10."""
     import asyncio
 
     from argorun.errors import CleanupIncomplete
     from argorun.reporters import Announcer, open_reporters
-    from argorun.supervisor import execute as supervised
     from argorun.veil import redactor
 
-    announcer = Announcer(open_reporters(output.value, events), config.secrets, redactor=redactor())
+    announcer = Announcer(open_reporters(output.value, events), secrets, redactor=redactor())
     try:
-        code = asyncio.run(supervised(config, announcer))
+        code = asyncio.run(act(announcer))
     finally:
         announcer.close()
     for failure in announcer.failures:

@@ -237,6 +237,47 @@ class RunEnded:
     seconds: float
 
 
+# -- of a sweep ------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SweepStarted:
+    """The first event of a sweep: what it looks for, and where."""
+
+    time: float
+    prefixes: tuple[str, ...]
+    older_than: float  # seconds
+    kafka: str  # bootstrap.servers
+    argocd: str  # its address; empty where Applications are not looked at
+    dry_run: bool
+    version: str  # argorun's own
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TopicSwept:
+    """A topic was deleted and is gone; with `dry_run`, it would be."""
+
+    time: float
+    topic: str
+    age: float  # seconds since the time in its name
+    dry_run: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SweepEnded:
+    """The last event of a sweep; `error` says why it could not even look, or what ended it."""
+
+    time: float
+    exit_code: int
+    seconds: float
+    topics: int  # that were deleted, or would be
+    applications: int  # that were put back, or would be
+    left: int  # of both, what could not be
+    dry_run: bool
+    error: str = ""
+    hint: str = ""
+
+
 Event = (
     RunStarted
     | StepStarted
@@ -257,4 +298,7 @@ Event = (
     | Undone
     | LeftBehind
     | RunEnded
+    | SweepStarted
+    | TopicSwept
+    | SweepEnded
 )

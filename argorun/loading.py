@@ -35,6 +35,10 @@ DEFAULT_FILE = "argorun.yaml"
 PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")  # httpx's
 
 
+class NotConfigured(UsageError):
+    """Nobody says where Argo CD is, or who we are there."""
+
+
 class ArgoCDFile(Strict, frozen=True):
     server: str | None = None
     ca: str | None = None
@@ -91,25 +95,9 @@ def load(
     """
     path = flags.file or (folder / DEFAULT_FILE if (folder / DEFAULT_FILE).exists() else None)
     file, where = (read(path), str(path)) if path else (File(), "the command line")
-    secrets: set[str] = set()
-
-    def note(*values: str) -> None:
-        secrets.update(values)
-        learn(*values)
-
-    for name in PROXIES:
-        note(*secrecy.in_address(environment.get(name, "")))
+    secrets, note = noting(environment, learn)
     expand = secrecy.Expansion(environment, where, note)
-    kafka = {k: expand(f"kafka.{k}", text(v)) for k, v in file.kafka.items()}
-    note(*secrecy.of_properties(kafka))
-    if environment.get("KAFKA_BOOTSTRAP_SERVERS"):
-        kafka["bootstrap.servers"] = environment["KAFKA_BOOTSTRAP_SERVERS"]
-        note(*secrecy.in_address(kafka["bootstrap.servers"]))
-    if not kafka.get("bootstrap.servers"):
-        raise UsageError(
-            "no Kafka to make the topic on",
-            "set kafka: {bootstrap.servers: HOST:PORT} in argorun.yaml, or KAFKA_BOOTSTRAP_SERVERS",
-        )
+    kafka = kafka_settings(file, environment, expand, "no Kafka to make the topic on")
     argocd = argocd_settings(file.argocd, environment, cli, path.parent if path else folder, expand, note)
     made = topics(flags, file, where)
     sets = assignments(flags.sets, {p.helm for t in made for p in t.parameters if p.helm})
@@ -202,6 +190,37 @@ def text(value: str | int | float | bool) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def noting(
+    environment: Mapping[str, str], learn: Callable[..., None]
+) -> tuple[set[str], Callable[..., None]]:
+    """A set for secrets, and what puts them there and tells `learn`; a proxy's password is among them."""
+    secrets: set[str] = set()
+
+    def note(*values: str) -> None:
+        secrets.update(values)
+        learn(*values)
+
+    for name in PROXIES:
+        note(*secrecy.in_address(environment.get(name, "")))
+    return secrets, note
+
+
+def kafka_settings(
+    file: File, environment: Mapping[str, str], expand: secrecy.Expansion, missing: str
+) -> dict[str, str]:
+    """librdkafka's properties, their secrets noted; UsageError `missing` where no broker is named."""
+    kafka = {k: expand(f"kafka.{k}", text(v)) for k, v in file.kafka.items()}
+    expand.note(*secrecy.of_properties(kafka))
+    if environment.get("KAFKA_BOOTSTRAP_SERVERS"):
+        kafka["bootstrap.servers"] = environment["KAFKA_BOOTSTRAP_SERVERS"]
+        expand.note(*secrecy.in_address(kafka["bootstrap.servers"]))
+    if not kafka.get("bootstrap.servers"):
+        raise UsageError(
+            missing, "set kafka: {bootstrap.servers: HOST:PORT} in argorun.yaml, or KAFKA_BOOTSTRAP_SERVERS"
+        )
+    return kafka
+
+
 def argocd_settings(
     file: ArgoCDFile,
     environment: Mapping[str, str],
@@ -213,7 +232,7 @@ def argocd_settings(
     """Argo CD's address and credentials, from all the places they may be."""
     server = environment.get("ARGOCD_SERVER") or file.server or (cli.server if cli else None)
     if not server:
-        raise UsageError(
+        raise NotConfigured(
             "no Argo CD server to talk to",
             "set argocd: {server: HOST} in argorun.yaml, or ARGOCD_SERVER, or run `argocd login`",
         )
@@ -223,7 +242,7 @@ def argocd_settings(
     token = (environment.get("ARGOCD_AUTH_TOKEN") or stored.token or "").strip()
     note(token)
     if not token:
-        raise UsageError(
+        raise NotConfigured(
             f"no token for Argo CD at {bare(server)}",
             "export ARGOCD_AUTH_TOKEN (argocd account generate-token), or run `argocd login`",
         )

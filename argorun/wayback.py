@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import functools
-import json
-import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from argorun import byhand
 from argorun.argocd import operation
 from argorun.argocd.claim import Claim
 from argorun.argocd.client import Client
@@ -99,11 +98,7 @@ class WayBack:
         return self._patch_by_hand(self._traces.claim.way_back())
 
     def _patch_by_hand(self, patch: list[Json]) -> str:
-        return (
-            f"argocd app patch {self._app} --type json --patch {shlex.quote(json.dumps(patch))}"
-            if patch
-            else ""
-        )
+        return byhand.patch(self._app, patch)
 
     async def _stay_put(self) -> str | None:
         """The last look: by now a change that was lost to somebody else's shows."""
@@ -183,8 +178,7 @@ class WayBack:
         return f"argocd app get {self._app} --output tree"
 
     def _delete_by_hand(self, name: str) -> str:
-        server = shlex.quote(self._config.kafka["bootstrap.servers"])
-        return f"kafka-topics --bootstrap-server {server} --delete --if-exists --topic {name}"
+        return byhand.delete_topics(self._config.kafka["bootstrap.servers"], [name])
 
     async def _stay_gone(self) -> str | None:
         """In a hurry the topics went before the pods, and a Job may have brought one back."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from argorun.argocd import leftovers, operation, parameters
+from argorun.argocd import operation, parameters, records
 from argorun.argocd.answers import Nonsense, Refused, Unreachable
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.parameters import Record, Setting
@@ -74,9 +74,9 @@ class Claim:
         while True:
             seen = await self._client.application(self._app)
             record = parameters.record_of(seen)
-            if record is not None and leftovers.abandoned(seen, record, time.time()):
+            if record is not None and (left := records.abandoned(record, seen, time.time())):
                 self._notice(f"run {record.run} is dead and left its operation running; it is ended")
-                await leftovers.end(self._client, self._app, record)
+                await operation.end(self._client, self._app, left)
                 continue
             reason = self._held(seen)
             if reason is None:
@@ -103,7 +103,7 @@ class Claim:
         record = parameters.record_of(seen)
         if record is None or record.run == self.run_id:
             return None
-        if parameters.live(record, seen, time.time()):
+        if records.live(record, seen, time.time()):
             return f"run {record.run}" + (", which is settling" if record.settling else "")
         return None
 
@@ -123,7 +123,7 @@ class Claim:
                 break
             if self._held(seen) is not None:
                 raise self._lost(seen)
-            before = parameters.undone(seen, parameters.record_of(seen))
+            before = records.undone(seen, parameters.record_of(seen))
             spec, record = parameters.claimed(
                 before,
                 self._settings,

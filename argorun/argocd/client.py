@@ -28,6 +28,7 @@ from argorun.argocd.answers import (
 )
 from argorun.argocd.types import (
     Application,
+    Applications,
     ApplicationSet,
     ClusterEvent,
     ClusterEvents,
@@ -47,6 +48,7 @@ from argorun.errors import UsageError
 stamina.instrumentation.set_on_retry_hooks(())  # a retry is the run's own business to tell
 
 
+LISTED = {"fields": "items.metadata.name,items.metadata.namespace,items.metadata.annotations,items.spec"}
 REFRESHED = 10.0  # seconds for which a refreshing GET is waited for
 T = TypeVar("T")
 
@@ -138,6 +140,11 @@ class Client:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(REFRESHED):
                 await self._once("GET", doing, path(app), None, Application, params)
+
+    async def applications(self) -> list[Application]:
+        """Every Application that the token's account may see: name, annotations and spec, nothing else."""
+        answer = await self._get("list the Applications", "/api/v1/applications", Applications, LISTED)
+        return answer.items or []
 
     async def patch(self, app: ApplicationName, operations: list[Json]) -> Application:
         """Change the Application by a JSON patch, sent once; Refused(500, code 2) where a `test` fails."""

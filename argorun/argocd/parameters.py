@@ -15,13 +15,12 @@ from typing import Any
 import msgspec
 
 from argorun import secrecy
-from argorun.argocd.types import Application, Json, Sync
+from argorun.argocd.types import Application, Json
 from argorun.errors import UsageError
 
 RECORD = "argorun.dev/run"  # the annotation that holds the record
 ROLLED = "argorun.dev/topics"  # the pod template annotation that rolls a workload's pods
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
-GRACE_AFTER_END = 60.0  # seconds a record outlives its operation before it counts as dead
 
 
 @dataclass(frozen=True)
@@ -286,27 +285,6 @@ def restored(spec: Json, record: Record) -> Json:
     return spec
 
 
-def undone(app: Application, record: Record | None) -> Application:
-    """The Application as it was before the run that left this record: spec, annotations, sync status."""
-    if record is None:
-        return app
-    annotations = {k: v for k, v in (app.metadata.annotations or {}).items() if k != RECORD}
-    metadata = msgspec.structs.replace(app.metadata, annotations=annotations or None)
-    spec, status = with_automated(restored(app.spec, record), record), app.status
-    if record.synced is not None:
-        sync = Sync(
-            status="Synced" if record.synced else "OutOfSync",
-            revision=record.revision or status.sync.revision,
-        )
-        # What differs from Git by now does so because of that run.
-        resources = [
-            msgspec.structs.replace(r, status="Synced" if record.synced else r.status)
-            for r in status.resources or ()
-        ]
-        status = msgspec.structs.replace(status, sync=sync, resources=resources)
-    return msgspec.structs.replace(app, metadata=metadata, spec=spec, status=status)
-
-
 def with_automated(spec: Json, record: Record) -> Json:
     """The spec with auto-sync as it was, where it is still switched off as we left it."""
     if record.automated is None:
@@ -356,22 +334,6 @@ def record_of(app: Application) -> Record | None:
         return msgspec.json.decode(text, type=Record)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return Record(run="unreadable", until=0)
-
-
-def live(record: Record, app: Application, now: float) -> bool:
-    """Whether the run that left a record may still be at it; `now` is in seconds since the epoch.
-
-    Dead is a record whose time has passed, whose operation ended a while ago, or whose topic no longer
-    stands in the spec. While its operation runs, somebody may be following it, whatever the spec says.
-    """
-    if now >= record.until:
-        return False
-    if record.settling or (app.running is not None and app.running.run == record.run):
-        return True
-    ended = app.ended_at(record.run)
-    if ended is not None and now - ended > GRACE_AFTER_END:
-        return False
-    return stands(app.spec, record)
 
 
 # -- as a JSON patch -----------------------------------------------------------------------------------

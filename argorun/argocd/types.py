@@ -334,6 +334,12 @@ class ClusterEvents(Camel, frozen=True):
     items: list[ClusterEvent] | None = None
 
 
+class Applications(Camel, frozen=True):
+    """A list of Applications."""
+
+    items: list[Application] | None = None
+
+
 class Manifests(Camel, frozen=True):
     """What a source renders to, each object as JSON in a string."""
 

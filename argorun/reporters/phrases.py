@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from argorun.events import HookChanged, HookStatus, LogEnded, LogStarted, ParameterSet, TopicCreated
+from argorun.events import (
+    HookChanged,
+    HookStatus,
+    LogEnded,
+    LogStarted,
+    ParameterSet,
+    SweepEnded,
+    SweepStarted,
+    TopicCreated,
+)
 from argorun.reporters.text import clean
 
 DONE = (HookStatus.SUCCEEDED, HookStatus.FAILED)
@@ -57,3 +66,24 @@ def log_end(event: LogEnded) -> str:
         return count(event.lines, "line")
     reason = f": {clean(event.reason)}" if event.reason else ""
     return f"{count(event.lines, 'line')}, some may be missing{reason}"
+
+
+def sweep(event: SweepStarted) -> str:
+    """`sweep of a_*, b_* on localhost:9092, older than 6h00m (dry run)`."""
+    prefixes = ", ".join(f"{p}_*" for p in event.prefixes)
+    age = f"older than {duration(event.older_than)}" if event.older_than else "of any age"
+    return clean(f"sweep of {prefixes} on {event.kafka}, {age}{' (dry run)' if event.dry_run else ''}")
+
+
+def swept(event: SweepEnded) -> str:
+    """`DONE after 1.2s: 2 topics deleted, 1 Application put back`."""
+    would = "to be " if event.dry_run else ""
+    parts = [
+        f"{count(event.topics, 'topic')} {would}deleted" if event.topics else "",
+        f"{count(event.applications, 'Application')} {would}put back" if event.applications else "",
+        f"{event.left} left behind" if event.left else "",
+    ]
+    said = ", ".join(filter(None, parts)) or ("" if event.error else "nothing to do")
+    code = f", exit code {event.exit_code}" if event.exit_code else ""
+    head = f"{'FAILED' if event.exit_code else 'DONE'} after {duration(event.seconds)}{code}"
+    return f"{head}: {said}" if said else head

@@ -30,8 +30,11 @@ from argorun.events import (
     RunStarted,
     StepEnded,
     StepStarted,
+    SweepEnded,
+    SweepStarted,
     SyncStarted,
     TopicCreated,
+    TopicSwept,
     Undone,
     Verdict,
     Waiting,
@@ -116,6 +119,8 @@ class Plain:
                 self._say(WRONG, "left behind", event.what, event.why)
             case RunEnded():
                 self._summary()
+            case SweepStarted() | TopicSwept() | SweepEnded():
+                self._tell_sweep(event)
             case _:
                 self._tell_deed(event)
 
@@ -155,6 +160,17 @@ class Plain:
             case _:
                 assert_never(event)
 
+    def _tell_sweep(self, event: SweepStarted | TopicSwept | SweepEnded) -> None:
+        match event:
+            case SweepStarted():
+                self._say(STEP, f"argorun {event.version}", phrases.sweep(event))
+            case TopicSwept():
+                self._out.line(clean(event.topic))  # what a sweep is asked for: data
+            case SweepEnded():
+                self._say(STEP, phrases.swept(event), event.error)
+                self._explain("hint", event.hint)
+                self._tell_left()
+
     def _summary(self) -> None:
         self._tally.summarised = True
         tally, verdict, code = self._tally, self._tally.verdict, self._tally.exit_code
@@ -169,7 +185,10 @@ class Plain:
                 self._err.line((MORE + clean(line)).rstrip())  # an indentation counts here
             self._explain("hint", verdict.hint)
             self._explain("look", verdict.url)
-        for left in tally.left:
+        self._tell_left()
+
+    def _tell_left(self) -> None:
+        for left in self._tally.left:
             self._explain("left", ": ".join(filter(None, (left.what, left.why))))
             self._explain("run", left.command)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import datetime
 import json
 import string
 from typing import Any
@@ -28,15 +27,13 @@ from argorun.argocd.parameters import (
     claimed,
     holds,
     kustomize_patches,
-    live,
     original_value,
     record_of,
     restored,
     stands,
-    undone,
     with_automated,
 )
-from argorun.argocd.types import RUN_INFO, Application, Json, Metadata
+from argorun.argocd.types import Application, Json, Metadata
 from argorun.errors import UsageError
 from tests.unit.argocd.gopatch import PatchFailed, applied
 
@@ -499,83 +496,6 @@ def test_no_record_and_one_that_cannot_be_read() -> None:
     assert record_of(application(of({}))) is None
     for text in ("", "{", "[]", '{"run": 1}', '"x"'):
         assert record_of(application(of({}, {RECORD: text}))) == Record(run="unreadable", until=0)
-
-
-@pytest.mark.parametrize(
-    ("now", "ended", "settling", "standing", "alive"),
-    [
-        (99, None, False, True, True),
-        (100, None, False, True, False),  # its time is over
-        (99, None, False, False, False),  # its values are gone
-        (99, None, True, False, True),  # they are to be gone: the workloads are on their way
-        (100, None, True, False, False),
-        (99, 39, False, True, True),  # its operation has just ended
-        (99, 38, False, True, False),  # it has had a minute to clean up
-        (99, 38, True, True, True),
-        (99, 0, False, False, True),  # its operation runs: somebody may follow it, whatever the spec says
-        (100, 0, False, True, False),
-    ],
-)
-def test_a_record_is_live_while_its_run_may_still_be_at_it(
-    now: float, ended: float | None, settling: bool, standing: bool, alive: bool
-) -> None:
-    parameters = [{"name": "a", "value": TOPIC if standing else "other"}]
-    document = of({"source": {"helm": {"parameters": parameters}}})
-    if ended is not None:
-        at = datetime.datetime.fromtimestamp(ended, datetime.UTC).isoformat()
-        operation = {"info": [{"name": RUN_INFO, "value": "r/again"}]}
-        state = {"phase": "Failed", "finishedAt": at} if ended else {"phase": "Running"}
-        document["status"] = {"operationState": {"operation": operation, **state}}
-    record = Record(run="r", until=100, helm=(HelmValue("a", TOPIC),), settling=settling)
-    assert live(record, application(document), now) is alive
-
-
-def test_a_record_whose_topic_is_gone_is_dead_though_another_value_of_it_still_stands() -> None:
-    values = (HelmValue("kafka.topic", TOPIC), HelmValue("image.tag", "abc"))
-    record = Record(run="r", until=100, helm=values, topics=(TOPIC,))
-    for value, alive in ((TOPIC, True), ("theirs", False)):
-        parameters = [{"name": "kafka.topic", "value": value}, {"name": "image.tag", "value": "abc"}]
-        assert live(record, application(of({"source": {"helm": {"parameters": parameters}}})), 99) is alive
-    texts = [json.dumps([{"op": "replace", "path": "/data/topic", "value": TOPIC}]), "kept"]
-    for text, alive in zip(texts, (True, False), strict=True):
-        spec: Json = {"source": {"kustomize": {"patches": [{"patch": text}]}}}
-        assert live(record, application(of(spec)), 99) is alive
-
-
-def test_a_record_of_an_older_argorun_is_read_and_written_as_it_was() -> None:
-    text = '{"run":"r","until":100,"helm":[{"name":"a","value":"x","original":null}],"settling":true}'
-    record = record_of(application(of({}, {RECORD: text})))
-    assert record == Record(run="r", until=100, helm=(HelmValue("a", "x"),), settling=True)
-    assert msgspec.json.encode(record).decode() == text
-
-
-@pytest.mark.parametrize("was", [True, False])
-def test_what_a_dead_run_left_is_thought_away(was: bool) -> None:
-    """Spec, annotations and sync status are those from before it, whatever its values have made of them."""
-    before = of(
-        {"source": {"helm": {"parameters": [{"name": "kafka.topic", "value": "weather"}]}}}, {"k": "x"}
-    )
-    before["spec"]["syncPolicy"] = {"automated": {"prune": True}}
-    before["status"] = {"sync": {"status": "Synced" if was else "OutOfSync", "revision": "aaa"}}
-    settings = [Helm("kafka.topic", TOPIC)]
-    spec, record = claimed(application(before), settings, [], "r", 1e9, topics=[TOPIC], pinned=True)
-    assert (record.synced, record.revision, record.topics) == (was, "aaa", (TOPIC,))
-    during = of(spec, {"k": "x", RECORD: msgspec.json.encode(record).decode()})
-    during["status"] = {
-        "sync": {"status": "OutOfSync", "revision": "bbb"},
-        "resources": [{"status": "OutOfSync"}],
-    }
-    after = undone(application(during), record)
-    assert (after.spec, after.metadata) == (before["spec"], application(before).metadata)
-    assert after.status.sync == application(before).status.sync
-    assert [r.status for r in after.status.resources or ()] == ["Synced" if was else "OutOfSync"]
-    assert undone(after, None) == after
-
-
-def test_of_an_older_record_the_sync_status_is_the_one_that_is_seen() -> None:
-    document = of({}, {RECORD: '{"run":"r","until":1}'}) | {"status": {"sync": {"status": "Synced"}}}
-    seen = application(document)
-    assert undone(seen, record_of(seen)).status == seen.status
 
 
 def test_values_that_are_secret_by_their_names_are_known_also_where_a_former_run_put_them_away() -> None:

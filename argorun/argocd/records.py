@@ -1,0 +1,69 @@
+"""A run's record once the run is gone: whether it is dead, and what was there before it. Pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from argorun.argocd import parameters
+from argorun.argocd.parameters import Record
+from argorun.argocd.types import Application, Json, Sync
+
+GRACE_AFTER_END = 60.0  # seconds a record outlives its operation before it counts as dead
+
+
+def live(record: Record, app: Application, now: float) -> bool:
+    """Whether the run that left a record may still be at it; `now` is in seconds since the epoch.
+
+    Dead is a record whose time has passed, whose operation ended a while ago, or whose topic no longer
+    stands in the spec. While its operation runs, somebody may be following it, whatever the spec says.
+    """
+    if now >= record.until:
+        return False
+    if record.settling or (app.running is not None and app.running.run == record.run):
+        return True
+    ended = app.ended_at(record.run)
+    if ended is not None and now - ended > GRACE_AFTER_END:
+        return False
+    return parameters.stands(app.spec, record)
+
+
+def abandoned(record: Record, app: Application, now: float) -> str:
+    """The id of an operation that nobody will end any more; empty where none such runs.
+
+    A run ends its operation before the time in its record: whoever still has one running then was killed. An
+    operation that does not carry the record's run id is never ours to end.
+    """
+    running = app.running
+    return running.run_id if now >= record.until and running is not None and running.run == record.run else ""
+
+
+def values(record: Record) -> list[str]:
+    """Where a record says which topics it is about: by name, or, an older one, in what the run had put in."""
+    return list(record.topics) or [*(v.value for v in record.helm), *record.kustomize]
+
+
+def undone(app: Application, record: Record | None) -> Application:
+    """The Application as it was before the run that left this record: spec, annotations, sync status."""
+    if record is None:
+        return app
+    annotations = {k: v for k, v in (app.metadata.annotations or {}).items() if k != parameters.RECORD}
+    metadata = msgspec.structs.replace(app.metadata, annotations=annotations or None)
+    spec, status = parameters.with_automated(parameters.restored(app.spec, record), record), app.status
+    if record.synced is not None:
+        sync = Sync(
+            status="Synced" if record.synced else "OutOfSync",
+            revision=record.revision or status.sync.revision,
+        )
+        # What differs from Git by now does so because of that run.
+        resources = [
+            msgspec.structs.replace(r, status="Synced" if record.synced else r.status)
+            for r in status.resources or ()
+        ]
+        status = msgspec.structs.replace(status, sync=sync, resources=resources)
+    return msgspec.structs.replace(app, metadata=metadata, spec=spec, status=status)
+
+
+def way_back(seen: Application, record: Record) -> list[Json]:
+    """The JSON patch that puts back what the record says, for a person to send by hand."""
+    before = undone(seen, record)
+    return [o for o in parameters.changes(seen, before.spec, None) if o["op"] != "test"]

@@ -1,0 +1,21 @@
+"""The commands by which a person does what argorun could not, with Kafka's and Argo CD's own tools."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+
+def delete_topics(server: str, names: Iterable[str]) -> str:
+    """Delete these topics, on the brokers at `server`."""
+    delete = f"kafka-topics --bootstrap-server {shlex.quote(server)} --delete --if-exists --topic"
+    return "; ".join(f"{delete} {name}" for name in names)
+
+
+def patch(app: object, operations: Sequence[dict[str, Any]]) -> str:
+    """Send a JSON patch; nothing where it has no operation."""
+    if not operations:
+        return ""
+    return f"argocd app patch {app} --type json --patch {shlex.quote(json.dumps(operations))}"

@@ -1,0 +1,104 @@
+"""What a sweep needs to know: from argorun.yaml, the environment and the command line; no network here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from argorun import secrecy
+from argorun.config import ArgoCD, CliSettings, Flags, Strict
+from argorun.errors import UsageError
+from argorun.kafka import names
+from argorun.loading import (
+    DEFAULT_FILE,
+    File,
+    NotConfigured,
+    argocd_settings,
+    duration,
+    kafka_settings,
+    noting,
+    read,
+    timeouts,
+    topic,
+)
+
+OLDER_THAN = 6 * 3600.0  # seconds
+
+
+class SweepFlags(msgspec.Struct, frozen=True, kw_only=True):
+    """The command line of `argorun sweep`, as typed."""
+
+    file: Path | None = None
+    topics: tuple[str, ...] = ()
+    older_than: str | None = None
+    dry_run: bool = False
+
+
+class SweepConfig(Strict, frozen=True):
+    """Everything a sweep needs to know, checked. Times are in seconds."""
+
+    kafka: dict[str, str]
+    prefixes: dict[str, str | None]  # each with the prefix of the consumer groups that go with its topics
+    older_than: float
+    longest_run: float  # how long a run of this argorun.yaml may take, in all
+    cleanup: float  # for each Application
+    argocd: ArgoCD | None = None
+    without_argocd: str = ""  # why there is none
+    dry_run: bool = False
+    secrets: tuple[str, ...] = ()
+
+
+def load(
+    flags: SweepFlags,
+    environment: Mapping[str, str],
+    folder: Path,
+    cli: CliSettings | None = None,
+    learn: Callable[..., None] = lambda *secrets: None,
+) -> SweepConfig:
+    """The checked settings of a sweep; where Argo CD is unknown, the sweep does without.
+
+    `folder` is where argorun.yaml is looked for when no file is given, `learn` is told every secret. Raises
+    UsageError, as for a run.
+    """
+    path = flags.file or (folder / DEFAULT_FILE if (folder / DEFAULT_FILE).exists() else None)
+    file, where = (read(path), str(path)) if path else (File(), "the command line")
+    secrets, note = noting(environment, learn)
+    expand = secrecy.Expansion(environment, where, note)
+    kafka = kafka_settings(file, environment, expand, "no Kafka to sweep")
+    argocd, without = None, ""
+    try:
+        argocd = argocd_settings(file.argocd, environment, cli, path.parent if path else folder, expand, note)
+    except NotConfigured as e:
+        without = e.message
+    prefixes = wanted(flags, file, where)
+    limits = timeouts(Flags(), file, where)
+    longest = limits.run + limits.busy + limits.cleanup
+    given = flags.older_than
+    return SweepConfig(
+        kafka=kafka,
+        prefixes=prefixes,
+        older_than=max(OLDER_THAN, longest) if given is None else duration(given, "--older-than", least=0),
+        longest_run=longest,
+        cleanup=limits.cleanup,
+        argocd=argocd,
+        without_argocd=without,
+        dry_run=flags.dry_run,
+        secrets=tuple(sorted(secrets - {""})),
+    )
+
+
+def wanted(flags: SweepFlags, file: File, where: str) -> dict[str, str | None]:
+    """The prefixes to sweep: those of --topic where there are any, else argorun.yaml's."""
+    written = [topic(t, f"{where}: topics[{i}]") for i, t in enumerate(file.topics)]
+    known = {t.prefix: t.groups for t in written}
+    for prefix in flags.topics:
+        if problem := names.check_prefix(prefix):
+            raise UsageError(f"--topic '{prefix}': {problem}")
+    prefixes = {p: known.get(p) for p in flags.topics} or known
+    if not prefixes:
+        raise UsageError(
+            "no topics to sweep", "give topics: [{prefix:, parameter:}] in argorun.yaml, or --topic PREFIX"
+        )
+    return prefixes

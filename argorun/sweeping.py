@@ -1,0 +1,361 @@
+"""The sweep: what killed runs have left, found, put back and deleted, Applications before topics."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+
+from argorun import __version__, byhand, events
+from argorun.argocd import leftovers, parameters, records
+from argorun.argocd.client import Client
+from argorun.argocd.parameters import Record
+from argorun.argocd.types import Application, Json
+from argorun.cleanup import Announce
+from argorun.config import ApplicationRef
+from argorun.errors import AccessDenied, ArgorunError, CleanupIncomplete, InternalError, Interrupted
+from argorun.events import Step
+from argorun.kafka import sweep
+from argorun.kafka.names import TopicName
+from argorun.kafka.topics import Topics
+from argorun.reporters import Announcer
+from argorun.reporters.phrases import count, duration
+from argorun.sweep_config import SweepConfig
+
+Gone = Callable[[TopicName], bool]  # whether a topic is no more, or will be deleted now
+PATIENCE = 15.0  # seconds for which a fault of Argo CD's is ridden out
+SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+CLOCKS_DIFFER = 60.0  # seconds by which two machines' clocks may be apart before it is worth a word
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """An Application that a dead run left as it had made it."""
+
+    app: ApplicationRef
+    seen: Application
+    record: Record
+
+    def __str__(self) -> str:
+        return f"Application {self.app}"
+
+
+@dataclass
+class Found:
+    """What there is to do; what is done, or told as left behind, is taken out of it."""
+
+    topics: list[TopicName] = field(default_factory=list)
+    applications: list[Leftover] = field(default_factory=list)
+
+
+class Sweep:
+    """One sweep. `steps` goes through it; what it could not do is announced and counted in `left`."""
+
+    def __init__(
+        self, config: SweepConfig, announce: Announce, topics: Topics, client: Client | None
+    ) -> None:
+        self.config, self.announce = config, announce
+        self.topics, self.client = topics, client
+        self.age = sweep.Age(config.older_than, time.time())
+        self.found = Found()
+        self.swept = self.put_back = self.left = 0
+        self.denied = False  # something is left because a permission is missing
+
+    async def steps(self) -> None:
+        """From the look to the last topic. Raises ArgorunError where it cannot even look."""
+        self.announce(
+            events.SweepStarted(
+                time=time.time(),
+                prefixes=tuple(self.config.prefixes),
+                older_than=self.config.older_than,
+                kafka=self.config.kafka["bootstrap.servers"],
+                argocd=self.config.argocd.url if self.config.argocd else "",
+                dry_run=self.config.dry_run,
+                version=__version__,
+            )
+        )
+        await self.look()
+        if self.found.applications:
+            await self.restore_applications()
+        if self.found.topics:
+            await self.delete_topics()
+
+    @property
+    def exit_code(self) -> int:
+        """Once the steps have come to their end."""
+        if not self.left:
+            return 0
+        return AccessDenied.exit_code if self.denied else CleanupIncomplete.exit_code
+
+    # -- look ---------------------------------------------------------------------------------------
+
+    async def look(self) -> None:
+        """Find what is ours and old. Applications first: a run makes its topic before its record."""
+        self._tell_limits()
+        async with self._step(Step.LOOK) as result:
+            seen = await self.client.applications() if self.client is not None else []
+            present = await self.topics.present()
+            ours = sweep.ours(present, self.config.prefixes)
+            self.found.topics = [t for t in ours if self.age.is_old(t)]
+            self._tell_clocks([t for t in ours if not self.age.is_old(t)])
+            staying = set(present) - {str(t) for t in self.found.topics}
+            for app in seen:
+                await self._look_at(app, lambda name: str(name) not in staying)
+            younger = len(ours) - len(self.found.topics)
+            result.append(f"{count(len(self.found.topics), 'topic')} to delete, {younger} younger")
+            if self.client is not None:
+                put_back = len(self.found.applications)
+                result.append(f"{put_back} of {count(len(seen), 'Application')} to put back")
+
+    def _tell_limits(self) -> None:
+        if self.config.older_than < self.config.longest_run:
+            self._notice(
+                f"{duration(self.config.older_than)} is less than a run may take "
+                f"({duration(self.config.longest_run)}): one that is still at it would be hit"
+            )
+        if self.client is None:
+            self._notice(f"Applications are not looked at: {self.config.without_argocd}", "info")
+
+    def _tell_clocks(self, younger: list[TopicName]) -> None:
+        for name in younger:
+            if self.age.of(name) < -CLOCKS_DIFFER:
+                self._notice(
+                    f"topic {name} is dated {duration(-self.age.of(name))} ahead of now: the clock of this "
+                    "machine is wrong, or that of the one which made it; it is left alone"
+                )
+
+    async def _look_at(self, listed: Application, gone: Gone) -> None:
+        """Whether a dead run's record stands there, or else the name of a topic that is no more."""
+        app = ApplicationRef(name=listed.metadata.name, namespace=listed.metadata.namespace or None)
+        record = parameters.record_of(listed)
+        names = self._named(record) if record is not None else []
+        if record is None or not names:
+            self._tell_names(app, listed.spec, gone)
+        elif all(map(gone, names)) and self.client is not None:
+            seen = await self.client.application(app)
+            record = parameters.record_of(seen)
+            if record is not None and self._is_dead(record, seen, gone):
+                self.found.applications.append(Leftover(app, seen, record))
+
+    def _named(self, record: Record) -> list[TopicName]:
+        """The topics of ours that a record is about."""
+        return [n for v in records.values(record) for n in sweep.mentioned(v, self.config.prefixes)]
+
+    def _is_dead(self, record: Record, seen: Application, gone: Gone) -> bool:
+        """Whether its topics go or are gone, and its run is dead: by the age asked for, or by itself."""
+        names = self._named(record)
+        if not names or not all(map(gone, names)):
+            return False
+        return all(map(self.age.is_old, names)) or not records.live(record, seen, time.time())
+
+    def _tell_names(self, app: ApplicationRef, spec: Json, gone: Gone) -> None:
+        """Nobody wrote down what stood there before: a person must know."""
+        found = [
+            (place, name)
+            for place in leftovers.places(spec)
+            for name in sweep.mentioned(place.text, self.config.prefixes)
+            if gone(name)
+        ]
+        if not found:
+            return
+        where = ", ".join(f"{place.what} names topic {name}" for place, name in found)
+        places = list(dict.fromkeys(place.pointer for place, _ in found))
+        chosen = [p for p in leftovers.places(spec) if p.pointer in places]
+        self._notice(
+            f"Application {app}: {where}, which is no more, and no record says what stood there before; "
+            f"to take it out:\n{byhand.patch(app, leftovers.without(chosen))}"
+        )
+
+    # -- put back, and delete -----------------------------------------------------------------------
+
+    async def restore_applications(self) -> None:
+        """Undo what dead runs left in Applications, several at once, before their topics go."""
+        async with self._step(Step.PARAMETERS, ", ".join(str(a.app) for a in self.found.applications)):
+            await sweep.several(tuple(self.found.applications), self._restore)
+
+    async def _restore(self, found: Leftover) -> None:
+        began = time.monotonic()
+        running = found.seen.running
+        if self.config.dry_run:
+            ends = "end its operation, " if running is not None and running.run == found.record.run else ""
+            self._notice(f"{found}: would {ends}put back what run {found.record.run} left", "info")
+        else:
+            assert self.client is not None
+            try:
+                async with asyncio.timeout(self.config.cleanup):
+                    did = await leftovers.undo(
+                        self.client, found.app, found.record, self.config.cleanup, self._notice
+                    )
+            except TimeoutError:
+                self._leave_application(found, f"not done within {self.config.cleanup:.0f} s")
+                return
+            except ArgorunError as e:
+                self._leave_application(found, reason(e))
+                self.denied = self.denied or isinstance(e, AccessDenied)
+                return
+            what = f"{found}: {', '.join(did) or 'somebody was faster'}"
+            self.announce(events.Undone(time=time.time(), what=what, seconds=time.monotonic() - began))
+        self.put_back += 1
+        self.found.applications.remove(found)
+
+    async def delete_topics(self) -> None:
+        """Delete the topics, several at once, and the empty consumer groups that go with them."""
+        async with self._step(Step.TOPICS, count(len(self.found.topics), "topic")):
+            if self.config.dry_run:
+                for name in tuple(self.found.topics):
+                    self._deleted(name)
+                return
+            await self._delete_groups()
+            await sweep.delete(self.topics, tuple(self.found.topics), self._deleted, self._not_deleted)
+
+    async def _delete_groups(self) -> None:
+        """Before the topics, for their offsets go with them; every group on topics that all go."""
+        names = [str(t) for t in self.found.topics]
+        for prefix in {g for t in self.found.topics if (g := self.config.prefixes[t.prefix])}:
+            try:
+                for group in await self.topics.delete_groups(prefix, names):
+                    self._notice(f"consumer group {group} deleted", "info")
+            except ArgorunError as e:
+                self.denied = self.denied or isinstance(e, AccessDenied)
+                self._leave(f"consumer groups {prefix}*", reason(e), "")
+
+    def _deleted(self, name: TopicName) -> None:
+        self.swept += 1
+        self.found.topics.remove(name)
+        swept = events.TopicSwept(
+            time=time.time(), topic=str(name), age=self.age.of(name), dry_run=self.config.dry_run
+        )
+        self.announce(swept)
+
+    def _not_deleted(self, name: TopicName, error: ArgorunError) -> None:
+        self.denied = self.denied or isinstance(error, AccessDenied)
+        self._leave_topics([name], reason(error))
+
+    # -- what is left -------------------------------------------------------------------------------
+
+    def abandon(self, why: str) -> None:
+        """Do nothing more: announce what is not done, and how to do it by hand."""
+        if self.config.dry_run:
+            return
+        for found in tuple(self.found.applications):
+            self._leave_application(found, why)
+        if self.found.topics:
+            self._leave_topics(tuple(self.found.topics), why)
+
+    def _leave_application(self, found: Leftover, why: str) -> None:
+        self.found.applications.remove(found)
+        patch = byhand.patch(found.app, records.way_back(found.seen, found.record))
+        self._leave(f"{found}, as run {found.record.run} left it", why, patch)
+
+    def _leave_topics(self, names: Sequence[TopicName], why: str) -> None:
+        for name in names:
+            self.found.topics.remove(name)
+        server = self.config.kafka["bootstrap.servers"]
+        what = f"topic {names[0]}" if len(names) == 1 else count(len(names), "topic")
+        self._leave(what, why, byhand.delete_topics(server, map(str, names)), len(names))
+
+    def _leave(self, what: str, why: str, command: str, number: int = 1) -> None:
+        self.left += number
+        self.announce(events.LeftBehind(time=time.time(), what=what, why=why, command=command))
+
+    # -- telling ------------------------------------------------------------------------------------
+
+    @contextlib.asynccontextmanager
+    async def _step(self, step: Step, detail: str = "") -> AsyncIterator[list[str]]:
+        """A step, and what it comes to: the list is its result in words."""
+        began, result, left = time.monotonic(), list[str](), self.left
+        self.announce(events.StepStarted(time=time.time(), step=step, detail=detail))
+        ok = False
+        try:
+            yield result
+            ok = self.left == left
+        finally:
+            ended = events.StepEnded(
+                time=time.time(),
+                step=step,
+                ok=ok,
+                seconds=time.monotonic() - began,
+                detail=", ".join(result),
+            )
+            self.announce(ended)
+
+    def _notice(self, text: str, level: str = "warning") -> None:
+        self.announce(
+            events.Notice(time=time.time(), level="info" if level == "info" else "warning", text=text)
+        )
+
+
+def reason(error: ArgorunError) -> str:
+    """Why something is left, with what to do about it."""
+    return f"{error.message}; {error.hint}" if error.hint else error.message
+
+
+# -- from the settings to the exit code ------------------------------------------------------------------
+
+
+async def execute(config: SweepConfig, announcer: Announcer) -> int:
+    """Sweep and give back the exit code. Raises UsageError only before anything was done."""
+    began = time.monotonic()
+
+    def notice(text: str) -> None:
+        announcer(events.Notice(time=time.time(), level="warning", text=text))
+
+    async with contextlib.AsyncExitStack() as stack:
+        kafka = Topics(config.kafka, notice=notice, secrets=config.secrets)
+        topics = await stack.enter_async_context(kafka)
+        client = None
+        if config.argocd is not None:
+            client = await stack.enter_async_context(Client(config.argocd, patience=PATIENCE))
+        made = Sweep(config, announcer, topics, client)
+        error = await to_its_end(made.steps())
+        if error is not None:
+            made.abandon(error.message)
+            if client is not None:
+                await client.landed()
+    code = made.exit_code if error is None else error.exit_code
+    announcer(
+        events.SweepEnded(
+            time=time.time(),
+            exit_code=code or (CleanupIncomplete.exit_code if announcer.failures else 0),
+            seconds=time.monotonic() - began,
+            topics=made.swept,
+            applications=made.put_back,
+            left=made.left,
+            dry_run=config.dry_run,
+            error="" if error is None else error.message,
+            hint="" if error is None else error.hint,
+        )
+    )
+    return code
+
+
+async def to_its_end(steps: Coroutine[None, None, None]) -> ArgorunError | None:
+    """Go through the steps; why they did not come to their end, a signal say, or None."""
+    loop = asyncio.get_running_loop()
+    task, got = asyncio.create_task(steps), list[int]()
+
+    def signalled(signum: int) -> None:
+        got.append(signum)
+        task.cancel()
+
+    for signum in SIGNALS:
+        loop.add_signal_handler(signum, signalled, signum)
+    try:
+        await asyncio.wait({task})
+        task.result()
+    except asyncio.CancelledError:
+        return Interrupted(got[0] if got else signal.SIGINT)
+    except ArgorunError as e:
+        return e
+    except Exception as e:
+        return InternalError(
+            f"an error inside argorun: {type(e).__name__}: {e}",
+            "please report it, with this text and `argorun --version`",
+        )
+    finally:
+        for signum in SIGNALS:
+            loop.remove_signal_handler(signum)
+    return None
