@@ -292,7 +292,23 @@ class Bench:
         timeout: float = 240,
     ) -> Result:
         """argorun to its end; none of its secrets may stand in what it wrote."""
-        process = self._popen(arguments, config, environment)
+        return self._ended(self._popen("run", arguments, config, environment), environment, timeout)
+
+    def sweep(
+        self,
+        *arguments: str | Path,
+        config: Path | None = None,
+        environment: Mapping[str, str | None] | None = None,
+    ) -> Result:
+        """`argorun sweep` of this bench's prefix, to its end."""
+        return self._ended(self._popen("sweep", arguments, config, environment), environment, 120)
+
+    def _ended(
+        self,
+        process: subprocess.Popen[str],
+        environment: Mapping[str, str | None] | None,
+        timeout: float,
+    ) -> Result:
         try:
             out, err = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
@@ -310,15 +326,16 @@ class Bench:
         environment: Mapping[str, str | None] | None = None,
     ) -> Running:
         """argorun under way, with its events."""
-        return Running(self._popen(("--output", "json", *arguments), config, environment))
+        return Running(self._popen("run", ("--output", "json", *arguments), config, environment))
 
     def _popen(
         self,
+        verb: str,
         arguments: tuple[str | Path, ...],
         config: Path | None,
         environment: Mapping[str, str | None] | None,
     ) -> subprocess.Popen[str]:
-        command = [*ARGORUN, "run", "-f", str(config or self.config()), *map(str, arguments)]
+        command = [*ARGORUN, verb, "-f", str(config or self.config()), *map(str, arguments)]
         return subprocess.Popen(
             command,
             cwd=self.folder,

@@ -1,0 +1,179 @@
+"""The sweep deletes what is exactly ours and old enough, several at once, and says what it could not."""
+
+from __future__ import annotations
+
+import collections
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from argorun.errors import AccessDenied, ArgorunError, KafkaFailed
+from argorun.kafka import names, sweep
+from argorun.kafka.names import TopicName
+from argorun.kafka.spec import TopicSpec
+from argorun.kafka.sweep import AT_ONCE, Age, delete, mentioned, ours
+from argorun.kafka.topics import Limits, Topics
+from tests.unit.kafka.standin import Answer, Broker, Slow
+from tests.unit.virtual import run
+
+NOW = 1_700_000_000.0
+PREFIX = "weather_updates"
+PREFIXES = st.from_regex(r"[a-zA-Z0-9._-]{1,20}", fullmatch=True)
+DRAWN = st.builds(
+    TopicName,
+    PREFIXES,
+    st.integers(1_000_000_000, 9_999_999_999),
+    st.from_regex(r"[0-9a-f]{8}", fullmatch=True),
+)
+
+
+def named(created: float, token: str = "0a1b2c3d", prefix: str = PREFIX) -> TopicName:
+    return TopicName(prefix, int(created), token)
+
+
+# -- which are ours -------------------------------------------------------------------------------------
+
+
+@given(drawn=st.lists(DRAWN, unique_by=str), others=st.lists(st.text()), chosen=st.data())
+def test_only_names_of_our_form_with_one_of_the_prefixes_are_ours(
+    drawn: list[TopicName], others: list[str], chosen: st.DataObject
+) -> None:
+    prefixes = set(chosen.draw(st.lists(st.sampled_from(drawn)))) if drawn else set()
+    wanted = {name.prefix for name in prefixes}
+    foreign = [o for o in others if names.parse(o) is None]
+    found = ours([*foreign, *map(str, drawn)], wanted)
+    assert collections.Counter(found) == collections.Counter(n for n in drawn if n.prefix in wanted)
+
+
+@given(name=DRAWN, before=st.text(max_size=3), after=st.text(max_size=3))
+def test_a_name_that_only_begins_or_ends_alike_is_never_ours(
+    name: TopicName, before: str, after: str
+) -> None:
+    looks = f"{before}{name}{after}"
+    assert [str(n) for n in ours([looks], {name.prefix})] == ([looks] if looks == str(name) else [])
+
+
+def test_look_alikes_are_left_and_the_oldest_comes_first() -> None:
+    old, new = named(NOW - 10), named(NOW)
+    alike = [
+        f"{PREFIX}_1700000000_0a1b2c3",
+        f"{PREFIX}_1700000000_0A1B2C3D",
+        f"{PREFIX}_17000000000_0a1b2c3d",
+        f"{PREFIX}_1700000000_0a1b2c3d_retry",
+        f"{PREFIX}_1700000000_0a1b2c3d\n",
+        f"{PREFIX}_1700000000_1700000000_0a1b2c3d",
+        f"my_{PREFIX}_1700000000_0a1b2c3d",
+        f"{PREFIX}-1700000000-0a1b2c3d",
+        PREFIX,
+    ]
+    assert ours([str(new), *alike, str(old)], {PREFIX}) == [old, new]
+
+
+@given(name=DRAWN, older_than=st.integers(1, 10**9), age=st.integers(-(10**6), 10**9))
+def test_old_is_what_was_made_that_long_ago_by_the_time_in_its_name(
+    name: TopicName, older_than: int, age: int
+) -> None:
+    judged = Age(older_than, name.created + age)
+    assert (judged.is_old(name), judged.of(name)) == (age >= older_than, age)
+
+
+def test_with_0_everything_is_old_even_what_another_clock_dates_ahead() -> None:
+    assert Age(0, NOW).is_old(named(NOW + 3600))
+    assert not Age(1, NOW).is_old(named(NOW + 3600))
+
+
+@given(found=st.lists(DRAWN, min_size=1), between=st.text('",: {}[]\\/', min_size=1, max_size=5))
+def test_names_are_found_in_a_patch_whatever_stands_around_them(found: list[TopicName], between: str) -> None:
+    text = between + between.join(map(str, found)) + between
+    assert mentioned(text, {n.prefix for n in found}) == found
+    assert mentioned(text, {"another"} - {n.prefix for n in found}) == []
+
+
+# -- their deletion -------------------------------------------------------------------------------------
+
+
+class Swept:
+    """A broker with topics on it, and what was told about them."""
+
+    def __init__(self, *found: TopicName) -> None:
+        self.broker = Broker()
+        self.found = found
+        for name in found:
+            self.broker.make(str(name), TopicSpec(prefix=name.prefix))
+        self.deleted: list[str] = []
+        self.failed: dict[str, ArgorunError] = {}
+
+    def all(self) -> None:
+        async def act() -> None:
+            async with Topics({}, admin=self.broker, limits=Limits(delete=3, gone=3, request=1)) as topics:
+                await delete(
+                    topics,
+                    self.found,
+                    lambda n: self.deleted.append(str(n)),
+                    lambda n, e: self.failed.update({str(n): e}),
+                )
+
+        run(act())
+
+
+def test_every_topic_is_deleted_and_told_once_it_is_gone() -> None:
+    found = [named(NOW + i) for i in range(20)]
+    swept = Swept(*found)
+    swept.broker.make("somebody's")
+    swept.all()
+    assert sorted(swept.deleted) == [str(n) for n in found]
+    assert (set(swept.broker.held), swept.failed) == ({"somebody's"}, {})
+
+
+def test_no_more_than_eight_are_deleted_at_once() -> None:
+    swept = Swept(*(named(NOW + i) for i in range(30)))
+    swept.broker.faults["delete"] = collections.deque([Slow(0.5)] * 30)
+    at_once: list[int] = []
+    asked = swept.broker.asked
+
+    def count(_: str) -> None:
+        begun = sum(act == "delete" for act, _ in asked)
+        at_once.append(begun - len(swept.deleted))
+
+    swept.broker.on_delete = count
+    swept.all()
+    assert max(at_once) == AT_ONCE
+    assert len(swept.deleted) == 30
+
+
+def test_what_cannot_be_deleted_is_told_and_holds_nobody_up() -> None:
+    found = [named(NOW + i) for i in range(3)]
+    swept = Swept(*found)
+    swept.broker.faults["delete"] = collections.deque([Answer(29)])
+    swept.all()
+    first, *others = map(str, found)
+    assert {name: (type(e), e.hint) for name, e in swept.failed.items()} == {
+        first: (AccessDenied, f"an ACL is missing: Delete on Topic {PREFIX}* (prefixed)")
+    }
+    assert sorted(swept.deleted) == others
+
+
+def test_a_topic_that_somebody_else_deleted_meanwhile_is_gone_all_the_same() -> None:
+    swept = Swept(named(NOW))
+    swept.broker.held.clear()
+    swept.all()
+    assert (swept.deleted, swept.failed) == ([str(named(NOW))], {})
+
+
+def test_a_topic_that_something_brings_back_time_and_again_is_told() -> None:
+    swept = Swept(named(NOW))
+    swept.broker.on_delete = swept.broker.make
+    swept.all()
+    (error,) = swept.failed.values()
+    assert isinstance(error, KafkaFailed)
+    assert "still there" in error.message or "came back" in error.message
+
+
+def test_several_acts_on_each_in_its_turn() -> None:
+    done: list[int] = []
+
+    async def act(n: int) -> None:
+        done.append(n)
+
+    run(sweep.several(range(30), act))
+    assert done == list(range(30))
