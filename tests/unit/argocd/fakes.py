@@ -149,6 +149,16 @@ class FakeArgoCD:
 
         return cast(list[ManagedResource], await self._do("managed", act))
 
+    async def applications(self) -> list[Application]:
+        def act() -> list[Application]:
+            listed = {"metadata": self.document["metadata"], "spec": self.spec}  # trimmed, as the client asks
+            return [msgspec.convert(copy.deepcopy(listed), Application)]
+
+        return cast(list[Application], await self._do("applications", act))
+
+    async def landed(self) -> None:
+        pass
+
     async def raw(self, app: object) -> Json:
         return cast(Json, await self._do("raw", lambda: copy.deepcopy(self.document)))
 

@@ -1,0 +1,213 @@
+"""What a dead run left in an Application is undone as its own clean-up would have, and nothing else is."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+
+import msgspec
+import pytest
+
+from argorun.argocd import leftovers
+from argorun.argocd.answers import Denied
+from argorun.argocd.leftovers import places, without
+from argorun.argocd.parameters import RECORD, Helm, Record, claimed
+from argorun.errors import OperationFailed
+from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
+from tests.unit.argocd.gopatch import Json
+from tests.unit.virtual import run
+
+PAST = 1_000_000_000
+TOPIC = "weather_1700000000_0a1b2c3d"
+WORKLOAD: Json = {"group": "apps", "kind": "Deployment", "namespace": "n", "name": "w", "status": "OutOfSync"}
+SPEC: Json = {
+    "source": {"repoURL": "git", "helm": {"parameters": [{"name": "kafka.topic", "value": "weather"}]}},
+    "syncPolicy": {"automated": {"prune": True}},
+}
+MANUAL: Json = {"source": SPEC["source"]}
+
+
+class Dead:
+    """An Argo CD with an Application that run `dead` has left as it had made it."""
+
+    def __init__(self, spec: Json = MANUAL, synced: bool = True, pinned: bool = False) -> None:
+        self.argocd = FakeArgoCD(copy.deepcopy(spec), {"kept": "x"})
+        self.argocd.document["status"]["sync"] = {
+            "status": "Synced" if synced else "OutOfSync",
+            "revision": "aaa",
+        }
+        seen = self.argocd.seen()
+        settings = [Helm("kafka.topic", TOPIC)]
+        new, self.record = claimed(seen, settings, [], "dead", PAST, topics=[TOPIC], pinned=pinned)
+        self.argocd.document["spec"] = new
+        self.annotate(self.record)
+        self.argocd.document["status"]["sync"]["status"] = "OutOfSync"
+        self.argocd.document["status"]["resources"] = [WORKLOAD]
+        self.notices: list[str] = []
+
+    def annotate(self, record: Record) -> None:
+        self.argocd.document["metadata"]["annotations"][RECORD] = msgspec.json.encode(record).decode()
+
+    def ran(self, run_id: str = "dead", phase: str = "Failed", revision: str = "bbb") -> None:
+        self.argocd.runs(run_id, phase=phase, syncResult={"revision": revision})
+
+    def undo(self) -> list[str]:
+        """Undo it, while a controller ends and finishes operations."""
+
+        async def both() -> list[str]:
+            controller = asyncio.create_task(self._controller())
+            try:
+                return await leftovers.undo(self.argocd.client, APP, self.record, 90, self.notices.append)
+            finally:
+                controller.cancel()
+                await asyncio.wait({controller})
+
+        return run(both())
+
+    async def _controller(self) -> None:
+        while True:
+            await asyncio.sleep(0.05)
+            state = self.argocd.document["status"].get("operationState")
+            if state is not None and state["phase"] == "Terminating":
+                self.argocd.ends("Failed")
+            elif "operation" in self.argocd.document and state is None:
+                self.argocd.picks_up()
+                self.argocd.ends()
+                self.argocd.tell()
+
+    @property
+    def is_as_it_was(self) -> bool:
+        return self.argocd.document["metadata"]["annotations"] == {"kept": "x"}
+
+
+def test_its_operation_is_ended_its_values_go_and_the_workloads_settle() -> None:
+    dead = Dead(SPEC)
+    dead.ran(phase="Running")
+    assert dead.undo() == [
+        "operation of run dead ended",
+        "parameters put back",
+        "workloads settled on what they had before",
+        "auto-sync switched on again",
+        "record removed",
+    ]
+    assert (dead.argocd.spec, dead.is_as_it_was, dead.notices) == (SPEC, True, [])
+    (sync,) = dead.argocd.syncs
+    del sync["infos"], sync["retryStrategy"]
+    wanted = {k: v for k, v in WORKLOAD.items() if k != "status"}
+    # Nothing that was committed since is brought in.
+    assert sync == {"revision": "bbb", "resources": [wanted]}
+
+
+def test_auto_sync_stays_off_until_the_settling_has_begun() -> None:
+    """Else Argo CD would start a full sync, hooks and all."""
+    dead = Dead(SPEC)
+    off: list[Json] = []
+    dead.argocd.meets("sync", lambda a: off.append(a.spec["syncPolicy"]["automated"]))
+    dead.undo()
+    assert off == [{"prune": True, "enabled": False}]
+
+
+def test_a_run_of_another_commit_is_settled_at_the_one_before_it() -> None:
+    dead = Dead(pinned=True)
+    dead.ran(revision="theirs")
+    dead.undo()
+    assert dead.argocd.syncs[0]["revision"] == "aaa"
+
+
+def test_what_was_not_synced_before_is_not_synced_after() -> None:
+    dead = Dead(synced=False)
+    dead.ran()
+    assert dead.undo() == ["parameters put back", "record removed"]
+    assert (dead.argocd.spec, dead.is_as_it_was, dead.argocd.syncs) == (MANUAL, True, [])
+
+
+@pytest.mark.parametrize("whose", ["", "another"])
+def test_nobody_elses_operation_is_ended(whose: str) -> None:
+    dead = Dead()
+    dead.ran(whose, phase="Running")
+    with pytest.raises(OperationFailed, match="could not be settled"):
+        dead.undo()
+    assert "terminate" not in dead.argocd.calls
+    assert (dead.argocd.spec, dead.is_as_it_was) == (MANUAL, True), "the parameters are back all the same"
+
+
+def test_a_sweep_that_was_killed_while_settling_is_done_again() -> None:
+    dead = Dead(SPEC)
+    dead.argocd.spec["source"] = copy.deepcopy(SPEC["source"])
+    dead.record = msgspec.structs.replace(dead.record, settling=True)
+    dead.annotate(dead.record)
+    assert dead.undo() == [
+        "workloads settled on what they had before",
+        "auto-sync switched on again",
+        "record removed",
+    ]
+    assert (dead.argocd.spec, dead.is_as_it_was) == (SPEC, True)
+
+
+@pytest.mark.parametrize("when", ["before", "between"])
+def test_a_run_that_has_taken_the_application_meanwhile_keeps_it(when: str) -> None:
+    dead = Dead()
+    taken: list[Json] = []
+
+    def takes(argocd: FakeArgoCD) -> None:
+        parameters = [{"name": "kafka.topic", "value": "theirs"}]
+        argocd.document["spec"]["source"]["helm"] = {"parameters": parameters}
+        dead.annotate(Record(run="theirs", until=9_000_000_000))
+        taken.append(copy.deepcopy(argocd.document))
+
+    before = when == "before"
+    dead.argocd.meets("application", *([takes] if before else [None, None, None, takes]))
+    assert dead.undo() == ([] if before else ["parameters put back"])
+    assert [dead.argocd.document] == taken
+    assert dead.argocd.syncs == []
+
+
+def test_what_somebody_changed_since_stays() -> None:
+    dead = Dead()
+    dead.argocd.spec["source"]["helm"]["parameters"] = [{"name": "kafka.topic", "value": "theirs"}]
+    dead.argocd.spec["source"]["targetRevision"] = "theirs"
+    changed = copy.deepcopy(dead.argocd.spec)
+    dead.undo()
+    assert (dead.argocd.spec, dead.is_as_it_was) == (changed, True)
+
+
+def test_where_the_workloads_cannot_be_settled_the_record_goes_and_it_is_told() -> None:
+    dead = Dead(SPEC)
+    dead.argocd.meets("sync", Denied("sync", 403, "permission denied", ""))
+    with pytest.raises(Denied):
+        dead.undo()
+    assert (dead.argocd.spec, dead.is_as_it_was) == (SPEC, True)
+
+
+def test_lost_answers_are_ridden_out() -> None:
+    dead = Dead(SPEC)
+    dead.argocd.meets("patch", DOWN, DOWN)
+    dead.argocd.meets("sync", DOWN)
+    dead.undo()
+    assert (dead.argocd.spec, dead.is_as_it_was) == (SPEC, True)
+
+
+# -- where names stand ----------------------------------------------------------------------------------
+
+
+def test_every_place_of_every_source_is_looked_at_and_can_be_taken_out() -> None:
+    helm = [{"name": "a", "value": "1"}, {"name": "b", "value": "2"}, {"name": "c", "value": "3"}]
+    patches = [{"patch": "p"}, {"patch": "q", "target": {"kind": "ConfigMap"}}]
+    spec: Json = {
+        "source": {"helm": {"parameters": helm}, "kustomize": {"patches": patches}},
+        "sources": [{"chart": "x"}, {"helm": {"parameters": helm[:1]}}],
+    }
+    found = places(spec)
+    assert [(p.what, p.pointer, p.text) for p in found] == [
+        ("helm: a", "/spec/source/helm/parameters/0", "1"),
+        ("helm: b", "/spec/source/helm/parameters/1", "2"),
+        ("helm: c", "/spec/source/helm/parameters/2", "3"),
+        ("kustomize patch 0", "/spec/source/kustomize/patches/0", "p"),
+        ("kustomize patch 1", "/spec/source/kustomize/patches/1", "q"),
+        ("helm: a", "/spec/sources/1/helm/parameters/0", "1"),
+    ]
+    assert without(found[:1]) == [
+        {"op": "test", "path": "/spec/source/helm/parameters/0", "value": helm[0]},
+        {"op": "remove", "path": "/spec/source/helm/parameters/0"},
+    ]
+    assert [o["path"][-1] for o in without(found[:2])] == ["1", "1", "0", "0"], "the last one first"

@@ -1,0 +1,332 @@
+"""A sweep from its settings to its exit code, on an Argo CD and a broker in memory."""
+
+from __future__ import annotations
+
+import collections
+import copy
+import os
+import signal
+import time
+from typing import Any
+
+import msgspec
+import pytest
+
+from argorun import sweeping
+from argorun.argocd.answers import Denied, Unreachable
+from argorun.argocd.client import Client
+from argorun.argocd.parameters import RECORD, Helm, Record, claimed
+from argorun.config import ArgoCD
+from argorun.events import Event, LeftBehind, Notice, SweepEnded, SweepStarted, TopicSwept, Undone
+from argorun.kafka.spec import TopicSpec
+from argorun.kafka.topics import Limits, Topics
+from argorun.reporters import Announcer
+from argorun.sweep_config import SweepConfig
+from tests.unit.argocd.fakes import FakeArgoCD
+from tests.unit.argocd.gopatch import Json
+from tests.unit.kafka.standin import Answer, Broker, Group, Slow
+from tests.unit.virtual import run
+
+PREFIX = "weather"
+NOW = int(time.time())
+OLD, YOUNG = f"{PREFIX}_{NOW - 7 * 3600}_0a1b2c3d", f"{PREFIX}_{NOW - 60}_0a1b2c3d"
+PAST, FUTURE = 1_000_000_000, 9_000_000_000
+SPEC: Json = {
+    "source": {"repoURL": "git", "helm": {"parameters": [{"name": "kafka.topic", "value": "weather"}]}}
+}
+CONFIG = SweepConfig(
+    kafka={"bootstrap.servers": "broker:9092"},
+    prefixes={PREFIX: None},
+    older_than=6 * 3600.0,
+    longest_run=1590.0,
+    cleanup=90.0,
+    argocd=ArgoCD(server="argocd", token="t"),
+)
+
+
+class Stage:
+    """A broker, an Argo CD with one Application, and what a sweep says of them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *topics: str) -> None:
+        self.broker, self.argocd = Broker(), FakeArgoCD(copy.deepcopy(SPEC))
+        self.argocd.document["metadata"]["namespace"] = "argocd"
+        for name in topics:
+            self.broker.make(name, TopicSpec(prefix=PREFIX))
+        self.events: list[Event] = []
+        self.code: int | None = None
+        argocd, broker = self.argocd, self.broker
+
+        class Made:
+            async def __aenter__(self) -> Client:
+                return argocd.client
+
+            async def __aexit__(self, *_: object) -> None: ...
+
+        def kafka(*_: object, **more: Any) -> Topics:
+            limits = Limits(delete=3, gone=3, request=1)
+            return Topics({}, admin=broker, limits=limits, notice=more["notice"])
+
+        monkeypatch.setattr(sweeping, "Client", lambda *_, **__: Made())
+        monkeypatch.setattr(sweeping, "Topics", kafka)
+
+    def left(self, topic: str = OLD, until: int = PAST, **changes: Any) -> Record:
+        """A run has left the Application with this topic in it."""
+        seen, settings = self.argocd.seen(), [Helm("kafka.topic", topic)]
+        spec, record = claimed(seen, settings, [], "dead", until, topics=[topic])
+        self.argocd.document["spec"] = spec
+        record = msgspec.structs.replace(record, **changes)
+        self.argocd.document["metadata"]["annotations"] = {RECORD: msgspec.json.encode(record).decode()}
+        return record
+
+    def sweep(self, **changes: Any) -> int:
+        config = msgspec.structs.replace(CONFIG, **changes)
+        announcer = Announcer([self])
+        self.code = run(sweeping.execute(config, announcer))
+        assert announcer.failures == []
+        return self.code
+
+    def report(self, event: Event) -> None:
+        self.events.append(event)
+
+    def close(self) -> None: ...
+
+    def all(self, kind: type) -> list[Any]:
+        return [e for e in self.events if isinstance(e, kind)]
+
+    @property
+    def deleted(self) -> list[str]:
+        return [e.topic for e in self.all(TopicSwept)]
+
+    @property
+    def is_as_it_was(self) -> bool:
+        return self.argocd.spec == SPEC and not self.argocd.document["metadata"].get("annotations")
+
+    @property
+    def end(self) -> SweepEnded:
+        last = self.events[-1]
+        assert isinstance(last, SweepEnded)
+        assert last.exit_code == self.code
+        return last
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
+    return Stage(monkeypatch, OLD, YOUNG, "somebody's")
+
+
+# -- what is swept --------------------------------------------------------------------------------------
+
+
+def test_what_is_ours_and_old_goes_and_the_end_says_how_much(stage: Stage) -> None:
+    assert stage.sweep() == 0
+    assert (stage.deleted, set(stage.broker.held)) == ([OLD], {YOUNG, "somebody's"})
+    started = stage.events[0]
+    assert isinstance(started, SweepStarted)
+    assert (started.prefixes, started.older_than, started.kafka) == ((PREFIX,), 6 * 3600, "broker:9092")
+    assert (stage.end.topics, stage.end.applications, stage.end.left) == (1, 0, 0)
+    assert stage.all(Notice) == []
+
+
+def test_nothing_to_do_is_0(stage: Stage) -> None:
+    stage.broker.held.clear()
+    assert stage.sweep() == 0
+    assert (stage.deleted, stage.end.topics) == ([], 0)
+
+
+def test_what_a_dead_run_left_is_put_back_before_its_topic_goes(stage: Stage) -> None:
+    stage.left()
+    was: list[bool] = []
+    stage.broker.on_delete = lambda _: was.append(stage.is_as_it_was)
+    assert stage.sweep() == 0
+    assert was == [True]
+    (undone,) = stage.all(Undone)
+    assert undone.what == "Application argocd/weather: parameters put back, record removed"
+    assert (stage.deleted, stage.end.applications) == ([OLD], 1)
+
+
+def test_the_age_that_was_asked_for_decides_over_a_record_that_still_counts_as_live(stage: Stage) -> None:
+    stage.left(until=FUTURE)
+    stage.sweep()
+    assert stage.is_as_it_was
+
+
+@pytest.mark.parametrize("until", [PAST, FUTURE])
+def test_a_younger_run_is_left_alone_with_topic_application_and_operation(stage: Stage, until: int) -> None:
+    stage.left(YOUNG, until=until)
+    stage.argocd.runs("dead")
+    before = copy.deepcopy(stage.argocd.document)
+    assert stage.sweep() == 0
+    assert (stage.deleted, stage.argocd.document) == ([OLD], before)
+    assert "terminate" not in stage.argocd.calls
+
+
+@pytest.mark.parametrize(("until", "put_back"), [(PAST, True), (FUTURE, False)])
+def test_of_a_run_whose_young_topic_is_gone_only_a_dead_one_is_put_back(
+    stage: Stage, until: int, put_back: bool
+) -> None:
+    """The topic of a live one may have been deleted by a hook."""
+    del stage.broker.held[YOUNG]
+    stage.left(YOUNG, until=until)
+    assert stage.sweep() == 0
+    assert stage.is_as_it_was is put_back
+
+
+def test_a_run_of_another_prefix_is_nobody_of_ours(stage: Stage) -> None:
+    stage.left(f"other_{NOW - 7 * 3600}_0a1b2c3d")
+    before = copy.deepcopy(stage.argocd.document)
+    stage.sweep()
+    assert (stage.argocd.document, stage.all(Notice)) == (before, [])
+
+
+def test_a_run_of_an_older_argorun_is_known_by_what_it_put_in(stage: Stage) -> None:
+    stage.left(topics=(), synced=None)
+    stage.sweep()
+    assert stage.is_as_it_was
+
+
+def test_a_run_that_ended_while_we_looked_is_left_alone(stage: Stage) -> None:
+    stage.left()
+    stage.argocd.meets("application", lambda a: a.document["metadata"].pop("annotations"))
+    stage.sweep()
+    assert stage.argocd.patches == []
+
+
+@pytest.mark.parametrize("annotation", [None, "{"])
+def test_a_gone_name_without_a_record_is_told_and_left(stage: Stage, annotation: str | None) -> None:
+    stage.left()
+    stage.argocd.document["metadata"]["annotations"] = {RECORD: annotation} if annotation else {}
+    before = copy.deepcopy(stage.argocd.document)
+    assert stage.sweep() == 0
+    (notice,) = stage.all(Notice)
+    assert notice.text.startswith(
+        f"Application argocd/weather: helm: kafka.topic names topic {OLD}, which is no more, and no record"
+    )
+    assert "\nargocd app patch argocd/weather --type json --patch '[" in notice.text
+    assert stage.argocd.document == before
+
+
+def test_a_name_that_still_exists_and_stays_is_not_worth_a_word(stage: Stage) -> None:
+    stage.argocd.spec["source"]["helm"]["parameters"] = [{"name": "kafka.topic", "value": YOUNG}]
+    stage.sweep()
+    assert stage.all(Notice) == []
+
+
+def test_consumer_groups_go_with_their_topics(stage: Stage) -> None:
+    stage.broker.consumers = {
+        "tests-old": Group({OLD}),
+        "tests-young": Group({YOUNG}),
+        "tests-both": Group({OLD, YOUNG}),
+        "other": Group({OLD}),
+    }
+    assert stage.sweep(prefixes={PREFIX: "tests-"}) == 0
+    assert set(stage.broker.consumers) == {"tests-young", "tests-both", "other"}
+
+
+def test_a_topic_from_the_future_is_left_and_the_clocks_are_doubted(stage: Stage) -> None:
+    ahead = f"{PREFIX}_{NOW + 7200}_0a1b2c3d"
+    stage.broker.make(ahead)
+    assert stage.sweep() == 0
+    (notice,) = stage.all(Notice)
+    assert notice.text.startswith(f"topic {ahead} is dated ")
+    assert ahead in stage.broker.held
+
+
+def test_an_age_below_what_a_run_may_take_is_warned_of(stage: Stage) -> None:
+    stage.sweep(older_than=0.0)
+    assert set(stage.broker.held) == {"somebody's"}
+    assert [e.text for e in stage.all(Notice)] == [
+        "0.0s is less than a run may take (26m30s): one that is still at it would be hit"
+    ]
+
+
+def test_without_argo_cd_only_topics_are_swept_and_it_is_said(stage: Stage) -> None:
+    stage.left()
+    assert stage.sweep(argocd=None, without_argocd="no Argo CD server to talk to") == 0
+    assert (stage.deleted, stage.argocd.calls) == ([OLD], [])
+    assert [e.text for e in stage.all(Notice)] == [
+        "Applications are not looked at: no Argo CD server to talk to"
+    ]
+
+
+def test_a_dry_run_says_all_and_touches_nothing(stage: Stage) -> None:
+    stage.left()
+    stage.argocd.runs("dead")
+    before, held = copy.deepcopy(stage.argocd.document), dict(stage.broker.held)
+    assert stage.sweep(dry_run=True) == 0
+    assert (stage.deleted, stage.end.topics, stage.end.applications) == ([OLD], 1, 1)
+    assert [e.text for e in stage.all(Notice)] == [
+        "Application argocd/weather: would end its operation, put back what run dead left"
+    ]
+    assert (stage.argocd.document, stage.broker.held) == (before, held)
+    assert [act for act, _ in stage.broker.asked] == ["topics"]
+
+
+# -- what is left ---------------------------------------------------------------------------------------
+
+
+def test_a_topic_that_may_not_be_deleted_is_6_and_named_with_the_command(stage: Stage) -> None:
+    stage.broker.faults["delete"] = collections.deque([Answer(29)])
+    assert stage.sweep() == 6
+    (left,) = stage.all(LeftBehind)
+    assert (left.what, left.why, left.command) == (
+        f"topic {OLD}",
+        f"Kafka does not let us delete {OLD}; an ACL is missing: Delete on Topic weather* (prefixed)",
+        f"kafka-topics --bootstrap-server broker:9092 --delete --if-exists --topic {OLD}",
+    )
+    assert stage.end.left == 1
+
+
+def test_a_topic_that_cannot_be_deleted_is_10(stage: Stage) -> None:
+    stage.broker.faults["delete"] = collections.deque([Answer(1, "no idea")])
+    assert stage.sweep() == 10
+    assert [e.what for e in stage.all(LeftBehind)] == [f"topic {OLD}"]
+
+
+def test_the_topics_of_an_application_that_cannot_be_put_back_go_all_the_same(stage: Stage) -> None:
+    stage.left()
+    stage.argocd.meets("patch", *[Denied("change", 403, "permission denied", "hint")] * 99)
+    assert stage.sweep() == 6
+    assert stage.deleted == [OLD]
+    (left,) = stage.all(LeftBehind)
+    assert left.what == "Application argocd/weather, as run dead left it"
+    assert left.command.startswith("argocd app patch argocd/weather --type json --patch '[")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(Denied("list", 401, "no session", "hint"), 6), (Unreachable("down", "hint"), 8)]
+)
+def test_where_applications_cannot_be_listed_nothing_is_touched(
+    stage: Stage, error: Exception, code: int
+) -> None:
+    stage.argocd.meets("applications", error)
+    assert stage.sweep() == code
+    assert (stage.deleted, stage.end.error, stage.end.hint) == ([], str(error), "hint")
+
+
+def test_where_topics_cannot_be_listed_nothing_is_touched(stage: Stage) -> None:
+    stage.left()
+    stage.broker.faults["topics"] = collections.deque([Answer(1, "no idea")])
+    assert stage.sweep() == 7
+    assert (stage.deleted, stage.argocd.patches) == ([], [])
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_sweep_and_what_is_left_is_named(stage: Stage, signum: int) -> None:
+    stage.broker.faults["delete"] = collections.deque([Slow(0.5)])
+    stage.broker.make(f"{PREFIX}_{NOW - 8 * 3600}_0a1b2c3d")
+    stage.broker.on_delete = lambda _: os.kill(os.getpid(), signum)
+    assert stage.sweep() == 128 + signum
+    (left,) = stage.all(LeftBehind)
+    assert (left.what, left.why) == ("2 topics", f"interrupted by {signal.Signals(signum).name}")
+    assert left.command.count("kafka-topics --bootstrap-server broker:9092 --delete") == 2
+    assert stage.end.error == f"interrupted by {signal.Signals(signum).name}"
+
+
+def test_a_bug_is_70_and_the_rest_is_named(stage: Stage) -> None:
+    def breaks(_: str) -> None:
+        raise ValueError("oops")
+
+    stage.broker.on_delete = breaks
+    assert stage.sweep() == 70
+    assert "please report it" in stage.end.hint
+    assert [e.what for e in stage.all(LeftBehind)] == [f"topic {OLD}"]
