@@ -68,6 +68,27 @@ def parameters(app: Json) -> list[tuple[str, str]]:
     return [(p["name"], p["value"]) for p in found]
 
 
+# -- the list ------------------------------------------------------------------------------------------
+
+
+def test_the_list_holds_every_application_with_the_fields_that_are_asked_for(app: App) -> None:
+    good(app.patch(put("/metadata/annotations", {"argorun.dev/run": "{}", "kept": "x"})))
+    fields = "items.metadata.name,items.metadata.namespace,items.metadata.annotations,items.spec"
+    listed = good(app.http.get("/api/v1/applications", params={"fields": fields}))["items"]
+    (ours,) = [a for a in listed if a["metadata"]["name"] == app.name]
+    whole = app.get()
+    assert set(ours) == {"metadata", "spec"}
+    assert set(ours["metadata"]) == {"name", "namespace", "annotations"}
+    assert ours["metadata"]["namespace"] == whole["metadata"]["namespace"] == "argocd"
+    assert ours["metadata"]["annotations"].items() >= {"argorun.dev/run": "{}", "kept": "x"}.items()
+    assert ours["spec"] == whole["spec"]
+
+
+def test_the_list_needs_a_token(app: App) -> None:
+    answer = app.http.get("/api/v1/applications", headers={"Authorization": "Bearer wrong"})
+    assert (answer.status_code, answer.json()["code"]) == (401, 16)
+
+
 # -- GET -----------------------------------------------------------------------------------------------
 
 

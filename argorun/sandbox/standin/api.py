@@ -109,10 +109,11 @@ class Api:
     # -- the Application ------------------------------------------------------------------
 
     async def list_all(self, request: Request) -> Response:
-        """GET /applications."""
+        """GET /applications?fields=: those that the account may see, and of each only these fields."""
         account = self._account(request)
         apps = self.standin.apps.values() if account.may("applications", "get") else ()
-        items = [app.told() for app in apps]
+        fields = request.query_params.get("fields", "").replace("items.", "result.")
+        items = [trimmed(app.told(), fields) for app in apps]
         return JSONResponse({"metadata": {"resourceVersion": "1"}, "items": items or None})
 
     async def get(self, request: Request) -> Response:
