@@ -57,6 +57,7 @@ class Supervisor:
             error = await self._steps()
             self._tell(error, await self._why(error))
             await self._clean_up()
+            self._tell_later()
         finally:
             ticker.cancel()
             for signum in SIGNALS:
@@ -122,6 +123,12 @@ class Supervisor:
         if self._run.config.dry_run and error is None:
             return
         self._announcer(verdict(self._run, error, found))
+
+    def _tell_later(self) -> None:
+        """What is left need not be done by hand at once."""
+        if self._run.clean.left:
+            text = "topics and parameters that are left behind can also wait for argorun sweep"
+            self._announcer(events.Notice(time=time.time(), level="info", text=text))
 
     async def _clean_up(self) -> None:
         self._in_cleanup = True
