@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from argorun import __version__, events
-from argorun.argocd import diagnosis, lint, operation, owners, parameters, rendered, windows
+from argorun.argocd import diagnosis, lint, operation, owners, parameters, records, rendered, windows
 from argorun.argocd.answers import Refused
 from argorun.argocd.claim import Claim, Lost, Reverted
 from argorun.argocd.client import Client
@@ -126,7 +126,8 @@ class Run:
                 self.manifests = await self._render(settings)
             await self._look_at_owners(seen, settings)
             if self.config.dry_run:
-                for line in planned(self.config, self.traces.drawn, settings, seen, self.manifests):
+                before = records.undone(seen, parameters.record_of(seen))
+                for line in planned(self.config, self.traces.drawn, settings, before, self.manifests):
                     self._planned(line)
                 await self._lint_beforehand()
 

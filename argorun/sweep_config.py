@@ -44,6 +44,7 @@ class SweepConfig(Strict, frozen=True):
     older_than: float
     longest_run: float  # how long a run of this argorun.yaml may take, in all
     cleanup: float  # for each Application
+    explicit: bool = False  # that age was asked for: it decides, whatever a record says
     argocd: ArgoCD | None = None
     without_argocd: str = ""  # why there is none
     dry_run: bool = False
@@ -80,6 +81,7 @@ def load(
         kafka=kafka,
         prefixes=prefixes,
         older_than=max(OLDER_THAN, longest) if given is None else duration(given, "--older-than", least=0),
+        explicit=given is not None,
         longest_run=longest,
         cleanup=limits.cleanup,
         argocd=argocd,

@@ -6,14 +6,14 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import dataclass, field
 
 from argorun import __version__, byhand, events
 from argorun.argocd import leftovers, parameters, records
 from argorun.argocd.client import Client
 from argorun.argocd.parameters import Record
-from argorun.argocd.types import Application, Json
+from argorun.argocd.types import Application
 from argorun.cleanup import Announce
 from argorun.config import ApplicationRef
 from argorun.errors import AccessDenied, ArgorunError, CleanupIncomplete, InternalError, Interrupted
@@ -25,7 +25,6 @@ from argorun.reporters import Announcer
 from argorun.reporters.phrases import count, duration
 from argorun.sweep_config import SweepConfig
 
-Gone = Callable[[TopicName], bool]  # whether a topic is no more, or will be deleted now
 PATIENCE = 15.0  # seconds for which a fault of Argo CD's is ridden out
 SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 CLOCKS_DIFFER = 60.0  # seconds by which two machines' clocks may be apart before it is worth a word
@@ -38,6 +37,11 @@ class Leftover:
     app: ApplicationRef
     seen: Application
     record: Record
+
+    @property
+    def runs(self) -> bool:
+        """Whether its operation still runs."""
+        return self.seen.running is not None and self.seen.running.run == self.record.run
 
     def __str__(self) -> str:
         return f"Application {self.app}"
@@ -61,6 +65,7 @@ class Sweep:
         self.topics, self.client = topics, client
         self.age = sweep.Age(config.older_than, time.time())
         self.found = Found()
+        self.staying: set[str] = set()  # topics on the brokers that are not to go
         self.swept = self.put_back = self.left = 0
         self.denied = False  # something is left because a permission is missing
 
@@ -101,9 +106,10 @@ class Sweep:
             ours = sweep.ours(present, self.config.prefixes)
             self.found.topics = [t for t in ours if self.age.is_old(t)]
             self._tell_clocks([t for t in ours if not self.age.is_old(t)])
-            staying = set(present) - {str(t) for t in self.found.topics}
-            for app in seen:
-                await self._look_at(app, lambda name: str(name) not in staying)
+            self.staying = set(present) - {str(t) for t in self.found.topics}
+            unrecorded = [app for app in seen if not await self._has_our_record(app)]
+            for app in unrecorded:
+                self._tell_names(app)
             younger = len(ours) - len(self.found.topics)
             result.append(f"{count(len(self.found.topics), 'topic')} to delete, {younger} younger")
             if self.client is not None:
@@ -113,7 +119,7 @@ class Sweep:
     def _tell_limits(self) -> None:
         if self.config.older_than < self.config.longest_run:
             self._notice(
-                f"{duration(self.config.older_than)} is less than a run may take "
+                f"--older-than {self.config.older_than:.0f}s is less than a run may take "
                 f"({duration(self.config.longest_run)}): one that is still at it would be hit"
             )
         if self.client is None:
@@ -127,43 +133,48 @@ class Sweep:
                     "machine is wrong, or that of the one which made it; it is left alone"
                 )
 
-    async def _look_at(self, listed: Application, gone: Gone) -> None:
-        """Whether a dead run's record stands there, or else the name of a topic that is no more."""
-        app = ApplicationRef(name=listed.metadata.name, namespace=listed.metadata.namespace or None)
-        record = parameters.record_of(listed)
-        names = self._named(record) if record is not None else []
-        if record is None or not names:
-            self._tell_names(app, listed.spec, gone)
-        elif all(map(gone, names)) and self.client is not None:
-            seen = await self.client.application(app)
-            record = parameters.record_of(seen)
-            if record is not None and self._is_dead(record, seen, gone):
-                self.found.applications.append(Leftover(app, seen, record))
+    def _goes(self, name: TopicName) -> bool:
+        """Whether a topic is no more, or will be deleted now."""
+        return str(name) not in self.staying
 
-    def _named(self, record: Record) -> list[TopicName]:
+    def _named(self, record: Record | None) -> list[TopicName]:
         """The topics of ours that a record is about."""
-        return [n for v in records.values(record) for n in sweep.mentioned(v, self.config.prefixes)]
+        values = records.values(record) if record is not None else []
+        return [n for v in values for n in sweep.mentioned(v, self.config.prefixes)]
 
-    def _is_dead(self, record: Record, seen: Application, gone: Gone) -> bool:
-        """Whether its topics go or are gone, and its run is dead: by the age asked for, or by itself."""
-        names = self._named(record)
-        if not names or not all(map(gone, names)):
-            return False
-        return all(map(self.age.is_old, names)) or not records.live(record, seen, time.time())
+    async def _has_our_record(self, listed: Application) -> bool:
+        """Whether a record about topics of ours stands there; with a dead run's, there is something to do."""
+        names = self._named(parameters.record_of(listed))
+        if names and self.client is not None and all(map(self._goes, names)):
+            seen = await self.client.application(reference(listed))
+            record = parameters.record_of(seen)
+            if record is not None and self._named(record) == names:
+                self._judge(Leftover(reference(listed), seen, record), names)
+        return bool(names)
 
-    def _tell_names(self, app: ApplicationRef, spec: Json, gone: Gone) -> None:
+    def _judge(self, found: Leftover, names: list[TopicName]) -> None:
+        """A run is dead by itself, or by the age that was asked for; the usual age spares a live one."""
+        old = all(map(self.age.is_old, names))
+        if not records.live(found.record, found.seen, time.time()) or (old and self.config.explicit):
+            self.found.applications.append(found)
+        elif old:
+            self.found.topics = [t for t in self.found.topics if t not in names]
+            self.staying |= set(map(str, names))
+            self._notice(f"{found}: run {found.record.run} is still at it, for all its age: its topics stay")
+
+    def _tell_names(self, listed: Application) -> None:
         """Nobody wrote down what stood there before: a person must know."""
+        app = reference(listed)
         found = [
             (place, name)
-            for place in leftovers.places(spec)
+            for place in leftovers.places(listed.spec)
             for name in sweep.mentioned(place.text, self.config.prefixes)
-            if gone(name)
+            if self._goes(name)
         ]
         if not found:
             return
         where = ", ".join(f"{place.what} names topic {name}" for place, name in found)
-        places = list(dict.fromkeys(place.pointer for place, _ in found))
-        chosen = [p for p in leftovers.places(spec) if p.pointer in places]
+        chosen = {place.pointer: place for place, _ in found}.values()
         self._notice(
             f"Application {app}: {where}, which is no more, and no record says what stood there before; "
             f"to take it out:\n{byhand.patch(app, leftovers.without(chosen))}"
@@ -178,9 +189,8 @@ class Sweep:
 
     async def _restore(self, found: Leftover) -> None:
         began = time.monotonic()
-        running = found.seen.running
         if self.config.dry_run:
-            ends = "end its operation, " if running is not None and running.run == found.record.run else ""
+            ends = "end its operation, " if found.runs else ""
             self._notice(f"{found}: would {ends}put back what run {found.record.run} left", "info")
         else:
             assert self.client is not None
@@ -247,8 +257,7 @@ class Sweep:
 
     def _leave_application(self, found: Leftover, why: str) -> None:
         self.found.applications.remove(found)
-        patch = byhand.patch(found.app, records.way_back(found.seen, found.record))
-        self._leave(f"{found}, as run {found.record.run} left it", why, patch)
+        self._leave(f"{found}, as run {found.record.run} left it", why, by_hand(found))
 
     def _leave_topics(self, names: Sequence[TopicName], why: str) -> None:
         for name in names:
@@ -286,6 +295,22 @@ class Sweep:
         self.announce(
             events.Notice(time=time.time(), level="info" if level == "info" else "warning", text=text)
         )
+
+
+def reference(listed: Application) -> ApplicationRef:
+    """An Application as Argo CD is to be asked for it."""
+    return ApplicationRef(name=listed.metadata.name, namespace=listed.metadata.namespace or None)
+
+
+def by_hand(found: Leftover) -> str:
+    """The commands that undo what a dead run left in an Application."""
+    commands = [
+        f"argocd app terminate-op {found.app}; argocd app wait {found.app} --operation" if found.runs else "",
+        byhand.patch(found.app, records.way_back(found.seen, found.record)),
+        # Which leaves the hooks out.
+        f"argocd app sync {found.app} --strategy apply" if found.record.synced else "",
+    ]
+    return "; ".join(filter(None, commands))
 
 
 def reason(error: ArgorunError) -> str:

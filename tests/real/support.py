@@ -303,6 +303,10 @@ class Bench:
         """`argorun sweep` of this bench's prefix, to its end."""
         return self._ended(self._popen("sweep", arguments, config, environment), environment, 120)
 
+    def start_sweep(self) -> Running:
+        """`argorun sweep` under way, with its events."""
+        return Running(self._popen("sweep", ("--output", "json"), None, None))
+
     def _ended(
         self,
         process: subprocess.Popen[str],

@@ -215,6 +215,21 @@ def test_who_comes_next_ends_a_dead_runs_operation_once_its_time_has_passed(benc
     support.nothing_left(bench, before)
 
 
+def test_ctrl_c_ends_the_sweep_at_once_and_what_is_left_can_be_deleted_by_hand(bench: Bench) -> None:
+    names = {f"{bench.prefix}_{LONG_AGO + i}_0a1b2c3d" for i in range(40)}
+    make_topic(bench, *names)
+    with bench.start_sweep() as sweep:
+        sweep.until("topic_swept")
+        sweep.send(signal.SIGINT)
+        assert sweep.end() == 130, str(sweep)
+    (left,) = sweep.all("left_behind")
+    told = {e["topic"] for e in sweep.all("topic_swept")}
+    assert {n for n in names if n in left["command"]} == names - told
+    bench.by_hand(left["command"].split("; ")[0])
+    bench.sweep()
+    assert bench.topics() == set()
+
+
 def test_without_argo_cd_the_topics_are_swept_and_the_rest_is_told(bench: Bench) -> None:
     old = f"{bench.prefix}_{LONG_AGO}_0a1b2c3d"
     make_topic(bench, old)
@@ -251,7 +266,7 @@ def test_a_token_that_may_only_look_leaves_the_application_and_says_how_to_put_i
     bench.scripts(**SLEEPS)
     before = bench.before()
     with bench.start() as run:
-        killed(run, event="parameter_set")
+        killed(run, event="log_line", text="begun")
     left = bench.topics()
     result = bench.sweep("--older-than", "0s", environment={"ARGOCD_AUTH_TOKEN": readonly})
     assert (result.code, set(result.out.split())) == (6, left), str(result)

@@ -124,6 +124,14 @@ def test_the_help_of_run_has_every_option_and_every_exit_code(tmp_path: Path) ->
     assert "ARGOCD_AUTH_TOKEN" in result.stdout
 
 
+def test_the_help_of_sweep_has_every_option_and_every_exit_code(tmp_path: Path) -> None:
+    result = argorun(tmp_path, "sweep", "--help")
+    assert (result.returncode, result.stderr) == (0, "")
+    options = ["--file", "--topic", "--older-than", "--dry-run", "--output", "--help"]
+    assert [o for o in options if o not in result.stdout] == []
+    assert [c for c in (*"02678", "10", "129, 130, 143") if f" {c}  " not in result.stdout] == []
+
+
 # -- mistakes -----------------------------------------------------------------------
 
 
@@ -142,6 +150,11 @@ def test_the_help_of_run_has_every_option_and_every_exit_code(tmp_path: Path) ->
         ["run", "weather"],
         ["run", "Wea ther"],
         ["run", "weather", "--set", "x"],
+        ["sweep", "--output", "rich"],
+        ["sweep", "--topic", "a"],
+        ["sweep", "--older-than", "soon"],
+        ["sweep", "-f", "none.yaml"],
+        ["sweep", "weather"],
         ["demo", "--nonsense"],
     ],
 )
@@ -289,3 +302,39 @@ def test_every_flag_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
     assert started == [(flags, cli.Output.JSON, Path("e.jsonl"))]
     CliRunner().invoke(cli.app, ["run"])
     assert started[1:] == [(Flags(), cli.Output.AUTO, None)]
+
+
+def test_every_flag_of_sweep_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
+    from typer.testing import CliRunner
+
+    from argorun.sweep_config import SweepFlags
+
+    started: list[tuple[Any, ...]] = []
+
+    def start(*arguments: Any) -> int:
+        started.append(arguments)
+        return 10
+
+    monkeypatch.setattr(cli, "start_sweep", start)
+    typed = "sweep -f a.yaml --topic a --topic b --older-than 1h --dry-run --output json"
+    result = CliRunner().invoke(cli.app, typed.split(" "))
+    assert (result.exit_code, result.output) == (10, "")
+    flags = SweepFlags(file=Path("a.yaml"), topics=("a", "b"), older_than="1h", dry_run=True)
+    assert started == [(flags, cli.SweepOutput.JSON)]
+    CliRunner().invoke(cli.app, ["sweep"])
+    assert started[1:] == [(SweepFlags(), cli.SweepOutput.AUTO)]
+
+
+def test_a_sweep_shows_no_secret_and_says_once_why_kafka_cannot_be_asked(tmp_path: Path) -> None:
+    with listening() as (port, _):
+        pass  # nobody listens there any more
+    (tmp_path / "argorun.yaml").write_text(
+        f"kafka: {{bootstrap.servers: '127.0.0.1:{port}', sasl.password: '${{SECRET}}'}}\n"
+        "topics: [{prefix: weather_updates, parameter: kafka.topic}]\n"
+    )
+    result = argorun(tmp_path, "sweep", SECRET="s3cret-word")
+    assert (result.returncode, result.stdout) == (7, ""), result.stderr
+    assert "s3cret-word" not in result.stderr
+    last = result.stderr.splitlines()[-2]
+    assert last.startswith("==> FAILED after ")
+    assert f"exit code 7: Kafka at 127.0.0.1:{port} cannot be reached" in last

@@ -84,7 +84,8 @@ def test_no_file_is_needed(tmp_path: Path) -> None:
 def test_the_age_is_the_given_one_or_what_no_run_of_this_file_can_reach(
     tmp_path: Path, timeouts: str, given: str | None, seconds: float
 ) -> None:
-    assert loaded(tmp_path, BARE + timeouts, older_than=given).older_than == seconds
+    config = loaded(tmp_path, BARE + timeouts, older_than=given)
+    assert (config.older_than, config.explicit) == (seconds, given is not None)
 
 
 @pytest.mark.parametrize("given", ["", " ", "-1", "6 h", "soon", "1d", "h", "s"])

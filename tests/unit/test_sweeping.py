@@ -146,8 +146,21 @@ def test_what_a_dead_run_left_is_put_back_before_its_topic_goes(stage: Stage) ->
 
 def test_the_age_that_was_asked_for_decides_over_a_record_that_still_counts_as_live(stage: Stage) -> None:
     stage.left(until=FUTURE)
-    stage.sweep()
+    stage.sweep(explicit=True)
     assert stage.is_as_it_was
+
+
+def test_where_no_age_was_asked_for_a_record_that_counts_as_live_spares_application_and_topic(
+    stage: Stage,
+) -> None:
+    """Its run has more time than this argorun.yaml gives."""
+    stage.left(until=FUTURE)
+    before = copy.deepcopy(stage.argocd.document)
+    assert stage.sweep() == 0
+    assert (stage.deleted, stage.argocd.document) == ([], before)
+    assert [e.text for e in stage.all(Notice)] == [
+        "Application argocd/weather: run dead is still at it, for all its age: its topics stay"
+    ]
 
 
 @pytest.mark.parametrize("until", [PAST, FUTURE])
@@ -235,7 +248,7 @@ def test_an_age_below_what_a_run_may_take_is_warned_of(stage: Stage) -> None:
     stage.sweep(older_than=0.0)
     assert set(stage.broker.held) == {"somebody's"}
     assert [e.text for e in stage.all(Notice)] == [
-        "0.0s is less than a run may take (26m30s): one that is still at it would be hit"
+        "--older-than 0s is less than a run may take (26m30s): one that is still at it would be hit"
     ]
 
 
@@ -284,12 +297,18 @@ def test_a_topic_that_cannot_be_deleted_is_10(stage: Stage) -> None:
 
 def test_the_topics_of_an_application_that_cannot_be_put_back_go_all_the_same(stage: Stage) -> None:
     stage.left()
+    stage.argocd.runs("dead")
+    stage.argocd.meets("terminate", *[Denied("end", 403, "permission denied", "hint")] * 9)
     stage.argocd.meets("patch", *[Denied("change", 403, "permission denied", "hint")] * 99)
     assert stage.sweep() == 6
     assert stage.deleted == [OLD]
     (left,) = stage.all(LeftBehind)
     assert left.what == "Application argocd/weather, as run dead left it"
-    assert left.command.startswith("argocd app patch argocd/weather --type json --patch '[")
+    patch = "argocd app patch argocd/weather --type json --patch '["
+    assert left.command.startswith(
+        f"argocd app terminate-op argocd/weather; argocd app wait argocd/weather --operation; {patch}"
+    )
+    assert left.command.endswith("]'; argocd app sync argocd/weather --strategy apply")
 
 
 @pytest.mark.parametrize(

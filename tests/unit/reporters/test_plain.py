@@ -7,10 +7,23 @@ import io
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
-from argorun.events import Event, LogEnded, LogLine, LogStarted, Planned, RunEnded, Verdict
+from argorun.events import (
+    Event,
+    LeftBehind,
+    LogEnded,
+    LogLine,
+    LogStarted,
+    Planned,
+    RunEnded,
+    SweepEnded,
+    SweepStarted,
+    TopicSwept,
+    Verdict,
+)
 from argorun.reporters.plain import Plain
 from argorun.reporters.sink import Sink
 from argorun.reporters.text import for_github
@@ -298,3 +311,71 @@ def test_a_full_disk_under_stdout_is_a_failure_but_ends_nothing(
             check=False,
         )
     assert (done.returncode, done.stderr.decode()) == (1, failure)
+
+
+# -- a sweep --------------------------------------------------------------------------------------------
+
+
+def sweep(*events: Event, dry_run: bool = False, **end: Any) -> tuple[str, str]:
+    """What a sweep with these events shows, stdout and stderr."""
+    out, err = io.StringIO(), io.StringIO()
+    plain = Plain(Sink(out), Sink(err))
+    begun = SweepStarted(
+        time=0,
+        prefixes=("weather_updates", "other"),
+        older_than=21600,
+        kafka="localhost:9092",
+        argocd="",
+        dry_run=dry_run,
+        version="0.1.0",
+    )
+    nothing: dict[str, Any] = {"exit_code": 0, "topics": 0, "applications": 0, "left": 0}
+    for event in (begun, *events, SweepEnded(time=9, seconds=1.2, dry_run=dry_run, **(nothing | end))):
+        plain.report(event)
+    plain.close()
+    return out.getvalue(), err.getvalue()
+
+
+HEAD = "==> argorun 0.1.0: sweep of weather_updates_*, other_* on localhost:9092, older than 6h00m"
+
+
+def test_a_sweep_writes_the_names_to_stdout_and_all_else_to_stderr() -> None:
+    gone = TopicSwept(time=1, topic="other_1700000000_0badcafe", age=30000, dry_run=False)
+    assert sweep(gone, topics=2, applications=1) == (
+        "other_1700000000_0badcafe\n",
+        f"{HEAD}\n==> DONE after 1.2s: 2 topics deleted, 1 Application put back\n",
+    )
+
+
+def test_a_dry_run_of_a_sweep_says_that_it_would() -> None:
+    assert sweep(dry_run=True, topics=1) == (
+        "",
+        f"{HEAD} (dry run)\n==> DONE after 1.2s: 1 topic to be deleted\n",
+    )
+
+
+def test_a_sweep_with_nothing_to_do_says_so() -> None:
+    assert sweep() == ("", f"{HEAD}\n==> DONE after 1.2s: nothing to do\n")
+
+
+def test_what_a_sweep_left_is_in_its_last_block_with_the_command() -> None:
+    left = LeftBehind(time=1, what="topic other_1", why="not allowed", command="kafka-topics --delete")
+    assert (
+        sweep(left, exit_code=10, left=1)[1]
+        == f"""{HEAD}
+  ! left behind: topic other_1: not allowed
+==> FAILED after 1.2s, exit code 10: 1 left behind
+  ! left: topic other_1: not allowed
+  ! run: kafka-topics --delete
+"""
+    )
+
+
+def test_a_sweep_that_could_not_even_look_says_why() -> None:
+    assert (
+        sweep(exit_code=7, error="Kafka is down", hint="check it")[1]
+        == f"""{HEAD}
+==> FAILED after 1.2s, exit code 7: Kafka is down
+  ! hint: check it
+"""
+    )
