@@ -32,7 +32,6 @@ from argorun.errors import UsageError
 from argorun.kafka import names
 
 DEFAULT_FILE = "argorun.yaml"
-PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")  # httpx's
 
 
 class NotConfigured(UsageError):
@@ -95,7 +94,7 @@ def load(
     """
     path = flags.file or (folder / DEFAULT_FILE if (folder / DEFAULT_FILE).exists() else None)
     file, where = (read(path), str(path)) if path else (File(), "the command line")
-    secrets, note = noting(environment, learn)
+    secrets, note = secrecy.noting(environment, learn)
     expand = secrecy.Expansion(environment, where, note)
     kafka = kafka_settings(file, environment, expand, "no Kafka to make the topic on")
     argocd = argocd_settings(file.argocd, environment, cli, path.parent if path else folder, expand, note)
@@ -188,21 +187,6 @@ def unknown_keys(raw: object, kind: Any, where: str) -> Iterator[tuple[str, str,
 def text(value: str | int | float | bool) -> str:
     """A YAML scalar as librdkafka and Kafka's topic configuration write it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def noting(
-    environment: Mapping[str, str], learn: Callable[..., None]
-) -> tuple[set[str], Callable[..., None]]:
-    """A set for secrets, and what puts them there and tells `learn`; a proxy's password is among them."""
-    secrets: set[str] = set()
-
-    def note(*values: str) -> None:
-        secrets.update(values)
-        learn(*values)
-
-    for name in PROXIES:
-        note(*secrecy.in_address(environment.get(name, "")))
-    return secrets, note
 
 
 def kafka_settings(

@@ -18,6 +18,7 @@ _PARAMETER = re.compile(
     re.IGNORECASE,
 )
 _USERINFO = re.compile(r"([^/\s?#,]*)@")
+PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")  # httpx's
 
 
 def of_properties(properties: Mapping[str, object]) -> set[str]:
@@ -45,6 +46,21 @@ def _parts(value: str) -> list[str]:
     if "-----" in value:
         return [line for line in value.split() if len(line) > 16 and "-----" not in line]
     return [part for part in re.split(r"[\s=,;\"']+", value) if len(part) > 5]
+
+
+def noting(
+    environment: Mapping[str, str], learn: Callable[..., None]
+) -> tuple[set[str], Callable[..., None]]:
+    """A set for secrets, and what puts them there and tells `learn`; a proxy's password is among them."""
+    secrets: set[str] = set()
+
+    def note(*values: str) -> None:
+        secrets.update(values)
+        learn(*values)
+
+    for name in PROXIES:
+        note(*in_address(environment.get(name, "")))
+    return secrets, note
 
 
 class Expansion:

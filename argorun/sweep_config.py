@@ -18,7 +18,6 @@ from argorun.loading import (
     argocd_settings,
     duration,
     kafka_settings,
-    noting,
     read,
     timeouts,
     topic,
@@ -65,7 +64,7 @@ def load(
     """
     path = flags.file or (folder / DEFAULT_FILE if (folder / DEFAULT_FILE).exists() else None)
     file, where = (read(path), str(path)) if path else (File(), "the command line")
-    secrets, note = noting(environment, learn)
+    secrets, note = secrecy.noting(environment, learn)
     expand = secrecy.Expansion(environment, where, note)
     kafka = kafka_settings(file, environment, expand, "no Kafka to sweep")
     argocd, without = None, ""

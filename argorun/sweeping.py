@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 
 from argorun import __version__, byhand, events
@@ -56,12 +56,20 @@ class Found:
 
 
 class Sweep:
-    """One sweep. `steps` goes through it; what it could not do is announced and counted in `left`."""
+    """One sweep. `steps` goes through it; what it could not do is announced and counted in `left`.
+
+    `hide` takes values that are secrets, once they are known.
+    """
 
     def __init__(
-        self, config: SweepConfig, announce: Announce, topics: Topics, client: Client | None
+        self,
+        config: SweepConfig,
+        announce: Announce,
+        topics: Topics,
+        client: Client | None,
+        hide: Callable[..., None] = lambda *secrets: None,
     ) -> None:
-        self.config, self.announce = config, announce
+        self.config, self.announce, self.hide = config, announce, hide
         self.topics, self.client = topics, client
         self.age = sweep.Age(config.older_than, time.time())
         self.found = Found()
@@ -148,6 +156,7 @@ class Sweep:
         if names and self.client is not None and all(map(self._goes, names)):
             seen = await self.client.application(reference(listed))
             record = parameters.record_of(seen)
+            self.hide(*parameters.secrets(seen))
             if record is not None and self._named(record) == names:
                 self._judge(Leftover(reference(listed), seen, record), names)
         return bool(names)
@@ -173,6 +182,7 @@ class Sweep:
         ]
         if not found:
             return
+        self.hide(*parameters.secrets(listed))
         where = ", ".join(f"{place.what} names topic {name}" for place, name in found)
         chosen = {place.pointer: place for place, _ in found}.values()
         self._notice(
@@ -334,7 +344,7 @@ async def execute(config: SweepConfig, announcer: Announcer) -> int:
         client = None
         if config.argocd is not None:
             client = await stack.enter_async_context(Client(config.argocd, patience=PATIENCE))
-        made = Sweep(config, announcer, topics, client)
+        made = Sweep(config, announcer, topics, client, announcer.hide)
         error = await to_its_end(made.steps())
         if error is not None:
             made.abandon(error.message)

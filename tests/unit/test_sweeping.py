@@ -274,6 +274,16 @@ def test_a_dry_run_says_all_and_touches_nothing(stage: Stage) -> None:
     assert [act for act, _ in stage.broker.asked] == ["topics"]
 
 
+def test_a_password_among_an_applications_parameters_is_not_shown(stage: Stage) -> None:
+    stage.argocd.spec["source"]["helm"]["parameters"].append({"name": "db.password", "value": "pa55word"})
+    stage.left()
+    stage.argocd.meets("patch", *[Denied("change", 403, "denied", "")] * 9)
+    assert stage.sweep() == 6
+    (left,) = stage.all(LeftBehind)
+    assert "db.password" in left.command
+    assert "pa55word" not in repr(stage.events)
+
+
 # -- what is left ---------------------------------------------------------------------------------------
 
 
