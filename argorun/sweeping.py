@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from argorun import __version__, byhand, events
 from argorun.argocd import leftovers, parameters, records
 from argorun.argocd.client import Client
+from argorun.argocd.leftovers import Leftover
 from argorun.argocd.parameters import Record
 from argorun.argocd.types import Application
 from argorun.cleanup import Announce
@@ -27,24 +28,8 @@ from argorun.sweep_config import SweepConfig
 
 PATIENCE = 15.0  # seconds for which a fault of Argo CD's is ridden out
 SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+LAST_LOOK = 3.0  # seconds
 CLOCKS_DIFFER = 60.0  # seconds by which two machines' clocks may be apart before it is worth a word
-
-
-@dataclass(frozen=True)
-class Leftover:
-    """An Application that a dead run left as it had made it."""
-
-    app: ApplicationRef
-    seen: Application
-    record: Record
-
-    @property
-    def runs(self) -> bool:
-        """Whether its operation still runs."""
-        return self.seen.running is not None and self.seen.running.run == self.record.run
-
-    def __str__(self) -> str:
-        return f"Application {self.app}"
 
 
 @dataclass
@@ -154,11 +139,12 @@ class Sweep:
         """Whether a record about topics of ours stands there; with a dead run's, there is something to do."""
         names = self._named(parameters.record_of(listed))
         if names and self.client is not None and all(map(self._goes, names)):
-            seen = await self.client.application(reference(listed))
-            record = parameters.record_of(seen)
-            self.hide(*parameters.secrets(seen))
-            if record is not None and self._named(record) == names:
-                self._judge(Leftover(reference(listed), seen, record), names)
+            with contextlib.suppress(AccessDenied):  # by now it is deleted
+                seen = await self.client.application(reference(listed))
+                record = parameters.record_of(seen)
+                self.hide(*parameters.secrets(seen))
+                if record is not None and self._named(record) == names:
+                    self._judge(Leftover(reference(listed), seen, record), names)
         return bool(names)
 
     def _judge(self, found: Leftover, names: list[TopicName]) -> None:
@@ -210,11 +196,10 @@ class Sweep:
                         self.client, found.app, found.record, self.config.cleanup, self._notice
                     )
             except TimeoutError:
-                self._leave_application(found, f"not done within {self.config.cleanup:.0f} s")
+                await self._leave_application(found, f"not done within {self.config.cleanup:.0f} s")
                 return
             except ArgorunError as e:
-                self._leave_application(found, reason(e))
-                self.denied = self.denied or isinstance(e, AccessDenied)
+                await self._leave_application(found, e)
                 return
             what = f"{found}: {', '.join(did) or 'somebody was faster'}"
             self.announce(events.Undone(time=time.time(), what=what, seconds=time.monotonic() - began))
@@ -229,7 +214,12 @@ class Sweep:
                     self._deleted(name)
                 return
             await self._delete_groups()
-            await sweep.delete(self.topics, tuple(self.found.topics), self._deleted, self._not_deleted)
+            await sweep.delete(
+                self.topics,
+                tuple(self.found.topics),
+                self._deleted,
+                lambda name, error: self._leave_topics([name], error),
+            )
 
     async def _delete_groups(self) -> None:
         """Before the topics, for their offsets go with them; every group on topics that all go."""
@@ -239,8 +229,7 @@ class Sweep:
                 for group in await self.topics.delete_groups(prefix, names):
                     self._notice(f"consumer group {group} deleted", "info")
             except ArgorunError as e:
-                self.denied = self.denied or isinstance(e, AccessDenied)
-                self._leave(f"consumer groups {prefix}*", reason(e), "")
+                self._leave(f"consumer groups {prefix}*", e, "")
 
     def _deleted(self, name: TopicName) -> None:
         self.swept += 1
@@ -250,35 +239,38 @@ class Sweep:
         )
         self.announce(swept)
 
-    def _not_deleted(self, name: TopicName, error: ArgorunError) -> None:
-        self.denied = self.denied or isinstance(error, AccessDenied)
-        self._leave_topics([name], reason(error))
-
     # -- what is left -------------------------------------------------------------------------------
 
-    def abandon(self, why: str) -> None:
+    async def abandon(self, why: str) -> None:
         """Do nothing more: announce what is not done, and how to do it by hand."""
         if self.config.dry_run:
             return
-        for found in tuple(self.found.applications):
-            self._leave_application(found, why)
+        await asyncio.gather(*(self._leave_application(a, why) for a in self.found.applications))
         if self.found.topics:
             self._leave_topics(tuple(self.found.topics), why)
 
-    def _leave_application(self, found: Leftover, why: str) -> None:
+    async def _leave_application(self, found: Leftover, why: str | ArgorunError) -> None:
+        """With the commands for what is still to do: part of it may be done."""
+        now = found
+        with contextlib.suppress(TimeoutError, ArgorunError):
+            async with asyncio.timeout(LAST_LOOK):
+                assert self.client is not None
+                now = Leftover(found.app, await self.client.application(found.app), found.record)
         self.found.applications.remove(found)
-        self._leave(f"{found}, as run {found.record.run} left it", why, by_hand(found))
+        self._leave(f"{found}, as run {found.record.run} left it", why, by_hand(now))
 
-    def _leave_topics(self, names: Sequence[TopicName], why: str) -> None:
+    def _leave_topics(self, names: Sequence[TopicName], why: str | ArgorunError) -> None:
         for name in names:
             self.found.topics.remove(name)
         server = self.config.kafka["bootstrap.servers"]
         what = f"topic {names[0]}" if len(names) == 1 else count(len(names), "topic")
         self._leave(what, why, byhand.delete_topics(server, map(str, names)), len(names))
 
-    def _leave(self, what: str, why: str, command: str, number: int = 1) -> None:
+    def _leave(self, what: str, why: str | ArgorunError, command: str, number: int = 1) -> None:
         self.left += number
-        self.announce(events.LeftBehind(time=time.time(), what=what, why=why, command=command))
+        self.denied = self.denied or isinstance(why, AccessDenied)
+        text = why if isinstance(why, str) else reason(why)
+        self.announce(events.LeftBehind(time=time.time(), what=what, why=text, command=command))
 
     # -- telling ------------------------------------------------------------------------------------
 
@@ -347,9 +339,9 @@ async def execute(config: SweepConfig, announcer: Announcer) -> int:
         made = Sweep(config, announcer, topics, client, announcer.hide)
         error = await to_its_end(made.steps())
         if error is not None:
-            made.abandon(error.message)
             if client is not None:
                 await client.landed()
+            await made.abandon(error.message)
     code = made.exit_code if error is None else error.exit_code
     announcer(
         events.SweepEnded(

@@ -20,11 +20,12 @@ from argorun.argocd.answers import Nonsense, Refused, Unreachable
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.parameters import Record, Setting
 from argorun.argocd.types import Application, Json, ResourceStatus
-from argorun.errors import ArgorunError, OperationFailed
+from argorun.errors import AccessDenied, ArgoCDFailed, ArgorunError, OperationFailed
 
 SETTLED_IN_TIME = 0.3  # seconds after which a concurrent PATCH shows: about 0.1 s was seen
 BUSY_POLL = 5.0
 COMPARISONS = 5  # how often it is looked for Synced: other things, one to be pruned say, may keep it from it
+LAST_LOOK = 5.0  # seconds
 
 
 class Lost(Exception):
@@ -200,9 +201,19 @@ class Claim:
         """Whether what was given back still stands so; where not, give it back again, and say so.
 
         PATCH is no lock: a change that somebody sent at the same moment may have brought our values back.
-        Raises ArgoCDFailed, AccessDenied.
+        Where Argo CD does not answer, nothing says that it has. Raises ArgoCDFailed, AccessDenied.
         """
-        return self._gone is None or not await self._give_back(self._gone, None, again=True)
+        if self._gone is None:
+            return True
+        try:
+            async with asyncio.timeout(LAST_LOOK):
+                seen = await self._client.application(self._app)
+        except (TimeoutError, ArgoCDFailed, AccessDenied):
+            return True
+        if not parameters.stands(seen.spec, self._gone):
+            return True
+        await self._give_back(self._gone, None, again=True)
+        return False
 
     async def _give_back(self, record: Record, keep: Record | None, *, again: bool = False) -> bool:
         stood = False

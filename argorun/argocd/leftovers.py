@@ -12,6 +12,24 @@ from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.parameters import Record
 from argorun.argocd.types import Application, Json
 
+
+@dataclass(frozen=True)
+class Leftover:
+    """An Application that a dead run left as it had made it."""
+
+    app: ApplicationName
+    seen: Application
+    record: Record
+
+    @property
+    def runs(self) -> bool:
+        """Whether its operation still runs."""
+        return self.seen.running is not None and self.seen.running.run == self.record.run
+
+    def __str__(self) -> str:
+        return f"Application {self.app}"
+
+
 # -- where a topic's name may stand ----------------------------------------------------------------------
 
 

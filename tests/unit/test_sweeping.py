@@ -321,6 +321,27 @@ def test_the_topics_of_an_application_that_cannot_be_put_back_go_all_the_same(st
     assert left.command.endswith("]'; argocd app sync argocd/weather --strategy apply")
 
 
+def test_of_an_application_that_is_half_put_back_only_the_other_half_is_left_to_be_done(
+    stage: Stage,
+) -> None:
+    stage.left()
+    stage.argocd.document["status"]["resources"] = [
+        {"group": "apps", "kind": "Deployment", "name": "w", "status": "OutOfSync"}
+    ]
+    stage.argocd.runs("somebody's")
+    assert stage.sweep() == 10
+    assert stage.is_as_it_was
+    (left,) = stage.all(LeftBehind)
+    assert left.command == "argocd app sync argocd/weather --strategy apply"
+
+
+def test_an_application_that_is_deleted_while_we_look_is_nobodys_any_more(stage: Stage) -> None:
+    stage.left()
+    stage.argocd.meets("application", Denied("show", 403, "permission denied", ""))
+    assert stage.sweep() == 0
+    assert stage.deleted == [OLD]
+
+
 @pytest.mark.parametrize(
     ("error", "code"), [(Denied("list", 401, "no session", "hint"), 6), (Unreachable("down", "hint"), 8)]
 )

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from argorun.argocd import parameters
-from argorun.argocd.answers import Refused, Unreachable
+from argorun.argocd.answers import Denied, Refused, Unreachable
 from argorun.argocd.claim import Claim, Lost, Reverted
 from argorun.argocd.parameters import RECORD, Helm, HelmValue, Record, record_of
 from argorun.argocd.types import ResourceStatus
@@ -569,6 +569,15 @@ def test_a_value_that_somebodys_patch_brings_back_at_the_same_moment_is_taken_ou
     assert stage.notices == [
         "somebody's change at the same moment brought run mine's parameters back; they are taken out again"
     ]
+
+
+@pytest.mark.parametrize("fault", [DOWN, Denied("show", 403, "permission denied", "")])
+def test_a_last_look_that_argo_cd_does_not_answer_leaves_no_doubt(fault: Exception) -> None:
+    stage = Stage(MANUAL)
+    assert taken(stage)
+    stage.argocd.meets("application", fault)
+    assert run(stage.claim.stays())
+    assert len(stage.argocd.patches) == 1
 
 
 def test_nothing_is_given_back_where_nothing_was_taken() -> None:
