@@ -126,13 +126,13 @@ def test_what_a_killed_run_left_is_put_back_by_the_next(bench: Bench) -> None:
     go = bench.folder / "go"
     bench.scripts(test=f"echo begun; until [ -e {go} ]; do sleep 0.1; done")
     before = bench.before()
-    short = {"run": "5s", "cleanup": "5s", "busy": "60s"}  # so long is it believed to be alive
-    with bench.start(config=bench.config(timeouts=short)) as run:
+    with bench.start() as run:
         run.until("log_line", text="begun")
         run.send(signal.SIGKILL)
         run.end()
     assert bench.app.spec != before.spec
     (left,) = bench.topics()
+    bench.expire()
     go.touch()
     with bench.start() as run:
         code = run.end()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -201,9 +200,7 @@ def test_who_comes_next_ends_a_dead_runs_operation_once_its_time_has_passed(benc
     before = bench.before()
     with bench.start() as run:
         killed(run, event="log_line", text="begun")
-    record = json.loads(bench.app.annotations[support.RECORD]) | {"until": LONG_AGO}
-    pointer = "/metadata/annotations/" + support.RECORD.replace("/", "~1")
-    bench.app.patch({"op": "replace", "path": pointer, "value": json.dumps(record)})
+    bench.expire()
     with bench.start() as run:
         run.until("log_line", text="begun")
         assert any("left its operation running; it is ended" in e["text"] for e in run.all("notice")), str(
