@@ -101,15 +101,17 @@ async def undo(
         return [*did, "record removed"]
     if not await _still_there(client, app, record):
         return did
+    on_again = record.automated is not None
     try:
         started = await claim.settle(record.revision or deployed(seen), await claim.out_of_sync())
+        if started is not None:
+            # Switched on beside a sync that still runs, auto-sync starts one more after it (seen).
+            await claim.settled(started, compared=on_again)
+            did.append("workloads settled on what they had before")
     finally:
         await claim.release()
-    if started is not None:
-        await claim.settled(started)
-        did.append("workloads settled on what they had before")
     await claim.stays()
-    if record.automated is not None:
+    if on_again:
         did.append("auto-sync switched on again")
     return [*did, "record removed"]
 
