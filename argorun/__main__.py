@@ -12,6 +12,9 @@ def main() -> None:
 
         print(f"argorun {__version__}")
         return
+    from argorun import signals
+
+    signals.install()
     from argorun.cli import app
     from argorun.veil import put_on
 

@@ -218,6 +218,7 @@ def execute(config: Config, output: Output, events: Path | None) -> int:
     """Run to the end; an output that could not be written makes a green run 10."""
     import asyncio
 
+    from argorun import signals
     from argorun.errors import CleanupIncomplete
     from argorun.reporters import Announcer, open_reporters
     from argorun.supervisor import execute as supervised
@@ -226,6 +227,7 @@ def execute(config: Config, output: Output, events: Path | None) -> int:
     announcer = Announcer(open_reporters(output.value, events), config.secrets, redactor=redactor())
     try:
         code = asyncio.run(supervised(config, announcer))
+        signals.from_now_on(signals.leave_with(code))
     finally:
         announcer.close()
     for failure in announcer.failures:
