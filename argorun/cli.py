@@ -26,6 +26,8 @@ New here? See it work on this machine, with nothing set up:
     argorun demo
 """
 
+LAST_LINES = 1.0  # seconds for whoever reads them slowly, where a signal has ended the run
+
 EXIT_CODES = """\b
 Exit codes:
   0  the tests passed, nothing is left     6  access denied, or no such Application
@@ -229,7 +231,7 @@ def execute(config: Config, output: Output, events: Path | None) -> int:
         code = asyncio.run(supervised(config, announcer))
         signals.from_now_on(signals.leave_with(code))
     finally:
-        announcer.close()
+        announcer.close(LAST_LINES if signals.came() else None)
     for failure in announcer.failures:
         print(f"argorun: not everything could be shown or written: {failure}", file=sys.stderr)
     return code or (CleanupIncomplete.exit_code if announcer.failures else 0)

@@ -34,6 +34,12 @@ def leave_with(code: int) -> Listener:
 
 
 _listener: Listener = leave
+_came = False
+
+
+def came() -> bool:
+    """Whether any signal was heard so far."""
+    return _came
 
 
 def from_now_on(listener: Listener) -> None:
@@ -65,4 +71,6 @@ def heard_by(listener: Listener) -> Iterator[None]:
 
 
 def _heard(signum: int, _: FrameType | None) -> None:
+    global _came
+    _came = True
     _listener(signum)

@@ -13,6 +13,7 @@ import msgspec
 from argorun.errors import UsageError
 from argorun.events import Event
 from argorun.reporters.fields import rewrite
+from argorun.reporters.outlet import Outlet
 from argorun.reporters.text import UNSEEN
 
 
@@ -23,7 +24,7 @@ class Unwritable(OSError):
 class JsonLines:
     """Every event as one line, flushed: `{"event":"topic_created","time":1767225600.5,...}`."""
 
-    def __init__(self, stream: BinaryIO, name: str = "stdout") -> None:
+    def __init__(self, stream: BinaryIO | Outlet, name: str = "stdout") -> None:
         self.name = name
         self._stream = stream
 
@@ -33,6 +34,10 @@ class JsonLines:
 
     def close(self) -> None:
         self._stream.flush()
+
+    def drain(self, seconds: float | None) -> None:
+        if isinstance(self._stream, Outlet):
+            self._stream.drain(seconds)
 
 
 class EventsFile(JsonLines):
@@ -50,6 +55,7 @@ class EventsFile(JsonLines):
                 "give --events a path in a directory that exists and that you may write to",
             ) from error
         super().__init__(stream, f"events file {path}")
+        self._file = stream
 
     def report(self, event: Event) -> None:
         try:
@@ -58,7 +64,7 @@ class EventsFile(JsonLines):
             raise Unwritable(error.errno, error.strerror) from error
 
     def close(self) -> None:
-        self._stream.close()
+        self._file.close()
 
 
 def encode(event: Event) -> bytes:
