@@ -24,12 +24,6 @@ AT_ONCE = 4  # processes
 
 
 @pytest.fixture(scope="module")
-def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
-    with Ground.start(tmp_path_factory.mktemp("chaos")) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
 def length(ground: Ground) -> float:
     """How long a run takes when it is left alone, in seconds."""
     began = time.monotonic()
@@ -45,7 +39,7 @@ def test_runs_that_are_ended_at_any_moment_leave_nothing(ground: Ground, length:
 
     def one(plan: Plan) -> Outcome:
         # Who leaves before it has cleaned up would hold up the others.
-        app = ground.application() if plan.twice else chance.choice(shared)
+        app = ground.application() if plan.twice else apps[plan]
         return run(plan, app)
 
     plans = [random_plan(chance, length) for _ in range(COUNT)]
