@@ -20,6 +20,7 @@ from typing import TypeVar
 from argorun.argocd.parameters import RECORD
 from argorun.sandbox.kafka import Kafka
 from argorun.sandbox.standin import StandIn, Timings
+from argorun.sandbox.standin.objects import key_of
 from tests.contract.manifests import TOPIC, Json, configmap, deployment, job
 from tests.contract.targets import Chart
 
@@ -30,14 +31,14 @@ ARGORUN = (sys.executable, "-m", "argorun")
 ENV = [{"name": "TOPIC", "value": TOPIC}]
 
 
-def manifests(test: str) -> list[Json]:
+def manifests(test: str, prepare: str) -> list[Json]:
     """A workload, a hook that prepares and a test, all of them on the topic."""
     checks = job("checks", f"echo on $TOPIC; {test}", hook="PostSync")
     checks["spec"]["template"]["spec"]["containers"][0]["env"] = ENV
     return [
         configmap("settings", topic=TOPIC),
-        deployment("workload", "trap 'exit 0' TERM; while :; do sleep 0.05; done", ENV),
-        job("prepare", "sleep 0.2", hook="PreSync"),
+        deployment("workload", "trap 'kill $!; exit 0' TERM; sleep 1000 & wait", ENV),
+        job("prepare", prepare, hook="PreSync"),
         checks,
     ]
 
@@ -46,25 +47,26 @@ class Ground:
     """The two servers, and Applications on them; use `Ground.start`."""
 
     def __init__(
-        self, folder: Path, standin: StandIn, kafka: Kafka, loop: asyncio.AbstractEventLoop
+        self, folder: Path, standin: StandIn, kafka: Kafka | None, loop: asyncio.AbstractEventLoop
     ) -> None:
-        self.folder, self._standin, self._kafka, self._loop = folder, standin, kafka, loop
+        self.folder, self.standin, self._kafka, self._loop = folder, standin, kafka, loop
         self._names = map("chaos-{}".format, itertools.count(1))
 
     @classmethod
     @contextlib.contextmanager
-    def start(cls, folder: Path) -> Iterator[Ground]:
-        """Both servers, until the block ends."""
+    def start(
+        cls, folder: Path, *, with_kafka: bool = True, timings: Timings = TIMINGS
+    ) -> Iterator[Ground]:
+        """Both servers, or Argo CD's stand-in alone, until the block ends."""
         images = folder / "images"
         (images / "busybox").mkdir(parents=True)
-        started: list[tuple[StandIn, Kafka, asyncio.AbstractEventLoop, asyncio.Event]] = []
+        started: list[tuple[StandIn, Kafka | None, asyncio.AbstractEventLoop, asyncio.Event]] = []
         ready = threading.Event()
 
         async def serve() -> None:
-            async with (
-                Kafka.start() as kafka,
-                StandIn.start(images=[images, kafka.images], timings=TIMINGS) as standin,
-            ):
+            async with contextlib.AsyncExitStack() as stack:
+                kafka = await stack.enter_async_context(Kafka.start()) if with_kafka else None
+                standin = await stack.enter_async_context(StandIn.start(images=[images], timings=timings))
                 stop = asyncio.Event()
                 started.append((standin, kafka, asyncio.get_running_loop(), stop))
                 ready.set()
@@ -95,18 +97,24 @@ class Ground:
         return asyncio.run_coroutine_threadsafe(answer(), self._loop).result(LIMIT)
 
     @property
+    def bootstrap_servers(self) -> str:
+        """Kafka's address."""
+        assert self._kafka is not None
+        return self._kafka.bootstrap_servers
+
+    @property
     def environment(self) -> dict[str, str]:
         """What a process needs to find both servers, and nothing else of ours."""
         return {
             "PATH": os.environ["PATH"],
             "HOME": str(self.folder),
             "PYTHONPATH": str(Path(__file__).parents[2]),
-            "ARGOCD_SERVER": f"http://{self._standin.server}",
-            "ARGOCD_AUTH_TOKEN": self._standin.token,
-            "KAFKA_BOOTSTRAP_SERVERS": self._kafka.bootstrap_servers,
+            "ARGOCD_SERVER": f"http://{self.standin.server}",
+            "ARGOCD_AUTH_TOKEN": self.standin.token,
+            "KAFKA_BOOTSTRAP_SERVERS": self.bootstrap_servers,
         }
 
-    def application(self, test: str = "sleep 0.5") -> App:
+    def application(self, test: str = "sleep 0.5", prepare: str = "sleep 0.2") -> App:
         """A new Application whose test Job runs this script, deployed and Synced."""
         name = next(self._names)
 
@@ -114,33 +122,42 @@ class Ground:
             parameters = [{"name": "kafka.topic", "value": "stable"}, {"name": "other", "value": "kept"}]
             source: Json = {"repoURL": "file:///chaos", "path": "app", "targetRevision": "HEAD"}
             source["helm"] = {"parameters": parameters}
-            self._standin.add(name, Chart(tuple(manifests(test))), source, namespace=name)
+            self.standin.add(name, Chart(tuple(manifests(test, prepare))), source, namespace=name)
 
         self.ask(add)
         app = App(self, name)
         app.deploy()
         return app
 
+    def remove(self, name: str) -> None:
+        """Delete an Application's live objects, so that nothing of it runs any more."""
+
+        def delete() -> None:
+            for obj in self.standin.controllers[name].live():
+                self.standin.cluster.delete(key_of(obj))
+
+        self.ask(delete)
+
     def look(self, name: str) -> Json:
-        return self.ask(lambda: self._standin.apps[name].snapshot())
+        return self.ask(lambda: self.standin.apps[name].snapshot())
 
     def compare(self, name: str) -> str:
         """The sync status, compared anew."""
 
         def compared() -> str:
-            self._standin.controllers[name].reconcile()
-            return str(self._standin.apps[name].doc["status"]["sync"]["status"])
+            self.standin.controllers[name].reconcile()
+            return str(self.standin.apps[name].doc["status"]["sync"]["status"])
 
         return self.ask(compared)
 
     def start_sync(self, name: str, request: Json) -> None:
-        self.ask(lambda: self._standin.apps[name].start(request, "chaos"))
+        self.ask(lambda: self.standin.apps[name].start(request, "chaos"))
 
     def topics(self, prefix: str = "") -> list[str]:
         """The topics on the broker whose names begin so; asked without making any."""
         from confluent_kafka.admin import AdminClient
 
-        settings = {"bootstrap.servers": self._kafka.bootstrap_servers, "allow.auto.create.topics": False}
+        settings = {"bootstrap.servers": self.bootstrap_servers, "allow.auto.create.topics": False}
         listed = AdminClient(settings).list_topics(timeout=30).topics
         return sorted(t for t in listed if t.startswith(prefix))
 
