@@ -13,9 +13,7 @@ import stat
 import threading
 from typing import TextIO
 
-PATIENCE = (
-    0.1  # seconds for which a reader that reads at all is waited for: order and errors are as ever
-)
+PATIENCE = 0.1  # seconds for which a reader that reads at all is waited for: order and errors are as ever
 
 
 class Outlet:

@@ -54,9 +54,7 @@ class Ground:
 
     @classmethod
     @contextlib.contextmanager
-    def start(
-        cls, folder: Path, *, with_kafka: bool = True, timings: Timings = TIMINGS
-    ) -> Iterator[Ground]:
+    def start(cls, folder: Path, *, with_kafka: bool = True, timings: Timings = TIMINGS) -> Iterator[Ground]:
         """Both servers, or Argo CD's stand-in alone, until the block ends."""
         images = folder / "images"
         (images / "busybox").mkdir(parents=True)

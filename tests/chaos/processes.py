@@ -13,13 +13,33 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
-from argorun.events import Event, LeftBehind, RunEnded, Undone, Verdict
+from argorun.events import Event, LeftBehind, Undone, Verdict
 from argorun.reporters.json_lines import decode
-from tests.chaos.ground import ARGORUN, LIMIT, App
+from tests.chaos.ground import ARGORUN, LIMIT
 
 INT, TERM, HUP, KILL = signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL
 TRACES = re.compile(r"Traceback \(most recent|Fatal Python|Exception ignored|never retrieved|never awaited")
+
+
+class Place(Protocol):
+    """The servers that argorun talks to, the stand-in's or the real stack's."""
+
+    folder: Path
+
+    @property
+    def environment(self) -> dict[str, str]: ...
+    def topics(self, prefix: str) -> list[str]: ...
+
+
+class Target(Protocol):
+    """An Application that is run."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def ground(self) -> Place: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +87,7 @@ class Outcome:
     """How a run ended. `code` is as a shell has it; `sent` are the signals that found it alive."""
 
     plan: Plan
-    app: App
+    app: Target
     prefix: str
     code: int
     out: str
@@ -99,10 +119,12 @@ class Outcome:
 
     def __str__(self) -> str:
         sent = ", ".join(f"{s.name} {t:.3f}" for t, s in self.sent)
-        return f"{self.app.name} {self.prefix}: {self.plan}: exit {self.code}; sent {sent}\n{self.out[-5000:]}"
+        return (
+            f"{self.app.name} {self.prefix}: {self.plan}: exit {self.code}; sent {sent}\n{self.out[-5000:]}"
+        )
 
 
-def run(plan: Plan, app: App) -> Outcome:
+def run(plan: Plan, app: Target) -> Outcome:
     """argorun, once, with the plan carried out on it."""
     prefix = f"c{secrets.token_hex(5)}_updates"
     folder = app.ground.folder
@@ -123,7 +145,7 @@ def run(plan: Plan, app: App) -> Outcome:
 
 
 @contextlib.contextmanager
-def started(command: Sequence[str], app: App, folder: Path) -> Iterator[subprocess.Popen[str]]:
+def started(command: Sequence[str], app: Target, folder: Path) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
         command,
         cwd=folder,

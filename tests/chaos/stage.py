@@ -1,4 +1,4 @@
-"""One run in this process, on the Argo CD stand-in and a stand-in for Kafka, with a plan carried out on it."""
+"""One run in this process, on stand-ins for Argo CD and Kafka, with a plan carried out on it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from argorun.reporters import Announcer
 from argorun.run import Run
 from argorun.supervisor import Supervisor
 from tests.chaos.ground import App, Ground
-from tests.chaos.plans import Broken, Deed, How, Kind, Plan, Status, Strike
+from tests.chaos.plans import Deed, How, Kind, Plan, Status
 from tests.contract.manifests import Json
 from tests.unit.kafka.standin import Broker
 

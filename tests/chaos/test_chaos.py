@@ -8,15 +8,14 @@ from __future__ import annotations
 import concurrent.futures
 import os
 import random
-import statistics
+import signal
 import time
-from collections.abc import Iterator, Sequence
 
 import pytest
 
 from tests.chaos.ground import App, Ground
-from tests.chaos.processes import Blow, INT, KILL, Outcome, Plan, TERM, random_plan, run
-from tests.chaos.verdicts import flaws
+from tests.chaos.processes import HUP, INT, KILL, TERM, Blow, Outcome, Plan, random_plan, run
+from tests.chaos.verdicts import flaws, report
 
 COUNT = int(os.environ.get("ARGORUN_CHAOS", "12"))
 SEED = int(os.environ.get("ARGORUN_CHAOS_SEED", "0")) or time.time_ns() % 1_000_000
@@ -37,34 +36,53 @@ def test_runs_that_are_ended_at_any_moment_leave_nothing(ground: Ground, length:
     print(f"seed {SEED}, {COUNT} runs, an undisturbed one takes {length:.1f} s")
     shared = [ground.application() for _ in range(3)]
 
-    def one(plan: Plan) -> Outcome:
-        # Who leaves before it has cleaned up would hold up the others.
-        app = ground.application() if plan.twice else apps[plan]
-        return run(plan, app)
+    def one(plan: Plan, app: App | None) -> Outcome:
+        return run(plan, app or ground.application())
 
     plans = [random_plan(chance, length) for _ in range(COUNT)]
+    # Who leaves before it has cleaned up would hold up the others; half of the others share an Application.
+    apps = [None if p.twice or chance.random() < 0.5 else chance.choice(shared) for p in plans]
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-        outcomes = list(pool.map(one, plans))
+        outcomes = list(pool.map(one, plans, apps))
     found = [flaw for o in outcomes for flaw in flaws(o)]
-    for app in shared:
+    for app in {o.app.name: o.app for o in outcomes if not o.plan.twice}.values():
+        assert isinstance(app, App)
         app.until(lambda a: "operation" not in a)
         found += [f"{app.name}: {what}" for what in app.left()]
     report(outcomes)
     assert found == [], f"seed {SEED}\n" + "\n\n".join(found)
 
 
-def report(outcomes: Sequence[Outcome]) -> None:
-    """Figures for people: the codes, and how soon everything was back after a signal."""
-    codes: dict[int, int] = {}
-    for o in outcomes:
-        codes[o.code] = codes.get(o.code, 0) + 1
-    print(f"exit codes {dict(sorted(codes.items()))}")
-    took: dict[str, list[float]] = {}
-    for o in outcomes:
-        if not o.plan.twice:
-            for what, seconds in o.back_after.items():
-                took.setdefault(what, []).append(seconds)
-            if (lasted := o.lasted) is not None:
-                took.setdefault("the process ended", []).append(lasted)
-    for what, seconds in took.items():
-        print(f"{what}: median {statistics.median(seconds):.2f} s, at most {max(seconds):.2f} s, {len(seconds)}")
+@pytest.mark.parametrize(("signum", "code"), [(HUP, 129), (INT, 130), (TERM, 143)])
+def test_a_signal_while_argorun_starts_is_its_code_and_nothing_was_touched(
+    ground: Ground, signum: signal.Signals, code: int
+) -> None:
+    outcome = run(Plan([Blow(0.0, signum)]), ground.application())
+    assert (outcome.code, outcome.out, list(outcome.events)) == (
+        code,
+        f"argorun: interrupted by {signum.name}\n",
+        [],
+    )
+    assert outcome.app.ground.topics(outcome.prefix) == []
+
+
+def test_ctrl_c_reaches_the_whole_process_group_and_the_shell_tells_the_code(
+    ground: Ground, length: float
+) -> None:
+    outcome = run(Plan([Blow(length / 2, INT)], shell=True), ground.application())
+    assert flaws(outcome) == []
+    assert outcome.code == 130
+
+
+def test_what_a_killed_run_leaves_is_all_that_its_events_said(ground: Ground, length: float) -> None:
+    """A SIGKILL cannot be answered: what stays is for `argorun sweep`, and for the next run."""
+    app = ground.application("sleep 5")
+    outcome = run(Plan([Blow(length / 2, KILL)]), app)
+    assert outcome.code == 137
+    app.until(lambda a: "operation" not in a)
+    left = app.left()
+    topics = ground.topics(outcome.prefix)
+    assert len(topics) <= 1, topics
+    if any(what.startswith("spec") for what in left):
+        assert topics, "whoever changes the spec has a topic"
+        assert any(topics[0] in what for what in left if what.startswith("record")), left

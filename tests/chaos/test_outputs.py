@@ -20,7 +20,8 @@ from tests.chaos.ground import ARGORUN, LIMIT, App, Ground
 from tests.chaos.processes import HUP, INT, KILL, TRACES, Blow, Plan, run
 from tests.chaos.verdicts import flaws
 
-FLOOD = "i=0; while [ $i -lt 3000 ]; do echo $i: a line of some length that fills a pipe soon; i=$((i+1)); done"
+LINES = 3000
+FLOOD = f"i=0; while [ $i -lt {LINES} ]; do echo $i: a line that is as long as most; i=$((i+1)); done"
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +91,7 @@ def test_a_pipe_that_nobody_reads_does_not_hold_up_a_cancelled_run(app: App, out
     reading, writing = os.pipe()
     with started(app, output, stdout=writing, stderr=writing) as process:
         os.close(writing)
-        process.until(LogLine, 3000)  # the run goes on, though its pipe is full
+        process.until(LogLine, LINES)  # the run goes on, though its pipe is full
         assert process.ended(INT) == 130
     os.close(reading)
 
@@ -99,7 +100,7 @@ def test_a_terminal_that_is_stopped_does_not_hold_up_a_cancelled_run(app: App) -
     outer, inner = pty.openpty()  # nobody reads `outer`: as after Ctrl-S
     with started(app, "rich", stdout=inner, stderr=inner) as process:
         os.close(inner)
-        process.until(LogLine, 3000)
+        process.until(LogLine, LINES)
         assert process.ended(INT) == 130
     os.close(outer)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import statistics
+from collections.abc import Iterator, Sequence
 
 from argorun.events import RunEnded
 from tests.chaos.processes import TRACES, Outcome
 
 NEAR = 0.3  # seconds around a run's last event within which a signal may find it over or not
-BUDGET = 7.5  # seconds that GitHub gives before its second signal
 
 
 def flaws(outcome: Outcome, passed: int = 0) -> list[str]:
@@ -52,3 +52,21 @@ def codes(outcome: Outcome, passed: int) -> set[int]:
     if (over is not None and first > over.time - NEAR) or (over is None and verdict is not None):
         return by_signal | {passed}
     return by_signal
+
+
+def report(outcomes: Sequence[Outcome]) -> None:
+    """Figures for people: the codes, and how soon everything was back after a signal."""
+    codes: dict[int, int] = {}
+    for o in outcomes:
+        codes[o.code] = codes.get(o.code, 0) + 1
+    print(f"exit codes {dict(sorted(codes.items()))}")
+    took: dict[str, list[float]] = {}
+    for o in outcomes:
+        if not o.plan.twice:
+            for what, seconds in o.back_after.items():
+                took.setdefault(what, []).append(seconds)
+            if (lasted := o.lasted) is not None:
+                took.setdefault("the process ended", []).append(lasted)
+    for what, all_of in took.items():
+        median, most = statistics.median(all_of), max(all_of)
+        print(f"{what}: median {median:.2f} s, at most {most:.2f} s, {len(all_of)} times")
