@@ -7,6 +7,9 @@ import sys
 
 def main() -> None:
     """Run the command line; exits with the code that design and README list."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python's own would show a traceback while we import
     if sys.argv[1:] in (["--version"], ["-V"]):
         from argorun import __version__
 

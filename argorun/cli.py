@@ -234,6 +234,7 @@ def execute(config: Config, output: Output, events: Path | None) -> int:
         announcer.close(LAST_LINES if signals.came() else None)
     for failure in announcer.failures:
         tell(f"argorun: not everything could be shown or written: {failure}")
+    signals.ignore_for_good()
     return code or (CleanupIncomplete.exit_code if announcer.failures else 0)
 
 

@@ -55,6 +55,12 @@ def install() -> None:
             signal.signal(signum, _heard)
 
 
+def ignore_for_good() -> None:
+    """Until the process is gone: Python itself takes its handlers away while it still has things to tidy."""
+    for signum in SIGNALS:
+        signal.signal(signum, signal.SIG_IGN)
+
+
 @contextlib.contextmanager
 def heard_by(listener: Listener) -> Iterator[None]:
     """Let signals be heard by this one within the block, and by whoever heard them before afterwards."""

@@ -42,6 +42,12 @@ def test_a_signal_when_all_is_over_does_not_change_the_code(signum: signal.Signa
     assert argorun(f"signals.from_now_on(signals.leave_with(1)); {kill}; print('went on')") == (1, "", "")
 
 
+def test_a_signal_while_python_itself_ends_does_not_change_the_code() -> None:
+    late = "class Late:\n    def __del__(self): os.kill(os.getpid(), 15)\n"
+    kept = "import sys; sys.modules['late'] = Late()"  # goes when Python has taken its handlers away
+    assert argorun(f"{late}signals.ignore_for_good(); {kept}; sys.exit(7)") == (7, "", "")
+
+
 def test_within_a_block_its_listener_hears_and_then_the_one_before() -> None:
     heard: list[tuple[str, int]] = []
     before = [signal.getsignal(s) for s in signals.SIGNALS]
