@@ -50,7 +50,7 @@ def test_runs_that_are_ended_at_any_moment_leave_nothing(ground: Ground, length:
         app.until(lambda a: "operation" not in a)
         found += [f"{app.name}: {what}" for what in app.left()]
     report(outcomes)
-    assert found == [], f"seed {SEED}\n" + "\n\n".join(found)
+    assert not found, f"seed {SEED}\n" + "\n\n".join(found)
 
 
 @pytest.mark.parametrize(("signum", "code"), [(HUP, 129), (INT, 130), (TERM, 143)])
@@ -70,7 +70,7 @@ def test_ctrl_c_reaches_the_whole_process_group_and_the_shell_tells_the_code(
     ground: Ground, length: float
 ) -> None:
     outcome = run(Plan([Blow(length / 2, INT)], shell=True), ground.application())
-    assert flaws(outcome) == []
+    assert not (found := flaws(outcome)), "\n".join(found)
     assert outcome.code == 130
 
 

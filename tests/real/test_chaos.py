@@ -71,7 +71,7 @@ def test_runs_that_are_ended_at_any_moment_leave_nothing(apps: list[RealApp]) ->
     chance = random.Random(SEED)
     began = time.monotonic()
     first = run(Plan(arguments=apps[0].arguments), apps[0])
-    assert flaws(first) == []
+    assert not (found := flaws(first)), "\n".join(found)
     length = time.monotonic() - began
     print(f"seed {SEED}, {COUNT} runs, an undisturbed one takes {length:.1f} s")
     plans = [p for p in (random_plan(chance, length) for _ in range(4 * COUNT)) if not p.twice][:COUNT]
@@ -83,7 +83,8 @@ def test_runs_that_are_ended_at_any_moment_leave_nothing(apps: list[RealApp]) ->
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
         outcomes = list(pool.map(one, enumerate(plans)))
     report(outcomes)
-    assert [flaw for o in outcomes for flaw in flaws(o)] == [], f"seed {SEED}"
+    found = [flaw for o in outcomes for flaw in flaws(o)]
+    assert not found, f"seed {SEED}\n" + "\n\n".join(found)
     for app in apps:
         cluster.eventually(app.settled, 60, "a settling operation's end")
         support.nothing_left(app.bench, app.before)
