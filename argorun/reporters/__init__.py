@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, TextIO
 
 from argorun.reporters.announcer import Announcer, Reporter
-from argorun.reporters.json_lines import EventsFile, JsonLines
+from argorun.reporters.json_lines import EventsFile, JsonLines, JsonOutlet
 from argorun.reporters.outlet import outlets_of
 from argorun.reporters.plain import Plain
 from argorun.reporters.sink import Sink, is_terminal
@@ -56,7 +56,7 @@ def _main(output: Output, environ: Mapping[str, str], stdout: TextIO, stderr: Te
     guard = github_guard(environ)
     out, err = outlets_of(stdout, stderr)
     if output == "json":
-        return JsonLines(out or stdout.buffer)
+        return JsonOutlet(out) if out else JsonLines(stdout.buffer)
     if output == "rich":
         from argorun.reporters.terminal import open_terminal  # rich takes its time to import
 

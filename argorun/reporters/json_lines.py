@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 import typing
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,9 +12,10 @@ from typing import BinaryIO
 import msgspec
 
 from argorun.errors import UsageError
-from argorun.events import Event
+from argorun.events import Event, LogLine
 from argorun.reporters.fields import rewrite
 from argorun.reporters.outlet import Outlet
+from argorun.reporters.sink import BATCH_SECONDS
 from argorun.reporters.text import UNSEEN
 
 
@@ -24,7 +26,7 @@ class Unwritable(OSError):
 class JsonLines:
     """Every event as one line, flushed: `{"event":"topic_created","time":1767225600.5,...}`."""
 
-    def __init__(self, stream: BinaryIO | Outlet, name: str = "stdout") -> None:
+    def __init__(self, stream: BinaryIO, name: str = "stdout") -> None:
         self.name = name
         self._stream = stream
 
@@ -35,9 +37,33 @@ class JsonLines:
     def close(self) -> None:
         self._stream.flush()
 
+
+class JsonOutlet:
+    """The same to a pipe or a terminal; while a log pours in, its lines go out in batches."""
+
+    name = "stdout"
+
+    def __init__(self, outlet: Outlet) -> None:
+        self._outlet = outlet
+        self._held: list[bytes] = []
+        self._flushed = time.monotonic()
+
+    def report(self, event: Event) -> None:
+        self._held.append(encode(event))
+        if not isinstance(event, LogLine) or time.monotonic() - self._flushed >= BATCH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        self._flushed = time.monotonic()
+        if self._held:
+            held, self._held = b"".join(self._held), []
+            self._outlet.write(held)
+
+    def close(self) -> None:
+        self.flush()
+
     def drain(self, seconds: float | None) -> None:
-        if isinstance(self._stream, Outlet):
-            self._stream.drain(seconds)
+        self._outlet.drain(seconds)
 
 
 class EventsFile(JsonLines):
@@ -55,7 +81,6 @@ class EventsFile(JsonLines):
                 "give --events a path in a directory that exists and that you may write to",
             ) from error
         super().__init__(stream, f"events file {path}")
-        self._file = stream
 
     def report(self, event: Event) -> None:
         try:
@@ -64,7 +89,7 @@ class EventsFile(JsonLines):
             raise Unwritable(error.errno, error.strerror) from error
 
     def close(self) -> None:
-        self._file.close()
+        self._stream.close()
 
 
 def encode(event: Event) -> bytes:

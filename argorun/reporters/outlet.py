@@ -48,9 +48,6 @@ class Outlet:
                 self._wait(PATIENCE)
             self._raise()
 
-    def flush(self) -> None:
-        """What `write` has not written waits for its reader."""
-
     def drain(self, seconds: float | None) -> None:
         """Wait until all is written, for so long at most."""
         with self._news:
