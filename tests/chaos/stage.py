@@ -225,7 +225,7 @@ class Stage:
             argocd=ArgoCD(server=standin.server, token=standin.token, plaintext=True),
             kafka={"bootstrap.servers": "broker:9092"},
             topics=(Topic(prefix=prefix, parameters=(Parameter(helm="kafka.topic"),)),),
-            timeouts=Timeouts(run=20.0, busy=10.0, cleanup=10.0),
+            timeouts=Timeouts(run=2.0 if self.plan.hasty else 20.0, busy=10.0, cleanup=10.0),
             secrets=(standin.token,),
         )
 

@@ -11,17 +11,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 
 from argorun.argocd.parameters import RECORD
 from argorun.events import LogLine
 from argorun.reporters.json_lines import encode
 from argorun.sandbox.standin import Timings
 from tests.chaos.ground import Ground
-from tests.chaos.plans import PLANS, Plan
+from tests.chaos.plans import PLANS, Broken, Deed, How, Kind, Plan, Strike
 from tests.chaos.stage import FOREIGN, Seen, played
+from tests.unit.kafka.standin import Lost
 
-EXAMPLES = int(os.environ.get("ARGORUN_CHAOS", "20"))
+EXAMPLES = int(os.environ.get("ARGORUN_CHAOS", "15"))
 SOAK = "ARGORUN_CHAOS" in os.environ
 
 
@@ -33,6 +34,9 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
 
 
 @given(plan=PLANS)
+@example(plan=Plan(broken=(Broken(Kind.SYNC, 0, How.UNANSWERED), Broken(Kind.PATCH, 0, How.UNANSWERED))))
+@example(plan=Plan(kafka=(("create", Lost(0.1)),), strikes=(Strike(18, Deed.INT),)))
+@example(plan=Plan(rival=True, dead_record=True, strikes=(Strike(30, Deed.OUR_PARAMETER),)))
 @settings(
     max_examples=EXAMPLES,
     deadline=None,
