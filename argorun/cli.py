@@ -233,7 +233,7 @@ def execute(config: Config, output: Output, events: Path | None) -> int:
     finally:
         announcer.close(LAST_LINES if signals.came() else None)
     for failure in announcer.failures:
-        tell(f"argorun: not everything could be shown or written: {failure}")
+        print(f"argorun: not everything could be shown or written: {failure}", file=sys.stderr)
     signals.ignore_for_good()
     return code or (CleanupIncomplete.exit_code if announcer.failures else 0)
 
@@ -258,18 +258,6 @@ def guarded(go: Callable[[], int]) -> int:
 
 def complain(error: ArgorunError) -> None:
     """One clear error: what, where, and what to do."""
-    tell(f"argorun: {error.message}")
+    print(f"argorun: {error.message}", file=sys.stderr)
     if error.hint:
-        tell(f"  {error.hint}")
-
-
-def tell(text: str) -> None:
-    """To stderr, if anybody is there; a terminal that is gone does not change the exit code."""
-    from argorun.reporters.sink import mute
-
-    if sys.stderr is None:
-        return
-    try:
-        print(text, file=sys.stderr, flush=True)
-    except OSError:
-        mute(sys.stderr)
+        print(f"  {error.hint}", file=sys.stderr)
