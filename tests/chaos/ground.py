@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import copy
 import itertools
+import json
 import os
 import sys
 import threading
@@ -25,7 +26,7 @@ from tests.contract.manifests import TOPIC, Json, configmap, deployment, job
 from tests.contract.targets import Chart
 
 T = TypeVar("T")
-LIMIT = 120.0  # seconds after which something that hangs is ended; no test depends on it
+LIMIT = 240.0  # seconds after which something that hangs is ended; no test depends on it
 TIMINGS = Timings(pick_up=0.02, wave_delay=0.1, job_batch=0.3, container_start=0.05)
 ARGORUN = (sys.executable, "-m", "argorun")
 ENV = [{"name": "TOPIC", "value": TOPIC}]
@@ -187,6 +188,14 @@ class App:
         if operation is None:
             return ""
         return next((i["value"] for i in operation.get("info", []) if i["name"] == "argorun-run"), "?")
+
+    @property
+    def holds_until_its_time(self) -> bool:
+        """Whether a record stands whose run never started an operation: then only its time can be over."""
+        app = self.ground.look(self.name)
+        record = json.loads(app["metadata"].get("annotations", {}).get(RECORD, "{}"))
+        infos = app["status"].get("operationState", {}).get("operation", {}).get("info", [])
+        return bool(record) and not any(i["value"].startswith(record["run"]) for i in infos)
 
     def left(self) -> list[str]:
         """What differs from before, of all that argorun changes; a settling operation may still run."""

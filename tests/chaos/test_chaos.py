@@ -86,3 +86,24 @@ def test_what_a_killed_run_leaves_is_all_that_its_events_said(ground: Ground, le
     if any(what.startswith("spec") for what in left):
         assert topics, "whoever changes the spec has a topic"
         assert any(topics[0] in what for what in left if what.startswith("record")), left
+
+
+@pytest.mark.skipif(COUNT < 100, reason="a killed run is waited for a minute or two: only in `make chaos`")
+def test_the_run_after_a_killed_one_puts_everything_back(ground: Ground, length: float) -> None:
+    chance = random.Random(SEED)
+    apps = [ground.application("sleep 1") for _ in range(COUNT // 20)]
+
+    def one(app: App, moment: float) -> list[str]:
+        killed = run(Plan([Blow(moment, KILL)]), app)
+        app.until(lambda a: "operation" not in a)
+        if app.holds_until_its_time:
+            print(f"{killed.plan}: killed between patch and sync: the others wait until its time is over")
+            return []
+        following = run(Plan(), app)
+        app.until(lambda a: "operation" not in a)
+        return [*flaws(following), *(f"{what}\n{killed}\n{following}" for what in app.left())]
+
+    with concurrent.futures.ThreadPoolExecutor(len(apps)) as pool:
+        moments = [chance.uniform(0.2, 1.0) * length for _ in apps]
+        found = [flaw for flaws_of in pool.map(one, apps, moments) for flaw in flaws_of]
+    assert not found, f"seed {SEED}\n" + "\n\n".join(found)
