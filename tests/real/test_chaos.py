@@ -87,4 +87,9 @@ def test_runs_that_are_ended_at_any_moment_leave_nothing(apps: list[RealApp]) ->
     assert not found, f"seed {SEED}\n" + "\n\n".join(found)
     for app in apps:
         cluster.eventually(app.settled, 60, "a settling operation's end")
-        support.nothing_left(app.bench, app.before)
+        try:
+            support.nothing_left(app.bench, app.before)
+        except AssertionError as e:
+            e.add_note(f"seed {SEED}\n{app.bench.app.get()['status'].get('resources')}")
+            e.add_note("\n\n".join(str(o) for o in outcomes if o.app is app))
+            raise
