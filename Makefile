@@ -6,12 +6,13 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-real bench check format clean
+.PHONY: help demo test chaos test-real bench check format clean
 
 help:
 	@echo 'make demo        a whole run on this machine, with a real Kafka and a stand-in for Argo CD'
+	@echo 'make chaos       hundreds of runs that are ended at any moment, and any fault: half an hour'
 	@echo 'make check       ruff, mypy and the borders between the packages'
-	@echo "make test        unit tests, the stand-in's contract and the README's commands"
+	@echo "make test        unit tests, the stand-in's contract, a little chaos and the README's commands"
 	@echo 'make test-real   the same contract and whole runs on a real Argo CD, Kubernetes and Kafka'
 	@echo 'make bench       argorun against a script, side by side on the real stack; writes bench/README.md'
 	@echo 'make format      let ruff put the code in order'
@@ -21,7 +22,10 @@ demo: .venv/.sandbox
 	@$(BIN)/argorun demo
 
 test: .venv/.dev
-	$(BIN)/pytest tests/unit tests/contract $(wildcard tests/readme) $(ARGS)
+	$(BIN)/pytest tests/unit tests/contract tests/chaos $(wildcard tests/readme) $(ARGS)
+
+chaos: .venv/.dev
+	ARGORUN_CHAOS=$${ARGORUN_CHAOS:-300} $(BIN)/pytest -s tests/chaos $(ARGS)
 
 # Needs the environment of a real stack (ARGOCD_SERVER and so on); fails where it is missing.
 test-real: .venv/.dev

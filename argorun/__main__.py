@@ -7,11 +7,17 @@ import sys
 
 def main() -> None:
     """Run the command line; exits with the code that design and README list."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python's own would show a traceback while we import
     if sys.argv[1:] in (["--version"], ["-V"]):
         from argorun import __version__
 
         print(f"argorun {__version__}")
         return
+    from argorun import signals
+
+    signals.install()
     from argorun.cli import app
     from argorun.veil import put_on
 

@@ -28,6 +28,8 @@ New here? See it work on this machine, with nothing set up:
     argorun demo
 """
 
+LAST_LINES = 1.0  # seconds for whoever reads them slowly, where a signal has ended the run
+
 EXIT_CODES = """\b
 Exit codes:
   0  the tests passed, nothing is left     6  access denied, or no such Application
@@ -308,6 +310,7 @@ def announced(
     """Act, shown as it was asked for; an output that could not be written makes 0 a 10."""
     import asyncio
 
+    from argorun import signals
     from argorun.errors import CleanupIncomplete
     from argorun.reporters import Announcer, open_reporters
     from argorun.veil import redactor
@@ -315,10 +318,12 @@ def announced(
     announcer = Announcer(open_reporters(output.value, events), secrets, redactor=redactor())
     try:
         code = asyncio.run(act(announcer))
+        signals.from_now_on(signals.leave_with(code))
     finally:
-        announcer.close()
+        announcer.close(LAST_LINES if signals.came() else None)
     for failure in announcer.failures:
         print(f"argorun: not everything could be shown or written: {failure}", file=sys.stderr)
+    signals.ignore_for_good()
     return code or (CleanupIncomplete.exit_code if announcer.failures else 0)
 
 

@@ -7,7 +7,7 @@ import signal
 import time
 import traceback
 
-from argorun import events
+from argorun import events, signals
 from argorun.argocd.client import Client
 from argorun.argocd.diagnosis import Finding
 from argorun.config import Config
@@ -16,7 +16,6 @@ from argorun.kafka.topics import Topics
 from argorun.reporters import Announcer
 from argorun.run import Run
 
-SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 SAME_PRESS = 0.5  # seconds within which the same signal is the same key press: wrappers pass it on once more
 
 
@@ -33,6 +32,7 @@ async def execute(config: Config, announcer: Announcer) -> int:
     ):
         run = Run(config, announcer, client, topics, hide=announcer.hide)
         code = await Supervisor(run, announcer).supervise()
+        signals.from_now_on(signals.ignore)
     announcer(events.RunEnded(time=time.time(), exit_code=code, seconds=time.monotonic() - began))
     return code
 
@@ -50,18 +50,15 @@ class Supervisor:
 
     async def supervise(self) -> int:
         loop = asyncio.get_running_loop()
-        for signum in SIGNALS:
-            loop.add_signal_handler(signum, self._signalled, signum)
-        ticker = asyncio.create_task(self._flush())
+        ticker = asyncio.create_task(self._flush())  # which also wakes the loop for a signal
         try:
-            error = await self._steps()
-            self._tell(error, await self._why(error))
-            await self._clean_up()
-            self._tell_later()
+            with signals.heard_by(lambda signum: loop.call_soon_threadsafe(self._signalled, signum)):
+                error = await self._steps()
+                self._tell(error, await self._why(error))
+                await self._clean_up()
+                self._tell_later()
         finally:
             ticker.cancel()
-            for signum in SIGNALS:
-                loop.remove_signal_handler(signum)
         if self._signal is not None and (error is None or isinstance(error, Interrupted)):
             return 128 + self._signal
         if error is not None:

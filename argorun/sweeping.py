@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 
-from argorun import __version__, byhand, events
+from argorun import __version__, byhand, events, signals
 from argorun.argocd import leftovers, parameters, records
 from argorun.argocd.client import Client
 from argorun.argocd.leftovers import Leftover
@@ -27,7 +27,7 @@ from argorun.reporters.phrases import count, duration
 from argorun.sweep_config import SweepConfig
 
 PATIENCE = 15.0  # seconds for which a fault of Argo CD's is ridden out
-SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+AWAKE = 0.2  # seconds in which a signal that came just before the loop fell asleep is heard
 LAST_LOOK = 3.0  # seconds
 CLOCKS_DIFFER = 60.0  # seconds by which two machines' clocks may be apart before it is worth a word
 
@@ -366,12 +366,12 @@ async def to_its_end(steps: Coroutine[None, None, None]) -> ArgorunError | None:
 
     def signalled(signum: int) -> None:
         got.append(signum)
-        task.cancel()
+        loop.call_soon_threadsafe(task.cancel)
 
-    for signum in SIGNALS:
-        loop.add_signal_handler(signum, signalled, signum)
     try:
-        await asyncio.wait({task})
+        with signals.heard_by(signalled):
+            while not (await asyncio.wait({task}, timeout=AWAKE))[0]:
+                pass
         task.result()
     except asyncio.CancelledError:
         return Interrupted(got[0] if got else signal.SIGINT)
@@ -382,7 +382,4 @@ async def to_its_end(steps: Coroutine[None, None, None]) -> ArgorunError | None:
             f"an error inside argorun: {type(e).__name__}: {e}",
             "please report it, with this text and `argorun --version`",
         )
-    finally:
-        for signum in SIGNALS:
-            loop.remove_signal_handler(signum)
     return None

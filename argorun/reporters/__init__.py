@@ -8,10 +8,11 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO, Literal, TextIO
+from typing import Literal, TextIO
 
 from argorun.reporters.announcer import Announcer, Reporter
-from argorun.reporters.json_lines import EventsFile, JsonLines
+from argorun.reporters.json_lines import EventsFile, JsonLines, JsonOutlet
+from argorun.reporters.outlet import outlets_of
 from argorun.reporters.plain import Plain
 from argorun.reporters.sink import Sink, is_terminal
 from argorun.reporters.text import github_guard
@@ -53,14 +54,16 @@ def _choose(output: Output, environ: Mapping[str, str], stderr: TextIO) -> Outpu
 def _main(output: Output, environ: Mapping[str, str], stdout: TextIO, stderr: TextIO) -> Reporter:
     no_color, dumb = bool(environ.get("NO_COLOR")), environ.get("TERM") == "dumb"
     guard = github_guard(environ)
+    out, err = outlets_of(stdout, stderr)
     if output == "json":
-        return JsonLines(_binary(stdout))
+        return JsonOutlet(out) if out else JsonLines(stdout.buffer)
     if output == "rich":
         from argorun.reporters.terminal import open_terminal  # rich takes its time to import
 
-        return open_terminal(stdout, stderr, no_color=no_color, dumb=dumb, guard=guard)
+        sinks = Sink(stdout, out, guard=guard), Sink(stderr, err, guard=guard)
+        return open_terminal(stdout, stderr, sinks, no_color=no_color, dumb=dumb)
     colour = is_terminal(stdout) and not no_color and not dumb
-    return Plain(Sink(stdout, guard=guard), Sink(stderr, guard=guard), colour=colour)
+    return Plain(Sink(stdout, out, guard=guard), Sink(stderr, err, guard=guard), colour=colour)
 
 
 def usable(stream: TextIO | Veil | None) -> TextIO:
@@ -77,17 +80,6 @@ def usable(stream: TextIO | Veil | None) -> TextIO:
         return open(descriptor, "w", encoding=encoding, errors="backslashreplace", closefd=False)
     stream.reconfigure(errors="backslashreplace")
     return stream
-
-
-def _binary(stream: TextIO) -> BinaryIO:
-    """The same stream for JSON, which is UTF-8 whatever the terminal's encoding is.
-
-    It has a buffer of its own: what could not be written is not tried again at Python's exit (see sink.mute).
-    """
-    try:
-        return open(stream.fileno(), "wb", closefd=False)
-    except (OSError, ValueError):  # a buffer in memory
-        return stream.buffer
 
 
 @functools.cache

@@ -12,7 +12,10 @@ from argorun.reporters.redact import MASK, Redactor
 
 
 class Reporter(Protocol):
-    """Shows a run to somebody, or writes it down. May also have `flush()`: show now what is held back."""
+    """Shows a run to somebody, or writes it down.
+
+    May also have `flush()`: show now what is held back; and `drain(seconds)`: wait for a reader that is slow.
+    """
 
     def report(self, event: Event) -> None: ...
 
@@ -68,12 +71,18 @@ class Announcer:
             except Exception as error:
                 self._drop(reporter, error)
 
-    def close(self) -> None:
-        """Ends every reporter; a file's last bytes may fail to be written only now. May be called twice."""
+    def close(self, patience: float | None = None) -> None:
+        """Ends every reporter; a file's last bytes may fail to be written only now. May be called twice.
+
+        Whoever reads slowly is waited for, so many seconds at most (None: as long as it takes).
+        """
         while self._reporters:
             reporter = self._reporters.pop()
+            drain: Callable[[float | None], None] | None = getattr(reporter, "drain", None)
             try:
                 reporter.close()
+                if drain is not None:
+                    drain(patience)
             except Exception as error:
                 self._remember(reporter, error)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 import typing
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,8 +12,10 @@ from typing import BinaryIO
 import msgspec
 
 from argorun.errors import UsageError
-from argorun.events import Event
+from argorun.events import Event, LogLine
 from argorun.reporters.fields import rewrite
+from argorun.reporters.outlet import Outlet
+from argorun.reporters.sink import BATCH_SECONDS
 from argorun.reporters.text import UNSEEN
 
 
@@ -33,6 +36,34 @@ class JsonLines:
 
     def close(self) -> None:
         self._stream.flush()
+
+
+class JsonOutlet:
+    """The same to a pipe or a terminal; while a log pours in, its lines go out in batches."""
+
+    name = "stdout"
+
+    def __init__(self, outlet: Outlet) -> None:
+        self._outlet = outlet
+        self._held: list[bytes] = []
+        self._flushed = time.monotonic()
+
+    def report(self, event: Event) -> None:
+        self._held.append(encode(event))
+        if not isinstance(event, LogLine) or time.monotonic() - self._flushed >= BATCH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        self._flushed = time.monotonic()
+        if self._held:
+            held, self._held = b"".join(self._held), []
+            self._outlet.write(held)
+
+    def close(self) -> None:
+        self.flush()
+
+    def drain(self, seconds: float | None) -> None:
+        self._outlet.drain(seconds)
 
 
 class EventsFile(JsonLines):

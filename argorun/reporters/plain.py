@@ -78,6 +78,10 @@ class Plain:
             self._summary()  # argorun itself fell over after the verdict: say at least that
         self.flush()
 
+    def drain(self, seconds: float | None) -> None:
+        self._err.drain(seconds)
+        self._out.drain(seconds)
+
     def _log(self, line: LogLine) -> None:
         text = clean(line.text, colour=self._colour)
         label = self._labels.of(line)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TextIO
+
+from argorun.reporters.outlet import Outlet
 
 BATCH_SECONDS = 0.05
 
@@ -13,17 +16,20 @@ BATCH_SECONDS = 0.05
 class Sink:
     """One standard stream. A pipe that its reader closed swallows the rest; any other OSError is raised.
 
+    With an `outlet` a reader that has stopped does not hold up the run: what is written waits for it there.
     `guard` is the last to touch each line, own or foreign, and makes it safe for who reads the stream.
     """
 
     def __init__(
         self,
         stream: TextIO,
+        outlet: Outlet | None = None,
         *,
         guard: Callable[[str], str] | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stream = stream
+        self._outlet = outlet
         self._guard = guard
         self._now = now
         self._held: list[str] = []
@@ -48,9 +54,23 @@ class Sink:
             return
         if self._guard:
             text = "\n".join(map(self._guard, text.split("\n")))
+        with self._failing():
+            if self._outlet is not None:
+                self._outlet.write(text.encode(self._stream.encoding, self._stream.errors or "strict"))
+            else:
+                self._stream.write(text)
+                self._stream.flush()
+
+    def drain(self, seconds: float | None) -> None:
+        """Waits until all of it is written, for so long at most (None: as long as the reader takes)."""
+        if self._outlet is not None and not self._closed:
+            with self._failing():
+                self._outlet.drain(seconds)
+
+    @contextlib.contextmanager
+    def _failing(self) -> Iterator[None]:
         try:
-            self._stream.write(text)
-            self._stream.flush()
+            yield
         except OSError as error:
             self._closed = True
             mute(self._stream)

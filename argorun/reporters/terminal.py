@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from rich.console import Console
@@ -48,11 +48,13 @@ class Terminal:
         screen: Screen,
         *,
         log: Sink | None = None,
+        sinks: Sequence[Sink] = (),
         colour: bool = True,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._screen = screen
         self._log_sink = log
+        self._sinks = sinks
         self._colour = colour
         self._now = now
         self._glyphs = view.UNICODE if screen.unicode else view.ASCII
@@ -87,6 +89,10 @@ class Terminal:
         if self._log_sink:
             self._log_sink.flush()
         self._screen.draw()
+
+    def drain(self, seconds: float | None) -> None:
+        for sink in self._sinks:
+            sink.drain(seconds)
 
     def _draw(self) -> None:
         self._drawn = self._now()
@@ -170,18 +176,17 @@ class Terminal:
 def open_terminal(
     stdout: TextIO,
     stderr: TextIO,
+    sinks: tuple[Sink, Sink],
     *,
     no_color: bool,
     dumb: bool,
-    guard: Callable[[str], str] | None,
 ) -> Terminal:
     """The rich output on these streams; where stderr is no terminal, the same without live lines."""
     live = is_terminal(stderr) and not dumb
     console = Console(
         file=stderr, force_terminal=live, no_color=no_color, highlight=False, markup=False, emoji=False
     )
-    screen = Screen(
-        console, Sink(stderr, guard=guard).raw, live=live, size=size_of(stderr.fileno()) if live else None
-    )
-    log = None if live and is_terminal(stdout) else Sink(stdout, guard=guard)
-    return Terminal(screen, log=log, colour=not no_color)
+    out, err = sinks
+    screen = Screen(console, err.raw, live=live, size=size_of(stderr.fileno()) if live else None)
+    log = None if live and is_terminal(stdout) else out
+    return Terminal(screen, log=log, sinks=sinks, colour=not no_color)

@@ -7,12 +7,13 @@ import signal
 import sys
 from pathlib import Path
 
+from argorun import signals
 from argorun.config import Config, Flags
 from argorun.errors import Interrupted
 from argorun.loading import load
 from argorun.reporters import Announcer, Output, open_reporters
 from argorun.sandbox.demo import DemoEnvironment, demo_environment
-from argorun.supervisor import SIGNALS, execute
+from argorun.supervisor import execute
 from argorun.veil import redactor
 
 
@@ -32,19 +33,14 @@ async def _demo(fail: bool, output: Output) -> int:
             setup.cancel()
         got.append(signum)
 
-    def watch(signals: tuple[signal.Signals, ...] = SIGNALS) -> None:
-        for signum in signals:
-            loop.add_signal_handler(signum, interrupted, signum)
-
-    watch()
     try:
-        _say("Starting Apache Kafka (the first time, its jars are fetched) …")
-        async with demo_environment(fail=fail) as environment:
-            _say(environment.notice)
-            code = await _run(environment, output)
-            got.append(0)  # from here on it only has to stop what was started
-            watch()
-            return code
+        with signals.heard_by(lambda signum: loop.call_soon_threadsafe(interrupted, signum)):
+            _say("Starting Apache Kafka (the first time, its jars are fetched) …")
+            async with demo_environment(fail=fail) as environment:
+                _say(environment.notice)
+                code = await _run(environment, output)
+                got.append(0)  # from here on it only has to stop what was started
+                return code
     except asyncio.CancelledError:
         error = Interrupted(got[0] if got else signal.SIGINT)
         _say(f"{error.message}: what was started is stopped")

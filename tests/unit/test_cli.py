@@ -262,6 +262,17 @@ def test_whatever_goes_wrong_is_said_in_one_error_with_its_code(
     assert capsys.readouterr() == ("", said)
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux's /dev/full")
+def test_an_error_that_nobody_can_be_told_keeps_its_code(tmp_path: Path) -> None:
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    with open("/dev/full", "wb") as full:
+        command = [sys.executable, "-m", "argorun", "run", "-f", "none.yaml"]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, stdout=full, stderr=full, timeout=60, check=False
+        )
+    assert done.returncode == 2
+
+
 @pytest.mark.parametrize("code", [0, 1, 10])
 def test_the_runs_exit_code_is_argoruns(code: int) -> None:
     assert cli.guarded(lambda: code) == code

@@ -18,6 +18,7 @@ from argorun.errors import ArgoCDFailed, ArgorunError, TestsFailed, UsageError
 from argorun.events import Event, LeftBehind, Undone, Verdict
 from argorun.reporters import Announcer
 from argorun.run import Run
+from argorun.signals import SIGNALS
 from argorun.supervisor import Supervisor
 from tests.unit.virtual import run
 
@@ -323,9 +324,9 @@ def test_a_signal_ends_the_steps_and_the_clean_up_hurries(signum: signal.Signals
 
 
 def test_the_handlers_are_gone_in_the_end() -> None:
-    before = [signal.getsignal(s) for s in module.SIGNALS]
+    before = [signal.getsignal(s) for s in SIGNALS]
     Stage(green).code()
-    assert [signal.getsignal(s) for s in module.SIGNALS] == before
+    assert [signal.getsignal(s) for s in SIGNALS] == before
 
 
 def test_steps_that_take_their_time_to_stop_are_waited_for_before_anything_is_undone() -> None:

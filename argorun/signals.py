@@ -1,0 +1,82 @@
+"""Who hears a signal: nobody yet while argorun starts, then the run, and at the end nobody any more.
+
+asyncio's own handlers leave gaps, before the loop is there and after it is gone, in which a signal shows a
+traceback or gives a code that is not the run's. Here one handler stays for as long as the process lives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import NoReturn
+
+SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+Listener = Callable[[int], object]  # called between any two steps of the main thread: it may do very little
+
+
+def leave(signum: int) -> NoReturn:
+    """End the process at once: nothing was touched yet."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"argorun: interrupted by {signal.Signals(signum).name}\n".encode())
+    os._exit(128 + signum)
+
+
+def ignore(_: int) -> None:
+    """There is nothing left that a signal could end."""
+
+
+def leave_with(code: int) -> Listener:
+    """All is done but for an output whose reader takes its time: end at once, with the code that it was."""
+    return lambda _: os._exit(code)
+
+
+_listener: Listener = leave
+_came = False
+
+
+def came() -> bool:
+    """Whether any signal was heard so far."""
+    return _came
+
+
+def from_now_on(listener: Listener) -> None:
+    """Let signals be heard by this one, for as long as the process lives."""
+    global _listener
+    _listener = listener
+
+
+def install() -> None:
+    """Hear signals from here on; who is ignored from the start stays so (`nohup` ignores SIGHUP)."""
+    for signum in SIGNALS:
+        if signum != signal.SIGHUP or signal.getsignal(signum) is not signal.SIG_IGN:
+            signal.signal(signum, _heard)
+
+
+def ignore_for_good() -> None:
+    """Until the process is gone: Python itself takes its handlers away while it still has things to tidy."""
+    for signum in SIGNALS:
+        signal.signal(signum, signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def heard_by(listener: Listener) -> Iterator[None]:
+    """Let signals be heard by this one within the block, and by whoever heard them before afterwards."""
+    global _listener
+    former, handlers = _listener, {signum: signal.getsignal(signum) for signum in SIGNALS}
+    _listener = listener
+    install()
+    try:
+        yield
+    finally:
+        _listener = former
+        for signum, handler in handlers.items():
+            signal.signal(signum, handler)
+
+
+def _heard(signum: int, _: FrameType | None) -> None:
+    global _came
+    _came = True
+    _listener(signum)
