@@ -11,10 +11,11 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 
-from argorun.errors import ArgorunError
+from argorun.errors import AccessDenied, ArgoCDFailed, ArgorunError
 from argorun.events import Event, LeftBehind, Undone
 
 Announce = Callable[[Event], None]
+ONCE_MORE = 1.0  # seconds before an undo that failed is tried again
 RESERVE = 5.0  # seconds of the whole budget that each undo still to come keeps for itself
 
 
@@ -125,7 +126,7 @@ class CleanUp:
         limit = max(min(undo.limit, remaining), 1.0)
         try:
             async with asyncio.timeout(limit):
-                did = await undo.act()
+                did = await self._act(undo)
         except TimeoutError:
             self._leave(undo, f"not done within {limit:.0f} s")
         except ArgorunError as e:
@@ -140,6 +141,14 @@ class CleanUp:
             undo.done = True
             if did is not None:
                 self._announce(Undone(time=time.time(), what=did, seconds=time.monotonic() - began))
+
+    async def _act(self, undo: Undo) -> str | None:
+        """Once more where it fails: of what a broken proxy answers once, a 403 say, nothing may be left."""
+        try:
+            return await undo.act()
+        except (AccessDenied, ArgoCDFailed):
+            await asyncio.sleep(ONCE_MORE)
+            return await undo.act()
 
     def _leave(self, undo: Undo, why: str) -> None:
         undo.done = True  # told once
