@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import json
 import shlex
@@ -71,6 +72,8 @@ class WayBack:
         if not self._config.keep_topics:
             again = "topics that a leaving pod brings back"
             clean.before(again, self._stay_gone, self._stay_gone_by_hand, patient=True, last=True)
+        late = "what was never answered"
+        clean.before(late, self._undo_late, self._undo_late_by_hand, limit=60.0, patient=True)
         clean.before("pods of this run", self._pods_leave, self._wait_by_hand, limit=60.0, patient=True)
         settle = "the workloads' settings"
         # As long as it takes a busy Argo CD, but for what the others keep for themselves of the whole.
@@ -137,6 +140,18 @@ class WayBack:
         if over or await self._clean.unless_hurried(claim.settled(started)):
             return "workloads settled on what they had before"
         return "a sync that settles the workloads on what they had before started; it goes on by itself"
+
+    async def _undo_late(self) -> str | None:
+        """A change whose answer was lost may take effect yet: see whether it does, and undo that."""
+        until = self._client.unheard_until()
+        if until is None:
+            return None
+        soon = asyncio.get_running_loop().time() + self._config.timeouts.cleanup / 3
+        undone = await self._traces.claim.undo_late(min(until, soon))
+        return "what took effect late undone" if undone else None
+
+    def _undo_late_by_hand(self) -> str:
+        return f"argocd app get {self._app}" if self._client.unheard_until() is not None else ""
 
     def _settle_by_hand(self) -> str:
         sync = f"argocd app sync {self._app} --strategy apply"  # which leaves the hooks out

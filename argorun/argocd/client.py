@@ -7,7 +7,7 @@ import contextlib
 import json
 import re
 import ssl
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from types import MappingProxyType, TracebackType
 from typing import Any, Protocol, Self, TypeVar, cast
 from urllib.parse import quote
@@ -20,12 +20,13 @@ from argorun.argocd.answers import (
     FRAMES,
     Denied,
     Nonsense,
+    Refused,
     Unreachable,
     check,
     decode,
     unreachable,
-    worth_retrying,
 )
+from argorun.argocd.patience import Patience
 from argorun.argocd.types import (
     Application,
     ApplicationSet,
@@ -47,6 +48,7 @@ from argorun.errors import UsageError
 stamina.instrumentation.set_on_retry_hooks(())  # a retry is the run's own business to tell
 
 
+LATE = 15.0  # seconds for which a change that was never answered may still take effect
 REFRESHED = 10.0  # seconds for which a refreshing GET is waited for
 T = TypeVar("T")
 
@@ -96,6 +98,7 @@ class Client:
         self.patience = patience
         self.requests = 0  # how many were sent, retries included
         self._in_flight: set[asyncio.Future[Any]] = set()
+        self._unheard: float | None = None  # loop time of the newest change that was never answered
         headers = dict(settings.headers) | {"Authorization": f"Bearer {settings.token}"}
         try:
             self._http = httpx.AsyncClient(
@@ -207,7 +210,8 @@ class Client:
     async def manifests(self, app: ApplicationName, revision: str | None = None) -> list[Json]:
         """What the source renders to now, hooks included."""
         doing = f"render the manifests of {app.name}"
-        answer = await self._get(doing, path(app, "manifests"), Manifests, query(app, revision=revision))
+        where = path(app, "manifests")
+        answer = await self._get(doing, where, Manifests, query(app, revision=revision), also_500=False)
         return [decode(m.encode(), Json, doing) for m in answer.manifests or ()]
 
     async def live(
@@ -222,7 +226,7 @@ class Client:
             "namespace": namespace,
             "resourceName": name,
         }
-        answer = await self._get(doing, path(app, "resource"), Json, query(app, **where))
+        answer = await self._get(doing, path(app, "resource"), Json, query(app, **where), also_500=False)
         return decode(str(answer.get("manifest", "")).encode(), Json, doing)
 
     async def events(self, app: ApplicationName, node: Node) -> list[ClusterEvent]:
@@ -306,9 +310,13 @@ class Client:
 
     # -- requests -----------------------------------------------------------------------------------
 
-    async def _get(self, doing: str, url: str, kind: type[T], params: Mapping[str, str]) -> T:
+    async def _get(
+        self, doing: str, url: str, kind: type[T], params: Mapping[str, str], *, also_500: bool = True
+    ) -> T:
+        """Read, again and again; `also_500` is False where a 500 is what Argo CD has to say about it."""
+        patience = Patience(self.patience)
         async for attempt in stamina.retry_context(
-            on=worth_retrying,
+            on=lambda error: patience.retry(error, also_500=also_500),
             attempts=None,
             timeout=self.patience,
             wait_initial=0.2,
@@ -329,10 +337,25 @@ class Client:
         params: Mapping[str, str] | None = None,
     ) -> T:
         """Send what is not idempotent, once. A cancelled one still arrives: `landed` waits for it."""
-        task = asyncio.ensure_future(self._once(method, doing, url, body, kind, params or {}))
+        task = asyncio.ensure_future(self._heard(self._once(method, doing, url, body, kind, params or {})))
         self._in_flight.add(task)
         task.add_done_callback(self._in_flight.discard)
         return await asyncio.shield(task)
+
+    async def _heard(self, request: Coroutine[None, None, T]) -> T:
+        """Remember when a change was not answered, or not by Argo CD itself: it may take effect yet."""
+        try:
+            return await request
+        except (Unreachable, Nonsense, Refused) as e:
+            if not isinstance(e, Refused) or e.status in (502, 503, 504):
+                self._unheard = asyncio.get_running_loop().time()
+            raise
+
+    def unheard_until(self) -> float | None:
+        """The loop time until which a change that was never answered may take effect; None: all were."""
+        if self._in_flight:
+            return asyncio.get_running_loop().time() + LATE
+        return None if self._unheard is None else self._unheard + LATE
 
     async def landed(self) -> None:
         """Wait for the answers to what was sent and then cancelled, a few seconds at most."""
