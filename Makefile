@@ -11,7 +11,7 @@ BIN := .venv/bin
 help:
 	@echo 'make demo        a whole run on this machine, with a real Kafka and a stand-in for Argo CD'
 	@echo 'make check       ruff, mypy and the borders between the packages'
-	@echo "make test        unit tests, the stand-in's contract and the README's commands"
+	@echo "make test        unit tests, the stand-in's contract, faults at real sockets and the README's commands"
 	@echo 'make test-real   the same contract and whole runs on a real Argo CD, Kubernetes and Kafka'
 	@echo 'make bench       argorun against a script, side by side on the real stack; writes bench/README.md'
 	@echo 'make format      let ruff put the code in order'
@@ -21,7 +21,7 @@ demo: .venv/.sandbox
 	@$(BIN)/argorun demo
 
 test: .venv/.dev
-	$(BIN)/pytest tests/unit tests/contract $(wildcard tests/readme) $(ARGS)
+	$(BIN)/pytest tests/unit tests/contract tests/faults $(wildcard tests/readme) $(ARGS)
 
 # Needs the environment of a real stack (ARGOCD_SERVER and so on); fails where it is missing.
 test-real: .venv/.dev
