@@ -142,21 +142,28 @@ class Client:
             async with asyncio.timeout(REFRESHED):
                 await self._once("GET", doing, path(app), None, Application, params)
 
-    async def patch(self, app: ApplicationName, operations: list[Json]) -> Application:
-        """Change the Application by a JSON patch, sent once; Refused(500, code 2) where a `test` fails."""
+    async def patch(
+        self, app: ApplicationName, operations: list[Json], *, harmless_late: bool = False
+    ) -> Application:
+        """Change the Application by a JSON patch, sent once; Refused(500, code 2) where a `test` fails.
+
+        `harmless_late`: `unheard_until` need not tell of it.
+        """
         body = with_place(app, {"name": app.name, "patch": as_go_writes_it(operations), "patchType": "json"})
-        return await self._send("PATCH", f"change Application {app.name}", path(app), body, Application)
+        doing = f"change Application {app.name}"
+        return await self._send("PATCH", doing, path(app), body, Application, harmless_late=harmless_late)
 
     async def replace_spec(self, app: ApplicationName, spec: Json) -> None:
         """Put the whole spec without validation, which also works while Git is unreachable."""
         doing = f"replace the spec of Application {app.name}"
-        await self._send("PUT", doing, path(app, "spec"), spec, Json, query(app) | {"validate": "false"})
+        params = query(app) | {"validate": "false"}
+        await self._send("PUT", doing, path(app, "spec"), spec, Json, params, harmless_late=True)
 
     async def replace(self, app: ApplicationName, application: Json) -> None:
         """Put the whole Application, metadata included, without validation."""
         doing = f"replace Application {app.name}"
         params = {"validate": "false"} | ({"project": app.project} if app.project else {})
-        await self._send("PUT", doing, path(app), application, Json, params)
+        await self._send("PUT", doing, path(app), application, Json, params, harmless_late=True)
 
     async def raw(self, app: ApplicationName) -> Json:
         """The live Application as it is written, for `replace`."""
@@ -195,9 +202,8 @@ class Client:
 
     async def terminate(self, app: ApplicationName) -> None:
         """Ask to end the running operation; it is over only when its phase says so."""
-        await self._send(
-            "DELETE", f"end the operation of {app.name}", path(app, "operation"), None, Json, query(app)
-        )
+        doing, where = f"end the operation of {app.name}", path(app, "operation")
+        await self._send("DELETE", doing, where, None, Json, query(app), harmless_late=True)
 
     # -- what it is made of -------------------------------------------------------------------------
 
@@ -335,9 +341,12 @@ class Client:
         body: Json | None,
         kind: type[T],
         params: Mapping[str, str] | None = None,
+        *,
+        harmless_late: bool = False,
     ) -> T:
         """Send what is not idempotent, once. A cancelled one still arrives: `landed` waits for it."""
-        task = asyncio.ensure_future(self._heard(self._once(method, doing, url, body, kind, params or {})))
+        request = self._once(method, doing, url, body, kind, params or {})
+        task = asyncio.ensure_future(request if harmless_late else self._heard(request))
         self._in_flight.add(task)
         task.add_done_callback(self._in_flight.discard)
         return await asyncio.shield(task)

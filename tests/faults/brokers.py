@@ -128,9 +128,9 @@ class Proxy:
     """Passes Kafka's frames on and counts the requests by API key.
 
     `faults[key]` are used up one a request of that key: "lose answer", "lose request", "cut" (the connection,
-    once the request is passed on), "delay N", "late N" (the request is passed on after N seconds, its answer
-    lost) and "cut late N" (the connection is cut at once, too). `rules` come first: the first that gives a
-    fault decides.
+    once the request is passed on), "drop" (the connection, before that), "delay N", "late N" (the request is
+    passed on after N seconds, its answer lost) and "cut late N" (the connection is cut at once, too).
+    `rules` come first: the first that gives a fault decides.
     """
 
     def __init__(self) -> None:
@@ -201,6 +201,8 @@ class Proxy:
                     return
                 case ["delay", seconds]:
                     await asyncio.sleep(float(seconds))
+                case ["drop"]:
+                    return
                 case ["cut"]:
                     writer.write(frame)
                     await writer.drain()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import functools
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from tests.faults.brokers import Broker
 from tests.faults.cells import CELLS, Cell, Place
 from tests.faults.stage import FAILS, HANGS, PASSES, Outcome, Stage, holds
 
-AT_ONCE = 24  # most of them wait for something
+Act = Callable[[Stage, Path], Awaitable[Outcome | None]]
+AT_ONCE = 40  # most of them wait for something
 LONGEST = 240.0  # seconds after which a cell that hangs is ended; no cell depends on it
 
 
@@ -26,33 +28,40 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 @pytest.fixture(scope="session")
 def outcomes(
     request: pytest.FixtureRequest, broker: Broker, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Outcome | BaseException]:
-    """How each of the selected cells ended."""
-    names = [i.callspec.params["cell"].name for i in request.session.items if is_cell(i)]  # type: ignore[attr-defined]
-    folder = tmp_path_factory.mktemp("stage")
-    return asyncio.run(play(broker, folder, [CELLS[n] for n in names]))
+) -> dict[str, Outcome | BaseException | None]:
+    """How each of the selected cells and scenarios ended, by its name."""
+    acts: dict[str, Act] = {}
+    for item in request.session.items:
+        if (call := getattr(item, "callspec", None)) is not None:
+            if "cell" in call.params:
+                acts[call.id] = functools.partial(play_cell, call.params["cell"])
+            elif "scenario" in call.params:
+                acts[call.id] = call.params["scenario"]
+    return asyncio.run(play(broker, tmp_path_factory.mktemp("stage"), acts))
 
 
-def is_cell(item: pytest.Item) -> bool:
-    return "cell" in getattr(getattr(item, "callspec", None), "params", {})
-
-
-async def play(broker: Broker, folder: Path, cells: list[Cell]) -> dict[str, Outcome | BaseException]:
+async def play(
+    broker: Broker, folder: Path, acts: dict[str, Act]
+) -> dict[str, Outcome | BaseException | None]:
     limit = asyncio.Semaphore(AT_ONCE)
     async with Stage.open(folder, broker) as stage:
 
-        async def one(cell: Cell) -> Outcome:
+        async def one(name: str) -> Outcome | None:
             async with limit, asyncio.timeout(LONGEST):
-                return await play_cell(stage, folder, cell)
+                place = folder / name
+                place.mkdir()
+                return await acts[name](stage, place)
 
-        ended = await asyncio.gather(*(one(c) for c in cells), return_exceptions=True)
-    return {cell.name: outcome for cell, outcome in zip(cells, ended, strict=True)}
+        # The scenarios last longest: they come first.
+        names = sorted(acts, key=lambda name: name in CELLS)
+        ended = await asyncio.gather(*map(one, names), return_exceptions=True)
+    return dict(zip(names, ended, strict=True))
 
 
-async def play_cell(stage: Stage, folder: Path, cell: Cell) -> Outcome:
+async def play_cell(cell: Cell, stage: Stage, folder: Path) -> Outcome:
     """One cell; the Job in it does not end before the fault has struck, where that is in its time."""
     blows = cell.place.blows(cell.fault)
-    file = folder / cell.name
+    file = folder / "struck"
     blows[0].rule.struck = file.touch
     script = FAILS if cell.fails else PASSES
     if isinstance(cell.place, Place):

@@ -282,6 +282,7 @@ class Proxy:
                 task.cancel()
             await asyncio.gather(*self._tasks, *self._late, return_exceptions=True)
             await self.http.aclose()
+            await asyncio.sleep(0.2)  # the loop closes TLS connections on its own time
 
     def later(self, seconds: float, x: Exchange) -> None:
         """Deliver a request after so many seconds, whoever still waits for it."""

@@ -193,20 +193,69 @@ class Stage:
         return sorted(t for t in listed.topics if t.startswith(prefix))
 
 
-class Actor:
-    """One Application of the stage, and runs on it."""
+class Player:
+    """One Application that runs are played on, behind the proxies."""
+
+    def __init__(self, proxy: Proxy, kafka: brokers.Proxy, name: str, prefix: str) -> None:
+        self.proxy, self.kafka, self.name, self.prefix = proxy, kafka, name, prefix
+
+    def config(self, **timeouts: float) -> Config:
+        """What a run on it needs to know."""
+        raise NotImplementedError
+
+    async def left(self) -> list[str]:
+        """What a run has left behind: nothing, if all is well."""
+        raise NotImplementedError
+
+    async def run(
+        self, blows: Sequence[Blow] = (), then: Callable[[Event], None] | None = None, **timeouts: float
+    ) -> Outcome:
+        """argorun, from its Config to its exit code, as `argorun run` calls it."""
+        for blow in blows:
+            if isinstance(blow.rule, Rule):
+                blow.rule.about = self.name
+                self.proxy.rules.append(blow.rule)
+            else:
+                blow.rule.about = self.prefix
+                self.kafka.rules.append(blow.rule)
+        watcher = Watcher(blows, then)
+        code = await execute(self.config(**timeouts), Announcer([watcher]))
+        await self.proxy.delivered()
+        await self.kafka.delivered()
+        return await self.outcome(code, watcher, blows)
+
+    async def outcome(self, code: int, watcher: Watcher, blows: Sequence[Blow]) -> Outcome:
+        told = watcher.events
+        lines = [e.text for e in told if isinstance(e, events.LogLine)]
+        ends = [e.complete for e in told if isinstance(e, events.LogEnded)]
+        verdicts = [e for e in told if isinstance(e, events.Verdict)]
+        return Outcome(
+            code=code,
+            left=await self.left(),
+            named={e.what: e.command for e in told if isinstance(e, events.LeftBehind)},
+            lines=lines,
+            complete=ends == [True],
+            met=[blow.rule.met for blow in blows],
+            title=f"{verdicts[-1].title}: {verdicts[-1].reason}" if verdicts else "",
+            told=told,
+        )
+
+
+class Actor(Player):
+    """An Application of the stage."""
 
     def __init__(self, stage: Stage, script: str) -> None:
+        name = f"app-{secrets.token_hex(4)}"
+        super().__init__(stage.proxy, stage.kafka, name, name)
         self.stage = stage
-        self.name = f"app-{secrets.token_hex(4)}"
-        self.path = f"/api/v1/applications/{self.name}"
+        self.path = f"/api/v1/applications/{name}"
         source = {
             "repoURL": "https://git.invalid/app",
             "path": "chart",
             "targetRevision": "main",
             "helm": {"parameters": [{"name": "kafka.topic", "value": "none"}]},
         }
-        self.app = stage.standin.add(self.name, chart(script), source, namespace=self.name)
+        self.app = stage.standin.add(name, chart(script), source, namespace=name)
         self._before: Json = {}
 
     async def ask(self, method: str, path: str = "", body: Json | None = None, **query: str) -> Json:
@@ -233,22 +282,6 @@ class Actor:
         await self.until(lambda a: "operation" not in a and a["status"]["sync"]["status"] == "Synced")
         self._before = copy.deepcopy(self.app.spec)
 
-    async def run(
-        self, blows: Sequence[Blow] = (), then: Callable[[Event], None] | None = None, **timeouts: float
-    ) -> Outcome:
-        """argorun, from its Config to its exit code, as `argorun run` calls it."""
-        for blow in blows:
-            blow.rule.about = self.name
-            if isinstance(blow.rule, Rule):
-                self.stage.proxy.rules.append(blow.rule)
-            else:
-                self.stage.kafka.rules.append(blow.rule)
-        watcher = Watcher(blows, then)
-        code = await execute(self.config(**timeouts), Announcer([watcher]))
-        await self.stage.proxy.delivered()
-        await self.stage.kafka.delivered()
-        return await self.outcome(code, watcher, blows)
-
     def config(self, **timeouts: float) -> Config:
         return Config(
             application=ApplicationRef(name=self.name),
@@ -258,24 +291,7 @@ class Actor:
             timeouts=Timeouts(**{"run": 120.0, "busy": 60.0, "cleanup": 90.0} | timeouts),
         )
 
-    async def outcome(self, code: int, watcher: Watcher, blows: Sequence[Blow]) -> Outcome:
-        told = watcher.events
-        lines = [e.text for e in told if isinstance(e, events.LogLine)]
-        ends = [e.complete for e in told if isinstance(e, events.LogEnded)]
-        verdicts = [e for e in told if isinstance(e, events.Verdict)]
-        return Outcome(
-            code=code,
-            left=await self.left(),
-            named={e.what: e.command for e in told if isinstance(e, events.LeftBehind)},
-            lines=lines,
-            complete=ends == [True],
-            met=[blow.rule.met for blow in blows],
-            title=f"{verdicts[-1].title}: {verdicts[-1].reason}" if verdicts else "",
-            told=told,
-        )
-
     async def left(self) -> list[str]:
-        """What a run has left behind: nothing, if all is well."""
         app = copy.deepcopy(self.app.doc)
         state = app["status"].get("operationState", {})
         left = [f"topic {t}" for t in await self.stage.topics(self.name)]

@@ -158,7 +158,7 @@ class FakeArgoCD:
     async def raw(self, app: object) -> Json:
         return cast(Json, await self._do("raw", lambda: copy.deepcopy(self.document)))
 
-    async def patch(self, app: object, operations: list[Json]) -> Application:
+    async def patch(self, app: object, operations: list[Json], *, harmless_late: bool = False) -> Application:
         def act() -> Application:
             self.patches.append(operations)
             try:
