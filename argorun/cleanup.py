@@ -16,7 +16,7 @@ from argorun.events import Event, LeftBehind, Undone
 
 Announce = Callable[[Event], None]
 ONCE_MORE = 1.0  # seconds before an undo that failed is tried again
-RESERVE = 5.0  # seconds of the whole budget that each undo still to come keeps for itself
+RESERVE = 5.0  # seconds of the whole budget that each undo still to come keeps for itself, at most
 
 
 @dataclass(eq=False)
@@ -91,6 +91,8 @@ class CleanUp:
     async def unwind(self, budget: float) -> None:
         """Undo everything within `budget` seconds; what could not be undone is announced, never raised."""
         self._end = asyncio.get_running_loop().time() + budget
+        # Of a small budget no more than half is kept for later, or the first would have no time at all.
+        self._reserve = min(RESERVE, budget / (2 * max(1, len(self._stack))))
         hurry = asyncio.create_task(self._hurry.wait())
         try:
             while (waiting := [u for u in self._stack if u.task is None]) and not self.hurried:
@@ -122,7 +124,7 @@ class CleanUp:
     async def _undo(self, undo: Undo) -> None:
         began = time.monotonic()
         to_come = sum(1 for u in self._stack if u.task is None)
-        remaining = self._end - asyncio.get_running_loop().time() - RESERVE * to_come
+        remaining = self._end - asyncio.get_running_loop().time() - self._reserve * to_come
         limit = max(min(undo.limit, remaining), 1.0)
         try:
             async with asyncio.timeout(limit):

@@ -443,3 +443,22 @@ def test_an_undo_that_fails_once_is_done_all_the_same(error: BaseException) -> N
     run(stage.clean.unwind(90))
     assert (stage.order, stage.clean.left) == (["topic", "topic"], [])
     assert stage.told == [("undone", "topic undone")]
+
+
+def test_of_a_small_budget_the_first_undo_has_half_at_least() -> None:
+    stage = Stage()
+    took: list[float] = []
+
+    async def slow() -> str | None:
+        began = asyncio.get_running_loop().time()
+        try:
+            return await never()
+        finally:
+            took.append(asyncio.get_running_loop().time() - began)
+
+    for name in ("a", "b", "c", "d", "e", "f"):
+        stage.add(name)
+    stage.add("operation", slow)
+    run(stage.clean.unwind(14))
+    assert took == [8.0]
+    assert [e.what for e in stage.clean.left] == ["operation"]
