@@ -145,15 +145,16 @@ class Proxy:
         tasks: set[asyncio.Task[None]] = set()
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            assert task is not None
-            tasks.add(task)
             with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 await self._connect(reader, writer, broker.behind)
-            writer.close()
-            tasks.discard(task)
 
-        server = await asyncio.start_server(serve, sock=broker.front)
+        def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.create_task(serve(reader, writer))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+            task.add_done_callback(lambda _: writer.close())  # also where it was cancelled before it began
+
+        server = await asyncio.start_server(connected, sock=broker.front)
         try:
             yield self
         finally:
@@ -231,9 +232,11 @@ async def pass_late(frame: bytes, port: int, seconds: float) -> None:
     """A request that was held up on its way, on a connection that its sender has given up."""
     await asyncio.sleep(seconds)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(frame)
-    await read_frame(reader)
-    writer.close()
+    try:
+        writer.write(frame)
+        await read_frame(reader)
+    finally:
+        writer.close()
 
 
 async def read_frame(reader: asyncio.StreamReader) -> bytes:

@@ -272,7 +272,14 @@ class Proxy:
     @contextlib.asynccontextmanager
     async def up(self) -> AsyncIterator[Proxy]:
         """Listen while the block lasts."""
-        server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+
+        def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.create_task(self._connected(reader, writer))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(lambda _: writer.close())  # also where it was cancelled before it began
+
+        server = await asyncio.start_server(connected, "127.0.0.1", 0)
         self.server = f"localhost:{server.sockets[0].getsockname()[1]}"
         try:
             yield self
@@ -301,18 +308,10 @@ class Proxy:
         await asyncio.gather(*self._late, return_exceptions=True)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
         try:
             await self._serve(reader, writer)
-        except (OSError, EOFError, httpx.HTTPError):
+        except (OSError, EOFError, httpx.HTTPError, asyncio.CancelledError):
             writer.transport.abort()  # one end is gone, and so the other
-        except asyncio.CancelledError:
-            writer.transport.abort()
-        finally:
-            self._tasks.discard(task)
-            writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")

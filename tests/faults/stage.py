@@ -20,13 +20,13 @@ from confluent_kafka.admin import AdminClient
 from argorun import events
 from argorun.argocd.parameters import RECORD
 from argorun.config import ApplicationRef, ArgoCD, Config, Parameter, Timeouts, Topic
-from argorun.events import Event, Step
+from argorun.events import Event, HookStatus, Step
 from argorun.reporters import Announcer
 from argorun.sandbox.standin import StandIn, Timings
 from argorun.supervisor import execute
 from tests.faults import brokers
 from tests.faults.brokers import Broker
-from tests.faults.proxy import Proxy, Rule
+from tests.faults.proxy import Proxy, Rule, reset
 
 Json = dict[str, Any]
 LINES = ("one", "two", "three")
@@ -110,6 +110,27 @@ class Watcher:
         pass
 
 
+def away(step: Step | None = None) -> Blow:
+    """Argo CD cannot be reached from this step on."""
+    return Blow(Rule("*", r"/api/.*", reset, times=None), step)
+
+
+def is_running(event: Event) -> bool:
+    return isinstance(event, events.HookChanged) and event.status is HookStatus.RUNNING
+
+
+def once_it_runs(blow: Blow, after: Callable[[], None] = lambda: None) -> Callable[[Event], None]:
+    """Let it strike when the test Job runs."""
+    blow.rule.armed = False
+
+    def told(event: Event) -> None:
+        if is_running(event) and not blow.rule.armed:
+            blow.rule.armed = True
+            after()
+
+    return told
+
+
 def manifests(script: str) -> list[Json]:
     """A ConfigMap with the topic's name, which is to be settled afterwards, and the test Job."""
     container = {"name": "main", "image": "busybox", "command": ["sh", "-c", script]}
@@ -156,7 +177,10 @@ class Stage:
         self.standin, self.proxy, self.kafka, self.broker = standin, proxy, kafka, broker
         self._admin = AdminClient({"bootstrap.servers": broker.plain, "allow.auto.create.topics": False})
         self._http = httpx.AsyncClient(
-            base_url=standin.url, headers={"Authorization": f"Bearer {standin.token}"}, timeout=60
+            base_url=standin.url,
+            headers={"Authorization": f"Bearer {standin.token}"},
+            timeout=60,
+            limits=httpx.Limits(max_keepalive_connections=0),
         )
 
     @classmethod

@@ -12,42 +12,31 @@ from pathlib import Path
 
 import pytest
 
-from argorun import events
-from argorun.events import Event, HookStatus, Step
+from argorun.events import Step
 from tests.faults import proxy
 from tests.faults.brokers import CREATE_TOPICS, DELETE_TOPICS
 from tests.faults.cells import EVER
 from tests.faults.proxy import Rule
-from tests.faults.stage import HANGS, LINES, PASSES, Actor, Blow, KafkaRule, Outcome, Stage, holds
+from tests.faults.stage import (
+    HANGS,
+    LINES,
+    PASSES,
+    Actor,
+    Blow,
+    KafkaRule,
+    Outcome,
+    Stage,
+    away,
+    holds,
+    once_it_runs,
+)
 
 Scenario = Callable[[Stage, Path], Awaitable[None]]
-ALL_OF_ARGOCD = r"/api/.*"
-
-
-def away(step: Step | None = None) -> Blow:
-    """Argo CD cannot be reached from this step on."""
-    return Blow(Rule("*", ALL_OF_ARGOCD, proxy.reset, times=EVER), step)
 
 
 def no_kafka(key: int, step: Step) -> Blow:
     """Kafka hangs up on every such request from this step on, without passing it on."""
     return Blow(KafkaRule(key, "drop", times=EVER), step)
-
-
-def is_running(event: Event) -> bool:
-    return isinstance(event, events.HookChanged) and event.status is HookStatus.RUNNING
-
-
-def once_it_runs(blow: Blow, after: Callable[[], None] = lambda: None) -> Callable[[Event], None]:
-    """Let it strike when the test Job runs."""
-    blow.rule.armed = False
-
-    def told(event: Event) -> None:
-        if is_running(event) and not blow.rule.armed:
-            blow.rule.armed = True
-            after()
-
-    return told
 
 
 async def argo_cd_that_is_away_for_ten_seconds_is_ridden_out(stage: Stage, folder: Path) -> None:

@@ -6,19 +6,21 @@ import asyncio
 import contextlib
 import secrets
 import ssl
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from confluent_kafka.admin import AdminClient
 
+from argorun import run
 from argorun.config import ApplicationRef, ArgoCD, Config, Parameter, Timeouts, Topic
+from argorun.events import Step
 from tests.faults import brokers
 from tests.faults.brokers import Broker
 from tests.faults.cells import CELLS, Cell, Place
 from tests.faults.proxy import Proxy
-from tests.faults.stage import FAILS, LINES, PASSES, Outcome, Player
-from tests.real import support
+from tests.faults.stage import FAILS, LINES, PASSES, Outcome, Player, away, once_it_runs
+from tests.real import cluster, support
 from tests.real.cluster import Stack
 
 AT_ONCE = 4
@@ -82,23 +84,35 @@ class RealPlayer(Player):
 
 
 @pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    with brokers.broker(tmp_path_factory.mktemp("kafka")) as own:
+        yield own
+
+
+@pytest.fixture(scope="module")
 def outcomes(
-    request: pytest.FixtureRequest, stack: Stack, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Outcome | BaseException]]:
+    request: pytest.FixtureRequest, stack: Stack, broker: Broker, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Outcome | BaseException]:
     """How each of the selected cells ended."""
     items = [i for i in request.session.items if i.function is test_a_fault_in_a_step]  # type: ignore[attr-defined]
     cells = [CELLS[i.callspec.params["name"]] for i in items]  # type: ignore[attr-defined]
     folder = tmp_path_factory.mktemp("faults")
-    with brokers.broker(tmp_path_factory.mktemp("kafka")) as broker:
-        yield asyncio.run(play(stack, broker, folder, cells))
+    return asyncio.run(play(stack, broker, folder, cells))
+
+
+@contextlib.asynccontextmanager
+async def proxies(stack: Stack, broker: Broker) -> AsyncIterator[tuple[Proxy, brokers.Proxy]]:
+    verify = ssl.create_default_context(cafile=str(stack.ca) if stack.ca else None)
+    kafka = brokers.Proxy()
+    async with Proxy(f"https://{stack.server}", verify).up() as proxy, kafka.before(broker):
+        yield proxy, kafka
 
 
 async def play(
     stack: Stack, broker: Broker, folder: Path, cells: list[Cell]
 ) -> dict[str, Outcome | BaseException]:
-    verify = ssl.create_default_context(cafile=str(stack.ca) if stack.ca else None)
-    limit, kafka = asyncio.Semaphore(AT_ONCE), brokers.Proxy()
-    async with Proxy(f"https://{stack.server}", verify).up() as proxy, kafka.before(broker):
+    limit = asyncio.Semaphore(AT_ONCE)
+    async with proxies(stack, broker) as (proxy, kafka):
 
         async def one(cell: Cell) -> Outcome:
             async with limit, asyncio.timeout(400):
@@ -130,3 +144,24 @@ def test_a_fault_in_a_step(name: str, outcomes: dict[str, Outcome | BaseExceptio
     assert (outcome.code, outcome.left, outcome.named) == (cell.code, [], {}), str(outcome)
     if cell.logged:
         assert (outcome.lines, outcome.complete) == (list(LINES), True), str(outcome)
+
+
+def test_when_argo_cd_does_not_come_back_the_commands_do_the_rest(
+    stack: Stack, broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "RIDE_OUT", 5.0)  # instead of a minute
+
+    async def played(bench: support.Bench) -> tuple[RealPlayer, Outcome]:
+        async with proxies(stack, broker) as (proxy, kafka):
+            player, gone = RealPlayer(proxy, kafka, bench, broker), away(Step.CLEANUP)
+            return player, await player.run([gone], once_it_runs(gone), cleanup=30.0)
+
+    with support.bench(stack, tmp_path, support.scripted(), always={"test": HANGS}, name="away") as bench:
+        player, outcome = asyncio.run(played(bench))
+        assert outcome.code == 8, str(outcome)
+        assert len(outcome.left) == 1, str(outcome)
+        assert list(outcome.named)[:3] == ["our operation", "the parameters", "the workloads' settings"]
+        for command in outcome.named.values():
+            bench.by_hand(command)
+            cluster.eventually(lambda: not bench.app.running, 60, "no operation runs")
+        assert asyncio.run(player.left()) == []
