@@ -79,8 +79,9 @@ class WayBack:
         # As long as it takes a busy Argo CD, but for what the others keep for themselves of the whole.
         whole = self._config.timeouts.cleanup
         clean.before(settle, self._settle, self._settle_by_hand, limit=whole, patient=True)
-        clean.before("the parameters", self._give_back, self._give_back_by_hand, limit=25.0)
-        clean.before("our operation", self._end, lambda: f"argocd app terminate-op {app}", limit=25.0)
+        # Two silences of 15 s are ridden out.
+        clean.before("the parameters", self._give_back, self._give_back_by_hand, limit=40.0)
+        clean.before("our operation", self._end, lambda: f"argocd app terminate-op {app}", limit=40.0)
 
     # -- undoing, the last thing first ----------------------------------------------------------------
 
