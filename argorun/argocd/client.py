@@ -157,13 +157,13 @@ class Client:
         """Put the whole spec without validation, which also works while Git is unreachable."""
         doing = f"replace the spec of Application {app.name}"
         params = query(app) | {"validate": "false"}
-        await self._send("PUT", doing, path(app, "spec"), spec, Json, params, harmless_late=True)
+        await self._send("PUT", doing, path(app, "spec"), spec, Json, params)
 
     async def replace(self, app: ApplicationName, application: Json) -> None:
         """Put the whole Application, metadata included, without validation."""
         doing = f"replace Application {app.name}"
         params = {"validate": "false"} | ({"project": app.project} if app.project else {})
-        await self._send("PUT", doing, path(app), application, Json, params, harmless_late=True)
+        await self._send("PUT", doing, path(app), application, Json, params)
 
     async def raw(self, app: ApplicationName) -> Json:
         """The live Application as it is written, for `replace`."""
