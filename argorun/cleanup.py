@@ -11,11 +11,12 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 
-from argorun.errors import ArgorunError
+from argorun.errors import AccessDenied, ArgoCDFailed, ArgorunError
 from argorun.events import Event, LeftBehind, Undone
 
 Announce = Callable[[Event], None]
-RESERVE = 5.0  # seconds of the whole budget that each undo still to come keeps for itself
+ONCE_MORE = 1.0  # seconds before an undo that failed is tried again
+RESERVE = 5.0  # seconds of the whole budget that each undo still to come keeps for itself, at most
 
 
 @dataclass(eq=False)
@@ -90,6 +91,8 @@ class CleanUp:
     async def unwind(self, budget: float) -> None:
         """Undo everything within `budget` seconds; what could not be undone is announced, never raised."""
         self._end = asyncio.get_running_loop().time() + budget
+        # Of a small budget no more than half is kept for later, or the first would have no time at all.
+        self._reserve = min(RESERVE, budget / (2 * max(1, len(self._stack))))
         hurry = asyncio.create_task(self._hurry.wait())
         try:
             while (waiting := [u for u in self._stack if u.task is None]) and not self.hurried:
@@ -121,11 +124,11 @@ class CleanUp:
     async def _undo(self, undo: Undo) -> None:
         began = time.monotonic()
         to_come = sum(1 for u in self._stack if u.task is None)
-        remaining = self._end - asyncio.get_running_loop().time() - RESERVE * to_come
+        remaining = self._end - asyncio.get_running_loop().time() - self._reserve * to_come
         limit = max(min(undo.limit, remaining), 1.0)
         try:
             async with asyncio.timeout(limit):
-                did = await undo.act()
+                did = await self._act(undo)
         except TimeoutError:
             self._leave(undo, f"not done within {limit:.0f} s")
         except ArgorunError as e:
@@ -140,6 +143,14 @@ class CleanUp:
             undo.done = True
             if did is not None:
                 self._announce(Undone(time=time.time(), what=did, seconds=time.monotonic() - began))
+
+    async def _act(self, undo: Undo) -> str | None:
+        """Once more where it fails: of what a broken proxy answers once, a 403 say, nothing may be left."""
+        try:
+            return await undo.act()
+        except (AccessDenied, ArgoCDFailed):
+            await asyncio.sleep(ONCE_MORE)
+            return await undo.act()
 
     def _leave(self, undo: Undo, why: str) -> None:
         undo.done = True  # told once

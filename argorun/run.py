@@ -384,7 +384,8 @@ class Run:
         """Undo everything, in reverse order, within timeouts.cleanup; what is left is announced."""
         if not self.clean.pending:
             return
-        self.client.patience = min(RIDE_OUT, self.config.timeouts.cleanup / 3)
+        # An undo makes several requests within its own limit.
+        self.client.patience = min(RIDE_OUT, self.config.timeouts.cleanup / 6)
         async with self._step(Step.CLEANUP, good=lambda: not self.clean.left):
             await self.clean.unwind(self.config.timeouts.cleanup)
 

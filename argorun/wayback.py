@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import time
 from collections.abc import Callable
@@ -71,13 +72,16 @@ class WayBack:
             again = "topics that a leaving pod brings back"
             clean.before(again, self._stay_gone, self._stay_gone_by_hand, patient=True, last=True)
         clean.before("parameters that came back", self._stay_put, lambda: "", patient=True, last=True)
+        late = "what was never answered"
+        clean.before(late, self._undo_late, self._undo_late_by_hand, limit=60.0, patient=True)
         clean.before("pods of this run", self._pods_leave, self._wait_by_hand, limit=60.0, patient=True)
         settle = "the workloads' settings"
         # As long as it takes a busy Argo CD, but for what the others keep for themselves of the whole.
         whole = self._config.timeouts.cleanup
         clean.before(settle, self._settle, self._settle_by_hand, limit=whole, patient=True)
-        clean.before("the parameters", self._give_back, self._give_back_by_hand, limit=25.0)
-        clean.before("our operation", self._end, lambda: f"argocd app terminate-op {app}", limit=25.0)
+        # Two silences of 15 s are ridden out.
+        clean.before("the parameters", self._give_back, self._give_back_by_hand, limit=40.0)
+        clean.before("our operation", self._end, lambda: f"argocd app terminate-op {app}", limit=40.0)
 
     # -- undoing, the last thing first ----------------------------------------------------------------
 
@@ -137,6 +141,18 @@ class WayBack:
         if over or await self._clean.unless_hurried(claim.settled(started)):
             return "workloads settled on what they had before"
         return "a sync that settles the workloads on what they had before started; it goes on by itself"
+
+    async def _undo_late(self) -> str | None:
+        """A change whose answer was lost may take effect yet: see whether it does, and undo that."""
+        until = self._client.unheard_until()
+        if until is None:
+            return None
+        soon = asyncio.get_running_loop().time() + self._config.timeouts.cleanup / 3
+        undone = await self._traces.claim.undo_late(min(until, soon))
+        return "what took effect late undone" if undone else None
+
+    def _undo_late_by_hand(self) -> str:
+        return f"argocd app get {self._app}" if self._client.unheard_until() is not None else ""
 
     def _settle_by_hand(self) -> str:
         sync = f"argocd app sync {self._app} --strategy apply"  # which leaves the hooks out

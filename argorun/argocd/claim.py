@@ -19,13 +19,15 @@ from argorun.argocd import operation, parameters, records
 from argorun.argocd.answers import Nonsense, Refused, Unreachable
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.parameters import Record, Setting
-from argorun.argocd.types import Application, Json, ResourceStatus
-from argorun.errors import AccessDenied, ArgoCDFailed, ArgorunError, OperationFailed
+from argorun.argocd.patience import Patience
+from argorun.argocd.types import Application, Json, Operation, ResourceStatus
+from argorun.errors import AccessDenied, ArgoCDFailed, OperationFailed
 
 SETTLED_IN_TIME = 0.3  # seconds after which a concurrent PATCH shows: about 0.1 s was seen
 BUSY_POLL = 5.0
 COMPARISONS = 5  # how often it is looked for Synced: other things, one to be pruned say, may keep it from it
 LAST_LOOK = 5.0  # seconds
+SETTLE = "settle"  # what a settling operation's run id ends in
 
 
 class Lost(Exception):
@@ -114,7 +116,8 @@ class Claim:
         Idempotent by what stands there, so a lost answer is looked after. Raises Lost where someone else
         was there first, ArgoCDFailed, AccessDenied.
         """
-        deadline = asyncio.get_running_loop().time() + self._client.patience
+        patience = Patience(self._client.patience)
+        failed: ArgoCDFailed | None = None
         while True:
             seen = await self._client.application(self._app)
             if seen.status.sync.status != "Synced" and not self._ours(seen):
@@ -122,6 +125,8 @@ class Claim:
                 seen = await self._client.application(self._app, refresh="normal")
             if self._ours(seen):
                 break
+            if failed is not None:
+                raise failed
             if self._held(seen) is not None:
                 raise self._lost(seen)
             before = records.undone(seen, parameters.record_of(seen))
@@ -135,10 +140,20 @@ class Claim:
                 pinned=self._pinned,
             )
             self.before, self.record, self._claimed_spec = before, record, spec
+            # One that is held up on its way finds everything as it was, once our values are back: only the
+            # version never comes again.
+            version = seen.metadata.resource_version
+            unless_written: Json = {"op": "test", "path": "/metadata/resourceVersion", "value": version}
             try:
-                await self._client.patch(self._app, parameters.changes(seen, spec, record))
+                await self._client.patch(self._app, [unless_written, *parameters.changes(seen, spec, record)])
             except (Refused, Unreachable, Nonsense) as e:
-                await self._after_failure(e, deadline)
+                if isinstance(e, Refused) and e.status == 400:
+                    raise OperationFailed(f"Argo CD does not accept the parameters: {e.text}") from None
+                if getattr(e, "final", False):
+                    raise
+                # 500 code 2 is a failed `test`: somebody changed what we read. Others are faults on the way.
+                failed = None if patience.left else e  # what is sent last is looked for once more
+                await asyncio.sleep(patience.pause(e))
         await asyncio.sleep(SETTLED_IN_TIME)
         seen = await self._client.application(self._app)
         if not self._ours(seen):
@@ -165,15 +180,6 @@ class Claim:
             and not record.settling
             and parameters.holds(seen.spec.get("source"), self._settings)
         )
-
-    async def _after_failure(self, error: ArgorunError, deadline: float) -> None:
-        """A PATCH failed: raise where trying again cannot help, else wait a little."""
-        if isinstance(error, Refused) and error.status == 400:
-            raise OperationFailed(f"Argo CD does not accept the parameters: {error.text}") from None
-        if asyncio.get_running_loop().time() > deadline or getattr(error, "final", False):
-            raise error
-        # 500 code 2 is a failed `test`: somebody changed what we read. Others are faults on the way.
-        await asyncio.sleep(0.2)
 
     # -- and back -----------------------------------------------------------------------------------
 
@@ -217,7 +223,7 @@ class Claim:
 
     async def _give_back(self, record: Record, keep: Record | None, *, again: bool = False) -> bool:
         stood = False
-        deadline = asyncio.get_running_loop().time() + self._client.patience
+        patience = Patience(self._client.patience)
         while True:
             seen = await self._client.application(self._app)
             stood = stood or parameters.stands(seen.spec, record)
@@ -233,10 +239,8 @@ class Claim:
             try:
                 await self._write(patch, record, keep)
                 again = True
-            except (Refused, Unreachable, Nonsense):
-                if asyncio.get_running_loop().time() > deadline:
-                    raise
-                await asyncio.sleep(0.2)
+            except (Refused, Unreachable, Nonsense) as e:
+                await patience.wait(e)
 
     def _goal(self, seen: Application, record: Record, keep: Record | None) -> tuple[Json, Record | None]:
         """The spec without what a record put in, and the record that is to stand beside it."""
@@ -255,7 +259,7 @@ class Claim:
         server/application/application.go honours validate=false).
         """
         try:
-            await self._client.patch(self._app, patch)
+            await self._client.patch(self._app, patch, harmless_late=True)  # it tests our own record
         except Refused as e:
             if e.status != 400:
                 raise
@@ -306,6 +310,45 @@ class Claim:
             await self._give_back(self.record, None)
             self._gone = self.record
 
+    # -- what comes late ----------------------------------------------------------------------------
+
+    async def undo_late(self, until: float) -> bool:
+        """Undo what takes effect until loop time `until` of what was never answered; True if any did.
+
+        To be called once all is undone. Raises ArgoCDFailed, AccessDenied.
+        """
+        undone = False
+        while True:
+            seen = await self._client.application(self._app)
+            if self._came(seen):
+                await self._undo(seen)
+                undone = True
+                continue
+            if asyncio.get_running_loop().time() >= until:
+                return undone
+            changes = operation.applications(self._client, self._app, poll=BUSY_POLL)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(until), contextlib.aclosing(changes):
+                    async for _, change in changes:
+                        if self._came(change):
+                            break
+
+    def _came(self, seen: Application) -> bool:
+        """Whether an operation or a record of ours stands there."""
+        record = parameters.record_of(seen)
+        mine = record is not None and record.run == self.run_id
+        return mine or (seen.running or Operation()).run == self.run_id
+
+    async def _undo(self, seen: Application) -> None:
+        running, record = seen.running, parameters.record_of(seen)
+        if running is not None and running.run == self.run_id:
+            if running.run_id.endswith(SETTLE):
+                await self.settled(running.run_id)
+            else:
+                await operation.end(self._client, self._app, running.run_id)
+        if record is not None and record.run == self.run_id:
+            await self._give_back(record, None)
+
     # -- the workloads ------------------------------------------------------------------------------
 
     @property
@@ -347,14 +390,16 @@ class Claim:
         """
         if not resources:
             return None
-        run_id = f"{self.run_id}/settle"
-        try:
-            await operation.start(
-                self._client, self._app, run_id, operation.body(run_id, revision, resources)
-            )
-        except operation.Busy as e:
-            raise OperationFailed(f"the workloads could not be settled: {e} came first") from None
-        return run_id
+        run_id = f"{self.run_id}/{SETTLE}"
+        request = operation.body(run_id, revision, resources)
+        while True:
+            try:
+                await operation.start(self._client, self._app, run_id, request)
+                return run_id
+            except operation.Busy as e:
+                if e.holder.run != self.run_id:
+                    raise OperationFailed(f"the workloads could not be settled: {e} came first") from None
+                await operation.end(self._client, self._app, e.holder.run_id)  # one of ours that came late
 
     async def settled(self, run_id: str, *, compared: bool = False) -> None:
         """Wait until the settling operation is over, and with `compared` until that shows as Synced.

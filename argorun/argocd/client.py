@@ -7,7 +7,7 @@ import contextlib
 import json
 import re
 import ssl
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from types import MappingProxyType, TracebackType
 from typing import Any, Protocol, Self, TypeVar, cast
 from urllib.parse import quote
@@ -20,12 +20,13 @@ from argorun.argocd.answers import (
     FRAMES,
     Denied,
     Nonsense,
+    Refused,
     Unreachable,
     check,
     decode,
     unreachable,
-    worth_retrying,
 )
+from argorun.argocd.patience import Patience
 from argorun.argocd.types import (
     Application,
     Applications,
@@ -49,6 +50,7 @@ stamina.instrumentation.set_on_retry_hooks(())  # a retry is the run's own busin
 
 
 LISTED = {"fields": "items.metadata.name,items.metadata.namespace,items.metadata.annotations,items.spec"}
+LATE = 15.0  # seconds for which a change that was never answered may still take effect
 REFRESHED = 10.0  # seconds for which a refreshing GET is waited for
 T = TypeVar("T")
 
@@ -98,6 +100,7 @@ class Client:
         self.patience = patience
         self.requests = 0  # how many were sent, retries included
         self._in_flight: set[asyncio.Future[Any]] = set()
+        self._unheard: float | None = None  # loop time of the newest change that was never answered
         headers = dict(settings.headers) | {"Authorization": f"Bearer {settings.token}"}
         try:
             self._http = httpx.AsyncClient(
@@ -146,15 +149,22 @@ class Client:
         answer = await self._get("list the Applications", "/api/v1/applications", Applications, LISTED)
         return answer.items or []
 
-    async def patch(self, app: ApplicationName, operations: list[Json]) -> Application:
-        """Change the Application by a JSON patch, sent once; Refused(500, code 2) where a `test` fails."""
+    async def patch(
+        self, app: ApplicationName, operations: list[Json], *, harmless_late: bool = False
+    ) -> Application:
+        """Change the Application by a JSON patch, sent once; Refused(500, code 2) where a `test` fails.
+
+        `harmless_late`: `unheard_until` need not tell of it.
+        """
         body = with_place(app, {"name": app.name, "patch": as_go_writes_it(operations), "patchType": "json"})
-        return await self._send("PATCH", f"change Application {app.name}", path(app), body, Application)
+        doing = f"change Application {app.name}"
+        return await self._send("PATCH", doing, path(app), body, Application, harmless_late=harmless_late)
 
     async def replace_spec(self, app: ApplicationName, spec: Json) -> None:
         """Put the whole spec without validation, which also works while Git is unreachable."""
         doing = f"replace the spec of Application {app.name}"
-        await self._send("PUT", doing, path(app, "spec"), spec, Json, query(app) | {"validate": "false"})
+        params = query(app) | {"validate": "false"}
+        await self._send("PUT", doing, path(app, "spec"), spec, Json, params)
 
     async def replace(self, app: ApplicationName, application: Json) -> None:
         """Put the whole Application, metadata included, without validation."""
@@ -199,9 +209,8 @@ class Client:
 
     async def terminate(self, app: ApplicationName) -> None:
         """Ask to end the running operation; it is over only when its phase says so."""
-        await self._send(
-            "DELETE", f"end the operation of {app.name}", path(app, "operation"), None, Json, query(app)
-        )
+        doing, where = f"end the operation of {app.name}", path(app, "operation")
+        await self._send("DELETE", doing, where, None, Json, query(app), harmless_late=True)
 
     # -- what it is made of -------------------------------------------------------------------------
 
@@ -214,7 +223,8 @@ class Client:
     async def manifests(self, app: ApplicationName, revision: str | None = None) -> list[Json]:
         """What the source renders to now, hooks included."""
         doing = f"render the manifests of {app.name}"
-        answer = await self._get(doing, path(app, "manifests"), Manifests, query(app, revision=revision))
+        where = path(app, "manifests")
+        answer = await self._get(doing, where, Manifests, query(app, revision=revision), also_500=False)
         return [decode(m.encode(), Json, doing) for m in answer.manifests or ()]
 
     async def live(
@@ -229,7 +239,7 @@ class Client:
             "namespace": namespace,
             "resourceName": name,
         }
-        answer = await self._get(doing, path(app, "resource"), Json, query(app, **where))
+        answer = await self._get(doing, path(app, "resource"), Json, query(app, **where), also_500=False)
         return decode(str(answer.get("manifest", "")).encode(), Json, doing)
 
     async def events(self, app: ApplicationName, node: Node) -> list[ClusterEvent]:
@@ -313,9 +323,13 @@ class Client:
 
     # -- requests -----------------------------------------------------------------------------------
 
-    async def _get(self, doing: str, url: str, kind: type[T], params: Mapping[str, str]) -> T:
+    async def _get(
+        self, doing: str, url: str, kind: type[T], params: Mapping[str, str], *, also_500: bool = True
+    ) -> T:
+        """Read, again and again; `also_500` is False where a 500 is what Argo CD has to say about it."""
+        patience = Patience(self.patience)
         async for attempt in stamina.retry_context(
-            on=worth_retrying,
+            on=lambda error: patience.retry(error, also_500=also_500),
             attempts=None,
             timeout=self.patience,
             wait_initial=0.2,
@@ -334,12 +348,30 @@ class Client:
         body: Json | None,
         kind: type[T],
         params: Mapping[str, str] | None = None,
+        *,
+        harmless_late: bool = False,
     ) -> T:
         """Send what is not idempotent, once. A cancelled one still arrives: `landed` waits for it."""
-        task = asyncio.ensure_future(self._once(method, doing, url, body, kind, params or {}))
+        request = self._once(method, doing, url, body, kind, params or {})
+        task = asyncio.ensure_future(request if harmless_late else self._heard(request))
         self._in_flight.add(task)
         task.add_done_callback(self._in_flight.discard)
         return await asyncio.shield(task)
+
+    async def _heard(self, request: Coroutine[None, None, T]) -> T:
+        """Remember when a change was not answered, or not by Argo CD itself: it may take effect yet."""
+        try:
+            return await request
+        except (Unreachable, Nonsense, Refused) as e:
+            if not isinstance(e, Refused) or e.status in (502, 503, 504):
+                self._unheard = asyncio.get_running_loop().time()
+            raise
+
+    def unheard_until(self) -> float | None:
+        """The loop time until which a change that was never answered may take effect; None: all were."""
+        if self._in_flight:
+            return asyncio.get_running_loop().time() + LATE
+        return None if self._unheard is None else self._unheard + LATE
 
     async def landed(self) -> None:
         """Wait for the answers to what was sent and then cancelled, a few seconds at most."""

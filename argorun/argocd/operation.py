@@ -9,10 +9,12 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from argorun.argocd import windows
 from argorun.argocd.answers import TRANSIENT, Denied, Nonsense, Refused, Unreachable
 from argorun.argocd.client import ApplicationName, Client
+from argorun.argocd.patience import Patience
 from argorun.argocd.types import (
     RUN_INFO,
     Application,
     Json,
+    Operation,
     OperationState,
     ResourceResult,
     ResourceStatus,
@@ -39,6 +41,7 @@ class Busy(Exception):
 
     def __init__(self, app: Application) -> None:
         super().__init__(holder(app))
+        self.holder = app.running or Operation()
 
 
 def holder(app: Application) -> str:
@@ -79,8 +82,7 @@ async def start(client: Client, app: ApplicationName, run_id: str, request: Json
     carry our run id. Raises Busy, OperationFailed (sync window, Argo CD's refusal), AccessDenied,
     ArgoCDFailed.
     """
-    deadline = asyncio.get_running_loop().time() + client.patience
-    pause = 0.2
+    patience, pause = Patience(client.patience), 0.2
     while True:
         try:
             return await client.sync(app, request)
@@ -100,9 +102,7 @@ async def start(client: Client, app: ApplicationName, run_id: str, request: Json
             return seen
         if isinstance(lost, Refused) and "already in progress" in lost.text:
             raise Busy(seen)
-        if asyncio.get_running_loop().time() > deadline:
-            raise lost
-        await asyncio.sleep(pause)
+        await patience.wait(lost, pause)
         pause = min(2 * pause, 3.0)
 
 
@@ -175,16 +175,21 @@ async def end(client: Client, app: ApplicationName, run_id: str) -> bool:
     """
     asked = False
     while True:
+        pause = 0.3
         seen = await client.application(app)
         running = seen.running
         if running is None or running.run_id != run_id:
             return asked
         state = seen.status.operation_state
         if state is None or state.phase != "Terminating":
-            with contextlib.suppress(Refused, Unreachable, Nonsense):
+            try:
                 await client.terminate(app)
                 asked = True
-        await asyncio.sleep(0.3)
+            except (Unreachable, Nonsense):
+                pass  # it may have arrived: look again
+            except Refused as e:
+                pause = min(e.retry_after or pause, client.patience)
+        await asyncio.sleep(pause)
 
 
 def hooks(state: OperationState) -> list[ResourceResult]:

@@ -27,7 +27,7 @@ class Limits:
     gone: float = 30.0
     groups: float = 20.0
     absent: float = 0.6  # a topic not seen for so long is gone
-    late: float = 5.0  # a create without an answer may take effect for so long
+    late: float = 12.0  # a create without an answer may take effect for so long
     pause: float = 0.1  # before the second try; doubled each time
     longest_pause: float = 1.0
 

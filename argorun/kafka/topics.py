@@ -205,8 +205,10 @@ class Topics:
                 creation.unanswered = now()
         if creation.foreign:
             raise TopicExists(name)
-        while not await self._delete(name) and self._may_come_late(creation):  # noqa: ASYNC110
-            await asyncio.sleep(self._limits.pause)
+        pause = self._limits.pause
+        while not await self._delete(name) and self._may_come_late(creation):
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, self._limits.longest_pause)
 
     async def _delete(self, name: str) -> bool:
         """Whether there was anything to delete."""

@@ -216,6 +216,21 @@ def test_a_resource_version_in_a_patch_is_no_lock(app: App) -> None:
     assert parameters(app.get()) == [("kafka.topic", "won")]
 
 
+def test_a_patch_that_tests_the_resource_version_holds_until_anything_is_written(app: App) -> None:
+    seen = app.get()
+    version = {
+        "op": "test",
+        "path": "/metadata/resourceVersion",
+        "value": seen["metadata"]["resourceVersion"],
+    }
+    good(app.patch(version, put(PARAMETERS + "/0/value", "first")))
+    good(app.patch(put(PARAMETERS, seen["spec"]["source"]["helm"]["parameters"])))
+    status, code, text = error(app.patch(version, put(PARAMETERS + "/0/value", "late")))
+    assert (status, code) == (500, 2)
+    assert "/metadata/resourceVersion" in text
+    assert app.get()["spec"] == seen["spec"]
+
+
 @pytest.mark.parametrize(
     ("patch", "kind", "status"),
     [

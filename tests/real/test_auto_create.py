@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from tests.real import brokers, support
-from tests.real.brokers import Broker
+from tests.faults import brokers
+from tests.faults.brokers import Broker
+from tests.real import support
 from tests.real.cluster import Stack, eventually
 from tests.real.support import TOPIC, Bench, Running
 

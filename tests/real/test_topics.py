@@ -26,8 +26,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # not in its 
 from argorun.errors import AccessDenied, ArgorunError, KafkaFailed, UsageError
 from argorun.kafka import names, offsets
 from argorun.kafka.topics import CreatedTopic, TopicExists, Topics, TopicSpec
-from tests.real import brokers, support
-from tests.real.brokers import CREATE_TOPICS, DELETE_TOPICS, Broker, Proxy
+from tests.faults import brokers
+from tests.faults.brokers import CREATE_TOPICS, DELETE_TOPICS, Broker, Proxy
+from tests.real import support
 from tests.real.cluster import Stack, eventually
 
 Properties = dict[str, str | int | float | bool]

@@ -53,7 +53,8 @@ class FakeArgoCD:
         self.project_told = Project()
         self.application_sets: dict[tuple[str, str], ApplicationSet] = {}
         self.kept: list[ManagedResource] = []  # what an Application above keeps
-        metadata: Json = {"name": "weather"} | ({"annotations": annotations} if annotations else {})
+        metadata: Json = {"name": "weather", "resourceVersion": "1"}
+        metadata |= {"annotations": annotations} if annotations else {}
         self.document: Json = {
             "metadata": metadata,
             "spec": spec or {"source": {"repoURL": "git"}},
@@ -71,6 +72,11 @@ class FakeArgoCD:
     def meets(self, method: str, *faults: Fault) -> None:
         """The next calls of this method meet these, one each; a function is somebody's act just before."""
         self._faults[method].extend(faults)
+
+    def written(self) -> None:
+        """Something was stored: a version that never comes again."""
+        metadata = self.document["metadata"]
+        metadata["resourceVersion"] = str(int(metadata["resourceVersion"]) + 1)
 
     def seen(self) -> Application:
         return msgspec.convert(copy.deepcopy(self.document), Application)
@@ -162,13 +168,14 @@ class FakeArgoCD:
     async def raw(self, app: object) -> Json:
         return cast(Json, await self._do("raw", lambda: copy.deepcopy(self.document)))
 
-    async def patch(self, app: object, operations: list[Json]) -> Application:
+    async def patch(self, app: object, operations: list[Json], *, harmless_late: bool = False) -> Application:
         def act() -> Application:
             self.patches.append(operations)
             try:
                 self.document = applied(self.document, operations)
             except PatchFailed as e:
                 raise Refused("change", 500, 2, f"error applying patch: {e}") from None
+            self.written()
             return self.seen()
 
         return cast(Application, await self._do("patch", act))

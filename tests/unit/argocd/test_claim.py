@@ -18,7 +18,7 @@ from argorun.argocd.types import ResourceStatus
 from argorun.errors import ArgoCDFailed, OperationFailed
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
 from tests.unit.argocd.fakes import Lost as LostAnswer
-from tests.unit.argocd.gopatch import Json, applied
+from tests.unit.argocd.gopatch import Json, PatchFailed, applied
 from tests.unit.virtual import run
 
 PAST, FUTURE = 1_000_000_000, 9_000_000_000  # seconds since the epoch
@@ -431,6 +431,33 @@ def test_a_server_that_cannot_be_talked_to_at_all_is_not_tried_for_long() -> Non
     assert stage.argocd.calls == ["application", "patch"]
 
 
+def test_a_patch_that_is_answered_too_late_but_took_is_found() -> None:
+    stage = Stage()
+
+    stage.argocd.patience = 0.0  # the silence has lasted longer than it
+    stage.argocd.meets("patch", LostAnswer())
+    run(stage.take())
+    assert (stage.parameters, stage.argocd.calls.count("patch")) == ([OURS], 1)
+
+
+def test_a_patch_that_arrives_after_all_was_put_back_changes_nothing() -> None:
+    stage = Stage()
+    stage.argocd.meets("patch", LostAnswer())
+    run(stage.take())
+    (late,) = stage.argocd.patches
+    run(stage.claim.let_go())
+    with pytest.raises(PatchFailed, match="resourceVersion"):
+        applied(stage.argocd.document, late)
+    assert stage.argocd.spec == SPEC
+
+
+def test_a_patch_is_computed_anew_where_anything_was_written_in_between() -> None:
+    stage = Stage()
+    stage.argocd.meets("patch", lambda a: a.written())
+    run(stage.take())
+    assert (stage.parameters, len(stage.argocd.patches)) == ([OURS], 2)
+
+
 def test_a_patch_that_never_takes_is_given_up_when_patience_is_over() -> None:
     stage = Stage()
     stage.argocd.meets("patch", *[DOWN] * 999)
@@ -749,3 +776,64 @@ def test_settled_is_compared_anew_for_argo_cd_lags_behind(lags: int) -> None:
     stage.argocd.meets("refresh", *[shows("OutOfSync")] * lags, shows("Synced"))
     run(stage.claim.settled("mine/settle", compared=True))
     assert stage.argocd.calls.count("refresh") == min(lags + 1, 5)
+
+
+# -- what comes late --------------------------------------------------------------------------------------
+
+
+def put_back(stage: Stage) -> None:
+    """A run of ours that is over: its values are put back."""
+    assert taken(stage, settling=False)
+    run(stage.claim.release())
+
+
+def undone_within(stage: Stage, seconds: float) -> bool:
+    async def looked() -> bool:
+        return await stage.claim.undo_late(asyncio.get_running_loop().time() + seconds)
+
+    return run(looked())
+
+
+def test_a_change_of_ours_that_takes_effect_late_is_seen_and_put_back() -> None:
+    stage = Stage()
+    put_back(stage)
+
+    async def late() -> bool:
+        until = asyncio.get_running_loop().time() + 15
+        looking = asyncio.create_task(stage.claim.undo_late(until))
+        await asyncio.sleep(10)
+        stage.held_by("mine", TOPIC)
+        stage.argocd.tell()
+        return await looking
+
+    assert run(late()) is True
+    assert (stage.argocd.spec, stage.record) == (SPEC, None)
+
+
+def test_an_operation_of_ours_that_starts_late_is_ended() -> None:
+    stage = Stage()
+    put_back(stage)
+    stage.argocd.runs("mine/ab")
+    stage.argocd.meets("application", None, None, lambda a: a.ends("Failed", "Operation terminated"))
+    assert undone_within(stage, 0) is True
+    assert "terminate" in stage.argocd.calls
+
+
+def test_nobody_elses_operation_or_record_is_taken_for_a_late_one() -> None:
+    stage = Stage()
+    put_back(stage)
+    stage.held_by("theirs")
+    stage.argocd.runs("theirs")
+    held = copy.deepcopy(stage.argocd.document)
+    assert undone_within(stage, 15) is False
+    assert stage.argocd.document == held
+
+
+def test_settling_ends_an_operation_of_ours_that_came_late_and_was_in_its_way() -> None:
+    stage = Stage(MANUAL)
+    assert taken(stage, settling=True)
+    stage.argocd.runs("mine")
+    stage.argocd.meets("application", None, None, lambda a: a.ends("Failed", "Operation terminated"))
+    assert run(stage.claim.settle(None, [ResourceStatus(kind="ConfigMap", name="x")])) == "mine/settle"
+    assert stage.argocd.calls.count("terminate") == 1
+    assert len(stage.argocd.syncs) == 1

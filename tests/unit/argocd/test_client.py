@@ -511,7 +511,16 @@ def test_a_key_with_a_passphrase_is_a_usage_error_and_nobody_is_asked_for_it() -
 
 @pytest.mark.usefixtures("no_pauses")
 @pytest.mark.parametrize(
-    "fault", [answer(429), answer(502), answer(503), answer(504), half(reset=True), answer(body="<html>")]
+    "fault",
+    [
+        answer(429),
+        answer(500),
+        answer(502),
+        answer(503),
+        answer(504),
+        half(reset=True),
+        answer(body="<html>"),
+    ],
 )
 def test_a_read_rides_out_a_fault_that_passes(fault: Reply) -> None:
     seen, server = use(fault, fault, answer(), use=got, patience=10)
@@ -519,7 +528,7 @@ def test_a_read_rides_out_a_fault_that_passes(fault: Reply) -> None:
 
 
 @pytest.mark.usefixtures("no_pauses")
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 500])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409])
 def test_a_read_is_not_repeated_where_that_cannot_help(status: int) -> None:
     async def counted(client: Client) -> int:
         with pytest.raises(ArgorunError):
@@ -528,6 +537,30 @@ def test_a_read_is_not_repeated_where_that_cannot_help(status: int) -> None:
 
     count, server = use(answer(status), use=counted, patience=10)
     assert (count, len(server.requests)) == (1, 1)
+
+
+@pytest.mark.usefixtures("no_pauses")
+@pytest.mark.parametrize(
+    "read", [lambda c: c.manifests(APP), lambda c: c.live(APP, "", "v1", "Pod", "n", "p")]
+)
+def test_a_500_that_is_argo_cds_answer_is_not_asked_for_again(read: Use[Any]) -> None:
+    async def counted(client: Client) -> int:
+        with pytest.raises(Refused):
+            await read(client)
+        return client.requests
+
+    assert use(answer(500), use=counted, patience=10)[0] == 1
+
+
+def test_what_a_server_asks_for_is_waited_for_only_as_long_as_patience_lasts() -> None:
+    async def timed(client: Client) -> float:
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(Refused):
+            await client.application(APP)
+        return asyncio.get_running_loop().time() - began
+
+    seconds, server = use(answer(429, Retry_After="25"), use=timed, patience=0.5)
+    assert (0.5 <= seconds < 20, len(server.requests)) == (True, 2)
 
 
 @pytest.mark.usefixtures("no_pauses")

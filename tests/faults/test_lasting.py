@@ -1,0 +1,142 @@
+"""Faults that last: a server that is away for a while, or for good, and a stream that falls silent.
+
+Each scenario is played beside the cells of the table; what went wrong in it is raised in its own test.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from argorun.events import Step
+from tests.faults import proxy
+from tests.faults.brokers import CREATE_TOPICS, DELETE_TOPICS
+from tests.faults.cells import EVER
+from tests.faults.proxy import Rule
+from tests.faults.stage import (
+    HANGS,
+    LINES,
+    PASSES,
+    Actor,
+    Blow,
+    KafkaRule,
+    Outcome,
+    Stage,
+    away,
+    holds,
+    once_it_runs,
+)
+
+Scenario = Callable[[Stage, Path], Awaitable[None]]
+
+
+def no_kafka(key: int, step: Step) -> Blow:
+    """Kafka hangs up on every such request from this step on, without passing it on."""
+    return Blow(KafkaRule(key, "drop", times=EVER), step)
+
+
+async def argo_cd_that_is_away_for_ten_seconds_is_ridden_out(stage: Stage, folder: Path) -> None:
+    gone, file = away(Step.CLEANUP), folder / "done"  # a step that comes too late to matter
+
+    def back() -> None:
+        gone.rule.times = 0
+        file.touch()
+
+    def for_ten_seconds() -> None:
+        asyncio.get_running_loop().call_later(10, back)
+
+    told = once_it_runs(gone, for_ten_seconds)
+    outcome = await stage.play([gone], holds(file), told)
+    assert gone.rule.met > 0
+    assert (outcome.code, outcome.left, outcome.named) == (0, [], {}), str(outcome)
+    assert (outcome.lines, outcome.complete) == (list(LINES), True), str(outcome)
+
+
+async def when_argo_cd_does_not_come_back_the_commands_do_the_rest(stage: Stage, folder: Path) -> None:
+    gone, actor = away(Step.CLEANUP), Actor(stage, HANGS)
+    await actor.deploy()
+    outcome = await actor.run([gone], once_it_runs(gone), cleanup=30.0)
+    assert outcome.code == 8, str(outcome)
+    assert "cannot be reached" in outcome.title
+    assert {"our operation", "the parameters", "the workloads' settings"} <= set(outcome.named)
+    assert "an operation runs" in outcome.left
+    assert not [left for left in outcome.left if left.startswith("topic")], "Kafka is there"
+    gone.rule.times = 0
+    await by_hand(actor, outcome)
+    assert await actor.left() == []
+
+
+async def by_hand(actor: Actor, outcome: Outcome) -> None:
+    """All that argorun says is to be done, in its order."""
+    for command in outcome.named.values():
+        await actor.by_hand(command)
+
+
+async def kafka_goes_away_before_the_topic_is_made(stage: Stage, folder: Path) -> None:
+    actor = Actor(stage, PASSES)
+    await actor.deploy()
+    blows = [no_kafka(key, Step.TOPICS) for key in (CREATE_TOPICS, DELETE_TOPICS)]
+    outcome = await actor.run(blows, cleanup=20.0)
+    assert outcome.code == 7, str(outcome)
+    assert outcome.left == [], "the request never arrived"
+    (what,) = outcome.named
+    assert what.startswith(f"topic {actor.name}_"), "whether it was made cannot be known"
+    await by_hand(actor, outcome)
+
+
+async def kafka_goes_away_before_the_clean_up(code: int, right: int, stage: Stage, folder: Path) -> None:
+    actor = Actor(stage, f"{PASSES}; exit {code}")
+    await actor.deploy()
+    outcome = await actor.run([no_kafka(DELETE_TOPICS, Step.CLEANUP)], cleanup=20.0)
+    assert outcome.code == right, str(outcome)
+    (topic,) = outcome.named
+    assert outcome.left == [topic], "the rest is put back all the same"
+    await by_hand(actor, outcome)
+    assert await actor.left() == []
+
+
+async def a_silent_watch_is_made_up_for_by_the_slow_read(stage: Stage, folder: Path) -> None:
+    file = folder / "done"
+    silent = Blow(Rule("GET", "/api/v1/stream/applications", proxy.stall, times=EVER), Step.FOLLOW)
+    silent.rule.struck = file.touch
+    outcome = await stage.play([silent], holds(file))
+    assert (outcome.code, outcome.left, outcome.named) == (0, [], {}), str(outcome)
+    assert (outcome.lines, outcome.complete) == (list(LINES), True), str(outcome)
+
+
+async def what_argo_cd_refuses_until_the_end(status: int, stage: Stage, folder: Path) -> None:
+    actor = Actor(stage, PASSES)
+    await actor.deploy()
+    refused = Blow(Rule("PATCH", ".*", proxy.status(status), times=EVER), Step.CLEANUP)
+    outcome = await actor.run([refused], cleanup=30.0)
+    assert outcome.code == 10, str(outcome)
+    assert {"the parameters", "the workloads' settings"} <= set(outcome.named), str(outcome)
+    refused.rule.times = 0
+    await by_hand(actor, outcome)
+    assert await actor.left() == []
+
+
+SCENARIOS: dict[str, Scenario] = {
+    "argo-cd-away-for-ten-seconds": argo_cd_that_is_away_for_ten_seconds_is_ridden_out,
+    "argo-cd-away-for-good": when_argo_cd_does_not_come_back_the_commands_do_the_rest,
+    "kafka-away-before-the-topic-is-made": kafka_goes_away_before_the_topic_is_made,
+    "kafka-away-in-the-clean-up-of-a-green-run": partial(kafka_goes_away_before_the_clean_up, 0, 10),
+    "kafka-away-in-the-clean-up-of-a-red-run": partial(kafka_goes_away_before_the_clean_up, 1, 1),
+    "a-silent-watch": a_silent_watch_is_made_up_for_by_the_slow_read,
+    "401-until-the-end": partial(what_argo_cd_refuses_until_the_end, 401),
+    "403-until-the-end": partial(what_argo_cd_refuses_until_the_end, 403),
+    "503-until-the-end": partial(what_argo_cd_refuses_until_the_end, 503),
+}
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
+def test_a_fault_that_lasts(
+    scenario: Scenario, request: pytest.FixtureRequest, outcomes: dict[str, Outcome | BaseException | None]
+) -> None:
+    outcome = outcomes[request.node.callspec.id]
+    if isinstance(outcome, BaseException):
+        raise outcome
