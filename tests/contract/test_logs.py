@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from argorun.argocd.logs import sortable
+from argorun.argocd.position import sortable
 from tests.contract.manifests import container, job
 from tests.contract.recordings import FOREVER, Recording
 from tests.contract.targets import App, Target, eventually, good, nodes, stream
