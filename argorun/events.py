@@ -157,6 +157,7 @@ class LogStarted:
     container: str
     attempt: int  # 1 for the Job's first pod
     restart: int = 0  # how often the container was started again in this pod
+    init: bool = False  # an init container, which ends before the pod's other containers begin
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

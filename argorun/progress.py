@@ -166,6 +166,7 @@ class Progress(Listener):
                 container=c.name,
                 attempt=c.attempt,
                 restart=c.restart,
+                init=c.init,
             )
         )
 

@@ -36,6 +36,7 @@ class PodLogs:
         self._job, self._pod, self._attempt = job, pod, attempt
         self.ended = asyncio.Event()
         self._readers: list[Reader] = []
+        self._first: set[str] = set()  # the init containers, which end before the others begin
 
     async def read(self) -> None:
         """Read everything; returns when every container has ended for good."""
@@ -44,6 +45,7 @@ class PodLogs:
         except ArgorunError:
             manifest = None  # it may be gone, or not be there yet: Argo CD takes the only container
         names = manifest.containers() if manifest is not None else [""]
+        self._first = {name for name in names if manifest is not None and manifest.runs_first(name)}
         await asyncio.gather(*(self._container(name, manifest) for name in names))
 
     def told(self) -> int:
@@ -96,7 +98,8 @@ class PodLogs:
 
     def _reader(self, name: str, restart: int, after: Reader | None = None) -> Reader:
         pod = self._pod
-        container = Container(self._job, pod.namespace, pod.name, name, self._attempt, restart)
+        init = name in self._first
+        container = Container(self._job, pod.namespace, pod.name, name, self._attempt, restart, init)
         position = after.position if after is not None else None
         reader = Reader(self._client, self._app, container, self._listener, position)
         self._readers.append(reader)

@@ -51,6 +51,11 @@ class PodManifest(Camel, frozen=True):
         """The names of its containers, init containers first."""
         return [c.name for c in [*(self.spec.init_containers or ()), *(self.spec.containers or ())]]
 
+    def runs_first(self, container: str) -> bool:
+        """Whether it is an init container that must have ended before the others begin; no sidecar."""
+        init = self._init(container)
+        return init is not None and init.restart_policy != "Always"
+
     def standing(self, container: str) -> Standing:
         """How a container stands; unnamed, the only one."""
         status = self._status(container)
@@ -69,9 +74,12 @@ class PodManifest(Camel, frozen=True):
         listed = [*(self.status.init_container_statuses or ()), *(self.status.container_statuses or ())]
         return next((s for s in listed if s.name == container or not container), ContainerStatus())
 
+    def _init(self, container: str) -> ContainerSpec | None:
+        return next((c for c in self.spec.init_containers or () if c.name == container), None)
+
     def _restarts(self, container: str, exit_code: int) -> bool:
         """Whether the kubelet will start it again (kubernetes.io/docs, Pod Lifecycle)."""
-        init = next((c for c in self.spec.init_containers or () if c.name == container), None)
+        init = self._init(container)
         if init is not None and init.restart_policy == "Always":
             return True
         if self.spec.restart_policy == "Always" and init is None:

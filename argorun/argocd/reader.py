@@ -29,6 +29,7 @@ class Container:
     name: str
     attempt: int
     restart: int = 0
+    init: bool = False  # it ends before the pod's other containers begin
 
 
 class Listener:

@@ -31,12 +31,18 @@ class Labels:
 
     def __init__(self) -> None:
         self._open: set[Source] = set()
+        self._init: set[Source] = set()
         self._labels: dict[Source, str] = {}
         self._colours: dict[str, str] = {}
         self._several = False
 
     def begin(self, event: LogStarted) -> None:
-        self._open.add((event.job, event.pod, event.container))
+        # That an init container has ended shows late, after the first lines of the one that follows it.
+        self._open -= {source for source in self._init if source[1] == event.pod}
+        source = (event.job, event.pod, event.container)
+        self._open.add(source)
+        if event.init:
+            self._init.add(source)
         # Once lines were mixed a reader looks for the name: it stays, also when one log is left.
         self._several = self._several or len(self._open) > 1
         if self._several:

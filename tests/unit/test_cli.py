@@ -302,7 +302,7 @@ def test_every_flag_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert started == [(flags, cli.Output.JSON, Path("e.jsonl"), Path("logs"))]
     CliRunner().invoke(cli.app, ["run"])
-    assert started[1:] == [(Flags(), cli.Output.AUTO, None)]
+    assert started[1:] == [(Flags(), cli.Output.AUTO, None, None)]
 
 
 def test_every_flag_of_sweep_arrives(monkeypatch: pytest.MonkeyPatch) -> None:

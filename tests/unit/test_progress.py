@@ -300,7 +300,7 @@ def test_a_log_is_told_from_its_beginning_to_its_end() -> None:
     stage.progress.ended(CONTAINER, 2, False, "the pod is gone")
     common = {"job": "tests", "pod": "tests-x", "container": "main", "attempt": 2, "restart": 1}
     assert stage.told == [
-        ("LogStarted", common),
+        ("LogStarted", common | {"init": False}),
         (
             "LogLines",
             common | {"stamps": ("2024-01-01T00:00:00.000000000Z",) * 2, "texts": ("hello", "there")},

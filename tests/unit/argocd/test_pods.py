@@ -29,7 +29,9 @@ def manifest(spec: Json, **status: object) -> PodManifest:
 
 def test_init_containers_come_first_sidecars_among_them() -> None:
     spec: Json = {"initContainers": [{"name": "setup"}, {"name": "proxy", "restartPolicy": "Always"}]}
-    assert manifest(spec | {"containers": [{"name": "main"}]}).containers() == ["setup", "proxy", "main"]
+    pod = manifest(spec | {"containers": [{"name": "main"}]})
+    assert pod.containers() == ["setup", "proxy", "main"]
+    assert [name for name in pod.containers() if pod.runs_first(name)] == ["setup"]
 
 
 @pytest.mark.parametrize(

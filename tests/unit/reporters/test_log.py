@@ -45,6 +45,14 @@ def test_jobs_that_log_at_once_have_a_label_and_in_a_terminal_a_colour_each(line
     ]
 
 
+def test_an_init_container_and_what_follows_it_do_not_log_at_once(line: LogLines) -> None:
+    labels = Labels()
+    for container, init in (("a", True), ("b", True), ("main", False)):
+        started, text, _ = source(line, container=container)
+        labels.begin(dataclasses.replace(started, init=init))
+        assert log_lines(text, labels) == "text"
+
+
 @pytest.mark.parametrize(("where", "label"), [({"container": "side"}, "side"), ({"pod": "other"}, "other")])
 def test_sources_of_one_job_are_told_apart(line: LogLines, where: dict[str, str], label: str) -> None:
     labels = Labels()
