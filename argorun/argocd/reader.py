@@ -6,16 +6,18 @@ import asyncio
 import collections
 import contextlib
 import math
-import time
 from dataclasses import dataclass
+from typing import Any
 
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.position import Position, sortable
 from argorun.argocd.types import LogEntry, Node
 from argorun.errors import ArgorunError
 
-SILENCE = 10.0  # seconds without a line after which, or after twice that, is looked whether it has stalled
+SILENCE = 10.0  # seconds without a line after which is looked whether the stream has stalled
 SILENCE_AFTER = 1.0  # the same once the container should have ended
+SLOW = 3.0  # seconds in which what is already there must begin to come
+TRIES = 5  # to read what the streams have missed
 TAIL = 10  # lines by which a log's end is told
 
 
@@ -55,10 +57,11 @@ class Reader:
         self._client, self._app, self._listener = client, app, listener
         self.container = container
         self.position = position or Position()
-        self._arrived = 0.0  # monotonic time of the newest line
+        self._arrived = 0.0  # the loop's time of the newest line
         self._whole = False  # read from the first line again: a gap was seen
         self._resumed = False  # the current stream repeats lines, and has not shown our last one yet
         self._newest: collections.deque[tuple[str, str]] = collections.deque(maxlen=TAIL)
+        self._heard = 0.0  # the loop's time at which anything came, repeated lines too
         self.lines = 0
         self.complete = False  # the log was read to its end, as far as it was there
         self.missing = False  # lines are gone: the log was rotated
@@ -76,18 +79,16 @@ class Reader:
         """
         reading = asyncio.create_task(self.read(follow="true"))
         over = asyncio.create_task(ended.wait())
+        self._heard = now()
         try:
             while not reading.done():
-                before, awaited = self.lines, {reading} if ended.is_set() else {reading, over}
-                await asyncio.wait(
-                    awaited,
-                    timeout=SILENCE_AFTER if ended.is_set() else SILENCE,
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-                news = reading.done() or self.lines > before or (over in awaited and over.done())
-                if not news and (ended.is_set() or not await self._has_all()):
-                    self.reason = "the stream stalled"
-                    return
+                late = ended.is_set()
+                awaited, limit = ({reading}, SILENCE_AFTER) if late else ({reading, over}, SILENCE)
+                if await self._silent(awaited, limit):
+                    if late or not await self._has_all():
+                        self.reason = "the stream stalled"
+                        return
+                    self._heard = now()
             self.complete = await reading
             self.reason = self.state or "the stream broke off"
         except ArgorunError as e:
@@ -99,9 +100,9 @@ class Reader:
 
     async def finish(self) -> None:
         """The container has ended: read what the streams have missed, as long as its pod is there."""
-        for _ in range(3):
+        for _ in range(TRIES):
             try:
-                self.complete = await self._has_all() or await self.read()
+                self.complete = await self._has_all() or await self._read_what_is_there()
                 if self.complete:
                     return
             except ArgorunError as e:
@@ -110,9 +111,30 @@ class Reader:
     async def former(self) -> bool:
         """Read it as the instance before the one that runs now; False where that is another one."""
         with contextlib.suppress(ArgorunError):
-            if await self.read(previous="true") and not self.missing:
+            if await self._read_what_is_there(previous="true") and not self.missing:
                 self.complete = True
         return self.complete
+
+    async def _read_what_is_there(self, **how: str) -> bool:
+        """Read a stream that is not followed; one that stalls is given up."""
+        reading = asyncio.create_task(self.read(**how))
+        self._heard = now()
+        try:
+            if not await self._silent({reading}, SLOW):
+                return await reading
+            self.reason = "the stream stalled"
+            return False
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+
+    async def _silent(self, awaited: set[asyncio.Task[Any]], limit: float) -> bool:
+        """Whether nothing came for `limit` seconds, before any of these was done."""
+        while (left := self._heard + limit - now()) > 0:
+            done, _ = await asyncio.wait(awaited, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            if done:
+                return False
+        return True
 
     async def read(self, **how: str) -> bool:
         """Read one stream to its end; True where Argo CD says that it was the log's end."""
@@ -121,7 +143,7 @@ class Reader:
         self._resumed = resumed
         if resumed and not self._whole and "previous" not in how:
             # The line was written before it arrived here; whole seconds, and some for a backlog.
-            how["sinceSeconds"] = str(math.ceil(time.monotonic() - self._arrived) + 5)
+            how["sinceSeconds"] = str(math.ceil(now() - self._arrived) + 5)
         from_first = resumed and "sinceSeconds" not in how
         self.position.resume()
         batches = self._client.logs(self._app, c.pod, c.namespace, c.name, **how)
@@ -136,7 +158,8 @@ class Reader:
         """Tell what is new; whether the log has ended, or None while the stream goes on."""
         stamps: list[str] = []
         texts: list[str] = []
-        position, fresh = self.position, False
+        position = self.position
+        self._heard = now()
         try:
             for entry in batch:
                 if not entry.pod_name:
@@ -151,8 +174,7 @@ class Reader:
                     # Read from its first line, and even that is newer than our last: the rest is gone.
                     self.missing = self.missing or not position.met
                     self._resumed = False
-                fresh = position.is_new(stamp)
-                if fresh:
+                if position.is_new(stamp):
                     stamps.append(stamp)
                     texts.append(entry.content)
         finally:
@@ -167,21 +189,21 @@ class Reader:
 
     async def _has_all(self) -> bool:
         """Whether the log ends as it was told: the second look at what may have stalled."""
-        c, tail = self.container, collections.deque[tuple[str, str]](maxlen=TAIL)
+        c, tail, ended = self.container, collections.deque[tuple[str, str]](maxlen=TAIL), False
         batches = self._client.logs(self._app, c.pod, c.namespace, c.name, tailLines=str(TAIL))
-        ended = False
-        async with contextlib.aclosing(batches):
-            async for batch in batches:
-                tail.extend((sortable(e.time_stamp_str), e.content) for e in batch if e.pod_name)
-                ended = ended or any(e.last for e in batch)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SLOW), contextlib.aclosing(batches):
+                async for batch in batches:
+                    tail.extend((sortable(e.time_stamp_str), e.content) for e in batch if e.pod_name)
+                    ended = ended or any(e.last for e in batch)
         told = list(self._newest)
-        return ended and list(tail) == told[len(told) - len(tail) :] if tail else not told and ended
+        return ended and (list(tail) == told[len(told) - len(tail) :] if tail else not told)
 
     # -- telling -------------------------------------------------------------------------------------
 
     def _tell(self, stamps: list[str], texts: list[str]) -> None:
         self.start()
-        self._arrived = time.monotonic()
+        self._arrived = now()
         self.lines += len(texts)
         self._newest.extend(zip(stamps[-TAIL:], texts[-TAIL:], strict=True))
         self._listener.lines(self.container, stamps, texts)
@@ -202,3 +224,8 @@ class Reader:
             self.complete, reason = False, "the log was rotated before it was read"
         why = "" if self.complete else reason or self.reason
         self._listener.ended(self.container, self.lines, self.complete, why)
+
+
+def now() -> float:
+    """The event loop's time, in seconds."""
+    return asyncio.get_running_loop().time()

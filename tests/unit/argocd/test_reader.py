@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from argorun.argocd import reader as module
 from argorun.argocd.position import sortable
 from argorun.argocd.reader import SILENCE, SILENCE_AFTER, Reader
 from argorun.argocd.types import LogEntry
@@ -129,11 +127,7 @@ def test_a_resumed_stream_that_begins_too_late_is_read_again_from_the_first_line
     assert ["sinceSeconds" in asked for asked in kubelet.asked] == [False, True, False]
 
 
-def test_a_resumed_stream_asks_for_the_time_since_the_newest_line_and_some_more(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    now = [100.0]
-    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+def test_a_resumed_stream_asks_for_the_time_since_the_newest_line_and_some_more() -> None:
     told = Told()
     kubelet = Kubelet([(EPOCH, "a")], told)
     kubelet.streams = [(0, 1, "ended"), (-SECOND, 1, "ended")]
@@ -142,7 +136,7 @@ def test_a_resumed_stream_asks_for_the_time_since_the_newest_line_and_some_more(
     async def read() -> None:
         for _ in range(3):
             await reader.read(follow="true")
-            now[0] += 30.2
+            await asyncio.sleep(30.2)
 
     run(read())
     # The repeated line is no newer for being seen again.
@@ -186,7 +180,7 @@ def test_a_stream_that_stalls_is_noticed_by_a_look_at_the_logs_end() -> None:
     cluster = Cluster()
     cluster.streams["tests-x", "main"] = [[A, asyncio.Event()], [A, B, LAST]]
     reader, told, seconds = read_from(cluster)
-    assert (told.texts(), reader.reason, seconds) == (["a"], "the stream stalled", 2 * SILENCE)
+    assert (told.texts(), reader.reason, seconds) == (["a"], "the stream stalled", SILENCE)
     assert cluster.asked == [{"follow": "true"}, {"tailLines": "10"}]
     run(reader.follow(asyncio.Event()))
     assert (told.texts(), reader.complete) == (["a", "b"], True)
@@ -207,14 +201,14 @@ def test_a_container_that_has_nothing_to_say_keeps_its_stream() -> None:
     run(follow())
     assert (told.texts(), reader.complete) == (["a", "b"], True)
     assert [how for how in cluster.asked if "follow" in how] == [{"follow": "true"}]
-    assert len(cluster.asked) == 1 + 2
+    assert len(cluster.asked) == 1 + 3
 
 
 def test_the_stream_of_a_container_that_has_ended_is_not_waited_for() -> None:
     cluster = Cluster()
     cluster.streams["tests-x", "main"] = [[A, asyncio.Event()], [A, B, LAST]]
     reader, told, seconds = read_from(cluster, ended=True)
-    assert seconds == 2 * SILENCE_AFTER
+    assert seconds == SILENCE_AFTER
     run(reader.finish())
     assert (told.texts(), reader.complete) == (["a", "b"], True)
 
@@ -267,3 +261,11 @@ def test_the_instance_before_is_told_to_its_end() -> None:
     reader, told, _ = read_from(cluster)
     assert run(reader.former())
     assert (told.texts(), reader.complete) == (["a", "b"], True)
+
+
+def test_a_last_read_that_stalls_is_tried_again() -> None:
+    cluster, stalls = Cluster(), asyncio.Event()
+    cluster.streams["tests-x", "main"] = [[A, DOWN], [A, B, stalls], [stalls], [A, B, C, LAST]]
+    reader, told, _ = read_from(cluster)
+    run(reader.finish())
+    assert (told.texts(), reader.complete) == (["a", "b", "c"], True)
