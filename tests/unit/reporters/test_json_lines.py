@@ -95,8 +95,8 @@ def test_a_test_cannot_give_github_commands_through_json(line: LogLines) -> None
 @pytest.mark.parametrize(
     "text", ["\x9b2J", "\x7f", "a\u202eb", "#\u200b#[error]", "\u2028", "\U000e0001", "\x1b["]
 )
-def test_json_drives_no_terminal_and_no_runner_and_is_read_back_as_it_was(line: LogLine, text: str) -> None:
-    written = encode(dataclasses.replace(line, text=f"ä {text} 👩"))
+def test_json_drives_no_terminal_and_no_runner_and_is_read_back_as_it_was(line: LogLines, text: str) -> None:
+    written = encode(dataclasses.replace(line, texts=(f"ä {text} 👩",)))
     assert (text not in written.decode(), written.decode().rstrip("\n").isprintable()) == (True, True)
     assert json.loads(written)["text"] == f"ä {text} 👩"
 
