@@ -63,7 +63,7 @@ class PodLogs:
         except Denied:
             return GONE
         except Refused as e:
-            return GONE if e.status < 500 else None
+            return GONE if e.status == 400 else None  # "not found as part of application"
         except (ArgorunError, msgspec.ValidationError):
             return None
 
