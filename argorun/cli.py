@@ -69,6 +69,14 @@ class Output(StrEnum):
     JSON = "json"
 
 
+class Logs(StrEnum):
+    """Whose logs are shown."""
+
+    TESTS = "tests"
+    HOOKS = "hooks"
+    ALL = "all"
+
+
 def version(wanted: bool) -> None:
     if wanted:
         from argorun import __version__
@@ -142,6 +150,21 @@ def run(
             metavar="FILE", help="Also write every event to FILE, one JSON a line.", show_default=False
         ),
     ] = None,
+    logs: Annotated[
+        Logs,
+        typer.Option(
+            help="Whose logs are shown: the test Jobs', every hook Job's, or those of all Jobs and bare pods "
+            "of the sync. A failed hook's always is."
+        ),
+    ] = Logs.TESTS,
+    log_dir: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Also keep the logs in DIR/JOB/POD.CONTAINER.log, whole and not masked.",
+            show_default=False,
+        ),
+    ] = None,
     keep_topics: Annotated[
         bool, typer.Option("--keep-topics", help="Leave the topics, to look into them.")
     ] = False,
@@ -194,8 +217,9 @@ def run(
         no_nudge=no_nudge,
         force_owned=force_owned,
         dry_run=dry_run,
+        logs=logs.value,
     )
-    raise typer.Exit(start(flags, output, events))
+    raise typer.Exit(start(flags, output, events, log_dir))
 
 
 class SweepOutput(StrEnum):
@@ -266,7 +290,7 @@ def demo(
     raise typer.Exit(guarded(lambda: show(fail=fail, output=output.value)))
 
 
-def start(flags: Flags, output: Output, events: Path | None) -> int:
+def start(flags: Flags, output: Output, events: Path | None, log_dir: Path | None = None) -> int:
     """From flags to the exit code; nothing is touched before the Config stands."""
     from argorun.argocd.cli_settings import stored
     from argorun.loading import load
@@ -274,7 +298,7 @@ def start(flags: Flags, output: Output, events: Path | None) -> int:
 
     def go() -> int:
         config = load(flags, os.environ, Path.cwd(), stored(os.environ), redactor().learn)
-        return execute(config, output, events)
+        return execute(config, output, events, log_dir)
 
     return guarded(go)
 
@@ -294,11 +318,11 @@ def start_sweep(flags: SweepFlags, output: SweepOutput) -> int:
     return guarded(go)
 
 
-def execute(config: Config, output: Output, events: Path | None) -> int:
+def execute(config: Config, output: Output, events: Path | None, log_dir: Path | None = None) -> int:
     """Run to the end."""
     from argorun.supervisor import execute as supervised
 
-    return announced(lambda announcer: supervised(config, announcer), output, events, config.secrets)
+    return announced(lambda announcer: supervised(config, announcer), output, events, config.secrets, log_dir)
 
 
 def announced(
@@ -306,16 +330,19 @@ def announced(
     output: Output,
     events: Path | None,
     secrets: Collection[str],
+    log_dir: Path | None = None,
 ) -> int:
     """Act, shown as it was asked for; an output that could not be written makes 0 a 10."""
     import asyncio
 
     from argorun import signals
     from argorun.errors import CleanupIncomplete
-    from argorun.reporters import Announcer, open_reporters
+    from argorun.reporters import Announcer, LogFiles, open_reporters
     from argorun.veil import redactor
 
-    announcer = Announcer(open_reporters(output.value, events), secrets, redactor=redactor())
+    reporters = open_reporters(output.value, events)
+    files = [LogFiles(log_dir)] if log_dir is not None else []
+    announcer = Announcer(reporters, secrets, redactor=redactor(), untouched=files)
     try:
         code = asyncio.run(act(announcer))
         signals.from_now_on(signals.leave_with(code))

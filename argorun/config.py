@@ -101,6 +101,7 @@ class Config(Strict, frozen=True):
     nudge: bool = True
     force_owned: bool = False
     dry_run: bool = False
+    logs: str = "tests"
     secrets: tuple[str, ...] = ()
 
 
@@ -120,6 +121,7 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     no_nudge: bool = False
     force_owned: bool = False
     dry_run: bool = False
+    logs: str = "tests"
 
 
 # -- argorun.yaml as it is written; durations and places still in their written form --------------

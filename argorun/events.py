@@ -156,19 +156,26 @@ class LogStarted:
     pod: str
     container: str
     attempt: int  # 1 for the Job's first pod
+    restart: int = 0  # how often the container was started again in this pod
+    init: bool = False  # an init container, which ends before the pod's other containers begin
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class LogLine:
-    """One line that a container wrote. `text` is as Argo CD gave it: it may hold control characters."""
+class LogLines:
+    """Lines that a container wrote, in their order; as many as came at once, for there may be a flood.
+
+    The texts are as Argo CD gave them: they may hold control characters. In JSON each line is an event of its
+    own, `log_line`, with a `stamp` and a `text`.
+    """
 
     time: float
     job: str
     pod: str
     container: str
     attempt: int
-    stamp: str  # RFC 3339 with nanoseconds, the container runtime's clock
-    text: str
+    restart: int = 0
+    stamps: tuple[str, ...]  # RFC 3339 with nanoseconds, the container runtime's clock; one for each text
+    texts: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -180,6 +187,7 @@ class LogEnded:
     pod: str
     container: str
     attempt: int
+    restart: int = 0
     lines: int
     complete: bool
     reason: str = ""
@@ -291,7 +299,7 @@ Event = (
     | ResourceChanged
     | HookChanged
     | LogStarted
-    | LogLine
+    | LogLines
     | LogEnded
     | Notice
     | Verdict

@@ -115,6 +115,7 @@ def load(
         nudge=not flags.no_nudge,
         force_owned=flags.force_owned,
         dry_run=flags.dry_run,
+        logs=flags.logs,
         secrets=tuple(sorted(secrets - {""})),
     )
 

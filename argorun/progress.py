@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from argorun import events
 from argorun.argocd import operation
-from argorun.argocd.logs import Container, Listener
+from argorun.argocd.reader import Container, Listener
 from argorun.argocd.rendered import HookJob, required
 from argorun.argocd.types import Node, OperationState, ResourceResult
 from argorun.cleanup import Announce
@@ -30,8 +30,8 @@ Key = tuple[str, str, str, str, str]
 class Progress(Listener):
     """What is known of the run's operation so far."""
 
-    def __init__(self, announce: Announce, jobs: Sequence[str]) -> None:
-        self._announce, self._required = announce, jobs
+    def __init__(self, announce: Announce, jobs: Sequence[str], logs: str = "tests") -> None:
+        self._announce, self._required, self._logs = announce, jobs, logs
         self._expected: list[HookJob] = []
         self._appeared: dict[str, float] = {}  # when a Job was first seen, by name; monotonic seconds
         self._hooks: dict[Key, ResourceResult] = {}
@@ -40,6 +40,9 @@ class Progress(Listener):
         self._resources: dict[Key, tuple[str, str]] = {}
         self._operation = ("", "")
         self._lines: dict[str, collections.deque[str]] = {}
+        self._ended: list[
+            tuple[Container, int, bool]
+        ] = []  # the logs that were read, how far, and whether all
         self.waiting_for = ""
 
     def waits(self, step: Step, reason: str) -> None:
@@ -93,7 +96,9 @@ class Progress(Listener):
         self._expected = list(hooks)
 
     def appeared(self, job: Node) -> None:
-        """A Job of our operation is there; the operation itself says so about 2 s later."""
+        """A Job or bare pod of our operation is there; the operation itself says so about 2 s later."""
+        if job.kind != "Job":
+            return
         expected = [h for h in self._expected if h.became(job.name)]
         self._appeared[job.name] = time.monotonic()
         if len(expected) == 1 and len(expected[0].phases) == 1:
@@ -126,12 +131,23 @@ class Progress(Listener):
     def _is_test(self, phase: str, name: str) -> bool:
         return is_required(ResourceResult(kind="Job", name=name, hook_type=phase), self._required)
 
-    def wants_log(self, job: str) -> bool:
-        """Whether the log of a Job of this name is to be read: it is a test."""
-        test_jobs = required(self._expected, self._required)
-        return any(h.became(job) for h in test_jobs) or any(
-            h.name == job and is_required(h, self._required) for h in self._hooks.values()
+    def wants_log(self, kind: str, name: str) -> bool:
+        """Whether the log of a Job or bare pod is to be read, by `--logs`; a failed hook's always is."""
+        hooks = [h for h in self._hooks.values() if (h.kind, h.name) == (kind, name)]
+        if self._logs == "all" or any(STATUS.get(h.hook_phase) is HookStatus.FAILED for h in hooks):
+            return True
+        if kind != "Job":
+            return False
+        every = self._logs == "hooks"
+        expected = self._expected if every else required(self._expected, self._required)
+        return any(h.became(name) for h in expected) or any(
+            every or is_required(h, self._required) for h in hooks
         )
+
+    def ran(self) -> list[str]:
+        """The hooks that have run to their end and whose logs were wanted."""
+        succeeded = [h for h in self._hooks.values() if h.hook_phase == "Succeeded"]
+        return [h.name for h in succeeded if h.kind in ("Job", "Pod") and self.wants_log(h.kind, h.name)]
 
     def awaits(self, job: str) -> bool:
         """Whether the operation has not seen the end of a Job of this name."""
@@ -143,27 +159,37 @@ class Progress(Listener):
     def started(self, container: Container) -> None:
         c = container
         self._announce(
-            events.LogStarted(time=time.time(), job=c.job, pod=c.pod, container=c.name, attempt=c.attempt)
-        )
-
-    def line(self, container: Container, stamp: str, text: str) -> None:
-        c = container
-        lines = self._lines.get(c.job) or self._lines.setdefault(c.job, collections.deque(maxlen=LAST_LINES))
-        lines.append(text)
-        self._announce(
-            events.LogLine(
+            events.LogStarted(
                 time=time.time(),
                 job=c.job,
                 pod=c.pod,
                 container=c.name,
                 attempt=c.attempt,
-                stamp=stamp,
-                text=text,
+                restart=c.restart,
+                init=c.init,
+            )
+        )
+
+    def lines(self, container: Container, stamps: list[str], texts: list[str]) -> None:
+        c = container
+        last = self._lines.get(c.job) or self._lines.setdefault(c.job, collections.deque(maxlen=LAST_LINES))
+        last.extend(texts[-LAST_LINES:])
+        self._announce(
+            events.LogLines(
+                time=time.time(),
+                job=c.job,
+                pod=c.pod,
+                container=c.name,
+                attempt=c.attempt,
+                restart=c.restart,
+                stamps=tuple(stamps),
+                texts=tuple(texts),
             )
         )
 
     def ended(self, container: Container, lines: int, complete: bool, reason: str) -> None:
         c = container
+        self._ended.append((c, lines, complete))
         self._announce(
             events.LogEnded(
                 time=time.time(),
@@ -171,11 +197,25 @@ class Progress(Listener):
                 pod=c.pod,
                 container=c.name,
                 attempt=c.attempt,
+                restart=c.restart,
                 lines=lines,
                 complete=complete,
                 reason=reason,
             )
         )
+
+    def logs_read(self) -> str:
+        """The verdict on the logs, for a person: all was read, or what was not."""
+        if not self._ended:
+            return "no log"
+        lines, logs = sum(lines for _, lines, _ in self._ended), len(self._ended)
+        missing = [c.job for c, _, complete in self._ended if not complete]
+        counted = f"{lines:,} line{'' if lines == 1 else 's'}"
+        if not missing:
+            return f"complete: {counted} of {logs} log{'' if logs == 1 else 's'}"
+        jobs = ", ".join(dict.fromkeys(missing))
+        verb = "is" if len(missing) == 1 else "are"
+        return f"{counted}, but {len(missing)} of {logs} logs {verb} not complete: {jobs}"
 
     def last_lines(self, *, running: bool = False) -> tuple[str, ...]:
         """The last lines of the failed test Jobs, oldest first; with `running`, of those that still run."""

@@ -56,7 +56,7 @@ class Run:
         self.clean = CleanUp(announce)
         self.live = LiveTree(client, self.app)
         self.watch = Watch(client, self.app, self.live)
-        self.progress = Progress(announce, config.jobs)
+        self.progress = Progress(announce, config.jobs, config.logs)
         self.manifests: list[Json] = []
         self.run_id = secrets.token_hex(6)
         self.owner = ""  # who else writes the Application's spec
@@ -325,9 +325,10 @@ class Run:
         """Follow the hooks and the test Jobs' logs until the operation is over."""
         async with self._step(Step.FOLLOW, "the hooks"):
             state = await self._until_over()
-        async with self._step(Step.LOGS, "the rest of the logs"):
+        async with self._step(Step.LOGS, "the rest of the logs") as result:
             if self.traces.logs is not None:
-                await self.traces.logs.finish(LAST_LOGS)
+                await self.traces.logs.finish(LAST_LOGS, self.progress.ran())
+            result.append(self.progress.logs_read())
         return state
 
     async def _until_over(self) -> OperationState:
@@ -355,8 +356,10 @@ class Run:
             return
         self.traces.logs.operation_started(state.started_at)
         for hook in changed:
-            if hook.kind == "Job":
+            if hook.kind in ("Job", "Pod"):
                 self.traces.logs.confirm(hook.name)
+        if changed:
+            self.traces.logs.look()
 
     def _running_jobs(self) -> list[Node]:
         """Our operation's Jobs that it has not seen the end of, as far as the tree has them."""
@@ -394,15 +397,17 @@ class Run:
     @contextlib.asynccontextmanager
     async def _step(
         self, step: Step, detail: str = "", good: Callable[[], bool] = lambda: True
-    ) -> AsyncIterator[None]:
-        began, ok = time.monotonic(), False
+    ) -> AsyncIterator[list[str]]:
+        """Tell of a step; what is put into the list is told as its result."""
+        began, ok, result = time.monotonic(), False, list[str]()
         self.announce(events.StepStarted(time=time.time(), step=step, detail=detail))
         try:
-            yield
+            yield result
             ok = good()
         finally:
-            ended = events.StepEnded(time=time.time(), step=step, ok=ok, seconds=time.monotonic() - began)
-            self.announce(ended)
+            seconds = time.monotonic() - began
+            told = "; ".join(result)
+            self.announce(events.StepEnded(time=time.time(), step=step, ok=ok, seconds=seconds, detail=told))
 
     def _tell_parameters(self, settings: Sequence[parameters.Setting]) -> None:
         for s in settings:

@@ -86,7 +86,7 @@ class TreeFrame(Frame, frozen=True):
     result: Tree | None = None
 
 
-class LogFrame(Frame, frozen=True):
+class LogFrame(Frame, frozen=True, gc=False):
     result: LogEntry | None = None
 
 

@@ -7,18 +7,20 @@ import contextlib
 import json
 import re
 import ssl
-from collections.abc import AsyncGenerator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping
 from types import MappingProxyType, TracebackType
 from typing import Any, Protocol, Self, TypeVar, cast
 from urllib.parse import quote
 
 import httpx
+import msgspec
 import stamina
 import stamina.instrumentation
 
 from argorun.argocd.answers import (
     FRAMES,
     Denied,
+    LogFrame,
     Nonsense,
     Refused,
     Unreachable,
@@ -44,6 +46,7 @@ from argorun.argocd.types import (
     Tree,
     WatchEvent,
 )
+from argorun.argocd.wire import quicken
 from argorun.errors import UsageError
 
 stamina.instrumentation.set_on_retry_hooks(())  # a retry is the run's own business to tell
@@ -51,6 +54,7 @@ stamina.instrumentation.set_on_retry_hooks(())  # a retry is the run's own busin
 
 LISTED = {"fields": "items.metadata.name,items.metadata.namespace,items.metadata.annotations,items.spec"}
 LATE = 15.0  # seconds for which a change that was never answered may still take effect
+LOG_FRAMES = msgspec.json.Decoder(LogFrame)
 REFRESHED = 10.0  # seconds for which a refreshing GET is waited for
 T = TypeVar("T")
 
@@ -110,6 +114,7 @@ class Client:
                 timeout=httpx.Timeout(15.0, connect=5.0),
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=8),
             )
+            quicken(self._http)
         except (httpx.InvalidURL, ValueError, ImportError) as e:  # ImportError: a SOCKS proxy
             why = "a character that is not ASCII" if isinstance(e, UnicodeEncodeError) else e
             raise UsageError(f"'{settings.url}', its headers or the proxy cannot be used: {why}") from None
@@ -266,26 +271,40 @@ class Client:
     async def watch(self, app: ApplicationName, fields: str) -> AsyncGenerator[Application]:
         """The Application whenever it changes, the first at once; may drop changes and end at any time."""
         params = {"name": app.name} | query(app, fields=fields)
-        async for data in self._stream(f"watch {app.name}", "/api/v1/stream/applications", params):
-            yield self._result(data, WatchEvent).application
+        async for block in self._stream(f"watch {app.name}", "/api/v1/stream/applications", params):
+            for data in payloads(block):
+                yield self._result(data, WatchEvent).application
 
     async def watch_tree(self, app: ApplicationName) -> AsyncGenerator[Tree]:
         """The resource tree whenever it changes; the tree as it stands is not sent."""
         url = f"/api/v1/stream/applications/{quote(app.name)}/resource-tree"
-        async for data in self._stream(f"watch the resources of {app.name}", url, query(app)):
-            yield self._result(data, Tree)
+        async for block in self._stream(f"watch the resources of {app.name}", url, query(app)):
+            for data in payloads(block):
+                yield self._result(data, Tree)
 
     async def logs(
         self, app: ApplicationName, pod: str, namespace: str, container: str, **extra: str
-    ) -> AsyncGenerator[LogEntry]:
-        """A container's log entries; a failure to open it comes as an entry without a pod's name."""
+    ) -> AsyncGenerator[list[LogEntry]]:
+        """A container's log entries, as many as came at once.
+
+        A failure to open it comes as an entry without a pod's name.
+        """
         params = query(app, namespace=namespace, container=container, **extra)
         url = path(app, "pods", pod, "logs")
         # Not as server-sent events: under a flood of lines Argo CD's keep-alive tears the chunks (seen at
         # 160,000 lines; its flush is not under the lock of its writes). Uncompressed, or lines come late.
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
-        async for data in self._stream(f"read the log of {pod}", url, params, headers):
-            yield self._result(data, LogEntry)
+        async for block in self._stream(f"read the log of {pod}", url, params, headers):
+            try:
+                frames = LOG_FRAMES.decode_lines(block)
+                entries = [frame.result for frame in frames if frame.result is not None]
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                frames, entries = [], []
+            if entries and len(entries) == len(frames):
+                yield entries
+            else:  # an error among them, or something else: what comes before it counts
+                for data in payloads(block):
+                    yield [self._result(data, LogEntry)]
 
     def _result(self, data: bytes, kind: type[T]) -> T:
         frame = decode(data, FRAMES[kind], "stream")
@@ -302,7 +321,7 @@ class Client:
         params: Mapping[str, str],
         headers: Mapping[str, str] = MappingProxyType({"Accept": "text/event-stream"}),
     ) -> AsyncGenerator[bytes]:
-        """The payloads of a stream. Of server-sent events a comment comes every 15 s: silence is a stall."""
+        """A stream in blocks of whole lines. Of server-sent events a comment comes every 15 s."""
         self.requests += 1
         timeout = httpx.Timeout(15.0, connect=5.0, read=40.0)
         try:
@@ -312,12 +331,9 @@ class Client:
                 if answer.status_code != 200:
                     await answer.aread()
                     check(answer, doing)
-                async with contextlib.aclosing(lines(answer)) as received:
-                    async for line in received:
-                        if line.startswith(b"data:"):
-                            yield line[5:]
-                        elif line.startswith(b"{"):  # a proxy or server that does not do event streams
-                            yield line
+                async with contextlib.aclosing(blocks(answer)) as received:
+                    async for block in received:
+                        yield block
         except httpx.HTTPError as e:
             raise unreachable(e, self.settings.url) from None
 
@@ -416,15 +432,27 @@ def with_place(app: ApplicationName, body: Json) -> Json:
     return body | {"name": app.name} | query(app)
 
 
-async def lines(answer: httpx.Response) -> AsyncGenerator[bytes]:
-    """The lines of a body as they arrive, without their ends; several times faster than aiter_lines."""
-    rest = b""
+async def blocks(answer: httpx.Response) -> AsyncGenerator[bytes]:
+    """A body as it arrives, in blocks of whole lines; only at its end a line may lack its newline."""
+    rest: list[bytes] = []  # of a line that has not ended; joined once, however long it is
     async for chunk in answer.aiter_bytes():
-        *whole, rest = (rest + chunk).split(b"\n")
-        for line in whole:
-            yield line
+        end = chunk.rfind(b"\n") + 1
+        if end:
+            yield b"".join([*rest, chunk[:end]])
+            rest.clear()
+        if end < len(chunk):
+            rest.append(chunk[end:])
     if rest:
-        yield rest
+        yield b"".join(rest)
+
+
+def payloads(block: bytes) -> Iterator[bytes]:
+    """The JSON in a block of lines: server-sent events, or what a server sends that does not do those."""
+    for line in block.split(b"\n"):
+        if line.startswith(b"data:"):
+            yield line[5:]
+        elif line.startswith(b"{"):
+            yield line
 
 
 def tls(settings: Settings) -> ssl.SSLContext:

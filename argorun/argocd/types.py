@@ -346,7 +346,7 @@ class Manifests(Camel, frozen=True):
     manifests: list[str] | None = None
 
 
-class LogEntry(Camel, frozen=True):
+class LogEntry(Camel, frozen=True, gc=False):
     content: str = ""
     time_stamp_str: str = ""
     pod_name: str = ""

@@ -98,9 +98,9 @@ async def _tail(client: Client, app: ApplicationName, pods: Sequence[PodSeen]) -
     node, container = ended[-1]
 
     async def read() -> tuple[str, ...]:
-        entries = client.logs(app, node.name, node.namespace, container, tailLines=str(LINES))
-        async with contextlib.aclosing(entries):
-            return tuple([e.content async for e in entries if e.pod_name])
+        batches = client.logs(app, node.name, node.namespace, container, tailLines=str(LINES))
+        async with contextlib.aclosing(batches):
+            return tuple([e.content async for batch in batches for e in batch if e.pod_name])
 
     return await _answer(read(), ())
 

@@ -12,13 +12,14 @@ from typing import Literal, TextIO
 
 from argorun.reporters.announcer import Announcer, Reporter
 from argorun.reporters.json_lines import EventsFile, JsonLines, JsonOutlet
+from argorun.reporters.log_files import LogFiles
 from argorun.reporters.outlet import outlets_of
 from argorun.reporters.plain import Plain
 from argorun.reporters.sink import Sink, is_terminal
 from argorun.reporters.text import github_guard
 from argorun.veil import Veil
 
-__all__ = ["Announcer", "Output", "Reporter", "open_reporters", "usable"]
+__all__ = ["Announcer", "LogFiles", "Output", "Reporter", "open_reporters", "usable"]
 
 Output = Literal["auto", "rich", "plain", "json"]
 

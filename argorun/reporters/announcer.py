@@ -35,9 +35,11 @@ class Announcer:
         secrets: Collection[str] = (),
         *,
         redactor: Redactor | None = None,
+        untouched: Iterable[Reporter] = (),
     ) -> None:
         self.failures: list[str] = []
-        self._reporters = list(reporters)
+        self._untouched = list(untouched)  # who gets the events as they are, secrets included
+        self._reporters = [*reporters, *self._untouched]
         self._redactor = redactor or Redactor()
         self._redactor.learn(*secrets)
 
@@ -46,10 +48,10 @@ class Announcer:
         self._redactor.learn(*secrets)
 
     def __call__(self, event: Event) -> None:
-        event = self._redacted(event)
+        masked = self._redacted(event)
         for reporter in tuple(self._reporters):
             try:
-                reporter.report(event)
+                reporter.report(event if reporter in self._untouched else masked)
             except Exception as error:
                 self._drop(reporter, error)
 

@@ -12,7 +12,7 @@ from typing import BinaryIO
 import msgspec
 
 from argorun.errors import UsageError
-from argorun.events import Event, LogLine
+from argorun.events import Event, LogLines
 from argorun.reporters.fields import rewrite
 from argorun.reporters.outlet import Outlet
 from argorun.reporters.sink import BATCH_SECONDS
@@ -50,7 +50,7 @@ class JsonOutlet:
 
     def report(self, event: Event) -> None:
         self._held.append(encode(event))
-        if not isinstance(event, LogLine) or time.monotonic() - self._flushed >= BATCH_SECONDS:
+        if not isinstance(event, LogLines) or time.monotonic() - self._flushed >= BATCH_SECONDS:
             self.flush()
 
     def flush(self) -> None:
@@ -93,11 +93,20 @@ class EventsFile(JsonLines):
 
 
 def encode(event: Event) -> bytes:
-    """The event as one line of JSON, with its newline."""
+    """The event as one line of JSON, with its newline; each of a log's lines has one of its own."""
+    if isinstance(event, LogLines):
+        return b"".join(map(_encode, _LogLine.of(event)))
+    return _encode(event)
+
+
+def _encode(event: Event | _LogLine) -> bytes:
     try:
         body = msgspec.json.encode(event)
     except UnicodeEncodeError:  # half a surrogate pair, which UTF-8 has no form for
-        body = msgspec.json.encode(rewrite(event, _without_surrogates))
+        if isinstance(event, _LogLine):
+            body = msgspec.json.encode(msgspec.structs.replace(event, text=_without_surrogates(event.text)))
+        else:
+            body = msgspec.json.encode(rewrite(event, _without_surrogates))
     if not body.isascii() or b"\x7f" in body:  # JSON escapes the other controls by itself
         body = UNSEEN.sub(_escaped, body.decode()).encode()
     # GitHub's runner obeys "##[command]" anywhere in a line; this escape is the same JSON string.
@@ -115,7 +124,8 @@ def decode(lines: Iterable[bytes]) -> Iterator[Event]:
         try:
             kind = _KINDS.get(msgspec.json.decode(line, type=_Tagged).event)
             if kind is not None:
-                yield msgspec.json.decode(line, type=kind)
+                decoded = msgspec.json.decode(line, type=kind)
+                yield decoded.event() if isinstance(decoded, _LogLine) else decoded
         except msgspec.MsgspecError as error:
             raise UsageError(f"line {number} is not an event of argorun: {error}") from error
 
@@ -124,9 +134,42 @@ class _Tagged(msgspec.Struct):
     event: str
 
 
-_KINDS: dict[str, type[Event]] = {
-    re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower(): kind for kind in typing.get_args(Event)
-}
+class _LogLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One of LogLines as it is written."""
+
+    time: float
+    job: str
+    pod: str
+    container: str
+    attempt: int
+    restart: int = 0
+    stamp: str
+    text: str
+
+    @classmethod
+    def of(cls, event: LogLines) -> Iterator[_LogLine]:
+        for stamp, text in zip(event.stamps, event.texts, strict=True):
+            yield cls(
+                time=event.time,
+                job=event.job,
+                pod=event.pod,
+                container=event.container,
+                attempt=event.attempt,
+                restart=event.restart,
+                stamp=stamp,
+                text=text,
+            )
+
+    def event(self) -> LogLines:
+        fields = msgspec.structs.asdict(self)
+        return LogLines(stamps=(fields.pop("stamp"),), texts=(fields.pop("text"),), **fields)
+
+
+_KINDS: dict[str, type[Event | _LogLine]] = {
+    re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower(): kind
+    for kind in typing.get_args(Event)
+    if kind is not LogLines
+} | {"log_line": _LogLine}
 _PREFIXES: dict[type, bytes] = {kind: f'{{"event":"{tag}",'.encode() for tag, kind in _KINDS.items()}
 
 

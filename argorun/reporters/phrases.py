@@ -55,9 +55,11 @@ def parameter(event: ParameterSet) -> str:
 
 
 def log_source(event: LogStarted | LogEnded) -> str:
-    """`run-tests (pod run-tests-x7k2p, container tests, attempt 2)`."""
-    attempt = f", attempt {event.attempt}" if event.attempt > 1 else ""
-    return clean(f"{event.job} (pod {event.pod}, container {event.container}{attempt})")
+    """`run-tests (pod run-tests-x7k2p, container tests, attempt 2, restart 1)`."""
+    parts = [f"{kind} {name}" for kind, name in (("pod", event.pod), ("container", event.container)) if name]
+    parts += [f"attempt {event.attempt}"] if event.attempt > 1 else []
+    parts += [f"restart {event.restart}"] if event.restart else []
+    return clean(f"{event.job} ({', '.join(parts)})" if parts else event.job)
 
 
 def log_end(event: LogEnded) -> str:

@@ -19,7 +19,7 @@ from argorun.events import (
     HookStatus,
     LeftBehind,
     LogEnded,
-    LogLine,
+    LogLines,
     LogStarted,
     Notice,
     OperationChanged,
@@ -40,9 +40,10 @@ from argorun.events import (
     Waiting,
 )
 from argorun.reporters import phrases
+from argorun.reporters.log import Labels, log_lines
 from argorun.reporters.phrases import duration
 from argorun.reporters.sink import Sink
-from argorun.reporters.tally import Labels, Tally
+from argorun.reporters.tally import Tally
 from argorun.reporters.text import clean, clean_lines
 
 STEP, OK, ITEM, WRONG, MORE = "==> ", " ok ", "  - ", "  ! ", "  | "
@@ -61,7 +62,7 @@ class Plain:
         self._tally = Tally()
 
     def report(self, event: Event) -> None:
-        if isinstance(event, LogLine):
+        if isinstance(event, LogLines):
             self._log(event)
             return
         self._out.flush()  # where both end up in one place, the order is the run's
@@ -82,12 +83,8 @@ class Plain:
         self._err.drain(seconds)
         self._out.drain(seconds)
 
-    def _log(self, line: LogLine) -> None:
-        text = clean(line.text, colour=self._colour)
-        label = self._labels.of(line)
-        if label:
-            text = f"{clean(label)} | {text}"
-        self._out.line(text)
+    def _log(self, event: LogLines) -> None:
+        self._out.line(log_lines(event, self._labels, colour=self._colour))
 
     def _say(self, mark: str, *parts: str) -> None:
         """One thing: its parts joined by ": ", the empty ones left out; a part's further lines go below."""
@@ -111,7 +108,7 @@ class Plain:
             case LogStarted():
                 self._labels.begin(event)
                 self._say(ITEM, f"log of {phrases.log_source(event)}")
-            case LogLine():
+            case LogLines():
                 self._log(event)
             case LogEnded():
                 self._labels.end(event)

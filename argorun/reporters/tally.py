@@ -8,9 +8,6 @@ from argorun.events import (
     Event,
     HookChanged,
     LeftBehind,
-    LogEnded,
-    LogLine,
-    LogStarted,
     RunEnded,
     RunStarted,
     Step,
@@ -74,35 +71,3 @@ class Tally:
         if self.verdict and self.verdict.ok:
             return "PASSED, but not cleaned up" if self.left else "PASSED, but not all was written"
         return "FAILED"
-
-
-class Labels:
-    """Says whose log a line is, from the moment on that several containers log at once."""
-
-    def __init__(self) -> None:
-        self._open: set[tuple[str, str, str]] = set()
-        self._labels: dict[tuple[str, str, str], str] = {}
-        self._several = False
-
-    def begin(self, event: LogStarted) -> None:
-        self._open.add((event.job, event.pod, event.container))
-        # Once lines were mixed a reader looks for the name: it stays, also when one log is left.
-        self._several = self._several or len(self._open) > 1
-        if self._several:
-            self._labels.update((source, self._label(source)) for source in self._open)
-
-    def end(self, event: LogEnded) -> None:
-        self._open.discard((event.job, event.pod, event.container))
-
-    def of(self, line: LogLine) -> str:
-        """The Job's name (with the container's or the pod's where that is not enough), or nothing."""
-        if not self._several:
-            return ""
-        return self._labels.get((line.job, line.pod, line.container), line.job)
-
-    def _label(self, source: tuple[str, str, str]) -> str:
-        job, pod, container = source
-        others = [other for other in self._open if other[0] == job and other != source]
-        if not others:
-            return job
-        return f"{job}/{pod}" if any(other[1] != pod for other in others) else f"{job}/{container}"

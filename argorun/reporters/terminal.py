@@ -15,7 +15,7 @@ from argorun.events import (
     HookStatus,
     LeftBehind,
     LogEnded,
-    LogLine,
+    LogLines,
     LogStarted,
     Notice,
     OperationChanged,
@@ -29,10 +29,11 @@ from argorun.events import (
     Undone,
 )
 from argorun.reporters import phrases, view
+from argorun.reporters.log import Labels, log_lines
 from argorun.reporters.phrases import duration
 from argorun.reporters.screen import Screen, size_of
 from argorun.reporters.sink import Sink, is_terminal
-from argorun.reporters.tally import HookKey, Labels, Tally
+from argorun.reporters.tally import HookKey, Tally
 from argorun.reporters.text import clean
 
 FRAME_SECONDS = 0.08
@@ -65,7 +66,7 @@ class Terminal:
         self._drawn = 0.0
 
     def report(self, event: Event) -> None:
-        if isinstance(event, LogLine):
+        if isinstance(event, LogLines):
             self._log(event)
             self.flush()
             return
@@ -99,14 +100,11 @@ class Terminal:
         size = self._screen.measure()
         self._screen.draw(view.region(self._tally, self._operation, self._glyphs, self._drawn, size))
 
-    def _log(self, line: LogLine) -> None:
-        label = clean(self._labels.of(line))
+    def _log(self, event: LogLines) -> None:
         if self._log_sink:
-            text = clean(line.text)
-            self._log_sink.line(f"{label} | {text}" if label else text)
-            return
-        text = clean(line.text, colour=self._colour)
-        self._screen.line(f"{label} | {text}" if label else text)
+            self._log_sink.line(log_lines(event, self._labels))
+        else:
+            self._screen.line(log_lines(event, self._labels, colour=self._colour))
 
     def _show(self, event: Event) -> None:
         """What of the event scrolls by; the rest is seen in the live lines only."""

@@ -11,9 +11,10 @@ import pytest
 from argorun.argocd import operation, parameters
 from argorun.argocd.claim import Claim, Lost
 from argorun.argocd.client import Client
-from argorun.argocd.logs import Container, JobLogs, Listener
+from argorun.argocd.logs import JobLogs
 from argorun.argocd.nudge import nudge
 from argorun.argocd.parameters import Helm, Kustomize, Setting
+from argorun.argocd.reader import Container, Listener
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Node
 from tests.contract.manifests import TOPIC, configmap, container, deployment, from_configmap, job
@@ -30,14 +31,14 @@ class Told(Listener):
 
     def __init__(self) -> None:
         self.jobs: list[str] = []
-        self.lines: list[str] = []
+        self.texts: list[str] = []
         self.ends: list[tuple[str, int, bool, str]] = []
 
     def appeared(self, job: Node) -> None:
         self.jobs.append(job.name)
 
-    def line(self, container: Container, stamp: str, text: str) -> None:
-        self.lines.append(text)
+    def lines(self, container: Container, stamps: list[str], texts: list[str]) -> None:
+        self.texts += texts
 
     def ended(self, container: Container, lines: int, complete: bool, reason: str) -> None:
         self.ends.append((container.job, lines, complete, reason))
@@ -57,7 +58,7 @@ async def run_once(client: Client, app: App, setting: Setting, run: str) -> tupl
     assert parameters.holds(taken.spec["source"], [setting])
     async with live.kept():
         before = {n.uid for n in (await live.read()).nodes or ()}
-        logs = JobLogs(client, app.ref, live, before, lambda name: name == "checks", told)
+        logs = JobLogs(client, app.ref, live, before, lambda _, name: name == "checks", told)
         seen = await operation.start(client, app.ref, run, operation.body(run))
         took = seen.operation_of(run).sync
         assert took is not None
@@ -92,7 +93,7 @@ async def test_a_run_leaves_the_application_as_it_was(argocd: Target, form: str)
                 told, phase = await run_once(client, app, setting, run)
                 assert phase == "Succeeded"
                 assert told.jobs == ["checks"]
-                assert told.lines == [f"{i} {run}" for i in range(1, 201)]
+                assert told.texts == [f"{i} {run}" for i in range(1, 201)]
                 assert told.ends == [("checks", 200, True, "")]
             after = await client.application(app.ref, refresh="normal")
         assert after.spec == before["spec"]

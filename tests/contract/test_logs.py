@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from argorun.argocd.logs import sortable
+from argorun.argocd.position import sortable
 from tests.contract.manifests import container, job
 from tests.contract.recordings import FOREVER, Recording
 from tests.contract.targets import App, Target, eventually, good, nodes, stream
@@ -17,6 +18,7 @@ from tests.contract.targets import App, Target, eventually, good, nodes, stream
 Json = dict[str, Any]
 Pair = tuple[Recording, Recording]
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z")
+ODD = r"printf 'one\rtwo  \t\n \n\377\376 \033[31mred\033[0m\nend'"
 NEVER = "0001-01-01T00:00:00Z"
 
 
@@ -28,6 +30,7 @@ def app(argocd: Target) -> Iterator[App]:
         job("two", *two, hook="PreSync"),
         job("unpullable", container("true", image="example.invalid/nope:1"), hook="PreSync"),
         job("restless", "echo attempt; exit 1", hook="PreSync", restart="OnFailure", limit=100),
+        job("odd", container(f"{ODD}; {FOREVER}"), hook="PreSync"),
     )
     with argocd.application("logs", *manifests) as app:
         app.sync()
@@ -167,6 +170,25 @@ def test_the_log_of_the_attempt_before(app: App) -> None:
     none = app.log(podName=two, container="main", previous="true")
     text = f'previous terminated container "main" in pod "{two}" not found'
     assert [(e["content"], e["podName"]) for e in none] == [(text, ""), ("", "")]
+
+
+def test_a_pod_tells_of_the_instance_before(app: App) -> None:
+    def status(answer: Json) -> Json:
+        pod = json.loads(answer["manifest"])
+        assert pod["spec"]["restartPolicy"] == "OnFailure"
+        (container,) = pod["status"]["containerStatuses"]
+        return dict(container)
+
+    query = {"namespace": app.namespace, "resourceName": pod(app, "restless"), "version": "v1", "kind": "Pod"}
+    answer = eventually(lambda: app.get("/resource", **query), lambda a: status(a)["restartCount"] > 0)
+    assert status(answer)["lastState"]["terminated"]["exitCode"] == 1
+
+
+def test_odd_lines(app: App) -> None:
+    """Split at carriage returns, which share a stamp; no blanks at their ends, no byte that is no text."""
+    told = until(app, lambda log: len(lines(log)) >= 4, podName=pod(app, "odd"))
+    assert lines(told)[:4] == ["one", "two", "", "\ufffd\ufffd \x1b[31mred\x1b[0m"]
+    assert told[0]["timeStampStr"] == told[1]["timeStampStr"] < told[2]["timeStampStr"]
 
 
 def test_restarts_are_counted_in_the_tree(app: App) -> None:

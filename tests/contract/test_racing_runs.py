@@ -45,7 +45,7 @@ class Racer:
 
     @property
     def log(self) -> list[str]:
-        return [e.text for e in self.events if isinstance(e, events.LogLine)]
+        return [t for e in self.events if isinstance(e, events.LogLines) for t in e.texts]
 
     @property
     def left(self) -> list[str]:

@@ -291,7 +291,7 @@ def test_every_flag_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
     typed = "run ns/app -f a.yaml --topic t --parameter p --job a --job b --timeout 5m --revision abc"
     typed += (
         " --set x=1 --set y= --output json --events e.jsonl --keep-topics --no-settle --no-nudge"
-        " --force-owned --dry-run"
+        " --force-owned --dry-run --logs hooks --log-dir logs"
     )
     result = CliRunner().invoke(cli.app, typed.split(" "))
     assert (result.exit_code, result.output) == (5, "")
@@ -309,10 +309,11 @@ def test_every_flag_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
         no_nudge=True,
         force_owned=True,
         dry_run=True,
+        logs="hooks",
     )
-    assert started == [(flags, cli.Output.JSON, Path("e.jsonl"))]
+    assert started == [(flags, cli.Output.JSON, Path("e.jsonl"), Path("logs"))]
     CliRunner().invoke(cli.app, ["run"])
-    assert started[1:] == [(Flags(), cli.Output.AUTO, None)]
+    assert started[1:] == [(Flags(), cli.Output.AUTO, None, None)]
 
 
 def test_every_flag_of_sweep_arrives(monkeypatch: pytest.MonkeyPatch) -> None:

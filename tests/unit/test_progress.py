@@ -9,22 +9,22 @@ from typing import Any
 import pytest
 
 from argorun import progress as module
-from argorun.argocd.logs import Container
+from argorun.argocd.reader import Container
 from argorun.argocd.rendered import HookJob
 from argorun.argocd.types import Node, OperationState, ResourceResult, SyncResult
 from argorun.events import Event, HookStatus, Step
 from argorun.progress import LAST_LINES, Progress
 
-CONTAINER = Container("tests", "ns", "tests-x", "main", 2)
+CONTAINER = Container("tests", "ns", "tests-x", "main", 2, 1)
 
 
 class Stage:
     """A Progress, and what it told: the event's name and its fields, without times."""
 
-    def __init__(self, *jobs: str) -> None:
+    def __init__(self, *jobs: str, logs: str = "tests") -> None:
         self.told: list[tuple[str, dict[str, Any]]] = []
         self.seconds: list[float] = []
-        self.progress = Progress(self.announce, jobs)
+        self.progress = Progress(self.announce, jobs, logs)
 
     def announce(self, event: Event) -> None:
         fields = dataclasses.asdict(event)
@@ -192,7 +192,68 @@ def test_the_logs_of_the_test_jobs_are_wanted(jobs: tuple[str, ...], wanted: lis
     )
     stage.progress.state(state(hook("Running", "late")))  # not among what was rendered
     names = ["tests", "gen-abc-postsync-1", "late", "prepare", "unknown"]
-    assert [n for n in names if stage.progress.wants_log(n)] == wanted
+    assert [n for n in names if stage.progress.wants_log("Job", n)] == wanted
+
+
+@pytest.mark.parametrize(
+    ("logs", "wanted"),
+    [
+        ("tests", ["Job tests", "Job broken", "Pod broken-pod"]),
+        ("hooks", ["Job tests", "Job prepare", "Job late", "Job broken", "Pod broken-pod"]),
+        (
+            "all",
+            [
+                "Job tests",
+                "Job prepare",
+                "Job late",
+                "Job broken",
+                "Pod broken-pod",
+                "Job plain",
+                "Pod hook-pod",
+            ],
+        ),
+    ],
+)
+def test_the_logs_that_were_asked_for_are_wanted_and_those_of_failed_hooks(
+    logs: str, wanted: list[str]
+) -> None:
+    stage = Stage(logs=logs)
+    stage.progress.expect([HookJob("tests", ("PostSync",)), HookJob("prepare", ("PreSync",))])
+    stage.progress.state(
+        state(
+            hook("Running", "late", "PreSync"),
+            hook("Failed", "broken", "PreSync"),
+            hook("Error", "broken-pod", "PreSync", kind="Pod"),
+            hook("Running", "hook-pod", kind="Pod"),
+        )
+    )
+    sources = ["Job tests", "Job prepare", "Job late", "Job broken", "Pod broken-pod", "Job plain"]
+    wants = [s for s in [*sources, "Pod hook-pod"] if stage.progress.wants_log(*s.split())]
+    assert wants == wanted
+
+
+def test_whose_log_must_be_there_is_told_by_the_hooks_that_have_run() -> None:
+    stage = Stage()
+    stage.progress.state(
+        state(hook("Succeeded"), hook("Failed", "b"), hook("Running", "c"), hook("Succeeded", "d", "PreSync"))
+    )
+    assert stage.progress.ran() == ["tests"]
+
+
+def test_the_logs_have_a_verdict_of_their_own() -> None:
+    stage = Stage()
+    said = [stage.progress.logs_read()]
+    for job, lines, complete in (("a", 1, True), ("b", 1200, True), ("c", 0, False), ("c", 3, False)):
+        container = dataclasses.replace(CONTAINER, job=job)
+        stage.progress.ended(container, lines, complete, "" if complete else "gone")
+        said.append(stage.progress.logs_read())
+    assert said == [
+        "no log",
+        "complete: 1 line of 1 log",
+        "complete: 1,201 lines of 2 logs",
+        "1,201 lines, but 1 of 3 logs is not complete: c",
+        "1,204 lines, but 2 of 4 logs are not complete: c",
+    ]
 
 
 def test_a_jobs_end_is_awaited_until_the_operation_has_seen_it_in_every_phase() -> None:
@@ -232,16 +293,19 @@ def test_what_the_run_was_at_is_said_in_its_best_words() -> None:
     ]
 
 
-def test_a_log_is_told_line_by_line() -> None:
+def test_a_log_is_told_from_its_beginning_to_its_end() -> None:
     stage = Stage()
     stage.progress.started(CONTAINER)
-    stage.progress.line(CONTAINER, "2024-01-01T00:00:00.000000000Z", "hello")
-    stage.progress.ended(CONTAINER, 1, False, "the pod is gone")
-    common = {"job": "tests", "pod": "tests-x", "container": "main", "attempt": 2}
+    stage.progress.lines(CONTAINER, ["2024-01-01T00:00:00.000000000Z"] * 2, ["hello", "there"])
+    stage.progress.ended(CONTAINER, 2, False, "the pod is gone")
+    common = {"job": "tests", "pod": "tests-x", "container": "main", "attempt": 2, "restart": 1}
     assert stage.told == [
-        ("LogStarted", common),
-        ("LogLine", common | {"stamp": "2024-01-01T00:00:00.000000000Z", "text": "hello"}),
-        ("LogEnded", common | {"lines": 1, "complete": False, "reason": "the pod is gone"}),
+        ("LogStarted", common | {"init": False}),
+        (
+            "LogLines",
+            common | {"stamps": ("2024-01-01T00:00:00.000000000Z",) * 2, "texts": ("hello", "there")},
+        ),
+        ("LogEnded", common | {"lines": 2, "complete": False, "reason": "the pod is gone"}),
     ]
 
 
@@ -249,7 +313,7 @@ def test_a_red_run_ends_with_the_last_lines_of_the_jobs_that_failed_each_once() 
     stage = Stage()
     for name in ("tests", "fine"):
         for i in range(LAST_LINES + 5):
-            stage.progress.line(dataclasses.replace(CONTAINER, job=name), "", f"{name} {i}")
+            stage.progress.lines(dataclasses.replace(CONTAINER, job=name), [""], [f"{name} {i}"])
     assert stage.progress.last_lines() == ()
     stage.progress.state(
         state(

@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -718,9 +719,18 @@ def test_frames_may_be_cut_anywhere(cuts: list[int], crlf: bool) -> None:
         yield rest
 
     async def main() -> list[bytes]:
-        return [line async for line in module.lines(httpx.Response(200, content=chunks()))]
+        return [block async for block in module.blocks(httpx.Response(200, content=chunks()))]
 
-    assert run(main()) == body.removesuffix(b"\n").split(b"\n")
+    blocks = run(main())
+    assert b"".join(blocks) == body
+    assert [block for block in blocks if not block.endswith(b"\n")] == []
+
+
+def test_a_line_that_the_end_of_a_body_cuts_off_is_still_given() -> None:
+    async def main() -> list[bytes]:
+        return [block async for block in module.blocks(httpx.Response(200, content=b"a\nb"))]
+
+    assert run(main()) == [b"a\n", b"b"]
 
 
 def test_frames_cut_over_chunks_arrive_whole() -> None:
@@ -798,10 +808,51 @@ def test_a_log_is_asked_for_by_pod_and_container_and_its_entries_are_typed() -> 
     body = f'data: {{"result": {entry}}}\n\ndata: {{"result": {last}}}\n\n'.encode()
 
     async def read(client: Client) -> list[tuple[str, str, str, bool]]:
-        entries = client.logs(APP, "p", "ns", "main", follow="true", sinceSeconds="5")
-        return [(e.content, e.time_stamp_str, e.pod_name, e.last) async for e in entries]
+        batches = client.logs(APP, "p", "ns", "main", follow="true", sinceSeconds="5")
+        return [(e.content, e.time_stamp_str, e.pod_name, e.last) async for batch in batches for e in batch]
 
     told, server = use(stream(body), use=read)
     assert told == [("hi", "2024-01-01T00:00:00.5Z", "p", False), ("", "", "", True)]
     query = "namespace=ns&container=main&follow=true&sinceSeconds=5"
     assert server.requests[0].target == f"/api/v1/applications/weather/pods/p/logs?{query}"
+
+
+LINE = (
+    b'{"result": {"content": "%d", "timeStampStr": "2024-01-01T00:00:00.5Z", "podName": "p", "last": false}}'
+    b"\n"
+)
+
+
+def batches_of(*chunks: bytes) -> tuple[list[list[str]], ArgorunError | None]:
+    """The contents of a log's batches, and what broke it off."""
+
+    async def read(client: Client) -> tuple[list[list[str]], ArgorunError | None]:
+        batches: list[list[str]] = []
+        try:
+            async for batch in client.logs(APP, "p", "ns", "main"):
+                batches.append([e.content for e in batch])
+        except ArgorunError as e:
+            return batches, e
+        return batches, None
+
+    return use(stream(*chunks), use=read)[0]
+
+
+def test_lines_that_come_at_once_are_given_at_once() -> None:
+    batches, broken = batches_of(b"".join(LINE % n for n in range(5000)))
+    assert (list(chain(*batches)), broken) == ([str(n) for n in range(5000)], None)
+    assert len(batches) < 50
+
+
+@pytest.mark.parametrize(
+    ("end", "kind"),
+    [
+        (b'{"error": {"message": "EOF"}}\n', Unreachable),
+        (b'{"result": {"content": "ha\n', Nonsense),
+        (b'{"result": {"content": "ha', Nonsense),
+        (b"{}\n", Nonsense),
+    ],
+)
+def test_what_comes_before_the_break_in_a_log_is_not_lost(end: bytes, kind: type) -> None:
+    batches, broken = batches_of(LINE % 1 + LINE % 2 + end)
+    assert (list(chain(*batches)), type(broken)) == (["1", "2"], kind)

@@ -3,266 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import copy
-import datetime
-from collections.abc import AsyncGenerator
-from types import SimpleNamespace
 from typing import Any
 
-import msgspec
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from argorun.argocd import logs
-from argorun.argocd.answers import Denied
-from argorun.argocd.logs import Container, JobLogs, Listener, Position, Reader, sortable
+from argorun.argocd.logs import JobLogs
 from argorun.argocd.tree import LiveTree
-from argorun.argocd.types import LogEntry, Node, Tree
-from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
-from tests.unit.argocd.gopatch import Json
+from tests.unit.argocd.containers import EPOCH, GONE, LAST, A, B, Cluster, Told, entry
+from tests.unit.argocd.fakes import APP, DOWN
 from tests.unit.virtual import run
-
-SECOND = 1_000_000_000
-EPOCH = 1_700_000_000 * SECOND
-TESTS = Container("tests", "ns", "tests-x", "main", 1)
-LAST = LogEntry(last=True, time_stamp_str="0001-01-01T00:00:00Z")
-
-
-def stamped(nanoseconds: int) -> str:
-    """RFC 3339 as Go writes it: no zeros at the end."""
-    seconds, rest = divmod(nanoseconds, SECOND)
-    head = datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return head + f".{rest:09d}".rstrip("0").rstrip(".") + "Z"
-
-
-def entry(nanoseconds: int, text: str) -> LogEntry:
-    return LogEntry(content=text, time_stamp_str=stamped(nanoseconds), pod_name="tests-x")
-
-
-class Told(Listener):
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, str]] = []
-        self.all: list[tuple[object, ...]] = []
-
-    def appeared(self, job: Node) -> None:
-        self.all.append(("appeared", job.uid))
-
-    def started(self, container: Container) -> None:
-        self.all.append(("started", container.pod, container.name, container.attempt))
-
-    def line(self, container: Container, stamp: str, text: str) -> None:
-        self.lines.append((stamp, text))
-        self.all.append(("line", container.pod, container.name, text))
-
-    def ended(self, container: Container, lines: int, complete: bool, reason: str) -> None:
-        self.all.append(("ended", container.pod, container.name, lines, complete, reason))
-
-
-# -- one container's log, however often its stream breaks -------------------------------------------------
-
-
-@given(st.integers(0, 2**62), st.integers(0, 2**62))
-def test_stamps_sort_as_the_times_they_stand_for(a: int, b: int) -> None:
-    a, b = EPOCH + a % (10**6 * SECOND), EPOCH + b % (10**6 * SECOND)
-    assert (sortable(stamped(a)) < sortable(stamped(b))) == (a < b)
-    assert (sortable(stamped(a)) == sortable(stamped(b))) == (a == b)
-
-
-class Kubelet:
-    """A container's log, and the streams that will be cut out of it."""
-
-    patience = 10.0
-
-    def __init__(self, log: list[tuple[int, str]], told: Told) -> None:
-        self.log, self.told = log, told
-        self.streams: list[tuple[int, int, str]] = []
-        self.asked: list[dict[str, str]] = []
-
-    async def logs(self, app: object, pod: str, ns: str, name: str, **extra: str) -> AsyncGenerator[LogEntry]:
-        self.asked.append(extra)
-        offset, stop, end = self.streams.pop(0) if self.streams else (-5 * SECOND, len(self.log), "last")
-        shown = self.log[:stop]
-        if "sinceSeconds" in extra:
-            newest = max(t for t, _ in self.log[: len(self.told.lines)])
-            shown = [(t, text) for t, text in shown if t >= newest + offset]
-        for t, text in shown:
-            yield entry(t, text)
-        if end == "last":
-            yield LAST
-        elif end == "broken":
-            raise DOWN
-
-
-# Steps of nothing (equal stamps), of some seconds, and a little back: two outputs, two writers.
-STEPS = st.sampled_from([0, 0, 1, 400, 3 * SECOND, 100 * SECOND])
-LOGS = st.lists(
-    st.tuples(STEPS, st.sampled_from([0, 0, 0, 300, 1000]), st.sampled_from(["", "a", "b", "same"])),
-    max_size=14,
-)
-# Where a resumed stream starts, from the newest line seen: earlier, or too late, which leaves a gap.
-STREAMS = st.lists(
-    st.tuples(
-        st.sampled_from([-SECOND, -5 * SECOND, -200 * SECOND, 1, 3 * SECOND]),
-        st.integers(0, 14),
-        st.sampled_from(["broken", "ended", "last"]),
-    ),
-    max_size=8,
-)
-
-
-@settings(max_examples=500)
-@given(LOGS, STREAMS)
-def test_every_line_is_told_once_and_in_order_however_the_streams_are_cut(
-    steps: list[tuple[int, int, str]], streams: list[tuple[int, int, str]]
-) -> None:
-    log, now = [], EPOCH
-    for step, back, text in steps:
-        now += step
-        log.append((now - back, text))
-    told = Told()
-    kubelet = Kubelet(log, told)
-    reached = 0
-    for offset, stop, end in streams:
-        reached = max(reached, stop)  # a log does not shrink
-        kubelet.streams.append((offset, reached, end))
-    reader = Reader(kubelet, APP, TESTS, told)  # type: ignore[arg-type]
-    wanted = [(sortable(stamped(t)), text) for t, text in log]
-
-    async def read() -> None:
-        complete = False
-        for _ in range(len(streams)):
-            with_error = False
-            try:
-                await reader.read(follow=True)
-            except type(DOWN):
-                with_error = True
-            assert told.lines == wanted[: len(told.lines)], with_error
-        for _ in range(2):  # at most one of them finds a gap, and the other reads all
-            complete = complete or await reader.read(follow=False)
-        assert complete
-
-    run(read())
-    assert told.lines == wanted
-    assert reader.lines == len(log)
-
-
-@pytest.mark.parametrize("end", ["broken", "ended", "last"])
-def test_a_resumed_stream_that_begins_too_late_is_read_again_from_the_first_line(end: str) -> None:
-    told = Told()
-    kubelet = Kubelet([(EPOCH, "a"), (EPOCH + SECOND, "missed"), (EPOCH + 9 * SECOND, "b")], told)
-    kubelet.streams = [(0, 1, "ended"), (5 * SECOND, 3, end)]
-    reader = Reader(kubelet, APP, TESTS, told)  # type: ignore[arg-type]
-
-    async def read() -> list[bool]:
-        return [await reader.read(follow=True) for _ in range(3)]
-
-    assert run(read()) == [False, False, True]
-    assert [text for _, text in told.lines] == ["a", "missed", "b"]
-    assert ["sinceSeconds" in asked for asked in kubelet.asked] == [False, True, False]
-
-
-def test_lines_with_one_stamp_and_one_text_are_still_so_many_lines() -> None:
-    position = Position()
-    assert [position.is_new("1") for _ in range(3)] == [True] * 3
-    position.resume()
-    assert [position.is_new("1") for _ in range(5)] == [False, False, False, True, True]
-
-
-def test_a_line_that_is_stamped_a_little_earlier_than_the_one_before_it_is_not_lost() -> None:
-    position = Position()
-    assert [position.is_new(s) for s in ("5", "3", "5")] == [True] * 3
-    position.resume()
-    assert [position.is_new(s) for s in ("1", "5", "3", "5", "4", "6", "5")] == [False] * 4 + [True] * 3
-
-
-def test_a_resumed_stream_asks_for_the_time_since_the_newest_line_and_some_more(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    now = [100.0]
-    monkeypatch.setattr(logs, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    told = Told()
-    kubelet = Kubelet([(EPOCH, "a")], told)
-    kubelet.streams = [(0, 1, "ended"), (-SECOND, 1, "ended")]
-    reader = Reader(kubelet, APP, TESTS, told)  # type: ignore[arg-type]
-
-    async def read() -> None:
-        for _ in range(3):
-            await reader.read(follow=True)
-            now[0] += 30.2
-
-    run(read())
-    # The repeated line is no newer for being seen again.
-    assert kubelet.asked == [
-        {"follow": "true"},
-        {"follow": "true", "sinceSeconds": "36"},
-        {"follow": "true", "sinceSeconds": "66"},
-    ]
-
-
-def test_a_failure_to_open_a_log_is_a_state_and_no_output() -> None:
-    told = Told()
-    argocd = Cluster()
-    waiting = LogEntry(
-        content="container main is waiting to start: ContainerCreating", time_stamp_str="0001-01-01"
-    )
-    argocd.streams["tests-x", "main"] = [[waiting, LAST], [entry(EPOCH, "a"), LAST]]
-    reader = Reader(argocd.client, APP, TESTS, told)
-    assert (run(reader.read(follow=True)), reader.state, told.lines) == (False, waiting.content, [])
-    assert (run(reader.read(follow=True)), reader.state) == (True, "")
-    assert [text for _, text in told.lines] == ["a"]
-
-
-# -- the Jobs of an operation -------------------------------------------------------------------------------
-
-
-class Cluster(FakeArgoCD):
-    """An Argo CD that also has a tree, pods and logs. A stream is entries, and what breaks or holds it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.nodes: list[Json] = []
-        self.pods: dict[str, Json | Exception] = {}
-        self.streams: dict[tuple[str, str], list[list[LogEntry | Exception | asyncio.Event]]] = {}
-
-    def job(self, uid: str, name: str = "tests", created: str = "2024-01-01T00:00:05Z") -> None:
-        self.nodes.append({"kind": "Job", "namespace": "ns", "name": name, "uid": uid, "createdAt": created})
-
-    def pod(
-        self, name: str, job: str, *streams: list[Any], containers: tuple[str, ...] = ("main",), **more: Any
-    ) -> None:
-        parents = [{"kind": "Job", "uid": job}]
-        node = {"kind": "Pod", "namespace": "ns", "name": name, "uid": f"uid-{name}", "parentRefs": parents}
-        self.nodes.append(node | {"createdAt": name})
-        spec = {"containers": [{"name": c} for c in containers], "restartPolicy": "Never"}
-        self.pods[name] = {"spec": spec | more, "status": {"phase": "Succeeded"}}
-        self.streams[name, containers[0]] = list(streams)
-
-    async def tree(self, app: object) -> Tree:
-        await asyncio.sleep(0)
-        return msgspec.convert({"nodes": copy.deepcopy(self.nodes)}, Tree)
-
-    async def live(self, app: object, group: str, version: str, kind: str, namespace: str, name: str) -> Json:
-        await asyncio.sleep(0)
-        pod = self.pods[name]
-        if isinstance(pod, Exception):
-            raise pod
-        return pod
-
-    async def logs(self, app: object, pod: str, ns: str, name: str, **extra: str) -> AsyncGenerator[LogEntry]:
-        await asyncio.sleep(0)
-        streams = self.streams[pod, name]
-        for item in streams.pop(0) if len(streams) > 1 else streams[0]:
-            if isinstance(item, Exception):
-                raise item
-            if isinstance(item, asyncio.Event):
-                await item.wait()
-            else:
-                yield item
-
-
-A, B = entry(EPOCH, "a"), entry(EPOCH + SECOND, "b")
-GONE = Denied("show Pod", 404, "not found", "")
 
 
 class Stage:
@@ -270,20 +19,22 @@ class Stage:
 
     def __init__(self, *, before: set[str] = frozenset()) -> None:  # type: ignore[assignment]
         self.cluster, self.told, self.before = Cluster(), Told(), before
+        self.wanted = lambda kind, name: (kind, name) == ("Job", "tests")
+        self.ran: list[str] = []
 
     async def follow(
         self, *, confirm: str = "", since: str = "2024-01-01T00:00:05Z", wait: float = 20
     ) -> None:
         others = asyncio.all_tasks()
         live = LiveTree(self.cluster.client, APP)
-        job_logs = JobLogs(self.cluster.client, APP, live, self.before, lambda j: j == "tests", self.told)
+        job_logs = JobLogs(self.cluster.client, APP, live, self.before, self.wanted, self.told)
         if since:
             job_logs.operation_started(since)
         if confirm:
             job_logs.confirm(confirm)
         await live.read()
         await asyncio.sleep(wait)
-        await job_logs.finish(15)
+        await job_logs.finish(15, self.ran)
         assert asyncio.all_tasks() <= others  # nothing of it lives on
 
     def followed(self, **options: Any) -> list[tuple[object, ...]]:
@@ -328,7 +79,7 @@ def test_a_job_older_than_the_operation_is_read_only_once_the_operation_names_it
         stage.cluster.job("j1")
         stage.cluster.pod("p1", "j1", [A, LAST])
         stage.followed(since=since, confirm=confirm)
-        assert len(stage.told.lines) == lines
+        assert len(stage.told.texts()) == lines
 
 
 def test_a_job_that_is_no_test_is_told_and_its_log_is_not_read() -> None:
@@ -386,41 +137,18 @@ def test_an_end_of_the_stream_while_the_container_runs_is_not_the_logs_end() -> 
     stage = Stage()
     stage.cluster.job("j1")
     stage.cluster.pod("p1", "j1", [A, LAST], [A, B, LAST])
-    stage.cluster.pods["p1"]["status"] = {"containerStatuses": [{"name": "main", "state": {"running": {}}}]}  # type: ignore[index]
+    stage.cluster.stands("p1", "main", "running")
 
     async def later() -> None:
         following = asyncio.create_task(stage.follow())
         await asyncio.sleep(10)
-        assert [text for _, text in stage.told.lines] == ["a", "b"]
+        assert stage.told.texts() == ["a", "b"]
         assert "ended" not in [e[0] for e in stage.told.all]
-        terminated = {"name": "main", "state": {"terminated": {"exitCode": 0}}}
-        stage.cluster.pods["p1"]["status"] = {"containerStatuses": [terminated]}  # type: ignore[index]
+        stage.cluster.stands("p1", "main", "terminated")
         await following
 
     run(later())
     assert stage.told.all == [("appeared", "j1"), *whole("p1", "a", "b")]
-
-
-@pytest.mark.parametrize(
-    ("policy", "exit_code", "over"), [("Never", 1, True), ("OnFailure", 1, False), ("OnFailure", 0, True)]
-)
-def test_a_container_that_will_be_started_again_has_not_ended(
-    policy: str, exit_code: int, over: bool
-) -> None:
-    stage = Stage()
-    stage.cluster.job("j1")
-    stage.cluster.pod("p1", "j1", [A, LAST], restartPolicy=policy)
-    terminated = {"name": "main", "state": {"terminated": {"exitCode": exit_code}}}
-    stage.cluster.pods["p1"]["status"] = {"phase": "Running", "containerStatuses": [terminated]}  # type: ignore[index]
-
-    async def watched() -> bool:
-        following = asyncio.create_task(stage.follow())
-        await asyncio.sleep(10)
-        ended = ("ended", "p1", "main", 1, True, "") in stage.told.all
-        await following
-        return ended
-
-    assert run(watched()) is over
 
 
 def test_a_pod_that_is_gone_before_its_log_was_read_leaves_it_incomplete_and_says_why() -> None:
@@ -442,6 +170,7 @@ def test_a_log_that_does_not_end_does_not_keep_the_run() -> None:
     stage = Stage()
     stage.cluster.job("j1")
     stage.cluster.pod("p1", "j1", [A, asyncio.Event()])
+    stage.cluster.stands("p1", "main", "running")
 
     async def timed() -> float:
         began = asyncio.get_running_loop().time()
@@ -464,3 +193,75 @@ def test_a_job_that_shows_only_when_the_operation_is_over_is_still_read() -> Non
 
     run(late())
     assert stage.told.all == [("appeared", "j1"), *whole("p1", "a")]
+
+
+def test_the_stream_of_a_pod_that_has_ended_holds_nobody_up() -> None:
+    stage = Stage()
+    stage.cluster.job("j1")
+    stage.cluster.pod("p1", "j1", [A, asyncio.Event()], [A, B, LAST])
+    assert stage.followed(wait=1) == [("appeared", "j1"), *whole("p1", "a", "b")]
+
+
+def test_a_container_that_never_ran_has_no_log() -> None:
+    stage = Stage()
+    stage.cluster.job("j1")
+    stage.cluster.pod("p1", "j1", [LAST], initContainers=[{"name": "init"}])
+    stage.cluster.streams["p1", "init"] = [[A, LAST]]
+    stage.cluster.stands("p1", "main", "waiting", phase="Failed")
+    stage.cluster.stands("p1", "init", "terminated", phase="Failed", code=1)
+    assert stage.followed() == [
+        ("appeared", "j1"),
+        ("started", "p1", "init", 1),
+        ("line", "p1", "init", "a"),
+        ("ended", "p1", "init", 1, True, ""),
+    ]
+
+
+def test_a_hook_that_has_failed_is_read_from_its_first_line() -> None:
+    stage = Stage()
+    stage.cluster.job("j1", name="create-topic")
+    stage.cluster.pod("p1", "j1", [A, LAST])
+    failed: list[str] = []
+    stage.wanted = lambda kind, name: name in failed
+
+    async def fails() -> None:
+        following = asyncio.create_task(stage.follow())
+        await asyncio.sleep(10)
+        assert stage.told.all == [("appeared", "j1")]
+        failed.append("create-topic")
+        await following
+
+    run(fails())
+    assert stage.told.all == [("appeared", "j1"), *whole("p1", "a")]
+
+
+def test_a_bare_pod_is_read_where_it_is_wanted() -> None:
+    for wanted, told in ((False, []), (True, whole("p1", "a"))):
+        stage = Stage()
+        stage.wanted = lambda kind, name, w=wanted: w and (kind, name) == ("Pod", "p1")  # type: ignore[misc]
+        stage.cluster.pod("p1", "", [A, LAST])
+        assert stage.followed() == [("appeared", "uid-p1"), *told]
+
+
+def test_a_job_whose_pod_was_gone_before_it_was_seen_is_told_as_a_log_that_is_missing() -> None:
+    stage = Stage()
+    stage.ran = ["tests"]
+    assert stage.followed(confirm="tests") == [
+        ("ended", "", "", 0, False, "its pod was gone before it was read")
+    ]
+
+
+def test_attempts_are_counted_also_when_the_pod_of_the_first_is_gone() -> None:
+    stage = Stage()
+    stage.cluster.job("j1")
+    stage.cluster.pod("p1", "j1", [A, LAST])
+
+    async def retried() -> None:
+        following = asyncio.create_task(stage.follow())
+        await asyncio.sleep(8)
+        stage.cluster.nodes.pop()
+        stage.cluster.pod("p2", "j1", [B, LAST])
+        await following
+
+    run(retried())
+    assert stage.told.all == [("appeared", "j1"), *whole("p1", "a"), *whole("p2", "b", attempt=2)]

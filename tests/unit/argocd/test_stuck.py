@@ -70,11 +70,11 @@ class Cluster:
 
     async def logs(
         self, app: object, pod: str, namespace: str, container: str, **extra: str
-    ) -> AsyncGenerator[LogEntry]:
+    ) -> AsyncGenerator[list[LogEntry]]:
         await self._answer(f"log of {pod}/{container} {extra}")
         for line in self.log:
-            yield LogEntry(content=line, pod_name=pod)
-        yield LogEntry(last=True)
+            yield [LogEntry(content=line, pod_name=pod)]
+        yield [LogEntry(last=True)]
 
 
 def node(

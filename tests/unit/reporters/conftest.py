@@ -12,7 +12,7 @@ from argorun.events import (
     HookStatus,
     LeftBehind,
     LogEnded,
-    LogLine,
+    LogLines,
     LogStarted,
     Notice,
     OperationChanged,
@@ -59,14 +59,14 @@ def _hook(at: float, phase: str, name: str, status: HookStatus, seconds: float, 
 
 
 def _line(at: float, text: str) -> Event:
-    return LogLine(
+    return LogLines(
         time=T + at,
         job=JOB,
         pod=POD,
         container="tests",
         attempt=1,
-        stamp="2026-01-01T00:00:05.000000001Z",
-        text=text,
+        stamps=("2026-01-01T00:00:05.000000001Z",),
+        texts=(text,),
     )
 
 
@@ -183,7 +183,7 @@ def secretive() -> Event:
 
 
 @pytest.fixture
-def line() -> LogLine:
+def line() -> LogLines:
     event = _line(1.0, "text")
-    assert isinstance(event, LogLine)
+    assert isinstance(event, LogLines)
     return dataclasses.replace(event)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from argorun.errors import UsageError
-from argorun.events import Event, LogLine, Verdict
+from argorun.events import Event, LogLines, Verdict
 from argorun.reporters.json_lines import EventsFile, JsonLines, decode, encode
 
 GREEN = """\
@@ -81,13 +81,13 @@ def test_a_line_that_is_no_event_is_named(line: bytes, green: list[Event]) -> No
     assert caught.value.message.startswith("line 2 is not an event of argorun: ")
 
 
-def test_any_text_can_be_written(line: LogLine) -> None:
-    half = dataclasses.replace(line, text="half \ud83d")
-    assert list(decode([encode(half)])) == [dataclasses.replace(line, text="half \\ud83d")]
+def test_any_text_can_be_written(line: LogLines) -> None:
+    half = dataclasses.replace(line, texts=("half \ud83d",))
+    assert list(decode([encode(half)])) == [dataclasses.replace(line, texts=("half \\ud83d",))]
 
 
-def test_a_test_cannot_give_github_commands_through_json(line: LogLine) -> None:
-    event = dataclasses.replace(line, text="##[error]x")
+def test_a_test_cannot_give_github_commands_through_json(line: LogLines) -> None:
+    event = dataclasses.replace(line, texts=("##[error]x",))
     assert b"##[" not in encode(event)
     assert json.loads(encode(event))["text"] == "##[error]x"
 
@@ -95,8 +95,8 @@ def test_a_test_cannot_give_github_commands_through_json(line: LogLine) -> None:
 @pytest.mark.parametrize(
     "text", ["\x9b2J", "\x7f", "a\u202eb", "#\u200b#[error]", "\u2028", "\U000e0001", "\x1b["]
 )
-def test_json_drives_no_terminal_and_no_runner_and_is_read_back_as_it_was(line: LogLine, text: str) -> None:
-    written = encode(dataclasses.replace(line, text=f"ä {text} 👩"))
+def test_json_drives_no_terminal_and_no_runner_and_is_read_back_as_it_was(line: LogLines, text: str) -> None:
+    written = encode(dataclasses.replace(line, texts=(f"ä {text} 👩",)))
     assert (text not in written.decode(), written.decode().rstrip("\n").isprintable()) == (True, True)
     assert json.loads(written)["text"] == f"ä {text} 👩"
 
@@ -121,3 +121,12 @@ def test_an_events_file_that_cannot_be_opened_is_bad_usage(tmp_path: Path) -> No
 def test_a_verdict_s_last_lines_come_back_as_they_were(secretive: Event) -> None:
     assert isinstance(secretive, Verdict)
     assert list(decode([encode(secretive)])) == [secretive]
+
+
+def test_each_line_of_a_log_is_an_event_of_its_own(line: LogLines) -> None:
+    two = dataclasses.replace(line, stamps=("1", "2"), texts=("a", "b"))
+    written = [json.loads(text) for text in encode(two).splitlines()]
+    common = {"event": "log_line", "time": line.time, "job": line.job, "pod": line.pod}
+    common |= {"container": line.container, "attempt": 1, "restart": 0}
+    assert written == [common | {"stamp": "1", "text": "a"}, common | {"stamp": "2", "text": "b"}]
+    assert [e.texts for e in decode(encode(two).splitlines()) if isinstance(e, LogLines)] == [("a",), ("b",)]

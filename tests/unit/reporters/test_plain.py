@@ -15,7 +15,7 @@ from argorun.events import (
     Event,
     LeftBehind,
     LogEnded,
-    LogLine,
+    LogLines,
     LogStarted,
     Planned,
     RunEnded,
@@ -168,33 +168,33 @@ def test_under_github_no_line_of_a_red_run_is_a_command(red: list[Event]) -> Non
     assert text == BEGIN + log + RED_END.replace("##[", "## [")
 
 
-def test_colours_of_a_test_are_shown_on_a_terminal_only(line: LogLine) -> None:
-    red = dataclasses.replace(line, text="\x1b[31mF\x1b[2J")
+def test_colours_of_a_test_are_shown_on_a_terminal_only(line: LogLines) -> None:
+    red = dataclasses.replace(line, texts=("\x1b[31mF\x1b[2J",))
     assert Shown(colour=True).after(red).texts == ("\x1b[31mF\x1b[0m\n", "")
     assert Shown().after(red).texts == ("F\n", "")
 
 
-def _log(job: str, at: LogLine) -> tuple[LogStarted, LogLine, LogEnded]:
+def _log(job: str, at: LogLines) -> tuple[LogStarted, LogLines, LogEnded]:
     where = {"job": job, "pod": f"{job}-1", "container": "c", "attempt": 1}
     return (
         LogStarted(time=at.time, **where),  # type: ignore[arg-type]
-        dataclasses.replace(at, **where, text=f"from {job}"),  # type: ignore[arg-type]
+        dataclasses.replace(at, **where, texts=(f"from {job}",)),  # type: ignore[arg-type]
         LogEnded(time=at.time, **where, lines=1, complete=True),  # type: ignore[arg-type]
     )
 
 
-def test_lines_of_jobs_that_log_at_once_name_their_job(line: LogLine) -> None:
+def test_lines_of_jobs_that_log_at_once_name_their_job(line: LogLines) -> None:
     (a_begins, a, a_ends), (b_begins, b, b_ends) = _log("a", line), _log("b", line)
     out, _ = Shown().after(a_begins, a, b_begins, a, b, a_ends, b, b_ends).texts
     assert out == "from a\na | from a\nb | from b\nb | from b\n"
 
 
-def test_lines_of_jobs_that_log_one_after_the_other_stay_bare(line: LogLine) -> None:
+def test_lines_of_jobs_that_log_one_after_the_other_stay_bare(line: LogLines) -> None:
     out, _ = Shown().after(*_log("a", line), *_log("b", line)).texts
     assert out == "from a\nfrom b\n"
 
 
-def test_containers_of_one_job_are_told_apart(line: LogLine) -> None:
+def test_containers_of_one_job_are_told_apart(line: LogLines) -> None:
     begins, a, _ = _log("a", line)
     second = dataclasses.replace(begins, container="d")
     other = dataclasses.replace(begins, pod="a-2")
@@ -203,7 +203,7 @@ def test_containers_of_one_job_are_told_apart(line: LogLine) -> None:
     assert Shown().after(begins, other, a).texts[0] == "a/a-1 | from a\n"
 
 
-def test_a_log_line_is_shown_within_50_ms_and_many_are_written_at_once(line: LogLine) -> None:
+def test_a_log_line_is_shown_within_50_ms_and_many_are_written_at_once(line: LogLines) -> None:
     shown = Shown()
     shown.reporter.report(line)
     assert shown.texts == ("", "")
@@ -215,7 +215,7 @@ def test_a_log_line_is_shown_within_50_ms_and_many_are_written_at_once(line: Log
     assert shown.texts == ("text\n" * 3, "")
 
 
-def test_a_log_that_may_miss_lines_is_pointed_out(line: LogLine) -> None:
+def test_a_log_that_may_miss_lines_is_pointed_out(line: LogLines) -> None:
     begins, _, ends = _log("a", line)
     broken = dataclasses.replace(ends, complete=False, reason="connection lost\x1b[2J", lines=1200)
     assert Shown().after(begins, broken).texts[1].splitlines()[1:] == [
@@ -223,7 +223,7 @@ def test_a_log_that_may_miss_lines_is_pointed_out(line: LogLine) -> None:
     ]
 
 
-def test_a_dry_run_s_plan_is_data(line: LogLine) -> None:
+def test_a_dry_run_s_plan_is_data(line: LogLines) -> None:
     events = [Planned(time=1.0, what="create topic x"), RunEnded(time=2.0, exit_code=0, seconds=1.0)]
     assert Shown().after(*events).texts == ("create topic x\n", "==> DONE after 1.0s\n")
 
@@ -255,11 +255,12 @@ def test_a_verdict_is_explained_even_if_argorun_dies_after_it(red: list[Event]) 
 
 PIPED = """
 import sys
-from argorun.events import LogLine, Notice, RunEnded
+from argorun.events import LogLines, Notice, RunEnded
 from argorun.reporters import Announcer, open_reporters
 announce = Announcer(open_reporters({output!r}))
 for number in range({lines}):
-    announce(LogLine(time=1.0, job="j", pod="p", container="c", attempt=1, stamp="", text=f"line {{number}}"))
+    line = dict(stamps=("",), texts=(f"line {{number}}",))
+    announce(LogLines(time=1.0, job="j", pod="p", container="c", attempt=1, **line))
 announce(Notice(time=1.0, level="info", text="still here"))
 announce.close()
 sys.exit(f"failures: {{announce.failures}}" if announce.failures else 0)

@@ -18,7 +18,7 @@ import termios
 import pytest
 from rich.console import Console
 
-from argorun.events import Event, HookChanged, HookStatus, LeftBehind, LogLine, Verdict
+from argorun.events import Event, HookChanged, HookStatus, LeftBehind, LogLines, Verdict
 from argorun.reporters.screen import Screen
 from argorun.reporters.sink import Sink
 from argorun.reporters.terminal import Terminal
@@ -197,7 +197,7 @@ def test_the_last_screen_holds_reason_evidence_log_and_mend_whatever_its_height(
 
 
 def test_while_a_test_runs_the_last_lines_say_what_goes_on(red: list[Event]) -> None:
-    shown = Shown().after(*until(red, text="collected 2 items"))
+    shown = Shown().after(*until(red, texts=("collected 2 items",)))
     assert shown.tty.shown()[-7:] == [
         "collected 2 items",
         "",
@@ -215,7 +215,7 @@ def test_while_the_run_waits_it_says_for_whom(red: list[Event]) -> None:
 
 
 def test_the_spinner_turns_and_the_time_goes_on_without_events(red: list[Event]) -> None:
-    shown = Shown().after(*until(red, text="collected 2 items"))
+    shown = Shown().after(*until(red, texts=("collected 2 items",)))
     before = shown.tty.shown()
     shown.now += 0.5
     shown.reporter.flush()
@@ -276,16 +276,16 @@ def test_a_test_s_colours_are_shown_and_end_with_its_line(red: list[Event]) -> N
     assert "\x1b[31mtest_rain.py F.\x1b[0m  [100%]\x1b[0m\n" in Shown().after(*red).raw.getvalue()
 
 
-def test_brackets_and_colons_in_a_log_are_shown_as_they_are(line: LogLine) -> None:
-    odd = dataclasses.replace(line, text="[red]not markup[/] :smile: {'a': 1}")
+def test_brackets_and_colons_in_a_log_are_shown_as_they_are(line: LogLines) -> None:
+    odd = dataclasses.replace(line, texts=("[red]not markup[/] :smile: {'a': 1}",))
     assert Shown().after(odd).closed() == "[red]not markup[/] :smile: {'a': 1}\n"
 
 
-def test_many_log_lines_are_drawn_in_few_frames_and_none_is_lost(line: LogLine) -> None:
+def test_many_log_lines_are_drawn_in_few_frames_and_none_is_lost(line: LogLines) -> None:
     shown = Shown()
     for number in range(20_000):
         shown.now = number / 20_000  # within a second
-        shown.reporter.report(dataclasses.replace(line, text=f"line {number}"))
+        shown.reporter.report(dataclasses.replace(line, texts=(f"line {number}",)))
     assert len(shown.tty.frames) <= 15
     assert shown.closed().splitlines() == [f"line {number}" for number in range(20_000)]
 
@@ -329,7 +329,7 @@ line = dict(job="j", pod="p", container="c", attempt=1)
 announce(RunStarted(time=time.time(), run_id="r", application="a", url="u", version="v"))
 announce(StepStarted(time=time.time(), step=Step.FOLLOW, detail="x" * 200))
 for number in range(300):
-    announce(LogLine(time=time.time(), stamp="", text=f"line {number} " + "y" * 90, **line))
+    announce(LogLines(time=time.time(), stamps=("",), texts=(f"line {number} " + "y" * 90,), **line))
     if number % 100 == 50:
         announce(Notice(time=time.time(), level="info", text=f"pause {number}"))
         sys.stdin.readline()

@@ -1,0 +1,146 @@
+"""A cluster in memory whose containers write logs, and who listens to them."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import datetime
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import msgspec
+
+from argorun.argocd.answers import Denied
+from argorun.argocd.reader import Container, Listener
+from argorun.argocd.types import LogEntry, Node, Tree
+from tests.unit.argocd.fakes import FakeArgoCD
+from tests.unit.argocd.gopatch import Json
+
+SECOND = 1_000_000_000
+EPOCH = 1_700_000_000 * SECOND
+TESTS = Container("tests", "ns", "tests-x", "main", 1)
+LAST = LogEntry(last=True, time_stamp_str="0001-01-01T00:00:00Z")
+GONE = Denied("show Pod", 404, "not found", "")
+
+
+def stamped(nanoseconds: int) -> str:
+    """RFC 3339 as Go writes it: no zeros at the end."""
+    seconds, rest = divmod(nanoseconds, SECOND)
+    head = datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return head + f".{rest:09d}".rstrip("0").rstrip(".") + "Z"
+
+
+def entry(nanoseconds: int, text: str) -> LogEntry:
+    return LogEntry(content=text, time_stamp_str=stamped(nanoseconds), pod_name="tests-x")
+
+
+A, B = entry(EPOCH, "a"), entry(EPOCH + SECOND, "b")
+Item = LogEntry | Exception | asyncio.Event
+
+
+class Told(Listener):
+    def __init__(self) -> None:
+        self.all: list[tuple[object, ...]] = []
+        self.stamped: list[tuple[str, str]] = []
+
+    def appeared(self, job: Node) -> None:
+        self.all.append(("appeared", job.uid))
+
+    def started(self, container: Container) -> None:
+        self.all.append(("started", *self._of(container)))
+
+    def lines(self, container: Container, stamps: list[str], texts: list[str]) -> None:
+        self.stamped += zip(stamps, texts, strict=True)
+        self.all += [("line", container.pod, container.name, text) for text in texts]
+
+    def ended(self, container: Container, lines: int, complete: bool, reason: str) -> None:
+        self.all.append(("ended", container.pod, container.name, lines, complete, reason))
+
+    def texts(self, container: str = "") -> list[object]:
+        return [e[3] for e in self.all if e[0] == "line" and container in ("", e[2])]
+
+    @staticmethod
+    def _of(c: Container) -> tuple[object, ...]:
+        return (c.pod, c.name, c.attempt, *([c.restart] if c.restart else []))
+
+
+class Cluster(FakeArgoCD):
+    """An Argo CD that also has a tree, pods and logs.
+
+    A stream is entries, and what breaks or holds it. Streams are given one after the other, the last one
+    again and again; it is also what a look at the log's end finds. `previous` is the former instance's log.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.nodes: list[Json] = []
+        self.pods: dict[str, Json | Exception] = {}
+        self.streams: dict[tuple[str, str], list[list[Item]]] = {}
+        self.previous: dict[tuple[str, str], list[Item]] = {}
+        self.asked: list[dict[str, str]] = []
+
+    def job(self, uid: str, name: str = "tests", created: str = "2024-01-01T00:00:05Z") -> None:
+        self.nodes.append({"kind": "Job", "namespace": "ns", "name": name, "uid": uid, "createdAt": created})
+
+    def pod(
+        self, name: str, job: str, *streams: list[Any], containers: tuple[str, ...] = ("main",), **more: Any
+    ) -> None:
+        parents = [{"kind": "Job", "uid": job}] if job else None
+        node = {"kind": "Pod", "namespace": "ns", "name": name, "uid": f"uid-{name}", "parentRefs": parents}
+        self.nodes.append(node | {"createdAt": name if job else "2024-01-01T00:00:05Z"})
+        spec = {"containers": [{"name": c} for c in containers], "restartPolicy": "Never"}
+        self.pods[name] = {"spec": spec | more, "status": {"phase": "Succeeded"}}
+        self.stands(name, containers[0], "terminated", phase="Succeeded")
+        self.streams[name, containers[0]] = list(streams)
+
+    def stands(
+        self,
+        pod: str,
+        container: str,
+        state: str,
+        restarts: int = 0,
+        *,
+        phase: str = "Running",
+        code: int = 0,
+    ) -> None:
+        """How a container stands: waiting, running or terminated."""
+        how: Json = {state: {"exitCode": code} if state == "terminated" else {}}
+        ran = {"terminated": {"exitCode": 1}} if restarts else {}
+        status = {"name": container, "state": how, "lastState": ran, "restartCount": restarts}
+        manifest = self.pods[pod]
+        assert isinstance(manifest, dict)
+        others = [s for s in manifest["status"].get("containerStatuses", []) if s["name"] != container]
+        manifest["status"] = {"phase": phase, "containerStatuses": [*others, status]}
+
+    async def tree(self, app: object) -> Tree:
+        await asyncio.sleep(0)
+        return msgspec.convert({"nodes": copy.deepcopy(self.nodes)}, Tree)
+
+    async def live(self, app: object, group: str, version: str, kind: str, namespace: str, name: str) -> Json:
+        await asyncio.sleep(0)
+        pod = self.pods[name]
+        if isinstance(pod, Exception):
+            raise pod
+        return copy.deepcopy(pod)
+
+    async def logs(
+        self, app: object, pod: str, ns: str, name: str, **how: str
+    ) -> AsyncGenerator[list[LogEntry]]:
+        await asyncio.sleep(0)
+        self.asked.append(how)
+        streams = self.streams[pod, name]
+        stream = streams[0]
+        if "previous" in how:
+            stream = self.previous[pod, name]
+        elif "tailLines" in how:
+            stream = [item for item in streams[-1] if not isinstance(item, asyncio.Event)]
+            stream = stream if LAST in stream else [*stream, LAST]
+        elif len(streams) > 1:
+            streams.pop(0)
+        for item in stream:
+            if isinstance(item, Exception):
+                raise item
+            if isinstance(item, asyncio.Event):
+                await item.wait()
+            else:
+                yield [item]

@@ -1,0 +1,157 @@
+"""A container that is started again in its pod: each instance's log, and what is lost of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from argorun.argocd.pod_logs import LOST, PodLogs
+from argorun.argocd.tree import LiveTree
+from argorun.argocd.types import Node
+from tests.unit.argocd.containers import EPOCH, LAST, SECOND, A, B, Cluster, Told, entry
+from tests.unit.argocd.fakes import APP, DOWN
+from tests.unit.virtual import run
+
+C = entry(EPOCH + 2 * SECOND, "c")
+D = entry(EPOCH + 3 * SECOND, "d")
+Act = Callable[[], None]
+
+
+class Stage:
+    """A pod of one container that is started again when it fails, and what happens to it."""
+
+    def __init__(self) -> None:
+        self.cluster, self.told = Cluster(), Told()
+        self.cluster.pod("p1", "j1", restartPolicy="OnFailure")
+        self.main = ("p1", "main")
+
+    def stands(self, state: str, restarts: int = 0, phase: str = "Running", code: int = 0) -> None:
+        self.cluster.stands("p1", "main", state, restarts, phase=phase, code=code)
+
+    def read(self, *acts: Act) -> list[tuple[object, ...]]:
+        """Read the pod, with an act every ten seconds, the first one at once."""
+
+        async def follow() -> None:
+            live = LiveTree(self.cluster.client, APP)
+            pod = Node(kind="Pod", namespace="ns", name="p1", uid="uid-p1")
+            logs = PodLogs(self.cluster.client, APP, live, self.told, "tests", pod, 1)
+            acts[0]()
+            reading = asyncio.create_task(logs.read())
+            for act in acts[1:]:
+                await asyncio.sleep(10)
+                act()
+            await asyncio.sleep(10)
+            assert reading.done()
+            await reading
+
+        run(follow())
+        return self.told.all
+
+
+def instance(restart: int, *texts: str, reason: str = "") -> list[tuple[object, ...]]:
+    return [
+        ("started", "p1", "main", 1, *([restart] if restart else [])),
+        *(("line", "p1", "main", t) for t in texts),
+        ("ended", "p1", "main", len(texts), not reason, reason),
+    ]
+
+
+def test_each_instance_has_a_log_of_its_own() -> None:
+    stage = Stage()
+
+    def first() -> None:
+        stage.stands("running")
+        stage.cluster.streams[stage.main] = [[A, LAST]]
+
+    def fails() -> None:
+        stage.stands("waiting", 1)
+
+    def again() -> None:
+        stage.stands("running", 1)
+        stage.cluster.streams[stage.main] = [[B, LAST]]
+
+    def ends() -> None:
+        stage.stands("terminated", 1, "Succeeded")
+
+    assert stage.read(first, fails, again, ends) == [*instance(0, "a"), *instance(1, "b")]
+
+
+def test_what_the_stream_of_the_former_instance_missed_is_read_as_previous() -> None:
+    stage = Stage()
+
+    def first() -> None:
+        stage.stands("running")
+        stage.cluster.streams[stage.main] = [[A, DOWN]]
+
+    def again() -> None:
+        stage.stands("terminated", 1, "Succeeded")
+        stage.cluster.previous[stage.main] = [A, B, LAST]
+        stage.cluster.streams[stage.main] = [[C, LAST]]
+
+    assert stage.read(first, again) == [*instance(0, "a", "b"), *instance(1, "c")]
+
+
+def test_a_pod_that_is_met_after_its_first_restart_is_read_from_the_instance_before() -> None:
+    stage = Stage()
+
+    def met() -> None:
+        stage.stands("terminated", 1, "Succeeded")
+        stage.cluster.previous[stage.main] = [A, LAST]
+        stage.cluster.streams[stage.main] = [[B, LAST]]
+
+    assert stage.read(met) == [*instance(0, "a"), *instance(1, "b")]
+
+
+def test_of_many_restarts_only_the_last_two_can_be_read_and_the_others_are_named() -> None:
+    stage = Stage()
+
+    def met() -> None:
+        stage.stands("terminated", 3, "Failed", code=1)
+        stage.cluster.previous[stage.main] = [C, LAST]
+        stage.cluster.streams[stage.main] = [[D, LAST]]
+
+    assert stage.read(met) == [
+        *instance(0, reason=LOST),
+        ("ended", "p1", "main", 0, False, LOST),
+        *instance(2, "c"),
+        *instance(3, "d"),
+    ]
+
+
+@pytest.mark.parametrize("counts_late", [False, True])
+def test_a_pod_that_is_met_while_it_waits_for_a_restart_repeats_no_line(counts_late: bool) -> None:
+    """A kubelet counts a restart when the container is started, others when it has ended."""
+    stage = Stage()
+    after = 2 if counts_late else 1
+
+    def met() -> None:
+        stage.stands("waiting", 1)
+        stage.cluster.streams[stage.main] = [[A, LAST]]
+
+    def again() -> None:
+        stage.stands("terminated", after, "Succeeded")
+        stage.cluster.previous[stage.main] = [A, LAST]
+        stage.cluster.streams[stage.main] = [[B, LAST]]
+
+    told = stage.read(met, again)
+    assert stage.told.texts() == ["a", "b"]
+    assert [e for e in told if e[0] == "ended" and not e[4]] == []
+
+
+def test_a_container_that_waits_for_its_restart_is_not_asked_for_its_log_again_and_again() -> None:
+    stage = Stage()
+
+    def first() -> None:
+        stage.stands("waiting", 1)
+        stage.cluster.streams[stage.main] = [[A, LAST]]
+
+    def nothing() -> None:
+        pass
+
+    def ends() -> None:
+        stage.stands("waiting", 1, "Failed")
+
+    stage.read(first, nothing, nothing, ends)
+    assert stage.cluster.asked == [{"follow": "true"}, {"tailLines": "10"}]

@@ -1,0 +1,80 @@
+"""A test's lines as they are shown."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from argorun.events import LogEnded, LogLines, LogStarted
+from argorun.reporters.log import COLOURS, LONGEST, Labels, log_lines
+from argorun.reporters.text import RESET
+
+
+def source(line: LogLines, **where: str) -> tuple[LogStarted, LogLines, LogEnded]:
+    at = {"job": line.job, "pod": line.pod, "container": line.container} | where
+    started = LogStarted(time=1.0, attempt=1, **at)
+    ended = LogEnded(time=1.0, attempt=1, lines=1, complete=True, **at)
+    return started, dataclasses.replace(line, **at), ended  # type: ignore[arg-type]
+
+
+def test_one_source_needs_no_label(line: LogLines) -> None:
+    labels, (started, text, _) = Labels(), source(line)
+    labels.begin(started)
+    assert log_lines(dataclasses.replace(text, texts=("a", "b")), labels) == "a\nb"
+
+
+def test_sources_one_after_the_other_need_none_either(line: LogLines) -> None:
+    labels = Labels()
+    for job in ("prepare", "tests"):
+        started, text, ended = source(line, job=job)
+        labels.begin(started)
+        assert log_lines(text, labels, colour=True) == "text"
+        labels.end(ended)
+
+
+def test_jobs_that_log_at_once_have_a_label_and_in_a_terminal_a_colour_each(line: LogLines) -> None:
+    labels = Labels()
+    jobs = [source(line, job=job, pod=f"{job}-x") for job in ("a", "b")]
+    for started, _, _ in jobs:
+        labels.begin(started)
+    assert [log_lines(text, labels) for _, text, _ in jobs] == ["a | text", "b | text"]
+    coloured = [log_lines(text, labels, colour=True) for _, text, _ in jobs]
+    assert coloured == [
+        f"\x1b[{colour}m{job}{RESET} | text" for colour, job in zip(COLOURS, "ab", strict=False)
+    ]
+
+
+def test_an_init_container_and_what_follows_it_do_not_log_at_once(line: LogLines) -> None:
+    labels = Labels()
+    for container, init in (("a", True), ("b", True), ("main", False)):
+        started, text, _ = source(line, container=container)
+        labels.begin(dataclasses.replace(started, init=init))
+        assert log_lines(text, labels) == "text"
+
+
+@pytest.mark.parametrize(("where", "label"), [({"container": "side"}, "side"), ({"pod": "other"}, "other")])
+def test_sources_of_one_job_are_told_apart(line: LogLines, where: dict[str, str], label: str) -> None:
+    labels = Labels()
+    labels.begin(source(line)[0])
+    started, text, _ = source(line, **where)
+    labels.begin(started)
+    assert log_lines(text, labels) == f"{line.job}/{label} | text"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("x" * LONGEST, "x" * LONGEST),
+        (
+            "x" * 1_000_000,
+            "x" * LONGEST + " … (1,000,000 characters; --log-dir and --events keep them all)",
+        ),
+        ("50 %\r", "50 %"),
+        ("nul \x00 and \ufffd", "nul \\x00 and \ufffd"),
+        ("\x1b[31mred\x1b[0m", "red"),
+        ("", ""),
+    ],
+)
+def test_odd_lines_are_shown_sanely(line: LogLines, text: str, shown: str) -> None:
+    assert log_lines(dataclasses.replace(line, texts=(text,)), Labels()) == shown
