@@ -107,7 +107,7 @@ class Claim:
         if record is None or record.run == self.run_id:
             return None
         if records.live(record, seen, time.time()):
-            return f"run {record.run}" + (", which is settling" if record.settling else "")
+            return f"run {record.run}, " + ("which is settling" if record.settling else "about to sync")
         return None
 
     async def take(self, manifests: Sequence[Json], until: float) -> Application:
@@ -138,6 +138,7 @@ class Claim:
                 until,
                 topics=self._topics,
                 pinned=self._pinned,
+                since=time.time(),
             )
             self.before, self.record, self._claimed_spec = before, record, spec
             # One that is held up on its way finds everything as it was, once our values are back: only the
@@ -359,6 +360,7 @@ class Claim:
     async def out_of_sync(self) -> list[ResourceStatus]:
         """The resources that differ from Git by now, compared anew, and did not before runs came.
 
+        Argo CD's view of the cluster lags behind an operation's end: what ours has changed counts as well.
         Raises OperationFailed where Argo CD cannot compare them (Git is out of reach), ArgoCDFailed,
         AccessDenied.
         """
@@ -373,10 +375,12 @@ class Claim:
             raise OperationFailed(
                 f"Argo CD cannot compare {self._app.name} with Git: {why or seen.status.sync.status}"
             )
+        state = seen.status.operation_state
+        ours = operation.changed(state) if state is not None and state.operation.run == self.run_id else set()
         return [
             r
             for r in seen.status.resources or ()
-            if r.status == "OutOfSync"
+            if (r.status == "OutOfSync" or (r.group, r.kind, r.namespace, r.name) in ours)
             and not r.hook
             and not r.requires_pruning
             and (r.group, r.kind, r.namespace, r.name) not in before

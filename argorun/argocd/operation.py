@@ -207,5 +207,14 @@ def awaited(state: OperationState) -> list[ResourceResult]:
     return [r for r in hooks(state) + resources(state) if r.hook_phase == "Running"]
 
 
+def changed(state: OperationState) -> set[tuple[str, str, str, str]]:
+    """Group, kind, namespace and name of what the operation made or changed so far, hooks left out.
+
+    The message is kubectl's own: "configmap/settings unchanged".
+    """
+    applied = [r for r in resources(state) if r.status == "Synced" and not r.message.endswith(" unchanged")]
+    return {(r.group, r.kind, r.namespace, r.name) for r in applied}
+
+
 def key(r: ResourceResult) -> Key:
     return (r.group, r.kind, r.namespace, r.name, r.sync_phase or r.hook_type)

@@ -69,6 +69,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     synced: bool | None = None  # whether the Application was Synced before runs came; None: an older record
     revision: str = ""  # what it was synced to then, where the run synced another commit (`--revision`)
     topics: tuple[str, ...] = ()  # those of the values that are topics' names
+    since: int = 0  # when it was put there; its operation follows within seconds
 
 
 # -- may this Application be run? ----------------------------------------------------------------------
@@ -210,10 +211,12 @@ def claimed(
     *,
     topics: Sequence[str] = (),
     pinned: bool = False,
+    since: float = 0,
 ) -> tuple[Json, Record]:
     """The spec with our values in it and auto-sync off, and the record of what was there.
 
-    `topics` are those of the values that are topics' names; `pinned`: another commit will be synced.
+    `topics` are those of the values that are topics' names; `pinned`: another commit will be synced; `since`
+    and `until` are in seconds since the epoch.
     """
     spec = copy.deepcopy(app.spec)
     values: list[HelmValue] = []
@@ -244,6 +247,7 @@ def claimed(
         synced=app.status.sync.status == "Synced",
         revision=app.status.sync.revision if pinned else "",
         topics=tuple(topics),
+        since=int(since),
     )
     return without_automated(spec, record), record
 

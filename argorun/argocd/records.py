@@ -9,13 +9,15 @@ from argorun.argocd.parameters import Record
 from argorun.argocd.types import Application, Json, Sync
 
 GRACE_AFTER_END = 60.0  # seconds a record outlives its operation before it counts as dead
+GRACE_BEFORE = 120.0  # seconds in which a record's operation must show: it is started within a few
 
 
 def live(record: Record, app: Application, now: float) -> bool:
     """Whether the run that left a record may still be at it; `now` is in seconds since the epoch.
 
-    Dead is a record whose time has passed, whose operation ended a while ago, or whose topic no longer
-    stands in the spec. While its operation runs, somebody may be following it, whatever the spec says.
+    Dead is a record whose time has passed, whose operation ended a while ago or never began, or whose topic
+    no longer stands in the spec. While its operation runs, somebody may be following it, whatever the spec
+    says.
     """
     if now >= record.until:
         return False
@@ -23,6 +25,8 @@ def live(record: Record, app: Application, now: float) -> bool:
         return True
     ended = app.ended_at(record.run)
     if ended is not None and now - ended > GRACE_AFTER_END:
+        return False
+    if ended is None and record.since and now - record.since > GRACE_BEFORE:
         return False
     return parameters.stands(app.spec, record)
 

@@ -392,8 +392,10 @@ def nothing_left(bench: Bench, before: Before) -> None:
     assert RECORD not in bench.app.annotations
     assert own_annotations(bench.app) == before.annotations
     if before.sync == "Synced":
-        # Compared anew: what the cluster has now, not what Argo CD thought of it before.
-        assert bench.app.get("normal")["status"]["sync"]["status"] == "Synced"
+        # Compared anew: what the cluster has now; Argo CD's view of it lags behind the end of an operation.
+        cluster.eventually(
+            lambda: bench.app.get("normal")["status"]["sync"]["status"] == "Synced", 20, "Synced again", 0.5
+        )
 
 
 @contextlib.contextmanager

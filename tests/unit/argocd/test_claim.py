@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 
+from argorun.argocd import claim as module
 from argorun.argocd import parameters
 from argorun.argocd.answers import Denied, Refused, Unreachable
 from argorun.argocd.claim import Claim, Lost, Reverted
@@ -21,7 +23,7 @@ from tests.unit.argocd.fakes import Lost as LostAnswer
 from tests.unit.argocd.gopatch import Json, PatchFailed, applied
 from tests.unit.virtual import run
 
-PAST, FUTURE = 1_000_000_000, 9_000_000_000  # seconds since the epoch
+PAST, NOW, FUTURE = 1_000_000_000, 1_800_000_000, 9_000_000_000  # seconds since the epoch
 TOPIC = "weather_1700000000_0a1b2c3d"
 SPEC: Json = {
     "source": {"repoURL": "git", "helm": {"parameters": [{"name": "kafka.topic", "value": "weather"}]}},
@@ -29,6 +31,11 @@ SPEC: Json = {
 }
 OURS = {"name": "kafka.topic", "value": TOPIC}
 INVALID = Refused("change", 400, 3, "application spec for weather is invalid: repository not accessible")
+
+
+@pytest.fixture(autouse=True)
+def one_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: NOW))
 
 
 class Stage:
@@ -76,6 +83,13 @@ class Stage:
         await self.claim.take([], FUTURE)
 
 
+def recorded(**more: Any) -> Record:
+    """The record of run `mine`."""
+    was = HelmValue("kafka.topic", TOPIC, {"name": "kafka.topic", "value": "weather"})
+    ours = Record(run="mine", until=FUTURE, helm=(was,), synced=True, topics=(TOPIC,), since=NOW)
+    return msgspec.structs.replace(ours, **more)
+
+
 # -- free -----------------------------------------------------------------------------------------------
 
 
@@ -111,7 +125,7 @@ def test_the_end_of_what_is_waited_for_is_seen_on_the_watch_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settling", "said"), [(False, "run theirs"), (True, "run theirs, which is settling")]
+    ("settling", "said"), [(False, "run theirs, about to sync"), (True, "run theirs, which is settling")]
 )
 def test_another_runs_live_record_is_waited_for_and_left_alone(settling: bool, said: str) -> None:
     stage = Stage()
@@ -157,10 +171,7 @@ def test_the_original_from_before_a_dead_run_is_carried_on_and_put_back(
         await stage.take()
 
     run(taken())
-    was = HelmValue("kafka.topic", TOPIC, {"name": "kafka.topic", "value": "weather"})
-    carried = Record(
-        run="mine", until=FUTURE, helm=(was,), automated={"prune": True}, synced=True, topics=(TOPIC,)
-    )
+    carried = recorded(automated={"prune": True})
     assert (stage.record, stage.parameters, len(stage.argocd.patches)) == (carried, [OURS], 1)
     assert stage.waited == []
     assert stage.notices == ["run theirs left its parameters behind; they are taken out"]
@@ -247,7 +258,7 @@ def test_a_run_whose_operation_has_just_ended_is_still_cleaning_up() -> None:
                 await stage.claim.free()
 
     run(waits())
-    assert set(stage.waited) == {"run theirs"}
+    assert set(stage.waited) == {"run theirs, about to sync"}
 
 
 def test_a_record_that_cannot_be_read_is_taken_away() -> None:
@@ -270,10 +281,7 @@ def test_taking_puts_value_record_and_switch_in_by_one_patch(annotations: Json |
         "source": {"repoURL": "git", "helm": {"parameters": [OURS]}},
         "syncPolicy": {"automated": {"prune": True, "enabled": False}},
     }
-    was = HelmValue("kafka.topic", TOPIC, {"name": "kafka.topic", "value": "weather"})
-    assert stage.record == Record(
-        run="mine", until=FUTURE, helm=(was,), automated={"prune": True}, synced=True, topics=(TOPIC,)
-    )
+    assert stage.record == recorded(automated={"prune": True})
     assert stage.argocd.calls == ["application", "patch", "application", "application"]
     assert (stage.claim.before, stage.claim.record) == (before, stage.record)
 
@@ -491,9 +499,7 @@ MANUAL: Json = {"source": SPEC["source"]}
 
 def settling_record(**more: Any) -> Record:
     """What stands beside the Application meanwhile: were we killed now, the next one knows what we had."""
-    was = HelmValue("kafka.topic", TOPIC, {"name": "kafka.topic", "value": "weather"})
-    ours = Record(run="mine", until=FUTURE, helm=(was,), settling=True, synced=True, topics=(TOPIC,))
-    return msgspec.structs.replace(ours, **more)
+    return recorded(settling=True, **more)
 
 
 def test_without_auto_sync_everything_is_back_by_one_patch() -> None:
@@ -710,6 +716,25 @@ def test_only_what_our_values_have_put_out_of_sync_is_settled() -> None:
     wanted = ResourceStatus(group="apps", version="v1", kind="Deployment", name="ours", status="OutOfSync")
     assert resources == [wanted]
     assert stage.argocd.calls[-1] == "refresh"
+
+
+def test_what_our_operation_changed_is_settled_though_argo_cd_does_not_see_it_yet() -> None:
+    stage = Stage()
+    stage.argocd.document["status"]["resources"] = [status(n, "Synced") for n in ("changed", "same", "made")]
+    run(stage.take())
+    stage.argocd.runs("mine", phase="Failed", message="Operation terminated")
+    applied = {"group": "apps", "version": "v1", "kind": "Deployment", "status": "Synced"}
+    stage.argocd.document["status"]["operationState"]["syncResult"] = {
+        "resources": [
+            applied | {"name": "changed", "message": "deployment.apps/changed configured"},
+            applied | {"name": "same", "message": "deployment.apps/same unchanged"},
+            applied | {"name": "made", "message": "deployment.apps/made created"},
+            applied | {"name": "elsewhere", "message": "deployment.apps/elsewhere created"},
+        ]
+    }
+    assert [r.name for r in run(stage.claim.out_of_sync())] == ["changed", "made"]
+    stage.argocd.runs("theirs", phase="Succeeded")
+    assert run(stage.claim.out_of_sync()) == []
 
 
 def test_an_application_that_cannot_be_compared_is_not_called_settled() -> None:

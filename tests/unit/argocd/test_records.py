@@ -54,6 +54,20 @@ def test_a_record_is_live_while_its_run_may_still_be_at_it(
     assert live(record, application(document), now) is alive
 
 
+@pytest.mark.parametrize(
+    ("now", "ours", "alive"), [(1120, False, True), (1121, False, False), (1121, True, True)]
+)
+def test_a_record_is_dead_when_its_operation_does_not_come(now: float, ours: bool, alive: bool) -> None:
+    """Its run was killed between the PATCH and the POST; somebody else's operation does not count."""
+    document = of({"source": {"helm": {"parameters": [{"name": "a", "value": TOPIC}]}}})
+    operation = {"info": [{"name": RUN_INFO, "value": "r" if ours else "theirs"}]}
+    at = datetime.datetime.fromtimestamp(1100, datetime.UTC).isoformat()
+    state = {"operation": operation, "phase": "Failed", "finishedAt": at}
+    document["status"] = {"operationState": state}
+    record = Record(run="r", until=9999, helm=(HelmValue("a", TOPIC),), since=1000)
+    assert live(record, application(document), now) is alive
+
+
 def test_a_record_whose_topic_is_gone_is_dead_though_another_value_of_it_still_stands() -> None:
     values = (HelmValue("kafka.topic", TOPIC), HelmValue("image.tag", "abc"))
     record = Record(run="r", until=100, helm=values, topics=(TOPIC,))
