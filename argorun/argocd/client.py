@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import re
-import ssl
 from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping
 from types import MappingProxyType, TracebackType
 from typing import Any, Protocol, Self, TypeVar, cast
@@ -29,6 +28,7 @@ from argorun.argocd.answers import (
     unreachable,
 )
 from argorun.argocd.patience import Patience
+from argorun.argocd.tls import Certificates, tls
 from argorun.argocd.types import (
     Application,
     Applications,
@@ -59,25 +59,13 @@ REFRESHED = 10.0  # seconds for which a refreshing GET is waited for
 T = TypeVar("T")
 
 
-class Settings(Protocol):
+class Settings(Certificates, Protocol):
     """How to reach the server; argorun.config.ArgoCD has this shape."""
 
     @property
-    def url(self) -> str: ...
-    @property
     def token(self) -> str: ...
     @property
-    def ca(self) -> Any: ...
-    @property
-    def ca_data(self) -> str | None: ...
-    @property
-    def insecure(self) -> bool: ...
-    @property
     def plaintext(self) -> bool: ...
-    @property
-    def client_cert(self) -> Any: ...
-    @property
-    def client_key(self) -> Any: ...
     @property
     def headers(self) -> Mapping[str, str]: ...
 
@@ -453,26 +441,3 @@ def payloads(block: bytes) -> Iterator[bytes]:
             yield line[5:]
         elif line.startswith(b"{"):
             yield line
-
-
-def tls(settings: Settings) -> ssl.SSLContext:
-    """Verify with the given CA, else with the system's; not at all only where `insecure` says so."""
-    import truststore
-
-    try:
-        if settings.insecure:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        elif settings.ca or settings.ca_data:
-            context = ssl.create_default_context(
-                cafile=str(settings.ca) if settings.ca else None, cadata=settings.ca_data
-            )
-        else:
-            context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        if settings.client_cert:
-            # Without a password of ours OpenSSL would ask for one, and wait.
-            context.load_cert_chain(str(settings.client_cert), str(settings.client_key), password="")
-    except (ssl.SSLError, OSError) as e:
-        raise UsageError(f"the certificates for {settings.url} cannot be loaded: {e}") from None
-    return context
