@@ -6,20 +6,18 @@ import asyncio
 import contextlib
 import json
 import re
-from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from types import MappingProxyType, TracebackType
-from typing import Any, Protocol, Self, TypeVar, cast
+from typing import Any, Protocol, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
-import msgspec
 import stamina
 import stamina.instrumentation
 
+from argorun.argocd import streams
 from argorun.argocd.answers import (
-    FRAMES,
     Denied,
-    LogFrame,
     Nonsense,
     Refused,
     Unreachable,
@@ -54,7 +52,6 @@ stamina.instrumentation.set_on_retry_hooks(())  # a retry is the run's own busin
 
 LISTED = {"fields": "items.metadata.name,items.metadata.namespace,items.metadata.annotations,items.spec"}
 LATE = 15.0  # seconds for which a change that was never answered may still take effect
-LOG_FRAMES = msgspec.json.Decoder(LogFrame)
 REFRESHED = 10.0  # seconds for which a refreshing GET is waited for
 T = TypeVar("T")
 
@@ -260,15 +257,15 @@ class Client:
         """The Application whenever it changes, the first at once; may drop changes and end at any time."""
         params = {"name": app.name} | query(app, fields=fields)
         async for block in self._stream(f"watch {app.name}", "/api/v1/stream/applications", params):
-            for data in payloads(block):
-                yield self._result(data, WatchEvent).application
+            for event in streams.results(block, WatchEvent):
+                yield event.application
 
     async def watch_tree(self, app: ApplicationName) -> AsyncGenerator[Tree]:
         """The resource tree whenever it changes; the tree as it stands is not sent."""
         url = f"/api/v1/stream/applications/{quote(app.name)}/resource-tree"
         async for block in self._stream(f"watch the resources of {app.name}", url, query(app)):
-            for data in payloads(block):
-                yield self._result(data, Tree)
+            for tree in streams.results(block, Tree):
+                yield tree
 
     async def logs(
         self, app: ApplicationName, pod: str, namespace: str, container: str, **extra: str
@@ -283,24 +280,8 @@ class Client:
         # 160,000 lines; its flush is not under the lock of its writes). Uncompressed, or lines come late.
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         async for block in self._stream(f"read the log of {pod}", url, params, headers):
-            try:
-                frames = LOG_FRAMES.decode_lines(block)
-                entries = [frame.result for frame in frames if frame.result is not None]
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                frames, entries = [], []
-            if entries and len(entries) == len(frames):
+            for entries in streams.log_entries(block):
                 yield entries
-            else:  # an error among them, or something else: what comes before it counts
-                for data in payloads(block):
-                    yield [self._result(data, LogEntry)]
-
-    def _result(self, data: bytes, kind: type[T]) -> T:
-        frame = decode(data, FRAMES[kind], "stream")
-        if frame.error is not None:
-            raise Unreachable(f"Argo CD broke off a stream: {frame.error.message}")
-        if frame.result is None:
-            raise Nonsense("Argo CD sent a stream frame with neither a result nor an error")
-        return cast(T, frame.result)
 
     async def _stream(
         self,
@@ -319,7 +300,7 @@ class Client:
                 if answer.status_code != 200:
                     await answer.aread()
                     check(answer, doing)
-                async with contextlib.aclosing(blocks(answer)) as received:
+                async with contextlib.aclosing(streams.blocks(answer)) as received:
                     async for block in received:
                         yield block
         except httpx.HTTPError as e:
@@ -418,26 +399,3 @@ def as_go_writes_it(operations: list[Json]) -> str:
 
 def with_place(app: ApplicationName, body: Json) -> Json:
     return body | {"name": app.name} | query(app)
-
-
-async def blocks(answer: httpx.Response) -> AsyncGenerator[bytes]:
-    """A body as it arrives, in blocks of whole lines; only at its end a line may lack its newline."""
-    rest: list[bytes] = []  # of a line that has not ended; joined once, however long it is
-    async for chunk in answer.aiter_bytes():
-        end = chunk.rfind(b"\n") + 1
-        if end:
-            yield b"".join([*rest, chunk[:end]])
-            rest.clear()
-        if end < len(chunk):
-            rest.append(chunk[end:])
-    if rest:
-        yield b"".join(rest)
-
-
-def payloads(block: bytes) -> Iterator[bytes]:
-    """The JSON in a block of lines: server-sent events, or what a server sends that does not do those."""
-    for line in block.split(b"\n"):
-        if line.startswith(b"data:"):
-            yield line[5:]
-        elif line.startswith(b"{"):
-            yield line
