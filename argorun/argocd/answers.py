@@ -14,13 +14,9 @@ from typing import Any, TypeVar, cast
 
 import httpx
 import msgspec
-import stamina
-import stamina.instrumentation
 
 from argorun.argocd.types import ErrorBody
 from argorun.errors import AccessDenied, ArgoCDFailed
-
-stamina.instrumentation.set_on_retry_hooks(())  # a retry is the run's own business to tell
 
 T = TypeVar("T")
 

@@ -17,7 +17,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from argorun.argocd import answers, streams
-from argorun.argocd import client as module
 from argorun.argocd.answers import Denied, Nonsense, Refused, Unreachable, worth_retrying
 from argorun.argocd.client import Client
 from argorun.argocd.types import Application, ClusterEvent, Node, Ref
@@ -779,7 +778,7 @@ def test_a_stream_that_is_cut_off_is_unreachable() -> None:
 
 def test_a_stream_that_goes_silent_is_a_stall(monkeypatch: pytest.MonkeyPatch) -> None:
     timeout = httpx.Timeout
-    monkeypatch.setattr(module.httpx, "Timeout", lambda *_, **__: timeout(0.2))
+    monkeypatch.setattr(httpx, "Timeout", lambda *_, **__: timeout(0.2))
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n:\r\n"
     error = failed(stall(head), act=watched)
     assert isinstance(error, Unreachable)
