@@ -1,4 +1,4 @@
-"""What a dry run says would be done, line by line. Pure."""
+"""What a run is going to do: the parameters it sets, the topics it makes; and how a dry run says it. Pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,30 @@ from collections.abc import Iterator, Sequence
 from argorun.argocd import parameters
 from argorun.argocd.types import Application, Json
 from argorun.config import Config, Topic
+from argorun.kafka.spec import TopicSpec
+
+
+def settings(config: Config, drawn: Sequence[tuple[Topic, str]]) -> list[parameters.Setting]:
+    """Every parameter of the run with its value."""
+    made: list[parameters.Setting] = []
+    for topic, name in drawn:
+        for p in topic.parameters:
+            if p.kustomize is not None:
+                made.append(parameters.Kustomize(p.kustomize.configmap, p.kustomize.key, name))
+            else:
+                made.append(parameters.Helm(str(p.helm), name))
+    return made + [parameters.Helm(name, value) for name, value in config.sets]
+
+
+def spec(topic: Topic) -> TopicSpec:
+    """A topic as Kafka is asked for it."""
+    return TopicSpec(
+        prefix=topic.prefix,
+        partitions=topic.partitions,
+        replication_factor=topic.replication_factor,
+        config=topic.config,
+        groups=topic.groups,
+    )
 
 
 def planned(

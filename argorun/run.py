@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 
-from argorun import __version__, events
-from argorun.argocd import diagnosis, lint, operation, owners, parameters, records, rendered, windows
+from argorun import __version__, events, plan
+from argorun.argocd import diagnosis, lint, operation, parameters, rendered
 from argorun.argocd.answers import Refused
 from argorun.argocd.claim import Claim, Lost, Reverted
 from argorun.argocd.client import Client
@@ -20,13 +19,14 @@ from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Application, Json, Node, OperationState, SyncOperation
 from argorun.cleanup import Announce, CleanUp
 from argorun.config import Config, Topic, describe
-from argorun.errors import AccessDenied, ArgorunError, NoTestRan, OperationFailed, StillBusy, UsageError
+from argorun.errors import ArgorunError, NoTestRan, OperationFailed, StillBusy, UsageError
 from argorun.events import Step
 from argorun.kafka import names
-from argorun.kafka.spec import TopicExists, TopicSpec
+from argorun.kafka.spec import TopicExists
 from argorun.kafka.topics import Topics
-from argorun.plan import planned
+from argorun.looking import Look
 from argorun.progress import Progress
+from argorun.telling import Telling
 from argorun.verdict import cannot_start, judge, suspects
 from argorun.wayback import Traces, WayBack
 
@@ -51,6 +51,7 @@ class Run:
         self.hide = hide  # takes values that are secrets, once they are known
         self.app = config.application
         self.announce = announce
+        self.tell = Telling(announce)
         self.client = client
         self.topics = topics
         self.clean = CleanUp(announce)
@@ -61,9 +62,9 @@ class Run:
         self.run_id = secrets.token_hex(6)
         self.owner = ""  # who else writes the Application's spec
         self.reverts = 0  # how often in a row our parameters were undone
-        claim = Claim(client, self.app, self.run_id, (), waiting=self._waits, notice=self._notice)
+        claim = Claim(client, self.app, self.run_id, (), waiting=self._waits, notice=self.tell.notice)
         self.traces = Traces(operation=self.run_id, claim=claim)
-        self.back = WayBack(config, client, topics, self.live, self.clean, self.traces, self._notice)
+        self.back = WayBack(config, client, topics, self.live, self.clean, self.traces, self.tell.notice)
 
     async def steps(self) -> ArgorunError | None:
         """From the plan to the verdict. Raises ArgorunError for whatever keeps the tests from running."""
@@ -92,104 +93,30 @@ class Run:
         )
         self.announce(started)
         if self.config.argocd.insecure and not self.config.argocd.plaintext:
-            self._notice(f"whether {self.config.argocd.server} is Argo CD is not verified (insecure)")
+            self.tell.notice(f"whether {self.config.argocd.server} is Argo CD is not verified (insecure)")
         self.traces.drawn = [(t, names.draw(t.prefix, time.time())) for t in self.config.topics]
         if self.config.dry_run:
             for line in describe(self.config):
-                self._planned(line)
+                self.tell.planned(line)
 
     def settings(self) -> list[parameters.Setting]:
         """Every parameter of the run with its value."""
-        settings: list[parameters.Setting] = []
-        for topic, name in self.traces.drawn:
-            for p in topic.parameters:
-                if p.kustomize is not None:
-                    settings.append(parameters.Kustomize(p.kustomize.configmap, p.kustomize.key, name))
-                else:
-                    settings.append(parameters.Helm(str(p.helm), name))
-        return settings + [parameters.Helm(name, value) for name, value in self.config.sets]
+        return plan.settings(self.config, self.traces.drawn)
 
     # -- 2. Look ------------------------------------------------------------------------------------
 
     async def look(self) -> None:
         """The Application takes the parameters, and we may do what we are about to; nothing is touched."""
-        async with self._step(Step.LOOK, f"{self.app} on {self.config.argocd.server}"):
-            seen = await self.client.application(self.app)
-            if not seen.status.source_type:
-                seen = await self.client.application(self.app, refresh="normal")
-            parameters.check_source(seen, self.settings())
-            self.hide(*parameters.secrets(seen))
-            await self._check_permissions(seen)
-            await self._look_at_topics()
-            settings = self.settings()
-            if self.config.revision or any(isinstance(s, parameters.Kustomize) for s in settings):
-                self.manifests = await self._render(settings)
-            await self._look_at_owners(seen, settings)
-            if self.config.dry_run:
-                before = records.undone(seen, parameters.record_of(seen))
-                for line in planned(self.config, self.traces.drawn, settings, before, self.manifests):
-                    self._planned(line)
-                await self._lint_beforehand()
-
-    async def _look_at_topics(self) -> None:
-        """Ask Kafka beforehand; a name that exists is not ours, and another one is drawn."""
-        while True:
-            try:
-                await self.topics.look({name: spec(topic) for topic, name in self.traces.drawn})
-                return
-            except TopicExists as e:
-                self._notice(f"{e}; another name is drawn")
-                fresh = [
-                    (t, names.draw(t.prefix, time.time()) if n == e.name else n) for t, n in self.traces.drawn
-                ]
-                self.traces.drawn = fresh
-
-    async def _check_permissions(self, seen: Application) -> None:
-        subject = f"{seen.project}/{seen.metadata.name}"
-        asked = (("update", "applications"), ("sync", "applications"), ("get", "logs"))
-        answers = await asyncio.gather(*(self.client.can_i(action, what, subject) for action, what in asked))
-        for (action, what), allowed in zip(asked, answers, strict=True):
-            if not allowed:
-                raise AccessDenied(
-                    f"the token's account may not '{action}' {what} of {subject}",
-                    f"add to Argo CD's policy.csv: p, ROLE, {what}, {action}, {subject}, allow",
-                )
-
-    async def _look_at_owners(self, seen: Application, settings: Sequence[parameters.Setting]) -> None:
-        """Nobody else undoes what we are about to change, and no sync window is closed."""
-        changed = owners.changed(seen, settings, self.manifests)
-        self.owner = await owners.check(self.client, *changed, self._notice, force=self.config.force_owned)
-        await windows.check(self.client, self.app, seen.project)
-
-    async def _render(self, settings: Sequence[parameters.Setting]) -> list[Json]:
-        try:
-            manifests = await self.client.manifests(self.app, self.config.revision)
-        except Refused as e:
-            at = f" at revision {self.config.revision}" if self.config.revision else ""
-            raise UsageError(f"Argo CD cannot render {self.app}{at}: {e.text}") from None
-        parameters.check_rendered(str(self.app), settings, manifests)
-        return manifests
-
-    async def _lint_beforehand(self) -> None:
-        """As far as that can be told without our values: a chart may make its hooks only with them."""
-        try:
-            manifests = self.manifests or await self.client.manifests(self.app, self.config.revision)
-        except Refused as e:
-            self._notice(f"without the topic's name {self.app} does not render: {e.text}", "info")
-            return
-        self._lint(manifests)
-        if gap := lint.gap(manifests, self.config.jobs):
-            self._notice(f"without the topic's name {self.app} has no {gap.wanted}; {gap.instead}", "info")
-
-    def _lint(self, manifests: Sequence[Json]) -> None:
-        for text in lint.warnings(manifests, self.config.jobs):
-            self._notice(text)
+        async with self.tell.step(Step.LOOK, f"{self.app} on {self.config.argocd.server}"):
+            look = Look(self.config, self.client, self.topics, self.tell, self.hide)
+            seen = await look.at(self.traces)
+            self.manifests, self.owner = seen.manifests, seen.owner
 
     # -- 3. Topics ----------------------------------------------------------------------------------
 
     async def create_topics(self) -> None:
         """Make every topic and wait until it can be produced to."""
-        async with self._step(Step.TOPICS, ", ".join(name for _, name in self.traces.drawn)):
+        async with self.tell.step(Step.TOPICS, ", ".join(name for _, name in self.traces.drawn)):
             for i, (topic, _) in enumerate(self.traces.drawn):
                 await self._create_topic(i, topic)
 
@@ -199,10 +126,10 @@ class Run:
             name = self.traces.drawn[i][1]
             self.back.from_topic(name, topic)
             try:
-                await self.topics.create(name, spec(topic))
+                await self.topics.create(name, plan.spec(topic))
                 break
             except TopicExists:
-                self._notice(f"topic {name} exists already and is not ours; another name is drawn")
+                self.tell.notice(f"topic {name} exists already and is not ours; another name is drawn")
                 self.back.forget_topic(name)
                 self.traces.drawn[i] = (topic, names.draw(topic.prefix, time.time()))
         made = await self.topics.wait_usable(name)
@@ -226,7 +153,7 @@ class Run:
             self.run_id,
             settings,
             waiting=self._waits,
-            notice=self._notice,
+            notice=self.tell.notice,
             topics=[name for _, name in self.traces.drawn],
             pinned=self.config.revision is not None,
         )
@@ -243,7 +170,7 @@ class Run:
             ) from None
 
     async def _take_and_sync_once(self, settings: Sequence[parameters.Setting]) -> bool:
-        async with self._step(Step.PARAMETERS, "waiting until nobody else uses the Application"):
+        async with self.tell.step(Step.PARAMETERS, "waiting until nobody else uses the Application"):
             await self.traces.claim.free()
             try:
                 await self.traces.claim.take(self.manifests, self._until())
@@ -252,7 +179,7 @@ class Run:
                 await asyncio.sleep(0.5 + secrets.randbelow(1000) / 1000)
                 return False
             self._tell_parameters(settings)
-        async with self._step(Step.SYNC, str(self.app)):
+        async with self.tell.step(Step.SYNC, str(self.app)):
             return await self._sync(settings)
 
     async def _sync(self, settings: Sequence[parameters.Setting]) -> bool:
@@ -311,10 +238,11 @@ class Run:
             return  # the sync will say why, in its own words
         parameters.check_taken(str(self.app), self.settings(), manifests)
         for name in rendered.unused([n for _, n in self.traces.drawn], manifests):
-            self._notice(
+            self.tell.notice(
                 f"no manifest of {self.app} holds {name}: is the parameter spelt as the chart has it?"
             )
-        self._lint(manifests)
+        for text in lint.warnings(manifests, self.config.jobs):
+            self.tell.notice(text)
         if gap := lint.gap(manifests, self.config.jobs):
             raise NoTestRan(f"no test ran: {self.app} has no {gap.wanted}", gap.instead)
         self.progress.expect(rendered.hook_jobs(manifests))
@@ -323,9 +251,9 @@ class Run:
 
     async def follow(self) -> OperationState:
         """Follow the hooks and the test Jobs' logs until the operation is over."""
-        async with self._step(Step.FOLLOW, "the hooks"):
+        async with self.tell.step(Step.FOLLOW, "the hooks"):
             state = await self._until_over()
-        async with self._step(Step.LOGS, "the rest of the logs") as result:
+        async with self.tell.step(Step.LOGS, "the rest of the logs") as result:
             if self.traces.logs is not None:
                 await self.traces.logs.finish(LAST_LOGS, self.progress.ran())
             result.append(self.progress.logs_read())
@@ -389,25 +317,10 @@ class Run:
             return
         # An undo makes several requests within its own limit.
         self.client.patience = min(RIDE_OUT, self.config.timeouts.cleanup / 6)
-        async with self._step(Step.CLEANUP, good=lambda: not self.clean.left):
+        async with self.tell.step(Step.CLEANUP, good=lambda: not self.clean.left):
             await self.clean.unwind(self.config.timeouts.cleanup)
 
     # -- telling ------------------------------------------------------------------------------------
-
-    @contextlib.asynccontextmanager
-    async def _step(
-        self, step: Step, detail: str = "", good: Callable[[], bool] = lambda: True
-    ) -> AsyncIterator[list[str]]:
-        """Tell of a step; what is put into the list is told as its result."""
-        began, ok, result = time.monotonic(), False, list[str]()
-        self.announce(events.StepStarted(time=time.time(), step=step, detail=detail))
-        try:
-            yield result
-            ok = good()
-        finally:
-            seconds = time.monotonic() - began
-            told = "; ".join(result)
-            self.announce(events.StepEnded(time=time.time(), step=step, ok=ok, seconds=seconds, detail=told))
 
     def _tell_parameters(self, settings: Sequence[parameters.Setting]) -> None:
         for s in settings:
@@ -420,21 +333,3 @@ class Run:
 
     def _waits(self, reason: str) -> None:
         self.progress.waits(Step.PARAMETERS, reason)
-
-    def _notice(self, text: str, level: str = "warning") -> None:
-        self.announce(
-            events.Notice(time=time.time(), level="info" if level == "info" else "warning", text=text)
-        )
-
-    def _planned(self, what: str) -> None:
-        self.announce(events.Planned(time=time.time(), what=what))
-
-
-def spec(topic: Topic) -> TopicSpec:
-    return TopicSpec(
-        prefix=topic.prefix,
-        partitions=topic.partitions,
-        replication_factor=topic.replication_factor,
-        config=topic.config,
-        groups=topic.groups,
-    )

@@ -15,6 +15,7 @@ from argorun.errors import ArgorunError, CleanupIncomplete, InternalError, Inter
 from argorun.kafka.topics import Topics
 from argorun.reporters import Announcer
 from argorun.run import Run
+from argorun.telling import Telling
 
 SAME_PRESS = 0.5  # seconds within which the same signal is the same key press: wrappers pass it on once more
 
@@ -23,12 +24,9 @@ async def execute(config: Config, announcer: Announcer) -> int:
     """Run the tests and give back the exit code. Raises UsageError only before anything was done."""
     began = time.monotonic()
 
-    def notice(text: str) -> None:
-        announcer(events.Notice(time=time.time(), level="warning", text=text))
-
     async with (
         Client(config.argocd) as client,
-        Topics(config.kafka, notice=notice, secrets=config.secrets) as topics,
+        Topics(config.kafka, notice=Telling(announcer).notice, secrets=config.secrets) as topics,
     ):
         run = Run(config, announcer, client, topics, hide=announcer.hide)
         code = await Supervisor(run, announcer).supervise()
@@ -125,7 +123,7 @@ class Supervisor:
         """What is left need not be done by hand at once."""
         if self._run.clean.left:
             text = "topics and parameters that are left behind can also wait for argorun sweep"
-            self._announcer(events.Notice(time=time.time(), level="info", text=text))
+            Telling(self._announcer).notice(text, "info")
 
     async def _clean_up(self) -> None:
         self._in_cleanup = True

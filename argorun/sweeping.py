@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 from argorun import __version__, byhand, events, signals
@@ -25,6 +26,7 @@ from argorun.kafka.topics import Topics
 from argorun.reporters import Announcer
 from argorun.reporters.phrases import count, duration
 from argorun.sweep_config import SweepConfig
+from argorun.telling import Telling
 
 PATIENCE = 15.0  # seconds for which a fault of Argo CD's is ridden out
 AWAKE = 0.2  # seconds in which a signal that came just before the loop fell asleep is heard
@@ -55,6 +57,7 @@ class Sweep:
         hide: Callable[..., None] = lambda *secrets: None,
     ) -> None:
         self.config, self.announce, self.hide = config, announce, hide
+        self.tell = Telling(announce)
         self.topics, self.client = topics, client
         self.age = sweep.Age(config.older_than, time.time())
         self.found = Found()
@@ -111,17 +114,17 @@ class Sweep:
 
     def _tell_limits(self) -> None:
         if self.config.older_than < self.config.longest_run:
-            self._notice(
+            self.tell.notice(
                 f"--older-than {self.config.older_than:.0f}s is less than a run may take "
                 f"({duration(self.config.longest_run)}): one that is still at it would be hit"
             )
         if self.client is None:
-            self._notice(f"Applications are not looked at: {self.config.without_argocd}", "info")
+            self.tell.notice(f"Applications are not looked at: {self.config.without_argocd}", "info")
 
     def _tell_clocks(self, younger: list[TopicName]) -> None:
         for name in younger:
             if self.age.of(name) < -CLOCKS_DIFFER:
-                self._notice(
+                self.tell.notice(
                     f"topic {name} is dated {duration(-self.age.of(name))} ahead of now: the clock of this "
                     "machine is wrong, or that of the one which made it; it is left alone"
                 )
@@ -155,7 +158,9 @@ class Sweep:
         elif old:
             self.found.topics = [t for t in self.found.topics if t not in names]
             self.staying |= set(map(str, names))
-            self._notice(f"{found}: run {found.record.run} is still at it, for all its age: its topics stay")
+            self.tell.notice(
+                f"{found}: run {found.record.run} is still at it, for all its age: its topics stay"
+            )
 
     def _tell_names(self, listed: Application) -> None:
         """Nobody wrote down what stood there before: a person must know."""
@@ -171,7 +176,7 @@ class Sweep:
         self.hide(*parameters.secrets(listed))
         where = ", ".join(f"{place.what} names topic {name}" for place, name in found)
         chosen = {place.pointer: place for place, _ in found}.values()
-        self._notice(
+        self.tell.notice(
             f"Application {app}: {where}, which is no more, and no record says what stood there before; "
             f"to take it out:\n{byhand.patch(app, leftovers.without(chosen))}"
         )
@@ -187,13 +192,13 @@ class Sweep:
         began = time.monotonic()
         if self.config.dry_run:
             ends = "end its operation, " if found.runs else ""
-            self._notice(f"{found}: would {ends}put back what run {found.record.run} left", "info")
+            self.tell.notice(f"{found}: would {ends}put back what run {found.record.run} left", "info")
         else:
             assert self.client is not None
             try:
                 async with asyncio.timeout(self.config.cleanup):
                     did = await leftovers.undo(
-                        self.client, found.app, found.record, self.config.cleanup, self._notice
+                        self.client, found.app, found.record, self.config.cleanup, self.tell.notice
                     )
             except TimeoutError:
                 await self._leave_application(found, f"not done within {self.config.cleanup:.0f} s")
@@ -227,7 +232,7 @@ class Sweep:
         for prefix in {g for t in self.found.topics if (g := self.config.prefixes[t.prefix])}:
             try:
                 for group in await self.topics.delete_groups(prefix, names):
-                    self._notice(f"consumer group {group} deleted", "info")
+                    self.tell.notice(f"consumer group {group} deleted", "info")
             except ArgorunError as e:
                 self._leave(f"consumer groups {prefix}*", e, "")
 
@@ -272,31 +277,10 @@ class Sweep:
         text = why if isinstance(why, str) else reason(why)
         self.announce(events.LeftBehind(time=time.time(), what=what, why=text, command=command))
 
-    # -- telling ------------------------------------------------------------------------------------
-
-    @contextlib.asynccontextmanager
-    async def _step(self, step: Step, detail: str = "") -> AsyncIterator[list[str]]:
-        """A step, and what it comes to: the list is its result in words."""
-        began, result, left = time.monotonic(), list[str](), self.left
-        self.announce(events.StepStarted(time=time.time(), step=step, detail=detail))
-        ok = False
-        try:
-            yield result
-            ok = self.left == left
-        finally:
-            ended = events.StepEnded(
-                time=time.time(),
-                step=step,
-                ok=ok,
-                seconds=time.monotonic() - began,
-                detail=", ".join(result),
-            )
-            self.announce(ended)
-
-    def _notice(self, text: str, level: str = "warning") -> None:
-        self.announce(
-            events.Notice(time=time.time(), level="info" if level == "info" else "warning", text=text)
-        )
+    def _step(self, step: Step, detail: str = "") -> AbstractAsyncContextManager[list[str]]:
+        """A step, good if nothing more is left behind after it."""
+        left = self.left
+        return self.tell.step(step, detail, good=lambda: self.left == left)
 
 
 def reference(listed: Application) -> ApplicationRef:
@@ -327,11 +311,8 @@ async def execute(config: SweepConfig, announcer: Announcer) -> int:
     """Sweep and give back the exit code. Raises UsageError only before anything was done."""
     began = time.monotonic()
 
-    def notice(text: str) -> None:
-        announcer(events.Notice(time=time.time(), level="warning", text=text))
-
     async with contextlib.AsyncExitStack() as stack:
-        kafka = Topics(config.kafka, notice=notice, secrets=config.secrets)
+        kafka = Topics(config.kafka, notice=Telling(announcer).notice, secrets=config.secrets)
         topics = await stack.enter_async_context(kafka)
         client = None
         if config.argocd is not None:

@@ -14,24 +14,15 @@ from typing import Any, TypeVar, cast
 
 import httpx
 import msgspec
-import stamina
-import stamina.instrumentation
 
-from argorun.argocd.types import (
-    ErrorBody,
-    LogEntry,
-    StreamError,
-    Tree,
-    WatchEvent,
-)
+from argorun.argocd.types import ErrorBody
 from argorun.errors import AccessDenied, ArgoCDFailed
-
-stamina.instrumentation.set_on_retry_hooks(())  # a retry is the run's own business to tell
 
 T = TypeVar("T")
 
 
 NOT_ARGOCD = "is this Argo CD's address? a proxy may stand in between, or argocd.root_path be wrong"
+DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {}
 TRANSIENT = frozenset({429, 502, 503, 504})
 
 
@@ -70,28 +61,6 @@ def worth_retrying(error: Exception) -> bool | float:
     if isinstance(error, Refused) and error.status in TRANSIENT:
         return error.retry_after if error.retry_after is not None else True
     return isinstance(error, Nonsense | Unreachable) and not error.final
-
-
-class Frame(msgspec.Struct, frozen=True):
-    """One frame of a stream: a result, or why it broke off."""
-
-    error: StreamError | None = None
-
-
-class WatchFrame(Frame, frozen=True):
-    result: WatchEvent | None = None
-
-
-class TreeFrame(Frame, frozen=True):
-    result: Tree | None = None
-
-
-class LogFrame(Frame, frozen=True, gc=False):
-    result: LogEntry | None = None
-
-
-FRAMES: dict[type, Any] = {WatchEvent: WatchFrame, Tree: TreeFrame, LogEntry: LogFrame}
-DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {}
 
 
 def decode(data: bytes, kind: type[T], doing: str) -> T:

@@ -1,4 +1,4 @@
-"""Argo CD's REST API over httpx: one method a call; nothing of httpx gets out."""
+"""Argo CD's REST API: one method a call."""
 
 from __future__ import annotations
 
@@ -6,29 +6,13 @@ import asyncio
 import contextlib
 import json
 import re
-import ssl
-from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping
-from types import MappingProxyType, TracebackType
-from typing import Any, Protocol, Self, TypeVar, cast
+from collections.abc import AsyncGenerator
+from typing import Protocol
 from urllib.parse import quote
 
-import httpx
-import msgspec
-import stamina
-import stamina.instrumentation
-
-from argorun.argocd.answers import (
-    FRAMES,
-    Denied,
-    LogFrame,
-    Nonsense,
-    Refused,
-    Unreachable,
-    check,
-    decode,
-    unreachable,
-)
-from argorun.argocd.patience import Patience
+from argorun.argocd import streams
+from argorun.argocd.answers import Denied, Unreachable, decode
+from argorun.argocd.connection import Connection
 from argorun.argocd.types import (
     Application,
     Applications,
@@ -46,40 +30,9 @@ from argorun.argocd.types import (
     Tree,
     WatchEvent,
 )
-from argorun.argocd.wire import quicken
-from argorun.errors import UsageError
-
-stamina.instrumentation.set_on_retry_hooks(())  # a retry is the run's own business to tell
-
 
 LISTED = {"fields": "items.metadata.name,items.metadata.namespace,items.metadata.annotations,items.spec"}
-LATE = 15.0  # seconds for which a change that was never answered may still take effect
-LOG_FRAMES = msgspec.json.Decoder(LogFrame)
 REFRESHED = 10.0  # seconds for which a refreshing GET is waited for
-T = TypeVar("T")
-
-
-class Settings(Protocol):
-    """How to reach the server; argorun.config.ArgoCD has this shape."""
-
-    @property
-    def url(self) -> str: ...
-    @property
-    def token(self) -> str: ...
-    @property
-    def ca(self) -> Any: ...
-    @property
-    def ca_data(self) -> str | None: ...
-    @property
-    def insecure(self) -> bool: ...
-    @property
-    def plaintext(self) -> bool: ...
-    @property
-    def client_cert(self) -> Any: ...
-    @property
-    def client_key(self) -> Any: ...
-    @property
-    def headers(self) -> Mapping[str, str]: ...
 
 
 class ApplicationName(Protocol):
@@ -93,39 +46,8 @@ class ApplicationName(Protocol):
     def project(self) -> str | None: ...
 
 
-class Client:
-    """A connection to one Argo CD. Idempotent requests are retried for `patience` seconds.
-
-    Every method raises AccessDenied (6) or ArgoCDFailed (8); nothing of httpx gets out.
-    """
-
-    def __init__(self, settings: Settings, *, patience: float = 5.0) -> None:
-        self.settings = settings
-        self.patience = patience
-        self.requests = 0  # how many were sent, retries included
-        self._in_flight: set[asyncio.Future[Any]] = set()
-        self._unheard: float | None = None  # loop time of the newest change that was never answered
-        headers = dict(settings.headers) | {"Authorization": f"Bearer {settings.token}"}
-        try:
-            self._http = httpx.AsyncClient(
-                base_url=settings.url,
-                headers=headers,
-                verify=tls(settings) if not settings.plaintext else True,
-                timeout=httpx.Timeout(15.0, connect=5.0),
-                limits=httpx.Limits(max_connections=None, max_keepalive_connections=8),
-            )
-            quicken(self._http)
-        except (httpx.InvalidURL, ValueError, ImportError) as e:  # ImportError: a SOCKS proxy
-            why = "a character that is not ASCII" if isinstance(e, UnicodeEncodeError) else e
-            raise UsageError(f"'{settings.url}', its headers or the proxy cannot be used: {why}") from None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._http.aclose()
+class Client(Connection):
+    """One Argo CD. Every method raises AccessDenied (6) or ArgoCDFailed (8); nothing of httpx gets out."""
 
     # -- the Application ----------------------------------------------------------------------------
 
@@ -272,15 +194,15 @@ class Client:
         """The Application whenever it changes, the first at once; may drop changes and end at any time."""
         params = {"name": app.name} | query(app, fields=fields)
         async for block in self._stream(f"watch {app.name}", "/api/v1/stream/applications", params):
-            for data in payloads(block):
-                yield self._result(data, WatchEvent).application
+            for event in streams.results(block, WatchEvent):
+                yield event.application
 
     async def watch_tree(self, app: ApplicationName) -> AsyncGenerator[Tree]:
         """The resource tree whenever it changes; the tree as it stands is not sent."""
         url = f"/api/v1/stream/applications/{quote(app.name)}/resource-tree"
         async for block in self._stream(f"watch the resources of {app.name}", url, query(app)):
-            for data in payloads(block):
-                yield self._result(data, Tree)
+            for tree in streams.results(block, Tree):
+                yield tree
 
     async def logs(
         self, app: ApplicationName, pod: str, namespace: str, container: str, **extra: str
@@ -295,118 +217,8 @@ class Client:
         # 160,000 lines; its flush is not under the lock of its writes). Uncompressed, or lines come late.
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         async for block in self._stream(f"read the log of {pod}", url, params, headers):
-            try:
-                frames = LOG_FRAMES.decode_lines(block)
-                entries = [frame.result for frame in frames if frame.result is not None]
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                frames, entries = [], []
-            if entries and len(entries) == len(frames):
+            for entries in streams.log_entries(block):
                 yield entries
-            else:  # an error among them, or something else: what comes before it counts
-                for data in payloads(block):
-                    yield [self._result(data, LogEntry)]
-
-    def _result(self, data: bytes, kind: type[T]) -> T:
-        frame = decode(data, FRAMES[kind], "stream")
-        if frame.error is not None:
-            raise Unreachable(f"Argo CD broke off a stream: {frame.error.message}")
-        if frame.result is None:
-            raise Nonsense("Argo CD sent a stream frame with neither a result nor an error")
-        return cast(T, frame.result)
-
-    async def _stream(
-        self,
-        doing: str,
-        url: str,
-        params: Mapping[str, str],
-        headers: Mapping[str, str] = MappingProxyType({"Accept": "text/event-stream"}),
-    ) -> AsyncGenerator[bytes]:
-        """A stream in blocks of whole lines. Of server-sent events a comment comes every 15 s."""
-        self.requests += 1
-        timeout = httpx.Timeout(15.0, connect=5.0, read=40.0)
-        try:
-            async with self._http.stream(
-                "GET", url, params=params, headers=headers, timeout=timeout
-            ) as answer:
-                if answer.status_code != 200:
-                    await answer.aread()
-                    check(answer, doing)
-                async with contextlib.aclosing(blocks(answer)) as received:
-                    async for block in received:
-                        yield block
-        except httpx.HTTPError as e:
-            raise unreachable(e, self.settings.url) from None
-
-    # -- requests -----------------------------------------------------------------------------------
-
-    async def _get(
-        self, doing: str, url: str, kind: type[T], params: Mapping[str, str], *, also_500: bool = True
-    ) -> T:
-        """Read, again and again; `also_500` is False where a 500 is what Argo CD has to say about it."""
-        patience = Patience(self.patience)
-        async for attempt in stamina.retry_context(
-            on=lambda error: patience.retry(error, also_500=also_500),
-            attempts=None,
-            timeout=self.patience,
-            wait_initial=0.2,
-            wait_max=3.0,
-            wait_jitter=0.3,
-        ):
-            with attempt:
-                return await self._once("GET", doing, url, None, kind, params)
-        raise AssertionError("unreachable")  # pragma: no cover
-
-    async def _send(
-        self,
-        method: str,
-        doing: str,
-        url: str,
-        body: Json | None,
-        kind: type[T],
-        params: Mapping[str, str] | None = None,
-        *,
-        harmless_late: bool = False,
-    ) -> T:
-        """Send what is not idempotent, once. A cancelled one still arrives: `landed` waits for it."""
-        request = self._once(method, doing, url, body, kind, params or {})
-        task = asyncio.ensure_future(request if harmless_late else self._heard(request))
-        self._in_flight.add(task)
-        task.add_done_callback(self._in_flight.discard)
-        return await asyncio.shield(task)
-
-    async def _heard(self, request: Coroutine[None, None, T]) -> T:
-        """Remember when a change was not answered, or not by Argo CD itself: it may take effect yet."""
-        try:
-            return await request
-        except (Unreachable, Nonsense, Refused) as e:
-            if not isinstance(e, Refused) or e.status in (502, 503, 504):
-                self._unheard = asyncio.get_running_loop().time()
-            raise
-
-    def unheard_until(self) -> float | None:
-        """The loop time until which a change that was never answered may take effect; None: all were."""
-        if self._in_flight:
-            return asyncio.get_running_loop().time() + LATE
-        return None if self._unheard is None else self._unheard + LATE
-
-    async def landed(self) -> None:
-        """Wait for the answers to what was sent and then cancelled, a few seconds at most."""
-        if self._in_flight:
-            await asyncio.wait(self._in_flight, timeout=3.0)
-
-    async def _once(
-        self, method: str, doing: str, url: str, body: Json | None, kind: type[T], params: Mapping[str, str]
-    ) -> T:
-        self.requests += 1
-        # Argo CD answers 415 to any request but GET whose content type is not exactly this.
-        headers = {} if method == "GET" else {"Content-Type": "application/json"}
-        content = None if body is None else json.dumps(body).encode()
-        try:
-            answer = await self._http.request(method, url, params=params, headers=headers, content=content)
-        except httpx.HTTPError as e:
-            raise unreachable(e, self.settings.url) from None
-        check(answer, doing)
-        return decode(answer.content, kind, doing)
 
 
 def path(app: ApplicationName, *parts: str) -> str:
@@ -430,49 +242,3 @@ def as_go_writes_it(operations: list[Json]) -> str:
 
 def with_place(app: ApplicationName, body: Json) -> Json:
     return body | {"name": app.name} | query(app)
-
-
-async def blocks(answer: httpx.Response) -> AsyncGenerator[bytes]:
-    """A body as it arrives, in blocks of whole lines; only at its end a line may lack its newline."""
-    rest: list[bytes] = []  # of a line that has not ended; joined once, however long it is
-    async for chunk in answer.aiter_bytes():
-        end = chunk.rfind(b"\n") + 1
-        if end:
-            yield b"".join([*rest, chunk[:end]])
-            rest.clear()
-        if end < len(chunk):
-            rest.append(chunk[end:])
-    if rest:
-        yield b"".join(rest)
-
-
-def payloads(block: bytes) -> Iterator[bytes]:
-    """The JSON in a block of lines: server-sent events, or what a server sends that does not do those."""
-    for line in block.split(b"\n"):
-        if line.startswith(b"data:"):
-            yield line[5:]
-        elif line.startswith(b"{"):
-            yield line
-
-
-def tls(settings: Settings) -> ssl.SSLContext:
-    """Verify with the given CA, else with the system's; not at all only where `insecure` says so."""
-    import truststore
-
-    try:
-        if settings.insecure:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        elif settings.ca or settings.ca_data:
-            context = ssl.create_default_context(
-                cafile=str(settings.ca) if settings.ca else None, cadata=settings.ca_data
-            )
-        else:
-            context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        if settings.client_cert:
-            # Without a password of ours OpenSSL would ask for one, and wait.
-            context.load_cert_chain(str(settings.client_cert), str(settings.client_key), password="")
-    except (ssl.SSLError, OSError) as e:
-        raise UsageError(f"the certificates for {settings.url} cannot be loaded: {e}") from None
-    return context

@@ -166,7 +166,7 @@ def good(answer: httpx.Response) -> Json:
 
 def connect(settings: ArgoCD, kind: Any = httpx.Client) -> Any:
     """A raw client with the settings' token."""
-    from argorun.argocd.client import tls
+    from argorun.argocd.tls import tls
 
     return kind(
         base_url=settings.url,

@@ -16,8 +16,7 @@ import stamina
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argorun.argocd import answers
-from argorun.argocd import client as module
+from argorun.argocd import answers, streams
 from argorun.argocd.answers import Denied, Nonsense, Refused, Unreachable, worth_retrying
 from argorun.argocd.client import Client
 from argorun.argocd.types import Application, ClusterEvent, Node, Ref
@@ -719,7 +718,7 @@ def test_frames_may_be_cut_anywhere(cuts: list[int], crlf: bool) -> None:
         yield rest
 
     async def main() -> list[bytes]:
-        return [block async for block in module.blocks(httpx.Response(200, content=chunks()))]
+        return [block async for block in streams.blocks(httpx.Response(200, content=chunks()))]
 
     blocks = run(main())
     assert b"".join(blocks) == body
@@ -728,7 +727,7 @@ def test_frames_may_be_cut_anywhere(cuts: list[int], crlf: bool) -> None:
 
 def test_a_line_that_the_end_of_a_body_cuts_off_is_still_given() -> None:
     async def main() -> list[bytes]:
-        return [block async for block in module.blocks(httpx.Response(200, content=b"a\nb"))]
+        return [block async for block in streams.blocks(httpx.Response(200, content=b"a\nb"))]
 
     assert run(main()) == [b"a\n", b"b"]
 
@@ -779,7 +778,7 @@ def test_a_stream_that_is_cut_off_is_unreachable() -> None:
 
 def test_a_stream_that_goes_silent_is_a_stall(monkeypatch: pytest.MonkeyPatch) -> None:
     timeout = httpx.Timeout
-    monkeypatch.setattr(module.httpx, "Timeout", lambda *_, **__: timeout(0.2))
+    monkeypatch.setattr(httpx, "Timeout", lambda *_, **__: timeout(0.2))
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n:\r\n"
     error = failed(stall(head), act=watched)
     assert isinstance(error, Unreachable)

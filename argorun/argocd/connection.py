@@ -1,0 +1,166 @@
+"""A connection to one Argo CD over httpx: what is retried, what is sent once, and what has no answer yet."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncGenerator, Coroutine, Mapping
+from types import MappingProxyType, TracebackType
+from typing import Any, Protocol, Self, TypeVar
+
+import httpx
+import stamina
+import stamina.instrumentation
+
+from argorun.argocd import streams
+from argorun.argocd.answers import Nonsense, Refused, Unreachable, check, decode, unreachable
+from argorun.argocd.patience import Patience
+from argorun.argocd.tls import Certificates, tls
+from argorun.argocd.types import Json
+from argorun.argocd.wire import quicken
+from argorun.errors import UsageError
+
+stamina.instrumentation.set_on_retry_hooks(())  # a retry is the run's own business to tell
+
+LATE = 15.0  # seconds for which a change that was never answered may still take effect
+T = TypeVar("T")
+
+
+class Settings(Certificates, Protocol):
+    """How to reach the server; argorun.config.ArgoCD has this shape."""
+
+    @property
+    def token(self) -> str: ...
+    @property
+    def plaintext(self) -> bool: ...
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+
+class Connection:
+    """Sends requests and reads streams. Idempotent requests are retried for `patience` seconds.
+
+    Raises AccessDenied (6) or ArgoCDFailed (8), and UsageError (2) where it cannot even be made; nothing of
+    httpx gets out.
+    """
+
+    def __init__(self, settings: Settings, *, patience: float = 5.0) -> None:
+        self.settings = settings
+        self.patience = patience
+        self.requests = 0  # how many were sent, retries included
+        self._in_flight: set[asyncio.Future[Any]] = set()
+        self._unheard: float | None = None  # loop time of the newest change that was never answered
+        headers = dict(settings.headers) | {"Authorization": f"Bearer {settings.token}"}
+        try:
+            self._http = httpx.AsyncClient(
+                base_url=settings.url,
+                headers=headers,
+                verify=tls(settings) if not settings.plaintext else True,
+                timeout=httpx.Timeout(15.0, connect=5.0),
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=8),
+            )
+            quicken(self._http)
+        except (httpx.InvalidURL, ValueError, ImportError) as e:  # ImportError: a SOCKS proxy
+            why = "a character that is not ASCII" if isinstance(e, UnicodeEncodeError) else e
+            raise UsageError(f"'{settings.url}', its headers or the proxy cannot be used: {why}") from None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    async def _get(
+        self, doing: str, url: str, kind: type[T], params: Mapping[str, str], *, also_500: bool = True
+    ) -> T:
+        """Read, again and again; `also_500` is False where a 500 is what Argo CD has to say about it."""
+        patience = Patience(self.patience)
+        async for attempt in stamina.retry_context(
+            on=lambda error: patience.retry(error, also_500=also_500),
+            attempts=None,
+            timeout=self.patience,
+            wait_initial=0.2,
+            wait_max=3.0,
+            wait_jitter=0.3,
+        ):
+            with attempt:
+                return await self._once("GET", doing, url, None, kind, params)
+        raise AssertionError("unreachable")  # pragma: no cover
+
+    async def _send(
+        self,
+        method: str,
+        doing: str,
+        url: str,
+        body: Json | None,
+        kind: type[T],
+        params: Mapping[str, str] | None = None,
+        *,
+        harmless_late: bool = False,
+    ) -> T:
+        """Send what is not idempotent, once. A cancelled one still arrives: `landed` waits for it."""
+        request = self._once(method, doing, url, body, kind, params or {})
+        task = asyncio.ensure_future(request if harmless_late else self._heard(request))
+        self._in_flight.add(task)
+        task.add_done_callback(self._in_flight.discard)
+        return await asyncio.shield(task)
+
+    async def _heard(self, request: Coroutine[None, None, T]) -> T:
+        """Remember when a change was not answered, or not by Argo CD itself: it may take effect yet."""
+        try:
+            return await request
+        except (Unreachable, Nonsense, Refused) as e:
+            if not isinstance(e, Refused) or e.status in (502, 503, 504):
+                self._unheard = asyncio.get_running_loop().time()
+            raise
+
+    def unheard_until(self) -> float | None:
+        """The loop time until which a change that was never answered may take effect; None: all were."""
+        if self._in_flight:
+            return asyncio.get_running_loop().time() + LATE
+        return None if self._unheard is None else self._unheard + LATE
+
+    async def landed(self) -> None:
+        """Wait for the answers to what was sent and then cancelled, a few seconds at most."""
+        if self._in_flight:
+            await asyncio.wait(self._in_flight, timeout=3.0)
+
+    async def _once(
+        self, method: str, doing: str, url: str, body: Json | None, kind: type[T], params: Mapping[str, str]
+    ) -> T:
+        self.requests += 1
+        # Argo CD answers 415 to any request but GET whose content type is not exactly this.
+        headers = {} if method == "GET" else {"Content-Type": "application/json"}
+        content = None if body is None else json.dumps(body).encode()
+        try:
+            answer = await self._http.request(method, url, params=params, headers=headers, content=content)
+        except httpx.HTTPError as e:
+            raise unreachable(e, self.settings.url) from None
+        check(answer, doing)
+        return decode(answer.content, kind, doing)
+
+    async def _stream(
+        self,
+        doing: str,
+        url: str,
+        params: Mapping[str, str],
+        headers: Mapping[str, str] = MappingProxyType({"Accept": "text/event-stream"}),
+    ) -> AsyncGenerator[bytes]:
+        """A stream in blocks of whole lines. Of server-sent events a comment comes every 15 s."""
+        self.requests += 1
+        timeout = httpx.Timeout(15.0, connect=5.0, read=40.0)
+        try:
+            async with self._http.stream(
+                "GET", url, params=params, headers=headers, timeout=timeout
+            ) as answer:
+                if answer.status_code != 200:
+                    await answer.aread()
+                    check(answer, doing)
+                async with contextlib.aclosing(streams.blocks(answer)) as received:
+                    async for block in received:
+                        yield block
+        except httpx.HTTPError as e:
+            raise unreachable(e, self.settings.url) from None

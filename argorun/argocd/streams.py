@@ -1,0 +1,84 @@
+"""What comes out of Argo CD's streams: blocks of whole lines, the frames in them, and what these hold."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator
+from typing import Any, TypeVar, cast
+
+import httpx
+import msgspec
+
+from argorun.argocd.answers import Nonsense, Unreachable, decode
+from argorun.argocd.types import LogEntry, StreamError, Tree, WatchEvent
+
+T = TypeVar("T")
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """One frame of a stream: a result, or why it broke off."""
+
+    error: StreamError | None = None
+
+
+class WatchFrame(Frame, frozen=True):
+    result: WatchEvent | None = None
+
+
+class TreeFrame(Frame, frozen=True):
+    result: Tree | None = None
+
+
+class LogFrame(Frame, frozen=True, gc=False):
+    result: LogEntry | None = None
+
+
+FRAMES: dict[type, Any] = {WatchEvent: WatchFrame, Tree: TreeFrame, LogEntry: LogFrame}
+LOG_FRAMES = msgspec.json.Decoder(LogFrame)
+
+
+async def blocks(answer: httpx.Response) -> AsyncGenerator[bytes]:
+    """A body as it arrives, in blocks of whole lines; only at its end a line may lack its newline."""
+    rest: list[bytes] = []  # of a line that has not ended; joined once, however long it is
+    async for chunk in answer.aiter_bytes():
+        end = chunk.rfind(b"\n") + 1
+        if end:
+            yield b"".join([*rest, chunk[:end]])
+            rest.clear()
+        if end < len(chunk):
+            rest.append(chunk[end:])
+    if rest:
+        yield b"".join(rest)
+
+
+def payloads(block: bytes) -> Iterator[bytes]:
+    """The JSON in a block of lines: server-sent events, or what a server sends that does not do those."""
+    for line in block.split(b"\n"):
+        if line.startswith(b"data:"):
+            yield line[5:]
+        elif line.startswith(b"{"):
+            yield line
+
+
+def results(block: bytes, kind: type[T]) -> Iterator[T]:
+    """What the frames in a block of lines hold; raises Unreachable at one that is an error, or Nonsense."""
+    for data in payloads(block):
+        frame = decode(data, FRAMES[kind], "stream")
+        if frame.error is not None:
+            raise Unreachable(f"Argo CD broke off a stream: {frame.error.message}")
+        if frame.result is None:
+            raise Nonsense("Argo CD sent a stream frame with neither a result nor an error")
+        yield cast(T, frame.result)
+
+
+def log_entries(block: bytes) -> Iterator[list[LogEntry]]:
+    """The same for a log, whose lines are many: all entries of a block at once."""
+    try:
+        frames = LOG_FRAMES.decode_lines(block)
+        entries = [frame.result for frame in frames if frame.result is not None]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        frames, entries = [], []
+    if entries and len(entries) == len(frames):
+        yield entries
+    else:  # an error among them, or something else: what comes before it counts
+        for entry in results(block, LogEntry):
+            yield [entry]

@@ -1,0 +1,51 @@
+"""Whom to trust at the other end of a connection, and how to say who we are there."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any, Protocol
+
+from argorun.errors import UsageError
+
+
+class Certificates(Protocol):
+    """Which certificates a server is to be verified by, and which one is ours."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def ca(self) -> Any: ...
+    @property
+    def ca_data(self) -> str | None: ...
+    @property
+    def insecure(self) -> bool: ...
+    @property
+    def client_cert(self) -> Any: ...
+    @property
+    def client_key(self) -> Any: ...
+
+
+def tls(settings: Certificates) -> ssl.SSLContext:
+    """Verify with the given CA, else with the system's; not at all only where `insecure` says so.
+
+    Raises UsageError where a certificate cannot be loaded.
+    """
+    import truststore
+
+    try:
+        if settings.insecure:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        elif settings.ca or settings.ca_data:
+            context = ssl.create_default_context(
+                cafile=str(settings.ca) if settings.ca else None, cadata=settings.ca_data
+            )
+        else:
+            context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        if settings.client_cert:
+            # Without a password of ours OpenSSL would ask for one, and wait.
+            context.load_cert_chain(str(settings.client_cert), str(settings.client_key), password="")
+    except (ssl.SSLError, OSError) as e:
+        raise UsageError(f"the certificates for {settings.url} cannot be loaded: {e}") from None
+    return context

@@ -1,0 +1,124 @@
+"""Step two, look: whether the Application, Argo CD and Kafka allow what the run is about to do.
+
+Nothing is touched, and nothing of ours is to be undone when it fails.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from argorun.argocd import lint, owners, parameters, records, windows
+from argorun.argocd.answers import Refused
+from argorun.argocd.client import Client
+from argorun.argocd.types import Application, Json
+from argorun.config import Config
+from argorun.errors import AccessDenied, UsageError
+from argorun.kafka import names
+from argorun.kafka.spec import TopicExists
+from argorun.kafka.topics import Topics
+from argorun.plan import planned, settings, spec
+from argorun.telling import Telling
+from argorun.wayback import Traces
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the run goes on with."""
+
+    manifests: list[Json]  # what the source renders to; empty where nobody needs to know
+    owner: str  # who else writes the Application's spec; empty where nobody does
+
+
+class Look:
+    """One look. Every check raises the ArgorunError that keeps the run from beginning.
+
+    `hide` takes values that are secrets, once they are known.
+    """
+
+    def __init__(
+        self, config: Config, client: Client, topics: Topics, tell: Telling, hide: Callable[..., None]
+    ) -> None:
+        self._config, self._app = config, config.application
+        self._client, self._topics = client, topics
+        self._tell, self._hide = tell, hide
+
+    async def at(self, traces: Traces) -> Seen:
+        """Look at everything; a topic's name in `traces` that exists already is drawn anew."""
+        seen = await self._client.application(self._app)
+        if not seen.status.source_type:
+            seen = await self._client.application(self._app, refresh="normal")
+        parameters.check_source(seen, settings(self._config, traces.drawn))
+        self._hide(*parameters.secrets(seen))
+        await self._check_permissions(seen)
+        await self._look_at_topics(traces)
+        wanted = settings(self._config, traces.drawn)
+        manifests: list[Json] = []
+        if self._config.revision or any(isinstance(s, parameters.Kustomize) for s in wanted):
+            manifests = await self._render(wanted)
+        owner = await self._look_at_owners(seen, wanted, manifests)
+        if self._config.dry_run:
+            before = records.undone(seen, parameters.record_of(seen))
+            for line in planned(self._config, traces.drawn, wanted, before, manifests):
+                self._tell.planned(line)
+            await self._lint_beforehand(manifests)
+        return Seen(manifests, owner)
+
+    async def _look_at_topics(self, traces: Traces) -> None:
+        """Ask Kafka beforehand; a name that exists is not ours, and another one is drawn."""
+        while True:
+            try:
+                await self._topics.look({name: spec(topic) for topic, name in traces.drawn})
+                return
+            except TopicExists as e:
+                self._tell.notice(f"{e}; another name is drawn")
+                fresh = [
+                    (t, names.draw(t.prefix, time.time()) if n == e.name else n) for t, n in traces.drawn
+                ]
+                traces.drawn = fresh
+
+    async def _check_permissions(self, seen: Application) -> None:
+        subject = f"{seen.project}/{seen.metadata.name}"
+        asked = (("update", "applications"), ("sync", "applications"), ("get", "logs"))
+        answers = await asyncio.gather(*(self._client.can_i(action, what, subject) for action, what in asked))
+        for (action, what), allowed in zip(asked, answers, strict=True):
+            if not allowed:
+                raise AccessDenied(
+                    f"the token's account may not '{action}' {what} of {subject}",
+                    f"add to Argo CD's policy.csv: p, ROLE, {what}, {action}, {subject}, allow",
+                )
+
+    async def _look_at_owners(
+        self, seen: Application, wanted: Sequence[parameters.Setting], manifests: Sequence[Json]
+    ) -> str:
+        """Nobody else undoes what we are about to change, and no sync window is closed; the owner's name."""
+        changed = owners.changed(seen, wanted, manifests)
+        force = self._config.force_owned
+        owner = await owners.check(self._client, *changed, self._tell.notice, force=force)
+        await windows.check(self._client, self._app, seen.project)
+        return owner
+
+    async def _render(self, wanted: Sequence[parameters.Setting]) -> list[Json]:
+        try:
+            manifests = await self._client.manifests(self._app, self._config.revision)
+        except Refused as e:
+            at = f" at revision {self._config.revision}" if self._config.revision else ""
+            raise UsageError(f"Argo CD cannot render {self._app}{at}: {e.text}") from None
+        parameters.check_rendered(str(self._app), wanted, manifests)
+        return manifests
+
+    async def _lint_beforehand(self, manifests: Sequence[Json]) -> None:
+        """As far as that can be told without our values: a chart may make its hooks only with them."""
+        try:
+            manifests = manifests or await self._client.manifests(self._app, self._config.revision)
+        except Refused as e:
+            self._tell.notice(f"without the topic's name {self._app} does not render: {e.text}", "info")
+            return
+        for text in lint.warnings(manifests, self._config.jobs):
+            self._tell.notice(text)
+        if gap := lint.gap(manifests, self._config.jobs):
+            self._tell.notice(
+                f"without the topic's name {self._app} has no {gap.wanted}; {gap.instead}", "info"
+            )
