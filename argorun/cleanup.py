@@ -40,6 +40,7 @@ class CleanUp:
         self._stack: list[Undo] = []
         self._hurry = asyncio.Event()
         self.left: list[LeftBehind] = []
+        self.abandoned = False  # nothing more is to be undone
 
     @property
     def hurried(self) -> bool:
@@ -101,7 +102,9 @@ class CleanUp:
                 if not undo.patient:
                     self._begin(undo)
             for undo in reversed(self._stack):
-                await self._begin(undo)  # a patient one waits for what lies above it, and for nothing else
+                # A patient one waits for what lies above it, and for nothing else. Not awaited itself: who is
+                # told to stop at once does not wait for what an undo does when it is cancelled.
+                await asyncio.wait({self._begin(undo)})
         except asyncio.CancelledError:
             self.abandon("argorun was told to stop at once")
         finally:
@@ -109,10 +112,11 @@ class CleanUp:
 
     def abandon(self, why: str) -> None:
         """Undo nothing more: announce all that is left to be done by hand, and how."""
+        self.abandoned = True
         for undo in reversed(self._stack):
             if undo.task is not None:
                 undo.task.cancel()
-            if not undo.done and self._by_hand(undo) != "":
+            if self._by_hand(undo) != "":
                 self._leave(undo, why)
             undo.done = True
 
@@ -149,14 +153,21 @@ class CleanUp:
         try:
             return await undo.act()
         except (AccessDenied, ArgoCDFailed):
+            if self.abandoned:
+                raise
             await asyncio.sleep(ONCE_MORE)
             return await undo.act()
 
-    def _leave(self, undo: Undo, why: str) -> None:
-        undo.done = True  # told once
-        event = LeftBehind(time=time.time(), what=undo.what, why=why, command=self._by_hand(undo) or "")
+    def leave(self, what: str, why: str, command: str = "") -> None:
+        """Announce something that could not be undone, and the command that does it by hand."""
+        event = LeftBehind(time=time.time(), what=what, why=why, command=command)
         self.left.append(event)
         self._announce(event)
+
+    def _leave(self, undo: Undo, why: str) -> None:
+        if not undo.done:  # told once
+            undo.done = True
+            self.leave(undo.what, why, self._by_hand(undo) or "")
 
     def _by_hand(self, undo: Undo) -> str | None:
         """The command; None where it cannot be given, which must not keep the others from being done."""

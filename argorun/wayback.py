@@ -17,8 +17,11 @@ from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Json, Node
 from argorun.cleanup import CleanUp
 from argorun.config import Config, Topic
+from argorun.errors import ArgorunError
+from argorun.kafka.spec import TopicExists
 from argorun.kafka.topics import Topics
 
+GROUPS, GROUPS_IN_A_HURRY = 20.0, 2.0  # seconds for the consumer groups of a topic
 HELD = 3.0  # seconds for which auto-sync stays off even in a hurry, while settling comes to its end
 
 
@@ -50,6 +53,7 @@ class WayBack:
         self._client, self._topics, self._live = client, topics, live
         self._clean, self._traces, self._notice = clean, traces, notice
         self._gone: list[str] = []  # the topics that were deleted, and seen gone
+        self._pods_stay = False  # some were still there when the topics were deleted
 
     # -- registering, before the act ------------------------------------------------------------------
 
@@ -58,7 +62,7 @@ class WayBack:
         if not self._config.keep_topics:
             delete = functools.partial(self._delete, name, topic)
             self._clean.before(
-                f"topic {name}", delete, functools.partial(self._delete_by_hand, name), limit=30.0
+                f"topic {name}", delete, functools.partial(self._delete_by_hand, name), limit=45.0
             )
 
     def forget_topic(self, name: str) -> None:
@@ -67,7 +71,7 @@ class WayBack:
 
     def from_application(self) -> None:
         """The Application's parameters will be changed, and an operation started."""
-        app, clean = self._app, self._clean
+        clean = self._clean
         if not self._config.keep_topics:
             again = "topics that a leaving pod brings back"
             clean.before(again, self._stay_gone, self._stay_gone_by_hand, patient=True, last=True)
@@ -81,7 +85,7 @@ class WayBack:
         clean.before(settle, self._settle, self._settle_by_hand, limit=whole, patient=True)
         # Two silences of 15 s are ridden out.
         clean.before("the parameters", self._give_back, self._give_back_by_hand, limit=40.0)
-        clean.before("our operation", self._end, lambda: f"argocd app terminate-op {app}", limit=40.0)
+        clean.before("our operation", self._end, self._end_by_hand, limit=40.0)
 
     # -- undoing, the last thing first ----------------------------------------------------------------
 
@@ -91,6 +95,10 @@ class WayBack:
         await self._client.landed()
         ended = await operation.end(self._client, self._app, self._traces.operation)
         return "our operation ended" if ended else None
+
+    def _end_by_hand(self) -> str:
+        # Where none was started, the one that runs is somebody else's.
+        return f"argocd app terminate-op {self._app}" if self._traces.logs is not None else ""
 
     async def _give_back(self) -> str | None:
         await self._client.landed()
@@ -111,12 +119,12 @@ class WayBack:
     def _settles(self) -> bool:
         """Whether the workloads are to be taken off our topic: the Application was Synced before.
 
-        With auto-sync on it is always so: left OutOfSync, it would be synced again, hooks and all.
+        With auto-sync on it is always so: left on our values, it would be synced again, hooks and all.
         """
         claim = self._traces.claim
-        if claim.record is None or not claim.was_synced:
+        if claim.record is None:
             return False
-        return self._config.settle or claim.record.automated is not None
+        return (self._config.settle and claim.was_synced) or claim.record.automated is not None
 
     async def _settle(self) -> str | None:
         claim = self._traces.claim
@@ -135,7 +143,8 @@ class WayBack:
                     # Switched on beside a sync that still runs, auto-sync starts one more after it (seen).
                     over = await self._clean.unless_hurried(claim.settled(started, compared=True), HELD)
         finally:
-            await claim.release()
+            if not self._clean.abandoned:
+                await claim.release()
         if started is None:
             return None
         if over or await self._clean.unless_hurried(claim.settled(started)):
@@ -178,27 +187,41 @@ class WayBack:
                     told = True
                     self._notice(f"still in their grace period: {', '.join(n.name for n in still)}", "info")
                 if late:
+                    self._pods_stay = True
                     return None
                 await self._live.changed(self._live.version, timeout=1.0)
 
     async def _delete(self, name: str, topic: Topic) -> str | None:
         if topic.groups:
-            for group in await self._topics.delete_groups(topic.groups, [name]):
-                self._notice(f"consumer group {group} deleted", "info")
-        await self._topics.delete(name)
+            await self._delete_groups(topic.groups, name)
+        try:
+            await self._topics.delete(name)
+        except TopicExists:
+            return None  # cancelled before we knew it: it stood there before us
         await self._topics.wait_gone(name)
         self._gone.append(name)
         return f"topic {name} deleted"
 
+    async def _delete_groups(self, prefix: str, topic: str) -> None:
+        """Before the topic, for their offsets go with it; what keeps a group does not keep the topic."""
+        limit = GROUPS_IN_A_HURRY if self._clean.hurried else GROUPS
+        try:
+            async with asyncio.timeout(limit):
+                for group in await self._topics.delete_groups(prefix, [topic]):
+                    self._notice(f"consumer group {group} deleted", "info")
+        except (ArgorunError, TimeoutError) as e:
+            why = f"{e}" if isinstance(e, ArgorunError) else f"not done within {limit:.0f} s"
+            self._clean.leave(f"consumer groups {prefix}*", why)
+
     def _wait_by_hand(self) -> str:
-        return f"argocd app get {self._app} --output tree"
+        return f"argocd app get {self._app} --output tree" if self._traces.logs is not None else ""
 
     def _delete_by_hand(self, name: str) -> str:
         return byhand.delete_topics(self._config.kafka["bootstrap.servers"], [name])
 
     async def _stay_gone(self) -> str | None:
-        """In a hurry the topics went before the pods, and a Job may have brought one back."""
-        if self._clean.hurried and self._traces.logs is not None:
+        """Where the topics went before the pods, a Job may have brought one back."""
+        if (self._clean.hurried or self._pods_stay) and self._traces.logs is not None:
             for name in self._gone:
                 await self._topics.delete(name)
                 await self._topics.wait_gone(name)

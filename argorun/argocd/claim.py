@@ -64,6 +64,7 @@ class Claim:
         self.before: Application | None = None  # as it was before us, and before what a dead run left
         self._claimed_spec: Json = {}
         self._gone: Record | None = None  # what it was, once it is given back
+        self._settling = ""  # the run id of the settling operation that was started on purpose
         self._given_back = False  # but for the record, which stays until `release`
 
     # -- there --------------------------------------------------------------------------------------
@@ -335,10 +336,11 @@ class Claim:
                             break
 
     def _came(self, seen: Application) -> bool:
-        """Whether an operation or a record of ours stands there."""
+        """Whether an operation or a record of ours stands there, but for the settling that we started."""
         record = parameters.record_of(seen)
         mine = record is not None and record.run == self.run_id
-        return mine or (seen.running or Operation()).run == self.run_id
+        running = seen.running or Operation()
+        return mine or (running.run == self.run_id and running.run_id != self._settling)
 
     async def _undo(self, seen: Application) -> None:
         running, record = seen.running, parameters.record_of(seen)
@@ -399,6 +401,7 @@ class Claim:
         while True:
             try:
                 await operation.start(self._client, self._app, run_id, request)
+                self._settling = run_id
                 return run_id
             except operation.Busy as e:
                 if e.holder.run != self.run_id:

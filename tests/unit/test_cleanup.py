@@ -381,6 +381,37 @@ def test_told_to_stop_at_once_among_patient_ones_names_them_too() -> None:
     assert [e.what for e in stage.clean.left] == ["settle", "pods"]
 
 
+@pytest.mark.parametrize("ends", [None, ArgoCDFailed("down")])
+def test_told_to_stop_at_once_nobody_waits_for_what_an_undo_still_does(ends: Exception | None) -> None:
+    stage = Stage()
+    acts: list[str] = []
+
+    async def tidies_up() -> str | None:
+        acts.append("begun")
+        try:
+            return await never()
+        finally:
+            await asyncio.sleep(5)
+            if ends is not None:
+                raise ends
+
+    async def stopped() -> float:
+        stage.add("topic")
+        stage.add("settle", tidies_up)
+        unwinding = asyncio.create_task(stage.clean.unwind(90))
+        await asyncio.sleep(1)
+        unwinding.cancel()
+        began = asyncio.get_running_loop().time()
+        await unwinding
+        at_once = asyncio.get_running_loop().time() - began
+        await asyncio.sleep(30)
+        return at_once
+
+    assert run(stopped()) == 0
+    assert [e.what for e in stage.clean.left] == ["settle", "topic"]
+    assert acts == ["begun"], "and it is not tried again"
+
+
 def test_told_to_stop_at_once_nobody_is_sent_to_do_what_needs_no_doing() -> None:
     stage = Stage()
     stage.add("topic")

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shlex
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from argorun.cleanup import CleanUp
+from argorun.config import Config, Topic
+from argorun.errors import AccessDenied
+from argorun.events import Event, LeftBehind
+from argorun.kafka.spec import TopicExists
 from argorun.wayback import WayBack
+from tests.unit.virtual import run
 
 
 def way_back(servers: str = "", patch: object = ()) -> Any:
@@ -45,3 +53,91 @@ def test_a_topic_is_deleted_at_the_broker_whatever_its_address_holds(servers: st
     assert_pastes(
         command, "kafka-topics", "--bootstrap-server", servers, "--delete", "--if-exists", "--topic", "t_1"
     )
+
+
+# -- what is undone, and in spite of what ---------------------------------------------------------------
+
+
+class Topics:
+    """Topics that are deleted, as far as they are ours; groups that may be kept."""
+
+    def __init__(self, groups: Exception | None = None, delete: Exception | None = None) -> None:
+        self.deleted: list[str] = []
+        self._groups, self._delete = groups, delete
+
+    async def delete_groups(self, prefix: str, topics: list[str]) -> list[str]:
+        if self._groups is not None:
+            raise self._groups
+        await asyncio.Event().wait()
+        return []
+
+    async def delete(self, name: str) -> None:
+        if self._delete is not None:
+            raise self._delete
+        self.deleted.append(name)
+
+    async def wait_gone(self, name: str) -> None: ...
+
+
+def undone(topics: Topics, topic: Topic, *, hurried: bool = False) -> list[LeftBehind]:
+    """Undo a topic's making; what is announced as left."""
+    told: list[Event] = []
+    clean = CleanUp(told.append)
+    config = Config(application="weather", argocd=None, kafka={"bootstrap.servers": "k:1"}, topics=(topic,))
+    back = WayBack(config, cast(Any, None), cast(Any, topics), cast(Any, None), clean, cast(Any, None), print)
+    back.from_topic("t_1", topic)
+    if hurried:
+        clean.hurry()
+    run(clean.unwind(90))
+    return [e for e in told if isinstance(e, LeftBehind)]
+
+
+@pytest.mark.parametrize(
+    ("groups", "hurried", "why"),
+    [
+        (AccessDenied("Kafka does not let us"), False, "Kafka does not let us"),
+        (None, False, "not done within 20 s"),
+        (None, True, "not done within 2 s"),
+    ],
+)
+def test_a_consumer_group_that_stays_does_not_keep_the_topic(
+    groups: Exception | None, hurried: bool, why: str
+) -> None:
+    topics = Topics(groups)
+    left = undone(topics, Topic(prefix="t", parameters=(), groups="tests-"), hurried=hurried)
+    assert topics.deleted == ["t_1"]
+    assert [(e.what, e.why) for e in left] == [("consumer groups tests-*", why)]
+
+
+def test_a_topic_that_turns_out_to_be_somebody_elses_is_neither_touched_nor_left() -> None:
+    topics = Topics(delete=TopicExists("t_1"))
+    assert (undone(topics, Topic(prefix="t", parameters=())), topics.deleted) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("settle", "synced", "automated", "settles"),
+    [
+        (True, True, None, True),
+        (False, True, None, False),
+        (True, False, None, False),
+        (False, True, {}, True),
+        (True, False, {}, True),  # switched on over our values, auto-sync would run the hooks again
+    ],
+)
+def test_the_workloads_are_settled_where_they_were_synced_and_always_under_auto_sync(
+    settle: bool, synced: bool, automated: object, settles: bool
+) -> None:
+    fake = cast(Any, SimpleNamespace)
+    claim = fake(record=fake(automated=automated), was_synced=synced)
+    config = fake(application="weather", settle=settle)
+    assert WayBack(config, fake(), fake(), fake(), fake(), fake(claim=claim), print)._settles() is settles
+
+
+def test_before_our_sync_nobody_is_told_to_end_the_operation_that_runs() -> None:
+    fake = cast(Any, SimpleNamespace)
+
+    def back(logs: object) -> Any:
+        return WayBack(fake(application="weather"), fake(), fake(), fake(), fake(), fake(logs=logs), print)
+
+    assert (back(None)._end_by_hand(), back(None)._wait_by_hand()) == ("", "")
+    assert back(fake())._end_by_hand() == "argocd app terminate-op weather"
