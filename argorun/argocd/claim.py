@@ -362,7 +362,7 @@ class Claim:
     async def out_of_sync(self) -> list[ResourceStatus]:
         """The resources that differ from Git by now, compared anew, and did not before runs came.
 
-        Argo CD's view of the cluster lags behind an operation's end: what ours has changed counts as well.
+        What our operation has changed counts in any case: Argo CD's view of the cluster lags behind its end.
         Raises OperationFailed where Argo CD cannot compare them (Git is out of reach), ArgoCDFailed,
         AccessDenied.
         """
@@ -379,14 +379,13 @@ class Claim:
             )
         state = seen.status.operation_state
         ours = operation.changed(state) if state is not None and state.operation.run == self.run_id else set()
-        return [
-            r
-            for r in seen.status.resources or ()
-            if (r.status == "OutOfSync" or (r.group, r.kind, r.namespace, r.name) in ours)
-            and not r.hook
-            and not r.requires_pruning
-            and (r.group, r.kind, r.namespace, r.name) not in before
-        ]
+
+        def concerns_us(r: ResourceStatus) -> bool:
+            key = (r.group, r.kind, r.namespace, r.name)
+            return key in ours or (r.status == "OutOfSync" and key not in before)
+
+        listed = seen.status.resources or ()
+        return [r for r in listed if concerns_us(r) and not r.hook and not r.requires_pruning]
 
     async def settle(self, revision: str | None, resources: Sequence[ResourceStatus]) -> str | None:
         """Start a partial sync, without hooks, that takes these workloads off our values; its run id.
