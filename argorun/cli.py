@@ -49,6 +49,13 @@ Exit codes:
   129, 130, 143  ended by SIGHUP, SIGINT, SIGTERM; what is left is printed
 """
 
+ConfigurationFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--file", "-f", help="Configuration; ./argorun.yaml where there is one.", show_default=False
+    ),
+]
+
 app = typer.Typer(
     name="argorun",
     help=HELP,
@@ -100,12 +107,7 @@ def run(
     application: Annotated[
         str | None, typer.Argument(help="The Application, or NAMESPACE/NAME.", show_default=False)
     ] = None,
-    file: Annotated[
-        Path | None,
-        typer.Option(
-            "--file", "-f", help="Configuration; ./argorun.yaml where there is one.", show_default=False
-        ),
-    ] = None,
+    file: ConfigurationFile = None,
     topic: Annotated[
         str | None,
         typer.Option(
@@ -232,12 +234,7 @@ class SweepOutput(StrEnum):
 
 @app.command(epilog=SWEEP_EXIT_CODES)
 def sweep(
-    file: Annotated[
-        Path | None,
-        typer.Option(
-            "--file", "-f", help="Configuration; ./argorun.yaml where there is one.", show_default=False
-        ),
-    ] = None,
+    file: ConfigurationFile = None,
     topic: Annotated[
         list[str] | None,
         typer.Option(metavar="PREFIX", help="Sweep PREFIX_<unix seconds>_<8 hex> instead of the file's."),

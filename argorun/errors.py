@@ -20,7 +20,7 @@ A message says what happened and where; the hint says what to do about it.
 from __future__ import annotations
 
 import signal
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class ArgorunError(Exception):
@@ -100,6 +100,15 @@ class InternalError(ArgorunError):
     """Something that should not happen inside argorun; the run was cleaned up all the same."""
 
     exit_code = 70
+
+    @classmethod
+    def of(cls, error: Exception, reason: str = "") -> Self:
+        """An exception that nobody expected, and whom to tell of it."""
+        return cls(
+            f"an error inside argorun: {type(error).__name__}: {error}",
+            "please report it, with this text and `argorun --version`",
+            reason=reason,
+        )
 
 
 class Interrupted(ArgorunError):

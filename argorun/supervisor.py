@@ -92,11 +92,7 @@ class Supervisor:
         except ArgorunError as e:
             return e
         except Exception as e:
-            return InternalError(
-                f"an error inside argorun: {type(e).__name__}: {e}",
-                "please report it, with this text and `argorun --version`",
-                reason="".join(traceback.format_exception(e)),
-            )
+            return InternalError.of(e, reason="".join(traceback.format_exception(e)))
 
     async def _bounded(self, limit: float) -> ArgorunError | None:
         async with asyncio.timeout(limit):

@@ -10,18 +10,9 @@ import msgspec
 from argorun import secrecy
 from argorun.config import ArgoCD, CliSettings, Flags, Strict
 from argorun.errors import UsageError
+from argorun.file import DEFAULT_FILE, File, read
 from argorun.kafka import names
-from argorun.loading import (
-    DEFAULT_FILE,
-    File,
-    NotConfigured,
-    argocd_settings,
-    duration,
-    kafka_settings,
-    read,
-    timeouts,
-    topic,
-)
+from argorun.loading import NotConfigured, argocd_settings, duration, kafka_settings, timeouts, topic
 
 OLDER_THAN = 6 * 3600.0  # seconds
 

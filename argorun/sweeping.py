@@ -359,8 +359,5 @@ async def to_its_end(steps: Coroutine[None, None, None]) -> ArgorunError | None:
     except ArgorunError as e:
         return e
     except Exception as e:
-        return InternalError(
-            f"an error inside argorun: {type(e).__name__}: {e}",
-            "please report it, with this text and `argorun --version`",
-        )
+        return InternalError.of(e)
     return None

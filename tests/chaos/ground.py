@@ -12,9 +12,8 @@ import itertools
 import json
 import os
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,6 +23,7 @@ from argorun.sandbox.standin import StandIn, Timings
 from argorun.sandbox.standin.objects import key_of
 from tests.contract.manifests import TOPIC, Json, configmap, deployment, job
 from tests.contract.targets import Chart
+from tests.threads import in_a_thread
 
 T = TypeVar("T")
 LIMIT = 240.0  # seconds after which something that hangs is ended; no test depends on it
@@ -59,33 +59,16 @@ class Ground:
         """Both servers, or Argo CD's stand-in alone, until the block ends."""
         images = folder / "images"
         (images / "busybox").mkdir(parents=True)
-        started: list[tuple[StandIn, Kafka | None, asyncio.AbstractEventLoop, asyncio.Event]] = []
-        ready = threading.Event()
 
-        async def serve() -> None:
+        @contextlib.asynccontextmanager
+        async def servers() -> AsyncIterator[tuple[StandIn, Kafka | None]]:
             async with contextlib.AsyncExitStack() as stack:
                 kafka = await stack.enter_async_context(Kafka.start()) if with_kafka else None
                 standin = await stack.enter_async_context(StandIn.start(images=[images], timings=timings))
-                stop = asyncio.Event()
-                started.append((standin, kafka, asyncio.get_running_loop(), stop))
-                ready.set()
-                await stop.wait()
+                yield standin, kafka
 
-        def run() -> None:
-            try:
-                asyncio.run(serve())
-            finally:
-                ready.set()
-
-        thread = threading.Thread(target=run, name="chaos-ground")
-        thread.start()
-        ready.wait(LIMIT)
-        standin, kafka, loop, stop = started[0]
-        try:
+        with in_a_thread(servers(), "chaos-ground", LIMIT) as ((standin, kafka), loop):
             yield cls(folder, standin, kafka, loop)
-        finally:
-            loop.call_soon_threadsafe(stop.set)
-            thread.join(LIMIT)
 
     def ask(self, question: Callable[[], T]) -> T:
         """The answer, from the servers' own thread."""

@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import secrets
-import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
@@ -26,6 +25,7 @@ from argorun.sandbox.render import KustomizeRender
 from argorun.sandbox.standin import RenderError, StandIn
 from tests.contract.manifests import DEFAULT, TOPIC
 from tests.real import cluster
+from tests.threads import in_a_thread
 
 COMMIT = "c0ffee" * 6 + "c0de"  # the only one of a chart on the stand-in
 LIMIT = 60.0  # seconds after which waiting for something is given up; no check depends on it
@@ -228,31 +228,9 @@ class StandInTarget:
     @contextlib.contextmanager
     def start(cls, folder: Path) -> Iterator[StandInTarget]:
         (folder / "images" / "busybox").mkdir(parents=True)
-        started: list[tuple[StandIn, asyncio.AbstractEventLoop, asyncio.Event]] = []
-        ready = threading.Event()
-
-        async def serve() -> None:
-            async with StandIn.start(images=[folder / "images"]) as standin:
-                stop = asyncio.Event()
-                started.append((standin, asyncio.get_running_loop(), stop))
-                ready.set()
-                await stop.wait()
-
-        def run() -> None:
-            try:
-                asyncio.run(serve())
-            finally:
-                ready.set()
-
-        thread = threading.Thread(target=run, name="stand-in")
-        thread.start()
-        ready.wait(LIMIT)
-        standin, loop, stop = started[0]
-        try:
+        up = StandIn.start(images=[folder / "images"])
+        with in_a_thread(up, "stand-in", LIMIT) as (standin, loop):
             yield cls(folder, standin, loop)
-        finally:
-            loop.call_soon_threadsafe(stop.set)
-            thread.join(LIMIT)
 
     @contextlib.contextmanager
     def application(

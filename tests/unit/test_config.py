@@ -25,7 +25,8 @@ from argorun.config import (
     describe,
 )
 from argorun.errors import UsageError
-from argorun.loading import File, duration, load
+from argorun.file import File
+from argorun.loading import duration, load
 
 ENVIRONMENT = {"ARGOCD_AUTH_TOKEN": "t0ken"}
 MINIMAL = """
