@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 
 from argorun.argocd.parameters import RECORD
-from argorun.events import LogLine
+from argorun.events import LogLines
 from argorun.reporters.json_lines import encode
 from argorun.sandbox.standin import Timings
 from tests.chaos.ground import Ground
@@ -112,7 +112,8 @@ def told(seen: Seen, secret: str) -> Iterator[str]:
     for event in seen.events:
         if secret in encode(event).decode():
             yield f"a secret is told: {event}"
-        if isinstance(event, LogLine) and event.text.startswith("on ") and event.text[3:] not in drawn:
-            yield f"a line of another run's log: {event.text}"
-        if isinstance(event, LogLine) and event.text.startswith("on rival"):
-            yield f"a line of the rival's log: {event.text}"
+        for text in event.texts if isinstance(event, LogLines) else ():
+            if text.startswith("on ") and text[3:] not in drawn:
+                yield f"a line of another run's log: {text}"
+            if text.startswith("on rival"):
+                yield f"a line of the rival's log: {text}"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from argorun.events import Event, LeftBehind, LogLine, RunEnded, StepStarted
+from argorun.events import Event, LeftBehind, LogLines, RunEnded, StepStarted
 from argorun.reporters.json_lines import decode
 from tests.chaos.ground import ARGORUN, LIMIT, App, Ground
 from tests.chaos.processes import HUP, INT, KILL, TRACES, Blow, Plan, run
@@ -91,7 +91,7 @@ def test_a_pipe_that_nobody_reads_does_not_hold_up_a_cancelled_run(app: App, out
     reading, writing = os.pipe()
     with started(app, output, stdout=writing, stderr=writing) as process:
         os.close(writing)
-        process.until(LogLine, LINES)  # the run goes on, though its pipe is full
+        process.until(LogLines, LINES)  # the run goes on, though its pipe is full
         assert process.ended(INT) == 130
     os.close(reading)
 
@@ -100,7 +100,7 @@ def test_a_terminal_that_is_stopped_does_not_hold_up_a_cancelled_run(app: App) -
     outer, inner = pty.openpty()  # nobody reads `outer`: as after Ctrl-S
     with started(app, "rich", stdout=inner, stderr=inner) as process:
         os.close(inner)
-        process.until(LogLine, LINES)
+        process.until(LogLines, LINES)
         assert process.ended(INT) == 130
     os.close(outer)
 
@@ -110,7 +110,7 @@ def test_a_terminal_that_vanishes_ends_the_run_with_129_and_nothing_is_left(app:
     with started(app, "rich", stdout=inner, stderr=inner) as process:
         os.close(inner)
         os.set_blocking(outer, False)
-        process.until(LogLine)
+        process.until(LogLines)
         os.close(outer)
         assert process.ended(HUP) == 129
 

@@ -250,7 +250,7 @@ class Player:
 
     async def outcome(self, code: int, watcher: Watcher, blows: Sequence[Blow]) -> Outcome:
         told = watcher.events
-        lines = [e.text for e in told if isinstance(e, events.LogLine)]
+        lines = [text for e in told if isinstance(e, events.LogLines) for text in e.texts]
         ends = [e.complete for e in told if isinstance(e, events.LogEnded)]
         verdicts = [e for e in told if isinstance(e, events.Verdict)]
         return Outcome(
