@@ -27,9 +27,11 @@ test: .venv/.dev
 chaos: .venv/.dev
 	ARGORUN_CHAOS=$${ARGORUN_CHAOS:-300} $(BIN)/pytest -s tests/chaos $(ARGS)
 
-# Needs the environment of a real stack (ARGOCD_SERVER and so on); fails where it is missing.
+# Needs the environment of a real stack (ARGOCD_SERVER and so on); fails where it is missing. Its tests mostly wait
+# for Argo CD: several files at a time.
+AT_ONCE ?= 4
 test-real: .venv/.dev
-	$(BIN)/pytest --real tests/contract tests/real $(ARGS)
+	$(BIN)/pytest --real -n $(AT_ONCE) --dist loadfile tests/contract tests/real $(ARGS)
 
 # On a real stack as well; nothing else should run beside it.
 bench: .venv/.bench
