@@ -24,10 +24,10 @@ async def execute(config: Config, announcer: Announcer) -> int:
     """Run the tests and give back the exit code. Raises UsageError only before anything was done."""
     began = time.monotonic()
 
-    async with (
-        Client(config.argocd) as client,
-        Topics(config.kafka, notice=Telling(announcer).notice, secrets=config.secrets) as topics,
-    ):
+    kafka = Topics(
+        config.kafka, notice=Telling(announcer).notice, secrets=config.secrets, keep=config.keep_topics
+    )
+    async with Client(config.argocd) as client, kafka as topics:
         run = Run(config, announcer, client, topics, hide=announcer.hide)
         code = await Supervisor(run, announcer).supervise()
         signals.from_now_on(signals.ignore)
