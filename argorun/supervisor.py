@@ -15,9 +15,8 @@ from argorun.errors import ArgorunError, CleanupIncomplete, InternalError, Inter
 from argorun.kafka.topics import Topics
 from argorun.reporters import Announcer
 from argorun.run import Run
+from argorun.signals import SAME_PRESS
 from argorun.telling import Telling
-
-SAME_PRESS = 0.5  # seconds within which the same signal is the same key press: wrappers pass it on once more
 
 
 async def execute(config: Config, announcer: Announcer) -> int:
