@@ -86,7 +86,7 @@ class Outlet:
 
 
 def write_all(descriptor: int, data: bytes) -> None:
-    """Also where another process that shares the file has made it non-blocking, as Node does with its stdio."""
+    """Also where a process that shares the file has made it non-blocking, as Node does with its stdio."""
     rest = memoryview(data)
     while rest:
         try:
