@@ -8,6 +8,7 @@ from argorun.argocd import parameters
 from argorun.argocd.types import Application, Json
 from argorun.config import Config, Topic
 from argorun.kafka.spec import TopicSpec
+from argorun.reporters.phrases import count
 
 
 def settings(config: Config, drawn: Sequence[tuple[Topic, str]]) -> list[parameters.Setting]:
@@ -42,10 +43,19 @@ def planned(
 ) -> Iterator[str]:
     """The run's deeds in their order, with the values that stand now."""
     for topic, name in drawn:
-        partitions = "the broker's number of" if topic.partitions == -1 else topic.partitions
-        yield f"create topic {name} ({partitions} partitions), and delete it in the end"
+        n = topic.partitions
+        partitions = "the broker's number of partitions" if n == -1 else count(n, "partition")
+        end = "leave it there (--keep-topics)" if config.keep_topics else "delete it in the end"
+        yield f"create topic {name} ({partitions}), and {end}"
     for s in settings:
         was = parameters.original_value(seen, s, manifests)
         yield f"set {s} to {s.value} (now {'not set' if was is None else repr(was)}), and put it back"
+    _, record = parameters.claimed(seen, settings, manifests, "", 0)
+    if record.automated is not None:
+        yield "switch auto-sync off, and on again in the end"
     yield f"sync {config.application}" + (f" at {config.revision}" if config.revision else "")
     yield f"wait for {', '.join(config.jobs) or 'every PostSync Job'}"
+    if record.automated is not None or (config.settle and record.synced):
+        yield "sync without hooks in the end, to take the workloads off the topic"
+    elif not config.settle:
+        yield "leave the workloads on the run's topic (--no-settle)"

@@ -14,6 +14,7 @@ from types import FrameType
 from typing import NoReturn
 
 SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+SAME_PRESS = 0.5  # seconds within which the same signal is the same key press: wrappers pass it on once more
 Listener = Callable[[int], object]  # called between any two steps of the main thread: it may do very little
 
 

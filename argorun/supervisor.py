@@ -15,19 +15,18 @@ from argorun.errors import ArgorunError, CleanupIncomplete, InternalError, Inter
 from argorun.kafka.topics import Topics
 from argorun.reporters import Announcer
 from argorun.run import Run
+from argorun.signals import SAME_PRESS
 from argorun.telling import Telling
-
-SAME_PRESS = 0.5  # seconds within which the same signal is the same key press: wrappers pass it on once more
 
 
 async def execute(config: Config, announcer: Announcer) -> int:
     """Run the tests and give back the exit code. Raises UsageError only before anything was done."""
     began = time.monotonic()
 
-    async with (
-        Client(config.argocd) as client,
-        Topics(config.kafka, notice=Telling(announcer).notice, secrets=config.secrets) as topics,
-    ):
+    kafka = Topics(
+        config.kafka, notice=Telling(announcer).notice, secrets=config.secrets, keep=config.keep_topics
+    )
+    async with Client(config.argocd) as client, kafka as topics:
         run = Run(config, announcer, client, topics, hide=announcer.hide)
         code = await Supervisor(run, announcer).supervise()
         signals.from_now_on(signals.ignore)

@@ -20,6 +20,7 @@ from argorun.cleanup import Announce
 from argorun.config import ApplicationRef
 from argorun.errors import AccessDenied, ArgorunError, CleanupIncomplete, InternalError, Interrupted
 from argorun.events import Step
+from argorun.hearing import Hearing
 from argorun.kafka import sweep
 from argorun.kafka.names import TopicName
 from argorun.kafka.topics import Topics
@@ -29,7 +30,6 @@ from argorun.sweep_config import SweepConfig
 from argorun.telling import Telling
 
 PATIENCE = 15.0  # seconds for which a fault of Argo CD's is ridden out
-AWAKE = 0.2  # seconds in which a signal that came just before the loop fell asleep is heard
 LAST_LOOK = 3.0  # seconds
 CLOCKS_DIFFER = 60.0  # seconds by which two machines' clocks may be apart before it is worth a word
 
@@ -246,21 +246,31 @@ class Sweep:
 
     # -- what is left -------------------------------------------------------------------------------
 
-    async def abandon(self, why: str) -> None:
+    async def last_look(self, why: str) -> None:
+        """Wait for what is still on its way, and abandon the rest as it is now."""
+        if self.client is not None:
+            await self.client.landed()
+        await self.abandon(why)
+
+    async def abandon(self, why: str, *, look: bool = True) -> None:
         """Do nothing more: announce what is not done, and how to do it by hand."""
         if self.config.dry_run:
             return
-        await asyncio.gather(*(self._leave_application(a, why) for a in self.found.applications))
+        left = tuple(self.found.applications)
+        await asyncio.gather(*(self._leave_application(a, why, look=look) for a in left))
         if self.found.topics:
             self._leave_topics(tuple(self.found.topics), why)
 
-    async def _leave_application(self, found: Leftover, why: str | ArgorunError) -> None:
+    async def _leave_application(
+        self, found: Leftover, why: str | ArgorunError, *, look: bool = True
+    ) -> None:
         """With the commands for what is still to do: part of it may be done."""
         now = found
-        with contextlib.suppress(TimeoutError, ArgorunError):
-            async with asyncio.timeout(LAST_LOOK):
-                assert self.client is not None
-                now = Leftover(found.app, await self.client.application(found.app), found.record)
+        if look:
+            with contextlib.suppress(TimeoutError, ArgorunError):
+                async with asyncio.timeout(LAST_LOOK):
+                    assert self.client is not None
+                    now = Leftover(found.app, await self.client.application(found.app), found.record)
         self.found.applications.remove(found)
         self._leave(f"{found}, as run {found.record.run} left it", why, by_hand(now))
 
@@ -309,6 +319,15 @@ def reason(error: ArgorunError) -> str:
 
 async def execute(config: SweepConfig, announcer: Announcer) -> int:
     """Sweep and give back the exit code. Raises UsageError only before anything was done."""
+    hearing = Hearing()
+    with signals.heard_by(hearing.heard):
+        code = await sweep_and_tell(config, announcer, hearing)
+    signals.from_now_on(signals.ignore)
+    return code
+
+
+async def sweep_and_tell(config: SweepConfig, announcer: Announcer, hearing: Hearing) -> int:
+    """Whatever signals come, what is left and the end are told."""
     began = time.monotonic()
 
     async with contextlib.AsyncExitStack() as stack:
@@ -318,11 +337,9 @@ async def execute(config: SweepConfig, announcer: Announcer) -> int:
         if config.argocd is not None:
             client = await stack.enter_async_context(Client(config.argocd, patience=PATIENCE))
         made = Sweep(config, announcer, topics, client, announcer.hide)
-        error = await to_its_end(made.steps())
-        if error is not None:
-            if client is not None:
-                await client.landed()
-            await made.abandon(error.message)
+        error = await to_its_end(made.steps(), hearing)
+        if error is not None and not await hearing.last(made.last_look(error.message)):
+            await made.abandon(error.message, look=False)
     code = made.exit_code if error is None else error.exit_code
     announcer(
         events.SweepEnded(
@@ -340,22 +357,12 @@ async def execute(config: SweepConfig, announcer: Announcer) -> int:
     return code
 
 
-async def to_its_end(steps: Coroutine[None, None, None]) -> ArgorunError | None:
+async def to_its_end(steps: Coroutine[None, None, None], hearing: Hearing) -> ArgorunError | None:
     """Go through the steps; why they did not come to their end, a signal say, or None."""
-    loop = asyncio.get_running_loop()
-    task, got = asyncio.create_task(steps), list[int]()
-
-    def signalled(signum: int) -> None:
-        got.append(signum)
-        loop.call_soon_threadsafe(task.cancel)
-
     try:
-        with signals.heard_by(signalled):
-            while not (await asyncio.wait({task}, timeout=AWAKE))[0]:
-                pass
-        task.result()
+        await hearing.steps(steps)
     except asyncio.CancelledError:
-        return Interrupted(got[0] if got else signal.SIGINT)
+        return Interrupted(hearing.signal or signal.SIGINT)
     except ArgorunError as e:
         return e
     except Exception as e:

@@ -18,7 +18,7 @@ from argorun.argocd.client import Client
 from argorun.argocd.parameters import RECORD, Setting
 from argorun.argocd.types import Application, ApplicationSet, IgnoreRule, Json, Metadata
 from argorun.config import ApplicationRef
-from argorun.errors import UsageError
+from argorun.errors import ArgoCDFailed, UsageError
 
 TRACKING = "argocd.argoproj.io/tracking-id"
 INSTANCE = "app.kubernetes.io/instance"
@@ -50,9 +50,17 @@ async def check(
     """Who else writes this Application's spec, by name; empty where nobody does.
 
     `after` is the Application as a run would have it, see `changed`. Raises UsageError (2) where the owner
-    would undo that, unless with `force`; ArgoCDFailed.
+    would undo that, and ArgoCDFailed where that cannot be told; with `force` both are but a notice.
     """
-    owner = await find(client, seen, after)
+    try:
+        owner = await find(client, seen, after)
+    except ArgoCDFailed as e:
+        if not force:
+            raise
+        notice(
+            f"whether something else undoes the parameters of {seen.metadata.name} is not known: {e.message}"
+        )
+        return ""
     if owner is None:
         return ""
     if owner.error is not None and not force:

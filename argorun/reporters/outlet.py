@@ -86,9 +86,15 @@ class Outlet:
 
 
 def write_all(descriptor: int, data: bytes) -> None:
+    """Also where a process that shares the file has made it non-blocking, as Node does with its stdio."""
     rest = memoryview(data)
     while rest:
-        rest = rest[os.write(descriptor, rest) :]
+        try:
+            rest = rest[os.write(descriptor, rest) :]
+        except BlockingIOError:
+            room = select.poll()
+            room.register(descriptor, select.POLLOUT)
+            room.poll()
 
 
 def outlets_of(*streams: TextIO) -> list[Outlet | None]:

@@ -34,3 +34,35 @@ def test_the_deeds_of_a_run_stand_in_their_order() -> None:
         "sync weather at abc",
         "wait for checks, more",
     ]
+
+
+def deeds(automated: bool = False, synced: bool = True, **changes: bool) -> list[str]:
+    config = Config(
+        application=ApplicationRef(name="weather"),
+        argocd=ArgoCD(server="argocd.example.com", token="t"),
+        kafka={},
+        topics=(ALERTS,),
+    )
+    config = msgspec.structs.replace(config, **changes)
+    spec = SEEN["spec"] | ({"syncPolicy": {"automated": {}}} if automated else {})
+    status = {"sync": {"status": "Synced" if synced else "OutOfSync"}}
+    seen = msgspec.convert({"spec": spec, "status": status}, Application)
+    one = msgspec.structs.replace(ALERTS, partitions=1)
+    return list(planned(config, [(one, "alerts_1_b")], [parameters.Helm("a", "alerts_1_b")], seen, ()))
+
+
+MADE = "create topic alerts_1_b (1 partition), and delete it in the end"
+KEPT = "create topic alerts_1_b (1 partition), and leave it there (--keep-topics)"
+SET = "set helm: a to alerts_1_b (now not set), and put it back"
+OFF = "switch auto-sync off, and on again in the end"
+SYNC = ["sync weather", "wait for every PostSync Job"]
+SETTLE = "sync without hooks in the end, to take the workloads off the topic"
+STAY = "leave the workloads on the run's topic (--no-settle)"
+
+
+def test_what_stays_what_auto_sync_does_and_how_workloads_leave_the_topic_are_said() -> None:
+    assert deeds() == [MADE, SET, *SYNC, SETTLE]
+    assert deeds(keep_topics=True) == [KEPT, SET, *SYNC, SETTLE]
+    assert deeds(settle=False) == [MADE, SET, *SYNC, STAY]
+    assert deeds(synced=False) == [MADE, SET, *SYNC]
+    assert deeds(automated=True, settle=False, synced=False) == [MADE, SET, OFF, *SYNC, SETTLE]

@@ -422,11 +422,16 @@ def test_a_clean_up_that_is_ended_before_it_began_names_what_is_left() -> None:
 # -- from a Config ---------------------------------------------------------------------------------------
 
 
-def test_a_run_ends_with_its_code_and_closes_its_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_run_ends_with_its_code_and_closes_its_connections_and_who_keeps_topics_need_not_delete(
+    monkeypatch: pytest.MonkeyPatch, keep: bool
+) -> None:
     order: list[str] = []
+    kept: list[object] = []
 
     class Connection:
-        def __init__(self, *arguments: Any, **options: Any) -> None: ...
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            kept.extend(options[o] for o in ("keep",) if o in options)
 
         async def __aenter__(self) -> Connection:
             return self
@@ -443,8 +448,8 @@ def test_a_run_ends_with_its_code_and_closes_its_connections(monkeypatch: pytest
     monkeypatch.setattr(module, "Topics", Connection)
     monkeypatch.setattr(module, "Run", made)
     reporter = Reporter()
-    config = SimpleNamespace(argocd=None, kafka={}, secrets=())
+    config = SimpleNamespace(argocd=None, kafka={}, secrets=(), keep_topics=keep)
     assert run(module.execute(cast(Any, config), Announcer([reporter]))) == 1
-    assert order == ["closed", "closed"]
+    assert (order, kept) == (["closed", "closed"], [keep])
     assert [type(e).__name__ for e in reporter.events][-1] == "RunEnded"
     assert reporter.events[-1].exit_code == 1  # type: ignore[union-attr]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import collections
 import copy
 import os
@@ -12,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from argorun import sweeping
+from argorun import signals, sweeping
 from argorun.argocd.answers import Denied, Unreachable
 from argorun.argocd.client import Client
 from argorun.argocd.parameters import RECORD, Helm, Record, claimed
@@ -370,6 +371,40 @@ def test_a_signal_ends_the_sweep_and_what_is_left_is_named(stage: Stage, signum:
     assert (left.what, left.why) == ("2 topics", f"interrupted by {signal.Signals(signum).name}")
     assert left.command.count("kafka-topics --bootstrap-server broker:9092 --delete") == 2
     assert stage.end.error == f"interrupted by {signal.Signals(signum).name}"
+
+
+@pytest.mark.parametrize(
+    "further", [(), (signal.SIGINT,), (signal.SIGTERM,), (signal.SIGTERM, signal.SIGTERM)]
+)
+def test_a_further_signal_ends_only_the_last_look_and_what_is_left_is_named_all_the_same(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, further: tuple[int, ...]
+) -> None:
+    stage.left()
+    before = signals._listener
+    looked: list[str] = []
+
+    async def kills(*_: object) -> list[str]:
+        os.kill(os.getpid(), signal.SIGINT)
+        await asyncio.sleep(60)
+        return []
+
+    async def landed() -> None:
+        for signum in further:
+            os.kill(os.getpid(), signum)
+        await asyncio.sleep(3)
+        looked.append("landed")
+
+    monkeypatch.setattr(sweeping.leftovers, "undo", kills)
+    monkeypatch.setattr(stage.argocd, "landed", landed)
+    assert stage.sweep() == 130
+    assert looked == ([] if signal.SIGTERM in further else ["landed"]), "the same key press is no further one"
+    assert [(e.what, e.why) for e in stage.all(LeftBehind)] == [
+        ("Application argocd/weather, as run dead left it", "interrupted by SIGINT"),
+        (f"topic {OLD}", "interrupted by SIGINT"),
+    ]
+    assert (stage.end.left, stage.end.error) == (2, "interrupted by SIGINT")
+    assert signals._listener is signals.ignore, "the end cannot be cut short"
+    signals.from_now_on(before)
 
 
 def test_a_bug_is_70_and_the_rest_is_named(stage: Stage) -> None:

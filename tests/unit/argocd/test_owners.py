@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from argorun.argocd import owners
-from argorun.argocd.answers import Denied, Refused
+from argorun.argocd.answers import Denied, Nonsense, Refused, Unreachable
 from argorun.argocd.parameters import Helm, Kustomize, Setting
 from argorun.argocd.types import Application, ApplicationSet, ManagedResource
 from argorun.config import ApplicationRef
-from argorun.errors import UsageError
+from argorun.errors import ArgoCDFailed, UsageError
 from tests.unit.argocd.fakes import FakeArgoCD, Json
 from tests.unit.virtual import run
 
@@ -207,6 +207,18 @@ def test_an_argo_cd_that_fails_is_no_refusal() -> None:
     stage.argocd.meets("set ('all', 'argocd')", Refused("x", 503, 14, "down"))
     with pytest.raises(Refused):
         stage.check()
+
+
+@pytest.mark.parametrize(
+    "error", [Refused("x", 503, 14, "down"), Unreachable("gone"), Nonsense("a web page")]
+)
+def test_force_goes_on_where_argo_cd_cannot_say_what_would_be_undone(error: ArgoCDFailed) -> None:
+    stage = Stage(BY_SET)
+    stage.argocd.meets("set ('all', 'argocd')", error)
+    assert stage.check(force=True) == ""
+    assert stage.notices == [
+        f"whether something else undoes the parameters of weather is not known: {error.message}"
+    ]
 
 
 def test_force_goes_on_and_says_what_may_happen() -> None:

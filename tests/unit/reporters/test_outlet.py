@@ -41,6 +41,17 @@ def test_what_a_stopped_reader_has_not_taken_waits_and_comes_in_order(ends: tupl
     outlet.drain(None)
 
 
+def test_a_slow_reader_of_a_non_blocking_file_gets_every_byte_too(ends: tuple[int, int]) -> None:
+    reading, writing = ends
+    os.set_blocking(writing, False)
+    outlet = Outlet(writing)
+    for data in (b"first,", MUCH, b",last"):
+        outlet.write(data)
+    outlet.drain(0.01)
+    assert read(reading, len(MUCH) + 11) == b"first," + MUCH + b",last"
+    outlet.drain(None)
+
+
 def test_many_small_lines_fill_a_pipe_and_do_not_block_either(ends: tuple[int, int]) -> None:
     reading, writing = ends
     outlet = Outlet(writing)
