@@ -7,6 +7,8 @@ import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from argorun.argocd.client import as_go_writes_it
+
 
 def delete_topics(server: str, names: Iterable[str]) -> str:
     """Delete these topics, on the brokers at `server`."""
@@ -18,4 +20,6 @@ def patch(app: object, operations: Sequence[dict[str, Any]]) -> str:
     """Send a JSON patch; nothing where it has no operation."""
     if not operations:
         return ""
-    return f"argocd app patch {app} --type json --patch {shlex.quote(json.dumps(operations))}"
+    written = as_go_writes_it(list(operations))
+    shown = "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in written)
+    return f"argocd app patch {app} --type json --patch {shlex.quote(shown)}"

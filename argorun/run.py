@@ -197,9 +197,9 @@ class Run:
         except operation.Busy as e:
             await self._lost(str(e), undone=False)
             return False
-        except UsageError:
-            if await self.traces.claim.stands():
-                raise  # the source does not take our value
+        except UsageError as e:
+            if await self.traces.claim.stands():  # the source does not take our value
+                raise OperationFailed(e.message, e.hint) from None
             await self._lost("somebody who changed the parameters just now", undone=True)
             return False
         took = seen.operation_of(self.traces.operation).sync or SyncOperation()

@@ -66,6 +66,7 @@ class Claim:
         self._gone: Record | None = None  # what it was, once it is given back
         self._settling = ""  # the run id of the settling operation that was started on purpose
         self._given_back = False  # but for the record, which stays until `release`
+        self._kept: Record | None = None  # that record
 
     # -- there --------------------------------------------------------------------------------------
 
@@ -195,7 +196,7 @@ class Claim:
         settling = settling or self.record.automated is not None
         keep = msgspec.structs.replace(self.record, until=int(until), settling=True)
         stood = await self._give_back(self.record, keep if settling else None)
-        self._given_back = True
+        self._given_back, self._kept = True, keep
         if not settling:
             self._gone, self.record = self.record, None
         return stood
@@ -292,7 +293,10 @@ class Claim:
         return self._by_hand(parameters.without_automated(self.before.spec, self.record))
 
     def _by_hand(self, spec: Json) -> list[Json]:
-        """The JSON patch from this spec, with our record beside it, to what was there before us."""
+        """The JSON patch from this spec, with our record beside it, to what was there before us.
+
+        It tests what it touches: sent late, it overwrites nobody's change.
+        """
         if self.before is None or self.record is None:
             return []
         ours = msgspec.structs.replace(
@@ -301,10 +305,10 @@ class Claim:
             metadata=msgspec.structs.replace(
                 self.before.metadata,
                 annotations=(self.before.metadata.annotations or {})
-                | {parameters.RECORD: msgspec.json.encode(self.record).decode()},
+                | {parameters.RECORD: msgspec.json.encode(self._kept or self.record).decode()},
             ),
         )
-        return [o for o in parameters.changes(ours, self.before.spec, None) if o["op"] != "test"]
+        return parameters.changes(ours, self.before.spec, None)
 
     async def release(self) -> None:
         """Switch auto-sync back as it was and take the record away. Raises ArgoCDFailed, AccessDenied."""

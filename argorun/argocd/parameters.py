@@ -6,6 +6,7 @@ when, which values and what was there before, so that whoever comes next can put
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 from collections.abc import Iterable, Sequence
@@ -70,6 +71,13 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     revision: str = ""  # what it was synced to then, where the run synced another commit (`--revision`)
     topics: tuple[str, ...] = ()  # those of the values that are topics' names
     since: int = 0  # when it was put there; its operation follows within seconds
+
+
+class NewerRecord(msgspec.Struct, frozen=True):
+    """What a record of any argorun says."""
+
+    run: str
+    until: int
 
 
 # -- may this Application be run? ----------------------------------------------------------------------
@@ -159,11 +167,15 @@ def original_value(app: Application, setting: Setting, manifests: Sequence[Json]
 
 
 def secrets(app: Application) -> list[str]:
-    """The values of Helm parameters that are secret by their names, those that a former run put away too."""
+    """The Helm parameters' values that are secret by name, and passwords in their addresses.
+
+    Those that a former run put away count, too.
+    """
     record = record_of(app)
     away = [h.original for h in record.helm if h.original] if record else []
-    elements = [*helm_parameters(app.spec), *away]
-    return [str(p.get("value", "")) for p in elements if secrecy.is_parameter(str(p.get("name", "")))]
+    values = [(str(p.get("name", "")), str(p.get("value", ""))) for p in [*helm_parameters(app.spec), *away]]
+    named = [value for name, value in values if secrecy.is_parameter(name)]
+    return named + [secret for _, v in values if "://" in v for secret in secrecy.in_address(v)]
 
 
 # -- there ---------------------------------------------------------------------------------------------
@@ -330,14 +342,20 @@ def stands(spec: Json, record: Record) -> bool:
 
 
 def record_of(app: Application) -> Record | None:
-    """The record that the Application carries; one that cannot be read counts as dead and empty."""
+    """The record that the Application carries.
+
+    One that only a newer argorun can read is believed for as long as it says; what is no record at all counts
+    as dead and empty.
+    """
     text = (app.metadata.annotations or {}).get(RECORD)
     if text is None:
         return None
-    try:
+    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
         return msgspec.json.decode(text, type=Record)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return Record(run="unreadable", until=0)
+    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+        newer = msgspec.json.decode(text, type=NewerRecord)
+        return Record(newer.run, newer.until, settling=True)
+    return Record(run="unreadable", until=0)
 
 
 # -- as a JSON patch -----------------------------------------------------------------------------------

@@ -42,9 +42,10 @@ def test_what_was_there_is_put_back_whatever_it_holds(name: str, value: str) -> 
         {"op": "replace", "path": "/spec/source/helm/parameters", "value": [{"name": name, "value": value}]}
     ]
     command = way_back(patch=patch)._give_back_by_hand()
-    assert_pastes(
-        command, "argocd", "app", "patch", "ns/weather", "--type", "json", "--patch", json.dumps(patch)
-    )
+    *words, text = shlex.split(command)
+    assert_pastes(command, *words, text)
+    assert words == ["argocd", "app", "patch", "ns/weather", "--type", "json", "--patch"]
+    assert json.loads(text) == patch
 
 
 @given(st.text(st.characters(categories=["L", "N", "P", "S", "Zs"])).filter(str.isprintable))

@@ -30,9 +30,11 @@ from argorun.argocd.parameters import (
     original_value,
     record_of,
     restored,
+    secrets,
     stands,
     with_automated,
 )
+from argorun.argocd.records import live
 from argorun.argocd.types import Application, Json, Metadata
 from argorun.errors import UsageError
 from tests.unit.argocd.gopatch import PatchFailed, applied
@@ -496,6 +498,20 @@ def test_no_record_and_one_that_cannot_be_read() -> None:
     assert record_of(application(of({}))) is None
     for text in ("", "{", "[]", '{"run": 1}', '"x"'):
         assert record_of(application(of({}, {RECORD: text}))) == Record(run="unreadable", until=0)
+
+
+def test_a_newer_argoruns_record_is_believed_for_as_long_as_it_says() -> None:
+    newer = json.dumps({"run": "r", "until": 100, "helm": "in a form of its own", "more": 1})
+    record = record_of(application(of({}, {RECORD: newer})))
+    assert record == Record(run="r", until=100, settling=True)
+    seen = application(of({}, {RECORD: newer}))
+    assert (live(record, seen, 99), live(record, seen, 100)) == (True, False)
+
+
+def test_the_password_in_a_parameters_address_is_secret() -> None:
+    values = ["postgres://u:hunter22@db/x", "someone@example.com", "https://example.com"]
+    parameters = [{"name": f"n{i}", "value": v} for i, v in enumerate(values)]
+    assert secrets(application(of({"source": {"helm": {"parameters": parameters}}}))) == ["hunter22"]
 
 
 def test_values_that_are_secret_by_their_names_are_known_also_where_a_former_run_put_them_away() -> None:
