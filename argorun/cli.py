@@ -129,7 +129,9 @@ def run(
     ] = None,
     timeout: Annotated[
         str | None,
-        typer.Option(metavar="DURATION", help="For the whole run: 90, 90s, 15m, 1h30m.", show_default="15m"),
+        typer.Option(
+            metavar="DURATION", help="For the whole run: 90, 90s, 15m, 1h30m; else 15m.", show_default=False
+        ),
     ] = None,
     revision: Annotated[
         str | None,
@@ -243,8 +245,9 @@ def sweep(
         str | None,
         typer.Option(
             metavar="DURATION",
-            help="Leave what is younger alone; 0s takes everything of ours.",
-            show_default="6h, or as long as a run of this file may take",
+            help="Leave what is younger alone; 0s takes everything of ours. Else 6h, or as long as a run of "
+            "this file may take.",
+            show_default=False,
         ),
     ] = None,
     dry_run: Annotated[

@@ -224,10 +224,10 @@ class Run:
         await self.traces.claim.let_go()
         if self.reverts == (REVERTS if self.owner else 2 * REVERTS):
             who = f"{self.owner} keeps them as it has them" if self.owner else "it is not known by whom"
-            hint = f"without --force-owned argorun says what {self.owner} must leave alone; or "
+            hint = f"Without --force-owned argorun says what {self.owner} must leave alone. "
             raise OperationFailed(
                 f"the parameters of {self.app} were undone at once, {self.reverts} times in a row: {who}",
-                f"{hint if self.owner else ''}use an Application of its own for tests",
+                f"{hint if self.owner else ''}Use an Application of its own for tests",
             )
 
     async def _expect_jobs(self) -> None:

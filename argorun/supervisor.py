@@ -18,6 +18,8 @@ from argorun.run import Run
 from argorun.signals import SAME_PRESS
 from argorun.telling import Telling
 
+SWEPT = ("topic", "the parameters")  # what `argorun sweep` would see to, too, as the undos are called
+
 
 async def execute(config: Config, announcer: Announcer) -> int:
     """Run the tests and give back the exit code. Raises UsageError only before anything was done."""
@@ -116,7 +118,7 @@ class Supervisor:
 
     def _tell_later(self) -> None:
         """What is left need not be done by hand at once."""
-        if self._run.clean.left:
+        if any(left.what.startswith(SWEPT) for left in self._run.clean.left):
             text = "topics and parameters that are left behind can also wait for argorun sweep"
             Telling(self._announcer).notice(text, "info")
 

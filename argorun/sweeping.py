@@ -113,11 +113,15 @@ class Sweep:
                 result.append(f"{put_back} of {count(len(seen), 'Application')} to put back")
 
     def _tell_limits(self) -> None:
-        if self.config.older_than < self.config.longest_run:
+        age = self.config.older_than
+        if age < self.config.longest_run:
             self.tell.notice(
-                f"--older-than {self.config.older_than:.0f}s is less than a run may take "
+                f"--older-than {duration(age) if age else '0s'} is less than a run may take "
                 f"({duration(self.config.longest_run)}): one that is still at it would be hit"
             )
+        argocd = self.config.argocd
+        if argocd is not None and argocd.insecure and not argocd.plaintext:
+            self.tell.notice(f"whether {argocd.server} is Argo CD is not verified (insecure)")
         if self.client is None:
             self.tell.notice(f"Applications are not looked at: {self.config.without_argocd}", "info")
 

@@ -278,6 +278,6 @@ def parent_snippet(app: str, pointers: Sequence[str]) -> str:
 
 def reason(lost: Sequence[str], rules: Sequence[IgnoreRule]) -> str:
     """What would be undone, and which of the owner's rules might have been meant to prevent it."""
-    lines = [f"it leaves not alone: {', '.join(lost)}"]
+    lines = [f"it does not leave alone: {', '.join(lost)}"]
     lines += [f"not understood by argorun: {e}" for e in ignoring.not_understood(rules)]
     return "\n".join(lines)

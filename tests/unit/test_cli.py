@@ -132,6 +132,11 @@ def test_the_help_of_sweep_has_every_option_and_every_exit_code(tmp_path: Path) 
     assert [c for c in (*"02678", "10", "129, 130, 143") if f" {c}  " not in result.stdout] == []
 
 
+@pytest.mark.parametrize("command", ["run", "sweep"])
+def test_no_default_in_the_help_stands_in_brackets_within_brackets(tmp_path: Path, command: str) -> None:
+    assert "[default: (" not in argorun(tmp_path, command, "--help").stdout
+
+
 # -- mistakes -----------------------------------------------------------------------
 
 

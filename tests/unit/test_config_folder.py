@@ -102,9 +102,20 @@ def test_the_cronjobs_command_is_argoruns_and_is_itself_the_containers_process()
     assert file.name in manifests()["ConfigMap"]["data"]
 
 
+def test_the_cronjob_verifies_argo_cd_with_a_certificate_that_is_mounted() -> None:
+    argocd = yaml.safe_load(manifests()["ConfigMap"]["data"]["argorun.yaml"])["argocd"]
+    assert argocd == {"server": "argocd-server.argocd.svc", "ca": "/ca/tls.crt"}
+    (container,) = pod()["containers"]
+    mounted = {m["name"]: m["mountPath"] for m in container["volumeMounts"]}
+    (volume,) = [v for v in pod()["volumes"] if "secret" in v]
+    assert mounted[volume["name"]] == str(Path(argocd["ca"]).parent)
+
+
 @pytest.mark.parametrize("commented", [False, True])
 def test_the_cronjobs_settings_are_taken_as_they_stand(tmp_path: Path, commented: bool) -> None:
-    text = manifests()["ConfigMap"]["data"]["argorun.yaml"]
+    ca = tmp_path / "tls.crt"
+    ca.touch()
+    text = manifests()["ConfigMap"]["data"]["argorun.yaml"].replace("/ca/tls.crt", str(ca))
     file = tmp_path / "argorun.yaml"
     file.write_text(re.sub(r"^  # ", "  ", text, flags=re.MULTILINE) if commented else text, encoding="utf-8")
     environment = {"ARGOCD_AUTH_TOKEN": "t", "KAFKA_PASSWORD": "p"}
@@ -112,6 +123,7 @@ def test_the_cronjobs_settings_are_taken_as_they_stand(tmp_path: Path, commented
     assert (loaded.prefixes, loaded.older_than) == ({"weather_updates": None}, 6 * 3600)
     assert loaded.kafka.get("sasl.password") == ("p" if commented else None)
     assert loaded.argocd is not None
+    assert (loaded.argocd.ca, loaded.argocd.insecure) == (ca, commented)
 
 
 def test_no_secret_stands_in_a_file() -> None:

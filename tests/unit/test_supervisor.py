@@ -15,7 +15,7 @@ from argorun import supervisor as module
 from argorun.argocd.diagnosis import Finding
 from argorun.cleanup import CleanUp
 from argorun.errors import ArgoCDFailed, ArgorunError, TestsFailed, UsageError
-from argorun.events import Event, LeftBehind, Undone, Verdict
+from argorun.events import Event, LeftBehind, Notice, Undone, Verdict
 from argorun.reporters import Announcer
 from argorun.run import Run
 from argorun.signals import SIGNALS
@@ -278,6 +278,16 @@ def test_green_with_something_left_behind_is_10() -> None:
     stage = Stage(green, topic=cannot)
     assert (stage.code(), stage.verdict.exit_code) == (10, 0)
     assert stage.told == ["topic: down (rm topic)", "pods gone"]
+
+
+@pytest.mark.parametrize("topic", [None, cannot])
+def test_the_sweep_is_offered_only_for_what_it_would_see_to(topic: Steps | None) -> None:
+    stage = Stage(green, topic=topic, pods=cannot)
+    assert stage.code() == 10
+    told = [e.text for e in stage.reporter.events if isinstance(e, Notice)]
+    assert [t for t in told if "argorun sweep" in t] == (
+        ["topics and parameters that are left behind can also wait for argorun sweep"] if topic else []
+    )
 
 
 def test_red_with_something_left_behind_stays_what_it_was() -> None:

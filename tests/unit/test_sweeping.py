@@ -253,6 +253,18 @@ def test_an_age_below_what_a_run_may_take_is_warned_of(stage: Stage) -> None:
     ]
 
 
+def test_an_age_is_told_as_a_person_would_write_it(stage: Stage) -> None:
+    stage.sweep(older_than=21600.0, longest_run=25200.0)
+    assert [e.text for e in stage.all(Notice)] == [
+        "--older-than 6h00m is less than a run may take (7h00m): one that is still at it would be hit"
+    ]
+
+
+def test_a_server_that_is_not_verified_is_told(stage: Stage) -> None:
+    stage.sweep(argocd=ArgoCD(server="argocd", token="t", insecure=True))
+    assert [e.text for e in stage.all(Notice)] == ["whether argocd is Argo CD is not verified (insecure)"]
+
+
 def test_without_argo_cd_only_topics_are_swept_and_it_is_said(stage: Stage) -> None:
     stage.left()
     assert stage.sweep(argocd=None, without_argocd="no Argo CD server to talk to") == 0

@@ -83,7 +83,7 @@ def test_an_application_set_that_leaves_nothing_alone_is_told_what_to_put_into_i
     error = stage.refused()
     assert (error.message, error.reason) == (
         "Application weather belongs to ApplicationSet all, which would undo what argorun changes in it",
-        f"it leaves not alone: {PLACE}, {RECORD}, {ENABLED}",
+        f"it does not leave alone: {PLACE}, {RECORD}, {ENABLED}",
     )
     assert error.hint.splitlines()[1:] == [
         "spec:",
@@ -112,7 +112,7 @@ def test_only_what_a_run_changes_must_be_left_alone(
 ) -> None:
     stage = Stage(BY_SET, spec, settings)
     stage.set_is()
-    assert stage.refused().reason == f"it leaves not alone: {', '.join(pointers)}"
+    assert stage.refused().reason == f"it does not leave alone: {', '.join(pointers)}"
     stage.set_is(ignoreApplicationDifferences=[{"jsonPointers": pointers}])
     assert stage.check() == "ApplicationSet all"
 
@@ -166,7 +166,7 @@ def test_an_application_set_that_leaves_our_changes_alone_is_fine(spec: Json) ->
 def test_what_is_left_uncovered_is_named(spec: Json, lost: list[str]) -> None:
     stage = Stage(BY_SET)
     stage.set_is(**spec)
-    assert stage.refused().reason == f"it leaves not alone: {', '.join(lost)}"
+    assert stage.refused().reason == f"it does not leave alone: {', '.join(lost)}"
 
 
 def test_an_expression_that_is_not_understood_is_named() -> None:
@@ -174,7 +174,7 @@ def test_an_expression_that_is_not_understood_is_named() -> None:
     odd = '.spec.source.helm.parameters[] | select(.name | test("kafka"))'
     stage.set_is(ignoreApplicationDifferences=[{"jsonPointers": [RECORD], "jqPathExpressions": [odd]}])
     assert stage.refused().reason.splitlines() == [
-        f"it leaves not alone: {PLACE}",
+        f"it does not leave alone: {PLACE}",
         f"not understood by argorun: {odd}",
     ]
 
@@ -282,7 +282,7 @@ def test_a_parent_that_heals_itself_is_told_what_to_put_into_it() -> None:
     assert (error.message, error.reason) == (
         "Application weather is part of Application apps, which heals itself and would undo what argorun"
         " changes",
-        f"it leaves not alone: {PLACE}",
+        f"it does not leave alone: {PLACE}",
     )
     assert error.hint.splitlines()[1:] == [
         "spec:",
@@ -338,7 +338,7 @@ def test_a_parent_that_leaves_it_alone_is_fine(spec: Json, target: Json) -> None
 def test_a_switch_in_git_is_undone_too() -> None:
     stage = Stage(TRACKED, AUTO)
     stage.parent_is({"syncPolicy": HEALS}, {"spec": {"syncPolicy": {"automated": {"enabled": True}}}})
-    assert stage.refused().reason == f"it leaves not alone: {ENABLED}"
+    assert stage.refused().reason == f"it does not leave alone: {ENABLED}"
 
 
 @pytest.mark.parametrize(
