@@ -15,7 +15,7 @@ import pytest
 from argorun.sandbox.watchdog import Watchdog
 
 STARTER = """
-import asyncio, subprocess, sys
+import asyncio, signal, subprocess, sys
 from argorun.sandbox.watchdog import Watchdog
 
 async def main():
@@ -25,6 +25,7 @@ async def main():
         print(dog.folder, child.pid, flush=True)
         await asyncio.sleep(1000)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what it runs with `&`
 asyncio.run(main())
 """
 
