@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
+import datetime
 import time
 from collections.abc import Callable, Sequence
 
@@ -109,7 +110,9 @@ class Claim:
         if record is None or record.run == self.run_id:
             return None
         if records.live(record, seen, time.time()):
-            return f"run {record.run}, " + ("which is settling" if record.settling else "about to sync")
+            at = datetime.datetime.fromtimestamp(record.since, datetime.UTC).isoformat(timespec="seconds")
+            started = f", started {at.replace('+00:00', 'Z')}" if record.since else ""
+            return f"run {record.run}{started}, {'settling' if record.settling else 'about to sync'}"
         return None
 
     async def take(self, manifests: Sequence[Json], until: float) -> Application:

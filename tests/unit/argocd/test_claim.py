@@ -125,11 +125,16 @@ def test_the_end_of_what_is_waited_for_is_seen_on_the_watch_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settling", "said"), [(False, "run theirs, about to sync"), (True, "run theirs, which is settling")]
+    ("more", "said"),
+    [
+        ({}, "run theirs, about to sync"),
+        ({"since": NOW}, "run theirs, started 2027-01-15T08:00:00Z, about to sync"),
+        ({"since": NOW, "settling": True}, "run theirs, started 2027-01-15T08:00:00Z, settling"),
+    ],
 )
-def test_another_runs_live_record_is_waited_for_and_left_alone(settling: bool, said: str) -> None:
+def test_another_runs_live_record_is_waited_for_and_left_alone(more: Json, said: str) -> None:
     stage = Stage()
-    stage.held_by("theirs", settling=settling)
+    stage.held_by("theirs", **more)
     held = copy.deepcopy(stage.argocd.document)
 
     async def waits() -> None:
