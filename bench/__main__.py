@@ -62,7 +62,7 @@ def whole_runs(stack: Stack, folder: Path) -> tuple[list[Row], list[Bar]]:
 def alternate(
     bench: Bench, contestants: dict[str, Callable[[], contest.Measured]], *, first: bool
 ) -> dict[str, list[contest.Measured]]:
-    """All contestants in turn, ROUNDS times; `first`: with no hook Job there that Argo CD must delete before."""
+    """All contestants in turn, ROUNDS times; `first`: with no hook Job there that Argo CD must delete."""
     seen: dict[str, list[contest.Measured]] = {name: [] for name in contestants}
     for _ in range(ROUNDS):
         for name, run in contestants.items():
