@@ -33,6 +33,7 @@ from argorun.wayback import Traces, WayBack
 RIDE_OUT = 60.0  # seconds for which a fault of Argo CD's is ridden out once the run is under way
 REVERTS = 3  # times in a row that a known owner undoes our parameters; twice as many, where none is known
 LAST_LOGS = 15.0  # seconds to read the rest of the logs after the operation has ended
+CUT_SHORT = 1.0  # the same where the operation has not
 
 
 class Run:
@@ -60,6 +61,7 @@ class Run:
         self.progress = Progress(announce, config.jobs, config.logs)
         self.manifests: list[Json] = []
         self.run_id = secrets.token_hex(6)
+        self.logs_are_read = False
         self.owner = ""  # who else writes the Application's spec
         self.reverts = 0  # how often in a row our parameters were undone
         claim = Claim(client, self.app, self.run_id, (), waiting=self._waits, notice=self.tell.notice)
@@ -253,11 +255,17 @@ class Run:
         """Follow the hooks and the test Jobs' logs until the operation is over."""
         async with self.tell.step(Step.FOLLOW, "the hooks"):
             state = await self._until_over()
-        async with self.tell.step(Step.LOGS, "the rest of the logs") as result:
-            if self.traces.logs is not None:
-                await self.traces.logs.finish(LAST_LOGS, self.progress.ran())
-            result.append(self.progress.logs_read())
+        await self._read_the_rest(LAST_LOGS)
         return state
+
+    async def _read_the_rest(self, silence: float) -> None:
+        """Read the logs until nothing has come for so many seconds; tell whether they are complete."""
+        if self.traces.logs is None or self.logs_are_read:
+            return
+        async with self.tell.step(Step.LOGS, "the rest of the logs") as result:
+            await self.traces.logs.finish(silence, self.progress.ran())
+            self.logs_are_read = True
+            result.append(self.progress.logs_read())
 
     async def _until_over(self) -> OperationState:
         """Until the operation is over; what would never come up ends the run (timeouts.stuck)."""
@@ -307,7 +315,10 @@ class Run:
         """What the cluster says about a red run, asked while its pods are there; within a few seconds."""
         if self.watch.state is None:
             return diagnosis.Finding()
-        return await self.watch.why(suspects(error, self.watch.state, self.config.jobs))
+        asking = self.watch.why(suspects(error, self.watch.state, self.config.jobs))
+        # Where the time ran out or something is stuck, the logs have not come to their ends.
+        finding, _ = await asyncio.gather(asking, self._read_the_rest(CUT_SHORT))
+        return finding
 
     # -- 9. Clean up --------------------------------------------------------------------------------
 

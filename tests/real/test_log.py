@@ -307,3 +307,13 @@ def test_streams_that_a_proxy_cuts_or_lets_stall_lose_and_repeat_nothing(
     assert proxy.met > 0
     expected = [f"{i}.{n} of a test" for i in range(1, 5) for n in range(1, 1001)]
     assert result.out.splitlines() == expected, result.err
+
+
+def test_when_time_runs_out_the_run_says_that_the_log_is_not_complete(bench: Bench) -> None:
+    bench.scripts(test="echo begun; sleep 300")
+    config = bench.config(timeouts={"run": "20s", "cleanup": "60s"})
+    with bench.as_it_was(), bench.start(config=config) as run:
+        code = run.end()
+    assert code == 4, str(run)
+    (told,) = [e["detail"] for e in run.all("step_ended", step="logs")]
+    assert told == "1 line, but 1 of 1 logs is not complete: checks"
