@@ -13,7 +13,7 @@ import os
 import re
 import select
 import ssl
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from typing import Any
 
 import httpcore
@@ -45,8 +45,8 @@ class Backend(httpcore.AsyncNetworkBackend):
     ) -> httpcore.AsyncNetworkStream:
         local = (local_address, 0) if local_address else None
         async with translated(timeout, httpcore.ConnectTimeout, httpcore.ConnectError):
-            reader, writer = await asyncio.open_connection(
-                host, port, limit=PIECE, local_addr=local, happy_eyeballs_delay=0.25
+            reader, writer = await whole(
+                asyncio.open_connection(host, port, limit=PIECE, local_addr=local, happy_eyeballs_delay=0.25)
             )
         for option in socket_options or ():
             writer.get_extra_info("socket").setsockopt(*option)
@@ -157,6 +157,27 @@ class Answer:
     def _chunk(self, parts: list[bytes]) -> bytes:
         content = b"".join(parts)
         return b"%x\r\n%b\r\n" % (len(content), content) if content else b""
+
+
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def whole(opening: Coroutine[None, None, Connection]) -> Connection:
+    """A connection; where nobody waits for it any more, it is dropped once it is there.
+
+    Cancelled in its midst, asyncio's race between a host's addresses leaves its socket open (Python 3.11).
+    """
+    task = asyncio.create_task(opening)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        task.add_done_callback(drop)
+        raise
+
+
+def drop(task: asyncio.Task[Connection]) -> None:
+    if not task.cancelled() and task.exception() is None:
+        task.result()[1].transport.abort()
 
 
 @contextlib.asynccontextmanager

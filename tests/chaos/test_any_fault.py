@@ -17,6 +17,7 @@ from argorun.argocd.parameters import RECORD
 from argorun.events import LogLines
 from argorun.reporters.json_lines import encode
 from argorun.sandbox.standin import Timings
+from tests.cancelled import connections_cancelled
 from tests.chaos.ground import Ground
 from tests.chaos.plans import PLANS, Broken, Deed, How, Kind, Plan, Strike
 from tests.chaos.stage import FOREIGN, Seen, played
@@ -46,7 +47,8 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     phases=[Phase.explicit, Phase.reuse, Phase.generate, *([Phase.shrink] if SOAK else [])],
 )
 def test_a_run_keeps_its_promises_whatever_befalls_it(quick: Ground, plan: Plan) -> None:
-    seen = played(quick, plan, Path(quick.folder, "tests.log"))
+    with connections_cancelled():
+        seen = played(quick, plan, Path(quick.folder, "tests.log"))
     told = "".join(encode(e).decode() for e in seen.events)
     assert broken_promises(seen, quick.standin.token) == [], f"{plan}\nexit {seen.code}\n{told}"
     quick.remove(seen.app.name)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import gc
-import warnings
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.cancelled import connections_cancelled
 from tests.faults import brokers
 from tests.faults.brokers import Broker
 from tests.faults.cells import CELLS, Cell, Place
@@ -39,12 +38,8 @@ def outcomes(
                 acts[call.id] = functools.partial(play_cell, call.params["cell"])
             elif "scenario" in call.params:
                 acts[call.id] = call.params["scenario"]
-    with warnings.catch_warnings():
-        # A connection of a proxy's own that is cancelled while it is made leaves its socket to the collector.
-        warnings.simplefilter("ignore", ResourceWarning)
-        ended = asyncio.run(play(broker, tmp_path_factory.mktemp("stage"), acts))
-        gc.collect()
-    return ended
+    with connections_cancelled():
+        return asyncio.run(play(broker, tmp_path_factory.mktemp("stage"), acts))
 
 
 async def play(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from types import SimpleNamespace
+from typing import Any
 
 import h11
 import httpcore
@@ -12,7 +14,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from argorun.argocd.wire import Answer, Backend, quicken
+from argorun.argocd.wire import Answer, Backend, quicken, whole
 from tests.unit.argocd.web import Server, answer, stream
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n"
@@ -121,3 +123,26 @@ def test_a_time_limit_is_kept() -> None:
 
     with pytest.raises(httpcore.ReadTimeout):
         asyncio.run(read())
+
+
+def test_a_connection_that_nobody_waits_for_any_more_is_dropped_once_it_is_there() -> None:
+    async def cancelled() -> list[str]:
+        aborted: list[str] = []
+        there = asyncio.Event()
+        transport = SimpleNamespace(abort=lambda: aborted.append("aborted"))
+
+        async def opening() -> Any:
+            await there.wait()
+            return None, SimpleNamespace(transport=transport)
+
+        waiting = asyncio.create_task(whole(opening()))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait({waiting})
+        assert (waiting.cancelled(), aborted) == (True, [])
+        there.set()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return aborted
+
+    assert asyncio.run(cancelled()) == ["aborted"]
