@@ -37,7 +37,7 @@ class Bar:
 def spread(values: Sequence[float], digits: int = 1, unit: str = "s") -> str:
     """The median, with the least and the most."""
     low, middle, high = min(values), statistics.median(values), max(values)
-    return f"{middle:.{digits}f} {unit} ({low:.{digits}f}-{high:.{digits}f})"
+    return f"{middle:.{digits}f}{unit and ' ' + unit} ({low:.{digits}f}-{high:.{digits}f})"
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> str:
