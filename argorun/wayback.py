@@ -14,7 +14,7 @@ from argorun.argocd.claim import Claim
 from argorun.argocd.client import Client
 from argorun.argocd.logs import JobLogs
 from argorun.argocd.tree import LiveTree
-from argorun.argocd.types import Json, Node
+from argorun.argocd.types import Node
 from argorun.cleanup import CleanUp
 from argorun.config import Config, Topic
 from argorun.errors import ArgorunError
@@ -107,10 +107,7 @@ class WayBack:
         return "parameters put back" if stood else None
 
     def _give_back_by_hand(self) -> str:
-        return self._patch_by_hand(self._traces.claim.way_back())
-
-    def _patch_by_hand(self, patch: list[Json]) -> str:
-        return byhand.patch(self._app, patch)
+        return byhand.patch(self._app, self._traces.claim.way_back())
 
     async def _stay_put(self) -> str | None:
         """The last look: by now a change that was lost to somebody else's shows."""
@@ -165,7 +162,7 @@ class WayBack:
 
     def _settle_by_hand(self) -> str:
         sync = f"argocd app sync {self._app} --strategy apply"  # which leaves the hooks out
-        patch = self._patch_by_hand(self._traces.claim.way_out())
+        patch = byhand.patch(self._app, self._traces.claim.way_out())
         return "; ".join(([sync] if self._settles() else []) + ([patch] if patch else []))
 
     async def _pods_leave(self) -> str | None:

@@ -159,14 +159,13 @@ def cancel(bench: Bench, config: Path) -> Row:
     argorun = [*contest.ARGORUN, "run", "-f", str(config), "--output", "plain"]
     commands = {
         "argorun": (argorun, bench.environment(), bench.prefix),
-        "script": (contest.script_command(bench), contest.tools(bench), "weather_updates_"),
+        "script": (contest.script_command(bench), bench.tools(), "weather_updates_"),
     }
     for _ in range(ROUNDS):
         for name, (command, environment, prefix) in commands.items():
             wait_until_settled(bench)
-            with contest.cancelled(bench, command, environment) as seconds:
-                times[name].append(seconds)
-                left[name].append(what_is_left(bench, prefix))
+            times[name].append(contest.cancelled(bench, command, environment))
+            left[name].append(what_is_left(bench, prefix))
             tidy(bench, prefix)
     return Row(
         "Ctrl-C in the test: seconds to the end, and what is left then",
@@ -270,7 +269,7 @@ def many_lines(stack: Stack, folder: Path) -> list[Row]:
                 "--name",
                 "checks",
             ]
-            cli.append(timed(tool, contest.tools(bench)))
+            cli.append(timed(tool, bench.tools()))
     return [
         Row(
             f"{LINES:,} lines, against curl on the same endpoint",

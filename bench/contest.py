@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
@@ -126,7 +126,7 @@ def run(bench: Bench, command: list[str], environment: Mapping[str, str], done: 
 
 def script(bench: Bench) -> Measured:
     """`bench/script.sh`, with the tools it needs on PATH."""
-    return run(bench, script_command(bench), tools(bench), "sync ended")
+    return run(bench, script_command(bench), bench.tools(), "sync ended")
 
 
 def script_command(bench: Bench) -> list[str]:
@@ -139,21 +139,8 @@ def argorun(bench: Bench, config: Path, *flags: str) -> Measured:
     return run(bench, command, bench.environment(), '"event":"verdict"')
 
 
-def tools(bench: Bench) -> dict[str, str]:
-    """argorun's environment, and the argocd CLI and kafka-topics on PATH."""
-    home = os.environ["REALSTACK_HOME"]
-    folder = bench.folder / "tools"
-    folder.mkdir(exist_ok=True)
-    main = 'java -cp "$REALSTACK_HOME/kafka/libs/*" org.apache.kafka.tools.TopicCommand "$@"'
-    (folder / "kafka-topics").write_text(f"#!/bin/sh\nexec {main}\n", encoding="utf-8")
-    (folder / "kafka-topics").chmod(0o755)
-    ca = f"--server-crt {bench.stack.ca}" if bench.stack.ca else ""
-    return bench.environment() | {"PATH": f"{folder}:{home}/bin:{os.environ['PATH']}", "ARGOCD_OPTS": ca}
-
-
-@contextlib.contextmanager
-def cancelled(bench: Bench, command: list[str], environment: Mapping[str, str]) -> Iterator[float]:
-    """Press Ctrl-C once the operation's test Job runs; yields the seconds until the process has ended."""
+def cancelled(bench: Bench, command: list[str], environment: Mapping[str, str]) -> float:
+    """Press Ctrl-C once the operation's test Job runs; the seconds until the process has ended."""
     process = subprocess.Popen(
         command,
         cwd=bench.folder,
@@ -173,4 +160,4 @@ def cancelled(bench: Bench, command: list[str], environment: Mapping[str, str]) 
     began = time.time()
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     process.wait(120)
-    yield time.time() - began
+    return time.time() - began

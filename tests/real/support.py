@@ -259,20 +259,23 @@ class Bench:
 
     def by_hand(self, command: str) -> None:
         """Do what argorun says is to be done, as a person would, with Argo CD's and Kafka's tools."""
+        done = subprocess.run(
+            ["sh", "-c", command], env=self.tools(), capture_output=True, text=True, timeout=90
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+
+    def tools(self) -> dict[str, str]:
+        """argorun's environment, and the argocd CLI and kafka-topics on PATH."""
         home = from_environment("REALSTACK_HOME")
         tools = self.folder / "tools"
         tools.mkdir(exist_ok=True)
         main = 'java -cp "$REALSTACK_HOME/kafka/libs/*" org.apache.kafka.tools.TopicCommand "$@"'
         (tools / "kafka-topics").write_text(f"#!/bin/sh\nexec {main}\n", encoding="utf-8")
         (tools / "kafka-topics").chmod(0o755)
-        environment = self.environment() | {
+        return self.environment() | {
             "PATH": f"{tools}:{home}/bin:{os.environ['PATH']}",
             "ARGOCD_OPTS": f"--server-crt {self.stack.ca}" if self.stack.ca else "",
         }
-        done = subprocess.run(
-            ["sh", "-c", command], env=environment, capture_output=True, text=True, timeout=90
-        )
-        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
 
     # -- argorun --
 
