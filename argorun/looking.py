@@ -58,6 +58,7 @@ class Look:
         manifests: list[Json] = []
         if self._config.revision or any(isinstance(s, parameters.Kustomize) for s in wanted):
             manifests = await self._render(wanted)
+        await self._look_for_tests(wanted, manifests)
         owner = await self._look_at_owners(seen, wanted, manifests)
         if self._config.dry_run:
             before = records.undone(seen, parameters.record_of(seen))
@@ -108,6 +109,23 @@ class Look:
             raise UsageError(f"Argo CD cannot render {self._app}{at}: {e.text}") from None
         parameters.check_rendered(str(self._app), wanted, manifests)
         return manifests
+
+    async def _look_for_tests(self, wanted: Sequence[parameters.Setting], manifests: Sequence[Json]) -> None:
+        """The test Jobs are hooks, as far as that is certain without our values.
+
+        A chart may make its hooks only with them, Kustomize cannot; and a Job that is there as something else
+        becomes no hook by a value. The rest is looked at once the values are in.
+        """
+        kustomize = all(isinstance(s, parameters.Kustomize) for s in wanted)
+        if not (kustomize or self._config.jobs):
+            return
+        try:
+            manifests = manifests or await self._client.manifests(self._app, self._config.revision)
+        except Refused:
+            return  # it may render with our values
+        gap = lint.gap(manifests, self._config.jobs)
+        if gap is not None and (kustomize or gap.taken):
+            raise gap.error(self._app)
 
     async def _lint_beforehand(self, manifests: Sequence[Json]) -> None:
         """As far as that can be told without our values: a chart may make its hooks only with them."""

@@ -19,7 +19,7 @@ from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Application, Json, Node, OperationState, SyncOperation
 from argorun.cleanup import Announce, CleanUp
 from argorun.config import Config, Topic, describe
-from argorun.errors import ArgorunError, NoTestRan, OperationFailed, StillBusy, UsageError
+from argorun.errors import ArgorunError, OperationFailed, StillBusy, UsageError
 from argorun.events import Step
 from argorun.kafka import names
 from argorun.kafka.spec import TopicExists
@@ -246,7 +246,7 @@ class Run:
         for text in lint.warnings(manifests, self.config.jobs):
             self.tell.notice(text)
         if gap := lint.gap(manifests, self.config.jobs):
-            raise NoTestRan(f"no test ran: {self.app} has no {gap.wanted}", gap.instead)
+            raise gap.error(self.app)
         self.progress.expect(rendered.hook_jobs(manifests))
 
     # -- 6. Follow; 7. Logs -------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from argorun.argocd.rendered import ARGO, HELM, HookJob, hook_job, hook_jobs, required
 from argorun.argocd.types import Json
+from argorun.errors import NoTestRan
 
 POLICY = "argocd.argoproj.io/hook-delete-policy"
 HELM_POLICY = "helm.sh/hook-delete-policy"
@@ -60,6 +61,10 @@ class Gap(NamedTuple):
 
     wanted: str  # "hook Job checks", "PostSync Job"
     instead: str  # a line each; the last one lists the hook Jobs
+    taken: bool = False  # something that is no hook has the name of a test Job
+
+    def error(self, application: object) -> NoTestRan:
+        return NoTestRan(f"no test ran: {application} has no {self.wanted}", self.instead)
 
 
 def gap(manifests: Sequence[Json], jobs: Sequence[str]) -> Gap | None:
@@ -69,8 +74,9 @@ def gap(manifests: Sequence[Json], jobs: Sequence[str]) -> Gap | None:
     if not missing and required(hooks, jobs):
         return None
     there = ", ".join(f"{h.name} ({', '.join(h.phases)})" for h in hooks) or "no hook Job at all"
-    lines = [*_no_hook(manifests, missing), f"it has: {there}"]
-    return Gap(f"hook Job {', '.join(missing)}" if missing else "PostSync Job", "\n".join(lines))
+    others = list(_no_hook(manifests, missing))
+    wanted = f"hook Job {', '.join(missing)}" if missing else "PostSync Job"
+    return Gap(wanted, "\n".join([*others, f"it has: {there}"]), taken=bool(missing and others))
 
 
 def _no_hook(manifests: Iterable[Json], jobs: Sequence[str]) -> Iterable[str]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
 from tests.real import support
 from tests.real.cluster import Json, Stack
-from tests.real.support import Bench, chart, configmap, job
+from tests.real.support import Bench, chart, configmap, job, kustomization
 
 MEND = "annotate it with argocd.argoproj.io/hook: PostSync"
 
@@ -57,13 +59,48 @@ def test_a_test_job_that_may_take_its_log_with_it_is_warned_about(bench: Bench) 
         ("helm", f"Job checks is a Helm test (helm.sh/hook: test), which Argo CD ignores: {MEND}"),
     ],
 )
-def test_9_before_the_sync_says_what_is_there_in_the_test_s_place(bench: Bench, case: str, told: str) -> None:
-    with bench.as_it_was():
-        result = bench.run("--job", "checks", "--set", f"case={case}")
+@pytest.mark.parametrize("always", [True, False], ids=["always", "with a value of the run's"])
+def test_9_says_what_is_there_in_the_test_s_place(bench: Bench, case: str, told: str, always: bool) -> None:
+    """What the Application has already is told before anything is made, the rest before the sync."""
+    with in_the_application(bench, case if always else ""), bench.as_it_was():
+        result = bench.run("--job", "checks", *([] if always else ["--set", f"case={case}"]))
     assert result.code == 9, str(result)
     assert f"no test ran: {bench.app.name} has no hook Job checks" in result.err, str(result)
     assert told in result.err, str(result)
     assert "hook PostSync" not in result.err, "nothing was synced"
+    assert ("==> topics" in result.err) != always, str(result)
+
+
+@contextlib.contextmanager
+def in_the_application(bench: Bench, case: str) -> Iterator[None]:
+    """A Helm parameter of the Application itself."""
+    parameters = [{"name": "case", "value": case}]
+    bench.app.patch({"op": "add", "path": "/spec/source/helm", "value": {"parameters": parameters}})
+    bench.app.get("normal")  # compared anew: it may be OutOfSync with it
+    try:
+        yield
+    finally:
+        bench.app.patch({"op": "remove", "path": "/spec/source/helm"})
+        bench.app.get("normal")
+
+
+@pytest.mark.parametrize("jobs", [("--job", "checks"), ()], ids=["named", "any"])
+def test_9_before_anything_is_made_where_a_value_makes_no_hooks(
+    stack: Stack, tmp_path: Path, jobs: Sequence[str]
+) -> None:
+    """Kustomize has no conditions: without our values, too, it renders all there is."""
+    manifests = (configmap("topics", main=""), job("prepare", "true", "PreSync"))
+    with support.bench(stack, tmp_path, kustomization(*manifests), "base", name="lint") as bench:
+        topics = [
+            {"prefix": bench.prefix, "parameter": {"kustomize": {"configmap": "topics", "key": "main"}}}
+        ]
+        with bench.as_it_was():
+            result = bench.run(*jobs, config=bench.config(topics=topics))
+    assert result.code == 9, str(result)
+    wanted = "hook Job checks" if jobs else "PostSync Job"
+    assert f"no test ran: {bench.app.name} has no {wanted}" in result.err, str(result)
+    assert "it has: prepare (PreSync)" in result.err, str(result)
+    assert "==> topics" not in result.err, str(result)
 
 
 def test_a_dry_run_warns_as_far_as_it_can_tell_without_touching_anything(bench: Bench) -> None:

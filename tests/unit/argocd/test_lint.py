@@ -88,7 +88,7 @@ MEND = "annotate it with argocd.argoproj.io/hook: PostSync"
 GAPS: dict[str, tuple[list[Json], list[str], Gap | None]] = {
     "it is there": ([job()], ["checks"], None),
     "any will do": ([job()], [], None),
-    "none is there": ([], [], Gap("PostSync Job", "it has: no hook Job at all")),
+    "none is there": ([], [], Gap("PostSync Job", "it has: no hook Job at all", False)),
     "another one is there": (
         [job("prepare", "PreSync,Sync")],
         ["checks"],
@@ -97,7 +97,11 @@ GAPS: dict[str, tuple[list[Json], list[str], Gap | None]] = {
     "it is a plain Job": (
         [job(hook="")],
         ["checks"],
-        Gap("hook Job checks", f"checks is there, but as a plain Job: {MEND}\nit has: no hook Job at all"),
+        Gap(
+            "hook Job checks",
+            f"checks is there, but as a plain Job: {MEND}\nit has: no hook Job at all",
+            taken=True,
+        ),
     ),
     "it is a hook of the deletion": (
         [job(hook="PostDelete")],
@@ -105,6 +109,7 @@ GAPS: dict[str, tuple[list[Json], list[str], Gap | None]] = {
         Gap(
             "hook Job checks",
             f"checks is a hook for PostDelete, which no sync runs: {MEND}\nit has: no hook Job at all",
+            taken=True,
         ),
     ),
     "it is a Helm test": (
@@ -114,6 +119,7 @@ GAPS: dict[str, tuple[list[Json], list[str], Gap | None]] = {
             "hook Job checks",
             f"Job checks is a Helm test (helm.sh/hook: test), which Argo CD ignores: {MEND}\n"
             "it has: no hook Job at all",
+            taken=True,
         ),
     ),
     "Helm tests are all there is": (
