@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # not in its __all__
     AclBinding,
     AclOperation,
@@ -243,8 +243,21 @@ def test_groups_go_with_their_topic_and_no_others(stack: Stack, spec: TopicSpec)
 def commit(servers: str, group: str, topics: list[str]) -> None:
     """A group without members that has read these topics."""
     consumer = Consumer(at(servers, {"group.id": group}))
-    consumer.commit(offsets=[TopicPartition(t, 0, 1) for t in topics], asynchronous=False)
-    consumer.close()
+
+    def committed() -> bool:
+        """Whether it is: a broker that never had a group makes __consumer_offsets first."""
+        try:
+            consumer.commit(offsets=[TopicPartition(t, 0, 1) for t in topics], asynchronous=False)
+        except KafkaException as e:
+            if e.args[0].code() not in (KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_LOAD_IN_PROGRESS):
+                raise
+            return False
+        return True
+
+    try:
+        eventually(committed, 30, "the group has a coordinator")
+    finally:
+        consumer.close()
 
 
 def join(servers: str, group: str, topic: str) -> Consumer:
