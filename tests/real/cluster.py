@@ -73,7 +73,7 @@ class Stack:
         if missing:
             raise StackMissing(
                 f"{', '.join(missing)} not set: these tests need a real Argo CD, Kubernetes and Kafka. "
-                'With the real stack: . "$(../shared/realstack/up.sh)"; DEVELOPERS.md says more'
+                'With the real stack: . "$(../shared/realstack/up.sh)"'
             )
         home = environment.get("REALSTACK_HOME")
         own = Path(home, "bin", "kubectl") if home else None
