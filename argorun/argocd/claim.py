@@ -21,14 +21,13 @@ from argorun.argocd.answers import Nonsense, Refused, Unreachable
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.parameters import Record, Setting
 from argorun.argocd.patience import Patience
-from argorun.argocd.types import Application, Json, Operation, ResourceStatus
+from argorun.argocd.types import SETTLE, Application, Json, Operation, ResourceStatus
 from argorun.errors import AccessDenied, ArgoCDFailed, OperationFailed
 
 SETTLED_IN_TIME = 0.3  # seconds after which a concurrent PATCH shows: about 0.1 s was seen
 BUSY_POLL = 5.0
 COMPARISONS = 5  # how often it is looked for Synced: other things, one to be pruned say, may keep it from it
 LAST_LOOK = 5.0  # seconds
-SETTLE = "settle"  # what a settling operation's run id ends in
 
 
 class Lost(Exception):
@@ -126,8 +125,9 @@ class Claim:
         while True:
             seen = await self._client.application(self._app)
             if seen.status.sync.status != "Synced" and not self._ours(seen):
-                # The one before us may have settled just now: whether we settle hangs on this.
-                seen = await self._client.application(self._app, refresh="normal")
+                # It may have been synced or settled just now: whether we settle hangs on this.
+                lags = records.synced_lately(seen, time.time()) and self._held(seen) is None
+                seen = await self._compared(COMPARISONS if lags else 1)
             if self._ours(seen):
                 break
             if failed is not None:
@@ -352,7 +352,7 @@ class Claim:
     async def _undo(self, seen: Application) -> None:
         running, record = seen.running, parameters.record_of(seen)
         if running is not None and running.run == self.run_id:
-            if running.run_id.endswith(SETTLE):
+            if running.settles:
                 await self.settled(running.run_id)
             else:
                 await operation.end(self._client, self._app, running.run_id)
@@ -402,7 +402,7 @@ class Claim:
         """
         if not resources:
             return None
-        run_id = f"{self.run_id}/{SETTLE}"
+        run_id = self.run_id + SETTLE
         request = operation.body(run_id, revision, resources)
         while True:
             try:
@@ -423,8 +423,14 @@ class Claim:
         state = await operation.follow(self._client, self._app, run_id, lambda _: None)
         if state.phase != "Succeeded":
             raise OperationFailed(f"settling ended {state.phase}: {state.message}")
-        for _ in range(COMPARISONS if compared else 0):
+        if compared:
+            await self._compared(COMPARISONS)
+
+    async def _compared(self, times: int) -> Application:
+        """The Application compared anew with the cluster, until it is Synced or so many times."""
+        while True:
             seen = await self._client.application(self._app, refresh="normal")
-            if seen.status.sync.status == "Synced":
-                return
+            times -= 1
+            if seen.status.sync.status == "Synced" or times <= 0:
+                return seen
             await asyncio.sleep(0.3)

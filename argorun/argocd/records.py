@@ -9,6 +9,7 @@ from argorun.argocd.parameters import Record
 from argorun.argocd.types import Application, Json, Sync
 
 GRACE_AFTER_END = 60.0  # seconds a record outlives its operation before it counts as dead
+LAG = 30.0  # seconds in which a comparison may be behind; clocks differ, and it costs little
 GRACE_BEFORE = 120.0  # seconds in which a record's operation must show: it is started within a few
 
 
@@ -29,6 +30,19 @@ def live(record: Record, app: Application, now: float) -> bool:
     if ended is None and record.since and now - record.since > GRACE_BEFORE:
         return False
     return parameters.stands(app.spec, record)
+
+
+def synced_lately(app: Application, now: float) -> bool:
+    """Whether a sync that should leave the Application Synced has just succeeded.
+
+    For some seconds Argo CD may compare it with the cluster as it was before (seen: OutOfSync 0.7 s after the
+    end). A run's own sync is another matter: it leaves the workloads on that run's topic.
+    """
+    state = app.status.operation_state
+    if state is None or state.phase != "Succeeded" or state.ended_at is None:
+        return False
+    tests = state.operation.run and not state.operation.settles
+    return not tests and abs(now - state.ended_at) < LAG
 
 
 def abandoned(record: Record, app: Application, now: float) -> str:

@@ -14,6 +14,7 @@ import msgspec
 Json = dict[str, Any]
 
 RUN_INFO = "argorun-run"  # the name under which an operation's infos carry our run id
+SETTLE = "/settle"  # what the run id of a settling operation ends in
 
 
 class Camel(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
@@ -51,6 +52,11 @@ class Operation(Camel, frozen=True):
         """The argorun run that started it; empty for anyone else's."""
         return self.run_id.partition("/")[0]
 
+    @property
+    def settles(self) -> bool:
+        """Whether it is a run's settling operation, not the one with its tests."""
+        return self.run_id.endswith(SETTLE)
+
 
 class ResourceResult(Camel, frozen=True):
     """One entry of syncResult.resources: a hook where `hook_type` is set, else an applied resource."""
@@ -84,6 +90,11 @@ class OperationState(Camel, frozen=True):
     @property
     def done(self) -> bool:
         return self.phase in ("Succeeded", "Failed", "Error")
+
+    @property
+    def ended_at(self) -> float | None:
+        """When it ended, in seconds since the epoch; None where it has not."""
+        return datetime.datetime.fromisoformat(self.finished_at).timestamp() if self.finished_at else None
 
 
 class OwnerReference(Camel, frozen=True):
@@ -172,9 +183,7 @@ class Application(Camel, frozen=True):
     def ended_at(self, run: str) -> float | None:
         """When the operation of this argorun run ended, in seconds since the epoch; None for any other's."""
         state = self.status.operation_state
-        if state is None or state.operation.run != run or not state.finished_at:
-            return None
-        return datetime.datetime.fromisoformat(state.finished_at).timestamp()
+        return state.ended_at if state is not None and state.operation.run == run else None
 
 
 class IgnoreRule(Camel, frozen=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import datetime
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -423,6 +424,23 @@ def test_whether_it_was_synced_is_asked_anew_where_it_seemed_not() -> None:
     run(stage.take())
     assert stage.claim.before is not None
     assert stage.claim.before.status.sync.status == "Synced"
+
+
+@pytest.mark.parametrize(("lags", "synced"), [(2, True), (99, False)])
+def test_what_was_settled_just_now_is_compared_anew_a_few_times(lags: int, synced: bool) -> None:
+    """Argo CD's view is behind the settling's end: left at that, nobody would settle any more."""
+    stage = Stage()
+    ended = datetime.datetime.fromtimestamp(NOW - 1, datetime.UTC).isoformat()
+    stage.argocd.runs("theirs/settle", phase="Succeeded", finishedAt=ended)
+
+    def shows(status: str) -> Callable[[FakeArgoCD], object]:
+        return lambda a: a.document["status"]["sync"].update(status=status)
+
+    shows("OutOfSync")(stage.argocd)
+    stage.argocd.meets("refresh", *[shows("OutOfSync")] * lags, shows("Synced"))
+    run(stage.take())
+    assert stage.argocd.calls.count("refresh") == min(lags + 1, 5)
+    assert stage.claim.was_synced is synced
 
 
 def test_parameters_that_argo_cd_does_not_accept_end_the_run() -> None:

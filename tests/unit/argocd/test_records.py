@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from argorun.argocd.parameters import RECORD, Helm, HelmValue, Record, claimed, record_of
-from argorun.argocd.records import abandoned, live, undone, values, way_back
+from argorun.argocd.records import abandoned, live, synced_lately, undone, values, way_back
 from argorun.argocd.types import RUN_INFO, Application, Json
 from tests.unit.argocd.gopatch import applied
 
@@ -66,6 +66,30 @@ def test_a_record_is_dead_when_its_operation_does_not_come(now: float, ours: boo
     document["status"] = {"operationState": state}
     record = Record(run="r", until=9999, helm=(HelmValue("a", TOPIC),), since=1000)
     assert live(record, application(document), now) is alive
+
+
+@pytest.mark.parametrize(
+    ("run_id", "phase", "ended", "lately"),
+    [
+        ("", "Succeeded", 99, True),  # somebody's own sync
+        ("r/settle", "Succeeded", 99, True),
+        ("r/settle", "Succeeded", 129, True),  # by a clock that is ahead of ours
+        ("r/settle", "Succeeded", 70, False),  # by now it would show
+        ("r", "Succeeded", 99, False),  # with its tests: the workloads are on its topic
+        ("r/again", "Succeeded", 99, False),
+        ("", "Failed", 99, False),
+        ("", "Running", None, False),
+    ],
+)
+def test_a_sync_that_ended_just_now_may_not_show_yet(
+    run_id: str, phase: str, ended: float | None, lately: bool
+) -> None:
+    at = ended and datetime.datetime.fromtimestamp(ended, datetime.UTC).isoformat()
+    operation = {"info": [{"name": RUN_INFO, "value": run_id}] if run_id else None}
+    document = of({}) | {
+        "status": {"operationState": {"operation": operation, "phase": phase, "finishedAt": at}}
+    }
+    assert synced_lately(application(document), 100) is lately
 
 
 def test_a_record_whose_topic_is_gone_is_dead_though_another_value_of_it_still_stands() -> None:
