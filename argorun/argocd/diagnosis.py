@@ -6,7 +6,15 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from argorun.argocd.reasons import CANNOT_START, MAY_NOT_START, PROOFS, exit_code, meaning, refusal
+from argorun.argocd.reasons import (
+    CANNOT_START,
+    MAY_NOT_START,
+    NODE_COMES,
+    PROOFS,
+    exit_code,
+    meaning,
+    refusal,
+)
 from argorun.argocd.types import ClusterEvent, Json, Node
 
 MOST_PODS = 3  # are told of one resource
@@ -102,10 +110,15 @@ def ended_container(pod: PodSeen) -> str:
 
 def cannot_start(case: Case) -> bool:
     """Whether a resource whose pods do not start, or that has none, will not come up by itself."""
-    if any(t.reason in CANNOT_START or t.reason == "Unschedulable" for p in case.pods for t in troubles(p)):
-        return True
+    coming = {e.involved_object.uid for e in case.events if e.reason in NODE_COMES}
+    for pod in case.pods:
+        reasons = {t.reason for t in troubles(pod)}
+        if reasons & CANNOT_START.keys() or ("Unschedulable" in reasons and pod.node.uid not in coming):
+            return True
     refused = any(_replicas_fail(c) for c in _conditions(case.live))
-    return refused or _proof(case.events, case.pods) is not None
+    # The scheduler says again and again that it has no node yet.
+    known = [e for e in case.events if e.reason != "FailedScheduling" or e.involved_object.uid not in coming]
+    return refused or _proof(known, case.pods) is not None
 
 
 # -- pods ---------------------------------------------------------------------------------------------

@@ -57,6 +57,9 @@ PROOFS = {
     "FailedCreatePodSandBox": Meaning("the pod's network or sandbox cannot be made", "look at the node"),
 }
 
+# Events that say that a node is on its way: cluster-autoscaler (core/scaleup/orchestrator), Karpenter.
+NODE_COMES = frozenset({"TriggeredScaleUp", "Nominated"})
+
 # What else ends a container, a pod, a Job or a rollout.
 ENDS = {
     "OOMKilled": Meaning("out of memory", "raise the container's resources.limits.memory"),
@@ -64,6 +67,9 @@ ENDS = {
     "ContainerCannotRun": Meaning("the container cannot be started", COMMAND),
     "CrashLoopBackOff": Meaning("it ends again and again", "its log says why: argocd app logs"),
     "Unschedulable": PROOFS["FailedScheduling"],
+    "SchedulingGated": Meaning(
+        "its scheduling gates are on", "see who is to lift its schedulingGates: a queue such as Kueue, say"
+    ),
     "Evicted": Meaning("the node needed the room", "set the pod's requests to what it really takes"),
     "Preempting": Meaning("a more important pod took its place", "give the pod a priorityClassName"),
     "NodeLost": Meaning("its node is gone", "run again"),

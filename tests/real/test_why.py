@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import contextlib
 import json
+import secrets
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from tests.real import support
+from tests.real import cluster, support
 from tests.real.cluster import Json, Stack
 from tests.real.support import Bench, Result, chart, configmap, deployment, job, key_of
 
@@ -70,6 +74,8 @@ def red() -> dict[str, str]:
         # Not ready in the moment before it crashes: else Argo CD may take it for healthy.
         "crashing": [given(deployment("web", "echo no broker; exit 1"), minReadySeconds=60), passing],
         "quota": [passing, quota()],
+        "eater": [job("checks", "echo eating; sleep 300", "PostSync")],
+        "gated": [gated(job("checks", "true", "PostSync"))],
     }
     files = chart(settings)
     for case, manifests in cases.items():
@@ -78,6 +84,12 @@ def red() -> dict[str, str]:
             files[f"chart/templates/{case}-{i}.yaml"] = text
     files["chart/values.yaml"] = json.dumps({"kafka": {"topic": ""}, "case": ""})
     return files
+
+
+def gated(manifest: Json) -> Json:
+    """Its pod is bound to no node."""
+    manifest["spec"]["template"]["spec"]["schedulingGates"] = [{"name": "example.com/no-node"}]
+    return manifest
 
 
 def quota() -> Json:
@@ -206,3 +218,100 @@ def test_a_deployment_that_crashes_again_and_again_shows_its_log(bench: Bench) -
     assert result.code == 4, str(result)
     assert "Deployment/web: exit code 1, restarted" in screen(result)[0], str(result)
     assert "  ! log: its last lines\n  | no broker" in "\n".join(screen(result)), str(result)
+
+
+# -- what this stack's node never says: its part is played by hand, on the real API server ------------------
+
+
+@contextlib.contextmanager
+def told(bench: Bench, phase: str, status: Json, reason: str = "", message: str = "") -> Iterator[None]:
+    """The test Job's pod, once in that phase, gets this status, and an event with a reason."""
+
+    def tell() -> None:
+        pods = cluster.eventually(
+            lambda: [
+                p
+                for p in bench.stack.objects("pods", bench.app.namespace, "job-name=checks")
+                if p["status"]["phase"] == phase
+            ],
+            60,
+            f"a pod of checks is {phase}",
+        )
+        name, namespace, uid = (pods[0]["metadata"][k] for k in ("name", "namespace", "uid"))
+        if reason:
+            pod = {"apiVersion": "v1", "kind": "Pod", "name": name, "namespace": namespace, "uid": uid}
+            event = {
+                "apiVersion": "v1",
+                "kind": "Event",
+                "metadata": {"name": f"{name}.{secrets.token_hex(4)}", "namespace": namespace},
+                "involvedObject": pod,
+                "type": "Normal" if reason == NODE_COMES else "Warning",
+                "reason": reason,
+                "message": message,
+                "count": 1,
+                "firstTimestamp": stamp(),
+                "lastTimestamp": stamp(),
+                "source": {"component": "by-hand"},
+            }
+            bench.stack.kubectl("create", "-f", "-", stdin=json.dumps(event))
+        patch = ("--type=strategic", "-p", json.dumps({"status": status}))
+        bench.stack.kubectl("patch", "pod", name, "-n", namespace, "--subresource=status", *patch)
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        telling = pool.submit(tell)
+        yield
+        telling.result()
+
+
+def stamp() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def test_a_container_that_ran_out_of_memory(bench: Bench) -> None:
+    ended = {"exitCode": 137, "reason": "OOMKilled", "startedAt": stamp(), "finishedAt": stamp()}
+    container = {"name": "main", "ready": False, "state": {"running": None, "terminated": ended}}
+    with told(bench, "Running", {"phase": "Failed", "containerStatuses": [container]}):
+        result = run(bench, "eater")
+    shown(
+        result,
+        1,
+        "checks failed: out of memory (OOMKilled), exit code 137 (SIGKILL)",
+        "  | eating",
+        "  ! hint: raise the container's resources.limits.memory",
+    )
+
+
+NODE_COMES = "TriggeredScaleUp"
+NO_NODE = "0/3 nodes are available: 3 Insufficient memory."
+NO_VOLUME = 'MountVolume.SetUp failed for volume "certs" : secret "certs" not found'
+
+
+def test_a_pod_that_no_node_takes(bench: Bench) -> None:
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": NO_NODE}
+    with told(bench, "Pending", {"conditions": [condition]}, "FailedScheduling", NO_NODE):
+        result = run(bench, "gated")
+    title = "checks cannot start: no node takes the pod (Unschedulable)"
+    shown(result, 1, title, STUCK, NO_NODE, "  ! hint: lower its requests")
+
+
+def test_a_pod_that_a_node_is_on_its_way_for_is_waited_for(bench: Bench) -> None:
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": NO_NODE}
+    scaling = "pod triggered scale-up: [{pool 3->4 (max: 9)}]"
+    with told(bench, "Pending", {"conditions": [condition]}, NODE_COMES, scaling):
+        result = run(bench, "gated", run="15s")
+    shown(result, 4, "time ran out after 15 s: checks still running: no node takes the pod (Unschedulable)")
+
+
+def test_a_volume_that_is_not_there(bench: Bench) -> None:
+    state = {"running": None, "waiting": {"reason": "ContainerCreating"}}
+    status = {"phase": "Pending", "containerStatuses": [{"name": "main", "ready": False, "state": state}]}
+    with told(bench, "Running", status, "FailedMount", NO_VOLUME):
+        result = run(bench, "eater")
+    title = "checks cannot start: a volume cannot be mounted (FailedMount)"
+    shown(result, 1, title, STUCK, NO_VOLUME, "  ! hint: make the ConfigMap, Secret or claim")
+
+
+def test_a_pod_that_is_held_back_is_waited_for_and_named(bench: Bench) -> None:
+    result = run(bench, "gated", run="12s")
+    title = "time ran out after 12 s: checks still running: its scheduling gates are on (SchedulingGated)"
+    shown(result, 4, title, "non-empty scheduling gates", "  ! hint: see who is to lift")

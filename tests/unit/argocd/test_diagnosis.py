@@ -60,7 +60,7 @@ def job(*pods: PodSeen, condition: str = "BackoffLimitExceeded", message: str = 
 def event(
     reason: str, message: str, count: int = 1, at: str = "", kind: str = "Pod", type: str = "Warning"
 ) -> ClusterEvent:
-    about = Ref(kind=kind, name="checks-x7k2p")
+    about = Ref(kind=kind, name="checks-x7k2p", uid="checks-x7k2p" if kind == "Pod" else "checks")
     return ClusterEvent(
         type=type, reason=reason, message=message, count=count, last_timestamp=at, involved_object=about
     )
@@ -446,6 +446,38 @@ HOPELESS = {
             events=(event("FailedMount", "m"),),
         ),
         False,
+    ),
+    "a node is on its way": (
+        job(
+            PODS["unschedulable"][0],
+            condition="",
+            events=(
+                event(
+                    "TriggeredScaleUp",
+                    "pod triggered scale-up: [{pool 3->4 (max: 9)}]",
+                    at="1",
+                    type="Normal",
+                ),
+                event("FailedScheduling", "0/3 nodes are available", at="2"),
+            ),
+        ),
+        False,
+    ),
+    "no node is on its way": (
+        job(
+            PODS["unschedulable"][0],
+            condition="",
+            events=(event("NotTriggerScaleUp", "pod didn't trigger scale-up", at="1", type="Normal"),),
+        ),
+        True,
+    ),
+    "a node has come, the image has not": (
+        job(
+            PODS["a key that is not there"][0],
+            condition="",
+            events=(event("Nominated", "Pod should schedule on: nodeclaim/x", at="1", type="Normal"),),
+        ),
+        True,
     ),
     "it has only crashed": (deployment(PODS["a crash loop"][0]), False),
 }
