@@ -26,7 +26,9 @@ from argorun.errors import AccessDenied, ArgoCDFailed, OperationFailed
 
 SETTLED_IN_TIME = 0.3  # seconds after which a concurrent PATCH shows: about 0.1 s was seen
 BUSY_POLL = 5.0
-COMPARISONS = 5  # how often it is looked for Synced: other things, one to be pruned say, may keep it from it
+# Seconds for which Synced is waited for: Argo CD's view of the cluster lags behind. Other things, one to be
+# pruned say, may keep it from it; not so where it was Synced before.
+LAGS, LAGS_FOR_SURE = 2.0, 10.0
 LAST_LOOK = 5.0  # seconds
 
 
@@ -127,7 +129,7 @@ class Claim:
             if seen.status.sync.status != "Synced" and not self._ours(seen):
                 # It may have been synced or settled just now: whether we settle hangs on this.
                 lags = records.synced_lately(seen, time.time()) and self._held(seen) is None
-                seen = await self._compared(COMPARISONS if lags else 1)
+                seen = await self._compared(LAGS if lags else 0.0)
             if self._ours(seen):
                 break
             if failed is not None:
@@ -424,13 +426,13 @@ class Claim:
         if state.phase != "Succeeded":
             raise OperationFailed(f"settling ended {state.phase}: {state.message}")
         if compared:
-            await self._compared(COMPARISONS)
+            await self._compared(LAGS_FOR_SURE if self.was_synced else LAGS)
 
-    async def _compared(self, times: int) -> Application:
-        """The Application compared anew with the cluster, until it is Synced or so many times."""
+    async def _compared(self, patience: float) -> Application:
+        """The Application compared anew with the cluster: until it is Synced, or for so many seconds."""
+        until = asyncio.get_running_loop().time() + patience
         while True:
             seen = await self._client.application(self._app, refresh="normal")
-            times -= 1
-            if seen.status.sync.status == "Synced" or times <= 0:
+            if seen.status.sync.status == "Synced" or asyncio.get_running_loop().time() >= until:
                 return seen
             await asyncio.sleep(0.3)
