@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 
 from argorun.argocd import windows
 from argorun.argocd.answers import TRANSIENT, Denied, Nonsense, Refused, Unreachable
@@ -23,6 +23,7 @@ from argorun.errors import ArgorunError, OperationFailed
 
 Key = tuple[str, str, str, str, str]  # of a resource in an operation: group, kind, namespace, name, phase
 POLL = 10.0  # seconds between the reads beside the watch, which may drop events
+TAKEN_UP = 3.0  # seconds within which the controller takes an operation up, if it does: under one is usual
 WATCHED = ",".join(
     "result." + f
     for f in (
@@ -152,10 +153,11 @@ async def follow(
 
     Raises OperationFailed where another operation has taken its place before its end was seen.
     """
-    async with contextlib.aclosing(applications(client, app)) as changes:
+    async with waking(client, app) as awake, contextlib.aclosing(applications(client, app)) as changes:
         async for is_live, seen in changes:
             state = seen.state_of(run_id)
             if state is not None:
+                awake()
                 told(state)
                 if state.done:
                     return state
@@ -174,22 +176,47 @@ async def end(client: Client, app: ApplicationName, run_id: str) -> bool:
     sent again. An operation that does not carry our run id is left alone.
     """
     asked = False
-    while True:
-        pause = 0.3
-        seen = await client.application(app)
-        running = seen.running
-        if running is None or running.run_id != run_id:
-            return asked
-        state = seen.status.operation_state
-        if state is None or state.phase != "Terminating":
-            try:
-                await client.terminate(app)
-                asked = True
-            except (Unreachable, Nonsense):
-                pass  # it may have arrived: look again
-            except Refused as e:
-                pause = min(e.retry_after or pause, client.patience)
-        await asyncio.sleep(pause)
+    async with waking(client, app) as awake:
+        while True:
+            pause = 0.3
+            seen = await client.application(app)
+            running, state = seen.running, seen.state_of(run_id)
+            if running is None or running.run_id != run_id:
+                return asked
+            if state is not None:
+                awake()
+            if state is None or state.phase != "Terminating":
+                try:
+                    await client.terminate(app)
+                    asked = True
+                except (Unreachable, Nonsense):
+                    pass  # it may have arrived: look again
+                except Refused as e:
+                    pause = min(e.retry_after or pause, client.patience)
+            await asyncio.sleep(pause)
+
+
+@contextlib.asynccontextmanager
+async def waking(client: Client, app: ApplicationName) -> AsyncIterator[Callable[[], object]]:
+    """Make the controller look at the Application every few seconds, until the given function is called.
+
+    It can miss a new operation for minutes: having answered a refresh, it writes the Application as it was
+    then into its own cache, and if that is after the operation has come in, it sees none (source:
+    controller/appcontroller.go, writeBackToInformer; seen under load, 2 of 901 times). Any change wakes it.
+    """
+
+    async def wake() -> None:
+        while True:
+            await asyncio.sleep(TAKEN_UP)
+            with contextlib.suppress(ArgorunError):
+                await client.nudge(app)
+
+    task = asyncio.create_task(wake())
+    try:
+        yield task.cancel
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def hooks(state: OperationState) -> list[ResourceResult]:

@@ -275,6 +275,38 @@ def test_an_operation_that_the_controller_has_not_looked_at_yet_is_not_gone() ->
     assert run(following.follow()).phase == "Succeeded"
 
 
+def test_a_controller_that_has_missed_the_operation_is_woken_until_it_takes_it_up() -> None:
+    argocd = FakeArgoCD()
+    following = Following(argocd)
+    argocd.runs("ours", phase=None)
+    argocd.meets("refresh", DOWN, lambda a: (a.picks_up(), a.tell()))
+
+    async def timed() -> float:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        loop.call_later(20, lambda: (argocd.ends(), argocd.tell()))
+        await following.follow()
+        return loop.time() - began
+
+    assert run(timed()) == 20
+    assert argocd.calls.count("refresh") == 2, "none once it was taken up"
+    assert following.told[0] == ("Running", "")
+
+
+def test_an_operation_that_the_controller_has_missed_is_ended_once_it_is_woken() -> None:
+    argocd = FakeArgoCD()
+    argocd.runs("ours", phase=None)
+    argocd.meets("refresh", lambda a: a.picks_up())
+
+    async def ended() -> bool:
+        asyncio.get_running_loop().call_later(operation.TAKEN_UP + 2, argocd.ends)
+        return await operation.end(argocd.client, APP, "ours")
+
+    assert run(ended())
+    assert argocd.calls.count("refresh") == 1
+    assert argocd.calls.index("refresh") > 3, "not at once"
+
+
 def test_an_argo_cd_that_stays_away_ends_the_following() -> None:
     argocd = FakeArgoCD()
     argocd.changes.put_nowait(DOWN)
