@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from argorun.argocd import answers, streams
+from argorun.argocd import client as module
 from argorun.argocd.answers import Denied, Nonsense, Refused, Unreachable, worth_retrying
 from argorun.argocd.client import Client
 from argorun.argocd.types import Application, ClusterEvent, Node, Ref
@@ -525,6 +526,20 @@ def test_a_key_with_a_passphrase_is_a_usage_error_and_nobody_is_asked_for_it() -
 def test_a_read_rides_out_a_fault_that_passes(fault: Reply) -> None:
     seen, server = use(fault, fault, answer(), use=got, patience=10)
     assert (seen, len(server.requests)) == (Application(), 3)
+
+
+@pytest.mark.parametrize(("silent", "asked"), [(1, ["normal", "normal"]), (2, ["normal", "normal", ""])])
+def test_a_refresh_that_is_never_answered_is_sent_again_and_then_left(
+    silent: int, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "REFRESHED", (0.3, 0.3))
+
+    async def refreshed(client: Client) -> Application:
+        return await client.application(APP, refresh="normal")
+
+    seen, server = use(*[stall()] * silent, answer(), use=refreshed)
+    assert seen == Application()
+    assert [r.target.partition("refresh=")[2] for r in server.requests] == asked
 
 
 @pytest.mark.usefixtures("no_pauses")
