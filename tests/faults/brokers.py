@@ -175,10 +175,10 @@ class Proxy:
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            to_broker.close()  # before what may be cancelled once more
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            to_broker.close()
 
     async def _requests(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, lost: set[bytes], port: int
