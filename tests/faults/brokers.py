@@ -18,6 +18,7 @@ from argorun.sandbox.jars import kafka_jars
 
 CREATE_TOPICS, DELETE_TOPICS = 19, 20  # Kafka's API keys
 CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qk"
+ATTEMPTS = 3  # to start on ports that stay free
 USERS = {"admin": "admin-secret", "maker": "maker-secret"}
 
 
@@ -75,13 +76,14 @@ class Broker:
             file.write_text("".join(f"{k}={v}\n" for k, v in self._properties.items()))
             format = [*quick, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(file)]
             subprocess.run(format, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        before = log.stat().st_size if log.exists() else 0
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 [*quick, "kafka.Kafka", str(file)], stdout=output, stderr=output, start_new_session=True
             )
         deadline = time.monotonic() + 60
-        while wait and not listens(self.plain):
-            assert self._process.poll() is None, log.read_text()[-3000:]
+        while wait and b"Kafka Server started" not in log.read_bytes()[before:]:
+            assert self._process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()[-3000:]
             time.sleep(0.1)
 
@@ -100,12 +102,28 @@ class Broker:
 @contextlib.contextmanager
 def broker(folder: Path, **properties: str) -> Iterator[Broker]:
     """A running broker; underscores in a property's name are dots."""
-    made = Broker(folder, {name.replace("_", "."): value for name, value in properties.items()})
+    made = started(folder, {name.replace("_", "."): value for name, value in properties.items()})
     try:
-        made.start()
         yield made
     finally:
         made.close()
+
+
+def started(folder: Path, properties: Mapping[str, str]) -> Broker:
+    """A broker that runs; on other ports where somebody has taken one that was free a moment ago."""
+    for attempt in range(ATTEMPTS):
+        place = folder / str(attempt)
+        place.mkdir()
+        made = Broker(place, properties)
+        try:
+            made.start()
+        except BaseException as e:
+            made.close()
+            if attempt + 1 < ATTEMPTS and "Address already in use" in str(e):
+                continue
+            raise
+        return made
+    raise AssertionError("unreachable")  # pragma: no cover
 
 
 def free_ports(count: int) -> list[int]:
@@ -113,15 +131,6 @@ def free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as held:
         sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [s.getsockname()[1] for s in sockets]
-
-
-def listens(address: str) -> bool:
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), 1).close()
-    except OSError:
-        return False
-    return True
 
 
 class Proxy:
