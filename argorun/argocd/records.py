@@ -9,8 +9,8 @@ from argorun.argocd.parameters import Record
 from argorun.argocd.types import Application, Json, Sync
 
 GRACE_AFTER_END = 60.0  # seconds a record outlives its operation before it counts as dead
-LAG = 30.0  # seconds in which a comparison may be behind; clocks differ, and it costs little
 GRACE_BEFORE = 120.0  # seconds in which a record's operation must show: it is started within a few
+LAG = 30.0  # seconds in which a comparison may be behind; clocks differ, and it costs little
 
 
 def live(record: Record, app: Application, now: float) -> bool:
