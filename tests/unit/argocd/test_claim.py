@@ -84,6 +84,11 @@ class Stage:
         await self.claim.take([], FUTURE)
 
 
+def shows(status: str) -> Callable[[FakeArgoCD], object]:
+    """A comparison that comes to this sync status."""
+    return lambda a: a.document["status"]["sync"].update(status=status)
+
+
 def recorded(**more: Any) -> Record:
     """The record of run `mine`."""
     was = HelmValue("kafka.topic", TOPIC, {"name": "kafka.topic", "value": "weather"})
@@ -420,7 +425,7 @@ def test_two_runs_that_take_at_once_end_with_one_winner_and_all_as_it_was() -> N
 def test_whether_it_was_synced_is_asked_anew_where_it_seemed_not() -> None:
     stage = Stage()
     stage.argocd.document["status"]["sync"]["status"] = "OutOfSync"
-    stage.argocd.meets("refresh", lambda a: a.document["status"]["sync"].update(status="Synced"))
+    stage.argocd.meets("refresh", shows("Synced"))
     run(stage.take())
     assert stage.claim.before is not None
     assert stage.claim.before.status.sync.status == "Synced"
@@ -432,9 +437,6 @@ def test_what_was_settled_just_now_is_compared_anew_a_few_times(lags: int, synce
     stage = Stage()
     ended = datetime.datetime.fromtimestamp(NOW - 1, datetime.UTC).isoformat()
     stage.argocd.runs("theirs/settle", phase="Succeeded", finishedAt=ended)
-
-    def shows(status: str) -> Callable[[FakeArgoCD], object]:
-        return lambda a: a.document["status"]["sync"].update(status=status)
 
     shows("OutOfSync")(stage.argocd)
     stage.argocd.meets("refresh", *[shows("OutOfSync")] * lags, shows("Synced"))
@@ -823,9 +825,6 @@ def test_settled_is_compared_anew_for_argo_cd_lags_behind(was_synced: bool, lags
     stage.argocd.calls.clear()
     stage.argocd.runs("mine/settle", phase="Succeeded")
     stage.argocd.tell()
-
-    def shows(status: str) -> Callable[[FakeArgoCD], object]:
-        return lambda a: a.document["status"]["sync"].update(status=status)
 
     stage.argocd.meets("refresh", *[shows("OutOfSync")] * lags, shows("Synced"))
     run(stage.claim.settled("mine/settle", compared=True))
