@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from argorun import __version__, events, plan
-from argorun.argocd import diagnosis, lint, operation, parameters, rendered
+from argorun.argocd import diagnosis, lint, operation, outcome, parameters, rendered
 from argorun.argocd.answers import Refused
 from argorun.argocd.claim import Claim, Lost, Reverted
 from argorun.argocd.client import Client
@@ -27,7 +27,7 @@ from argorun.kafka.topics import Topics
 from argorun.looking import Look
 from argorun.progress import Progress
 from argorun.telling import Telling
-from argorun.verdict import cannot_start, judge, suspects
+from argorun.verdict import cannot_start, is_required, is_terminated, judge, suspects
 from argorun.wayback import Traces, WayBack
 
 RIDE_OUT = 60.0  # seconds for which a fault of Argo CD's is ridden out once the run is under way
@@ -269,8 +269,8 @@ class Run:
 
     async def _until_over(self) -> OperationState:
         """Until the operation is over; what would never come up ends the run (timeouts.stuck)."""
-        limit, ours = self.config.timeouts.stuck, self.traces.operation
-        following = asyncio.create_task(operation.follow(self.client, self.app, ours, self._told))
+        limit = self.config.timeouts.stuck
+        following = asyncio.create_task(self._followed())
         stuck = asyncio.create_task(self.watch.stuck(limit))
         tasks: list[asyncio.Task[object]] = [following, stuck]
         if self.config.nudge:
@@ -284,6 +284,23 @@ class Run:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _followed(self) -> OperationState:
+        """The operation's end, and that of its test Jobs where it was mistaken about theirs."""
+        state = await operation.follow(self.client, self.app, self.traces.operation, self._told)
+        if is_terminated(state) or self.traces.logs is None:
+            return state
+        tests = [h for h in operation.hooks(state) if is_required(h, self.config.jobs)]
+        former = self.traces.logs.former
+        return await outcome.settled(self.client, self.app, self.live, state, tests, former, self._mistaken)
+
+    def _mistaken(self, state: OperationState) -> None:
+        """The operation was over before its test Jobs were, or with others' ends."""
+        self._told(state)
+        for hook in operation.awaited(state):
+            self.tell.notice(
+                f"Argo CD took {hook.name} for ended, and it still runs: its own end is waited for"
+            )
 
     def _told(self, state: OperationState) -> None:
         self.watch.told(state)

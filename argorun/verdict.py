@@ -31,13 +31,13 @@ def judge(state: OperationState, jobs: Sequence[str]) -> ArgorunError | None:
     """Why the run is red, by a finished operation's state; None where it is green."""
     hooks = operation.hooks(state)
     required = [h for h in hooks if is_required(h, jobs)]
-    terminated = state.message.startswith(TERMINATED)
+    terminated = is_terminated(state)
     failed = [h for h in required if h.hook_phase in FAILED]
     if failed and not terminated:
         names = ", ".join(dict.fromkeys(h.name for h in failed))
         return TestsFailed(f"{names} failed", reason="\n".join(reasons(failed)))
     if state.phase != "Succeeded":
-        why = reasons(broken(state)) or [state.message]
+        why = reasons(broken(state)) or [state.message, *reasons(required)]
         return OperationFailed(title(state, terminated), reason="\n".join(why))
     missing = [j for j in jobs if not any(is_required(h, [j]) for h in required)]
     if missing:
@@ -51,10 +51,18 @@ def judge(state: OperationState, jobs: Sequence[str]) -> ArgorunError | None:
             "no test ran: the operation had no PostSync Job",
             "annotate the test Job with argocd.argoproj.io/hook: PostSync, or name it under tests.jobs",
         )
-    unfinished = [h.name for h in required if h.hook_phase != "Succeeded"]
+    unfinished = [h for h in required if h.hook_phase != "Succeeded"]
     if unfinished:
-        return NoTestRan(f"no test ran: {', '.join(unfinished)} did not end in this operation")
+        called_so = ", ".join(h.name for h in unfinished)
+        return NoTestRan(
+            f"no test ran: {called_so} did not end in this operation", reason="\n".join(reasons(unfinished))
+        )
     return None
+
+
+def is_terminated(state: OperationState) -> bool:
+    """Whether somebody has ended the operation."""
+    return state.message.startswith(TERMINATED)
 
 
 def broken(state: OperationState) -> list[ResourceResult]:
@@ -88,7 +96,7 @@ def suspects(error: ArgorunError, state: OperationState, jobs: Sequence[str]) ->
     """What to ask the cluster about: what failed, test Jobs first, or what was still waited for."""
     if isinstance(error, TimedOut):
         return operation.awaited(state)
-    if not isinstance(error, TestsFailed | OperationFailed) or state.message.startswith(TERMINATED):
+    if not isinstance(error, TestsFailed | OperationFailed) or is_terminated(state):
         return []
     return sorted(broken(state), key=lambda r: not is_required(r, jobs))
 

@@ -31,12 +31,12 @@ class JobLogs:
         client: Client,
         app: ApplicationName,
         live: LiveTree,
-        before: Collection[str],
+        former: Collection[str],
         wanted: Callable[[str, str], bool],
         listener: Listener,
     ) -> None:
         self._client, self._app, self._live, self._listener = client, app, live, listener
-        self._before = frozenset(before)  # the uids that were there before our sync
+        self.former = frozenset(former)  # the uids that were there before our sync
         self._wanted = wanted  # whether the log of this kind (Job, Pod) and name is to be read
         self._since = ""
         self._confirmed: set[str] = set()  # what the operation itself says it has made, by name
@@ -95,7 +95,7 @@ class JobLogs:
         return self.jobs() + [n for n in bare if self._ours(n)]
 
     def _ours(self, source: Node) -> bool:
-        if not source.uid or source.uid in self._before:
+        if not source.uid or source.uid in self.former:
             return False
         return source.name in self._confirmed or bool(self._since and source.created_at >= self._since)
 

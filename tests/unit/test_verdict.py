@@ -180,6 +180,22 @@ def test_a_test_job_whose_end_was_not_seen_is_9_and_never_green(phase: str) -> N
     )
 
 
+def test_it_says_why_a_test_job_has_no_end_of_its_own() -> None:
+    error = judge(ended("Succeeded", hook(phase="", message="it made no Job")), [TESTS])
+    assert error is not None
+    assert error.reason == f"Job {TESTS}: it made no Job"
+
+
+def test_an_operation_that_failed_over_nothing_of_its_own_is_3_and_says_how_the_tests_ended() -> None:
+    state = ended("Failed", resource("web"), hook(message="it succeeded"), message=SEVERAL)
+    assert told(judge(state, [TESTS])) == (
+        OperationFailed,
+        "the operation ended Failed",
+        "",
+        f"{SEVERAL}\nJob {TESTS}: it succeeded",
+    )
+
+
 def test_a_hook_in_two_phases_must_succeed_in_both() -> None:
     def both(first: str, second: str) -> OperationState:
         return ended("Succeeded", hook(phase=first, at="PreSync"), hook(phase=second))

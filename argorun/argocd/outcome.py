@@ -1,0 +1,107 @@
+"""How an operation's hook Jobs really ended, by their own conditions: the operation can be mistaken.
+
+- Just after Argo CD has replaced a Job, its cache may still hold the former one, whose end it takes for the
+  new one's (source: gitops-engine pkg/sync/sync_context.go, runTasks, where a deletion answered "not found"
+  makes the new Job at once; seen on Argo CD 3.6, and in argoproj/argo-cd issues 10077 and 25475).
+- It applies a Job over one that is there, unless a delete policy BeforeHookCreation has that deleted first:
+  the old one's end is taken, and no test runs.
+- A Job that was suspended and resumed is complete to it (source: pkg/health/health_job.go).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable
+
+from msgspec.structs import replace
+
+from argorun.argocd import operation
+from argorun.argocd.answers import Denied, Refused
+from argorun.argocd.client import ApplicationName, Client
+from argorun.argocd.rendered import PHASES
+from argorun.argocd.tree import LiveTree
+from argorun.argocd.types import Json, OperationState, ResourceResult, SyncResult
+
+POLL = 2.0  # seconds between two looks at a Job that still runs, at most
+APPEARS = 5.0  # seconds in which a Job that was made in another's place shows in Argo CD's tree
+FAILED = ("Failed", "Error")
+ENDS = {"Complete": "Succeeded", "Failed": "Failed"}  # a Job's condition, and a hook's phase
+NONE_OF_ITS_OWN = (
+    "the operation made no Job of its own, and took the end of an earlier sync's; "
+    "give it the delete policy BeforeHookCreation"
+)
+OTHERS_FAILURE = "it succeeded; the operation took the failure of an earlier sync's Job for its own"
+
+
+async def settled(
+    client: Client,
+    app: ApplicationName,
+    live: LiveTree,
+    state: OperationState,
+    hooks: Collection[ResourceResult],
+    former: Collection[str],
+    told: Callable[[OperationState], None],
+) -> OperationState:
+    """A finished operation's state with these hooks' ends as their Jobs have them, waited for.
+
+    Where one differs from what the operation says, `told` is given the state as it is so far. `former` are
+    the uids that were there before the operation. A Job that is gone already is left as the operation has it.
+    Raises ArgoCDFailed.
+    """
+    known: dict[operation.Key, ResourceResult] = {}
+
+    def corrected() -> OperationState:
+        result = state.sync_result or SyncResult()
+        resources = [known.get(operation.key(r), r) for r in result.resources or ()]
+        return replace(state, sync_result=replace(result, resources=resources))
+
+    async def follow(hook: ResourceResult) -> None:
+        async for seen in _as_its_job_goes(client, app, live, hook, former):
+            if seen.hook_phase != known.get(operation.key(hook), hook).hook_phase:
+                known[operation.key(hook)] = seen
+                told(corrected())
+
+    await asyncio.gather(*(follow(hook) for hook in _last(hooks)))
+    return corrected()
+
+
+def _last(hooks: Iterable[ResourceResult]) -> list[ResourceResult]:
+    """The Jobs that were made and have ended; of one that is made in several phases, the last is there."""
+    made = [h for h in hooks if h.kind == "Job" and h.status != "SyncFailed" and h.hook_phase != "Running"]
+    made.sort(key=lambda h: PHASES.index(h.sync_phase) if h.sync_phase in PHASES else -1)
+    return list({(h.namespace, h.name): h for h in made}.values())
+
+
+async def _as_its_job_goes(
+    client: Client, app: ApplicationName, live: LiveTree, hook: ResourceResult, former: Collection[str]
+) -> AsyncGenerator[ResourceResult]:
+    """The hook as its Job has it, again and again until that has ended or is gone."""
+    clock = asyncio.get_running_loop().time
+    began, version = clock(), live.version
+    while True:
+        try:
+            job = await client.live(app, hook.group, hook.version, hook.kind, hook.namespace, hook.name)
+        except (Refused, Denied):
+            there = live.tree.find(hook.kind, hook.namespace, hook.name)
+            is_to_come = there is not None and there.uid in former
+            if not is_to_come or clock() - began > APPEARS:
+                return
+        else:
+            seen = as_its_job_has_it(hook, job, former)
+            yield seen
+            if seen.hook_phase != "Running":
+                return
+        version = await live.changed(version, timeout=POLL)
+
+
+def as_its_job_has_it(hook: ResourceResult, job: Json, former: Collection[str]) -> ResourceResult:
+    """The hook by its live Job: Running, Succeeded or Failed; without a phase where that is a former one."""
+    if (job.get("metadata") or {}).get("uid") in former:
+        return replace(hook, hook_phase="", message=NONE_OF_ITS_OWN)
+    for condition in (job.get("status") or {}).get("conditions") or ():
+        if condition.get("status") == "True" and condition.get("type") in ENDS:
+            phase, message = ENDS[condition["type"]], str(condition.get("message", ""))
+            if phase == "Succeeded" and hook.hook_phase in FAILED:
+                message = OTHERS_FAILURE
+            return replace(hook, hook_phase=phase, message=message)
+    return replace(hook, hook_phase="Running", message="")

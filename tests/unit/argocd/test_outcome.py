@@ -1,0 +1,168 @@
+"""What an operation says of a test Job is held against the Job itself: it may have looked at another."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+import pytest
+
+from argorun.argocd import outcome
+from argorun.argocd.answers import Denied, Refused
+from argorun.argocd.client import Client
+from argorun.argocd.tree import LiveTree
+from argorun.argocd.types import Json, Node, OperationState, ResourceResult, SyncResult, Tree
+from argorun.errors import ArgoCDFailed
+from tests.unit.argocd.fakes import APP, DOWN
+from tests.unit.virtual import run
+
+GONE = Refused("show Job checks", 400, 3, "checks not found as part of application weather")
+DELETED = Denied("show Job checks", 404, 'jobs.batch "checks" not found', "")
+FORMER = "former"
+
+
+def hook(phase: str, name: str = "checks", at: str = "PostSync", status: str = "Synced") -> ResourceResult:
+    return ResourceResult(
+        group="batch",
+        version="v1",
+        kind="Job",
+        namespace="n",
+        name=name,
+        status=status,
+        message="as the operation says",
+        hook_type=at,
+        hook_phase=phase,
+        sync_phase=at,
+    )
+
+
+def job(*conditions: str, uid: str = "ours") -> Json:
+    """A live Job; a condition is `Complete`, or `Suspended=False`."""
+    told = [c.partition("=") for c in conditions]
+    listed = [{"type": kind, "status": is_so or "True", "message": "its own"} for kind, _, is_so in told]
+    return {"metadata": {"uid": uid}, "status": {"conditions": listed} if listed else {}}
+
+
+def named(uid: str, name: str = "checks") -> Node:
+    return Node(group="batch", version="v1", kind="Job", namespace="n", name=name, uid=uid)
+
+
+class Cluster:
+    """What Argo CD answers about a live Job, in this order; the last answer stays."""
+
+    def __init__(self, *answers: Json | Exception) -> None:
+        self.answers = list(answers)
+        self.asked: list[float] = []
+
+    async def live(self, app: object, *key: str) -> Json:
+        self.asked.append(asyncio.get_running_loop().time())
+        assert key == ("batch", "v1", "Job", "n", "checks")
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def settled(
+    cluster: Cluster, *hooks: ResourceResult, tree: tuple[Node, ...] = ()
+) -> tuple[list[str], list[list[str]], float]:
+    """The hooks' phases in the end, what was told before it, and after how many seconds that was known."""
+    told: list[list[str]] = []
+
+    def phases(state: OperationState) -> list[str]:
+        assert state.sync_result is not None
+        return [r.hook_phase for r in state.sync_result.resources or ()]
+
+    async def look() -> tuple[list[str], list[list[str]], float]:
+        live = LiveTree(cast(Client, cluster), APP)
+        await live._put(Tree(nodes=list(tree)))
+        state = OperationState(phase="Succeeded", sync_result=SyncResult(resources=list(hooks)))
+        began = asyncio.get_running_loop().time()
+        end = await outcome.settled(
+            cast(Client, cluster), APP, live, state, hooks, {FORMER}, lambda s: told.append(phases(s))
+        )
+        return phases(end), told, asyncio.get_running_loop().time() - began
+
+    return run(look())
+
+
+@pytest.mark.parametrize(
+    ("said", "condition"), [("Succeeded", "Complete"), ("Failed", "Failed"), ("Error", "Failed")]
+)
+def test_an_end_that_the_job_confirms_takes_one_look_and_no_time(said: str, condition: str) -> None:
+    cluster = Cluster(job("SuccessCriteriaMet", condition))
+    phases, told, seconds = settled(cluster, hook(said))
+    assert (phases, len(cluster.asked), seconds) == ([{"Error": "Failed"}.get(said, said)], 1, 0)
+    assert told == ([["Failed"]] if said == "Error" else [])
+
+
+@pytest.mark.parametrize(
+    "at_first", [job(), job("Suspended=False"), job("FailureTarget")], ids=["bare", "resumed", "failing"]
+)
+@pytest.mark.parametrize("said", ["Succeeded", "Failed"])
+@pytest.mark.parametrize(("end", "phase"), [("Complete", "Succeeded"), ("Failed", "Failed")])
+def test_a_job_that_still_runs_is_waited_for(at_first: Json, said: str, end: str, phase: str) -> None:
+    cluster = Cluster(at_first, at_first, at_first, job(end))
+    phases, told, seconds = settled(cluster, hook(said))
+    assert phases == [phase]
+    assert told == [["Running"], [phase]]
+    assert seconds == 3 * outcome.POLL
+
+
+def test_a_success_that_the_job_denies_is_a_failure() -> None:
+    assert settled(Cluster(job("Failed")), hook("Succeeded"))[:2] == (["Failed"], [["Failed"]])
+
+
+def test_a_job_of_an_earlier_sync_has_no_end_in_this_one() -> None:
+    """Its delete policy left it where it was: Argo CD applies over it, and nothing runs."""
+    assert settled(Cluster(job("Complete", uid=FORMER)), hook("Succeeded"))[:2] == ([""], [[""]])
+
+
+@pytest.mark.parametrize("answer", [GONE, DELETED])
+@pytest.mark.parametrize("tree", [(), (named("ours"),), (named(FORMER, "other"),)])
+def test_a_job_that_is_gone_is_left_as_the_operation_has_it(
+    answer: Exception, tree: tuple[Node, ...]
+) -> None:
+    cluster = Cluster(answer)
+    assert settled(cluster, hook("Succeeded"), tree=tree) == (["Succeeded"], [], 0)
+    assert len(cluster.asked) == 1
+
+
+def test_one_that_takes_a_former_ones_place_may_appear_late() -> None:
+    cluster = Cluster(GONE, DELETED, job("Failed"))
+    assert settled(cluster, hook("Succeeded"), tree=(named(FORMER),))[0] == ["Failed"]
+
+
+def test_and_is_not_waited_for_without_end() -> None:
+    phases, told, seconds = settled(Cluster(GONE), hook("Succeeded"), tree=(named(FORMER),))
+    assert (phases, told) == (["Succeeded"], [])
+    assert outcome.APPEARS < seconds <= outcome.APPEARS + outcome.POLL
+
+
+def test_of_a_job_in_two_phases_only_the_last_one_is_there_to_be_asked() -> None:
+    cluster = Cluster(job("Failed"))
+    phases, _, _ = settled(cluster, hook("Succeeded", at="PostSync"), hook("Succeeded", at="PreSync"))
+    assert phases == ["Failed", "Succeeded"]
+    assert len(cluster.asked) == 1
+
+
+@pytest.mark.parametrize("made", [hook("Failed", status="SyncFailed"), hook("Running")])
+def test_what_was_never_made_or_is_not_said_to_have_ended_is_not_asked(made: ResourceResult) -> None:
+    cluster = Cluster(job("Complete"))
+    assert settled(cluster, made) == ([made.hook_phase], [], 0)
+    assert cluster.asked == []
+
+
+def test_an_argo_cd_that_cannot_be_reached_is_no_verdict() -> None:
+    with pytest.raises(ArgoCDFailed):
+        settled(Cluster(DOWN), hook("Succeeded"))
+
+
+def test_it_says_where_the_operation_took_anothers_end_for_its_own() -> None:
+    def message(said: str, live: Json) -> str:
+        return outcome.as_its_job_has_it(hook(said), live, {FORMER}).message
+
+    assert message("Failed", job("Complete")) == outcome.OTHERS_FAILURE
+    assert message("Succeeded", job("Complete")) == "its own"
+    assert message("Succeeded", job("Failed")) == "its own"
+    assert message("Succeeded", job("Complete", uid=FORMER)) == outcome.NONE_OF_ITS_OWN
