@@ -16,7 +16,7 @@ from argorun.argocd.logs import JobLogs
 from argorun.argocd.nudge import nudge
 from argorun.argocd.stuck import Watch
 from argorun.argocd.tree import LiveTree
-from argorun.argocd.types import Application, Json, Node, OperationState, SyncOperation
+from argorun.argocd.types import Application, Json, Node, OperationState, ResourceResult, SyncOperation
 from argorun.cleanup import Announce, CleanUp
 from argorun.config import Config, Topic, describe
 from argorun.errors import ArgorunError, OperationFailed, StillBusy, UsageError
@@ -294,13 +294,12 @@ class Run:
         former = self.traces.logs.former
         return await outcome.settled(self.client, self.app, self.live, state, tests, former, self._mistaken)
 
-    def _mistaken(self, state: OperationState) -> None:
-        """The operation was over before its test Jobs were, or with others' ends."""
+    def _mistaken(self, state: OperationState, hook: ResourceResult) -> None:
+        """The operation was over before this test Job was, or with another's end."""
         self._told(state)
-        for hook in operation.awaited(state):
-            self.tell.notice(
-                f"Argo CD took {hook.name} for ended, and it still runs: its own end is waited for"
-            )
+        if hook.hook_phase == "Running":
+            text = f"Argo CD took {hook.name} for ended, and it still runs: its own end is waited for"
+            self.tell.notice(text)
 
     def _told(self, state: OperationState) -> None:
         self.watch.told(state)

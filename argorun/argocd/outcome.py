@@ -40,12 +40,13 @@ async def settled(
     state: OperationState,
     hooks: Collection[ResourceResult],
     former: Collection[str],
-    told: Callable[[OperationState], None],
+    told: Callable[[OperationState, ResourceResult], None],
 ) -> OperationState:
     """A finished operation's state with these hooks' ends as their Jobs have them, waited for.
 
-    Where one differs from what the operation says, `told` is given the state as it is so far. `former` are
-    the uids that were there before the operation. A Job that is gone already is left as the operation has it.
+    Where one differs from what the operation says, `told` is given the state as it is so far, and that hook.
+    `former` are the uids that were there before the operation. A Job that is gone already is left as the
+    operation has it.
     Raises ArgoCDFailed.
     """
     known: dict[operation.Key, ResourceResult] = {}
@@ -59,7 +60,7 @@ async def settled(
         async for seen in _as_its_job_goes(client, app, live, hook, former):
             if seen.hook_phase != known.get(operation.key(hook), hook).hook_phase:
                 known[operation.key(hook)] = seen
-                told(corrected())
+                told(corrected(), seen)
 
     await asyncio.gather(*(follow(hook) for hook in _last(hooks)))
     return corrected()

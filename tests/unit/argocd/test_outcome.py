@@ -79,7 +79,7 @@ def settled(
         state = OperationState(phase="Succeeded", sync_result=SyncResult(resources=list(hooks)))
         began = asyncio.get_running_loop().time()
         end = await outcome.settled(
-            cast(Client, cluster), APP, live, state, hooks, {FORMER}, lambda s: told.append(phases(s))
+            cast(Client, cluster), APP, live, state, hooks, {FORMER}, lambda s, _: told.append(phases(s))
         )
         return phases(end), told, asyncio.get_running_loop().time() - began
 
