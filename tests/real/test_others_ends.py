@@ -43,14 +43,10 @@ def test_a_resumed_job_is_waited_for_though_argo_cd_calls_it_complete(
         (bench.folder / "red").touch()
     with bench.as_it_was(), bench.start() as run:
         run.until("hook_changed", name="checks", status="running")
-        bench.stack.kubectl(
-            "patch", "job", "checks", "-n", bench.app.namespace, "-p", '{"spec": {"suspend": false}}'
-        )
+        bench.stack.kubectl("patch", "job", "checks", "-n", bench.app.namespace, "-p", RESUMED)
         run.until("log_line", text="begun")
         run.until("operation_changed", phase="Succeeded")
-        run.until(
-            "notice", message="Argo CD took checks for ended, and it still runs: its own end is waited for"
-        )
+        run.until("notice", text=STILL_RUNS)
         (bench.folder / "end").touch()
         assert run.end() == code, str(run)
     statuses = [e["status"] for e in run.all("hook_changed", name="checks")]
