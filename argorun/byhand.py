@@ -8,12 +8,20 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from argorun.argocd.client import as_go_writes_it
+from argorun.argocd.types import Node
 
 
 def delete_topics(server: str, names: Iterable[str]) -> str:
     """Delete these topics, on the brokers at `server`."""
     delete = f"kafka-topics --bootstrap-server {shlex.quote(server)} --delete --if-exists --topic"
     return "; ".join(f"{delete} {name}" for name in names)
+
+
+def delete_job(app: object, job: Node) -> str:
+    """Delete a Job of an Application, and its pods."""
+    name, namespace = shlex.quote(job.name), shlex.quote(job.namespace)
+    where = f"--kind Job --namespace {namespace} --resource-name {name}"
+    return f"argocd app delete-resource {app} {where}"
 
 
 def patch(app: object, operations: Sequence[dict[str, Any]]) -> str:

@@ -14,7 +14,7 @@ from argorun.argocd.claim import Claim
 from argorun.argocd.client import Client
 from argorun.argocd.logs import JobLogs
 from argorun.argocd.tree import LiveTree
-from argorun.argocd.types import Node
+from argorun.argocd.types import Node, Tree
 from argorun.cleanup import CleanUp
 from argorun.config import Config, Topic
 from argorun.errors import ArgorunError
@@ -185,8 +185,18 @@ class WayBack:
                     self._notice(f"still in their grace period: {', '.join(n.name for n in still)}", "info")
                 if late:
                     self._pods_stay = True
+                    self._leave_running(logs, tree)
                     return None
                 await self._live.changed(self._live.version, timeout=1.0)
+
+    def _leave_running(self, logs: JobLogs, tree: Tree) -> None:
+        """Nobody has told these to stop: the operation was over before they were (see argocd.outcome)."""
+        for job in logs.jobs():
+            pods = [n for n in tree.pods_under({job.uid}) if not n.ended and not n.leaving]
+            if pods:
+                names = ", ".join(n.name for n in pods)
+                why = f"the operation is over, and {names} did not end with it"
+                self._clean.leave(f"Job {job.name}", why, byhand.delete_job(self._app, job))
 
     async def _delete(self, name: str, topic: Topic) -> str | None:
         if topic.groups:

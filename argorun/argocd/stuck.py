@@ -107,6 +107,6 @@ class Watch:
         self._uids[operation.key(result)] = node.uid
         known = self._pods.setdefault(node.uid, {})
         for pod in pods:
-            leaving = pod.reason == "Terminating" or (pod.health and pod.health.message == LEAVING)
+            leaving = pod.leaving or (pod.health and pod.health.message == LEAVING)
             if not leaving or pod.uid not in known:
                 known[pod.uid] = pod

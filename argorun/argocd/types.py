@@ -297,9 +297,14 @@ class Node(Camel, frozen=True):
         return int(told) if told.isdecimal() else 0
 
     @property
+    def leaving(self) -> bool:
+        """Whether a pod was told to stop and is in its grace period."""
+        return self.reason == "Terminating"
+
+    @property
     def ended(self) -> bool:
         """Whether a Job's pod has nothing more to do: it is neither running nor on its way out."""
-        return self.health_status in ("Healthy", "Degraded") and self.reason != "Terminating"
+        return self.health_status in ("Healthy", "Degraded") and not self.leaving
 
 
 class Tree(Camel, frozen=True):

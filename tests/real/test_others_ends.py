@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -53,6 +54,27 @@ def test_a_resumed_job_is_waited_for_though_argo_cd_calls_it_complete(
     assert statuses == ["running", "succeeded", "running", "failed" if is_red else "succeeded"], str(run)
     (log,) = run.all("log_ended")
     assert log["complete"], str(run)
+
+
+def test_one_that_outlives_a_cancelled_run_is_named_with_the_command_that_ends_it(suspended: Bench) -> None:
+    """Argo CD's operation is over: there is nothing to end, and a run may only read the rest."""
+    bench = suspended
+    (bench.folder / "end").unlink(missing_ok=True)
+    config = bench.config(timeouts={"run": "3m", "busy": "60s", "cleanup": "10s"})
+    with bench.as_it_was(), bench.start(config=config) as run:
+        run.until("hook_changed", name="checks", status="running")
+        bench.stack.kubectl("patch", "job", "checks", "-n", bench.app.namespace, "-p", RESUMED)
+        run.until("log_line", text="begun")
+        run.until("notice", text=STILL_RUNS)
+        run.send(signal.SIGINT)
+        assert run.end() == 130, str(run)
+        bench.app.wait_operation()  # settling was started and not awaited
+    (left,) = run.all("left_behind")
+    assert left["what"] == "Job checks", str(run)
+    bench.by_hand(left["command"])
+    eventually(
+        lambda: not bench.stack.objects("pods", bench.app.namespace, "job-name=checks"), 30, "it ended"
+    )
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from argorun.argocd.types import Health, Info, Node, Ref, Tree
 from argorun.cleanup import CleanUp
 from argorun.config import Config, Topic
 from argorun.errors import AccessDenied
@@ -142,3 +143,30 @@ def test_before_our_sync_nobody_is_told_to_end_the_operation_that_runs() -> None
 
     assert (back(None)._end_by_hand(), back(None)._wait_by_hand()) == ("", "")
     assert back(fake())._end_by_hand() == "argocd app terminate-op weather"
+
+
+def test_a_job_that_nobody_has_told_to_stop_is_left_with_the_command_that_ends_it() -> None:
+    """The operation was over before it; pods in their grace period leave by themselves."""
+
+    def pod(name: str, job: str, health: str, reason: str) -> Node:
+        status, told = Health(status=health), [Info(name="Status Reason", value=reason)]
+        return Node(kind="Pod", name=name, uid=name, parent_refs=[Ref(uid=job)], health=status, info=told)
+
+    jobs = [Node(kind="Job", namespace="n", name=name, uid=name) for name in ("runs", "leaves", "ended")]
+    pods = [
+        pod("runs-0", "runs", "Degraded", "Error"),
+        pod("runs-1", "runs", "Progressing", "Running"),
+        pod("leaves-0", "leaves", "Progressing", "Terminating"),
+        pod("ended-0", "ended", "Healthy", "Completed"),
+    ]
+    told: list[Event] = []
+    fake = cast(Any, SimpleNamespace)
+    logs = fake(jobs=lambda: jobs)
+    config = fake(application="ns/weather")
+    back = WayBack(config, fake(), fake(), fake(), CleanUp(told.append), fake(logs=logs), print)
+    back._leave_running(logs, Tree(nodes=[*jobs, *pods]))
+    (left,) = told
+    assert isinstance(left, LeftBehind)
+    assert (left.what, left.why) == ("Job runs", "the operation is over, and runs-1 did not end with it")
+    where = ["--kind", "Job", "--namespace", "n", "--resource-name", "runs"]
+    assert_pastes(left.command, "argocd", "app", "delete-resource", "ns/weather", *where)
