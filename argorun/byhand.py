@@ -1,4 +1,4 @@
-"""The commands by which a person does what argorun could not, with Kafka's and Argo CD's own tools."""
+"""The commands by which a person does what argorun could not, with the others' own tools."""
 
 from __future__ import annotations
 
@@ -17,11 +17,19 @@ def delete_topics(server: str, names: Iterable[str]) -> str:
     return "; ".join(f"{delete} {name}" for name in names)
 
 
-def delete_job(app: object, job: Node) -> str:
-    """Delete a Job of an Application, and its pods."""
-    name, namespace = shlex.quote(job.name), shlex.quote(job.namespace)
-    where = f"--kind Job --namespace {namespace} --resource-name {name}"
-    return f"argocd app delete-resource {app} {where}"
+def end(app: object) -> str:
+    """End the operation that runs, and wait until it is over: Argo CD takes no other before."""
+    return f"argocd app terminate-op {app}; argocd app wait {app} --operation"
+
+
+def settle(app: object) -> str:
+    """A sync without hooks."""
+    return f"argocd app sync {app} --strategy apply"
+
+
+def delete_job(job: Node) -> str:
+    """Delete a hook's Job and its pods; `argocd app delete-resource` knows no hooks."""
+    return f"kubectl delete job {shlex.quote(job.name)} --namespace {shlex.quote(job.namespace)}"
 
 
 def patch(app: object, operations: Sequence[dict[str, Any]]) -> str:

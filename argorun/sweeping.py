@@ -305,10 +305,9 @@ def reference(listed: Application) -> ApplicationRef:
 def by_hand(found: Leftover) -> str:
     """The commands that undo what a dead run left in an Application."""
     commands = [
-        f"argocd app terminate-op {found.app}; argocd app wait {found.app} --operation" if found.runs else "",
+        byhand.end(found.app) if found.runs else "",
         byhand.patch(found.app, records.way_back(found.seen, found.record)),
-        # Which leaves the hooks out.
-        f"argocd app sync {found.app} --strategy apply" if found.record.synced else "",
+        byhand.settle(found.app) if found.record.synced else "",
     ]
     return "; ".join(filter(None, commands))
 

@@ -98,7 +98,7 @@ class WayBack:
 
     def _end_by_hand(self) -> str:
         # Where none was started, the one that runs is somebody else's.
-        return f"argocd app terminate-op {self._app}" if self._traces.logs is not None else ""
+        return byhand.end(self._app) if self._traces.logs is not None else ""
 
     async def _give_back(self) -> str | None:
         await self._client.landed()
@@ -161,9 +161,8 @@ class WayBack:
         return f"argocd app get {self._app}" if self._client.unheard_until() is not None else ""
 
     def _settle_by_hand(self) -> str:
-        sync = f"argocd app sync {self._app} --strategy apply"  # which leaves the hooks out
         patch = byhand.patch(self._app, self._traces.claim.way_out())
-        return "; ".join(([sync] if self._settles() else []) + ([patch] if patch else []))
+        return "; ".join(([byhand.settle(self._app)] if self._settles() else []) + ([patch] if patch else []))
 
     async def _pods_leave(self) -> str | None:
         """Wait until no pod of ours can touch the topics any more; in a hurry they are named first."""
@@ -196,7 +195,7 @@ class WayBack:
             if pods:
                 names = ", ".join(n.name for n in pods)
                 why = f"the operation is over, and {names} did not end with it"
-                self._clean.leave(f"Job {job.name}", why, byhand.delete_job(self._app, job))
+                self._clean.leave(f"Job {job.name}", why, byhand.delete_job(job))
 
     async def _delete(self, name: str, topic: Topic) -> str | None:
         if topic.groups:

@@ -341,6 +341,8 @@ class Actor(Player):
                 assert name == self.name
                 with contextlib.suppress(AssertionError):  # it may have ended by itself
                     await self.ask("DELETE", "/operation")
+            case ["argocd", "app", "wait", name, "--operation"]:
+                assert name == self.name
                 await self.until(lambda a: "operation" not in a)
             case ["argocd", "app", "patch", name, "--type", "json", "--patch", patch]:
                 assert name == self.name

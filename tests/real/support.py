@@ -274,6 +274,7 @@ class Bench:
         (tools / "kafka-topics").chmod(0o755)
         return self.environment() | {
             "PATH": f"{tools}:{home}/bin:{os.environ['PATH']}",
+            "KUBECONFIG": str(self.stack.kubeconfig),
             "ARGOCD_OPTS": f"--server-crt {self.stack.ca}" if self.stack.ca else "",
         }
 

@@ -142,7 +142,9 @@ def test_before_our_sync_nobody_is_told_to_end_the_operation_that_runs() -> None
         return WayBack(fake(application="weather"), fake(), fake(), fake(), fake(), fake(logs=logs), print)
 
     assert (back(None)._end_by_hand(), back(None)._wait_by_hand()) == ("", "")
-    assert back(fake())._end_by_hand() == "argocd app terminate-op weather"
+    assert (
+        back(fake())._end_by_hand() == "argocd app terminate-op weather; argocd app wait weather --operation"
+    )
 
 
 def test_a_job_that_nobody_has_told_to_stop_is_left_with_the_command_that_ends_it() -> None:
@@ -168,5 +170,4 @@ def test_a_job_that_nobody_has_told_to_stop_is_left_with_the_command_that_ends_i
     (left,) = told
     assert isinstance(left, LeftBehind)
     assert (left.what, left.why) == ("Job runs", "the operation is over, and runs-1 did not end with it")
-    where = ["--kind", "Job", "--namespace", "n", "--resource-name", "runs"]
-    assert_pastes(left.command, "argocd", "app", "delete-resource", "ns/weather", *where)
+    assert_pastes(left.command, "kubectl", "delete", "job", "runs", "--namespace", "n")
