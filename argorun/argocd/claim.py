@@ -67,6 +67,7 @@ class Claim:
         self._claimed_spec: Json = {}
         self._gone: Record | None = None  # what it was, once it is given back
         self._settling = ""  # the run id of the settling operation that was started on purpose
+        self._settles_at: str | None = None  # its revision
         self._given_back = False  # but for the record, which stays until `release`
         self._kept: Record | None = None  # that record
 
@@ -409,7 +410,7 @@ class Claim:
         while True:
             try:
                 await operation.start(self._client, self._app, run_id, request)
-                self._settling = run_id
+                self._settling, self._settles_at = run_id, revision
                 return run_id
             except operation.Busy as e:
                 if e.holder.run != self.run_id:
@@ -419,10 +420,20 @@ class Claim:
     async def settled(self, run_id: str, *, compared: bool = False) -> None:
         """Wait until the settling operation is over, and with `compared` until that shows as Synced.
 
-        Argo CD's view of the cluster lags behind the end of an operation. Raises OperationFailed,
+        Argo CD's view of the cluster lags behind the end of an operation. Where an operation of ours that
+        came late took its place, that is ended and the settling begun anew. Raises OperationFailed,
         ArgoCDFailed.
         """
-        state = await operation.follow(self._client, self._app, run_id, lambda _: None)
+        try:
+            state = await operation.follow(self._client, self._app, run_id, lambda _: None)
+        except operation.Overtaken as e:
+            if e.by.run != self.run_id:
+                raise
+            await operation.end(self._client, self._app, e.by.run_id)
+            again = await self.settle(self._settles_at, await self.out_of_sync())
+            if again is not None:
+                await self.settled(again, compared=compared)
+            return
         if state.phase != "Succeeded":
             raise OperationFailed(f"settling ended {state.phase}: {state.message}")
         if compared:

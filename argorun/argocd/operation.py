@@ -45,6 +45,18 @@ class Busy(Exception):
         self.holder = app.running or Operation()
 
 
+class Overtaken(OperationFailed):
+    """Another operation took the place of ours before its end was seen."""
+
+    def __init__(self, app: Application) -> None:
+        name = app.metadata.name
+        super().__init__(
+            f"our operation on {name} is gone: {holder(app)} took its place before its end was seen"
+        )
+        state = app.status.operation_state
+        self.by = app.running or (state.operation if state is not None else Operation())
+
+
 def holder(app: Application) -> str:
     """Who holds the Application, for a person who waits for it."""
     running = app.running
@@ -151,7 +163,7 @@ async def follow(
 ) -> OperationState:
     """Tell every state of our operation until it is done, and give back the last one.
 
-    Raises OperationFailed where another operation has taken its place before its end was seen.
+    Raises Overtaken, and what a live read raises once its patience is over.
     """
     async with waking(client, app) as awake, contextlib.aclosing(applications(client, app)) as changes:
         async for is_live, seen in changes:
@@ -162,10 +174,7 @@ async def follow(
                 if state.done:
                     return state
             elif is_live and not (seen.operation and seen.operation.run_id == run_id):
-                raise OperationFailed(
-                    f"our operation on {app.name} is gone: "
-                    f"{holder(seen)} took its place before its end was seen"
-                )
+                raise Overtaken(seen)
     raise AssertionError("the changes of an Application do not end")  # pragma: no cover
 
 

@@ -890,3 +890,36 @@ def test_settling_ends_an_operation_of_ours_that_came_late_and_was_in_its_way() 
     assert run(stage.claim.settle(None, [ResourceStatus(kind="ConfigMap", name="x")])) == "mine/settle"
     assert stage.argocd.calls.count("terminate") == 1
     assert len(stage.argocd.syncs) == 1
+
+
+def test_settling_that_one_of_ours_replaced_before_its_end_was_seen_begins_anew() -> None:
+    stage = Stage(MANUAL)
+    assert taken(stage, settling=True)
+    config = {"kind": "ConfigMap", "name": "x", "status": "OutOfSync"}
+
+    async def settled() -> None:
+        started = await stage.claim.settle("abc", [ResourceStatus(kind="ConfigMap", name="x")])
+        assert started == "mine/settle"
+        stage.argocd.runs("mine")  # came late, when the settling had just ended
+        terminated = stage.argocd.ends
+        stage.argocd.meets("application", None, None, None, lambda _: terminated("Failed"))
+        stage.argocd.document["status"]["resources"] = [config]
+
+        def ends(argocd: FakeArgoCD) -> None:
+            argocd.picks_up()
+            argocd.ends()
+
+        stage.argocd.meets("application", ends)
+        await stage.claim.settled(started)
+
+    run(settled())
+    assert stage.argocd.calls.count("terminate") == 1
+    assert [s["revision"] for s in stage.argocd.syncs] == ["abc", "abc"]
+
+
+def test_settling_that_somebody_else_replaced_is_not_tried_again() -> None:
+    stage = Stage()
+    stage.argocd.runs("theirs")
+    with pytest.raises(OperationFailed, match="our operation on weather is gone: run theirs"):
+        run(stage.claim.settled("mine/settle"))
+    assert (stage.argocd.syncs, stage.argocd.calls.count("terminate")) == ([], 0)
