@@ -40,6 +40,15 @@ class Reverted(Lost):
     """Our change was undone, and no run has left its record: an owner of the spec, most likely."""
 
 
+def outrun(error: ArgoCDFailed) -> bool:
+    """Whether a patch was refused because others were writing: a `test` of it failed, or no write got through.
+
+    (Source: Argo CD's server/application/application.go, Patch and updateApp.) Others are faults on the way.
+    """
+    text = error.text if isinstance(error, Refused) and error.status == 500 else ""
+    return "test failed" in text or "Too many conflicts" in text
+
+
 class Claim:
     """Our values in one Application's parameters. `waiting` is told for whom we wait.
 
@@ -124,7 +133,7 @@ class Claim:
         was there first, ArgoCDFailed, AccessDenied.
         """
         patience = Patience(self._client.patience)
-        failed: ArgoCDFailed | None = None
+        failed: ArgoCDFailed | Lost | None = None
         while True:
             seen = await self._client.application(self._app)
             if seen.status.sync.status != "Synced" and not self._ours(seen):
@@ -160,8 +169,8 @@ class Claim:
                     raise OperationFailed(f"Argo CD does not accept the parameters: {e.text}") from None
                 if getattr(e, "final", False):
                     raise
-                # 500 code 2 is a failed `test`: somebody changed what we read. Others are faults on the way.
-                failed = None if patience.left else e  # what is sent last is looked for once more
+                if not patience.left:  # what was sent last is looked for once more
+                    failed = Lost() if outrun(e) else e
                 await asyncio.sleep(patience.pause(e))
         await asyncio.sleep(SETTLED_IN_TIME)
         seen = await self._client.application(self._app)

@@ -504,6 +504,23 @@ def test_a_patch_that_never_takes_is_given_up_when_patience_is_over() -> None:
     assert 10 < run(timed()) < 11
 
 
+@pytest.mark.parametrize(
+    "refused",
+    [
+        Refused("change", 500, 13, "Failed to update application. Too many conflicts"),
+        lambda argocd: argocd.written(),  # in between: the patch's own `test` fails
+    ],
+    ids=["conflicts", "test"],
+)
+def test_a_patch_that_others_always_outrun_is_lost_to_them_and_no_fault(refused: Any) -> None:
+    stage = Stage()
+    stage.argocd.meets("patch", *[refused] * 999)
+    with pytest.raises(Lost) as e:
+        run(stage.take())
+    assert not isinstance(e.value, Reverted), "nobody undid what was never there"
+    assert stage.argocd.spec == SPEC
+
+
 # -- and back -------------------------------------------------------------------------------------------
 
 
