@@ -41,7 +41,7 @@ class Reverted(Lost):
 
 
 def outrun(error: ArgoCDFailed) -> bool:
-    """Whether a patch was refused because others were writing: a `test` of it failed, or no write got through.
+    """Whether a patch was refused because others were writing: its `test` failed, or no write got through.
 
     (Source: Argo CD's server/application/application.go, Patch and updateApp.) Others are faults on the way.
     """

@@ -26,7 +26,7 @@ def applied(document: Json, operations: list[Json]) -> Json:
             case "test":
                 # The library's own: null holds where there is nothing.
                 if target.get(key) != operation["value"]:
-                    raise PatchFailed(f"testing value {operation['path']} failed")
+                    raise PatchFailed(f"testing value {operation['path']} failed: test failed")
             case "add":
                 target[key] = copy.deepcopy(operation["value"])
             case "replace" if key in target:
