@@ -24,6 +24,7 @@ from argorun.argocd.types import Json, OperationState, ResourceResult, SyncResul
 
 POLL = 2.0  # seconds between two looks at a Job that still runs, at most
 APPEARS = 5.0  # seconds in which a Job that was made in another's place shows in Argo CD's tree
+GONE = (400, 404)  # what is answered for an object that has left the tree, or the cluster
 FAILED = ("Failed", "Error")
 ENDS = {"Complete": "Succeeded", "Failed": "Failed"}  # a Job's condition, and a hook's phase
 NONE_OF_ITS_OWN = (
@@ -46,8 +47,7 @@ async def settled(
 
     Where one differs from what the operation says, `told` is given the state as it is so far, and that hook.
     `former` are the uids that were there before the operation. A Job that is gone already is left as the
-    operation has it.
-    Raises ArgoCDFailed.
+    operation has it. Raises ArgoCDFailed, AccessDenied.
     """
     known: dict[operation.Key, ResourceResult] = {}
 
@@ -82,11 +82,14 @@ async def _as_its_job_goes(
     while True:
         try:
             job = await client.live(app, hook.group, hook.version, hook.kind, hook.namespace, hook.name)
-        except (Refused, Denied):
+        except (Refused, Denied) as e:
+            late = clock() - began > APPEARS
             there = live.tree.find(hook.kind, hook.namespace, hook.name)
             is_to_come = there is not None and there.uid in former
-            if not is_to_come or clock() - began > APPEARS:
+            if e.status in GONE and (late or not is_to_come):
                 return
+            if late:
+                raise
         else:
             seen = as_its_job_has_it(hook, job, former)
             yield seen

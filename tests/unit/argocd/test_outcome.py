@@ -153,6 +153,19 @@ def test_what_was_never_made_or_is_not_said_to_have_ended_is_not_asked(made: Res
     assert cluster.asked == []
 
 
+REFUSED = (
+    Refused("show Job checks", 500, 13, "no such host"),
+    Denied("show Job checks", 403, "permission denied", ""),
+)
+
+
+@pytest.mark.parametrize("refused", REFUSED, ids=["500", "403"])
+def test_a_job_that_may_not_be_seen_is_no_verdict(refused: Exception) -> None:
+    with pytest.raises(type(refused)):
+        settled(Cluster(refused), hook("Succeeded"))
+    assert settled(Cluster(refused, refused, job("Failed")), hook("Succeeded"))[0] == ["Failed"]
+
+
 def test_an_argo_cd_that_cannot_be_reached_is_no_verdict() -> None:
     with pytest.raises(ArgoCDFailed):
         settled(Cluster(DOWN), hook("Succeeded"))
