@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 
 from argorun.argocd import operation
+from argorun.argocd.outcome import FAILED
 from argorun.argocd.types import OperationState, ResourceResult
 from argorun.errors import ArgorunError, NoTestRan, OperationFailed, TestsFailed, TimedOut
 
-FAILED = ("Failed", "Error")
 TERMINATED = "Operation terminated"
 
 
