@@ -30,6 +30,7 @@ ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "config"
 ARGOCD_NAMESPACE = "argocd"
 IN_CLUSTER = "https://kubernetes.default.svc"
+MISSED = 10.0  # seconds after which an operation may be one that Argo CD has missed
 REQUIRED = ("ARGOCD_SERVER", "ARGOCD_AUTH_TOKEN", "KAFKA_BOOTSTRAP_SERVERS", "REALSTACK_KUBECONFIG")
 
 
@@ -298,9 +299,28 @@ class Application:
 
     def wait_operation(self, timeout: float = 120.0) -> Json:
         """The operation's last state, when it is over."""
-        eventually(lambda: not self.running, timeout, f"the end of {self.name}'s operation")
+        self.wait_idle(timeout)
         state: Json = self.get()["status"]["operationState"]
         return state
+
+    def wait_idle(self, timeout: float = 120.0) -> None:
+        """Wait until no operation runs."""
+        self._awake(lambda: not self.running, timeout)
+
+    def _awake(self, over: Callable[[], bool], timeout: float) -> None:
+        """Wait until the operation is over; one that Argo CD has missed is woken by a refresh now and then.
+
+        It can miss one for minutes, and any change wakes it (argorun.argocd.operation.waking has the source).
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                eventually(over, MISSED, f"the end of {self.name}'s operation", every=0.3)
+                return
+            except AssertionError:
+                if time.monotonic() > deadline:
+                    raise
+            self.get("normal")
 
     def wait_synced(self, timeout: float = 90.0) -> None:
         """Wait until the Application is Synced and Healthy."""
@@ -333,7 +353,7 @@ class Application:
             self.stack.http.delete(f"{url}/operation", headers=headers)
             return False
 
-        eventually(over, timeout, f"the end of {self.name}'s operation", every=0.5)
+        self._awake(over, timeout)
 
     def delete(self, cascade: bool = False) -> None:
         """Delete the Application (`cascade`: Argo CD deletes its resources as well), then the namespace.

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.real import support
-from tests.real.cluster import Json, Stack, eventually
+from tests.real.cluster import Json, Stack
 from tests.real.support import TOPIC, Bench, key_of, scripted
 
 # Signs that JSON, a shell, YAML and Go's encoder each write in their own way.
@@ -159,7 +159,7 @@ def test_auto_sync_is_held_and_then_as_it_was(
     folder = tmp_path_factory.mktemp("auto")
     with support.bench(stack, folder, files, name="auto", deploy=False, **automated(policy)) as bench:
         bench.app.wait_synced()
-        eventually(lambda: not bench.app.running, 60, "the first automated sync is over")
+        bench.app.wait_idle()
         history = len(bench.app.get()["status"]["history"])
         with bench.as_it_was(), bench.start() as run:
             code = run.end()

@@ -96,7 +96,7 @@ def stage(
     policies = {"automated": policy}
     with support.bench(stack, folder, files, where, name="auto", deploy=False, syncPolicy=policies) as bench:
         bench.app.wait_synced()
-        eventually(lambda: not bench.app.running, 60, "the first automated sync is over")
+        bench.app.wait_idle()
         yield Stage(bench, form, folder)
 
 

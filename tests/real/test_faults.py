@@ -20,7 +20,7 @@ from tests.faults.brokers import Broker
 from tests.faults.cells import CELLS, Cell, Place
 from tests.faults.proxy import Proxy
 from tests.faults.stage import FAILS, LINES, PASSES, Outcome, Player, away, once_it_runs
-from tests.real import cluster, support
+from tests.real import support
 from tests.real.cluster import Stack
 
 AT_ONCE = 4
@@ -163,5 +163,5 @@ def test_when_argo_cd_does_not_come_back_the_commands_do_the_rest(
         assert list(outcome.named)[:3] == ["our operation", "the parameters", "the workloads' settings"]
         for command in outcome.named.values():
             bench.by_hand(command)
-            cluster.eventually(lambda: not bench.app.running, 60, "no operation runs")
+            bench.app.wait_idle()
         assert asyncio.run(player.left()) == []

@@ -148,7 +148,7 @@ def owned(
         eventually(lambda: app.state[0] in ("OutOfSync", "Synced"), 60, f"{app.name} compared")
         if "automated" in spec.get("syncPolicy", {}):
             app.wait_synced()
-            eventually(lambda: not app.running, 60, "the first automated sync is over")
+            app.wait_idle()
         else:
             app.deploy()
         yield Bench(stack, app, repo, folder), app

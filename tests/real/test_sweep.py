@@ -156,7 +156,7 @@ def test_auto_sync_is_as_it_was_and_starts_nothing(
     )
     with support.bench(stack, folder, files, name="sweep-auto", deploy=False, **policy) as bench:
         bench.app.wait_synced()
-        eventually(lambda: not bench.app.running, 60, "the first automated sync is over")
+        bench.app.wait_idle()
         before = bench.before()
         with bench.start() as run:
             killed(run, event="log_line", text="begun")
