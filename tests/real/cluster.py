@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "config"
 ARGOCD_NAMESPACE = "argocd"
 IN_CLUSTER = "https://kubernetes.default.svc"
-MISSED = 10.0  # seconds after which an operation may be one that Argo CD has missed
+MISSED = 10.0  # seconds after which Argo CD may have missed what it was to do
 REQUIRED = ("ARGOCD_SERVER", "ARGOCD_AUTH_TOKEN", "KAFKA_BOOTSTRAP_SERVERS", "REALSTACK_KUBECONFIG")
 
 
@@ -305,26 +305,31 @@ class Application:
 
     def wait_idle(self, timeout: float = 120.0) -> None:
         """Wait until no operation runs."""
-        self._awake(lambda: not self.running, timeout)
+        self._awake(lambda: not self.running, timeout, f"the end of {self.name}'s operation")
 
-    def _awake(self, over: Callable[[], bool], timeout: float) -> None:
-        """Wait until the operation is over; one that Argo CD has missed is woken by a refresh now and then.
+    def wait_compared(self, timeout: float = 120.0) -> None:
+        """Wait until Argo CD has compared the Application with its source for the first time."""
+        self._awake(lambda: self.state[0] in ("OutOfSync", "Synced"), timeout, f"{self.name} compared")
 
-        It can miss one for minutes, and any change wakes it (argorun.argocd.operation.waking has the source).
+    def wait_synced(self, timeout: float = 120.0) -> None:
+        """Wait until the Application is Synced and Healthy."""
+        self._awake(lambda: self.state == ("Synced", "Healthy"), timeout, f"{self.name} Synced and Healthy")
+
+    def _awake(self, condition: Callable[[], bool], timeout: float, what: str) -> None:
+        """Wait for what Argo CD does by itself; a refresh now and then wakes it where it has missed its turn.
+
+        It can miss an operation for minutes, and any change wakes it (argorun.argocd.operation.waking has the
+        source; seen in these tests, 1 of 500).
         """
         deadline = time.monotonic() + timeout
         while True:
             try:
-                eventually(over, MISSED, f"the end of {self.name}'s operation", every=0.3)
+                eventually(condition, MISSED, what, every=0.3)
                 return
             except AssertionError:
                 if time.monotonic() > deadline:
                     raise
             self.get("normal")
-
-    def wait_synced(self, timeout: float = 90.0) -> None:
-        """Wait until the Application is Synced and Healthy."""
-        eventually(lambda: self.state == ("Synced", "Healthy"), timeout, f"{self.name} Synced and Healthy")
 
     def deploy(self) -> None:
         """The first sync, without hooks: what is in Git is in the cluster then, and nothing was tested."""
@@ -353,7 +358,7 @@ class Application:
             self.stack.http.delete(f"{url}/operation", headers=headers)
             return False
 
-        self._awake(over, timeout)
+        self._awake(over, timeout, f"the end of {self.name}'s operation")
 
     def delete(self, cascade: bool = False) -> None:
         """Delete the Application (`cascade`: Argo CD deletes its resources as well), then the namespace.

@@ -53,7 +53,7 @@ def application(
         name = cluster.unique(request.node.name.removeprefix("test_"))
         app = cluster.Application(stack, name, {"repoURL": repo.url, "path": path, **(source or {})}, **spec)
         made.append(app)
-        cluster.eventually(lambda: app.state[0] in ("OutOfSync", "Synced"), 60, f"{name} compared")
+        app.wait_compared()
         if deploy:
             app.deploy()
         return app

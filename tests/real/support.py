@@ -421,7 +421,7 @@ def bench(
         stack, cluster.unique(name), {"repoURL": repo.url, "path": path, **(source or {})}, **spec
     )
     try:
-        cluster.eventually(lambda: app.state[0] in ("OutOfSync", "Synced"), 60, f"{app.name} compared")
+        app.wait_compared()
         if deploy:
             app.deploy()
         made = Bench(stack, app, repo, folder)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.real import cluster, support
-from tests.real.cluster import Stack, eventually
+from tests.real.cluster import Stack
 from tests.real.support import Bench, Running, scripted
 
 ON_ONE, APPLICATIONS = 8, 20
@@ -91,7 +91,7 @@ def one_of_many(stack: Stack, folder: Path, repo: cluster.GitRepo, n: int) -> It
     source = {"repoURL": repo.url, "path": "chart", "helm": {"valuesObject": values}}
     app = cluster.Application(stack, cluster.unique("twenty"), source)
     try:
-        eventually(lambda: app.state[0] in ("OutOfSync", "Synced"), 120, f"{app.name} compared")
+        app.wait_compared()
         app.deploy()
         yield Bench(stack, app, repo, folder)
     finally:

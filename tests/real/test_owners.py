@@ -145,7 +145,7 @@ def owned(
     try:
         there = f"applications/{app.name}"
         eventually(lambda: stack.http.get(there).is_success, 60, f"{app.name} made by {app.who}")
-        eventually(lambda: app.state[0] in ("OutOfSync", "Synced"), 60, f"{app.name} compared")
+        app.wait_compared()
         if "automated" in spec.get("syncPolicy", {}):
             app.wait_synced()
             app.wait_idle()
