@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -75,6 +78,14 @@ class ArgoCD(Strict, frozen=True):
         scheme = "http" if self.plaintext else "https"
         return f"{scheme}://{self.server}" + (f"/{root}" if root else "")
 
+    @property
+    def risk(self) -> str:
+        """Who could read or take the token on its way, in words; empty where nobody can."""
+        if self.plaintext:
+            here = _is_loopback(urlsplit(f"//{self.server}").hostname or "")
+            return "" if here else f"the token goes to {self.server} without encryption (plaintext)"
+        return f"whether {self.server} is Argo CD is not verified (insecure)" if self.insecure else ""
+
 
 class Timeouts(Strict, frozen=True):
     """How long a run may take, in seconds."""
@@ -138,7 +149,10 @@ class CliSettings(msgspec.Struct, frozen=True, kw_only=True):
     ca_data: str | None = None
 
 
-# -- loading ----------------------------------------------------------------------------------------
+def _is_loopback(host: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return f".{host}".endswith(".localhost")
 
 
 def describe(config: Config) -> Sequence[str]:

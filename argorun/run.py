@@ -94,8 +94,8 @@ class Run:
             time=time.time(), run_id=self.run_id, application=str(self.app), url=self.url, version=__version__
         )
         self.announce(started)
-        if self.config.argocd.insecure and not self.config.argocd.plaintext:
-            self.tell.notice(f"whether {self.config.argocd.server} is Argo CD is not verified (insecure)")
+        if risk := self.config.argocd.risk:
+            self.tell.notice(risk)
         self.traces.drawn = [(t, names.draw(t.prefix, time.time())) for t in self.config.topics]
         if self.config.dry_run:
             for line in describe(self.config):

@@ -119,9 +119,8 @@ class Sweep:
                 f"--older-than {duration(age) if age else '0s'} is less than a run may take "
                 f"({duration(self.config.longest_run)}): one that is still at it would be hit"
             )
-        argocd = self.config.argocd
-        if argocd is not None and argocd.insecure and not argocd.plaintext:
-            self.tell.notice(f"whether {argocd.server} is Argo CD is not verified (insecure)")
+        if self.config.argocd is not None and (risk := self.config.argocd.risk):
+            self.tell.notice(risk)
         if self.client is None:
             self.tell.notice(f"Applications are not looked at: {self.config.without_argocd}", "info")
 

@@ -265,6 +265,21 @@ def test_a_server_that_is_not_verified_is_told(stage: Stage) -> None:
     assert [e.text for e in stage.all(Notice)] == ["whether argocd is Argo CD is not verified (insecure)"]
 
 
+@pytest.mark.parametrize(
+    "server", ["argocd-server.argocd.svc", "localhost.example.com:80", "127.example.com"]
+)
+def test_a_token_that_leaves_the_machine_unencrypted_is_told(stage: Stage, server: str) -> None:
+    stage.sweep(argocd=ArgoCD(server=server, token="t", plaintext=True, insecure=True))
+    (told,) = [e.text for e in stage.all(Notice)]
+    assert told == f"the token goes to {server} without encryption (plaintext)"
+
+
+@pytest.mark.parametrize("server", ["localhost:8080", "127.0.0.1:80", "[::1]:80", "argocd.localhost"])
+def test_a_token_that_stays_on_the_machine_is_not(stage: Stage, server: str) -> None:
+    stage.sweep(argocd=ArgoCD(server=server, token="t", plaintext=True))
+    assert not stage.all(Notice)
+
+
 def test_without_argo_cd_only_topics_are_swept_and_it_is_said(stage: Stage) -> None:
     stage.left()
     assert stage.sweep(argocd=None, without_argocd="no Argo CD server to talk to") == 0
