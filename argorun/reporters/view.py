@@ -8,6 +8,7 @@ from typing import NamedTuple
 from rich import box
 from rich.columns import Columns
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.text import Text
 
@@ -139,7 +140,7 @@ def _verdict(tally: Tally, glyphs: Glyphs, columns: int, rows: int) -> Renderabl
     )
 
 
-def _reasons(verdict: Verdict, rows: int) -> Iterator[Text]:
+def _reasons(verdict: Verdict, rows: int) -> Iterator[RenderableType]:
     """Why, what shows it, the last lines of the log as far as the screen has `rows` for all, what to do."""
     yield Text(flat(verdict.title), "bold")
     if verdict.ok:
@@ -152,7 +153,7 @@ def _reasons(verdict: Verdict, rows: int) -> Iterator[Text]:
         yield Text()
         room = max(_FEWEST_LINES, rows - 2 * len(verdict.evidence))
         for line in verdict.last_lines[-room:]:
-            yield Text.from_ansi(f"  {clean(line, colour=True)}", no_wrap=False)
+            yield Padding(Text.from_ansi(clean(line, colour=True), no_wrap=False), (0, 0, 0, 2))
     if verdict.hint:
         yield Text()
         yield from (Text(line, "italic") for line in clean_lines(verdict.hint))

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from argorun.argocd.client import as_go_writes_it
@@ -178,6 +178,7 @@ ANY_SECRET = st.text(
 @given(ANY_SECRET, st.text("ab:{ "), st.text("yz,} "))
 def test_a_secret_is_masked_however_it_is_written(writer: str, secret: str, before: str, after: str) -> None:
     write = WRITERS[writer]
+    assume(secret not in write(""))  # one like the writer's own "value" would hide that, too
     masked = Redactor([secret]).text(f"{before}{write(secret)}{after}")
     # Nothing but what the writer puts around a text; which quotes, it chooses by the text.
     kept = masked.replace(MASK, "").removeprefix(before).removesuffix(after)

@@ -95,10 +95,10 @@ limit
 ##[error]exit code 1
 
       assert rain ==
-3
+  3
   E   AssertionError
   ::error::not a
-command
+  command
 
 read the test's log
 above
