@@ -303,33 +303,36 @@ class Application:
         state: Json = self.get()["status"]["operationState"]
         return state
 
-    def wait_idle(self, timeout: float = 120.0) -> None:
+    def wait_idle(self, timeout: float = 60.0) -> None:
         """Wait until no operation runs."""
         self._awake(lambda: not self.running, timeout, f"the end of {self.name}'s operation")
 
-    def wait_compared(self, timeout: float = 120.0) -> None:
+    def wait_compared(self, timeout: float = 60.0) -> None:
         """Wait until Argo CD has compared the Application with its source for the first time."""
         self._awake(lambda: self.state[0] in ("OutOfSync", "Synced"), timeout, f"{self.name} compared")
 
-    def wait_synced(self, timeout: float = 120.0) -> None:
+    def wait_synced(self, timeout: float = 90.0) -> None:
         """Wait until the Application is Synced and Healthy."""
         self._awake(lambda: self.state == ("Synced", "Healthy"), timeout, f"{self.name} Synced and Healthy")
 
-    def _awake(self, condition: Callable[[], bool], timeout: float, what: str) -> None:
+    def _awake(self, condition: Callable[[], bool], timeout: float, what: str, every: float = 0.2) -> None:
         """Wait for what Argo CD does by itself; a refresh now and then wakes it where it has missed its turn.
 
         It can miss an operation for minutes, and any change wakes it (argorun.argocd.operation.waking has the
         source; seen in these tests, 1 of 500).
         """
-        deadline = time.monotonic() + timeout
-        while True:
-            try:
-                eventually(condition, MISSED, what, every=0.3)
-                return
-            except AssertionError:
-                if time.monotonic() > deadline:
-                    raise
-            self.get("normal")
+        woken = time.monotonic()
+
+        def held() -> bool:
+            nonlocal woken
+            if condition():
+                return True
+            if time.monotonic() - woken > MISSED:
+                self.get("normal")
+                woken = time.monotonic()
+            return False
+
+        eventually(held, timeout, what, every)
 
     def deploy(self) -> None:
         """The first sync, without hooks: what is in Git is in the cluster then, and nothing was tested."""
@@ -358,7 +361,7 @@ class Application:
             self.stack.http.delete(f"{url}/operation", headers=headers)
             return False
 
-        self._awake(over, timeout, f"the end of {self.name}'s operation")
+        self._awake(over, timeout, f"the end of {self.name}'s operation", every=0.5)
 
     def delete(self, cascade: bool = False) -> None:
         """Delete the Application (`cascade`: Argo CD deletes its resources as well), then the namespace.

@@ -91,7 +91,7 @@ def one_of_many(stack: Stack, folder: Path, repo: cluster.GitRepo, n: int) -> It
     source = {"repoURL": repo.url, "path": "chart", "helm": {"valuesObject": values}}
     app = cluster.Application(stack, cluster.unique("twenty"), source)
     try:
-        app.wait_compared()
+        app.wait_compared(120)
         app.deploy()
         yield Bench(stack, app, repo, folder)
     finally:
