@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from argorun.argocd.client import as_go_writes_it
+from argorun.argocd.settlement import Remains
 from argorun.argocd.types import Node
 
 
@@ -30,6 +31,21 @@ def settle(app: object) -> str:
 def delete_job(job: Node) -> str:
     """Delete a hook's Job and its pods; `argocd app delete-resource` knows no hooks."""
     return f"kubectl delete job {shlex.quote(job.name)} --namespace {shlex.quote(job.namespace)}"
+
+
+def object_back(app: object, remains: Remains) -> str:
+    """Take a topic's name out of one object."""
+    key = remains.key
+    where = f"{shlex.quote(key.name)}" + (
+        f" --namespace {shlex.quote(key.namespace)}" if key.namespace else ""
+    )
+    kind = f"{key.kind}.{key.group}".rstrip(".").lower()
+    if remains.patch is not None:
+        return f"kubectl patch {kind} {where} --type merge --patch {shlex.quote(json.dumps(remains.patch))}"
+    if remains.delete:
+        return f"kubectl delete {kind} {where}"
+    resource = f"{key.group}:{key.kind}:{key.namespace}/{key.name}"
+    return f"argocd app sync {app} --resource {shlex.quote(resource)}"
 
 
 def patch(app: object, operations: Sequence[dict[str, Any]]) -> str:

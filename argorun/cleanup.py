@@ -110,6 +110,11 @@ class CleanUp:
         finally:
             hurry.cancel()
 
+    def time_left(self) -> float:
+        """Seconds that an undo may still wait, without taking what those to come keep for themselves."""
+        to_come = sum(1 for u in self._stack if u.task is None)
+        return self._end - asyncio.get_running_loop().time() - self._reserve * to_come
+
     def abandon(self, why: str) -> None:
         """Undo nothing more: announce all that is left to be done by hand, and how."""
         self.abandoned = True
@@ -127,9 +132,7 @@ class CleanUp:
 
     async def _undo(self, undo: Undo) -> None:
         began = time.monotonic()
-        to_come = sum(1 for u in self._stack if u.task is None)
-        remaining = self._end - asyncio.get_running_loop().time() - self._reserve * to_come
-        limit = max(min(undo.limit, remaining), 1.0)
+        limit = max(min(undo.limit, self.time_left()), 1.0)
         try:
             async with asyncio.timeout(limit):
                 did = await self._act(undo)

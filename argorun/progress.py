@@ -105,6 +105,11 @@ class Progress(Listener):
             phase = expected[0].phases[0]
             self._tell_hook(phase, "Job", job.namespace, job.name, HookStatus.RUNNING, "")
 
+    def stranger(self, job: Node, whose: str) -> None:
+        """An object of another's stands under the name of one of this run's, or came after it."""
+        text = f"{job.kind} {job.name} in namespace {job.namespace} is not this run's: it is of {whose}"
+        self._announce(events.Notice(time=time.time(), level="warning", text=text))
+
     def _tell_hook(
         self, phase: str, kind: str, namespace: str, name: str, status: HookStatus, message: str
     ) -> None:

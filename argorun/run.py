@@ -14,6 +14,8 @@ from argorun.argocd.claim import Claim, Lost, Reverted
 from argorun.argocd.client import Client
 from argorun.argocd.logs import JobLogs
 from argorun.argocd.nudge import nudge
+from argorun.argocd.ownership import Rendered, refusal, taken
+from argorun.argocd.settlement import Settlement, destination
 from argorun.argocd.stuck import Watch
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Application, Json, Node, OperationState, ResourceResult, SyncOperation
@@ -187,21 +189,16 @@ class Run:
     async def _sync(self, settings: Sequence[parameters.Setting]) -> bool:
         """POST the operation and see that it took our values; False where another was in the way."""
         try:
-            tree, _ = await asyncio.gather(self.live.read(), self._expect_jobs())
-            if self.traces.logs is not None:
-                await self.traces.logs.close()
-            before = {n.uid for n in tree.nodes or ()}
-            self.traces.logs = JobLogs(
-                self.client, self.app, self.live, before, self.progress.wants_log, self.progress
-            )
+            manifests = await self._expect_jobs()
+            await self._note_what_stands(manifests)
             request = operation.body(self.traces.operation, self.config.revision)
             seen = await operation.start(self.client, self.app, self.traces.operation, request)
         except operation.Busy as e:
             await self._lost(str(e), undone=False)
             return False
-        except UsageError as e:
+        except UsageError:
             if await self.traces.claim.stands():  # the source does not take our value
-                raise OperationFailed(e.message, e.hint) from None
+                raise
             await self._lost("somebody who changed the parameters just now", undone=True)
             return False
         took = seen.operation_of(self.traces.operation).sync or SyncOperation()
@@ -216,8 +213,42 @@ class Run:
             return False
         self.client.patience = RIDE_OUT
         revision = self.config.revision or took.revision
+        self.traces.revision, self.traces.started = took.revision, time.time()
         self.announce(events.SyncStarted(time=time.time(), run_id=self.run_id, revision=revision))
         return True
+
+    async def _note_what_stands(self, manifests: Sequence[Json]) -> None:
+        """What is in the cluster before our operation: what it changes and makes is told by that."""
+        seen = self.traces.claim.before or Application()
+        topics = [name for _, name in self.traces.drawn]
+        rendered = Rendered(manifests, destination(seen), topics)
+        former = Rendered(self.manifests, destination(seen), topics)
+        if rendered.hooks().keys() - former.hooks().keys():
+            # Argo CD's tree holds what stands in the place of a hook once it has compared with our values in.
+            await self.client.application(self.app, refresh="normal")
+        tree = await self.live.read()
+        found = await taken(self.client, self.app, tree, rendered)
+        if found and not self.config.force_owned:
+            raise refusal(self.app, found)
+        settlement = Settlement(self.client, self.app, topics)
+        for remains in await settlement.note(seen, tree, manifests, self.manifests):
+            self.tell.notice(
+                f"{remains.key} is a hook that a sync without hooks does not put back, and argorun cannot "
+                f"({remains.why}): it will stay as the run's sync leaves it"
+            )
+        self.traces.settlement = settlement
+        if self.traces.logs is not None:
+            await self.traces.logs.close()
+        self.traces.logs = JobLogs(
+            self.client,
+            self.app,
+            self.live,
+            {n.uid for n in tree.nodes or ()},
+            self.progress.wants_log,
+            self.progress,
+            rendered,
+            self.traces.operation,
+        )
 
     async def _lost(self, to: str, *, undone: bool) -> None:
         """Let go of the Application, to try again; OperationFailed where its owner undoes all we do."""
@@ -232,12 +263,12 @@ class Run:
                 f"{hint if self.owner else ''}Use an Application of its own for tests",
             )
 
-    async def _expect_jobs(self) -> None:
+    async def _expect_jobs(self) -> list[Json]:
         """With our values in, the source renders to what the sync will run: the test Jobs must be in it."""
         try:
             manifests = await self.client.manifests(self.app, self.config.revision)
         except Refused:
-            return  # the sync will say why, in its own words
+            return []  # the sync will say why, in its own words
         parameters.check_taken(str(self.app), self.settings(), manifests)
         for name in rendered.unused([n for _, n in self.traces.drawn], manifests):
             self.tell.notice(
@@ -248,6 +279,7 @@ class Run:
         if gap := lint.gap(manifests, self.config.jobs):
             raise gap.error(self.app)
         self.progress.expect(rendered.hook_jobs(manifests))
+        return manifests
 
     # -- 6. Follow; 7. Logs -------------------------------------------------------------------------
 
@@ -291,8 +323,8 @@ class Run:
         if is_terminated(state) or self.traces.logs is None:
             return state
         tests = [h for h in operation.hooks(state) if is_required(h, self.config.jobs)]
-        former = self.traces.logs.former
-        return await outcome.settled(self.client, self.app, self.live, state, tests, former, self._mistaken)
+        logs = self.traces.logs
+        return await outcome.settled(self.client, self.app, self.live, state, tests, logs, self._mistaken)
 
     def _mistaken(self, state: OperationState, hook: ResourceResult) -> None:
         """The operation was over before this test Job was, or with another's end."""
@@ -307,6 +339,8 @@ class Run:
         if self.traces.logs is None:
             return
         self.traces.logs.operation_started(state.started_at)
+        if state.finished_at and state.done:
+            self.traces.logs.operation_ended(state.finished_at)
         for hook in changed:
             if hook.kind in ("Job", "Pod"):
                 self.traces.logs.confirm(hook.name)

@@ -200,7 +200,7 @@ class Sweep:
             assert self.client is not None
             try:
                 async with asyncio.timeout(self.config.cleanup):
-                    did = await leftovers.undo(
+                    done = await leftovers.undo(
                         self.client, found.app, found.record, self.config.cleanup, self.tell.notice
                     )
             except TimeoutError:
@@ -209,7 +209,9 @@ class Sweep:
             except ArgorunError as e:
                 await self._leave_application(found, e)
                 return
-            what = f"{found}: {', '.join(did) or 'somebody was faster'}"
+            for remains in done.left:
+                self._leave(f"{found}: {remains.key}", remains.why, byhand.object_back(found.app, remains))
+            what = f"{found}: {', '.join(done.did) or 'somebody was faster'}"
             self.announce(events.Undone(time=time.time(), what=what, seconds=time.monotonic() - began))
         self.put_back += 1
         self.found.applications.remove(found)

@@ -5,24 +5,27 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from argorun import byhand
 from argorun.argocd import operation
 from argorun.argocd.claim import Claim
 from argorun.argocd.client import Client
+from argorun.argocd.effects import Key
 from argorun.argocd.logs import JobLogs
+from argorun.argocd.pod_users import Held, PodUsers, User
+from argorun.argocd.settlement import Remains, Settlement
 from argorun.argocd.tree import LiveTree
-from argorun.argocd.types import Node, Tree
 from argorun.cleanup import CleanUp
 from argorun.config import Config, Topic
-from argorun.errors import ArgorunError
+from argorun.errors import ArgorunError, OperationFailed
 from argorun.kafka.spec import TopicExists
 from argorun.kafka.topics import Topics
 
 GROUPS, GROUPS_IN_A_HURRY = 20.0, 2.0  # seconds for the consumer groups of a topic
-HELD = 3.0  # seconds for which auto-sync stays off even in a hurry, while settling comes to its end
+ENOUGH = 1.0  # seconds that must be left to wait on for pods
+HELD = 4.0  # seconds for which auto-sync stays off even in a hurry, while settling comes to its end
 
 
 @dataclass
@@ -33,7 +36,9 @@ class Traces:
     claim: Claim
     drawn: list[tuple[Topic, str]] = field(default_factory=list)  # the topics and their names
     logs: JobLogs | None = None  # which knows the Jobs that our operation has made
-    leaving: list[Node] = field(default_factory=list)  # pods of the workloads that were taken off our topic
+    settlement: Settlement | None = None  # which knows what our operation may have changed
+    started: float = 0.0  # when our operation was started, in seconds since the epoch
+    revision: str = ""  # the commit that it syncs
 
 
 class WayBack:
@@ -53,7 +58,9 @@ class WayBack:
         self._client, self._topics, self._live = client, topics, live
         self._clean, self._traces, self._notice = clean, traces, notice
         self._gone: list[str] = []  # the topics that were deleted, and seen gone
-        self._pods_stay = False  # some were still there when the topics were deleted
+        self._users: list[User] = []  # pods that may still use the topics
+        self._settled_at: float | None = None  # when the settling sync was over
+        self._left: set[Key] = set()  # objects that were announced as left behind
 
     # -- registering, before the act ------------------------------------------------------------------
 
@@ -75,13 +82,14 @@ class WayBack:
         if not self._config.keep_topics:
             again = "topics that a leaving pod brings back"
             clean.before(again, self._stay_gone, self._stay_gone_by_hand, patient=True, last=True)
+        clean.before("what our operation changed", self._look, lambda: "", patient=True, last=True)
         clean.before("parameters that came back", self._stay_put, lambda: "", patient=True, last=True)
         late = "what was never answered"
         clean.before(late, self._undo_late, self._undo_late_by_hand, limit=60.0, patient=True)
-        clean.before("pods of this run", self._pods_leave, self._wait_by_hand, limit=60.0, patient=True)
-        settle = "the workloads' settings"
         # As long as it takes a busy Argo CD, but for what the others keep for themselves of the whole.
         whole = self._config.timeouts.cleanup
+        clean.before("pods of this run", self._pods_leave, self._wait_by_hand, limit=whole, patient=True)
+        settle = "the workloads' settings"
         clean.before(settle, self._settle, self._settle_by_hand, limit=whole, patient=True)
         # Two silences of 15 s are ridden out.
         clean.before("the parameters", self._give_back, self._give_back_by_hand, limit=40.0)
@@ -113,40 +121,79 @@ class WayBack:
         """The last look: by now a change that was lost to somebody else's shows."""
         return None if await self._traces.claim.stays() else "parameters put back once more"
 
+    @property
+    def _changed(self) -> Settlement | None:
+        """What our operation may have changed; None where none was started."""
+        settlement = self._traces.settlement
+        return settlement if settlement is not None and settlement.began else None
+
     def _settles(self) -> bool:
-        """Whether the workloads are to be taken off our topic: the Application was Synced before.
+        """Whether what our operation changed is to go back.
 
         With auto-sync on it is always so: left on our values, it would be synced again, hooks and all.
         """
-        claim = self._traces.claim
-        if claim.record is None:
+        record = self._traces.claim.record
+        if record is None or self._changed is None:
             return False
-        return (self._config.settle and claim.was_synced) or claim.record.automated is not None
+        return self._config.settle or record.automated is not None
 
     async def _settle(self) -> str | None:
-        claim = self._traces.claim
+        claim, changed = self._traces.claim, self._changed
         if claim.record is None:
             return None
-        started, over = None, False
-        try:
-            if self._settles():
-                tree = await self._live.read()
-                resources = await claim.out_of_sync()
-                owners = {n.uid for r in resources if (n := tree.find(r.kind, r.namespace, r.name))}
-                self._traces.leaving = tree.pods_under(owners)
-                before = claim.before.status.sync.revision if claim.before is not None else None
-                started = await claim.settle(before if self._config.revision else None, resources)
-                if started is not None and claim.record.automated is not None:
-                    # Switched on beside a sync that still runs, auto-sync starts one more after it (seen).
-                    over = await self._clean.unless_hurried(claim.settled(started, compared=True), HELD)
-        finally:
-            if not self._clean.abandoned:
-                await claim.release()
-        if started is None:
+        if changed is None or not self._settles():
+            await claim.release()
             return None
-        if over or await self._clean.unless_hurried(claim.settled(started)):
-            return "workloads settled on what they had before"
-        return "a sync that settles the workloads on what they had before started; it goes on by itself"
+        over = False
+        try:
+            over = await self._taken_back(claim, changed)
+        finally:
+            # Switched on before the settling is over, auto-sync would run the hooks on the former topic.
+            if not self._clean.abandoned and (over or not claim.automated):
+                await claim.release()
+        if not over and claim.automated:
+            raise OperationFailed("the settling sync is not over, and auto-sync stays off until it is")
+        if not over:
+            return "a sync that settles the workloads on what they had before started; it goes on by itself"
+        return "workloads settled on what they had before" if await self._is_back(changed) else None
+
+    async def _taken_back(self, claim: Claim, changed: Settlement) -> bool:
+        """Take back what our operation changed; False where a hurry left no time to see it done."""
+        await claim.check_held()
+        pinned = self._config.revision is not None and claim.before is not None
+        revision = claim.before.status.sync.revision if pinned and claim.before else self._traces.revision
+        plan = await changed.plan(revision or None)
+        for remains in await changed.put_hooks_back(plan):
+            self._leave_object(remains)
+        resources = changed.resources(plan)
+        if not resources and claim.automated:
+            resources = await claim.any_synced()
+        started = await claim.settle(revision or None, resources, prune=bool(plan.prune))
+        if started is None:
+            return True
+        return await self._clean.unless_hurried(self._settled(claim, started), HELD if claim.automated else 0)
+
+    async def _settled(self, claim: Claim, started: str) -> None:
+        state = await claim.settled(started, compared=claim.automated)
+        self._settled_at = state.ended_at
+
+    async def _is_back(self, changed: Settlement) -> bool:
+        """Look whether what our operation changed still names a topic; each object that does is announced."""
+        left = await changed.look()
+        for remains in left:
+            self._leave_object(remains)
+        return bool(changed.changed) and not left
+
+    async def _look(self) -> str | None:
+        """Once more, when all is done: something may have come late, or not have been waited for."""
+        if self._changed is not None and self._settles():
+            await self._is_back(self._changed)
+        return None
+
+    def _leave_object(self, remains: Remains) -> None:
+        if remains.key not in self._left:
+            self._left.add(remains.key)
+            self._clean.leave(str(remains.key), remains.why, byhand.object_back(self._app, remains))
 
     async def _undo_late(self) -> str | None:
         """A change whose answer was lost may take effect yet: see whether it does, and undo that."""
@@ -165,39 +212,56 @@ class WayBack:
         return "; ".join(([byhand.settle(self._app)] if self._settles() else []) + ([patch] if patch else []))
 
     async def _pods_leave(self) -> str | None:
-        """Wait until no pod of ours can touch the topics any more; in a hurry they are named first."""
+        """Wait until no pod can touch the topics; in a hurry they are named first."""
         logs = self._traces.logs
         if logs is None:
             return None
-        began, told = time.monotonic(), False
-        leaving = {n.uid for n in self._traces.leaving}
+        users, told = self._pod_users(logs), False
         async with self._live.kept():
-            while True:
-                tree = await self._live.read()
-                still = [n for n in tree.nodes or () if n.uid in leaving]
-                still += [n for n in tree.pods_under(logs.uids) if not n.ended]
-                if not still:
-                    return None
-                late = time.monotonic() - began > self._config.timeouts.cleanup / 2
-                if not told and (late or self._clean.hurried):
+            while still := await self._using(users):
+                late = self._clean.time_left() < ENOUGH
+                if not told and self._clean.hurried:
                     told = True
-                    self._notice(f"still in their grace period: {', '.join(n.name for n in still)}", "info")
+                    self._notice(
+                        f"still in their grace period: {', '.join(u.pod.name for u in still)}", "info"
+                    )
                 if late:
-                    self._pods_stay = True
-                    self._leave_running(logs, tree)
+                    self._users = still
+                    self._leave_running(logs, still)
                     return None
                 await self._live.changed(self._live.version, timeout=1.0)
+        return None
 
-    def _leave_running(self, logs: JobLogs, tree: Tree) -> None:
-        """Nobody has told these to stop: the operation was over before they were (see argocd.outcome)."""
-        for job in logs.jobs():
-            pods = [n for n in tree.pods_under({job.uid}) if not n.ended and not n.leaving]
-            if pods:
-                names = ", ".join(n.name for n in pods)
-                why = f"the operation is over, and {names} did not end with it"
-                self._clean.leave(f"Job {job.name}", why, byhand.delete_job(job))
+    def _pod_users(self, logs: JobLogs) -> PodUsers:
+        changed = self._changed if self._settles() else None
+        held = Held(
+            topics=[name for _, name in self._traces.drawn],
+            sources=changed.sources() if changed is not None else (),
+            since=self._traces.started,
+            until=self._settled_at or time.time(),
+        )
+        others = changed.with_pods() if changed is not None else ()
+        return PodUsers(self._client, self._app, held, logs.uids, others)
+
+    async def _using(self, users: PodUsers) -> list[User]:
+        """The pods that may use the topics, by the tree as it is now; that there are none is asked anew."""
+        if still := await users.of(await self._live.read()):
+            return still
+        await self._client.application(self._app, refresh="normal")
+        return await users.of(await self._live.read())
+
+    def _leave_running(self, logs: JobLogs, still: Sequence[User]) -> None:
+        """Time is over: whoever uses the topics is named. Nobody told some Jobs to stop (argocd.outcome)."""
+        jobs = {n.uid: n for n in logs.jobs()}
+        for user in still:
+            job = next((jobs[r.uid] for r in user.pod.parent_refs or () if r.uid in jobs), None)
+            command = byhand.delete_job(job) if job is not None and not user.pod.leaving else ""
+            self._clean.leave(f"pod {user.pod.name}", f"it still runs: {user.why}", command)
 
     async def _delete(self, name: str, topic: Topic) -> str | None:
+        if self._users and not self._clean.hurried:
+            who = ", ".join(u.pod.name for u in self._users)
+            raise OperationFailed(f"it is kept, for {who} may still use it")
         if topic.groups:
             await self._delete_groups(topic.groups, name)
         try:
@@ -227,7 +291,7 @@ class WayBack:
 
     async def _stay_gone(self) -> str | None:
         """Where the topics went before the pods, a Job may have brought one back."""
-        if (self._clean.hurried or self._pods_stay) and self._traces.logs is not None:
+        if self._clean.hurried and self._traces.logs is not None:
             for name in self._gone:
                 await self._topics.delete(name)
                 await self._topics.wait_gone(name)

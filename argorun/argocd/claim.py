@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import copy
 import datetime
+import json
 import time
 from collections.abc import Callable, Sequence
 
 import msgspec
 
-from argorun.argocd import operation, parameters, records
+from argorun.argocd import operation, parameters, records, unvalidated
 from argorun.argocd.answers import Nonsense, Refused, Unreachable
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.parameters import Record, Setting
 from argorun.argocd.patience import Patience
-from argorun.argocd.types import SETTLE, Application, Json, Operation, ResourceStatus
+from argorun.argocd.types import SETTLE, Application, Json, Operation, OperationState, ResourceStatus
 from argorun.errors import AccessDenied, ArgoCDFailed, OperationFailed
 
 SETTLED_IN_TIME = 0.3  # seconds after which a concurrent PATCH shows: about 0.1 s was seen
@@ -38,6 +38,13 @@ class Lost(Exception):
 
 class Reverted(Lost):
     """Our change was undone, and no run has left its record: an owner of the spec, most likely."""
+
+
+class Taken(OperationFailed):
+    """Another run holds the Application by now: nothing of it is ours to change."""
+
+    def __init__(self, app: ApplicationName, holder: Record) -> None:
+        super().__init__(f"{app.name} is held by run {holder.run} by now; nothing is changed")
 
 
 def outrun(error: ArgoCDFailed) -> bool:
@@ -76,7 +83,8 @@ class Claim:
         self._claimed_spec: Json = {}
         self._gone: Record | None = None  # what it was, once it is given back
         self._settling = ""  # the run id of the settling operation that was started on purpose
-        self._settles_at: str | None = None  # its revision
+        # What it is about: its revision, its resources, and whether it prunes.
+        self._settles: tuple[str | None, tuple[ResourceStatus, ...], bool] = (None, (), False)
         self._given_back = False  # but for the record, which stays until `release`
         self._kept: Record | None = None  # that record
 
@@ -186,6 +194,17 @@ class Claim:
         record = parameters.record_of(seen)
         return record is not None and record.run != self.run_id
 
+    async def check_held(self) -> Application:
+        """The Application; raises Taken where another run holds it, ArgoCDFailed, AccessDenied."""
+        seen = await self._client.application(self._app)
+        self._check_held(seen)
+        return seen
+
+    def _check_held(self, seen: Application) -> None:
+        record = parameters.record_of(seen)
+        if record is not None and record.run != self.run_id:
+            raise Taken(self._app, record)
+
     async def stands(self) -> bool:
         """Whether our values are still in. Raises ArgoCDFailed, AccessDenied."""
         return self._ours(await self._client.application(self._app))
@@ -243,7 +262,7 @@ class Claim:
         stood = False
         patience = Patience(self._client.patience)
         while True:
-            seen = await self._client.application(self._app)
+            seen = await self.check_held()
             stood = stood or parameters.stands(seen.spec, record)
             spec, goal = self._goal(seen, record, keep)
             patch = parameters.changes(seen, spec, goal)
@@ -273,8 +292,7 @@ class Claim:
     async def _write(self, patch: list[Json], record: Record, keep: Record | None) -> None:
         """Send the patch; where it does not pass validation (Git may be out of reach), write without any.
 
-        The annotation goes with the spec by a PUT of the whole Application (source: Update in Argo CD's
-        server/application/application.go honours validate=false).
+        See argorun.argocd.unvalidated.
         """
         try:
             await self._client.patch(self._app, patch, harmless_late=True)  # it tests our own record
@@ -283,19 +301,18 @@ class Claim:
                 raise
         else:
             return
-        raw = copy.deepcopy(await self._client.raw(self._app))  # the 400 may have taken its time
-        spec, goal = self._goal(msgspec.convert(raw, Application), record, keep)
-        annotations = raw["metadata"].setdefault("annotations", {})
-        if goal is None:
-            annotations.pop(parameters.RECORD, None)
-        else:
-            annotations[parameters.RECORD] = msgspec.json.encode(goal).decode()
+
+        def goal(seen: Application) -> tuple[Json, Record | None]:
+            self._check_held(seen)
+            return self._goal(seen, record, keep)
+
         try:
-            await self._client.replace(self._app, raw | {"spec": spec})
-        except Refused:
-            if raw["spec"] == spec:
-                raise  # only the annotation is left, and nothing else takes it away
-            await self._client.replace_spec(self._app, spec)
+            await unvalidated.write(self._client, self._app, goal, self._notice)
+        except unvalidated.Overwritten as e:
+            raise OperationFailed(
+                f"an edit of {self._app.name} at the same moment is lost: others write it time and again",
+                f"the edit's spec: {json.dumps(e.edit.spec)}",
+            ) from None
 
     def way_back(self) -> list[Json]:
         """The JSON patch that puts everything back, for a person to send by hand."""
@@ -375,58 +392,53 @@ class Claim:
 
     @property
     def was_synced(self) -> bool:
-        """Whether the Application was Synced before runs came: it is to be so again."""
+        """Whether the Application was Synced before runs came."""
         return self.before is not None and self.before.status.sync.status == "Synced"
 
-    async def out_of_sync(self) -> list[ResourceStatus]:
-        """The resources that differ from Git by now, compared anew, and did not before runs came.
+    @property
+    def automated(self) -> bool:
+        """Whether auto-sync was on, and is to be so again."""
+        return self.record is not None and self.record.automated is not None
 
-        What our operation has changed counts in any case: Argo CD's view of the cluster lags behind its end.
-        Raises OperationFailed where Argo CD cannot compare them (Git is out of reach), ArgoCDFailed,
-        AccessDenied.
+    async def any_synced(self) -> list[ResourceStatus]:
+        """One resource that a sync would leave as it is; none where the Application has none.
+
+        Argo CD's auto-sync compares the spec with the *last* operation's source (source: alreadyAttemptedSync
+        in controller/appcontroller.go): an operation with the former parameters must come before it is on.
+        Raises OperationFailed where the Application has only resources that a sync would change.
         """
-        before = {
-            (r.group, r.kind, r.namespace, r.name)
-            for r in (self.before.status.resources if self.before else None) or ()
-            if r.status == "OutOfSync"
-        }
         seen = await self._client.application(self._app, refresh="normal")
-        if seen.status.sync.status not in ("Synced", "OutOfSync"):
-            why = "; ".join(c.message for c in seen.status.conditions or () if c.type == "ComparisonError")
+        there = [r for r in seen.status.resources or () if not r.hook]
+        synced = [r for r in there if r.status == "Synced"]
+        if there and not synced:
             raise OperationFailed(
-                f"Argo CD cannot compare {self._app.name} with Git: {why or seen.status.sync.status}"
+                f"no resource of {self._app.name} is Synced: a sync before auto-sync is on would change one"
             )
-        state = seen.status.operation_state
-        ours = operation.changed(state) if state is not None and state.operation.run == self.run_id else set()
+        return synced[:1]
 
-        def concerns_us(r: ResourceStatus) -> bool:
-            key = (r.group, r.kind, r.namespace, r.name)
-            return key in ours or (r.status == "OutOfSync" and key not in before)
-
-        listed = seen.status.resources or ()
-        return [r for r in listed if concerns_us(r) and not r.hook and not r.requires_pruning]
-
-    async def settle(self, revision: str | None, resources: Sequence[ResourceStatus]) -> str | None:
+    async def settle(
+        self, revision: str | None, resources: Sequence[ResourceStatus], *, prune: bool = False
+    ) -> str | None:
         """Start a partial sync, without hooks, that takes these workloads off our values; its run id.
 
-        None where there are none. Raises OperationFailed where another operation came first, ArgoCDFailed,
-        AccessDenied.
+        With `prune`, those among them that Git does not have are deleted. None where there are none. Raises
+        OperationFailed where another operation came first, ArgoCDFailed, AccessDenied.
         """
         if not resources:
             return None
         run_id = self.run_id + SETTLE
-        request = operation.body(run_id, revision, resources)
+        request = operation.body(run_id, revision, resources, prune=prune)
         while True:
             try:
                 await operation.start(self._client, self._app, run_id, request)
-                self._settling, self._settles_at = run_id, revision
+                self._settling, self._settles = run_id, (revision, tuple(resources), prune)
                 return run_id
             except operation.Busy as e:
                 if e.holder.run != self.run_id:
                     raise OperationFailed(f"the workloads could not be settled: {e} came first") from None
                 await operation.end(self._client, self._app, e.holder.run_id)  # one of ours that came late
 
-    async def settled(self, run_id: str, *, compared: bool = False) -> None:
+    async def settled(self, run_id: str, *, compared: bool = False) -> OperationState:
         """Wait until the settling operation is over, and with `compared` until that shows as Synced.
 
         Argo CD's view of the cluster lags behind the end of an operation. Where an operation of ours that
@@ -439,14 +451,15 @@ class Claim:
             if e.by.run != self.run_id:
                 raise
             await operation.end(self._client, self._app, e.by.run_id)
-            again = await self.settle(self._settles_at, await self.out_of_sync())
-            if again is not None:
-                await self.settled(again, compared=compared)
-            return
+            revision, resources, prune = self._settles
+            again = await self.settle(revision, resources, prune=prune)
+            assert again is not None
+            return await self.settled(again, compared=compared)
         if state.phase != "Succeeded":
             raise OperationFailed(f"settling ended {state.phase}: {state.message}")
         if compared:
             await self._compared(LAGS_FOR_SURE if self.was_synced else LAGS)
+        return state
 
     async def _compared(self, patience: float) -> Application:
         """The Application compared anew with the cluster: until it is Synced, or for so many seconds."""

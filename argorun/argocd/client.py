@@ -171,6 +171,33 @@ class Client(Connection):
         answer = await self._get(doing, path(app, "resource"), Json, query(app, **where), also_500=False)
         return decode(str(answer.get("manifest", "")).encode(), Json, doing)
 
+    async def patch_resource(
+        self,
+        app: ApplicationName,
+        group: str,
+        version: str,
+        kind: str,
+        namespace: str,
+        name: str,
+        patch: Json,
+    ) -> None:
+        """Change a live object by a JSON merge patch; needs `applications, update/GROUP/KIND/NAMESPACE/NAME`.
+
+        Denied is answered before Argo CD looks whether there is such an object, Refused (400) where it is
+        none of the Application's (source: getAppLiveResource in server/application/application.go).
+        """
+        where = {
+            "group": group,
+            "version": version,
+            "kind": kind,
+            "namespace": namespace,
+            "resourceName": name,
+            "patchType": "application/merge-patch+json",
+        }
+        doing = f"change {kind} {name}"
+        body = json.dumps(patch)  # a string that holds JSON
+        await self._send("POST", doing, path(app, "resource"), body, Json, query(app, **where))
+
     async def events(self, app: ApplicationName, node: Node) -> list[ClusterEvent]:
         """The Kubernetes events about a live object of the Application; refused once it has left the tree."""
         where = {"resourceNamespace": node.namespace, "resourceName": node.name, "resourceUID": node.uid}

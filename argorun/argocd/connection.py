@@ -95,7 +95,7 @@ class Connection:
         method: str,
         doing: str,
         url: str,
-        body: Json | None,
+        body: Json | str | None,
         kind: type[T],
         params: Mapping[str, str] | None = None,
         *,
@@ -129,7 +129,13 @@ class Connection:
             await asyncio.wait(self._in_flight, timeout=3.0)
 
     async def _once(
-        self, method: str, doing: str, url: str, body: Json | None, kind: type[T], params: Mapping[str, str]
+        self,
+        method: str,
+        doing: str,
+        url: str,
+        body: Json | str | None,
+        kind: type[T],
+        params: Mapping[str, str],
     ) -> T:
         self.requests += 1
         # Argo CD answers 415 to any request but GET whose content type is not exactly this.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from argorun.argocd import operation, parameters, records
 from argorun.argocd.claim import Claim
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.parameters import Record
+from argorun.argocd.settlement import Remains, Settlement
 from argorun.argocd.types import Application, Json
 
 
@@ -73,47 +74,66 @@ def without(found: Iterable[Place]) -> list[Json]:
 # -- and back ------------------------------------------------------------------------------------------
 
 
+@dataclass
+class Undone:
+    """What was undone of what a dead run left, and which objects are not back."""
+
+    did: list[str] = field(default_factory=list)
+    left: list[Remains] = field(default_factory=list)
+
+
 async def undo(
     client: Client, app: ApplicationName, dead: Record, limit: float, notice: Callable[[str], None]
-) -> list[str]:
-    """Undo what a dead run left; gives back what was done, nothing where somebody was faster.
+) -> Undone:
+    """Undo what a dead run left; nothing where somebody was faster.
 
-    In the order of a run's own clean-up: its operation is ended, the parameters are put back, the workloads
-    settle where the Application was Synced before, auto-sync is switched on again and the record removed. The
-    record stands until then, so that it can be done again; `limit` is for how long it is believed, in
-    seconds. Raises OperationFailed, ArgoCDFailed, AccessDenied.
+    In the order of a run's own clean-up: its operation is ended, the parameters are put back, what it changed
+    settles, auto-sync is switched on again and the record removed. The record stands until then, so that it
+    can be done again; `limit` is for how long it is believed, in seconds. Raises OperationFailed,
+    ArgoCDFailed, AccessDenied.
     """
-    did = []
+    done = Undone()
     seen = await client.application(app)
     if seen.running is not None and seen.running.run == dead.run:
         if await operation.end(client, app, seen.running.run_id):
-            did.append(f"operation of run {dead.run} ended")
+            done.did.append(f"operation of run {dead.run} ended")
         seen = await client.application(app)
     record = parameters.record_of(seen)
     if record is None or record.run != dead.run:
-        return did
+        return done
     claim = Claim(client, app, record.run, (), waiting=lambda _: None, notice=notice)
     claim.record, claim.before = record, records.undone(seen, record)
-    settles = claim.was_synced or record.automated is not None
-    if await claim.give_back(settling=settles, until=time.time() + limit):
-        did.append("parameters put back")
-    if not settles:
-        return [*did, "record removed"]
+    settlement = Settlement(client, app, records.values(record))
+    await settlement.note_dead(seen, record.since, deployed(seen), synced=claim.was_synced)
+    if await claim.give_back(settling=True, until=time.time() + limit):
+        done.did.append("parameters put back")
     if not await _still_there(client, app, record):
-        return did
+        return done
     on_again = record.automated is not None
-    try:
-        started = await claim.settle(record.revision or deployed(seen), await claim.out_of_sync())
-        if started is not None:
-            # Switched on beside a sync that still runs, auto-sync starts one more after it (seen).
-            await claim.settled(started, compared=on_again)
-            did.append("workloads settled on what they had before")
-    finally:
-        await claim.release()
+    await _settle(claim, settlement, record.revision or deployed(seen), done)
+    await claim.release()
     await claim.stays()
     if on_again:
-        did.append("auto-sync switched on again")
-    return [*did, "record removed"]
+        done.did.append("auto-sync switched on again")
+    done.did.append("record removed")
+    return done
+
+
+async def _settle(claim: Claim, settlement: Settlement, revision: str | None, done: Undone) -> None:
+    """Take back what the run changed. Where that fails the record stays, and auto-sync off."""
+    plan = await settlement.plan(revision)
+    done.left += await settlement.put_hooks_back(plan)
+    resources = settlement.resources(plan)
+    if not resources and claim.automated:
+        resources = await claim.any_synced()
+    started = await claim.settle(revision, resources, prune=bool(plan.prune))
+    if started is not None:
+        # Switched on beside a sync that still runs, auto-sync starts one more after it (seen).
+        await claim.settled(started, compared=claim.automated)
+    known = {r.key for r in done.left}
+    done.left += [r for r in await settlement.look() if r.key not in known]
+    if settlement.changed and not done.left:
+        done.did.append("workloads settled on what they had before")
 
 
 async def _still_there(client: Client, app: ApplicationName, record: Record) -> bool:

@@ -1,8 +1,9 @@
 """The logs of an operation's Jobs, live: every container of every pod, each line once and in order.
 
 Argo CD picks the pods of a log request once, from a cached tree, and answers for the previous run's Job
-as long as the new one is not there. So pods are taken from the tree by their Job's uid, which must not have
-been there before our sync, and each container's log is read for itself.
+as long as the new one is not there. So pods are taken from the tree by their Job's uid, and each container's
+log is read for itself. A Job counts once it was seen to be our operation's: it was not there before our sync,
+it is the Application's, and our operation still ran, or had not ended when the Job was made.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ import collections
 import contextlib
 from collections.abc import Callable, Collection
 
+from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.client import ApplicationName, Client
+from argorun.argocd.ownership import GONE, Rendered
 from argorun.argocd.pod_logs import PodLogs
 from argorun.argocd.reader import Container, Listener
 from argorun.argocd.tree import LiveTree
-from argorun.argocd.types import Node
+from argorun.argocd.types import Json, Node, ResourceResult
 from argorun.errors import ArgorunError
 
 
@@ -34,13 +37,20 @@ class JobLogs:
         former: Collection[str],
         wanted: Callable[[str, str], bool],
         listener: Listener,
+        rendered: Rendered,
+        run_id: str,
     ) -> None:
         self._client, self._app, self._live, self._listener = client, app, live, listener
         self.former = frozenset(former)  # the uids that were there before our sync
         self._wanted = wanted  # whether the log of this kind (Job, Pod) and name is to be read
-        self._since = ""
+        self._rendered = rendered
+        self._run_id = run_id  # our operation's
+        self._since = self._until = ""
         self._confirmed: set[str] = set()  # what the operation itself says it has made, by name
         self.uids: set[str] = set()  # of all the Jobs and bare pods that our operation has made so far
+        self.strangers: dict[str, tuple[Node, str]] = {}  # what stands in the place of one, by uid; and whose
+        self._made: set[tuple[str, str, str]] = set()  # kind, namespace and name of ours
+        self._asked: dict[str, asyncio.Task[None]] = {}  # whose they are, by uid
         self._attempts: collections.Counter[str] = collections.Counter()  # pods seen, by their Job's name
         self._pods: dict[str, PodLogs] = {}  # by the pod's uid
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -49,6 +59,10 @@ class JobLogs:
     def operation_started(self, at: str) -> None:
         """Our operation began at this time (RFC 3339, whole seconds): its Jobs are not older."""
         self._since = at
+
+    def operation_ended(self, at: str) -> None:
+        """Our operation ended at this time (RFC 3339, whole seconds): its Jobs are not younger."""
+        self._until = at
 
     def confirm(self, job: str) -> None:
         """The operation says that it has made this Job, which it does about 2 s late."""
@@ -68,6 +82,8 @@ class JobLogs:
         with contextlib.suppress(ArgorunError):
             await self._live.read()
         self._discovered()
+        if asked := [t for t in self._asked.values() if not t.done()]:
+            await asyncio.wait(asked, timeout=timeout)
         for pod in self._pods.values():
             pod.ended.set()
         for job in ran:
@@ -81,23 +97,96 @@ class JobLogs:
 
     async def close(self) -> None:
         """Stop reading."""
-        tasks = [self._task, *self._tasks.values()]
+        tasks = [self._task, *self._asked.values(), *self._tasks.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def jobs(self) -> list[Node]:
         """The Jobs that our operation made, as far as the tree has them."""
-        return [n for n in self._live.tree.nodes or () if n.kind == "Job" and self._ours(n)]
+        return [n for n in self._live.tree.of_kind("Job") if n.uid in self.uids]
 
-    def _sources(self) -> list[Node]:
-        bare = [n for n in self._live.tree.nodes or () if n.kind == "Pod" and not n.parent_refs]
-        return self.jobs() + [n for n in bare if self._ours(n)]
+    def made(self, kind: str, namespace: str, name: str) -> bool:
+        """Whether our operation was seen to make an object of this name."""
+        return (kind, namespace, name) in self._made
 
-    def _ours(self, source: Node) -> bool:
-        if not source.uid or source.uid in self.former:
+    def in_place_of(self, hook: ResourceResult) -> str:
+        """Whose the newest object was that stood in the place of a hook; empty where none did."""
+        name = (hook.kind, hook.namespace, hook.name)
+        whose = [w for n, w in self.strangers.values() if (n.kind, n.namespace, n.name) == name]
+        return whose[-1] if whose else ""
+
+    async def whose_is(self, hook: ResourceResult, uid: str) -> str:
+        """Whose the live object of a hook's name is, if not ours. Raises ArgoCDFailed, AccessDenied."""
+        if uid in self.uids:
+            return ""
+        if uid in self.strangers:
+            return self.strangers[uid][1]
+        node = Node(
+            **{f: getattr(hook, f) for f in ("group", "version", "kind", "namespace", "name")}, uid=uid
+        )
+        whose = await self.whose(node)
+        if not whose:
+            self.uids.add(uid)
+            self._made.add((hook.kind, hook.namespace, hook.name))
+        return whose
+
+    def _candidates(self) -> list[Node]:
+        tree = self._live.tree
+        bare = [n for n in tree.of_kind("Pod") if not n.parent_refs]
+        return [n for n in [*tree.of_kind("Job"), *bare] if self._may_be_made(n)]
+
+    def _may_be_made(self, source: Node) -> bool:
+        """By the time of its creation, to the second; what else is needed `_claim` sees to."""
+        if not source.uid or source.uid in self.former or source.parent_refs:
+            return False
+        if self._until and source.created_at > self._until:
             return False
         return source.name in self._confirmed or bool(self._since and source.created_at >= self._since)
+
+    async def _claim(self, source: Node) -> None:
+        """Find out whose it is, and follow it where it is ours."""
+        while True:
+            try:
+                whose = await self.whose(source)
+            except (Refused, Denied) as e:
+                if e.status in GONE:
+                    return
+                await self._live.changed(self._live.version)
+            except ArgorunError:
+                await self._live.changed(self._live.version)
+            else:
+                break
+        if whose:
+            self.strangers[source.uid] = (source, whose)
+            self._listener.stranger(source, whose)
+            return
+        self.uids.add(source.uid)
+        self._made.add((source.kind, source.namespace, source.name))
+        self._listener.appeared(source)
+        self._discovered()
+
+    async def whose(self, source: Node) -> str:
+        """Whose a live object is, if not our operation's; empty where it is.
+
+        The object is read before the operation: where ours still runs then, none but ours can have made it.
+        Raises ArgoCDFailed, AccessDenied.
+        """
+        s = source
+        live: Json = await self._client.live(self._app, s.group, s.version, s.kind, s.namespace, s.name)
+        metadata = live.get("metadata") or {}
+        if metadata.get("uid") != s.uid:
+            return "another one, made anew under its name"
+        if stranger := self._rendered.stranger(s, live):
+            return stranger
+        seen = await self._client.application(self._app)
+        state = seen.state_of(self._run_id)
+        if seen.running is not None and seen.running.run_id == self._run_id:
+            return ""
+        created = str(metadata.get("creationTimestamp", ""))
+        if state is None or (state.finished_at and created > state.finished_at):
+            return "another operation, which came after ours"
+        return ""
 
     async def _discover(self) -> None:
         version = -1
@@ -106,16 +195,17 @@ class JobLogs:
             version = await self._live.changed(version)
 
     def _discovered(self) -> None:
-        for source in self._sources():
-            if source.uid not in self.uids:
-                self.uids.add(source.uid)
-                self._listener.appeared(source)
-            for pod in self._live.tree.pods_under({source.uid}):
+        for source in self._candidates():
+            if source.uid not in self._asked:
+                self._asked[source.uid] = asyncio.create_task(self._claim(source))
+        for uid in tuple(self.uids):
+            made = self._live.tree.find_uid(uid)
+            for pod in self._live.tree.pods_under({uid}) if made is not None else ():
                 if pod.uid in self._pods:
                     if pod.ended:
                         self._pods[pod.uid].ended.set()
-                elif self._wanted(source.kind, source.name):
-                    self._read(source, pod)
+                elif made is not None and self._wanted(made.kind, made.name):
+                    self._read(made, pod)
 
     def _read(self, source: Node, pod: Node) -> None:
         self._attempts[source.name] += 1

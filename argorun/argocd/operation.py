@@ -73,14 +73,22 @@ def holder(app: Application) -> str:
     return f"{who}, started {state.started_at}, {state.phase}"
 
 
-def body(run_id: str, revision: str | None = None, resources: Iterable[ResourceStatus] | None = None) -> Json:
-    """A sync request that carries our run id.
+def body(
+    run_id: str,
+    revision: str | None = None,
+    resources: Iterable[ResourceStatus] | None = None,
+    *,
+    prune: bool = False,
+) -> Json:
+    """A sync request that carries our run id; with `resources` it is about those alone, and without hooks.
 
     Retries are off: a retry would make a failed test Running again.
     """
     request: Json = {"infos": [{"name": RUN_INFO, "value": run_id}], "retryStrategy": {"limit": 0}}
     if revision:
         request["revision"] = revision
+    if prune:
+        request["prune"] = True
     if resources is not None:
         request["resources"] = [
             {"group": r.group, "kind": r.kind, "namespace": r.namespace, "name": r.name} for r in resources
@@ -241,15 +249,6 @@ def resources(state: OperationState) -> list[ResourceResult]:
 def awaited(state: OperationState) -> list[ResourceResult]:
     """What the operation waits for, hooks first: what it has applied and not seen the end of."""
     return [r for r in hooks(state) + resources(state) if r.hook_phase == "Running"]
-
-
-def changed(state: OperationState) -> set[tuple[str, str, str, str]]:
-    """Group, kind, namespace and name of what the operation made or changed so far, hooks left out.
-
-    The message is kubectl's own: "configmap/settings unchanged".
-    """
-    applied = [r for r in resources(state) if r.status == "Synced" and not r.message.endswith(" unchanged")]
-    return {(r.group, r.kind, r.namespace, r.name) for r in applied}
 
 
 def key(r: ResourceResult) -> Key:

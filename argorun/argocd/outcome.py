@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable
+from typing import Protocol
 
 from msgspec.structs import replace
 
@@ -21,6 +22,7 @@ from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.rendered import PHASES
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Json, OperationState, ResourceResult, SyncResult
+from argorun.errors import OperationFailed
 
 POLL = 2.0  # seconds between two looks at a Job that still runs, at most
 APPEARS = 5.0  # seconds in which a Job that was made in another's place shows in Argo CD's tree
@@ -31,7 +33,29 @@ NONE_OF_ITS_OWN = (
     "the operation made no Job of its own, and took the end of an earlier sync's; "
     "give it the delete policy BeforeHookCreation"
 )
+UNSEEN = "it was gone before it was seen whose it was: keep it for a while (ttlSecondsAfterFinished)"
 OTHERS_FAILURE = "it succeeded; the operation took the failure of an earlier sync's Job for its own"
+
+
+class Made(Protocol):
+    """What our operation was seen to make; argorun.argocd.logs.JobLogs has this shape."""
+
+    former: frozenset[str]  # the uids that were there before
+
+    def made(self, kind: str, namespace: str, name: str) -> bool: ...
+    def in_place_of(self, hook: ResourceResult) -> str: ...
+    async def whose_is(self, hook: ResourceResult, uid: str) -> str: ...
+
+
+class Intruder(OperationFailed):
+    """Another's object stands in the place of a test: what became of ours is not known."""
+
+    def __init__(self, hook: ResourceResult, whose: str) -> None:
+        super().__init__(
+            f"no verdict: {hook.kind} {hook.name} in namespace {hook.namespace} is of {whose}",
+            "two Applications with hooks of one name in one namespace delete each other's: give the hooks "
+            "names with the release's name, or each Application a namespace",
+        )
 
 
 async def settled(
@@ -40,14 +64,14 @@ async def settled(
     live: LiveTree,
     state: OperationState,
     hooks: Collection[ResourceResult],
-    former: Collection[str],
+    made: Made,
     told: Callable[[OperationState, ResourceResult], None],
 ) -> OperationState:
     """A finished operation's state with these hooks' ends as their Jobs have them, waited for.
 
     Where one differs from what the operation says, `told` is given the state as it is so far, and that hook.
-    `former` are the uids that were there before the operation. A Job that is gone already is left as the
-    operation has it. Raises ArgoCDFailed, AccessDenied.
+    A Job that was seen to be ours and is gone by now is left as the operation has it. Raises Intruder where
+    another's stands in its place, ArgoCDFailed, AccessDenied.
     """
     known: dict[operation.Key, ResourceResult] = {}
 
@@ -57,7 +81,7 @@ async def settled(
         return replace(state, sync_result=replace(result, resources=resources))
 
     async def follow(hook: ResourceResult) -> None:
-        async for seen in _as_its_job_goes(client, app, live, hook, former):
+        async for seen in _as_its_job_goes(client, app, live, hook, made):
             if seen.hook_phase != known.get(operation.key(hook), hook).hook_phase:
                 known[operation.key(hook)] = seen
                 told(corrected(), seen)
@@ -74,9 +98,10 @@ def _last(hooks: Iterable[ResourceResult]) -> list[ResourceResult]:
 
 
 async def _as_its_job_goes(
-    client: Client, app: ApplicationName, live: LiveTree, hook: ResourceResult, former: Collection[str]
+    client: Client, app: ApplicationName, live: LiveTree, hook: ResourceResult, made: Made
 ) -> AsyncGenerator[ResourceResult]:
     """The hook as its Job has it, again and again until that has ended or is gone."""
+    former = made.former
     clock = asyncio.get_running_loop().time
     began, version = clock(), live.version
     while True:
@@ -87,10 +112,17 @@ async def _as_its_job_goes(
             there = live.tree.find(hook.kind, hook.namespace, hook.name)
             is_to_come = there is not None and there.uid in former
             if e.status in GONE and (late or not is_to_come):
+                if whose := made.in_place_of(hook):
+                    raise Intruder(hook, whose) from None
+                if not made.made(hook.kind, hook.namespace, hook.name):
+                    yield replace(hook, hook_phase="", message=UNSEEN)
                 return
             if late:
                 raise
         else:
+            uid = (job.get("metadata") or {}).get("uid")
+            if uid not in former and (whose := await made.whose_is(hook, str(uid))):
+                raise Intruder(hook, whose)
             seen = as_its_job_has_it(hook, job, former)
             yield seen
             if seen.hook_phase != "Running":

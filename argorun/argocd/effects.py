@@ -1,0 +1,203 @@
+"""What a run's operation changed in the cluster, told from manifests and live objects. Pure."""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from argorun.argocd.rendered import ARGO, hook_phases
+from argorun.argocd.types import Json, Node, ResourceResult, Tree
+
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+SYNC_OPTIONS = "argocd.argoproj.io/sync-options"
+SERVER_SIDE = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink")
+KEPT = ("Prune=false", "Prune=confirm")  # what Argo CD does not prune, or not without a person
+TESTS = ("Job", "Pod")  # hooks of these kinds run; any other kind of hook is data
+
+
+class Key(NamedTuple):
+    """A Kubernetes object's identity; `namespace` is empty for a cluster-scoped one."""
+
+    group: str
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+def key_of(manifest: Json, namespace: str) -> Key:
+    """The identity of a rendered or live object; a rendered one without a namespace gets this one."""
+    group, _, _ = str(manifest.get("apiVersion", "")).rpartition("/")
+    metadata = manifest.get("metadata") or {}
+    name = metadata.get("name") or metadata.get("generateName")
+    return Key(
+        group, str(manifest.get("kind", "")), str(metadata.get("namespace") or namespace), str(name or "")
+    )
+
+
+def by_key(manifests: Iterable[Json], namespace: str) -> dict[Key, Json]:
+    """Rendered objects by identity."""
+    return {key_of(m, namespace): m for m in manifests}
+
+
+def find(tree: Tree, key: Key) -> Node | None:
+    """The live object of a rendered one: a cluster-scoped object has no namespace when it is live."""
+    found = tree.find(key.kind, key.namespace, key.name, key.group)
+    return found or tree.find(key.kind, "", key.name, key.group)
+
+
+def is_data_hook(manifest: Json) -> bool:
+    """Whether an object is a hook that holds data, a ConfigMap say: no sync without hooks puts it back."""
+    annotations = (manifest.get("metadata") or {}).get("annotations") or {}
+    return bool(hook_phases(annotations)) and manifest.get("kind") not in TESTS
+
+
+def is_hook(manifest: Json) -> bool:
+    """Whether a sync applies the object as a hook, or not at all (`Skip`)."""
+    annotations = (manifest.get("metadata") or {}).get("annotations") or {}
+    return ARGO in annotations or bool(hook_phases(annotations))
+
+
+def content(manifest: Json) -> Json:
+    """A live object without what the API server and kubectl note in it, and without its status."""
+    kept = copy.deepcopy({k: v for k, v in manifest.items() if k != "status"})
+    metadata = kept.get("metadata") or {}
+    for name in SERVER_SIDE:
+        metadata.pop(name, None)
+    annotations = metadata.get("annotations") or {}
+    annotations.pop(LAST_APPLIED, None)
+    if not annotations:
+        metadata.pop("annotations", None)
+    return kept
+
+
+def spellings(topic: str) -> tuple[str, ...]:
+    """A topic's name, and how it is written where Kubernetes does not take it: `_` as `-`."""
+    safe = topic.replace("_", "-")
+    return tuple(dict.fromkeys((topic, safe, safe.lower())))
+
+
+def named(thing: Json, topics: Iterable[str]) -> list[str]:
+    """The topics whose names an object holds, in either spelling; see `content` for what is not looked at."""
+    text = json.dumps(content(thing), ensure_ascii=False)
+    return [t for t in topics if any(s in text for s in spellings(t))]
+
+
+def differing(ours: Mapping[Key, Json], former: Mapping[Key, Json]) -> list[Key]:
+    """The objects that render differently with a run's values and without; hooks that run are left out."""
+    keys = dict.fromkeys([*ours, *former])
+    return [
+        k
+        for k in keys
+        if ours.get(k) != former.get(k)
+        and not (k.kind in TESTS and any(is_hook(m) for m in (ours.get(k), former.get(k)) if m is not None))
+    ]
+
+
+def is_kept(manifest: Json, options: Collection[str] = ()) -> bool:
+    """Whether Argo CD does not prune an object by itself, by its own `Prune` option or the Application's."""
+    annotations = (manifest.get("metadata") or {}).get("annotations") or {}
+    own = [o.strip() for o in str(annotations.get(SYNC_OPTIONS, "")).split(",")]
+    own = [o for o in own if o.startswith("Prune=")]
+    return any(o in KEPT for o in (own or options))
+
+
+def merge_patch(now: Any, then: Any) -> Any:
+    """The JSON merge patch (RFC 7396) from one object to another."""
+    patch: Json = {}
+    for name in dict.fromkeys([*now, *then]):
+        old, new = now.get(name), then.get(name)
+        if old == new:
+            continue
+        patch[name] = merge_patch(old, new) if isinstance(old, dict) and isinstance(new, dict) else new
+    return patch
+
+
+@dataclass(frozen=True)
+class Before:
+    """The Application's live objects before a run's operation."""
+
+    versions: Mapping[str, str] = field(default_factory=dict)  # resourceVersion by uid
+    contents: Mapping[Key, Json] = field(default_factory=dict)  # of those that may be changed, see `content`
+    since: float = (
+        0.0  # in place of `versions`: what was created from then on is new; seconds since the epoch
+    )
+
+    @classmethod
+    def of(cls, tree: Tree, contents: Mapping[Key, Json]) -> Before:
+        return cls({n.uid: n.resource_version for n in tree.nodes or () if n.uid}, contents)
+
+    def changed(self, key: Key, live: Json) -> bool:
+        """Whether an object is another one than before, by its uid, or its version and content."""
+        metadata = live.get("metadata") or {}
+        uid = str(metadata.get("uid", ""))
+        if uid not in self.versions:
+            return True
+        if self.versions[uid] and self.versions[uid] == metadata.get("resourceVersion"):
+            return False
+        return key not in self.contents or self.contents[key] != content(live)
+
+    def is_new(self, live: Json) -> bool:
+        """Whether an object was not there before."""
+        metadata = live.get("metadata") or {}
+        if self.since:
+            created = str(metadata.get("creationTimestamp", ""))
+            return bool(created) and datetime.datetime.fromisoformat(created).timestamp() >= self.since
+        return str(metadata.get("uid", "")) not in self.versions
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How each object that a run's operation changed goes back."""
+
+    settle: tuple[Key, ...] = ()  # by a sync without hooks
+    prune: tuple[Key, ...] = ()  # by the same sync: they exist only with the run's values
+    patch: tuple[tuple[Key, Json], ...] = ()  # hooks that hold data, each with its JSON merge patch
+    delete: tuple[Key, ...] = ()  # hooks that hold data and exist only with the run's values
+    stay: tuple[Key, ...] = ()  # exist only with the run's values, and Argo CD does not prune them
+
+    @property
+    def changed(self) -> tuple[Key, ...]:
+        """Every object that the operation changed."""
+        return (*self.settle, *self.prune, *(k for k, _ in self.patch), *self.delete, *self.stay)
+
+
+def plan(
+    live: Mapping[Key, Json],
+    ours: Mapping[Key, Json],
+    former: Mapping[Key, Json],
+    before: Before,
+    options: Collection[str] = (),
+) -> Plan:
+    """How the objects in `live` go back that differ between `ours` and `former`, the two renderings.
+
+    `options` are the Application's sync options. An object that the operation did not change is left alone.
+    """
+    settle, prune, delete, stay = list[Key](), list[Key](), list[Key](), list[Key]()
+    patch = list[tuple[Key, Json]]()
+    for key, now in live.items():
+        if not before.changed(key, now):
+            continue
+        hook = is_data_hook(former.get(key) or ours.get(key) or now)
+        if hook and key in before.contents:  # most are made anew for each sync
+            patch.append((key, merge_patch(content(now), before.contents[key])))
+        elif hook and key in former:
+            patch.append((key, merge_patch(ours.get(key, {}), former[key])))
+        elif hook:
+            delete.append(key)
+        elif key in former:
+            settle.append(key)
+        elif before.is_new(now):
+            (stay if is_kept(now, options) else prune).append(key)
+    return Plan(tuple(settle), tuple(prune), tuple(patch), tuple(delete), tuple(stay))
+
+
+def applied(results: Sequence[ResourceResult]) -> set[Key]:
+    """What an operation says it has applied, hooks left out."""
+    return {Key(r.group, r.kind, r.namespace, r.name) for r in results if not r.hook_type}

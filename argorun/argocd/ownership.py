@@ -1,0 +1,129 @@
+"""Whose a live hook object is: this Application's, or another's under the same name."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from argorun.argocd import effects
+from argorun.argocd.answers import Denied, Refused
+from argorun.argocd.client import ApplicationName, Client
+from argorun.argocd.effects import TESTS, Key
+from argorun.argocd.types import Json, Node, Tree
+from argorun.errors import UsageError
+
+TRACKING = "argocd.argoproj.io/tracking-id"  # "weather:batch/Job:tests/checks"
+INSTANCE = "app.kubernetes.io/instance"
+GONE = (400, 404)
+NOBODY = "no Application"
+
+
+def application_of(manifest: Json) -> str:
+    """The Application that an object says it belongs to, as Argo CD writes it; empty where it says none.
+
+    By its tracking id, or else its instance label (source: Argo CD's util/argo/resource_tracking.go). An
+    Application outside of Argo CD's own namespace is written NAMESPACE_NAME.
+    """
+    metadata = manifest.get("metadata") or {}
+    tracking = str((metadata.get("annotations") or {}).get(TRACKING, ""))
+    return tracking.partition(":")[0] or str((metadata.get("labels") or {}).get(INSTANCE, ""))
+
+
+def readable(instance: str) -> str:
+    """An Application as people write it: NAMESPACE/NAME."""
+    return instance.replace("_", "/", 1)
+
+
+def stranger(live: Json, rendered: Json, topics: Sequence[str] = ()) -> str:
+    """Whose a live object is, if not the Application's that renders `rendered`; empty where it is.
+
+    Argo CD writes its tracking into what it renders. Where the pods of the rendered object hold a topic's
+    name, the live one's must, too: else another operation made it.
+    """
+    wanted, found = application_of(rendered), application_of(live)
+    if wanted and found != wanted:
+        return f"Application {readable(found)}" if found else NOBODY
+    template, now = (json.dumps((m.get("spec") or {}), ensure_ascii=False) for m in (rendered, live))
+    missing = [t for t in topics if t in template and t not in now]
+    return f"another run: it does not name {', '.join(missing)}" if missing else ""
+
+
+class Rendered:
+    """The Jobs and Pods that an Application renders, by what they are called when they are live."""
+
+    def __init__(self, manifests: Iterable[Json], namespace: str, topics: Sequence[str]) -> None:
+        self._topics = tuple(topics)
+        self._named: dict[Key, Json] = {}
+        self._generated: list[tuple[Key, Json]] = []
+        for m in manifests:
+            if m.get("kind") in TESTS:
+                key = effects.key_of(m, namespace)
+                if (m.get("metadata") or {}).get("name"):
+                    self._named[key] = m
+                else:
+                    self._generated.append((key, m))
+
+    def hooks(self) -> dict[Key, Json]:
+        """Those that are hooks and have a name of their own."""
+        return {k: m for k, m in self._named.items() if effects.is_hook(m)}
+
+    def rendered(self, node: Node) -> Json | None:
+        """What a live object was made from; None where that is not known."""
+        key = Key(node.group, node.kind, node.namespace, node.name)
+        if key in self._named:
+            return self._named[key]
+        made = [
+            m for k, m in self._generated if key._replace(name=k.name) == k and key.name.startswith(k.name)
+        ]
+        return made[0] if made else None
+
+    def stranger(self, node: Node, live: Json) -> str:
+        """Whose a live object is, if not ours; empty where it is, or where nothing is known of it."""
+        rendered = self.rendered(node)
+        return stranger(live, rendered, self._topics) if rendered is not None else ""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A live hook object of another Application, under the name of one of ours."""
+
+    key: Key
+    by: str
+
+
+async def taken(client: Client, app: ApplicationName, tree: Tree, rendered: Rendered) -> list[Taken]:
+    """The names of hooks under which an object of another Application stands in the cluster.
+
+    Argo CD's tree holds what stands under a name that the Application renders, whoever made it (source:
+    GetManagedLiveObjs in gitops-engine's pkg/cache/cluster.go). Raises ArgoCDFailed, AccessDenied.
+    """
+
+    async def one(key: Key, hook: Json) -> Taken | None:
+        node = effects.find(tree, key)
+        if node is None:
+            return None
+        try:
+            live = await client.live(app, node.group, node.version, node.kind, node.namespace, node.name)
+        except (Refused, Denied) as e:
+            if e.status in GONE:
+                return None
+            raise
+        by = stranger(live, hook)
+        return Taken(key, by) if by and by != NOBODY else None
+
+    found = await asyncio.gather(*(one(k, m) for k, m in rendered.hooks().items()))
+    return [t for t in found if t is not None]
+
+
+def refusal(app: ApplicationName, found: Sequence[Taken]) -> UsageError:
+    """Why a run does not begin where hooks of other Applications stand in the place of its own."""
+    shown = "\n".join(f"{t.key} in namespace {t.key.namespace} is {t.by}'s" for t in found)
+    names = ", ".join(t.key.name for t in found)
+    return UsageError(
+        f"Application {app.name} has hooks under names that others use: {names}",
+        "each sync would delete the other's: give the hooks names with the release's name "
+        "({{ .Release.Name }}-tests), or each Application a namespace; --force-owned goes on",
+        reason=shown,
+    )

@@ -1,0 +1,236 @@
+"""Takes what a run's operation changed back to how Git has it, object by object."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from argorun.argocd import effects
+from argorun.argocd.answers import Denied, Refused
+from argorun.argocd.client import ApplicationName, Client
+from argorun.argocd.effects import Before, Key, Plan
+from argorun.argocd.pod_users import readers
+from argorun.argocd.types import Application, Json, Node, ResourceStatus, Tree
+from argorun.errors import AccessDenied, ArgoCDFailed, OperationFailed
+
+AT_ONCE = 8  # objects read at the same time
+GONE = (400, 404)  # the answers for an object that has left the tree, or the cluster
+SECRET, CONFIGMAP = ("", "Secret"), ("", "ConfigMap")
+
+
+@dataclass(frozen=True)
+class Remains:
+    """One object that is not back as it was, why, and what a person can do about it."""
+
+    key: Key
+    why: str
+    patch: Json | None = None  # send this JSON merge patch
+    delete: bool = False  # delete it; where neither is given, sync it
+
+
+class Settlement:
+    """What one run's operation changed, and the way back. `topics` are the names that must be gone.
+
+    Call `note` before the sync, `plan` once the parameters are back, and `look` after the plan is done.
+    Every method raises ArgoCDFailed or AccessDenied.
+    """
+
+    def __init__(self, client: Client, app: ApplicationName, topics: Sequence[str]) -> None:
+        self._client, self._app, self._topics = client, app, tuple(topics)
+        self._namespace = ""
+        self._ours: Mapping[Key, Json] = {}
+        self._before = Before()
+        self._only_named = False  # of what differs, only what names a topic is the run's
+        self.began = False  # the operation may have changed something
+        self._plan = Plan()
+        self._tree = Tree()
+
+    # -- before the sync ------------------------------------------------------------------------------
+
+    async def note(
+        self, seen: Application, tree: Tree, ours: Sequence[Json], former: Sequence[Json]
+    ) -> list[Remains]:
+        """Remember the live objects; gives back the hooks that hold data and cannot be put back later.
+
+        `ours` is what the source renders to with the run's values, `former` without them; that is empty where
+        it does not render so.
+        """
+        self._namespace = destination(seen)
+        self._ours = effects.by_key(ours, self._namespace)
+        without = effects.by_key(former, self._namespace)
+        self._tree = tree
+        data_hooks = [k for k, m in self._ours.items() if effects.is_data_hook(m)]
+        naming = [k for k, m in self._ours.items() if effects.named(m, self._topics)]
+        differing = effects.differing(self._ours, without) if without else naming
+        wanted = dict.fromkeys([*differing, *data_hooks])
+        contents = {k: effects.content(m) for k, m in (await self._read(wanted)).items()}
+        self._before = Before.of(self._tree, contents)
+        self.began = True
+        at_risk = [k for k in data_hooks if effects.named(self._ours[k], self._topics) or k[:2] == SECRET]
+        return [r for k in at_risk if (r := await self._cannot_patch(k)) is not None]
+
+    async def note_dead(self, seen: Application, since: float, revision: str | None, *, synced: bool) -> None:
+        """The same for a run that died, as far as it can still be told; its values may stand in the spec.
+
+        `since` is when it began, `revision` what it has synced; `synced` says that the Application was Synced
+        before: then all that differs from Git is the run's.
+        """
+        self._namespace = destination(seen)
+        with contextlib.suppress(Refused):
+            ours = await self._client.manifests(self._app, revision)
+            self._ours = effects.by_key(ours, self._namespace)
+        self._before = Before(since=since)
+        self._only_named = not synced
+        self.began = True
+
+    async def _cannot_patch(self, key: Key) -> Remains | None:
+        """Whether a hook that holds data could be put back: a patch that changes nothing is tried."""
+        if key[:2] == SECRET:
+            return Remains(key, "Argo CD hides what a Secret holds")
+        try:
+            await self._patch(key, {})
+        except Denied as e:
+            return Remains(key, e.text)
+        except Refused:
+            return None  # it is not there yet: the permission is asked for first
+        return None
+
+    # -- the way back ---------------------------------------------------------------------------------
+
+    async def plan(self, revision: str | None) -> Plan:
+        """How each changed object goes back to what this commit renders to with today's parameters.
+
+        Raises OperationFailed where Argo CD cannot compare with Git, or cannot render.
+        """
+        try:
+            former = effects.by_key(await self._client.manifests(self._app, revision), self._namespace)
+        except Refused as e:
+            # For the look: whatever our values have put a topic's name into.
+            self._plan = Plan(stay=tuple(k for k, m in self._ours.items() if effects.named(m, self._topics)))
+            raise OperationFailed(f"Argo CD cannot render {self._app} without the topic: {e.text}") from None
+        seen = await self._compared()
+        self._tree = await self._client.tree(self._app)
+        suspects = dict.fromkeys([*effects.differing(self._ours, former), *self._unsynced(seen, former)])
+        live = await self._read(suspects)
+        if self._only_named:
+            live = {k: m for k, m in live.items() if effects.named(m, self._topics)}
+        options = (seen.spec.get("syncPolicy") or {}).get("syncOptions") or ()
+        self._plan = effects.plan(live, self._ours, former, self._before, options)
+        return self._plan
+
+    async def _compared(self) -> Application:
+        seen = await self._client.application(self._app, refresh="normal")
+        if seen.status.sync.status not in ("Synced", "OutOfSync"):
+            why = "; ".join(c.message for c in seen.status.conditions or () if c.type == "ComparisonError")
+            raise OperationFailed(
+                f"Argo CD cannot compare {self._app.name} with Git: {why or seen.status.sync.status}"
+            )
+        return seen
+
+    def _unsynced(self, seen: Application, former: Mapping[Key, Json]) -> list[Key]:
+        """Secrets differ in what Argo CD hides: its comparison tells. Without a rendering of ours, all do."""
+        unsynced = [r for r in seen.status.resources or () if r.status == "OutOfSync" and not r.hook]
+        asked = [r for r in unsynced if (r.group, r.kind) == SECRET or not self._ours]
+        pruned = {Key(r.group, r.kind, r.namespace, r.name): r.requires_pruning for r in asked}
+        return [k for k, extra in pruned.items() if k in former or extra]
+
+    async def put_hooks_back(self, plan: Plan) -> list[Remains]:
+        """Patch the hooks that hold data; gives back those that could not be."""
+        left = []
+        for key, patch in plan.patch:
+            if not patch:
+                continue
+            try:
+                await self._patch(key, patch)
+            except (AccessDenied, ArgoCDFailed) as e:
+                left.append(Remains(key, e.text if isinstance(e, Denied) else e.message, patch))
+        return left
+
+    @property
+    def changed(self) -> tuple[Key, ...]:
+        """The objects that the operation changed, once `plan` has seen them."""
+        return self._plan.changed
+
+    def sources(self) -> set[tuple[str, str]]:
+        """Kind and name of the ConfigMaps that held a topic's name, and of the Secrets that may have."""
+        return {
+            (k.kind, k.name)
+            for k in self.changed
+            if k[:2] == SECRET or (k[:2] == CONFIGMAP and effects.named(self._ours.get(k, {}), self._topics))
+        }
+
+    def with_pods(self) -> list[Key]:
+        """The objects whose pods may use the topics: what was changed, and what reads what was changed."""
+        return list(dict.fromkeys([*self.changed, *readers(self._ours, self.sources())]))
+
+    def resources(self, plan: Plan) -> list[ResourceStatus]:
+        """What the settling sync is about, as the live objects are called."""
+        nodes = [effects.find(self._tree, k) for k in (*plan.settle, *plan.prune)]
+        return [
+            ResourceStatus(group=n.group, kind=n.kind, namespace=n.namespace, name=n.name)
+            for n in nodes
+            if n is not None
+        ]
+
+    # -- the look -------------------------------------------------------------------------------------
+
+    async def look(self) -> list[Remains]:
+        """Read the changed objects: which of them still name a topic, and how a person takes that out."""
+        secrets = [k for k in self._plan.changed if k[:2] == SECRET]
+        left = await self._secrets_not_back(secrets) if secrets else []
+        live = await self._read(k for k in self._plan.changed if k not in secrets)
+        for key, now in live.items():
+            if found := effects.named(now, self._topics):
+                left.append(self._remains(key, f"it still names {', '.join(found)}"))
+        return left
+
+    def _remains(self, key: Key, why: str) -> Remains:
+        alone = key in (*self._plan.prune, *self._plan.delete, *self._plan.stay)
+        return Remains(key, why, dict(self._plan.patch).get(key), delete=alone)
+
+    async def _secrets_not_back(self, keys: Collection[Key]) -> list[Remains]:
+        """A Secret is back when Argo CD calls it Synced: nobody else may see what it holds."""
+        seen = await self._compared()
+        synced = {Key(r.group, r.kind, r.namespace, r.name): r.status for r in seen.status.resources or ()}
+        status = {k: synced.get(k, "") for k in keys}
+        return [Remains(k, f"Argo CD calls it {s}") for k, s in status.items() if s not in ("Synced", "")]
+
+    # -- requests -------------------------------------------------------------------------------------
+
+    async def _read(self, keys: Iterable[Key]) -> dict[Key, Json]:
+        """The live objects under these keys, those that are there."""
+        several = asyncio.Semaphore(AT_ONCE)
+
+        async def one(key: Key) -> Json | None:
+            node = effects.find(self._tree, key)
+            if node is None:
+                return None
+            async with several:
+                return await self._one(node)
+
+        wanted = list(keys)
+        found = await asyncio.gather(*(one(k) for k in wanted))
+        return {k: m for k, m in zip(wanted, found, strict=True) if m is not None}
+
+    async def _one(self, node: Node) -> Json | None:
+        try:
+            return await self._client.live(
+                self._app, node.group, node.version, node.kind, node.namespace, node.name
+            )
+        except (Refused, Denied) as e:
+            if e.status in GONE:
+                return None
+            raise
+
+    async def _patch(self, key: Key, patch: Json) -> None:
+        node = effects.find(self._tree, key)
+        version = node.version if node is not None else "v1"
+        namespace = node.namespace if node is not None else key.namespace
+        await self._client.patch_resource(self._app, key.group, version, key.kind, namespace, key.name, patch)
+
+
+def destination(seen: Application) -> str:
+    """The namespace of an Application's objects that name none themselves."""
+    return str((seen.spec.get("destination") or {}).get("namespace") or "")

@@ -1,0 +1,134 @@
+"""Writes an Application without validation, and puts back an edit that this overwrote."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+from collections.abc import AsyncIterator, Callable
+
+import msgspec
+
+from argorun.argocd import parameters
+from argorun.argocd.answers import Refused
+from argorun.argocd.client import ApplicationName, Client
+from argorun.argocd.parameters import Record
+from argorun.argocd.types import Application, Json
+from argorun.errors import ArgorunError
+
+WATCHED = ",".join(
+    "result." + f
+    for f in (
+        "type",
+        "application.metadata.name",
+        "application.metadata.resourceVersion",
+        "application.metadata.annotations",
+        "application.spec",
+    )
+)
+SHOWS = 2.0  # seconds within which the watch shows what was written just now
+TIMES = 5  # how often an edit in a row is put back
+
+Goal = Callable[[Application], tuple[Json, Record | None]]
+
+
+class Overwritten(Exception):
+    """Edits of others came time and again between reading and writing; `edit` is the last one."""
+
+    def __init__(self, edit: Application) -> None:
+        super().__init__(edit.metadata.name)
+        self.edit = edit
+
+
+async def write(client: Client, app: ApplicationName, goal: Goal, notice: Callable[[str], None]) -> None:
+    """Bring the Application to what `goal` makes of it, with a PUT, which renders and validates nothing.
+
+    Argo CD has no conditional write: what somebody else writes between our reading and our writing is lost
+    (source: Argo CD's server/application/application.go, Update and updateApp). So the watch is read across
+    the write, and an edit that it shows in between is written again. Raises Overwritten where that has no
+    end, ArgoCDFailed, AccessDenied.
+    """
+    async with _seen(client, app) as versions:
+        raw = copy.deepcopy(await client.raw(app))
+        last = Application()
+        for _ in range(TIMES):
+            read = msgspec.convert(raw, Application)
+            spec, record = goal(read)
+            await _put(client, app, raw, spec, record)
+            edit = await _edited(versions, read, spec)
+            if edit is None:
+                return
+            notice(f"somebody edited {app.name} at the same moment; the edit is put back")
+            raw |= {"spec": copy.deepcopy(edit.spec)}
+            raw["metadata"] |= {"annotations": dict(edit.metadata.annotations or {})}
+            last = edit
+        raise Overwritten(last)
+
+
+async def _put(client: Client, app: ApplicationName, raw: Json, spec: Json, record: Record | None) -> None:
+    """Put the whole Application, or only its spec where Argo CD takes no more."""
+    annotations = dict((raw.get("metadata") or {}).get("annotations") or {})
+    if record is None:
+        annotations.pop(parameters.RECORD, None)
+    else:
+        annotations[parameters.RECORD] = msgspec.json.encode(record).decode()
+    metadata = raw["metadata"] | {"annotations": annotations}
+    try:
+        await client.replace(app, raw | {"metadata": metadata, "spec": spec})
+    except Refused:
+        if raw["spec"] == spec:
+            raise  # only the annotation is left, and nothing else takes it away
+        await client.replace_spec(app, spec)
+
+
+class _Versions:
+    """The versions of an Application that the watch has shown, in their order."""
+
+    def __init__(self) -> None:
+        self.all: list[Application] = []
+        self.changed = asyncio.Condition()
+
+
+@contextlib.asynccontextmanager
+async def _seen(client: Client, app: ApplicationName) -> AsyncIterator[_Versions]:
+    """Collect what the watch shows within the block. It may drop changes, and end: then none is shown."""
+    versions = _Versions()
+
+    async def watch() -> None:
+        with contextlib.suppress(ArgorunError):
+            async with contextlib.aclosing(client.watch(app, WATCHED)) as changes:
+                async for change in changes:
+                    async with versions.changed:
+                        versions.all.append(change)
+                        versions.changed.notify_all()
+
+    task = asyncio.create_task(watch())
+    try:
+        with contextlib.suppress(TimeoutError):  # the first one shows that the watch is on
+            async with asyncio.timeout(SHOWS), versions.changed:
+                await versions.changed.wait_for(lambda: bool(versions.all) or task.done())
+        yield versions
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _edited(versions: _Versions, read: Application, written: Json) -> Application | None:
+    """What somebody else wrote after it was read and before this spec was written; None where nobody did."""
+
+    def shows() -> bool:
+        return any(v.spec == written for v in _since(versions, read))
+
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(SHOWS), versions.changed:
+            await versions.changed.wait_for(shows)
+    others = [v for v in _since(versions, read) if v.spec not in (read.spec, written)]
+    versions.all.clear()
+    return others[-1] if others else None
+
+
+def _since(versions: _Versions, read: Application) -> list[Application]:
+    """What was shown after the version that was read."""
+    numbers = [v.metadata.resource_version for v in versions.all]
+    at = numbers.index(read.metadata.resource_version) + 1 if read.metadata.resource_version in numbers else 0
+    return versions.all[at:]
