@@ -24,6 +24,7 @@ from argorun.kafka.spec import TopicExists
 from argorun.kafka.topics import Topics
 
 GROUPS, GROUPS_IN_A_HURRY = 20.0, 2.0  # seconds for the consumer groups of a topic
+LEAVES = 20.0  # seconds for which an object that is being deleted is waited for
 ENOUGH = 1.0  # seconds that must be left to wait on for pods
 HELD = 4.0  # seconds for which auto-sync stays off even in a hurry, while settling comes to its end
 
@@ -179,7 +180,7 @@ class WayBack:
 
     async def _is_back(self, changed: Settlement) -> bool:
         """Look whether what our operation changed still names a topic; each object that does is announced."""
-        left = await changed.look()
+        left = await changed.look(max(0.0, min(LEAVES, self._clean.time_left())))
         for remains in left:
             self._leave_object(remains)
         return bool(changed.changed) and not left

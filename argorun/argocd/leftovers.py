@@ -14,6 +14,9 @@ from argorun.argocd.settlement import Remains, Settlement
 from argorun.argocd.types import Application, Json
 
 
+LEAVES = 10.0  # seconds for which an object that is being deleted is waited for
+
+
 @dataclass(frozen=True)
 class Leftover:
     """An Application that a dead run left as it had made it."""
@@ -131,7 +134,7 @@ async def _settle(claim: Claim, settlement: Settlement, revision: str | None, do
         # Switched on beside a sync that still runs, auto-sync starts one more after it (seen).
         await claim.settled(started, compared=claim.automated)
     known = {r.key for r in done.left}
-    done.left += [r for r in await settlement.look() if r.key not in known]
+    done.left += [r for r in await settlement.look(LEAVES) if r.key not in known]
     if settlement.changed and not done.left:
         done.did.append("workloads settled on what they had before")
 

@@ -16,6 +16,7 @@ from argorun.argocd.types import Application, Json, Node, ResourceStatus, Tree
 from argorun.errors import AccessDenied, ArgoCDFailed, OperationFailed
 
 AT_ONCE = 8  # objects read at the same time
+POLL = 0.3  # seconds between two looks at an object that is being deleted
 GONE = (400, 404)  # the answers for an object that has left the tree, or the cluster
 SECRET, CONFIGMAP = ("", "Secret"), ("", "ConfigMap")
 
@@ -176,14 +177,25 @@ class Settlement:
 
     # -- the look -------------------------------------------------------------------------------------
 
-    async def look(self) -> list[Remains]:
-        """Read the changed objects: which of them still name a topic, and how a person takes that out."""
-        secrets = [k for k in self._plan.changed if k[:2] == SECRET]
+    async def look(self, patience: float) -> list[Remains]:
+        """Read the changed objects: which of them still name a topic, and how a person takes that out.
+
+        One that is being deleted is waited for, `patience` seconds at most.
+        """
+        until = asyncio.get_running_loop().time() + patience
+        secrets = [k for k in self.changed if k[:2] == SECRET]
         left = await self._secrets_not_back(secrets) if secrets else []
-        live = await self._read(k for k in self._plan.changed if k not in secrets)
-        for key, now in live.items():
-            if found := effects.named(now, self._topics):
-                left.append(self._remains(key, f"it still names {', '.join(found)}"))
+        while True:
+            live = await self._read(k for k in self.changed if k not in secrets)
+            naming = {k: m for k, m in live.items() if effects.named(m, self._topics)}
+            leaving = [k for k, m in naming.items() if (m.get("metadata") or {}).get("deletionTimestamp")]
+            if not leaving or asyncio.get_running_loop().time() >= until:
+                break
+            await asyncio.sleep(POLL)
+        for key, now in naming.items():
+            found = ", ".join(effects.named(now, self._topics))
+            why = "it is being deleted, and not gone" if key in leaving else f"it still names {found}"
+            left.append(self._remains(key, why))
         return left
 
     def _remains(self, key: Key, why: str) -> Remains:
