@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from argorun import __version__, events, plan
 from argorun.argocd import diagnosis, lint, operation, outcome, parameters, rendered
-from argorun.argocd.answers import Refused
+from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.claim import Claim, Lost, Reverted
 from argorun.argocd.client import Client
 from argorun.argocd.logs import JobLogs
@@ -319,7 +319,15 @@ class Run:
 
     async def _followed(self) -> OperationState:
         """The operation's end, and that of its test Jobs where it was mistaken about theirs."""
-        state = await operation.follow(self.client, self.app, self.traces.operation, self._told)
+        try:
+            state = await operation.follow(self.client, self.app, self.traces.operation, self._told)
+        except operation.Deleted:
+            self.traces.deleting = True
+            raise
+        except Denied:
+            if await self.back.is_gone():
+                raise operation.Deleted(self.app) from None
+            raise
         if is_terminated(state) or self.traces.logs is None:
             return state
         tests = [h for h in operation.hooks(state) if is_required(h, self.config.jobs)]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from argorun import byhand
 from argorun.argocd import operation
+from argorun.argocd.answers import Denied
 from argorun.argocd.claim import Claim
 from argorun.argocd.client import Client
 from argorun.argocd.effects import Key
@@ -26,6 +27,7 @@ from argorun.kafka.topics import Topics
 GROUPS, GROUPS_IN_A_HURRY = 20.0, 2.0  # seconds for the consumer groups of a topic
 LEAVES = 20.0  # seconds for which an object that is being deleted is waited for
 ENOUGH = 1.0  # seconds that must be left to wait on for pods
+LIVES_ON = "the Application was deleted without it: it lives on"
 HELD = 4.0  # seconds for which auto-sync stays off even in a hurry, while settling comes to its end
 
 
@@ -40,6 +42,7 @@ class Traces:
     settlement: Settlement | None = None  # which knows what our operation may have changed
     started: float = 0.0  # when our operation was started, in seconds since the epoch
     revision: str = ""  # the commit that it syncs
+    deleting: bool = False  # the Application is being deleted, with all that it has made
 
 
 class WayBack:
@@ -59,6 +62,7 @@ class WayBack:
         self._client, self._topics, self._live = client, topics, live
         self._clean, self._traces, self._notice = clean, traces, notice
         self._gone: list[str] = []  # the topics that were deleted, and seen gone
+        self._gone_app = False  # the Application was deleted
         self._users: list[User] = []  # pods that may still use the topics
         self._settled_at: float | None = None  # when the settling sync was over
         self._left: set[Key] = set()  # objects that were announced as left behind
@@ -83,18 +87,71 @@ class WayBack:
         if not self._config.keep_topics:
             again = "topics that a leaving pod brings back"
             clean.before(again, self._stay_gone, self._stay_gone_by_hand, patient=True, last=True)
-        clean.before("what our operation changed", self._look, lambda: "", patient=True, last=True)
-        clean.before("parameters that came back", self._stay_put, lambda: "", patient=True, last=True)
+        clean.before(
+            "what our operation changed", self._unless_gone(self._look), lambda: "", patient=True, last=True
+        )
+        clean.before(
+            "parameters that came back",
+            self._unless_gone(self._stay_put),
+            lambda: "",
+            patient=True,
+            last=True,
+        )
         late = "what was never answered"
-        clean.before(late, self._undo_late, self._undo_late_by_hand, limit=60.0, patient=True)
+        clean.before(
+            late, self._unless_gone(self._undo_late), self._undo_late_by_hand, limit=60.0, patient=True
+        )
         # As long as it takes a busy Argo CD, but for what the others keep for themselves of the whole.
         whole = self._config.timeouts.cleanup
-        clean.before("pods of this run", self._pods_leave, self._wait_by_hand, limit=whole, patient=True)
+        clean.before(
+            "pods of this run",
+            self._unless_gone(self._pods_leave),
+            self._wait_by_hand,
+            limit=whole,
+            patient=True,
+        )
         settle = "the workloads' settings"
-        clean.before(settle, self._settle, self._settle_by_hand, limit=whole, patient=True)
+        clean.before(settle, self._unless_gone(self._settle), self._settle_by_hand, limit=whole, patient=True)
         # Two silences of 15 s are ridden out.
-        clean.before("the parameters", self._give_back, self._give_back_by_hand, limit=40.0)
-        clean.before("our operation", self._end, self._end_by_hand, limit=40.0)
+        clean.before(
+            "the parameters", self._unless_gone(self._give_back), self._give_back_by_hand, limit=40.0
+        )
+        clean.before("our operation", self._unless_gone(self._end), self._end_by_hand, limit=40.0)
+
+    # -- an Application that is deleted --------------------------------------------------------------
+
+    async def is_gone(self) -> bool:
+        """Whether the Application, which was there, is not any longer. Raises ArgoCDFailed, AccessDenied."""
+        before = self._traces.claim.before
+        if not self._gone_app and before is not None:
+            self._gone_app = await self._client.is_gone(self._app, before.project)
+        return self._gone_app
+
+    def _unless_gone(self, act: Callable[[], Awaitable[str | None]]) -> Callable[[], Awaitable[str | None]]:
+        """An undo in the Application: where that is deleted there is nothing left to undo in it."""
+
+        async def unless_gone() -> str | None:
+            if self._gone_app or (self._traces.deleting and act not in (self._end, self._pods_leave)):
+                return None
+            try:
+                return await act()
+            except Denied:
+                if not await self.is_gone():
+                    raise
+            self._leave_what_lives_on()
+            return None
+
+        return unless_gone
+
+    def _leave_what_lives_on(self) -> None:
+        """Deleted without what it had made: nobody but a person takes that off the topics now."""
+        if self._traces.deleting:
+            return
+        logs, changed = self._traces.logs, self._changed
+        for remains in changed.naming() if changed is not None else ():
+            self._leave_object(remains)
+        for job in logs.jobs() if logs is not None else ():
+            self._clean.leave(f"Job {job.name}", LIVES_ON, byhand.delete_job(job))
 
     # -- undoing, the last thing first ----------------------------------------------------------------
 

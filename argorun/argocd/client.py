@@ -66,6 +66,19 @@ class Client(Connection):
                         return await self._get(doing, path(app), Application, query(app, refresh=refresh))
         return await self._get(doing, path(app), Application, query(app))
 
+    async def is_gone(self, app: ApplicationName, project: str) -> bool:
+        """Whether there is no such Application in this project; False where Argo CD does not say so.
+
+        Only a request that names the project is answered 404 for a missing one, and 403 for a missing
+        permission (source: server/application/application.go, getAppEnforceRBAC).
+        """
+        try:
+            params = query(app) | {"project": project}
+            await self._get(f"show Application {app.name}", path(app), Application, params)
+        except Denied as e:
+            return e.status == 404
+        return False
+
     async def nudge(self, app: ApplicationName) -> None:
         """Make the controller look at the Application now: a refresh, sent once; its answer is no matter."""
         doing, params = f"refresh Application {app.name}", query(app, refresh="normal")
@@ -220,10 +233,15 @@ class Client(Connection):
     # -- streams ------------------------------------------------------------------------------------
 
     async def watch(self, app: ApplicationName, fields: str) -> AsyncGenerator[Application]:
-        """The Application whenever it changes, the first at once; may drop changes and end at any time."""
+        """The Application whenever it changes, the first at once; may drop changes and end at any time.
+
+        It ends when the Application is deleted.
+        """
         params = {"name": app.name} | query(app, fields=fields)
         async for block in self._stream(f"watch {app.name}", "/api/v1/stream/applications", params):
             for event in streams.results(block, WatchEvent):
+                if event.type == "DELETED":
+                    return
                 yield event.application
 
     async def watch_tree(self, app: ApplicationName) -> AsyncGenerator[Tree]:

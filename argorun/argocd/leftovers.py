@@ -13,7 +13,6 @@ from argorun.argocd.parameters import Record
 from argorun.argocd.settlement import Remains, Settlement
 from argorun.argocd.types import Application, Json
 
-
 LEAVES = 10.0  # seconds for which an object that is being deleted is waited for
 
 

@@ -30,6 +30,7 @@ WATCHED = ",".join(
         "type",
         "application.metadata.name",
         "application.metadata.annotations",
+        "application.metadata.deletionTimestamp",
         "application.operation",
         "application.status.operationState",
         "application.status.sync.status",
@@ -43,6 +44,13 @@ class Busy(Exception):
     def __init__(self, app: Application) -> None:
         super().__init__(holder(app))
         self.holder = app.running or Operation()
+
+
+class Deleted(OperationFailed):
+    """The Application was deleted while its operation ran, or is about to be gone."""
+
+    def __init__(self, app: object) -> None:
+        super().__init__(f"Application {app} was deleted meanwhile")
 
 
 class Overtaken(OperationFailed):
@@ -136,6 +144,7 @@ async def applications(
     raises what the live read raises once its patience is over.
     """
     queue: asyncio.Queue[tuple[bool, Application] | ArgorunError] = asyncio.Queue()
+    ended = asyncio.Event()  # the watch is: the Application may be gone
 
     async def watch() -> None:
         while True:
@@ -143,12 +152,15 @@ async def applications(
                 async with contextlib.aclosing(client.watch(app, WATCHED)) as changes:
                     async for change in changes:
                         queue.put_nowait((False, change))
+                ended.set()
             await asyncio.sleep(1.0)
 
     async def read() -> None:
         try:
             while True:
-                await asyncio.sleep(poll)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(ended.wait(), poll)
+                ended.clear()
                 queue.put_nowait((True, await client.application(app)))
         except ArgorunError as e:
             queue.put_nowait(e)
@@ -171,7 +183,8 @@ async def follow(
 ) -> OperationState:
     """Tell every state of our operation until it is done, and give back the last one.
 
-    Raises Overtaken, and what a live read raises once its patience is over.
+    Raises Overtaken, Deleted where the Application is being deleted, and what a live read raises once its
+    patience is over.
     """
     async with waking(client, app) as awake, contextlib.aclosing(applications(client, app)) as changes:
         async for is_live, seen in changes:
@@ -181,7 +194,9 @@ async def follow(
                 told(state)
                 if state.done:
                     return state
-            elif is_live and not (seen.operation and seen.operation.run_id == run_id):
+            if seen.deleting:
+                raise Deleted(app)
+            if state is None and is_live and not (seen.operation and seen.operation.run_id == run_id):
                 raise Overtaken(seen)
     raise AssertionError("the changes of an Application do not end")  # pragma: no cover
 

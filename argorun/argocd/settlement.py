@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from argorun.argocd import effects
 from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.client import ApplicationName, Client
-from argorun.argocd.effects import Before, Key, Plan
+from argorun.argocd.effects import TESTS, Before, Key, Plan
 from argorun.argocd.pod_users import readers
 from argorun.argocd.types import Application, Json, Node, ResourceStatus, Tree
 from argorun.errors import AccessDenied, ArgoCDFailed, OperationFailed
@@ -153,6 +153,12 @@ class Settlement:
     def changed(self) -> tuple[Key, ...]:
         """The objects that the operation changed, once `plan` has seen them."""
         return self._plan.changed
+
+    def naming(self) -> list[Remains]:
+        """The objects that were made to name a topic, where nobody can look at them any longer."""
+        why = "the Application was deleted without it: it lives on, and names the topic"
+        named = [k for k, m in self._ours.items() if effects.named(m, self._topics) and k.kind not in TESTS]
+        return [Remains(k, why, delete=True) for k in named]
 
     def sources(self) -> set[tuple[str, str]]:
         """Kind and name of the ConfigMaps that held a topic's name, and of the Secrets that may have."""

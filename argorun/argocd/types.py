@@ -110,6 +110,7 @@ class Metadata(Camel, frozen=True):
     uid: str = ""
     resource_version: str = ""
     deletion_timestamp: str | None = None
+    finalizers: list[str] | None = None
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
     owner_references: list[OwnerReference] | None = None
@@ -165,6 +166,11 @@ class Application(Camel, frozen=True):
             return self.operation
         state = self.status.operation_state
         return state.operation if state and state.phase and not state.done else None
+
+    @property
+    def deleting(self) -> bool:
+        """Whether the Application is being deleted, and with it all that it has made."""
+        return self.metadata.deletion_timestamp is not None
 
     @property
     def project(self) -> str:
