@@ -63,6 +63,7 @@ class WayBack:
         self._clean, self._traces, self._notice = clean, traces, notice
         self._gone: list[str] = []  # the topics that were deleted, and seen gone
         self._gone_app = False  # the Application was deleted
+        self._told_what_lives_on = False
         self._users: list[User] = []  # pods that may still use the topics
         self._settled_at: float | None = None  # when the settling sync was over
         self._left: set[Key] = set()  # objects that were announced as left behind
@@ -131,10 +132,11 @@ class WayBack:
         """An undo in the Application: where that is deleted there is nothing left to undo in it."""
 
         async def unless_gone() -> str | None:
-            if self._gone_app or (self._traces.deleting and act not in (self._end, self._pods_leave)):
+            if self._traces.deleting and act not in (self._end, self._pods_leave):
                 return None
             try:
-                return await act()
+                if not self._gone_app:
+                    return await act()
             except Denied:
                 if not await self.is_gone():
                     raise
@@ -145,8 +147,9 @@ class WayBack:
 
     def _leave_what_lives_on(self) -> None:
         """Deleted without what it had made: nobody but a person takes that off the topics now."""
-        if self._traces.deleting:
+        if self._traces.deleting or self._told_what_lives_on:
             return
+        self._told_what_lives_on = True
         logs, changed = self._traces.logs, self._changed
         for remains in changed.naming() if changed is not None else ():
             self._leave_object(remains)
