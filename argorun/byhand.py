@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from argorun.argocd.client import as_go_writes_it
+from argorun.argocd.effects import Key
 from argorun.argocd.settlement import Remains
 from argorun.argocd.types import Node
 
@@ -23,9 +24,20 @@ def end(app: object) -> str:
     return f"argocd app terminate-op {app}; argocd app wait {app} --operation"
 
 
-def settle(app: object) -> str:
-    """A sync without hooks."""
+def sync(app: object) -> str:
+    """A sync without hooks, of the whole Application."""
     return f"argocd app sync {app} --strategy apply"
+
+
+def settle(app: object, keys: Iterable[Key]) -> str:
+    """A sync without hooks, of these objects; nothing where there are none."""
+    named = " ".join(f"--resource {resource(k)}" for k in keys)
+    return f"argocd app sync {app} {named}" if named else ""
+
+
+def resource(key: Key) -> str:
+    """An object as the argocd CLI takes it: GROUP:KIND:NAMESPACE/NAME."""
+    return shlex.quote(f"{key.group}:{key.kind}:{key.namespace}/{key.name}")
 
 
 def delete_job(job: Node) -> str:
@@ -44,8 +56,7 @@ def object_back(app: object, remains: Remains) -> str:
         return f"kubectl patch {kind} {where} --type merge --patch {shlex.quote(json.dumps(remains.patch))}"
     if remains.delete:
         return f"kubectl delete {kind} {where}"
-    resource = f"{key.group}:{key.kind}:{key.namespace}/{key.name}"
-    return f"argocd app sync {app} --resource {shlex.quote(resource)}"
+    return settle(app, [key])
 
 
 def patch(app: object, operations: Sequence[dict[str, Any]]) -> str:

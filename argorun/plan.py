@@ -55,7 +55,7 @@ def planned(
         yield "switch auto-sync off, and on again in the end"
     yield f"sync {config.application}" + (f" at {config.revision}" if config.revision else "")
     yield f"wait for {', '.join(config.jobs) or 'every PostSync Job'}"
-    if record.automated is not None or (config.settle and record.synced):
+    if record.automated is not None or config.settle:
         yield "sync without hooks in the end, to take the workloads off the topic"
-    elif not config.settle:
+    else:
         yield "leave the workloads on the run's topic (--no-settle)"

@@ -308,7 +308,7 @@ def by_hand(found: Leftover) -> str:
     commands = [
         byhand.end(found.app) if found.runs else "",
         byhand.patch(found.app, records.way_back(found.seen, found.record)),
-        byhand.settle(found.app) if found.record.synced else "",
+        byhand.sync(found.app) if found.record.synced else "",
     ]
     return "; ".join(filter(None, commands))
 

@@ -203,7 +203,7 @@ class WayBack:
         if claim.record is None:
             return None
         if changed is None or not self._settles():
-            await claim.release()
+            await self._release(claim)
             return None
         over = False
         try:
@@ -211,12 +211,33 @@ class WayBack:
         finally:
             # Switched on before the settling is over, auto-sync would run the hooks on the former topic.
             if not self._clean.abandoned and (over or not claim.automated):
-                await claim.release()
+                await self._release(claim)
         if not over and claim.automated:
             raise OperationFailed("the settling sync is not over, and auto-sync stays off until it is")
         if not over:
             return "a sync that settles the workloads on what they had before started; it goes on by itself"
         return "workloads settled on what they had before" if await self._is_back(changed) else None
+
+    async def _release(self, claim: Claim) -> None:
+        """Let go of the Application, once no end of an operation that we asked for can still arrive.
+
+        A DELETE of an operation names none: late, it would end another run's.
+        """
+        late = self._client.ends_late_until()
+        now = asyncio.get_running_loop().time()
+        if late is None or late <= now:
+            await claim.release()
+            return
+        wait = min(late - now, max(0.0, self._clean.time_left()))
+        if wait == late - now and not self._clean.hurried:
+            await self._clean.unless_hurried(asyncio.sleep(wait))
+        left = late - asyncio.get_running_loop().time()
+        if left <= 0:
+            await claim.release()
+            return
+        await claim.release(kept_until=time.time() + left)
+        why = f"a request to end its operation was never answered; no run may begin for {left:.0f} s"
+        self._clean.leave("the run's record", why, byhand.patch(self._app, claim.way_out()))
 
     async def _taken_back(self, claim: Claim, changed: Settlement) -> bool:
         """Take back what our operation changed; False where a hurry left no time to see it done."""
@@ -224,6 +245,7 @@ class WayBack:
         pinned = self._config.revision is not None and claim.before is not None
         revision = claim.before.status.sync.revision if pinned and claim.before else self._traces.revision
         plan = await changed.plan(revision or None)
+        await claim.check_held()
         for remains in await changed.put_hooks_back(plan):
             self._leave_object(remains)
         resources = changed.resources(plan)
@@ -263,6 +285,8 @@ class WayBack:
             return None
         soon = asyncio.get_running_loop().time() + self._config.timeouts.cleanup / 3
         undone = await self._traces.claim.undo_late(min(until, soon))
+        if undone and self._changed is not None and self._settles():
+            await self._taken_back(self._traces.claim, self._changed)
         return "what took effect late undone" if undone else None
 
     def _undo_late_by_hand(self) -> str:
@@ -270,7 +294,9 @@ class WayBack:
 
     def _settle_by_hand(self) -> str:
         patch = byhand.patch(self._app, self._traces.claim.way_out())
-        return "; ".join(([byhand.settle(self._app)] if self._settles() else []) + ([patch] if patch else []))
+        changed = self._changed if self._settles() else None
+        settle = byhand.settle(self._app, changed.keys()) if changed is not None else ""
+        return "; ".join(filter(None, (settle, patch)))
 
     async def _pods_leave(self) -> str | None:
         """Wait until no pod can touch the topics; in a hurry they are named first."""

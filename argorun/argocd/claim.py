@@ -284,7 +284,8 @@ class Claim:
         current = parameters.record_of(seen)
         mine = current is not None and current.run == record.run
         spec = parameters.restored(seen.spec, record)
-        if keep is None and (mine or current is None):
+        over = keep is None or keep.automated is None
+        if over and (mine or current is None):
             spec = parameters.with_automated(spec, record)
         # Another's record is not ours to remove, and the auto-sync that it keeps off not ours to switch on.
         return spec, keep if mine else current
@@ -342,11 +343,22 @@ class Claim:
         )
         return parameters.changes(ours, self.before.spec, None)
 
-    async def release(self) -> None:
-        """Switch auto-sync back as it was and take the record away. Raises ArgoCDFailed, AccessDenied."""
-        if self.record is not None:
+    async def release(self, *, kept_until: float | None = None) -> None:
+        """Switch auto-sync back as it was and take the record away. Raises ArgoCDFailed, AccessDenied.
+
+        With `kept_until`, in seconds since the epoch, the record stays and is believed until then: no other
+        run begins before that.
+        """
+        if self.record is None:
+            return
+        if kept_until is None:
             await self._give_back(self.record, None)
             self._gone = self.record
+        else:
+            self._kept = msgspec.structs.replace(
+                self.record, until=int(kept_until), settling=True, automated=None
+            )
+            await self._give_back(self.record, self._kept)
 
     # -- what comes late ----------------------------------------------------------------------------
 
@@ -429,6 +441,7 @@ class Claim:
         run_id = self.run_id + SETTLE
         request = operation.body(run_id, revision, resources, prune=prune)
         while True:
+            await self.check_held()
             try:
                 await operation.start(self._client, self._app, run_id, request)
                 self._settling, self._settles = run_id, (revision, tuple(resources), prune)

@@ -11,8 +11,8 @@ from typing import Protocol
 from urllib.parse import quote
 
 from argorun.argocd import streams
-from argorun.argocd.answers import Denied, Unreachable, decode
-from argorun.argocd.connection import Connection
+from argorun.argocd.answers import Denied, Nonsense, Unreachable, decode
+from argorun.argocd.connection import LATE, Connection
 from argorun.argocd.types import (
     Application,
     Applications,
@@ -48,6 +48,8 @@ class ApplicationName(Protocol):
 
 class Client(Connection):
     """One Argo CD. Every method raises AccessDenied (6) or ArgoCDFailed (8); nothing of httpx gets out."""
+
+    _ends_unheard: float | None = None  # loop time of the newest `terminate` that was never answered
 
     # -- the Application ----------------------------------------------------------------------------
 
@@ -152,7 +154,15 @@ class Client(Connection):
     async def terminate(self, app: ApplicationName) -> None:
         """Ask to end the running operation; it is over only when its phase says so."""
         doing, where = f"end the operation of {app.name}", path(app, "operation")
-        await self._send("DELETE", doing, where, None, Json, query(app), harmless_late=True)
+        try:
+            await self._send("DELETE", doing, where, None, Json, query(app), harmless_late=True)
+        except (Unreachable, Nonsense):
+            self._ends_unheard = asyncio.get_running_loop().time()
+            raise
+
+    def ends_late_until(self) -> float | None:
+        """The loop time until which a `terminate` that was never answered may end whatever runs then."""
+        return None if self._ends_unheard is None else self._ends_unheard + LATE
 
     # -- what it is made of -------------------------------------------------------------------------
 

@@ -160,6 +160,13 @@ class Settlement:
         named = [k for k, m in self._ours.items() if effects.named(m, self._topics) and k.kind not in TESTS]
         return [Remains(k, why, delete=True) for k in named]
 
+    def keys(self) -> list[Key]:
+        """The objects that a sync takes back, for a person to send; before `plan`, those that name a topic."""
+        plan = self._plan
+        if plan.changed:
+            return [*plan.settle, *plan.prune]
+        return [k for k, m in self._ours.items() if k.kind not in TESTS and effects.named(m, self._topics)]
+
     def sources(self) -> set[tuple[str, str]]:
         """Kind and name of the ConfigMaps that held a topic's name, and of the Secrets that may have."""
         return {
