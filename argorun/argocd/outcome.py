@@ -86,8 +86,26 @@ async def settled(
                 known[operation.key(hook)] = seen
                 told(corrected(), seen)
 
-    await asyncio.gather(*(follow(hook) for hook in _last(hooks)))
+    refused = [h for h in hooks if h.kind == "Job" and h.status == "SyncFailed"]
+    await asyncio.gather(
+        *(follow(hook) for hook in _last(hooks)), *(_check_place(client, app, h, made) for h in refused)
+    )
     return corrected()
+
+
+async def _check_place(client: Client, app: ApplicationName, hook: ResourceResult, made: Made) -> None:
+    """Raise Intruder where a Job could not be applied because another's stands under its name."""
+    try:
+        job = await client.live(app, hook.group, hook.version, hook.kind, hook.namespace, hook.name)
+    except (Refused, Denied) as e:
+        if e.status not in GONE:
+            raise
+        whose = made.in_place_of(hook)
+    else:
+        uid = str((job.get("metadata") or {}).get("uid"))
+        whose = await made.whose_is(hook, uid) if uid not in made.former else ""
+    if whose:
+        raise Intruder(hook, whose)
 
 
 def _last(hooks: Iterable[ResourceResult]) -> list[ResourceResult]:
