@@ -34,6 +34,8 @@ NONE_OF_ITS_OWN = (
     "give it the delete policy BeforeHookCreation"
 )
 UNSEEN = "it was gone before it was seen whose it was: keep it for a while (ttlSecondsAfterFinished)"
+# What Argo CD says of a hook whose object is gone (source: gitops-engine pkg/sync/sync_context.go).
+MISSING = "is missing, it might have been deleted"
 OTHERS_FAILURE = "it succeeded; the operation took the failure of an earlier sync's Job for its own"
 
 
@@ -55,6 +57,17 @@ class Intruder(OperationFailed):
             f"no verdict: {hook.kind} {hook.name} in namespace {hook.namespace} is of {whose}",
             "two Applications with hooks of one name in one namespace delete each other's: give the hooks "
             "names with the release's name, or each Application a namespace",
+        )
+
+
+class Vanished(OperationFailed):
+    """Somebody deleted a test while it ran: it neither passed nor failed."""
+
+    def __init__(self, hook: ResourceResult) -> None:
+        super().__init__(
+            f"no verdict: {hook.kind} {hook.name} in namespace {hook.namespace} was deleted while it ran",
+            "an Application with a hook of the same name in the same namespace does so: give the hooks names "
+            "with the release's name, or each Application a namespace",
         )
 
 
@@ -132,6 +145,8 @@ async def _as_its_job_goes(
             if e.status in GONE and (late or not is_to_come):
                 if whose := made.in_place_of(hook):
                     raise Intruder(hook, whose) from None
+                if MISSING in hook.message:
+                    raise Vanished(hook) from None
                 if not made.made(hook.kind, hook.namespace, hook.name):
                     yield replace(hook, hook_phase="", message=UNSEEN)
                 return
