@@ -45,6 +45,7 @@ class Made(Protocol):
     former: frozenset[str]  # the uids that were there before
 
     def made(self, kind: str, namespace: str, name: str) -> bool: ...
+    def may_vanish(self, hook: ResourceResult) -> bool: ...
     def in_place_of(self, hook: ResourceResult) -> str: ...
     async def whose_is(self, hook: ResourceResult, uid: str) -> str: ...
 
@@ -83,8 +84,9 @@ async def settled(
     """A finished operation's state with these hooks' ends as their Jobs have them, waited for.
 
     Where one differs from what the operation says, `told` is given the state as it is so far, and that hook.
-    A Job that was seen to be ours and is gone by now is left as the operation has it. Raises Intruder where
-    another's stands in its place, ArgoCDFailed, AccessDenied.
+    A Job that was seen to be ours, and that its delete policy has taken away by now, is left as the operation
+    has it. Raises Intruder where another's stands in its place, Vanished where somebody deleted it,
+    ArgoCDFailed, AccessDenied.
     """
     known: dict[operation.Key, ResourceResult] = {}
 
@@ -134,7 +136,7 @@ async def _as_its_job_goes(
     """The hook as its Job has it, again and again until that has ended or is gone."""
     former = made.former
     clock = asyncio.get_running_loop().time
-    began, version = clock(), live.version
+    began, version, asked = clock(), live.version, False
     while True:
         try:
             job = await client.live(app, hook.group, hook.version, hook.kind, hook.namespace, hook.name)
@@ -142,10 +144,15 @@ async def _as_its_job_goes(
             late = clock() - began > APPEARS
             there = live.tree.find(hook.kind, hook.namespace, hook.name)
             is_to_come = there is not None and there.uid in former
+            if e.status in GONE and not asked:  # another's may stand there, and Argo CD's tree lags behind
+                asked = True
+                await client.application(app, refresh="normal")
+                await live.read()
+                continue
             if e.status in GONE and (late or not is_to_come):
                 if whose := made.in_place_of(hook):
                     raise Intruder(hook, whose) from None
-                if MISSING in hook.message:
+                if MISSING in hook.message or not made.may_vanish(hook):
                     raise Vanished(hook) from None
                 if not made.made(hook.kind, hook.namespace, hook.name):
                     yield replace(hook, hook_phase="", message=UNSEEN)
