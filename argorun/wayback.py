@@ -83,8 +83,9 @@ class WayBack:
         # As long as it takes a busy Argo CD, but for what the others keep for themselves of the whole.
         whole = self._config.timeouts.cleanup
         clean.before(settle, self._settle, self._settle_by_hand, limit=whole, patient=True)
-        # Two silences of 15 s are ridden out.
-        clean.before("the parameters", self._give_back, self._give_back_by_hand, limit=40.0)
+        # A rendering that takes too long has a third of the whole, and then comes the way without it.
+        limit = max(40.0, whole * 2 / 3)
+        clean.before("the parameters", self._give_back, self._give_back_by_hand, limit=limit)
         clean.before("our operation", self._end, self._end_by_hand, limit=40.0)
 
     # -- undoing, the last thing first ----------------------------------------------------------------

@@ -28,7 +28,7 @@ from tests.unit.argocd.web import TLS, Reply, Server, after, answer, half, stall
 T = TypeVar("T")
 APP = ApplicationRef(name="weather")
 NO_PATIENCE = 1e-9
-CHECK = "check argocd.server and the network; HTTPS_PROXY and NO_PROXY are honoured"
+CHECK = "check argocd.server and the network; HTTPS_PROXY and NO_PROXY are honored"
 
 
 @pytest.fixture(autouse=True)
