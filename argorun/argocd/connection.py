@@ -24,6 +24,7 @@ from argorun.proxies import SCHEMES, Proxy
 
 stamina.instrumentation.set_on_retry_hooks(())  # a retry is the run's own business to tell
 
+LANDING = 3.0  # seconds for the answer to what was sent and then cancelled
 LATE = 15.0  # seconds for which a change that was never answered may still take effect
 QUICK = httpx.Timeout(15.0, connect=5.0)
 RENDERS = httpx.Timeout(15.0, connect=5.0, read=None)  # the answer has a limit of its own
@@ -158,7 +159,7 @@ class Connection:
         nothing then (source: its context, server/application/application.go, validateAndNormalizeApp).
         """
         if self._in_flight:
-            _, overdue = await asyncio.wait(self._in_flight, timeout=3.0)
+            _, overdue = await asyncio.wait(self._in_flight, timeout=LANDING)
             for task in overdue:
                 task.cancel()
             await asyncio.gather(*overdue, return_exceptions=True)
@@ -215,7 +216,7 @@ class Connection:
             raise self._unreachable(e) from None
 
     def _slow(self, doing: str, seconds: float) -> Slow:
-        limit = "argocd.timeout" if seconds >= self.settings.timeout else "all it has while cleaning up"
+        limit = "argocd.timeout" if seconds > self.settings.timeout - 0.1 else "all it has while cleaning up"
         return slow(doing, seconds, limit, self.settings.url, self.settings.proxy)
 
     def _unreachable(self, error: httpx.HTTPError) -> Unreachable:
