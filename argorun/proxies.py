@@ -19,7 +19,7 @@ VARIABLES = {"https": ("HTTPS_PROXY", "https_proxy"), "http": ("HTTP_PROXY", "ht
 PORTS = {"https": 443, "http": 80}
 NOT_USED = ("ALL_PROXY", "all_proxy")
 SCHEMES = ("http", "https", "socks5", "socks5h")
-_ENTRY = re.compile(r"\[?([^\[\]]*?)\]?(?::([^:\[\]]*))?")
+_ENTRY = re.compile(r"(?:\[(?P<literal>[^\[\]]*)\]|(?P<name>[^:\[\]]*))(?::(?P<port>[^:\[\]]*))?")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -100,10 +100,8 @@ def _excepts(entry: str, host: str, port: str) -> bool:
     address, network = _address(host), _network(entry)
     if network is not None:
         return address is not None and address in network
-    split = _ENTRY.fullmatch(entry)
-    name, wanted = (split[1], split[2] or "") if split and ":" not in split[1] else (entry, "")
-    if split and entry.startswith("["):
-        name, wanted = split[1], split[2] or ""
+    split = _ENTRY.fullmatch(entry)  # an IPv6 address without brackets has no port
+    name, wanted = (split["literal"] or split["name"], split["port"] or "") if split else (entry, "")
     if not name or wanted not in ("", port):
         return False
     if (literal := _address(name)) is not None:
@@ -128,5 +126,9 @@ def _network(text: str) -> Network | None:
     if not re.fullmatch(r"[^%]+/[0-9]+", text):
         return None
     with contextlib.suppress(ValueError):
-        return ipaddress.ip_network(text, strict=False)
+        network = ipaddress.ip_network(text, strict=False)
+        inside, bits = _address(str(network.network_address)), network.prefixlen - 96
+        if isinstance(network, ipaddress.IPv6Network) and isinstance(inside, ipaddress.IPv4Address):
+            return ipaddress.ip_network((inside, max(0, bits)))
+        return network
     return None
