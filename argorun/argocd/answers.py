@@ -157,8 +157,8 @@ def unreachable(
         final = True
     if isinstance(error, httpx.TimeoutException):
         cause = f"no answer in time ({type(error).__name__})"
-    way = f" through the proxy {proxy}" if proxy else ""
-    raised = Unreachable(f"Argo CD at {url} cannot be reached{way}: {cause}", hint)
+    what = f"cannot be reached through the proxy {proxy}" if proxy else "cannot be reached"
+    raised = Unreachable(f"Argo CD at {url} {what}: {cause}", hint)
     raised.final = final
     return raised
 
