@@ -132,8 +132,13 @@ class Connection:
         request = self._once(method, doing, url, body, kind, params or {}, renders=renders)
         task = asyncio.ensure_future(self._heard(request, harmless_late))
         self._in_flight.add(task)
-        task.add_done_callback(self._in_flight.discard)
+        task.add_done_callback(self._answered)
         return await asyncio.shield(task)
+
+    def _answered(self, task: asyncio.Future[Any]) -> None:
+        self._in_flight.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen: who is cancelled meanwhile does not take it
 
     async def _heard(self, request: Coroutine[None, None, T], harmless_late: bool) -> T:
         """Remember when a change was not answered, or not by Argo CD itself: it may take effect yet."""
