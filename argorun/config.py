@@ -175,8 +175,9 @@ def _is_loopback(host: str) -> bool:
 
 def describe(config: Config) -> Sequence[str]:
     """The Config in a few lines for --dry-run, without a secret."""
+    way = f" through the proxy {config.argocd.proxy}" if config.argocd.proxy else ""
     return [
-        f"application {config.application} on {config.argocd.url}",
+        f"application {config.application} on {config.argocd.url}{way}",
         f"Kafka at {config.kafka['bootstrap.servers']}",
         f"timeouts: run {config.timeouts.run:.0f}s, busy {config.timeouts.busy:.0f}s, "
         f"cleanup {config.timeouts.cleanup:.0f}s, stuck "

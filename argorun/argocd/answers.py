@@ -55,9 +55,15 @@ class Refused(ArgoCDFailed):
     """Argo CD answered with an error. `code` is gRPC's, `status` HTTP's."""
 
     def __init__(
-        self, doing: str, status: int, code: int, text: str, retry_after: float | None = None
+        self,
+        doing: str,
+        status: int,
+        code: int,
+        text: str,
+        retry_after: float | None = None,
+        hint: str = "",
     ) -> None:
-        super().__init__(f"Argo CD could not {doing}: {text} (HTTP {status})")
+        super().__init__(f"Argo CD could not {doing}: {text} (HTTP {status})", hint)
         self.status, self.code, self.text, self.retry_after = status, code, text, retry_after
 
 
@@ -88,8 +94,8 @@ def decode(data: bytes, kind: type[T], doing: str) -> T:
         ) from None
 
 
-def check(answer: httpx.Response, doing: str) -> None:
-    """Raise what an answer that is not a success means."""
+def check(answer: httpx.Response, doing: str, proxy: Proxy | None = None) -> None:
+    """Raise what an answer that is not a success means; `proxy` is one that may have given it."""
     status = answer.status_code
     if status < 300:
         return
@@ -100,9 +106,11 @@ def check(answer: httpx.Response, doing: str) -> None:
         )
         elsewhere.final = True
         raise elsewhere
+    hint = ""
     try:
         body = msgspec.json.decode(answer.content, type=ErrorBody)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        hint = f"it may be the proxy {proxy} that says so" if proxy else ""
         body = ErrorBody(message=answer.reason_phrase or "no reason given")
         if status == 404:
             raise Nonsense(
@@ -122,7 +130,7 @@ def check(answer: httpx.Response, doing: str) -> None:
             "either there is no such Application or the token's account may not do this: "
             "Argo CD answers both alike; see the RBAC policy in config/argocd/",
         )
-    raise Refused(doing, status, body.code, text, retry_after(answer))
+    raise Refused(doing, status, body.code, text, retry_after(answer), hint)
 
 
 def retry_after(answer: httpx.Response) -> float | None:

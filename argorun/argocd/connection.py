@@ -194,7 +194,7 @@ class Connection:
             raise self._slow(doing, now() - began) from None
         except httpx.HTTPError as e:
             raise self._unreachable(e) from None
-        check(answer, doing)
+        check(answer, doing, self._between)
         return decode(answer.content, kind, doing)
 
     async def _stream(
@@ -213,12 +213,17 @@ class Connection:
             ) as answer:
                 if answer.status_code != 200:
                     await answer.aread()
-                    check(answer, doing)
+                    check(answer, doing, self._between)
                 async with contextlib.aclosing(streams.blocks(answer)) as received:
                     async for block in received:
                         yield block
         except httpx.HTTPError as e:
             raise self._unreachable(e) from None
+
+    @property
+    def _between(self) -> Proxy | None:
+        """The proxy that can answer in Argo CD's place: not where it only passes on TLS."""
+        return self.settings.proxy if self.settings.plaintext else None
 
     def _slow(self, doing: str, seconds: float) -> Slow:
         limit = "argocd.timeout" if seconds > self.settings.timeout - 0.1 else "all it has while cleaning up"

@@ -841,6 +841,13 @@ CLEAR = "without encryption (plaintext)"
 BY_PROXY = f"through the proxy http://plain:8080 (HTTP_PROXY) {CLEAR}"
 
 
+def test_a_dry_run_shows_the_route_without_the_proxys_password(folder: Path) -> None:
+    line = describe(loaded(folder, MINIMAL, PROXIED))[0]
+    assert line == (
+        "application weather on https://argocd.example.com through the proxy http://proxy:3128 (HTTPS_PROXY)"
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "more", "warnings"),
     [

@@ -248,11 +248,35 @@ def test_a_plaintext_request_is_the_proxys_where_there_is_one() -> None:
     assert request.headers["proxy-authorization"] == "Basic bWU6c2VjcmV0"
 
 
-def test_over_tls_the_proxy_only_passes_on_what_it_cannot_read() -> None:
+def test_an_error_page_of_a_proxy_is_said_to_be_one() -> None:
+    async def main() -> tuple[ArgorunError, Proxy]:
+        server = Server([answer(407, "<html>who are you?</html>")])
+        async with server.up():
+            proxy = Proxy(f"http://127.0.0.1:{server.port}", "HTTP_PROXY")
+            given = settings(1, server="argocd.example.com", proxy=proxy)
+            async with Client(given, patience=NO_PATIENCE) as client:
+                with pytest.raises(Refused) as e:
+                    await client.application(APP)
+                return e.value, proxy
+
+    error, proxy = run(main())
+    assert said(error) == (
+        Refused,
+        "Argo CD could not show Application weather: Reason (HTTP 407)",
+        f"it may be the proxy {proxy} that says so",
+    )
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_over_tls_the_proxy_only_passes_on_what_it_cannot_read(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(TLS / "localhost.crt"))
+
     async def main() -> tuple[Application, Server, list[str]]:
         server, asked = Server([answer()]), list[str]()
-        async with server.up(tls=True), tunnel(server, asked) as port:
-            proxy = Proxy(f"http://127.0.0.1:{port}", "HTTPS_PROXY")
+        async with server.up(tls=True), tunnel(server, asked, tls=scheme == "https") as port:
+            proxy = Proxy(f"{scheme}://127.0.0.1:{port}", "HTTPS_PROXY")
             given = settings(server.port, plaintext=False, ca=TLS / "localhost.crt", proxy=proxy)
             async with Client(given, patience=NO_PATIENCE) as client:
                 return await client.application(APP), server, asked
@@ -263,8 +287,11 @@ def test_over_tls_the_proxy_only_passes_on_what_it_cannot_read() -> None:
 
 
 @contextlib.asynccontextmanager
-async def tunnel(server: Server, asked: list[str]) -> AsyncGenerator[int]:
+async def tunnel(server: Server, asked: list[str], tls: bool) -> AsyncGenerator[int]:
     """A proxy for CONNECT; its port."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if tls else None
+    if context is not None:
+        context.load_cert_chain(TLS / "localhost.crt", TLS / "localhost.key")
     tasks: set[asyncio.Task[None]] = set()
 
     async def pump(reader: asyncio.StreamReader, out: asyncio.StreamWriter) -> None:
@@ -279,7 +306,7 @@ async def tunnel(server: Server, asked: list[str]) -> AsyncGenerator[int]:
         out.write(b"HTTP/1.1 200 OK\r\n\r\n")
         tasks.update(map(asyncio.create_task, (pump(reader, outward), pump(inward, out))))
 
-    listening = await asyncio.start_server(connected, "127.0.0.1", 0)
+    listening = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=context)
     try:
         yield listening.sockets[0].getsockname()[1]
     finally:
