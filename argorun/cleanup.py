@@ -35,8 +35,8 @@ class Undo:
 class CleanUp:
     """Undoes last-in first-out, each within its limit, all within the budget; errors are collected."""
 
-    def __init__(self, announce: Announce) -> None:
-        self._announce = announce
+    def __init__(self, announce: Announce, hurried: Callable[[], None] = lambda: None) -> None:
+        self._announce, self._told = announce, hurried
         self._stack: list[Undo] = []
         self._hurry = asyncio.Event()
         self.left: list[LeftBehind] = []
@@ -49,6 +49,7 @@ class CleanUp:
     def hurry(self) -> None:
         """From now on undo at once what matters, and the patient rest afterwards."""
         self._hurry.set()
+        self._told()
 
     async def unless_hurried(self, waiting: Coroutine[None, None, object], grace: float = 0.0) -> bool:
         """Wait for something, but in a hurry only `grace` seconds longer; whether it came to its end."""

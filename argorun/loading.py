@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from argorun import secrecy
+from argorun import proxies, secrecy
 from argorun.config import (
     ApplicationRef,
     ArgoCD,
@@ -26,6 +27,8 @@ from argorun.config import (
 from argorun.errors import UsageError
 from argorun.file import DEFAULT_FILE, ArgoCDFile, File, TopicFile, read
 from argorun.kafka import names
+
+CLI_CERTIFICATE = ("client-certificate", "client-certificate-key")
 
 
 class NotConfigured(UsageError):
@@ -134,9 +137,8 @@ def argocd_settings(
     port = re.search(r":([^:\]]*)$", host)
     if port and not (re.fullmatch("[0-9]{1,5}", port[1]) and 0 < int(port[1]) < 65536):
         raise UsageError(f"'{server}' has no port that there is", "write HOST or HOST:PORT")
-    if bool(file.client_cert) != bool(file.client_key):
-        raise UsageError("argocd.client_cert and argocd.client_key go together", "give both or neither")
-    return ArgoCD(
+    note(*secrecy.of_properties({"client.pem": stored.client_pem or ""}))
+    settings = ArgoCD(
         server=host,
         token=token,
         ca=existing(folder, file.ca, "argocd.ca"),
@@ -144,10 +146,28 @@ def argocd_settings(
         insecure=file.insecure if file.insecure is not None else stored.insecure,
         plaintext=plaintext or bool(scheme and scheme[1].lower() == "http"),
         root_path=file.root_path or root or stored.root_path,
-        client_cert=existing(folder, file.client_cert, "argocd.client_cert"),
-        client_key=existing(folder, file.client_key, "argocd.client_key"),
         headers=headers,
+        **client_certificate(file, stored, folder),
     )
+    if file.timeout is not None:
+        settings = msgspec.structs.replace(settings, timeout=duration(file.timeout, "argocd.timeout"))
+    proxy, unused = proxies.proxy_for(settings.url, environment), proxies.not_used(settings.url, environment)
+    return msgspec.structs.replace(settings, proxy=proxy, unused_proxy=unused)
+
+
+def client_certificate(file: ArgoCDFile, stored: CliSettings, folder: Path) -> dict[str, Any]:
+    """What says who we are to the server: argorun.yaml's files, else the argocd CLI's own."""
+    ours = bool(file.client_cert or file.client_key)
+    keys = ("argocd.client_cert", "argocd.client_key") if ours else CLI_CERTIFICATE
+    whose = "" if ours else " (in the argocd CLI's settings)"
+    cert, key = (file.client_cert, file.client_key) if ours else (stored.client_cert, stored.client_key)
+    if bool(cert) != bool(key):
+        raise UsageError(f"{' and '.join(keys)} go together{whose}", "give both or neither")
+    return {
+        "client_cert": existing(folder, cert or None, f"{keys[0]}{whose}"),
+        "client_key": existing(folder, key or None, f"{keys[1]}{whose}"),
+        "client_pem": stored.client_pem if not cert else None,
+    }
 
 
 def bare(server: str) -> str:

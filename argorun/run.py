@@ -15,6 +15,7 @@ from argorun.argocd.client import Client
 from argorun.argocd.logs import JobLogs
 from argorun.argocd.nudge import nudge
 from argorun.argocd.ownership import Rendered, refusal, taken
+from argorun.argocd.patience import Allowance
 from argorun.argocd.settlement import Settlement, destination
 from argorun.argocd.stuck import Watch
 from argorun.argocd.tree import LiveTree
@@ -57,7 +58,7 @@ class Run:
         self.tell = Telling(announce)
         self.client = client
         self.topics = topics
-        self.clean = CleanUp(announce)
+        self.clean = CleanUp(announce, client.rendering.hurry)
         self.live = LiveTree(client, self.app)
         self.watch = Watch(client, self.app, self.live)
         self.progress = Progress(announce, config.jobs, config.logs)
@@ -96,8 +97,8 @@ class Run:
             time=time.time(), run_id=self.run_id, application=str(self.app), url=self.url, version=__version__
         )
         self.announce(started)
-        if risk := self.config.argocd.risk:
-            self.tell.notice(risk)
+        for text in self.config.argocd.warnings:
+            self.tell.notice(text)
         self.traces.drawn = [(t, names.draw(t.prefix, time.time())) for t in self.config.topics]
         if self.config.dry_run:
             for line in describe(self.config):
@@ -162,10 +163,10 @@ class Run:
             pinned=self.config.revision is not None,
         )
         self.back.from_application()
+        busy = Allowance(self.config.timeouts.busy)
         try:
-            async with asyncio.timeout(self.config.timeouts.busy):
-                while not await self._take_and_sync_once(settings):
-                    pass
+            while not await self._take_and_sync_once(settings, busy):
+                pass
         except TimeoutError:
             reason = self.progress.waiting_for or "others"
             raise StillBusy(
@@ -173,14 +174,15 @@ class Run:
                 "try again later, or raise timeouts.busy",
             ) from None
 
-    async def _take_and_sync_once(self, settings: Sequence[parameters.Setting]) -> bool:
+    async def _take_and_sync_once(self, settings: Sequence[parameters.Setting], busy: Allowance) -> bool:
         async with self.tell.step(Step.PARAMETERS, "waiting until nobody else uses the Application"):
-            await self.traces.claim.free()
+            await self.traces.claim.free(busy)
             try:
                 await self.traces.claim.take(self.manifests, self._until())
             except Lost as e:
                 await self._lost("somebody who was faster", undone=isinstance(e, Reverted))
-                await asyncio.sleep(0.5 + secrets.randbelow(1000) / 1000)
+                async with busy.spent():
+                    await asyncio.sleep(0.5 + secrets.randbelow(1000) / 1000)
                 return False
             self._tell_parameters(settings)
         async with self.tell.step(Step.SYNC, str(self.app)):
@@ -386,6 +388,7 @@ class Run:
             return
         # An undo makes several requests within its own limit.
         self.client.patience = min(RIDE_OUT, self.config.timeouts.cleanup / 6)
+        self.client.rendering.clean_up_until(asyncio.get_running_loop().time() + self.config.timeouts.cleanup)
         async with self.tell.step(Step.CLEANUP, good=lambda: not self.clean.left):
             await self.clean.unwind(self.config.timeouts.cleanup)
 

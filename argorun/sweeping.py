@@ -119,8 +119,8 @@ class Sweep:
                 f"--older-than {duration(age) if age else '0s'} is less than a run may take "
                 f"({duration(self.config.longest_run)}): one that is still at it would be hit"
             )
-        if self.config.argocd is not None and (risk := self.config.argocd.risk):
-            self.tell.notice(risk)
+        for text in self.config.argocd.warnings if self.config.argocd is not None else ():
+            self.tell.notice(text)
         if self.client is None:
             self.tell.notice(f"Applications are not looked at: {self.config.without_argocd}", "info")
 
@@ -188,6 +188,8 @@ class Sweep:
 
     async def restore_applications(self) -> None:
         """Undo what dead runs left in Applications, several at once, before their topics go."""
+        if self.client is not None:
+            self.client.rendering.at_most(self.config.cleanup / 3)
         async with self._step(Step.PARAMETERS, ", ".join(str(a.app) for a in self.found.applications)):
             await sweep.several(tuple(self.found.applications), self._restore)
 

@@ -31,6 +31,11 @@ LIVES_ON = "the Application was deleted without it: it lives on"
 HELD = 4.0  # seconds for which auto-sync stays off even in a hurry, while settling comes to its end
 
 
+def nothing() -> str:
+    """There is no command: others' undos say it."""
+    return ""
+
+
 @dataclass
 class Traces:
     """What a run has left in the world so far."""
@@ -84,40 +89,35 @@ class WayBack:
 
     def from_application(self) -> None:
         """The Application's parameters will be changed, and an operation started."""
-        clean = self._clean
         if not self._config.keep_topics:
             again = "topics that a leaving pod brings back"
-            clean.before(again, self._stay_gone, self._stay_gone_by_hand, patient=True, last=True)
-        clean.before(
-            "what our operation changed", self._unless_gone(self._look), lambda: "", patient=True, last=True
-        )
-        clean.before(
-            "parameters that came back",
-            self._unless_gone(self._stay_put),
-            lambda: "",
-            patient=True,
-            last=True,
-        )
+            self._clean.before(again, self._stay_gone, self._stay_gone_by_hand, patient=True, last=True)
+        self._before("what our operation changed", self._look, nothing, patient=True, last=True)
+        self._before("parameters that came back", self._stay_put, nothing, patient=True, last=True)
         late = "what was never answered"
-        clean.before(
-            late, self._unless_gone(self._undo_late), self._undo_late_by_hand, limit=60.0, patient=True
-        )
+        self._before(late, self._undo_late, self._undo_late_by_hand, limit=60.0, patient=True)
         # As long as it takes a busy Argo CD, but for what the others keep for themselves of the whole.
         whole = self._config.timeouts.cleanup
-        clean.before(
-            "pods of this run",
-            self._unless_gone(self._pods_leave),
-            self._wait_by_hand,
-            limit=whole,
-            patient=True,
-        )
+        self._before("pods of this run", self._pods_leave, self._wait_by_hand, limit=whole, patient=True)
         settle = "the workloads' settings"
-        clean.before(settle, self._unless_gone(self._settle), self._settle_by_hand, limit=whole, patient=True)
-        # Two silences of 15 s are ridden out.
-        clean.before(
-            "the parameters", self._unless_gone(self._give_back), self._give_back_by_hand, limit=40.0
-        )
-        clean.before("our operation", self._unless_gone(self._end), self._end_by_hand, limit=40.0)
+        self._before(settle, self._settle, self._settle_by_hand, limit=whole, patient=True)
+        # A rendering that takes too long has a third of the whole, and then comes the way without it.
+        limit = max(40.0, whole * 2 / 3)
+        self._before("the parameters", self._give_back, self._give_back_by_hand, limit=limit)
+        self._before("our operation", self._end, self._end_by_hand, limit=40.0)
+
+    def _before(
+        self,
+        what: str,
+        act: Callable[[], Awaitable[str | None]],
+        command: Callable[[], str],
+        *,
+        limit: float = 20.0,
+        patient: bool = False,
+        last: bool = False,
+    ) -> None:
+        """Register an undo in the Application, see CleanUp.before."""
+        self._clean.before(what, self._unless_gone(act), command, limit=limit, patient=patient, last=last)
 
     # -- an Application that is deleted --------------------------------------------------------------
 

@@ -309,7 +309,9 @@ class Actor(Player):
     def config(self, **timeouts: float) -> Config:
         return Config(
             application=ApplicationRef(name=self.name),
-            argocd=ArgoCD(server=self.stage.proxy.server, token=self.stage.standin.token, plaintext=True),
+            argocd=ArgoCD(
+                server=self.stage.proxy.server, token=self.stage.standin.token, plaintext=True, timeout=15.0
+            ),
             kafka={"bootstrap.servers": self.stage.broker.proxied},
             topics=(Topic(prefix=self.name, parameters=(Parameter(helm="kafka.topic"),)),),
             timeouts=Timeouts(**{"run": 120.0, "busy": 60.0, "cleanup": 90.0} | timeouts),

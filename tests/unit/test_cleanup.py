@@ -63,6 +63,14 @@ async def never() -> str | None:
     raise AssertionError("cannot be reached")
 
 
+def test_who_makes_slow_requests_is_told_of_the_hurry() -> None:
+    told: list[str] = []
+    clean = CleanUp(Told(), lambda: told.append("hurry"))
+    assert not clean.hurried
+    clean.hurry()
+    assert (clean.hurried, told) == (True, ["hurry"])
+
+
 def test_the_last_is_undone_first_and_each_is_told() -> None:
     stage = Stage()
     for name in ("topic", "parameters", "operation"):

@@ -333,6 +333,12 @@ def test_a_topic_that_cannot_be_deleted_is_10(stage: Stage) -> None:
     assert [e.what for e in stage.all(LeftBehind)] == [f"topic {OLD}"]
 
 
+def test_a_slow_rendering_leaves_time_for_the_way_back_without_one(stage: Stage) -> None:
+    stage.left()
+    stage.sweep(cleanup=60.0)
+    assert stage.argocd.rendering.seconds == 20
+
+
 def test_the_topics_of_an_application_that_cannot_be_put_back_go_all_the_same(stage: Stage) -> None:
     stage.left()
     stage.argocd.runs("dead")

@@ -14,9 +14,10 @@ import pytest
 
 from argorun.argocd import claim as module
 from argorun.argocd import parameters
-from argorun.argocd.answers import Denied, Refused, Unreachable
+from argorun.argocd.answers import Denied, Refused, Slow, Unreachable
 from argorun.argocd.claim import Claim, Lost, Reverted
 from argorun.argocd.parameters import RECORD, Helm, HelmValue, Record, record_of
+from argorun.argocd.patience import Allowance
 from argorun.argocd.types import ResourceStatus
 from argorun.errors import ArgoCDFailed, OperationFailed
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
@@ -32,6 +33,8 @@ SPEC: Json = {
 }
 OURS = {"name": "kafka.topic", "value": TOPIC}
 INVALID = Refused("change", 400, 3, "application spec for weather is invalid: repository not accessible")
+SLOW = Slow("Argo CD did not change Application weather within 90 s (argocd.timeout)")
+GIVEN_UP = Refused("change", 504, 4, "context deadline exceeded")
 
 
 @pytest.fixture(autouse=True)
@@ -128,6 +131,27 @@ def test_the_end_of_what_is_waited_for_is_seen_on_the_watch_at_once() -> None:
         return asyncio.get_running_loop().time() - began
 
     assert run(timed()) == 1
+
+
+@pytest.mark.parametrize("slow", [0.0, 100.0])
+def test_only_the_waiting_for_others_is_bounded_and_no_slow_answer(slow: float) -> None:
+    stage = Stage()
+    stage.argocd.runs("")
+    answered = stage.argocd.application
+
+    async def slowly(*args: Any, **more: Any) -> Any:
+        await asyncio.sleep(slow)
+        return await answered(*args, **more)
+
+    async def waited(allowed: float) -> None:
+        stage.argocd.meets("application", None, None, None, lambda a: a.ends())
+        await stage.claim.free(Allowance(allowed))
+
+    stage.argocd.application = slowly  # type: ignore[method-assign]
+    run(waited(3 * module.BUSY_POLL + 1))
+    stage.argocd.runs("")
+    with pytest.raises(TimeoutError):
+        run(waited(2 * module.BUSY_POLL + 1))
 
 
 @pytest.mark.parametrize(
@@ -473,6 +497,18 @@ def test_a_patch_that_is_answered_too_late_but_took_is_found() -> None:
     assert (stage.parameters, stage.argocd.calls.count("patch")) == ([OURS], 1)
 
 
+@pytest.mark.parametrize("took", [True, False])
+def test_a_patch_that_was_too_slow_is_looked_for_once_and_not_sent_again(took: bool) -> None:
+    stage = Stage()
+    stage.argocd.meets("patch", LostAnswer(SLOW) if took else SLOW)
+    if took:
+        run(stage.take())
+    else:
+        with pytest.raises(Slow):
+            run(stage.take())
+    assert (stage.parameters == [OURS], stage.argocd.calls.count("patch")) == (took, 1)
+
+
 def test_a_patch_that_arrives_after_all_was_put_back_changes_nothing() -> None:
     stage = Stage()
     stage.argocd.meets("patch", LostAnswer())
@@ -661,9 +697,10 @@ def test_nothing_is_given_back_where_nothing_was_taken() -> None:
     assert (stage.argocd.calls, stage.claim.way_back()) == ([], [])
 
 
-def test_where_git_is_out_of_reach_the_spec_is_put_without_validation() -> None:
+@pytest.mark.parametrize("failed", [INVALID, SLOW, GIVEN_UP], ids=["invalid", "slow", "given up"])
+def test_where_git_is_out_of_reach_or_too_slow_the_spec_is_put_without_validation(failed: Exception) -> None:
     stage = Stage(MANUAL, {"kept": "x"})
-    stage.argocd.meets("patch", None, INVALID)
+    stage.argocd.meets("patch", None, failed)
     assert taken(stage)
     assert (stage.argocd.spec, stage.argocd.document["metadata"]["annotations"]) == (MANUAL, {"kept": "x"})
     assert stage.argocd.calls == ["application", "patch", "raw", "replace", "application"]
