@@ -91,7 +91,7 @@ class Announcer:
         """
         end = None if patience is None else time.monotonic() + patience
         while self._reporters:
-            reporter = self._reporters.pop()
+            reporter = self._reporters[-1]
             drain: Callable[[float | None], None] | None = getattr(reporter, "drain", None)
             try:
                 reporter.close()
@@ -99,6 +99,12 @@ class Announcer:
                     drain(None if end is None else max(0.0, end - time.monotonic()))
             except Exception as error:
                 self._remember(reporter, error)
+            self._reporters.pop()
+
+    @property
+    def unwritten(self) -> bool:
+        """Whether something that was asked for is not written, or not yet: a file that is not closed."""
+        return bool(self.failures) or any(hasattr(reporter, "settle") for reporter in self._reporters)
 
     def _drop(self, reporter: Reporter, error: Exception) -> None:
         self._reporters.remove(reporter)

@@ -7,7 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
-from argorun import signals
+from argorun import event_loop, signals
 from argorun.config import Config, Flags
 from argorun.errors import Interrupted
 from argorun.loading import load
@@ -19,7 +19,7 @@ from argorun.veil import redactor
 
 def demo(*, fail: bool, output: Output) -> int:
     """Set up, run, stop everything, and give back the run's exit code. Raises UsageError, KafkaFailed."""
-    return asyncio.run(_demo(fail, output))
+    return event_loop.run(_demo(fail, output))
 
 
 async def _demo(fail: bool, output: Output) -> int:

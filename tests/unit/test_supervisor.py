@@ -19,7 +19,7 @@ from argorun.events import Event, LeftBehind, Notice, Undone, Verdict
 from argorun.reporters import Announcer
 from argorun.run import Run
 from argorun.signals import SIGNALS
-from argorun.supervisor import Supervisor
+from argorun.supervisor import STOPPING, Supervisor
 from tests.unit.virtual import run
 
 Steps = Callable[["Stage"], Awaitable[ArgorunError | None]]
@@ -346,11 +346,31 @@ def test_steps_that_take_their_time_to_stop_are_waited_for_before_anything_is_un
         try:
             await asyncio.Event().wait()
         finally:
-            await asyncio.sleep(5)
+            await asyncio.sleep(STOPPING / 2)
             order.append(f"stopped, {stage.undone} undone")
 
     stage = Stage(signals(signal.SIGINT, then=stubborn))
     assert (stage.code(), order, stage.told) == (130, ["stopped, [] undone"], BOTH)
+
+
+async def hardly_stops(stage: Stage) -> None:
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await asyncio.sleep(3600)
+        stage.undone.append("and only now it stopped")
+
+
+def test_steps_that_hardly_stop_are_not_waited_for_forever() -> None:
+    stage = Stage(signals(signal.SIGINT, then=hardly_stops))
+    assert (stage.code(), stage.told) == (130, BOTH)
+    assert stage.undone == ["topic", "pods", "and only now it stopped"]
+
+
+def test_after_a_second_signal_nothing_is_waited_for_that_hardly_stops() -> None:
+    stage = Stage(signals(signal.SIGINT, signal.SIGTERM), topic=hardly_stops)
+    assert stage.code() == 130
+    assert stage.told == [f"topic: {AT_ONCE} (rm topic)", f"pods: {AT_ONCE} (rm pods)"]
 
 
 def test_a_key_press_that_a_wrapper_passes_on_once_more_is_one_key_press() -> None:
