@@ -129,7 +129,7 @@ class Supervisor:
             return InternalError.of(e, reason="".join(traceback.format_exception(e)))
 
     async def _bounded(self, limit: float) -> ArgorunError | None:
-        async with asyncio.timeout(limit):
+        async with asyncio.timeout(limit) as self._run.limit:
             return await self._run.steps()
 
     async def _why(self, error: ArgorunError | None) -> Finding:
@@ -178,6 +178,8 @@ def verdict(run: Run, error: ArgorunError | None, found: Finding) -> events.Verd
     if error is None:
         passed = "the tests passed"
         return events.Verdict(time=time.time(), ok=True, exit_code=0, title=passed, url=run.url)
+    running = isinstance(error, TimedOut)
+    lines = run.progress.last_lines(running=running)
     return events.Verdict(
         time=time.time(),
         ok=False,
@@ -186,6 +188,7 @@ def verdict(run: Run, error: ArgorunError | None, found: Finding) -> events.Verd
         reason=error.reason,
         evidence=found.evidence,
         hint=found.hint or error.hint,
-        last_lines=run.progress.last_lines(running=isinstance(error, TimedOut)) or found.log,
+        last_lines=lines or found.log,
         url=run.url,
+        log_of=run.progress.log_of(running=running) if lines else "",
     )

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from argorun.argocd import operation, parameters, records
-from argorun.argocd.answers import Nonsense, Refused, Unreachable
+from argorun.argocd.answers import Nonsense, Refused, Unreachable, typed
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.parameters import Record, Setting
 from argorun.argocd.patience import Patience
@@ -284,7 +284,7 @@ class Claim:
         else:
             return
         raw = copy.deepcopy(await self._client.raw(self._app))  # the 400 may have taken its time
-        spec, goal = self._goal(msgspec.convert(raw, Application), record, keep)
+        spec, goal = self._goal(typed(raw, Application, f"show Application {self._app.name}"), record, keep)
         annotations = raw["metadata"].setdefault("annotations", {})
         if goal is None:
             annotations.pop(parameters.RECORD, None)

@@ -67,7 +67,9 @@ class Stage:
         self.announcer = Announcer([self.reporter])
         self.clean = CleanUp(self.announcer)
         self.progress = SimpleNamespace(
-            doing=lambda: "tests still running", last_lines=lambda running: ("last line",)
+            doing=lambda: "tests still running",
+            last_lines=lambda running: ("last line",),
+            log_of=lambda running: "attempt 2, pod tests-x",
         )
         self.finding: Callable[[], Awaitable[Finding]] = nothing_found
         self.asked: list[ArgorunError] = []
@@ -178,6 +180,7 @@ def test_a_red_verdict_is_its_code_with_reason_hint_and_last_lines() -> None:
         hint="look",
         last_lines=("last line",),
         url=stage.url,
+        log_of="attempt 2, pod tests-x",
     )
 
 
@@ -208,6 +211,7 @@ def test_a_red_verdict_says_what_the_cluster_says_asked_before_anything_is_undon
         hint="mend it",
         last_lines=("last line",),
         url=stage.url,
+        log_of="attempt 2, pod tests-x",
     )
 
 
@@ -216,7 +220,7 @@ def test_the_log_of_a_workload_stands_in_where_no_test_has_written_any() -> None
     stage.progress.last_lines = lambda running: ()
     finding(stage, Finding(log=("no broker",)))
     stage.code()
-    assert stage.verdict.last_lines == ("no broker",)
+    assert (stage.verdict.last_lines, stage.verdict.log_of) == (("no broker",), "")
 
 
 def test_of_a_run_past_its_time_the_lines_of_what_still_runs_are_shown() -> None:
