@@ -269,7 +269,7 @@ class Run:
         return state
 
     async def _read_the_rest(self, silence: float, most: float) -> None:
-        """Read the logs until nothing has come for `silence` seconds, `most` in all; tell whether it is all."""
+        """Read the logs until nothing has come for `silence` seconds, `most` in all; tell how it went."""
         if self.traces.logs is None or self.logs_are_read:
             return
         async with self.tell.step(Step.LOGS, "the rest of the logs") as result:
