@@ -96,7 +96,7 @@ def test_a_name_server_that_is_dead_does_not_hold_up_a_sweep_that_is_told_to_end
         assert process.wait(LIMIT) == 130
 
 
-def test_a_name_server_that_is_dead_does_not_hold_up_the_end_of_a_run_whose_time_is_over(
+def test_a_name_server_that_is_dead_does_not_hold_up_a_run_whose_time_is_over(
     folder: Path,
 ) -> None:
     with argorun(folder, "run", "--output", "plain", "--timeout", "1s") as process:
