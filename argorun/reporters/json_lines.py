@@ -74,7 +74,10 @@ class JsonOutlet:
         self.flush()
 
     def drain(self, seconds: float | None) -> None:
+        """Raises OSError where events were dropped: their reader fell too far behind."""
         self._outlet.drain(seconds)
+        if lost := self._outlet.lost:
+            raise OSError(errno.ENOBUFS, f"{lost:,} events are missing there: they were not read in time")
 
 
 class EventsFile:

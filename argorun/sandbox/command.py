@@ -16,6 +16,8 @@ from argorun.sandbox.demo import DemoEnvironment, demo_environment
 from argorun.supervisor import execute
 from argorun.veil import redactor
 
+LAST_LINES = 10.0  # seconds for whoever reads them slowly
+
 
 def demo(*, fail: bool, output: Output) -> int:
     """Set up, run, stop everything, and give back the run's exit code. Raises UsageError, KafkaFailed."""
@@ -53,7 +55,7 @@ async def _run(environment: DemoEnvironment, output: Output) -> int:
     try:
         return await execute(config, announcer)
     finally:
-        announcer.close()
+        await asyncio.to_thread(announcer.close, LAST_LINES)
 
 
 def demo_config(environment: DemoEnvironment) -> Config:
