@@ -452,7 +452,8 @@ def test_after_a_second_signal_nothing_is_waited_for_that_hardly_stops(
 
     monkeypatch.setattr(sweeping.leftovers, "undo", hardly_stops)
     assert stage.sweep() == 130
-    assert (stopped, stage.end.left, stage.end.error) == ([], 2, "interrupted by SIGINT")
+    (end,) = stage.all(SweepEnded)
+    assert (stopped, end.left, end.error) == ([], 2, "interrupted by SIGINT")
 
 
 def test_a_bug_is_70_and_the_rest_is_named(stage: Stage) -> None:
