@@ -28,7 +28,7 @@ New here? See it work on this machine, with nothing set up:
     argorun demo
 """
 
-LAST_LINES = 1.0  # seconds for whoever reads them slowly, where a signal has ended the run
+LAST_LINES = 0.4  # seconds for whoever reads them slowly, where a signal has ended the run
 
 EXIT_CODES = """\b
 Exit codes:
@@ -333,25 +333,31 @@ def announced(
     log_dir: Path | None = None,
 ) -> int:
     """Act, shown as it was asked for; an output that could not be written makes 0 a 10."""
-    import asyncio
-
-    from argorun import signals
-    from argorun.errors import CleanupIncomplete
+    from argorun import event_loop, signals
+    from argorun.errors import ArgorunError, CleanupIncomplete, InternalError
     from argorun.reporters import Announcer, LogFiles, open_reporters
     from argorun.veil import redactor
 
     reporters = open_reporters(output.value, events)
     files = [LogFiles(log_dir)] if log_dir is not None else []
     announcer = Announcer(reporters, secrets, redactor=redactor(), untouched=files)
+    code = InternalError.exit_code
+
+    def exit_code() -> int:
+        return code or (CleanupIncomplete.exit_code if announcer.unwritten else 0)
+
     try:
-        code = asyncio.run(act(announcer))
-        signals.from_now_on(signals.leave_with(code))
+        code = event_loop.run(act(announcer))
+    except ArgorunError as e:
+        code = e.exit_code
+        raise
     finally:
+        signals.from_now_on(signals.leave_with(exit_code))
         announcer.close(LAST_LINES if signals.came() else None)
     for failure in announcer.failures:
         print(f"argorun: not everything could be shown or written: {failure}", file=sys.stderr)
     signals.ignore_for_good()
-    return code or (CleanupIncomplete.exit_code if announcer.failures else 0)
+    return exit_code()
 
 
 def guarded(go: Callable[[], int]) -> int:

@@ -35,8 +35,9 @@ from argorun.wayback import Traces, WayBack
 
 RIDE_OUT = 60.0  # seconds for which a fault of Argo CD's is ridden out once the run is under way
 REVERTS = 3  # times in a row that a known owner undoes our parameters; twice as many, where none is known
-LAST_LOGS = 15.0  # seconds to read the rest of the logs after the operation has ended
-CUT_SHORT = 1.0  # the same where the operation has not
+LAST_LOGS = 15.0, 60.0  # seconds of silence, and in all, to read the rest of the logs of an ended operation
+CUT_SHORT = 1.0, 5.0  # the same where the operation has not ended, or no time is left
+WHY = 10.0  # seconds to ask the cluster why a run is red
 
 
 class Run:
@@ -65,6 +66,7 @@ class Run:
         self.manifests: list[Json] = []
         self.run_id = secrets.token_hex(6)
         self.logs_are_read = False
+        self.limit: asyncio.Timeout | None = None  # timeouts.run, as the supervisor keeps it
         self.owner = ""  # who else writes the Application's spec
         self.reverts = 0  # how often in a row our parameters were undone
         claim = Claim(client, self.app, self.run_id, (), waiting=self._waits, notice=self.tell.notice)
@@ -250,6 +252,7 @@ class Run:
             self.progress,
             rendered,
             self.traces.operation,
+            self.progress.is_parallel,
         )
 
     async def _lost(self, to: str, *, undone: bool) -> None:
@@ -286,18 +289,25 @@ class Run:
     # -- 6. Follow; 7. Logs -------------------------------------------------------------------------
 
     async def follow(self) -> OperationState:
-        """Follow the hooks and the test Jobs' logs until the operation is over."""
+        """Follow the hooks and the test Jobs' logs until the operation is over.
+
+        From there on timeouts.run only shortens the reading of the logs, for the verdict is known.
+        """
         async with self.tell.step(Step.FOLLOW, "the hooks"):
             state = await self._until_over()
-        await self._read_the_rest(LAST_LOGS)
+        silence, most = LAST_LOGS
+        if self.limit is not None and not self.limit.expired() and (end := self.limit.when()) is not None:
+            self.limit.reschedule(None)
+            most = min(most, end - asyncio.get_running_loop().time())
+        await self._read_the_rest(silence, max(most, CUT_SHORT[1]))
         return state
 
-    async def _read_the_rest(self, silence: float) -> None:
-        """Read the logs until nothing has come for so many seconds; tell whether they are complete."""
+    async def _read_the_rest(self, silence: float, most: float) -> None:
+        """Read the logs until nothing has come for `silence` seconds, `most` in all; tell how it went."""
         if self.traces.logs is None or self.logs_are_read:
             return
         async with self.tell.step(Step.LOGS, "the rest of the logs") as result:
-            await self.traces.logs.finish(silence, self.progress.ran())
+            await self.traces.logs.finish(silence, most, self.progress.ran())
             self.logs_are_read = True
             result.append(self.progress.logs_read())
 
@@ -372,13 +382,20 @@ class Run:
         return judge(state, self.config.jobs)
 
     async def why(self, error: ArgorunError) -> diagnosis.Finding:
-        """What the cluster says about a red run, asked while its pods are there; within a few seconds."""
+        """What the cluster says about a red run, asked while its pods are there; within WHY seconds."""
         if self.watch.state is None:
             return diagnosis.Finding()
-        asking = self.watch.why(suspects(error, self.watch.state, self.config.jobs))
         # Where the time ran out or something is stuck, the logs have not come to their ends.
-        finding, _ = await asyncio.gather(asking, self._read_the_rest(CUT_SHORT))
+        asking = self._asked(suspects(error, self.watch.state, self.config.jobs))
+        finding, _ = await asyncio.gather(asking, self._read_the_rest(*CUT_SHORT))
         return finding
+
+    async def _asked(self, failed: Sequence[ResourceResult]) -> diagnosis.Finding:
+        try:
+            async with asyncio.timeout(WHY):
+                return await self.watch.why(failed)
+        except TimeoutError:
+            return diagnosis.Finding(evidence=(f"(the cluster did not say why within {WHY:.0f} s)",))
 
     # -- 9. Clean up --------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from argorun.argocd.types import Application
 from argorun.cleanup import Announce
 from argorun.config import ApplicationRef
 from argorun.errors import AccessDenied, ArgorunError, CleanupIncomplete, InternalError, Interrupted
+from argorun.event_loop import CLOSING, CLOSING_AT_ONCE, connections
 from argorun.events import Step
 from argorun.hearing import Hearing
 from argorun.kafka import sweep
@@ -327,16 +328,14 @@ async def execute(config: SweepConfig, announcer: Announcer) -> int:
     """Sweep and give back the exit code. Raises UsageError only before anything was done."""
     hearing = Hearing()
     with signals.heard_by(hearing.heard):
-        code = await sweep_and_tell(config, announcer, hearing)
-    signals.from_now_on(signals.ignore)
-    return code
+        return await sweep_and_tell(config, announcer, hearing)
 
 
 async def sweep_and_tell(config: SweepConfig, announcer: Announcer, hearing: Hearing) -> int:
     """Whatever signals come, what is left and the end are told."""
     began = time.monotonic()
 
-    async with contextlib.AsyncExitStack() as stack:
+    async with connections(lambda: CLOSING_AT_ONCE if hearing.at_once else CLOSING) as stack:
         kafka = Topics(config.kafka, notice=Telling(announcer).notice, secrets=config.secrets)
         topics = await stack.enter_async_context(kafka)
         client = None
@@ -347,6 +346,7 @@ async def sweep_and_tell(config: SweepConfig, announcer: Announcer, hearing: Hea
         if error is not None and not await hearing.last(made.last_look(error.message)):
             await made.abandon(error.message, look=False)
     code = made.exit_code if error is None else error.exit_code
+    announcer.settle()
     announcer(
         events.SweepEnded(
             time=time.time(),

@@ -94,6 +94,14 @@ def decode(data: bytes, kind: type[T], doing: str) -> T:
         ) from None
 
 
+def typed(value: object, kind: type[T], doing: str) -> T:
+    """The same from JSON that was read already."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as e:
+        raise Nonsense(f"what the server answered to '{doing}' is not as expected: {e}", NOT_ARGOCD) from None
+
+
 def check(answer: httpx.Response, doing: str, proxy: Proxy | None = None) -> None:
     """Raise what an answer that is not a success means; `proxy` is one that may have given it."""
     status = answer.status_code

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import msgspec
 
 from argorun.argocd import ignoring, parameters
-from argorun.argocd.answers import Denied, Refused, decode
+from argorun.argocd.answers import Denied, Refused, decode, typed
 from argorun.argocd.client import Client
 from argorun.argocd.parameters import RECORD, Setting
 from argorun.argocd.types import Application, ApplicationSet, IgnoreRule, Json, Metadata
@@ -217,7 +217,7 @@ async def of_parent(
     if target is None:
         return None
     policy = above.spec.get("syncPolicy") or {}
-    written = msgspec.convert(above.spec.get("ignoreDifferences") or [], list[IgnoreRule])
+    written = typed(above.spec.get("ignoreDifferences") or [], list[IgnoreRule], f"show {who}")
     respects = RESPECT in (policy.get("syncOptions") or ())
     rules = ignoring.matching(written, app, seen.metadata.namespace) if respects else []
     in_git = [p for p in undone(seen, after, ()) if ignoring.at(target, ignoring.steps(p)) is not None]

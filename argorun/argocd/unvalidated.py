@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 import msgspec
 
 from argorun.argocd import parameters
-from argorun.argocd.answers import Refused
+from argorun.argocd.answers import Refused, typed
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.parameters import Record
 from argorun.argocd.types import Application, Json
@@ -52,7 +52,7 @@ async def write(client: Client, app: ApplicationName, goal: Goal, notice: Callab
         raw = copy.deepcopy(await client.raw(app))
         last = Application()
         for _ in range(TIMES):
-            read = msgspec.convert(raw, Application)
+            read = typed(raw, Application, f"show Application {app.name}")
             spec, record = goal(read)
             await _put(client, app, raw, spec, record)
             edit = await _edited(versions, read, spec)

@@ -440,6 +440,28 @@ def test_a_further_signal_ends_only_the_last_look_and_what_is_left_is_named_all_
     signals.from_now_on(before)
 
 
+def test_after_a_second_signal_nothing_is_waited_for_that_hardly_stops(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.left()
+    stopped: list[str] = []
+
+    async def hardly_stops(*_: object) -> list[str]:
+        for seconds, signum in ((0.0, signal.SIGINT), (1.0, signal.SIGTERM)):
+            asyncio.get_running_loop().call_later(seconds, os.kill, os.getpid(), signum)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(3600)
+            stopped.append("undo")
+        return []
+
+    monkeypatch.setattr(sweeping.leftovers, "undo", hardly_stops)
+    assert stage.sweep() == 130
+    (end,) = stage.all(SweepEnded)
+    assert (stopped, end.left, end.error) == ([], 2, "interrupted by SIGINT")
+
+
 def test_a_bug_is_70_and_the_rest_is_named(stage: Stage) -> None:
     def breaks(_: str) -> None:
         raise ValueError("oops")

@@ -78,6 +78,7 @@ class Cluster(FakeArgoCD):
         self.streams: dict[tuple[str, str], list[list[Item]]] = {}
         self.previous: dict[tuple[str, str], list[Item]] = {}
         self.asked: list[dict[str, str]] = []
+        self.hangs = False  # it does not answer any more
 
     def job(self, uid: str, name: str = "tests", created: str = "2024-01-01T00:00:05Z") -> None:
         self.nodes.append({"kind": "Job", "namespace": "ns", "name": name, "uid": uid, "createdAt": created})
@@ -113,7 +114,7 @@ class Cluster(FakeArgoCD):
         manifest["status"] = {"phase": phase, "containerStatuses": [*others, status]}
 
     async def tree(self, app: object) -> Tree:
-        await asyncio.sleep(0)
+        await (asyncio.Event().wait() if self.hangs else asyncio.sleep(0))
         return msgspec.convert({"nodes": copy.deepcopy(self.nodes)}, Tree)
 
     async def live(self, app: object, group: str, version: str, kind: str, namespace: str, name: str) -> Json:
