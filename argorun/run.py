@@ -358,6 +358,7 @@ class Run:
         changed = self.progress.state(state)
         if self.traces.logs is None:
             return
+        self.traces.started = state.began_at or self.traces.started
         self.traces.logs.operation_started(state.started_at)
         if state.finished_at and state.done:
             self.traces.logs.operation_ended(state.finished_at)

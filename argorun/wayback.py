@@ -70,7 +70,7 @@ class WayBack:
         self._gone_app = False  # the Application was deleted
         self._told_what_lives_on = False
         self._users: list[User] = []  # pods that may still use the topics
-        self._settled_at: float | None = None  # when the settling sync was over
+        self._put_back_at: float | None = None  # when what the pods read was put back
         self._left: set[Key] = set()  # objects that were announced as left behind
 
     # -- registering, before the act ------------------------------------------------------------------
@@ -258,7 +258,7 @@ class WayBack:
 
     async def _settled(self, claim: Claim, started: str) -> None:
         state = await claim.settled(started, compared=claim.automated)
-        self._settled_at = state.ended_at
+        self._put_back_at = state.began_at
 
     async def _is_back(self, changed: Settlement) -> bool:
         """Look whether what our operation changed still names a topic; each object that does is announced."""
@@ -325,7 +325,7 @@ class WayBack:
             topics=[name for _, name in self._traces.drawn],
             sources=changed.sources() if changed is not None else (),
             since=self._traces.started,
-            until=self._settled_at or time.time(),
+            until=self._put_back_at or time.time(),
         )
         others = changed.with_pods() if changed is not None else ()
         return PodUsers(self._client, self._app, held, logs.uids, others)

@@ -16,7 +16,6 @@ from argorun.argocd.types import Json, Node, Tree
 
 OVER = ("Succeeded", "Failed")  # phases of a pod whose containers have all ended
 GONE = (400, 404)
-SLACK = 2.0  # seconds by which a node's clock may differ from Argo CD's
 
 
 class Source(NamedTuple):
@@ -60,7 +59,11 @@ def pod_spec(manifest: Json) -> Json:
 
 @dataclass(frozen=True)
 class Held:
-    """What held the topics' names, and when: seconds since the epoch, by the cluster's clocks."""
+    """What held the topics' names, and when: whole seconds since the epoch, by the cluster's clocks.
+
+    `until` is when the operation that puts them back began: it writes ConfigMaps and Secrets first, and pods
+    that it rolls are started after that.
+    """
 
     topics: Sequence[str]
     sources: Collection[tuple[str, str]]  # kind and name of ConfigMaps and Secrets
@@ -91,7 +94,7 @@ class Held:
         return ""
 
     def _within(self, started: float) -> bool:
-        return self.since - SLACK <= started <= self.until + SLACK
+        return self.since <= started < self.until
 
 
 def starts(status: Json) -> Iterator[float]:
