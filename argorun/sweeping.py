@@ -55,7 +55,7 @@ class Sweep:
         self.topics, self.client = topics, client
         self.age = sweep.Age(config.older_than, time.time())
         # What there is to do; what is done, or told as left behind, is taken out of both.
-        self.going = sweep.Going((), (), self.age)
+        self.going = sweep.Going()
         self.applications: list[Leftover] = []
         self.swept = self.put_back = self.left = 0
         self.why_left: set[type[ArgorunError]] = set()
@@ -102,7 +102,7 @@ class Sweep:
                 )
             await self.topics.check_shown(self.config.prefixes, self.age.now)
             present = await self.topics.present()
-            self.going = sweep.Going(present, self.config.prefixes, self.age)
+            await self.going.look(present, self.config.prefixes, self.age)
             younger = self.going.younger
             self._tell_clocks(list(dict.fromkeys(younger.values())))
             unrecorded = [app for app in seen if not await self._has_our_record(app)]
@@ -176,9 +176,11 @@ class Sweep:
 
     async def _tell_others(self, present: Sequence[str]) -> None:
         """A topic that only holds the name of one that goes may be somebody's."""
-        for topic, name in sweep.beside(present, self.going.topics).items():
-            self.tell.notice(f"topic {topic} holds the name of {name} and is left alone: is it needed?")
-            await asyncio.sleep(0)
+        for at, topic in enumerate(present):
+            if (name := self.going.held_by(topic)) is not None:
+                self.tell.notice(f"topic {topic} holds the name of {name} and is left alone: is it needed?")
+            if name is not None or at % sweep.A_PART == 0:
+                await asyncio.sleep(0)
 
     async def _tell_names(self, listed: Application) -> None:
         """Nobody wrote down what stood there before: a person must know."""

@@ -20,7 +20,7 @@ class Again(Protocol):
     def __call__(self, ask: Callable[[float], Awaitable[T]], name: str) -> Awaitable[T]: ...
 
 
-async def delete_empty(admin: Admin, prefix: str, topics: Collection[str], again: Again) -> list[str]:
+async def delete_empty(admin: Admin, prefix: str, topics: frozenset[str], again: Again) -> list[str]:
     """Delete the groups with this prefix whose id holds the name of one of `topics` and that have no member.
 
     The id tells whose a group is. Its offsets do not: Kafka leaves out, in silence, those on topics that the
@@ -30,18 +30,19 @@ async def delete_empty(admin: Admin, prefix: str, topics: Collection[str], again
     """
     if not prefix:
         raise UsageError("groups: must not be empty: it would take every consumer group for the test's")
-    drawn = {name for topic in topics if (name := names.parse(topic)) is not None}
-    if not drawn:
+    if not topics:
         return []
     # The list, too, leaves out what we may not describe; a group that is asked for by its id is refused.
-    await again(partial(_is_empty, admin, f"{prefix}{min(drawn, key=str)}"), prefix)
+    await again(partial(_is_empty, admin, f"{prefix}{next(iter(topics))}"), prefix)
     listed = await again(lambda t: admin.groups(timeout=t), prefix)
-    prefixes = {name.prefix for name in drawn}
-    mine = [
-        g for g in listed if g.startswith(prefix) and any(n in drawn for _, n in names.within(g, prefixes))
-    ]
+    prefixes = {topic.rsplit("_", 2)[0] for topic in topics}  # of PREFIX_SECONDS_TOKEN
+    mine = [g for g in listed if g.startswith(prefix) and _holds_one(g, topics, prefixes)]
     empty = [g for g in mine if await again(partial(_is_empty, admin, g), g)]
     return [g for g in empty if await again(partial(_delete, admin, g), g)]
+
+
+def _holds_one(group: str, topics: frozenset[str], prefixes: Collection[str]) -> bool:
+    return any(str(name) in topics for _, name in names.within(group, prefixes))
 
 
 async def _is_empty(admin: Admin, group: str, timeout: float) -> bool:

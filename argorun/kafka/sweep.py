@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -16,6 +16,7 @@ from argorun.kafka.topics import Topics
 
 T = TypeVar("T")
 AT_ONCE = 8  # deletions at the same time
+A_PART = 1000  # names that are looked at in one go: a few milliseconds
 _WORDS = re.compile(r"[a-zA-Z0-9._-]+", re.ASCII)  # what a topic's name is made of
 
 
@@ -38,21 +39,12 @@ class Age:
 
 
 def ours(present: Iterable[str], prefixes: Collection[str]) -> dict[str, TopicName]:
-    """Runs' topics and those that services derived from them, each with the drawn name; the oldest first.
+    """Runs' topics and those that services derived from them, each with the drawn name.
 
     A drawn name is exactly of our form and has exactly one of these prefixes. Whether its own topic is there
     is not asked: a derived one outlives it.
     """
-    found = {topic: name for topic in present if (name := names.origin(topic, prefixes)) is not None}
-    return dict(sorted(found.items(), key=lambda item: (item[1].created, item[0])))
-
-
-def beside(present: Iterable[str], ours: Mapping[str, TopicName]) -> dict[str, TopicName]:
-    """The other topics whose names hold one of these drawn names: a person may know whose they are."""
-    drawn = set(ours.values())
-    prefixes = {name.prefix for name in drawn}
-    others = (topic for topic in present if topic not in ours)
-    return {t: n for t in others for _, n in names.within(t, prefixes) if n in drawn}
+    return {topic: name for topic in present if (name := names.origin(topic, prefixes)) is not None}
 
 
 def mentioned(text: str, prefixes: Collection[str]) -> list[TopicName]:
@@ -70,17 +62,31 @@ def _mentioned(text: str, prefixes: Collection[str]) -> Iterator[TopicName]:
 class Going:
     """The topics that are to go: `topics` has the drawn name that each begins with, the oldest first.
 
-    `younger` are those of runs that stay for their age. `present` has the names of all topics.
+    `younger` are those of runs that stay for their age.
     """
 
-    def __init__(self, present: Collection[str], prefixes: Collection[str], age: Age) -> None:
-        found = ours(present, prefixes)
-        self.topics = {topic: name for topic, name in found.items() if age.is_old(name)}
-        self.younger = {topic: name for topic, name in found.items() if topic not in self.topics}
-        self._staying = set(present) - self.topics.keys()
+    def __init__(self) -> None:
+        self.topics: dict[str, TopicName] = {}
+        self.younger: dict[str, TopicName] = {}
+        self._staying: set[str] = set()
         self._named: dict[TopicName, list[str]] = {}
-        for topic, name in self.topics.items():
-            self._named.setdefault(name, []).append(topic)
+        self._prefixes: Collection[str] = ()
+
+    async def look(self, present: Sequence[str], prefixes: Collection[str], age: Age) -> None:
+        """Find them among all topics; as there may be many, a part at a time."""
+        self._prefixes = prefixes
+        found: dict[str, TopicName] = {}
+        for at in range(0, len(present), A_PART):
+            found |= ours(present[at : at + A_PART], prefixes)
+            await asyncio.sleep(0)
+        for topic, name in sorted(found.items(), key=lambda item: item[1].created):
+            if age.is_old(name):
+                self.topics[topic] = name
+                self._named.setdefault(name, []).append(topic)
+            else:
+                self.younger[topic] = name
+        await asyncio.sleep(0)
+        self._staying = set(present) - self.topics.keys()
 
     def goes(self, name: TopicName) -> bool:
         """Whether the topic of this name is no more, or is to go."""
@@ -93,6 +99,12 @@ class Going:
             for topic in self._named.pop(name, ()):
                 self._staying.add(topic)
                 self.topics.pop(topic, None)
+
+    def held_by(self, topic: str) -> TopicName | None:
+        """The name of one that goes which this other topic holds: a person may know whose it is."""
+        if topic in self.topics or topic in self.younger:
+            return None
+        return next((name for _, name in names.within(topic, self._prefixes) if name in self._named), None)
 
 
 async def delete(

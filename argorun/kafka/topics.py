@@ -281,7 +281,7 @@ class Topics:
 
         Returns what it deleted. AccessDenied, too, where the list of groups would leave some out.
         """
-        return await groups.delete_empty(self._admin, prefix, topics, self._of_groups)
+        return await groups.delete_empty(self._admin, prefix, frozenset(topics), self._of_groups)
 
     def _of_groups(self, ask: Callable[[float], Awaitable[T]], name: str) -> Awaitable[T]:
         return self._asking.again(

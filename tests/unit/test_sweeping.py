@@ -310,7 +310,7 @@ def test_whatever_an_optional_helper_raises_every_topic_goes(
     stage.broker.make(f"{OLD}-dlt")
     monkeypatch.setattr(stage.broker, "groups", raises)
     monkeypatch.setattr(sweeping.leftovers, "places", raises)
-    monkeypatch.setattr(sweeping.sweep, "beside", raises)
+    monkeypatch.setattr(sweeping.sweep.Going, "held_by", raises)
     assert stage.sweep(prefixes={PREFIX: "tests-"}) == (6 if isinstance(error, AccessDenied) else 70)
     assert sorted(stage.deleted) == [OLD, f"{OLD}-dlt"]
     assert [e.what for e in stage.all(LeftBehind)] == ["consumer groups tests-*"]

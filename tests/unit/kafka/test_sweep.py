@@ -13,7 +13,7 @@ from argorun.errors import AccessDenied, ArgorunError, KafkaFailed
 from argorun.kafka import names, sweep
 from argorun.kafka.names import TopicName
 from argorun.kafka.spec import TopicSpec
-from argorun.kafka.sweep import AT_ONCE, Age, Going, beside, delete, mentioned, ours
+from argorun.kafka.sweep import A_PART, AT_ONCE, Age, Going, delete, mentioned, ours
 from argorun.kafka.topics import Limits, Topics
 from tests.unit.kafka.standin import Answer, Broker, Slow
 from tests.unit.virtual import run
@@ -73,16 +73,30 @@ def test_of_two_names_that_it_begins_with_a_topic_is_derived_from_the_longer() -
 
 
 def test_others_that_hold_a_name_of_ours_are_found_and_those_of_other_runs_are_not() -> None:
-    going = {str(named(NOW)): named(NOW)}
-    holding = f"app-{named(NOW)}-changelog"
+    mine, holding = str(named(NOW)), f"app-{named(NOW)}-changelog"
     others = [f"app-{named(NOW - 1)}-changelog", f"my-{named(NOW, token='0badcafe')}", PREFIX]
-    assert beside([*going, holding, *others], going) == {holding: named(NOW)}
+    going = looked([mine, f"{mine}-dlt", holding, *others])
+    assert [going.held_by(t) for t in (holding, mine, f"{mine}-dlt", *others)] == [named(NOW), *[None] * 5]
+    going.spare([named(NOW)])
+    assert going.held_by(holding) is None
+
+
+def looked(present: list[str]) -> Going:
+    """What goes of these, whatever its age."""
+    going = Going()
+    run(going.look(present, {PREFIX}, Age(0, NOW)))
+    return going
+
+
+def test_of_very_many_topics_each_is_looked_at() -> None:
+    present = [str(named(NOW + i)) for i in range(2 * A_PART + 1)]
+    assert list(looked(present).topics) == present
 
 
 def test_what_is_derived_is_spared_with_its_topic_even_where_that_is_gone() -> None:
     first, second = named(NOW), named(NOW + 1)
     present = [f"{first}-dlt", f"{first}.DLT", str(second), f"{second}-dlt", "other"]
-    going = Going(present, {PREFIX}, Age(0, NOW))
+    going = looked(present)
     assert going.goes(first)
     going.spare([first, first, named(NOW + 2)])
     assert (list(going.topics), going.goes(first), going.goes(second)) == (
@@ -103,8 +117,8 @@ def test_look_alikes_are_left_and_the_oldest_comes_first() -> None:
         f"{PREFIX}-1700000000-0a1b2c3d",
         PREFIX,
     ]
-    found = ours([str(new), f"{old}_retry", *alike, str(old)], {PREFIX})
-    assert list(found.items()) == [(str(old), old), (f"{old}_retry", old), (str(new), new)]
+    found = looked([*sorted(alike), str(new), f"{old}_retry", str(old)])
+    assert list(found.topics.items()) == [(f"{old}_retry", old), (str(old), old), (str(new), new)]
 
 
 @given(name=DRAWN, older_than=st.integers(1, 10**9), age=st.integers(-(10**6), 10**9))
