@@ -357,8 +357,9 @@ class Actor(Player):
                 assert name == self.name
             case ["kafka-topics", "--bootstrap-server", server, "--delete", "--if-exists", "--topic", topic]:
                 assert server == self.stage.broker.proxied
-                if topic in await self.stage.topics(topic):
-                    done = self.stage._admin.delete_topics([topic])[topic]
-                    await asyncio.to_thread(done.result, 30)
+                for name in await self.stage.topics(""):
+                    if re.fullmatch(topic, name):
+                        done = self.stage._admin.delete_topics([name])[name]
+                        await asyncio.to_thread(done.result, 30)
             case _:
                 raise AssertionError(f"nobody can do this by hand: {words}")
