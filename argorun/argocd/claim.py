@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from argorun.argocd import operation, parameters, records
+from argorun.argocd import normal_form, operation, parameters, records
 from argorun.argocd.answers import Nonsense, Refused, Unreachable
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.parameters import Record, Setting
@@ -79,6 +79,7 @@ class Claim:
         self._settles_at: str | None = None  # its revision
         self._given_back = False  # but for the record, which stays until `release`
         self._kept: Record | None = None  # that record
+        self._stood = False  # our values, until we gave them back
 
     # -- there --------------------------------------------------------------------------------------
 
@@ -211,7 +212,7 @@ class Claim:
         settling = settling or self.record.automated is not None
         keep = msgspec.structs.replace(self.record, until=int(until), settling=True)
         stood = await self._give_back(self.record, keep if settling else None)
-        self._given_back, self._kept = True, keep
+        self._given_back, self._kept, self._stood = True, keep, stood
         if not settling:
             self._gone, self.record = self.record, None
         return stood
@@ -248,6 +249,8 @@ class Claim:
             spec, goal = self._goal(seen, record, keep)
             patch = parameters.changes(seen, spec, goal)
             if not patch:
+                if keep is None and goal is None and not parameters.is_automated(seen.spec, record):
+                    self._notice(f"auto-sync of {self._app} was changed meanwhile; it stays as it is now")
                 return stood
             if again:
                 self._notice(
@@ -265,7 +268,9 @@ class Claim:
         current = parameters.record_of(seen)
         mine = current is not None and current.run == record.run
         spec = parameters.restored(seen.spec, record)
-        if keep is None and (mine or current is None):
+        # The switch went there in one write with the record and the values: without both, it is another's.
+        stood = self._stood or parameters.stands(seen.spec, record)
+        if keep is None and (mine or (current is None and stood)):
             spec = parameters.with_automated(spec, record)
         # Another's record is not ours to remove, and the auto-sync that it keeps off not ours to switch on.
         return spec, keep if mine else current
@@ -293,7 +298,7 @@ class Claim:
         try:
             await self._client.replace(self._app, raw | {"spec": spec})
         except Refused:
-            if raw["spec"] == spec:
+            if normal_form.same(raw["spec"], spec):
                 raise  # only the annotation is left, and nothing else takes it away
             await self._client.replace_spec(self._app, spec)
 
