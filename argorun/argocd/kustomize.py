@@ -23,8 +23,8 @@ HASH = re.compile(r"-[2456789bcdfghkmt]{10}$")  # of a generated ConfigMap or Se
 NEVER_RENAMED = ("CustomResourceDefinition", "APIService", "Namespace")
 
 HOW = (
-    "argorun tells an object's name in the source from its rendered one: write the ConfigMap's name as its "
-    "source has it, without what namePrefix and nameSuffix add, or let the objects' names differ more"
+    "write the ConfigMap's name in full, as it is rendered, or as its source has it, without what namePrefix "
+    "and nameSuffix add: the other of the two may tell it better from other objects"
 )
 
 Affix = tuple[str, str]  # what stands before a name and behind it

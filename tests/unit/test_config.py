@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from argorun.config import (
     ApplicationRef,
     ArgoCD,
+    Assignment,
     CliSettings,
     Config,
     ConfigMapKey,
