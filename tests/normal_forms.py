@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from hypothesis import strategies as st
+
 Json = dict[str, Any]
 
 
@@ -12,6 +14,17 @@ def helm(*parameters: Any, **more: Any) -> Json:
 
 
 ODD = "&<>\u2028\u2029 'x' \"y\" \\ ä 🎉 \t\x7f"
+TEXTS = st.text(st.sampled_from("ab&<>\u2028\"'\\\n\x7fä🎉"), max_size=3)
+FEW = st.sampled_from(["a", "b", "c"])  # so that names are listed twice
+
+
+def parameters(**more: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Json] | None]:
+    """Lists of Helm parameters in any spelling, with more keys where they are given."""
+    known = {"value": st.none() | TEXTS, "forceString": st.none() | st.booleans()}
+    return st.none() | st.lists(st.fixed_dictionaries({"name": FEW}, optional=known | more), max_size=5)
+
+
+PARAMETERS = parameters()
 SPELLINGS: list[tuple[Json, Json]] = [
     ({"helm": {}}, {}),
     ({"helm": None}, {}),

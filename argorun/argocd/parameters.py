@@ -46,7 +46,7 @@ Setting = Helm | Kustomize
 class HelmValue(msgspec.Struct, frozen=True):
     """A Helm parameter we set; `original` is the list's element that stood there, None where none did.
 
-    Where others in the list have its name and its value, `alike` is how many, and `at` its place.
+    Where others in the list have its name and its value, `alike` is how many, and `at` its place among them.
     """
 
     name: str
@@ -217,8 +217,9 @@ def put(elements: list[Json], setting: Helm) -> HelmValue:
     if at is None:
         at = len(elements)
     elements[at : at + 1] = [normal_form.parameter(ours)]
-    alike = sum(is_value(p, setting.name, setting.value) for p in elements) - 1
-    return HelmValue(setting.name, setting.value, original, *((at, alike) if alike else ()))
+    same = [i for i, p in enumerate(elements) if is_value(p, setting.name, setting.value)]
+    alike = (same.index(at), len(same) - 1) if len(same) > 1 else ()
+    return HelmValue(setting.name, setting.value, original, *alike)
 
 
 def is_value(element: Json, name: str, value: str) -> bool:
@@ -266,7 +267,7 @@ def without_ours(elements: Sequence[Json], ours: Iterable[HelmValue]) -> list[Js
     for v in ours:
         found = [i for i, p in enumerate(elements) if is_value(p, v.name, v.value)]
         if len(found) > (v.alike or 0):  # the others were there before us
-            kept[v.at if v.at in found else found[-1]] = v.original
+            kept[found[-1 if v.at is msgspec.UNSET else v.at]] = v.original
     return [p for p in kept if p is not None]
 
 
