@@ -702,18 +702,26 @@ def test_topic_and_parameter_do_not_choose_among_several(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sets", "message"),
+    ("flags", "message"),
     [
-        (("a",), "--set a: expected NAME=VALUE"),
-        (("=a",), "--set =a: expected NAME=VALUE"),
-        (("a=1", "a=2"), "--set a: the parameter is set twice"),
-        (("kafka.topic=x",), "--set kafka.topic: the parameter takes the topic's name"),
+        ({"sets": ("a",)}, "--set a: expected NAME=VALUE"),
+        ({"sets": ("=a",)}, "--set =a: expected NAME=VALUE"),
+        ({"sets": ("a=1", "a=2")}, "--set a: the parameter is set twice"),
+        ({"sets": ("kafka.topic=x",)}, "--set kafka.topic: the parameter takes the topic's name"),
+        ({"set_strings": ("a",)}, "--set-string a: expected NAME=VALUE"),
+        ({"sets": ("a=1",), "set_strings": ("a=1",)}, "--set-string a: the parameter is set twice"),
+        (
+            {"set_strings": ("kafka.topic=x",)},
+            "--set-string kafka.topic: the parameter takes the topic's name",
+        ),
+        # Bytes that are no UTF-8, as Python hands them on from the command line.
+        ({"sets": ("a=\udcff",)}, "--set 'a': the text is not UTF-8"),
     ],
 )
-def test_set_takes_name_and_value_each_parameter_once(
-    folder: Path, sets: tuple[str, ...], message: str
+def test_set_and_set_string_take_name_and_value_each_parameter_once(
+    folder: Path, flags: dict[str, tuple[str, ...]], message: str
 ) -> None:
-    assert refused(folder, MINIMAL, sets=sets)[0] == message
+    assert refused(folder, MINIMAL, **flags)[0] == message
 
 
 @pytest.mark.parametrize(
