@@ -33,9 +33,8 @@ async def test_a_name_as_the_source_has_it_or_as_it_is_rendered_reaches_that_obj
                 kustomize.check_taken(app.name, settings, after, spec)
                 reached = [base_name(m) for m in after if TOPIC in (m.get("data") or {}).values()]
                 assert reached == [layout.configmap], name
-                assert sorted(kustomize.rendered_name(m) for m in after if rolled_by(m)) == sorted(
-                    layout.rolled
-                )
+                rolled = sorted(rendered_name(m) for m in after if rolled_by(m))
+                assert rolled == sorted(layout.rolled), name
             for name in layout.ambiguous:
                 with pytest.raises(UsageError, match="may be any of"):
                     kustomize.check_rendered(app.name, [Kustomize(name, "topic", TOPIC)], before, spec)
