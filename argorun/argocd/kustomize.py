@@ -76,20 +76,25 @@ def check_taken(app: str, settings: Sequence[Kustomize], manifests: Sequence[Jso
     """Raise UsageError (2) where our patches, once they are in, missed what they are for, or reached more."""
     check_rendered(app, settings, manifests, spec)
     names = Names(spec, manifests)
-    meant = {id(m): s for s in settings for m in names.configmaps(s.configmap, s.key)}
-    values = {s.value for s in settings}
+    meant = {id(m) for s in settings for m in names.configmaps(s.configmap, s.key)}
     for s in settings:
-        found = [m["data"][s.key] for m in names.configmaps(s.configmap, s.key)]
-        if any(value != s.value for value in found):
-            raise UsageError(f"Application {app} does not take the value of {s}: it renders to {found}", HOW)
-    for m in manifests:
-        others = m.get("kind") == "ConfigMap" and id(m) not in meant
-        if others and values & set((m.get("data") or {}).values()):
-            raise UsageError(f"the values reach ConfigMap {rendered_name(m)} of Application {app}, too", HOW)
+        found = names.configmaps(s.configmap, s.key)
+        values = [m["data"][s.key] for m in found]
+        if any(value != s.value for value in values):
+            raise UsageError(f"Application {app} does not take the value of {s}: it renders to {values}", HOW)
+        reach = names.candidates(found[0], s.configmap)
+        for m in manifests:
+            # Others may have it by a replacement; their names have nothing to do with the patch's target.
+            has = m.get("kind") == "ConfigMap" and (m.get("data") or {}).get(s.key) == s.value
+            alike = (apart(a) for name in reach for a in splits(base_name(m), name))
+            if has and id(m) not in meant and any(alike):
+                text = f"the value of {s} reaches ConfigMap {rendered_name(m)} of Application {app}, too"
+                raise UsageError(text, HOW)
+    topics = {s.value for s in settings}
     readers = {id(m): wanted for m, wanted in rolled(settings, names, manifests)}
     for m in manifests:
         has, wanted = rolled_by(m), readers.get(id(m), [])
-        if has != wanted and (wanted or values & set(has)):
+        if has != wanted and (wanted or topics & set(has)):
             missed = "does not reach" if wanted else "also reaches"
             what = f"{m['kind']} {rendered_name(m)} of Application {app}"
             raise UsageError(f"the patch that rolls the pods on the topic {missed} {what}", HOW)
@@ -183,14 +188,18 @@ class Names:
         return ranked[min(ranked)] if ranked else []
 
     def target(self, manifest: Json, name: str = "", hints: Iterable[Affix] = ()) -> str:
-        """The regular expression by which a patch reaches a rendered object.
+        """The regular expression by which a patch reaches a rendered object; see `candidates`."""
+        return quoted(self.candidates(manifest, name, hints))
+
+    def candidates(self, manifest: Json, name: str = "", hints: Iterable[Affix] = ()) -> list[str]:
+        """The names that a rendered object may have when the patches are applied.
 
         `name` is what a person calls it; `hints` are the affixes of objects that are called by less than
         their rendered names.
         """
         rendered = base_name(manifest)
         if name and name not in (rendered, rendered_name(manifest)):
-            return quoted([name])
+            return [name]
         hints = list(hints)
         before, behind = zip(*hints, strict=True) if hints else ((), ())
         prefixes = self._prefixes(before)
@@ -201,7 +210,7 @@ class Names:
             taken = {stripped(o, p, x) for o in others for p in prefixes for x in suffixes}
         else:  # most likely there is no affix at all
             taken = {c for c in found if c != rendered and any(list(splits(o, c)) for o in others)}
-        return quoted([c for c in found if c not in taken] or [rendered])
+        return [c for c in found if c not in taken] or [rendered]
 
     def hint(self, manifest: Json, name: str) -> Affix | None:
         """The affix of an object that is called by less than its rendered name; None where it is not."""

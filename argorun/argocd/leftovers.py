@@ -111,7 +111,7 @@ async def undo(
     finally:
         await claim.release()
     await claim.stays()
-    if on_again:
+    if on_again and parameters.is_automated((await client.application(app)).spec, record):
         did.append("auto-sync switched on again")
     return [*did, "record removed"]
 

@@ -226,12 +226,13 @@ async def of_parent(
     lost = [p for p in undone(seen, after, rules) if p in in_git]
     if not lost:
         return Owner(who)
-    automated = policy.get("automated")
-    if not heals(automated):
-        return Owner(
-            who,
-            notice=f"{app} is part of {who}: a sync of that one during the run would undo {', '.join(lost)}",
-        )
+    # To Argo CD, a key in a list's element that Git does not name is no difference either; to kubectl's apply
+    # it is (source: gitops-engine's pkg/diff, threeWayMergePatch, RemoveMapFields; seen on the real server).
+    listed = ignoring.at(target, ignoring.steps(PARAMETERS)) or []
+    sees = not is_only_forced(lost, rules, seen, after) or any("forceString" in p for p in listed)
+    if not (heals(policy.get("automated")) and sees):
+        undoes = f"{app} is part of {who}: a sync of that one during the run would undo {', '.join(lost)}"
+        return Owner(who, notice="; ".join([undoes, *reason(lost, rules, seen, after).splitlines()[1:]]))
     return Owner(
         who,
         UsageError(
@@ -288,6 +289,13 @@ def reason(lost: Sequence[str], rules: Sequence[IgnoreRule], seen: Application, 
         )
     lines += [f"not understood by argorun: {e}" for e in ignoring.not_understood(rules)]
     return "\n".join(lines)
+
+
+def is_only_forced(
+    lost: Sequence[str], rules: Sequence[IgnoreRule], seen: Application, after: Application
+) -> bool:
+    """Whether all that would be undone is a parameter's `forceString`."""
+    return bool(lost) and not set(lost) & set(undone(unforced(seen), unforced(after), rules))
 
 
 def unforced(app: Application) -> Application:

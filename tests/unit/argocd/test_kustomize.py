@@ -184,7 +184,7 @@ def test_a_name_that_turns_out_to_be_the_original_one_of_two_is_told_once_it_is_
     folder = written(LAYOUTS["two bases that begin alike"], tmp_path)
     settings = [Kustomize("settings", "topic", TOPIC)]
     ours = patches(settings, render(folder, {}), {})
-    with pytest.raises(UsageError, match="the values reach ConfigMap shop-eu-settings"):
+    with pytest.raises(UsageError, match="reaches ConfigMap shop-eu-settings"):
         check_taken("weather", settings, render(folder, {"patches": ours}), {})
 
 
@@ -197,11 +197,13 @@ def test_a_patch_that_misses_a_reader_or_rolls_another_workload_is_told() -> Non
 
     ours = configmap("settings", topic=TOPIC)
     settings = [Kustomize("settings", "topic", TOPIC)]
-    check_taken("weather", settings, [ours, reader("a", "settings", TOPIC), reader("b", "x", "other")], {})
+    replaced = configmap("by-a-replacement", topic=TOPIC)
+    fine = [ours, replaced, reader("a", "settings", TOPIC), reader("b", "x", "other")]
+    check_taken("weather", settings, fine, {})
     for workloads, words in (
         ([reader("a", "settings", None)], "does not reach Deployment a of Application weather"),
         ([reader("b", "other", TOPIC)], "also reaches Deployment b of Application weather"),
-        ([configmap("stray", topic=TOPIC)], "the values reach ConfigMap stray of Application weather, too"),
+        ([configmap("other-settings", topic=TOPIC)], "reaches ConfigMap other-settings of Application w"),
     ):
         with pytest.raises(UsageError, match=words):
             check_taken("weather", settings, [ours, *workloads], {})

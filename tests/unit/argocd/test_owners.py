@@ -200,12 +200,22 @@ def test_a_parameter_that_is_a_string_already_needs_no_more_than_its_value_left_
     assert stage.check() == "ApplicationSet all"
 
 
-def test_a_parents_rule_for_the_value_alone_is_said_not_to_cover_force_string() -> None:
+@pytest.mark.parametrize(("in_git", "refused"), [({}, False), ({"forceString": False}, True)])
+def test_a_parent_whose_rule_is_for_the_value_alone_undoes_force_string_in_a_sync_or_where_git_names_it(
+    in_git: Json, refused: bool
+) -> None:
     stage = Stage(TRACKED, LISTED)
     policy = HEALS | {"syncOptions": [owners.RESPECT]}
     rule = {"group": "argoproj.io", "kind": "Application", "jqPathExpressions": [VALUE]}
-    stage.parent_is({"syncPolicy": policy, "ignoreDifferences": [rule]}, IN_GIT)
-    assert stage.refused().reason.splitlines() == [f"it does not leave alone: {PLACE}", ONLY_VALUE]
+    element: Json = {"name": "kafka.topic", "value": "git"} | in_git
+    target = {"spec": {"source": {"helm": {"parameters": [element]}}}}
+    stage.parent_is({"syncPolicy": policy, "ignoreDifferences": [rule]}, target)
+    if refused:
+        assert stage.refused().reason.splitlines() == [f"it does not leave alone: {PLACE}", ONLY_VALUE]
+    else:
+        assert stage.check() == "Application apps"
+        undoes = f"weather is part of Application apps: a sync of that one during the run would undo {PLACE}"
+        assert stage.notices == [f"{undoes}; {ONLY_VALUE}"]
 
 
 def test_an_expression_that_is_not_understood_is_named() -> None:
