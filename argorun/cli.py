@@ -142,7 +142,15 @@ def run(
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="Set one more Helm parameter for this run, e.g. image.tag=$SHA.",
+            help="Set one more Helm parameter for this run; Helm types it: 12 is a number.",
+        ),
+    ] = None,
+    set_strings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set-string",
+            metavar="NAME=VALUE",
+            help="The same, always a string, e.g. image.tag=$SHA.",
         ),
     ] = None,
     output: Annotated[
@@ -203,7 +211,7 @@ def run(
       argorun run                                  what ./argorun.yaml says
       argorun run --dry-run                        check everything, touch nothing
       argorun run weather --topic weather_updates --parameter kafka.topic
-      argorun run --set image.tag=$GITHUB_SHA --timeout 10m --events events.jsonl
+      argorun run --set-string image.tag=$GITHUB_SHA --timeout 10m --events events.jsonl
     """
     from argorun.config import Flags
 
@@ -216,6 +224,7 @@ def run(
         timeout=timeout,
         revision=revision,
         sets=tuple(sets or ()),
+        set_strings=tuple(set_strings or ()),
         keep_topics=keep_topics,
         no_settle=no_settle,
         no_nudge=no_nudge,

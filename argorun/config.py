@@ -48,6 +48,14 @@ class Topic(Strict, frozen=True):
     groups: str | None = None
 
 
+class Assignment(Strict, frozen=True):
+    """One more Helm parameter of the run; `string` keeps Helm from making a number or a flag of it."""
+
+    name: str
+    value: str
+    string: bool = False
+
+
 class ApplicationRef(Strict, frozen=True):
     """An Application: its name, and where Argo CD is to look for it."""
 
@@ -121,7 +129,7 @@ class Config(Strict, frozen=True):
     jobs: tuple[str, ...] = ()
     timeouts: Timeouts = Timeouts()
     revision: str | None = None
-    sets: tuple[tuple[str, str], ...] = ()
+    sets: tuple[Assignment, ...] = ()
     keep_topics: bool = False
     settle: bool = True
     nudge: bool = True
@@ -142,6 +150,7 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     timeout: str | None = None
     revision: str | None = None
     sets: tuple[str, ...] = ()
+    set_strings: tuple[str, ...] = ()
     keep_topics: bool = False
     no_settle: bool = False
     no_nudge: bool = False

@@ -7,7 +7,7 @@ settings. The environment and the files' folder are passed in, so that nothing h
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from argorun import proxies, secrecy
 from argorun.config import (
     ApplicationRef,
     ArgoCD,
+    Assignment,
     CliSettings,
     Config,
     Flags,
@@ -55,8 +56,8 @@ def load(
     kafka = kafka_settings(file, environment, expand, "no Kafka to make the topic on")
     argocd = argocd_settings(file.argocd, environment, cli, path.parent if path else folder, expand, note)
     made = topics(flags, file, where)
-    sets = assignments(flags.sets, {p.helm for t in made for p in t.parameters if p.helm})
-    note(*(value for name, value in sets if secrecy.is_parameter(name)))
+    sets = assignments(flags, {p.helm for t in made for p in t.parameters if p.helm})
+    note(*(s.value for s in sets if secrecy.is_parameter(s.name)))
     return Config(
         application=application(flags, file, where),
         argocd=argocd,
@@ -298,15 +299,18 @@ def duration(value: str | int, key: str, *, least: float = 1) -> float:
     return float(seconds)
 
 
-def assignments(texts: Sequence[str], taken: set[str]) -> tuple[tuple[str, str], ...]:
-    """The parameters of --set; each only once, and none that a topic's name goes to (`taken`)."""
-    values: dict[str, str] = {}
-    for text in texts:
+def assignments(flags: Flags, taken: set[str]) -> tuple[Assignment, ...]:
+    """The parameters of --set and --set-string; each once, and none that a topic's name goes to (`taken`)."""
+    made: dict[str, Assignment] = {}
+    given = [("--set", False, t) for t in flags.sets] + [("--set-string", True, t) for t in flags.set_strings]
+    for flag, string, text in given:
         name, sign, value = text.partition("=")
         if not sign or not name:
-            raise UsageError(f"--set {text}: expected NAME=VALUE")
-        if name in taken or name in values:
+            raise UsageError(f"{flag} {text}: expected NAME=VALUE")
+        if name in taken or name in made:
             why = "takes the topic's name" if name in taken else "is set twice"
-            raise UsageError(f"--set {name}: the parameter {why}")
-        values[name] = value
-    return tuple(values.items())
+            raise UsageError(f"{flag} {name}: the parameter {why}")
+        if any(0xD800 <= ord(c) < 0xE000 for c in text):  # bytes that Python could not decode
+            raise UsageError(f"{flag} {name!a}: the text is not UTF-8")
+        made[name] = Assignment(name=name, value=value, string=string)
+    return tuple(made.values())

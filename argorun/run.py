@@ -274,7 +274,8 @@ class Run:
             manifests = await self.client.manifests(self.app, self.config.revision)
         except Refused:
             return []  # the sync will say why, in its own words
-        parameters.check_taken(str(self.app), self.settings(), manifests)
+        before = self.traces.claim.before or Application()
+        parameters.check_taken(str(self.app), self.settings(), manifests, before.spec)
         for name in rendered.unused([n for _, n in self.traces.drawn], manifests):
             self.tell.notice(
                 f"no manifest of {self.app} holds {name}: is the parameter spelt as the chart has it?"

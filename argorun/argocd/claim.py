@@ -88,6 +88,7 @@ class Claim:
         self._settles: tuple[str | None, tuple[ResourceStatus, ...], bool] = (None, (), False)
         self._given_back = False  # but for the record, which stays until `release`
         self._kept: Record | None = None  # that record
+        self._stood = False  # our values, until we gave them back
 
     # -- there --------------------------------------------------------------------------------------
 
@@ -235,7 +236,7 @@ class Claim:
         settling = settling or self.record.automated is not None
         keep = msgspec.structs.replace(self.record, until=int(until), settling=True)
         stood = await self._give_back(self.record, keep if settling else None)
-        self._given_back, self._kept = True, keep
+        self._given_back, self._kept, self._stood = True, keep, stood
         if not settling:
             self._gone, self.record = self.record, None
         return stood
@@ -272,6 +273,8 @@ class Claim:
             spec, goal = self._goal(seen, record, keep)
             patch = parameters.changes(seen, spec, goal)
             if not patch:
+                if keep is None and goal is None and not parameters.is_automated(seen.spec, record):
+                    self._notice(f"auto-sync of {self._app} was changed meanwhile; it stays as it is now")
                 return stood
             if again:
                 self._notice(
@@ -289,8 +292,10 @@ class Claim:
         current = parameters.record_of(seen)
         mine = current is not None and current.run == record.run
         spec = parameters.restored(seen.spec, record)
+        # The switch went there in one write with the record and the values: without both, it is another's.
+        stood = self._stood or parameters.stands(seen.spec, record)
         over = keep is None or keep.automated is None
-        if over and (mine or current is None):
+        if over and (mine or (current is None and stood)):
             spec = parameters.with_automated(spec, record)
         # Another's record is not ours to remove, and the auto-sync that it keeps off not ours to switch on.
         return spec, keep if mine else current

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import re
 from collections.abc import AsyncGenerator
 from typing import Protocol
 from urllib.parse import quote
@@ -13,6 +11,7 @@ from urllib.parse import quote
 from argorun.argocd import streams
 from argorun.argocd.answers import Denied, Nonsense, Unreachable, decode
 from argorun.argocd.connection import LATE, Connection
+from argorun.argocd.normal_form import go_json
 from argorun.argocd.types import (
     Application,
     Applications,
@@ -306,12 +305,11 @@ def query(app: ApplicationName, **more: str | None) -> dict[str, str]:
 
 
 def as_go_writes_it(operations: list[Json]) -> str:
-    """A JSON patch whose `test` ops can hold: Argo CD compares strings byte by byte with Go's own encoding.
+    """A JSON patch whose `test` ops can hold: Argo CD compares strings and numbers as Go writes them.
 
-    Source: evanphx/json-patch (lazyNode.equal), and seen on the real server. The signs occur only in strings.
+    Source: evanphx/json-patch (lazyNode.equal), and seen on the real server.
     """
-    text = json.dumps(operations, ensure_ascii=False)
-    return re.sub("[&<>\u2028\u2029]", lambda sign: f"\\u{ord(sign[0]):04x}", text)
+    return go_json(operations)
 
 
 def with_place(app: ApplicationName, body: Json) -> Json:

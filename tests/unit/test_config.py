@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from argorun.config import (
     ApplicationRef,
     ArgoCD,
+    Assignment,
     CliSettings,
     Config,
     ConfigMapKey,
@@ -647,6 +648,7 @@ def test_flags_win_over_environment_over_file(folder: Path) -> None:
         timeout="2m",
         revision="abc",
         sets=("image.tag=1=2", "empty="),
+        set_strings=("image.sha=4651090",),
         keep_topics=True,
         no_settle=True,
         force_owned=True,
@@ -660,7 +662,11 @@ def test_flags_win_over_environment_over_file(folder: Path) -> None:
         jobs=("x", "y"),
         timeouts=Timeouts(run=120, busy=60, cleanup=90),
         revision="abc",
-        sets=(("image.tag", "1=2"), ("empty", "")),
+        sets=(
+            Assignment(name="image.tag", value="1=2"),
+            Assignment(name="empty", value=""),
+            Assignment(name="image.sha", value="4651090", string=True),
+        ),
         keep_topics=True,
         settle=False,
         force_owned=True,
@@ -698,18 +704,26 @@ def test_topic_and_parameter_do_not_choose_among_several(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sets", "message"),
+    ("flags", "message"),
     [
-        (("a",), "--set a: expected NAME=VALUE"),
-        (("=a",), "--set =a: expected NAME=VALUE"),
-        (("a=1", "a=2"), "--set a: the parameter is set twice"),
-        (("kafka.topic=x",), "--set kafka.topic: the parameter takes the topic's name"),
+        ({"sets": ("a",)}, "--set a: expected NAME=VALUE"),
+        ({"sets": ("=a",)}, "--set =a: expected NAME=VALUE"),
+        ({"sets": ("a=1", "a=2")}, "--set a: the parameter is set twice"),
+        ({"sets": ("kafka.topic=x",)}, "--set kafka.topic: the parameter takes the topic's name"),
+        ({"set_strings": ("a",)}, "--set-string a: expected NAME=VALUE"),
+        ({"sets": ("a=1",), "set_strings": ("a=1",)}, "--set-string a: the parameter is set twice"),
+        (
+            {"set_strings": ("kafka.topic=x",)},
+            "--set-string kafka.topic: the parameter takes the topic's name",
+        ),
+        # Bytes that are no UTF-8, as Python hands them on from the command line.
+        ({"sets": ("a=\udcff",)}, "--set 'a': the text is not UTF-8"),
     ],
 )
-def test_set_takes_name_and_value_each_parameter_once(
-    folder: Path, sets: tuple[str, ...], message: str
+def test_set_and_set_string_take_name_and_value_each_parameter_once(
+    folder: Path, flags: dict[str, tuple[str, ...]], message: str
 ) -> None:
-    assert refused(folder, MINIMAL, sets=sets)[0] == message
+    assert refused(folder, MINIMAL, **flags)[0] == message
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from argorun.argocd import claim as module
 from argorun.argocd import parameters
 from argorun.argocd.answers import Denied, Refused, Slow, Unreachable
 from argorun.argocd.claim import Claim, Lost, Reverted
+from argorun.argocd.normal_form import normalize
 from argorun.argocd.parameters import RECORD, Helm, HelmValue, Record, record_of
 from argorun.argocd.patience import Allowance
 from argorun.argocd.types import ResourceStatus
@@ -630,6 +631,60 @@ def test_where_someone_took_our_record_away_everything_is_given_back_all_the_sam
 
     assert run(stripped())
     assert (stage.argocd.spec, stage.record) == (SPEC, None)
+
+
+OFF: Json = {"prune": True, "enabled": False}
+
+
+def test_auto_sync_that_a_person_switches_off_over_our_change_stays_off() -> None:
+    stage = Stage()
+
+    def overwritten(argocd: FakeArgoCD) -> None:
+        argocd.document["spec"] = copy.deepcopy(SPEC | {"syncPolicy": {"automated": OFF}})
+        del argocd.document["metadata"]["annotations"]
+
+    stage.argocd.meets("application", None, None, overwritten)
+    with pytest.raises(Reverted):
+        run(stage.take())
+    run(stage.claim.let_go())
+    assert stage.argocd.spec == SPEC | {"syncPolicy": {"automated": OFF}}
+    assert stage.notices == ["auto-sync of weather was changed meanwhile; it stays as it is now"]
+
+
+def test_auto_sync_that_a_person_changes_while_we_hold_it_off_stays_theirs() -> None:
+    stage = Stage()
+    run(stage.take())
+    stage.argocd.spec["syncPolicy"]["automated"]["selfHeal"] = True
+    run(stage.claim.let_go())
+    assert stage.argocd.spec == SPEC | {"syncPolicy": {"automated": OFF | {"selfHeal": True}}}
+    assert stage.record is None
+    assert stage.notices == ["auto-sync of weather was changed meanwhile; it stays as it is now"]
+
+
+@pytest.mark.parametrize(
+    "former",
+    [
+        [{"name": "image.tag", "value": "abc"}],
+        [{"name": "image.tag", "value": "abc"}, {"name": "image.tag", "value": "def"}],
+        [{"name": "image.tag"}],
+        [],
+    ],
+)
+def test_an_empty_value_is_found_again_and_the_former_one_put_back(former: list[Json]) -> None:
+    spec: Json = {"source": {"repoURL": "git", "helm": {"parameters": former}}}
+    stage = Stage(normalize(spec))
+    settings = [Helm("kafka.topic", TOPIC, string=True), Helm("image.tag", "")]
+    told = stage.notices.append
+    claim = Claim(stage.argocd.client, APP, "mine", settings, waiting=told, notice=told, topics=[TOPIC])
+
+    async def there_and_back() -> bool:
+        await claim.take([], FUTURE)
+        assert {"name": "image.tag"} in stage.parameters
+        return await claim.give_back(settling=False, until=FUTURE)
+
+    assert run(there_and_back())
+    assert stage.argocd.spec == normalize(spec)
+    assert stage.record is None
 
 
 def test_a_change_between_reading_and_giving_back_is_kept() -> None:
