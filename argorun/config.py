@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from argorun import jwt
+
 
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A part of argorun.yaml: typed, frozen, and no key beside the known ones."""
@@ -77,6 +79,11 @@ class ArgoCD(Strict, frozen=True):
         root = self.root_path.strip("/")
         scheme = "http" if self.plaintext else "https"
         return f"{scheme}://{self.server}" + (f"/{root}" if root else "")
+
+    @property
+    def token_expires(self) -> float | None:
+        """When the token expires, in seconds since the epoch; None where it does not say."""
+        return jwt.expires(self.token)
 
     @property
     def risk(self) -> str:

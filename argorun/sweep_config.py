@@ -23,6 +23,7 @@ class SweepFlags(msgspec.Struct, frozen=True, kw_only=True):
     file: Path | None = None
     topics: tuple[str, ...] = ()
     older_than: str | None = None
+    yes: bool = False
     dry_run: bool = False
 
 
@@ -37,6 +38,7 @@ class SweepConfig(Strict, frozen=True):
     explicit: bool = False  # that age was asked for: it decides, whatever a record says
     argocd: ArgoCD | None = None
     without_argocd: str = ""  # why there is none
+    yes: bool = False  # a young age may be told by this machine's clock
     dry_run: bool = False
     secrets: tuple[str, ...] = ()
 
@@ -76,6 +78,7 @@ def load(
         cleanup=limits.cleanup,
         argocd=argocd,
         without_argocd=without,
+        yes=flags.yes,
         dry_run=flags.dry_run,
         secrets=tuple(sorted(secrets - {""})),
     )

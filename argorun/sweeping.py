@@ -18,7 +18,14 @@ from argorun.argocd.parameters import Record
 from argorun.argocd.types import Application
 from argorun.cleanup import Announce
 from argorun.config import ApplicationRef
-from argorun.errors import AccessDenied, ArgorunError, CleanupIncomplete, InternalError, Interrupted
+from argorun.errors import (
+    AccessDenied,
+    ArgorunError,
+    CleanupIncomplete,
+    InternalError,
+    Interrupted,
+    UsageError,
+)
 from argorun.events import Step
 from argorun.hearing import Hearing
 from argorun.kafka import sweep
@@ -32,6 +39,7 @@ from argorun.telling import Telling
 PATIENCE = 15.0  # seconds for which a fault of Argo CD's is ridden out
 LAST_LOOK = 3.0  # seconds
 CLOCKS_DIFFER = 60.0  # seconds by which two machines' clocks may be apart before it is worth a word
+BY_A_CLOCK = 3600.0  # seconds; of what is younger a clock that nobody has checked decides only when told to
 
 
 @dataclass
@@ -59,7 +67,7 @@ class Sweep:
         self.config, self.announce, self.hide = config, announce, hide
         self.tell = Telling(announce)
         self.topics, self.client = topics, client
-        self.age = sweep.Age(config.older_than, time.time())
+        self.age = sweep.Age(config.older_than, time.time())  # by this machine's clock, to begin with
         self.found = Found()
         self.staying: set[str] = set()  # topics on the brokers that are not to go
         self.swept = self.put_back = self.left = 0
@@ -98,6 +106,7 @@ class Sweep:
         self._tell_limits()
         async with self._step(Step.LOOK) as result:
             seen = await self.client.applications() if self.client is not None else []
+            self._learn_the_time()
             present = await self.topics.present()
             ours = sweep.ours(present, self.config.prefixes)
             self.found.topics = [t for t in ours if self.age.is_old(t)]
@@ -123,6 +132,22 @@ class Sweep:
             self.tell.notice(risk)
         if self.client is None:
             self.tell.notice(f"Applications are not looked at: {self.config.without_argocd}", "info")
+
+    def _learn_the_time(self) -> None:
+        """From Argo CD where that is known; UsageError where this machine's clock alone would decide."""
+        clock = self.client.clock if self.client is not None else None
+        if clock is not None and clock.known:
+            self.age = sweep.Age(self.config.older_than, clock.now())
+            self.tell.clock(clock.ahead())
+            return
+        self.tell.notice("ages are by the clock of this machine: no Argo CD tells the time", "info")
+        if self.config.older_than < BY_A_CLOCK and not (self.config.yes or self.config.dry_run):
+            age = self.config.older_than
+            raise UsageError(
+                f"--older-than {duration(age) if age else '0s'} is less than an hour, and no Argo CD tells "
+                "the time: where the clock of this machine is wrong, a run that is still at it would be hit",
+                "give --yes if it is right, or set ARGOCD_SERVER and ARGOCD_AUTH_TOKEN",
+            )
 
     def _tell_clocks(self, younger: list[TopicName]) -> None:
         for name in younger:
@@ -156,7 +181,7 @@ class Sweep:
     def _judge(self, found: Leftover, names: list[TopicName]) -> None:
         """A run is dead by itself, or by the age that was asked for; the usual age spares a live one."""
         old = all(map(self.age.is_old, names))
-        if not records.live(found.record, found.seen, time.time()) or (old and self.config.explicit):
+        if not records.live(found.record, found.seen, self.age.now) or (old and self.config.explicit):
             self.found.applications.append(found)
         elif old:
             self.found.topics = [t for t in self.found.topics if t not in names]

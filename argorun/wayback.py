@@ -102,7 +102,7 @@ class WayBack:
 
     async def _give_back(self) -> str | None:
         await self._client.landed()
-        until = time.time() + self._config.timeouts.cleanup
+        until = self._client.clock.now() + self._config.timeouts.cleanup
         stood = await self._traces.claim.give_back(settling=self._settles(), until=until)
         return "parameters put back" if stood else None
 

@@ -21,6 +21,10 @@ from argorun.errors import AccessDenied, ArgoCDFailed
 T = TypeVar("T")
 
 
+NEW_TOKEN = (
+    "make a new one for ARGOCD_AUTH_TOKEN: `argocd account generate-token`, or with SSO `argocd login` and "
+    "`argocd account session-token` (3.4+)"
+)
 NOT_ARGOCD = "is this Argo CD's address? a proxy may stand in between, or argocd.root_path be wrong"
 DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {}
 TRANSIENT = frozenset({429, 502, 503, 504})
@@ -75,8 +79,8 @@ def decode(data: bytes, kind: type[T], doing: str) -> T:
         ) from None
 
 
-def check(answer: httpx.Response, doing: str) -> None:
-    """Raise what an answer that is not a success means."""
+def check(answer: httpx.Response, doing: str, expired: str = "") -> None:
+    """Raise what an answer that is not a success means; `expired` says so where the token has expired."""
     status = answer.status_code
     if status < 300:
         return
@@ -98,9 +102,8 @@ def check(answer: httpx.Response, doing: str) -> None:
             ) from None
     text = body.message or body.error
     if status == 401:
-        raise Denied(
-            doing, status, text, "the token is wrong or has expired: make a new one for ARGOCD_AUTH_TOKEN"
-        )
+        hint = NEW_TOKEN if expired else f"the token is wrong or has expired: {NEW_TOKEN}"
+        raise Denied(doing, status, expired or text, hint)
     if status in (403, 404):
         raise Denied(
             doing,

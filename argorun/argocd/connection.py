@@ -15,6 +15,7 @@ import stamina.instrumentation
 
 from argorun.argocd import streams
 from argorun.argocd.answers import Nonsense, Refused, Unreachable, check, decode, unreachable
+from argorun.argocd.clock import Clock, stamp
 from argorun.argocd.patience import Patience
 from argorun.argocd.tls import Certificates, tls
 from argorun.argocd.types import Json
@@ -33,6 +34,8 @@ class Settings(Certificates, Protocol):
     @property
     def token(self) -> str: ...
     @property
+    def token_expires(self) -> float | None: ...
+    @property
     def plaintext(self) -> bool: ...
     @property
     def headers(self) -> Mapping[str, str]: ...
@@ -49,6 +52,7 @@ class Connection:
         self.settings = settings
         self.patience = patience
         self.requests = 0  # how many were sent, retries included
+        self.clock = Clock()
         self._in_flight: set[asyncio.Future[Any]] = set()
         self._unheard: float | None = None  # loop time of the newest change that was never answered
         headers = dict(settings.headers) | {"Authorization": f"Bearer {settings.token}"}
@@ -135,12 +139,25 @@ class Connection:
         # Argo CD answers 415 to any request but GET whose content type is not exactly this.
         headers = {} if method == "GET" else {"Content-Type": "application/json"}
         content = None if body is None else json.dumps(body).encode()
+        sent = self.clock.sent()
         try:
             answer = await self._http.request(method, url, params=params, headers=headers, content=content)
         except httpx.HTTPError as e:
             raise unreachable(e, self.settings.url) from None
-        check(answer, doing)
+        self._check(answer, doing, sent)
         return decode(answer.content, kind, doing)
+
+    def _check(self, answer: httpx.Response, doing: str, sent: float) -> None:
+        """Learn the time from an answer, a gateway's error aside; raise what it means if it is no success."""
+        if answer.status_code < 500:
+            self.clock.answered(answer.headers, sent)
+        check(answer, doing, self._expired() if answer.status_code == 401 else "")
+
+    def _expired(self) -> str:
+        """That the token has expired, in words; empty where it has not, or does not say."""
+        at = self.settings.token_expires
+        expired = at is not None and at < self.clock.now() + 1  # its date is in whole seconds
+        return f"the token expired at {stamp(at)}" if at is not None and expired else ""
 
     async def _stream(
         self,
@@ -152,13 +169,14 @@ class Connection:
         """A stream in blocks of whole lines. Of server-sent events a comment comes every 15 s."""
         self.requests += 1
         timeout = httpx.Timeout(15.0, connect=5.0, read=40.0)
+        sent = self.clock.sent()
         try:
             async with self._http.stream(
                 "GET", url, params=params, headers=headers, timeout=timeout
             ) as answer:
                 if answer.status_code != 200:
                     await answer.aread()
-                    check(answer, doing)
+                self._check(answer, doing, sent)
                 async with contextlib.aclosing(streams.blocks(answer)) as received:
                     async for block in received:
                         yield block

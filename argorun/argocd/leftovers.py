@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -95,7 +94,7 @@ async def undo(
     claim = Claim(client, app, record.run, (), waiting=lambda _: None, notice=notice)
     claim.record, claim.before = record, records.undone(seen, record)
     settles = claim.was_synced or record.automated is not None
-    if await claim.give_back(settling=settles, until=time.time() + limit):
+    if await claim.give_back(settling=settles, until=client.clock.now() + limit):
         did.append("parameters put back")
     if not settles:
         return [*did, "record removed"]

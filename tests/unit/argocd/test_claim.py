@@ -12,13 +12,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from argorun.argocd import claim as module
 from argorun.argocd import parameters
 from argorun.argocd.answers import Denied, Refused, Unreachable
 from argorun.argocd.claim import Claim, Lost, Reverted
+from argorun.argocd.clock import Clock
 from argorun.argocd.parameters import RECORD, Helm, HelmValue, Record, record_of
 from argorun.argocd.types import ResourceStatus
 from argorun.errors import ArgoCDFailed, OperationFailed
+from tests.unit.argocd import fakes
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
 from tests.unit.argocd.fakes import Lost as LostAnswer
 from tests.unit.argocd.gopatch import Json, PatchFailed, applied
@@ -36,7 +37,8 @@ INVALID = Refused("change", 400, 3, "application spec for weather is invalid: re
 
 @pytest.fixture(autouse=True)
 def one_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: NOW))
+    monkeypatch.setattr(fakes, "time", SimpleNamespace(time=lambda: NOW))
+    monkeypatch.setattr(fakes, "Clock", lambda: Clock(steady=lambda: 0.0, local=lambda: NOW))
 
 
 class Stage:
