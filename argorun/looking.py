@@ -14,12 +14,11 @@ from argorun.argocd.answers import NEW_TOKEN, Refused
 from argorun.argocd.client import Client, policy_object
 from argorun.argocd.clock import stamp
 from argorun.argocd.types import Application, Json
-from argorun.config import Config, Topic
+from argorun.config import Config
 from argorun.errors import AccessDenied, UsageError
-from argorun.kafka import names
 from argorun.kafka.spec import TopicExists
 from argorun.kafka.topics import Topics
-from argorun.plan import planned, settings, spec
+from argorun.plan import draw, planned, settings, spec
 from argorun.reporters.phrases import duration
 from argorun.telling import Telling
 from argorun.wayback import Traces
@@ -51,7 +50,7 @@ class Look:
         seen = await self._client.application(self._app)
         self._tell.clock(self._client.clock.ahead())
         self._check_token()
-        traces.drawn = [(t, self._draw(t)) for t in self._config.topics]
+        traces.drawn = draw(self._config.topics, self._client.clock.now())
         if not seen.status.source_type:
             seen = await self._client.application(self._app, refresh="normal")
         parameters.check_source(seen, settings(self._config, traces.drawn))
@@ -80,10 +79,9 @@ class Look:
                 return
             except TopicExists as e:
                 self._tell.notice(f"{e}; another name is drawn")
-                traces.drawn = [(t, self._draw(t) if n == e.name else n) for t, n in traces.drawn]
-
-    def _draw(self, topic: Topic) -> str:
-        return names.draw(topic.prefix, self._client.clock.now())
+                fresh = draw(self._config.topics, self._client.clock.now())
+                pairs = zip(traces.drawn, fresh, strict=True)
+                traces.drawn = [new if old[1] == e.name else old for old, new in pairs]
 
     def _check_token(self) -> None:
         """The token lives as long as the run may take; AccessDenied where it has expired."""
