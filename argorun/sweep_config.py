@@ -15,6 +15,7 @@ from argorun.kafka import names
 from argorun.loading import NotConfigured, argocd_settings, duration, kafka_settings, timeouts, topic
 
 OLDER_THAN = 6 * 3600.0  # seconds
+YOUNG = 3600.0  # seconds
 
 
 class SweepFlags(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +42,15 @@ class SweepConfig(Strict, frozen=True):
     yes: bool = False  # a young age may be told by this machine's clock
     dry_run: bool = False
     secrets: tuple[str, ...] = ()
+
+    def check_age_by_this_clock(self) -> None:
+        """Raise UsageError where a clock that nobody has checked would decide about what is young."""
+        if self.older_than < YOUNG and not (self.yes or self.dry_run):
+            raise UsageError(
+                f"--older-than {self.older_than:.0f}s is less than an hour, and no Argo CD tells the time: "
+                "where the clock of this machine is wrong, a run that is still at it would be hit",
+                "give --yes if the clock is right, or set ARGOCD_SERVER and ARGOCD_AUTH_TOKEN",
+            )
 
 
 def load(

@@ -12,20 +12,14 @@ from dataclasses import dataclass, field
 
 from argorun import __version__, byhand, events, signals
 from argorun.argocd import leftovers, parameters, records
+from argorun.argocd.answers import Denied
 from argorun.argocd.client import Client
 from argorun.argocd.leftovers import Leftover
 from argorun.argocd.parameters import Record
 from argorun.argocd.types import Application
 from argorun.cleanup import Announce
 from argorun.config import ApplicationRef
-from argorun.errors import (
-    AccessDenied,
-    ArgorunError,
-    CleanupIncomplete,
-    InternalError,
-    Interrupted,
-    UsageError,
-)
+from argorun.errors import AccessDenied, ArgorunError, CleanupIncomplete, InternalError, Interrupted
 from argorun.events import Step
 from argorun.hearing import Hearing
 from argorun.kafka import sweep
@@ -39,7 +33,6 @@ from argorun.telling import Telling
 PATIENCE = 15.0  # seconds for which a fault of Argo CD's is ridden out
 LAST_LOOK = 3.0  # seconds
 CLOCKS_DIFFER = 60.0  # seconds by which two machines' clocks may be apart before it is worth a word
-BY_A_CLOCK = 3600.0  # seconds; of what is younger a clock that nobody has checked decides only when told to
 
 
 @dataclass
@@ -141,13 +134,7 @@ class Sweep:
             self.tell.clock(clock.ahead())
             return
         self.tell.notice("ages are by the clock of this machine: no Argo CD tells the time", "info")
-        if self.config.older_than < BY_A_CLOCK and not (self.config.yes or self.config.dry_run):
-            age = self.config.older_than
-            raise UsageError(
-                f"--older-than {duration(age) if age else '0s'} is less than an hour, and no Argo CD tells "
-                "the time: where the clock of this machine is wrong, a run that is still at it would be hit",
-                "give --yes if it is right, or set ARGOCD_SERVER and ARGOCD_AUTH_TOKEN",
-            )
+        self.config.check_age_by_this_clock()
 
     def _tell_clocks(self, younger: list[TopicName]) -> None:
         for name in younger:
@@ -170,7 +157,7 @@ class Sweep:
         """Whether a record about topics of ours stands there; with a dead run's, there is something to do."""
         names = self._named(parameters.record_of(listed))
         if names and self.client is not None and all(map(self._goes, names)):
-            with contextlib.suppress(AccessDenied):  # by now it is deleted
+            with contextlib.suppress(Denied):  # by now it is deleted
                 seen = await self.client.application(reference(listed))
                 record = parameters.record_of(seen)
                 self.hide(*parameters.secrets(seen))

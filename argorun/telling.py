@@ -43,7 +43,8 @@ class Telling:
     def clock(self, ahead: float) -> None:
         """That this machine's clock is wrong by Argo CD's, where it is so by more than CLOCKS_DIFFER."""
         if abs(ahead) > CLOCKS_DIFFER:
-            how = f"{duration(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'} Argo CD's"
+            about = round(abs(ahead), -1)  # a date is in whole seconds, and its answer took some time
+            how = f"{duration(about)} {'ahead of' if ahead > 0 else 'behind'} Argo CD's"
             self.notice(f"the clock of this machine is {how}: Argo CD's time is used")
 
     def planned(self, what: str) -> None:

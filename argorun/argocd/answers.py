@@ -1,8 +1,8 @@
 """What Argo CD's answers mean: JSON as typed values, and every error made argorun's.
 
-ArgoCDFailed (8)                       AccessDenied (6)
-├── Unreachable   no answer            └── Denied   401, 403, 404
-├── Nonsense      not what Argo CD says
+ArgoCDFailed (8)                        AccessDenied (6)
+├── Unreachable   no answer             ├── Denied            403, 404
+├── Nonsense      not what Argo CD says └── Unauthenticated   401: nothing was said of what was asked for
 └── Refused       any other error it answered
 """
 
@@ -53,11 +53,17 @@ class Refused(ArgoCDFailed):
 
 
 class Denied(AccessDenied):
-    """Argo CD answered 401, 403 or 404."""
+    """Argo CD answered 403 or 404."""
 
     def __init__(self, doing: str, status: int, text: str, hint: str) -> None:
         super().__init__(f"Argo CD would not {doing}: {text} (HTTP {status})", hint)
         self.status, self.text = status, text
+
+
+class Unauthenticated(AccessDenied):
+    """Argo CD answered 401: the token is no good, or has expired. Whether the thing is there was not said."""
+
+    status = 401
 
 
 def worth_retrying(error: Exception) -> bool | float:
@@ -103,7 +109,7 @@ def check(answer: httpx.Response, doing: str, expired: str = "") -> None:
     text = body.message or body.error
     if status == 401:
         hint = NEW_TOKEN if expired else f"the token is wrong or has expired: {NEW_TOKEN}"
-        raise Denied(doing, status, expired or text, hint)
+        raise Unauthenticated(f"Argo CD would not {doing}: {expired or text} (HTTP {status})", hint)
     if status in (403, 404):
         raise Denied(
             doing,

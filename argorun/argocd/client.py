@@ -186,9 +186,7 @@ class Client(Connection):
         url = f"/api/v1/account/can-i/{resource}/{action}/{quote(subject, safe='/')}"
         try:
             answer = await self._get(doing, url, Json, {})
-        except Denied as e:
-            if e.status == 401:
-                raise
+        except Denied:
             return True
         return answer.get("value") != "no"
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import contextlib
 from collections.abc import Callable, Collection
 
 from argorun.argocd.client import ApplicationName, Client
@@ -65,15 +64,18 @@ class JobLogs:
 
         Of those that `ran`, whoever has no pod any more is told as a log that is missing.
         """
-        with contextlib.suppress(ArgorunError):
+        why = "its pod was gone before it was read"
+        try:
             await self._live.read()
+        except ArgorunError as e:
+            why = e.message
         self._discovered()
         for pod in self._pods.values():
             pod.ended.set()
         for job in ran:
             if not self._attempts[job]:
                 gone = Container(job, "", "", "", 1)
-                self._listener.ended(gone, 0, False, "its pod was gone before it was read")
+                self._listener.ended(gone, 0, False, why)
         waiting, told = set(self._tasks.values()), -1
         while waiting and told != (told := sum(p.told() for p in self._pods.values())):
             _, waiting = await asyncio.wait(waiting, timeout=timeout)
