@@ -7,10 +7,13 @@ from collections.abc import Callable
 
 import pytest
 
+from argorun.argocd.answers import Denied, Unauthenticated
+from argorun.argocd.logs import JobLogs
 from argorun.argocd.pod_logs import LOST, PodLogs
 from argorun.argocd.tree import LiveTree
-from argorun.argocd.types import Node
-from tests.unit.argocd.containers import EPOCH, LAST, SECOND, A, B, Cluster, Told, entry
+from argorun.argocd.types import Node, Tree
+from argorun.errors import ArgorunError
+from tests.unit.argocd.containers import EPOCH, GONE, LAST, SECOND, A, B, Cluster, Told, entry
 from tests.unit.argocd.fakes import APP, DOWN
 from tests.unit.virtual import run
 
@@ -155,3 +158,44 @@ def test_a_container_that_waits_for_its_restart_is_not_asked_for_its_log_again_a
 
     stage.read(first, nothing, nothing, ends)
     assert stage.cluster.asked == [{"follow": "true"}, {"tailLines": "10"}]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "reason"),
+    [
+        (Unauthenticated("the token expired"), "the token expired"),
+        (Denied("show Pod", 403, "permission denied", ""), "permission denied"),
+        (GONE, "its pod was gone before all was read"),
+    ],
+)
+def test_a_pod_that_may_not_be_looked_at_is_not_called_gone(refusal: Exception, reason: str) -> None:
+    stage = Stage()
+
+    def runs() -> None:
+        stage.stands("running")
+        stage.cluster.streams[stage.main] = [[A, DOWN], [DOWN]]
+
+    def refused() -> None:
+        stage.cluster.pods["p1"] = refusal
+
+    *_, (_, _, _, lines, complete, told) = stage.read(runs, refused)
+    assert (lines, complete) == (1, False)
+    assert reason in str(told)
+
+
+@pytest.mark.parametrize("error", [Unauthenticated("the token expired"), DOWN])
+def test_where_the_tree_cannot_be_read_no_pod_is_called_gone(error: ArgorunError) -> None:
+    told = Told()
+
+    class Refusing(Cluster):
+        async def tree(self, app: object) -> Tree:
+            raise error
+
+    async def finish() -> None:
+        cluster = Refusing()
+        live = LiveTree(cluster.client, APP)
+        logs = JobLogs(cluster.client, APP, live, (), lambda kind, name: True, told)
+        await logs.finish(1.0, ["tests"])
+
+    run(finish())
+    assert told.all == [("ended", "", "", 0, False, error.message)]
