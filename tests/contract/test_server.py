@@ -12,7 +12,7 @@ import pytest
 
 from argorun import jwt
 from argorun.argocd import clock as clocks
-from argorun.argocd.answers import Denied
+from argorun.argocd.answers import Unauthenticated
 from argorun.argocd.client import Client, policy_object
 from argorun.argocd.clock import Clock
 from tests.contract.manifests import job
@@ -121,7 +121,7 @@ async def test_a_token_that_has_expired_is_401_and_argorun_says_when(app: App, a
     eventually(look, lambda seen: seen["status"] == 401)
     assert (refused[-1].json()["code"], "expired" in refused[-1].text) == (16, True)
     async with Client(settings) as client:
-        with pytest.raises(Denied) as denied:
+        with pytest.raises(Unauthenticated) as denied:
             await client.application(app.ref)
     assert settings.token_expires is not None
     said = f"the token expired at {clocks.stamp(settings.token_expires)} (HTTP 401)"
