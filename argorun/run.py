@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 
-from argorun import __version__, events, plan
+from argorun import __version__, arrival, events, plan
 from argorun.argocd import diagnosis, lint, operation, outcome, parameters, rendered
 from argorun.argocd.answers import Refused
 from argorun.argocd.claim import Claim, Lost, Reverted
@@ -187,7 +187,7 @@ class Run:
     async def _sync(self, settings: Sequence[parameters.Setting]) -> bool:
         """POST the operation and see that it took our values; False where another was in the way."""
         try:
-            tree, _ = await asyncio.gather(self.live.read(), self._expect_jobs())
+            tree, _ = await asyncio.gather(self.live.read(), self._expect_tests())
             if self.traces.logs is not None:
                 await self.traces.logs.close()
             before = {n.uid for n in tree.nodes or ()}
@@ -199,9 +199,9 @@ class Run:
         except operation.Busy as e:
             await self._lost(str(e), undone=False)
             return False
-        except UsageError as e:
+        except UsageError:
             if await self.traces.claim.stands():  # the source does not take our value
-                raise OperationFailed(e.message, e.hint) from None
+                raise
             await self._lost("somebody who changed the parameters just now", undone=True)
             return False
         took = seen.operation_of(self.traces.operation).sync or SyncOperation()
@@ -232,22 +232,20 @@ class Run:
                 f"{hint if self.owner else ''}Use an Application of its own for tests",
             )
 
-    async def _expect_jobs(self) -> None:
-        """With our values in, the source renders to what the sync will run: the test Jobs must be in it."""
+    async def _expect_tests(self) -> None:
+        """With our values in, the source renders to what the sync will run: the tests, on our topics."""
         try:
             manifests = await self.client.manifests(self.app, self.config.revision)
         except Refused:
             return  # the sync will say why, in its own words
         parameters.check_taken(str(self.app), self.settings(), manifests)
-        for name in rendered.unused([n for _, n in self.traces.drawn], manifests):
-            self.tell.notice(
-                f"no manifest of {self.app} holds {name}: is the parameter spelt as the chart has it?"
-            )
         for text in lint.warnings(manifests, self.config.jobs):
             self.tell.notice(text)
         if gap := lint.gap(manifests, self.config.jobs):
             raise gap.error(self.app)
-        self.progress.expect(rendered.hook_jobs(manifests))
+        lint.check_ends(manifests, self.config.jobs)
+        await arrival.check(self.config, self.client, self.traces.drawn, manifests, self.tell.notice)
+        self.progress.expect(rendered.hooks_of(manifests))
 
     # -- 6. Follow; 7. Logs -------------------------------------------------------------------------
 
@@ -286,7 +284,7 @@ class Run:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _followed(self) -> OperationState:
-        """The operation's end, and that of its test Jobs where it was mistaken about theirs."""
+        """The operation's end, and that of its tests where it was mistaken about theirs."""
         state = await operation.follow(self.client, self.app, self.traces.operation, self._told)
         if is_terminated(state) or self.traces.logs is None:
             return state
@@ -295,7 +293,7 @@ class Run:
         return await outcome.settled(self.client, self.app, self.live, state, tests, former, self._mistaken)
 
     def _mistaken(self, state: OperationState, hook: ResourceResult) -> None:
-        """The operation was over before this test Job was, or with another's end."""
+        """The operation was over before this test was, or with another's end."""
         self._told(state)
         if hook.hook_phase == "Running":
             text = f"Argo CD took {hook.name} for ended, and it still runs: its own end is waited for"
@@ -308,17 +306,15 @@ class Run:
             return
         self.traces.logs.operation_started(state.started_at)
         for hook in changed:
-            if hook.kind in ("Job", "Pod"):
+            if hook.kind in rendered.RUNNING:
                 self.traces.logs.confirm(hook.name)
         if changed:
             self.traces.logs.look()
 
     def _running_jobs(self) -> list[Node]:
-        """Our operation's Jobs that it has not seen the end of, as far as the tree has them."""
-        return [n for n in self._jobs() if self.progress.awaits(n.name)]
-
-    def _jobs(self) -> list[Node]:
-        return self.traces.logs.jobs() if self.traces.logs is not None else []
+        """Our operation's Jobs and bare pods that it has not seen the end of, as far as the tree has them."""
+        made = self.traces.logs.sources() if self.traces.logs is not None else []
+        return [n for n in made if self.progress.awaits(n.kind, n.name)]
 
     # -- 8. Verdict ---------------------------------------------------------------------------------
 

@@ -90,7 +90,8 @@ class JobLogs:
         """The Jobs that our operation made, as far as the tree has them."""
         return [n for n in self._live.tree.nodes or () if n.kind == "Job" and self._ours(n)]
 
-    def _sources(self) -> list[Node]:
+    def sources(self) -> list[Node]:
+        """The Jobs and bare pods that our operation made, as far as the tree has them."""
         bare = [n for n in self._live.tree.nodes or () if n.kind == "Pod" and not n.parent_refs]
         return self.jobs() + [n for n in bare if self._ours(n)]
 
@@ -106,7 +107,7 @@ class JobLogs:
             version = await self._live.changed(version)
 
     def _discovered(self) -> None:
-        for source in self._sources():
+        for source in self.sources():
             if source.uid not in self.uids:
                 self.uids.add(source.uid)
                 self._listener.appeared(source)

@@ -40,9 +40,12 @@ class Target(Protocol):
     read_only: ArgoCD  # of one that may only look
 
     def application(
-        self, hint: str, *manifests: Json, form: str = "helm", **spec: Any
+        self, hint: str, *manifests: Json, form: str = "helm", pinned: list[Json] | None = None, **spec: Any
     ) -> contextlib.AbstractContextManager[App]:
-        """A new Application of these manifests, compared once; gone after the block."""
+        """A new Application of these manifests, compared once; gone after the block.
+
+        `pinned`: Helm parameters in a `.argocd-source.yaml`.
+        """
         ...
 
 
@@ -197,15 +200,22 @@ class Chart:
 
     source_type = "Helm"
 
-    def __init__(self, manifests: tuple[Json, ...]) -> None:
-        self._text = json.dumps(manifests)
+    def __init__(self, manifests: tuple[Json, ...], pinned: list[Json] | None = None) -> None:
+        self._text, self._pinned = json.dumps(manifests), pinned
 
     def resolve(self, revision: str) -> str:
         if revision not in ("HEAD", COMMIT):
             raise RenderError(f"unable to resolve '{revision}' to a commit SHA: revision not found")
         return COMMIT
 
+    def merged(self, source: Json) -> Json:
+        """The source with what `.argocd-source.yaml` makes of it: a list of parameters replaces the other."""
+        if self._pinned is None:
+            return source
+        return source | {"helm": (source.get("helm") or {}) | {"parameters": self._pinned}}
+
     def __call__(self, source: Json, /) -> list[Json]:
+        source = self.merged(source)
         if source.get("path") != "app":
             raise RenderError(f"{source.get('path')}: app path does not exist")
         parameters = {p["name"]: p.get("value", "") for p in source.get("helm", {}).get("parameters", [])}
@@ -234,7 +244,13 @@ class StandInTarget:
 
     @contextlib.contextmanager
     def application(
-        self, hint: str, *manifests: Json, form: str = "helm", source: Json | None = None, **spec: Any
+        self,
+        hint: str,
+        *manifests: Json,
+        form: str = "helm",
+        pinned: list[Json] | None = None,
+        source: Json | None = None,
+        **spec: Any,
     ) -> Iterator[App]:
         name = cluster.unique(hint)
         repo = self._folder / name
@@ -243,7 +259,7 @@ class StandInTarget:
             for file, text in files_of(form, manifests).items():
                 (repo / file).parent.mkdir(parents=True, exist_ok=True)
                 (repo / file).write_text(text, encoding="utf-8")
-        render = KustomizeRender(repo) if form == "kustomize" else Chart(manifests)
+        render = KustomizeRender(repo) if form == "kustomize" else Chart(manifests, pinned)
 
         async def add() -> None:
             self._standin.add(name, render, whole, namespace=name, **spec)
@@ -276,9 +292,18 @@ class RealTarget:
 
     @contextlib.contextmanager
     def application(
-        self, hint: str, *manifests: Json, form: str = "helm", source: Json | None = None, **spec: Any
+        self,
+        hint: str,
+        *manifests: Json,
+        form: str = "helm",
+        pinned: list[Json] | None = None,
+        source: Json | None = None,
+        **spec: Any,
     ) -> Iterator[App]:
-        repo = cluster.make_repo(self._stack, self._folder / secrets.token_hex(4), files_of(form, manifests))
+        files = files_of(form, manifests)
+        if pinned is not None:
+            files["app/.argocd-source.yaml"] = json.dumps({"helm": {"parameters": pinned}})
+        repo = cluster.make_repo(self._stack, self._folder / secrets.token_hex(4), files)
         name = cluster.unique(hint)
         whole = {"repoURL": repo.url, "path": "app", **(source or {})}
         made = cluster.Application(self._stack, name, whole, **spec)

@@ -10,7 +10,7 @@ import pytest
 
 from argorun import progress as module
 from argorun.argocd.reader import Container
-from argorun.argocd.rendered import HookJob
+from argorun.argocd.rendered import Hook
 from argorun.argocd.types import Node, OperationState, ResourceResult, SyncResult
 from argorun.events import Event, HookStatus, Step
 from argorun.progress import LAST_LINES, Progress
@@ -134,7 +134,7 @@ def test_a_job_that_appears_is_told_before_the_operation_says_so_and_counts_from
     stage = Stage()
     stage.progress.state(state())
     stage.news()
-    stage.progress.expect([HookJob("tests", ("PostSync",)), HookJob("prepare", ("PreSync",))])
+    stage.progress.expect([Hook("tests", ("PostSync",)), Hook("prepare", ("PreSync",))])
     stage.progress.appeared(Node(kind="Job", namespace="ns", name="tests", uid="u"))
     assert stage.news() == [told_hook(HookStatus.RUNNING)]
     clock[0] += 2
@@ -147,10 +147,10 @@ def test_a_job_that_appears_is_told_before_the_operation_says_so_and_counts_from
 
 
 @pytest.mark.parametrize(
-    "expected", [[], [HookJob("other", ("PostSync",))], [HookJob("tests", ("PreSync", "PostSync"))]]
+    "expected", [[], [Hook("other", ("PostSync",))], [Hook("tests", ("PreSync", "PostSync"))]]
 )
 def test_a_job_whose_phase_cannot_be_told_is_told_by_the_operation(
-    expected: list[HookJob], clock: list[float]
+    expected: list[Hook], clock: list[float]
 ) -> None:
     stage = Stage()
     stage.progress.state(state())
@@ -163,13 +163,15 @@ def test_a_job_whose_phase_cannot_be_told_is_told_by_the_operation(
     assert (stage.news(), stage.seconds) == ([told_hook(HookStatus.RUNNING)], [2])
 
 
-def test_only_test_jobs_are_called_required() -> None:
+def test_only_tests_are_called_required_jobs_and_bare_pods_alike() -> None:
     stage = Stage("tests")
-    stage.progress.state(state(hook("Running"), hook("Running", "other"), hook("Running", kind="Pod")))
+    kinds = ("Job", "Pod", "Workflow")
+    stage.progress.state(state(hook("Running", "other"), *(hook("Running", kind=k) for k in kinds)))
     assert [(f["name"], f["kind"], f["required"]) for _, f in stage.told[1:]] == [
-        ("tests", "Job", True),
         ("other", "Job", False),
-        ("tests", "Pod", False),
+        ("tests", "Job", True),
+        ("tests", "Pod", True),
+        ("tests", "Workflow", False),
     ]
 
 
@@ -185,9 +187,9 @@ def test_the_logs_of_the_test_jobs_are_wanted(jobs: tuple[str, ...], wanted: lis
     stage = Stage(*jobs)
     stage.progress.expect(
         [
-            HookJob("tests", ("PostSync",)),
-            HookJob("gen-", ("PostSync",), generated=True),
-            HookJob("prepare", ("PreSync",)),
+            Hook("tests", ("PostSync",)),
+            Hook("gen-", ("PostSync",), generated=True),
+            Hook("prepare", ("PreSync",)),
         ]
     )
     stage.progress.state(state(hook("Running", "late")))  # not among what was rendered
@@ -218,7 +220,7 @@ def test_the_logs_that_were_asked_for_are_wanted_and_those_of_failed_hooks(
     logs: str, wanted: list[str]
 ) -> None:
     stage = Stage(logs=logs)
-    stage.progress.expect([HookJob("tests", ("PostSync",)), HookJob("prepare", ("PreSync",))])
+    stage.progress.expect([Hook("tests", ("PostSync",)), Hook("prepare", ("PreSync",))])
     stage.progress.state(
         state(
             hook("Running", "late", "PreSync"),
@@ -258,11 +260,11 @@ def test_the_logs_have_a_verdict_of_their_own() -> None:
 
 def test_a_jobs_end_is_awaited_until_the_operation_has_seen_it_in_every_phase() -> None:
     stage = Stage()
-    assert stage.progress.awaits("tests")
+    assert stage.progress.awaits("Job", "tests")
     stage.progress.state(state(hook("Succeeded", at="PreSync"), hook("Running")))
-    assert stage.progress.awaits("tests")
+    assert stage.progress.awaits("Job", "tests")
     stage.progress.state(state(hook("Succeeded", at="PreSync"), hook("Failed")))
-    assert not stage.progress.awaits("tests")
+    assert not stage.progress.awaits("Job", "tests")
 
 
 def test_for_whom_the_run_waits_is_told_when_it_changes() -> None:

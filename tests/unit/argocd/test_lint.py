@@ -88,18 +88,18 @@ MEND = "annotate it with argocd.argoproj.io/hook: PostSync"
 GAPS: dict[str, tuple[list[Json], list[str], Gap | None]] = {
     "it is there": ([job()], ["checks"], None),
     "any will do": ([job()], [], None),
-    "none is there": ([], [], Gap("PostSync Job", "it has: no hook Job at all", False)),
+    "none is there": ([], [], Gap("PostSync Job or Pod", "it has: no hook Job or Pod at all", False)),
     "another one is there": (
         [job("prepare", "PreSync,Sync")],
         ["checks"],
-        Gap("hook Job checks", "it has: prepare (PreSync, Sync)"),
+        Gap("hook Job or Pod checks", "it has: prepare (PreSync, Sync)"),
     ),
     "it is a plain Job": (
         [job(hook="")],
         ["checks"],
         Gap(
-            "hook Job checks",
-            f"checks is there, but as a plain Job: {MEND}\nit has: no hook Job at all",
+            "hook Job or Pod checks",
+            f"checks is there, but as a plain Job: {MEND}\nit has: no hook Job or Pod at all",
             taken=True,
         ),
     ),
@@ -107,8 +107,8 @@ GAPS: dict[str, tuple[list[Json], list[str], Gap | None]] = {
         [job(hook="PostDelete")],
         ["checks"],
         Gap(
-            "hook Job checks",
-            f"checks is a hook for PostDelete, which no sync runs: {MEND}\nit has: no hook Job at all",
+            "hook Job or Pod checks",
+            f"checks is a hook for PostDelete, which no sync runs: {MEND}\nit has: no hook Job or Pod at all",
             taken=True,
         ),
     ),
@@ -116,9 +116,9 @@ GAPS: dict[str, tuple[list[Json], list[str], Gap | None]] = {
         [helm("checks", "test")],
         ["checks"],
         Gap(
-            "hook Job checks",
+            "hook Job or Pod checks",
             f"Job checks is a Helm test (helm.sh/hook: test), which Argo CD ignores: {MEND}\n"
-            "it has: no hook Job at all",
+            "it has: no hook Job or Pod at all",
             taken=True,
         ),
     ),
@@ -126,7 +126,7 @@ GAPS: dict[str, tuple[list[Json], list[str], Gap | None]] = {
         [helm("web-test-connection", "test", "Pod"), job("prepare", "PreSync")],
         [],
         Gap(
-            "PostSync Job",
+            "PostSync Job or Pod",
             f"Pod web-test-connection is a Helm test (helm.sh/hook: test), which Argo CD ignores: {MEND}\n"
             "it has: prepare (PreSync)",
         ),

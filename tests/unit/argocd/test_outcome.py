@@ -173,7 +173,7 @@ def test_an_argo_cd_that_cannot_be_reached_is_no_verdict() -> None:
 
 def test_it_says_where_the_operation_took_anothers_end_for_its_own() -> None:
     def message(said: str, live: Json) -> str:
-        return outcome.as_its_job_has_it(hook(said), live, {FORMER}).message
+        return outcome.as_it_is(hook(said), live, {FORMER}).message
 
     assert message("Failed", job("Complete")) == outcome.OTHERS_FAILURE
     assert message("Succeeded", job("Complete")) == "its own"

@@ -1,0 +1,102 @@
+"""Whether each topic's name arrives at a test, and why it does not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from argorun import secrecy
+from argorun.argocd import helm_command, reach
+from argorun.argocd.client import Client
+from argorun.argocd.types import Json
+from argorun.config import Config, Topic
+from argorun.errors import ArgorunError, UsageError
+
+
+async def check(
+    config: Config,
+    client: Client,
+    drawn: Sequence[tuple[Topic, str]],
+    manifests: Sequence[Json],
+    notice: Callable[[str], None],
+) -> None:
+    """Each topic's name must be in the manifests, rendered with the run's values, where a test gets it.
+
+    Raises UsageError that names the cause where it can be seen. A topic with `unverified`, whose name may be
+    in a Secret, only gets a notice. Raises ArgoCDFailed, AccessDenied.
+    """
+    names = [name for _, name in drawn]
+    missing = await asyncio.to_thread(reach.unreached, names, manifests, config.jobs)
+    if not missing:
+        return
+    helm = any(p.helm for topic, name in drawn if name in missing for p in topic.parameters)
+    shown = helm_command.parameters(await client.helm_command(config.application)) if helm else None
+    # Another replica of argocd-server may have rendered the Application as it was a moment before.
+    manifests = await client.manifests(config.application, config.revision)
+    missing = await asyncio.to_thread(reach.unreached, missing, manifests, config.jobs)
+    secrets = await asyncio.to_thread(reach.hidden, manifests, config.jobs)
+    for topic, name in drawn:
+        if name not in missing:
+            continue
+        if pin := _pinned(config, topic, name, shown):
+            raise pin
+        if not (topic.unverified and secrets):
+            raise _unreached(config, topic, name, reach.holders(name, manifests), secrets, shown)
+        notice(
+            f"whether a test gets {name} cannot be seen: no manifest of {config.application} holds it, and "
+            f"Argo CD hides the values of {_secrets(secrets)} (unverified: true)"
+        )
+
+
+def _pinned(config: Config, topic: Topic, name: str, shown: dict[str, str] | None) -> ArgorunError | None:
+    """The error where Helm gets another value than the Application's: only a file in Git does that.
+
+    Source: reposerver/repository/repository.go, mergeSourceParameters.
+    """
+    app = config.application
+    for parameter in topic.parameters:
+        if parameter.helm is None or shown is None or shown.get(parameter.helm) == name:
+            continue
+        value = shown.get(parameter.helm)
+        gets = "it gets none" if value is None else f"it gets '{helm_command.plain(value)}'"
+        pins = ", ".join(f"{n}={_safe(n, v)}" for n, v in sorted(shown.items())) or "an empty list"
+        return UsageError(
+            f"Helm does not get the Application's {parameter.helm}: {gets}",
+            f"a file in Git, .argocd-source.yaml or .argocd-source-{app.name}.yaml beside the chart, "
+            f"replaces the parameters of {app} with {pins}: take helm.parameters out of it",
+        )
+    return None
+
+
+def _unreached(
+    config: Config,
+    topic: Topic,
+    name: str,
+    holders: Sequence[str],
+    secrets: Sequence[str],
+    shown: dict[str, str] | None,
+) -> ArgorunError:
+    app, places = config.application, ", ".join(map(str, topic.parameters))
+    if holders:
+        what = f"no test or workload of {app} reads the topic's name from {places}"
+        return UsageError(what, f"{name} is only in {', '.join(holders)}, which hands it to no test")
+    if secrets:
+        return UsageError(
+            f"no manifest of {app} holds the topic's name from {places}",
+            f"where the name is only in a Secret ({', '.join(secrets)}), Argo CD hides it: unverified: true "
+            "at the topic runs the tests unchecked. Otherwise the parameter may be misspelled",
+        )
+    if shown is None:
+        files = f".argocd-source.yaml or .argocd-source-{app.name}.yaml"
+        why = f"the parameter may be misspelled, or pinned by {files} in Git"
+    else:
+        why = "Helm gets it and does not use it: is the parameter spelled as the chart has it?"
+    return UsageError(f"no manifest of {app} uses {places}", why)
+
+
+def _secrets(names: Sequence[str]) -> str:
+    return f"Secret{'' if len(names) == 1 else 's'} {', '.join(names)}"
+
+
+def _safe(name: str, value: str) -> str:
+    return "***" if secrecy.is_parameter(name) else helm_command.plain(value)
