@@ -30,7 +30,8 @@ async def check(
     if not missing:
         return
     helm = any(p.helm for topic, name in drawn if name in missing for p in topic.parameters)
-    shown = helm_command.parameters(await client.helm_command(config.application)) if helm else None
+    said = await client.helm_command(config.application, config.revision) if helm else ""
+    shown = helm_command.parameters(said)
     # Another replica of argocd-server may have rendered the Application as it was a moment before.
     manifests = await client.manifests(config.application, config.revision)
     missing = await asyncio.to_thread(reach.unreached, missing, manifests, config.jobs)

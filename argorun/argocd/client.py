@@ -106,7 +106,7 @@ class Client(Connection):
         """The live Application as it is written, for `replace`."""
         return await self._get(f"show Application {app.name}", path(app), Json, query(app))
 
-    async def helm_command(self, app: ApplicationName) -> str:
+    async def helm_command(self, app: ApplicationName, revision: str | None = None) -> str:
         """Argo CD's words that quote its helm command for the Application; empty where it says nothing.
 
         It shows neither Git's files nor the command: GET …/manifests leaves `commands` out (source:
@@ -119,6 +119,8 @@ class Client(Connection):
             {"op": "add", "path": "/spec/source/helm/releaseName", "value": IMPOSSIBLE},
             {"op": "add", "path": "/metadata/labels", "value": {IMPOSSIBLE: ""}},
         ]
+        if revision is not None:
+            impossible.append({"op": "add", "path": "/spec/source/targetRevision", "value": revision})
         try:
             await self.patch(app, impossible, harmless_late=True)
         except Refused as e:

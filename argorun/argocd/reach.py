@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from argorun.argocd.parameters import ROLLED
-from argorun.argocd.rendered import hook_of, hook_phases, required
+from argorun.argocd.rendered import hook_of, hook_phases, is_hook, required
 from argorun.argocd.types import Json
 
 # Kubernetes' own groups: those without a dot, and those below k8s.io (kubernetes.io/docs, API Groups).
@@ -48,8 +48,7 @@ def unreached(topics: Sequence[str], manifests: Sequence[Json], jobs: Sequence[s
     operator's topic resource. A Secret's values are hidden by Argo CD: see `hidden`.
     """
     readers = _readers(manifests, jobs)
-    maps = [m for m in manifests if _is(m, "ConfigMap")]
-    texts = [(m, _json(m)) for m in maps]
+    texts = [(m, _json(m)) for m in manifests if _is(m, "ConfigMap") and _is_applied(m)]
     missing = []
     for topic in topics:
         own = any(topic in r.text and any(_holds(part, topic) for part in r.holds) for r in readers)
@@ -61,13 +60,8 @@ def unreached(topics: Sequence[str], manifests: Sequence[Json], jobs: Sequence[s
 def hidden(manifests: Sequence[Json], jobs: Sequence[str]) -> list[str]:
     """The Secrets that a required test or a workload reads: Argo CD hides their values."""
     readers = _readers(manifests, jobs)
-    return sorted(
-        {
-            _name(m)
-            for m in manifests
-            if _is(m, "Secret") and _reading(m, _data(m, "data", "stringData"), readers)
-        }
-    )
+    found = [m for m in manifests if _is(m, "Secret") and _is_applied(m)]
+    return sorted({_name(m) for m in found if _reading(m, _data(m, "data", "stringData"), readers)})
 
 
 def holders(topic: str, manifests: Sequence[Json]) -> list[str]:
@@ -90,8 +84,7 @@ def _parts(manifest: Json, jobs: Sequence[str]) -> Iterator[Any]:
         if required([hook], jobs):
             yield manifest
         return
-    annotations = (manifest.get("metadata") or {}).get("annotations") or {}
-    if hook_phases(annotations):
+    if is_hook(_annotations(manifest)):
         return
     if OWN_GROUP.fullmatch(_group(manifest)):
         yield from _templates(manifest)
@@ -160,10 +153,20 @@ def _reference(word: str, place: Json) -> Iterator[Reference]:
         return
     if word.endswith("KeyRef"):
         yield Reference(kind, name, (str(place.get("key", "")),))
-    elif items := place.get("items"):
-        yield Reference(kind, name, tuple(str(i.get("key", "")) for i in items))
+    elif isinstance(items := place.get("items"), list) and items:
+        yield Reference(kind, name, tuple(str(i.get("key", "")) for i in items if isinstance(i, dict)))
     else:
         yield Reference(kind, name)
+
+
+def _is_applied(manifest: Json) -> bool:
+    """Whether a sync makes it, as a hook or for good."""
+    annotations = _annotations(manifest)
+    return bool(hook_phases(annotations)) or not is_hook(annotations)
+
+
+def _annotations(manifest: Json) -> Json:
+    return (manifest.get("metadata") or {}).get("annotations") or {}
 
 
 def _is(manifest: Json, kind: str) -> bool:
@@ -183,7 +186,8 @@ def _namespace(manifest: Json) -> str:
 
 
 def _data(manifest: Json, *fields: str) -> Json:
-    return {k: v for field in fields for k, v in (manifest.get(field) or {}).items()}
+    tables = [manifest.get(field) for field in fields]
+    return {k: v for table in tables if isinstance(table, dict) for k, v in table.items()}
 
 
 def _json(value: object) -> str:

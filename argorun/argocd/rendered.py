@@ -63,6 +63,14 @@ def hook_phases(annotations: Json) -> tuple[str, ...]:
     return tuple(dict.fromkeys(p for p in named if p))
 
 
+def is_hook(annotations: Json) -> bool:
+    """Whether a sync does not just apply an object with these annotations: a hook of any kind, one to skip.
+
+    Source: gitops-engine pkg/sync/hook/hook.go, IsHook, and pkg/sync/hook/helm/hook.go.
+    """
+    return ARGO in annotations or annotations.get(HELM, "crd-install") != "crd-install"
+
+
 def required(hooks: Sequence[Hook], jobs: Sequence[str]) -> list[Hook]:
     """The tests among them: those that are named, or, where none is, every PostSync Job and Pod."""
     if not jobs:

@@ -84,7 +84,8 @@ def test_what_a_terminal_would_obey_is_not_passed_on(bench: Bench) -> None:
 @pytest.fixture(scope="module")
 def hooks(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     files = support.chart(support.configmap("settings", topic=support.TOPIC))
-    files["chart/templates/hooks.yaml"] = "{{ range .Values.hooks }}\n---\n{{ toJson . }}\n{{ end }}\n"
+    each = "---\n{{ tpl (toJson .) $ }}\n"
+    files["chart/templates/hooks.yaml"] = f"{{{{ range .Values.hooks }}}}\n{each}{{{{ end }}}}\n"
     with support.bench(stack, tmp_path_factory.mktemp("hooks"), files, name="log-h") as made:
         yield made
 

@@ -163,6 +163,16 @@ def test_a_job_whose_phase_cannot_be_told_is_told_by_the_operation(
     assert (stage.news(), stage.seconds) == ([told_hook(HookStatus.RUNNING)], [2])
 
 
+def test_a_bare_pod_that_is_a_hook_is_told_as_soon_as_it_is_there() -> None:
+    stage = Stage()
+    stage.progress.expect([Hook("tests-", ("PostSync",), generated=True, kind="Pod")])
+    for kind, name in (("Job", "tests-1"), ("Pod", "other"), ("Pod", "tests-1")):
+        stage.progress.appeared(Node(kind=kind, namespace="ns", name=name, uid=kind + name))
+    assert stage.news() == [told_hook(HookStatus.RUNNING, "tests-1", kind="Pod")]
+    assert stage.progress.wants_log("Pod", "tests-1")
+    assert not stage.progress.wants_log("Job", "tests-1")
+
+
 def test_only_tests_are_called_required_jobs_and_bare_pods_alike() -> None:
     stage = Stage("tests")
     kinds = ("Job", "Pod", "Workflow")
@@ -200,8 +210,8 @@ def test_the_logs_of_the_test_jobs_are_wanted(jobs: tuple[str, ...], wanted: lis
 @pytest.mark.parametrize(
     ("logs", "wanted"),
     [
-        ("tests", ["Job tests", "Job broken", "Pod broken-pod"]),
-        ("hooks", ["Job tests", "Job prepare", "Job late", "Job broken", "Pod broken-pod"]),
+        ("tests", ["Job tests", "Job broken", "Pod broken-pod", "Pod hook-pod"]),
+        ("hooks", ["Job tests", "Job prepare", "Job late", "Job broken", "Pod broken-pod", "Pod hook-pod"]),
         (
             "all",
             [
@@ -212,6 +222,7 @@ def test_the_logs_of_the_test_jobs_are_wanted(jobs: tuple[str, ...], wanted: lis
                 "Pod broken-pod",
                 "Job plain",
                 "Pod hook-pod",
+                "Pod plain-pod",
             ],
         ),
     ],
@@ -230,7 +241,7 @@ def test_the_logs_that_were_asked_for_are_wanted_and_those_of_failed_hooks(
         )
     )
     sources = ["Job tests", "Job prepare", "Job late", "Job broken", "Pod broken-pod", "Job plain"]
-    wants = [s for s in [*sources, "Pod hook-pod"] if stage.progress.wants_log(*s.split())]
+    wants = [s for s in [*sources, "Pod hook-pod", "Pod plain-pod"] if stage.progress.wants_log(*s.split())]
     assert wants == wanted
 
 
@@ -265,6 +276,7 @@ def test_a_jobs_end_is_awaited_until_the_operation_has_seen_it_in_every_phase() 
     assert stage.progress.awaits("Job", "tests")
     stage.progress.state(state(hook("Succeeded", at="PreSync"), hook("Failed")))
     assert not stage.progress.awaits("Job", "tests")
+    assert stage.progress.awaits("Pod", "tests"), "another kind of the same name"
 
 
 def test_for_whom_the_run_waits_is_told_when_it_changes() -> None:

@@ -157,7 +157,6 @@ def test_a_named_job_that_is_an_ordinary_resource_is_9() -> None:
 @pytest.mark.parametrize(
     "results",
     [[], [hook("a", at="PreSync")], [hook("a", kind="Pod", at="Sync")], [hook("a", kind="Workflow")]],
-
 )
 def test_no_post_sync_job_at_all_is_9_and_says_how_to_have_one(results: list[ResourceResult]) -> None:
     assert told(judge(ended("Succeeded", *results), [])) == (
