@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 
 from argorun import secrecy
 from argorun.argocd import helm_command, reach
+from argorun.argocd.answers import Refused
 from argorun.argocd.client import Client
 from argorun.argocd.types import Json
 from argorun.config import Config, Topic
@@ -33,7 +35,8 @@ async def check(
     said = await client.helm_command(config.application, config.revision) if helm else ""
     shown = helm_command.parameters(said)
     # Another replica of argocd-server may have rendered the Application as it was a moment before.
-    manifests = await client.manifests(config.application, config.revision)
+    with contextlib.suppress(Refused):
+        manifests = await client.manifests(config.application, config.revision)
     missing = await asyncio.to_thread(reach.unreached, missing, manifests, config.jobs)
     secrets = await asyncio.to_thread(reach.hidden, manifests, config.jobs)
     for topic, name in drawn:
@@ -78,21 +81,25 @@ def _unreached(
     shown: dict[str, str] | None,
 ) -> ArgorunError:
     app, places = config.application, ", ".join(map(str, topic.parameters))
+    what, hints = f"no manifest of {app} uses {places}", []
     if holders:
         what = f"no test or workload of {app} reads the topic's name from {places}"
-        return UsageError(what, f"{name} is only in {', '.join(holders)}, which hands it to no test")
-    if secrets:
-        return UsageError(
-            f"no manifest of {app} holds the topic's name from {places}",
-            f"where the name is only in a Secret ({', '.join(secrets)}), Argo CD hides it: unverified: true "
-            "at the topic runs the tests unchecked. Otherwise the parameter may be misspelled",
-        )
-    if shown is None:
-        files = f".argocd-source.yaml or .argocd-source-{app.name}.yaml"
-        why = f"the parameter may be misspelled, or pinned by {files} in Git"
+        hints.append(f"{name} is only in {', '.join(holders)}, which hands it to no test")
+    elif shown is not None and not app.namespace:
+        hints.append("Helm gets it, and nothing uses it: is the parameter spelled as the chart has it?")
     else:
-        why = "Helm gets it and does not use it: is the parameter spelled as the chart has it?"
-    return UsageError(f"no manifest of {app} uses {places}", why)
+        # Outside Argo CD's own namespace a file is called .argocd-source-NAMESPACE_APP.yaml, and only where a
+        # sync renders: the validation that tells how Helm is called looks for .argocd-source-APP.yaml (source:
+        # util/argo/argo.go, verifyGenerateManifests, against server/application, GetManifests).
+        own = f"{app.namespace}_{app.name}" if app.namespace else app.name
+        files = f".argocd-source.yaml or .argocd-source-{own}.yaml"
+        hints.append(f"the parameter may be misspelled, or pinned by {files} in Git")
+    if secrets:
+        hints.append(
+            f"if a test gets it from {_secrets(secrets)}, whose values Argo CD hides: unverified: true at "
+            "the topic runs the tests unchecked"
+        )
+    return UsageError(what, "\n".join(hints))
 
 
 def _secrets(names: Sequence[str]) -> str:

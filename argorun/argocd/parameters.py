@@ -143,7 +143,8 @@ def check_taken(app: str, settings: Iterable[Setting], manifests: Sequence[Json]
             if setting.value not in values:
                 raise UsageError(
                     f"Application {app} does not take the value of {setting}: it renders to {values}",
-                    "a .argocd-source.yaml in Git wins over the Application's settings: take it out there",
+                    "a .argocd-source.yaml or .argocd-source-APP.yaml in Git may win over the Application's "
+                    "settings: take kustomize.patches out of it",
                 )
 
 

@@ -28,18 +28,6 @@ class Reader:
     text: str  # the same as JSON
 
 
-@dataclass(frozen=True)
-class Reference:
-    """One place of a pod's spec that reads a ConfigMap or Secret; `keys` are those it reads, None: all."""
-
-    kind: str
-    name: str
-    keys: tuple[str, ...] | None = None
-
-    def reads(self, kind: str, name: str, key: str) -> bool:
-        return (self.kind, self.name) == (kind, name) and (self.keys is None or key in self.keys)
-
-
 def unreached(topics: Sequence[str], manifests: Sequence[Json], jobs: Sequence[str]) -> list[str]:
     """The topics whose name is neither in a required test nor in what a test or a workload reads.
 
@@ -48,20 +36,24 @@ def unreached(topics: Sequence[str], manifests: Sequence[Json], jobs: Sequence[s
     operator's topic resource. A Secret's values are hidden by Argo CD: see `hidden`.
     """
     readers = _readers(manifests, jobs)
-    texts = [(m, _json(m)) for m in manifests if _is(m, "ConfigMap") and _is_applied(m)]
-    missing = []
-    for topic in topics:
-        own = any(topic in r.text and any(_holds(part, topic) for part in r.holds) for r in readers)
-        if not own and not any(topic in text and _is_read(m, topic, readers) for m, text in texts):
-            missing.append(topic)
-    return missing
+
+    def held(topic: str) -> bool:
+        return any(topic in r.text and any(_holds(part, topic) for part in r.holds) for r in readers)
+
+    missing = [topic for topic in topics if not held(topic)]
+    if not missing:
+        return []
+    reads = _reads(readers)
+    maps = [m for m in manifests if _is(m, "ConfigMap") and _is_applied(m)]
+    read = {text for m in maps for text in _texts(m, _keys_read(m, reads))}
+    return [topic for topic in missing if not any(topic in text for text in read)]
 
 
 def hidden(manifests: Sequence[Json], jobs: Sequence[str]) -> list[str]:
     """The Secrets that a required test or a workload reads: Argo CD hides their values."""
-    readers = _readers(manifests, jobs)
+    reads = _reads(_readers(manifests, jobs))
     found = [m for m in manifests if _is(m, "Secret") and _is_applied(m)]
-    return sorted({_name(m) for m in found if _reading(m, _data(m, "data", "stringData"), readers)})
+    return sorted({_name(m) for m in found if _keys_read(m, reads)})
 
 
 def holders(topic: str, manifests: Sequence[Json]) -> list[str]:
@@ -115,26 +107,37 @@ def _holds(value: Any, topic: str) -> bool:
     return isinstance(value, str) and topic in value
 
 
-def _is_read(configmap: Json, topic: str, readers: Sequence[Reader]) -> bool:
-    """Whether something reads a key of this ConfigMap that holds the name."""
-    keys = [k for k, v in _data(configmap, "data").items() if topic in k or topic in str(v)]
-    return _reading(configmap, keys, readers)
+Reads = dict[tuple[str, str], list[tuple[str, Sequence[str] | None]]]
+"""By kind and name of a ConfigMap or Secret: in which namespaces which of its keys are read; None: all."""
 
 
-def _reading(source: Json, keys: Sequence[str] | Json, readers: Sequence[Reader]) -> bool:
-    """Whether any reader reads one of these keys of a ConfigMap or Secret."""
-    name, kind, namespace = _name(source), str(source.get("kind")), _namespace(source)
-    return any(
-        reference.reads(kind, name, key)
-        for r in readers
-        if name in r.text and (r.namespace == namespace or not (r.namespace and namespace))
-        for reference in _references(r.holds)
-        for key in keys
-    )
+def _reads(readers: Sequence[Reader]) -> Reads:
+    """All that the readers read."""
+    found: Reads = {}
+    for r in readers:
+        if '"configMap' in r.text or '"secret' in r.text:
+            for kind, name, keys in _references(r.holds):
+                found.setdefault((kind, name), []).append((r.namespace, keys))
+    return found
 
 
-def _references(value: Any) -> Iterator[Reference]:
-    """Each place that reads a ConfigMap or Secret: environment, volumes, projected volumes."""
+def _keys_read(source: Json, reads: Reads) -> set[str]:
+    """The keys of a ConfigMap or Secret that anything reads."""
+    known, namespace = _data(source), _namespace(source)
+    read: set[str] = set()
+    for where, keys in reads.get((str(source.get("kind")), _name(source)), ()):
+        if where == namespace or not (where and namespace):  # none: the Application's own
+            read |= known.keys() if keys is None else known.keys() & set(keys)
+    return read
+
+
+def _texts(configmap: Json, keys: set[str]) -> list[str]:
+    """What these keys hold, and they themselves: a volume's files have their names."""
+    return [text for k, v in _data(configmap).items() if k in keys for text in (k, str(v))]
+
+
+def _references(value: Any) -> Iterator[tuple[str, str, Sequence[str] | None]]:
+    """Each place that reads a ConfigMap or Secret, environment or volume: kind, name and keys (None: all)."""
     if isinstance(value, dict):
         for word, below in value.items():
             if isinstance(below, dict):
@@ -145,18 +148,18 @@ def _references(value: Any) -> Iterator[Reference]:
             yield from _references(below)
 
 
-def _reference(word: str, place: Json) -> Iterator[Reference]:
+def _reference(word: str, place: Json) -> Iterator[tuple[str, str, Sequence[str] | None]]:
     """One that stands under this word, by its shape (kubernetes.io/docs, Pod API)."""
     kind = {"configMap": "ConfigMap", "secret": "Secret"}.get(word.removesuffix("KeyRef").removesuffix("Ref"))
     name = place.get("name") or (place.get("secretName") if word == "secret" else None)
     if kind is None or not isinstance(name, str):
         return
     if word.endswith("KeyRef"):
-        yield Reference(kind, name, (str(place.get("key", "")),))
+        yield kind, name, (str(place.get("key", "")),)
     elif isinstance(items := place.get("items"), list) and items:
-        yield Reference(kind, name, tuple(str(i.get("key", "")) for i in items if isinstance(i, dict)))
+        yield kind, name, tuple(str(i.get("key", "")) for i in items if isinstance(i, dict))
     else:
-        yield Reference(kind, name)
+        yield kind, name, None
 
 
 def _is_applied(manifest: Json) -> bool:
@@ -185,8 +188,8 @@ def _namespace(manifest: Json) -> str:
     return str((manifest.get("metadata") or {}).get("namespace") or "")
 
 
-def _data(manifest: Json, *fields: str) -> Json:
-    tables = [manifest.get(field) for field in fields]
+def _data(manifest: Json) -> Json:
+    tables = [manifest.get(field) for field in ("data", "stringData")]
     return {k: v for table in tables if isinstance(table, dict) for k, v in table.items()}
 
 

@@ -94,7 +94,7 @@ def test_a_misspelled_parameter_is_told(pinned: Bench) -> None:
     refused(
         pinned,
         f"no manifest of {pinned.app.name} uses helm: kafka.topc",
-        "Helm gets it and does not use it: is the parameter spelled as the chart has it?",
+        "Helm gets it, and nothing uses it: is the parameter spelled as the chart has it?",
         topics=[{"prefix": pinned.prefix, "parameter": "kafka.topc"}],
     )
 
@@ -117,7 +117,7 @@ def test_a_name_in_a_secret_needs_a_word_of_the_user_and_is_warned_about_each_ti
 ) -> None:
     files = chart(SECRET, job("checks", "echo on $TOPIC", "PostSync", TOPIC=READS_SECRET))
     with support.bench(stack, tmp_path, files, name="reach-s") as bench:
-        refused(bench, "where the name is only in a Secret (settings), Argo CD hides it: unverified: true")
+        refused(bench, "from Secret settings, whose values Argo CD hides: unverified: true at the topic")
         with bench.as_it_was():
             result = bench.run(config=bench.config(topics=topic(bench, unverified=True)))
         assert result.code == 0, str(result)

@@ -23,7 +23,7 @@ KUSTOMIZE = Topic(
 UNVERIFIED = Topic(prefix="weather", parameters=HELM.parameters, unverified=True)
 FILES = (
     "a file in Git, .argocd-source.yaml or .argocd-source-weather.yaml beside the chart, replaces the "
-    "parameters of ci/weather with {}: take helm.parameters out of it"
+    "parameters of weather with {}: take helm.parameters out of it"
 )
 SECRET: Json = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "data": {"topic": "+++"}}
 
@@ -66,10 +66,11 @@ def arrives(
     manifests: Sequence[Json],
     parameters: Mapping[str, str] | None = None,
     again: Sequence[Json] | None = None,
+    namespace: str | None = None,
 ) -> tuple[tuple[str, str] | None, list[str], list[str]]:
     """The error's message and hint, the notices, and what Argo CD was asked."""
     config = Config(
-        application=ApplicationRef(name="weather", namespace="ci"),
+        application=ApplicationRef(name="weather", namespace=namespace),
         argocd=ArgoCD(server="h", token="t"),
         kafka={},
         topics=(topic,),
@@ -112,8 +113,8 @@ def test_a_parameter_that_helm_gets_and_nothing_uses_is_misspelled() -> None:
     for topic in (HELM, UNVERIFIED):
         error, notices, _ = arrives(topic, [checks()], {"kafka.topic": NAME})
         assert error == (
-            "no manifest of ci/weather uses helm: kafka.topic",
-            "Helm gets it and does not use it: is the parameter spelled as the chart has it?",
+            "no manifest of weather uses helm: kafka.topic",
+            "Helm gets it, and nothing uses it: is the parameter spelled as the chart has it?",
         )
         assert notices == []
 
@@ -121,8 +122,17 @@ def test_a_parameter_that_helm_gets_and_nothing_uses_is_misspelled() -> None:
 def test_where_argo_cd_does_not_tell_how_it_calls_helm_both_causes_are_named() -> None:
     error, _, _ = arrives(HELM, [checks()])
     assert error == (
-        "no manifest of ci/weather uses helm: kafka.topic",
+        "no manifest of weather uses helm: kafka.topic",
         "the parameter may be misspelled, or pinned by .argocd-source.yaml or .argocd-source-weather.yaml "
+        "in Git",
+    )
+
+
+def test_outside_argo_cds_namespace_a_sync_may_read_a_file_that_a_validation_does_not() -> None:
+    error, _, _ = arrives(HELM, [checks()], {"kafka.topic": NAME}, namespace="ci")
+    assert error == (
+        "no manifest of ci/weather uses helm: kafka.topic",
+        "the parameter may be misspelled, or pinned by .argocd-source.yaml or .argocd-source-ci_weather.yaml "
         "in Git",
     )
 
@@ -131,7 +141,7 @@ def test_a_name_that_gets_to_no_test_is_told_with_what_holds_it() -> None:
     manifests = [checks(), job("create-topic", "PreSync", {"value": NAME})]
     error, _, _ = arrives(HELM, manifests, {"kafka.topic": NAME})
     assert error == (
-        "no test or workload of ci/weather reads the topic's name from helm: kafka.topic",
+        "no test or workload of weather reads the topic's name from helm: kafka.topic",
         f"{NAME} is only in Job create-topic, which hands it to no test",
     )
 
@@ -140,7 +150,7 @@ def test_of_kustomize_argo_cd_is_not_asked_how_it_calls_helm() -> None:
     topics = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "topics"}, "data": {"main": NAME}}
     error, _, asked = arrives(KUSTOMIZE, [checks(), topics])
     assert error == (
-        "no test or workload of ci/weather reads the topic's name from kustomize: ConfigMap topics, key main",
+        "no test or workload of weather reads the topic's name from kustomize: ConfigMap topics, key main",
         f"{NAME} is only in ConfigMap topics, which hands it to no test",
     )
     assert asked == ["manifests at abc"]
@@ -149,14 +159,21 @@ def test_of_kustomize_argo_cd_is_not_asked_how_it_calls_helm() -> None:
 def test_a_name_that_may_be_in_a_secret_needs_a_word_of_the_user() -> None:
     manifests = [READS_SECRET, SECRET]
     error, notices, _ = arrives(HELM, manifests, {"kafka.topic": NAME})
-    assert error is not None
-    assert error[0] == "no manifest of ci/weather holds the topic's name from helm: kafka.topic"
-    assert error[1].startswith("where the name is only in a Secret (s), Argo CD hides it: unverified: true")
+    hides = (
+        "if a test gets it from Secret s, whose values Argo CD hides: unverified: true at the topic runs the "
+        "tests unchecked"
+    )
+    spelled = "Helm gets it, and nothing uses it: is the parameter spelled as the chart has it?"
+    assert error == ("no manifest of weather uses helm: kafka.topic", f"{spelled}\n{hides}")
     assert notices == []
+    makes = job("create-topic", "PreSync", {"value": NAME})
+    error, _, _ = arrives(HELM, [*manifests, makes], {"kafka.topic": NAME})
+    assert error is not None
+    assert error[1] == f"{NAME} is only in Job create-topic, which hands it to no test\n{hides}"
     error, notices, _ = arrives(UNVERIFIED, manifests, {"kafka.topic": NAME})
     assert error is None
     assert notices == [
-        f"whether a test gets {NAME} cannot be seen: no manifest of ci/weather holds it, and Argo CD hides "
+        f"whether a test gets {NAME} cannot be seen: no manifest of weather holds it, and Argo CD hides "
         "the values of Secret s (unverified: true)"
     ]
 
