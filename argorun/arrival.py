@@ -88,9 +88,9 @@ def _unreached(
     elif shown is not None and not app.namespace:
         hints.append("Helm gets it, and nothing uses it: is the parameter spelled as the chart has it?")
     else:
-        # Outside Argo CD's own namespace a file is called .argocd-source-NAMESPACE_APP.yaml, and only where a
-        # sync renders: the validation that tells how Helm is called looks for .argocd-source-APP.yaml (source:
-        # util/argo/argo.go, verifyGenerateManifests, against server/application, GetManifests).
+        # Outside Argo CD's own namespace the file is called .argocd-source-NAMESPACE_APP.yaml, but not by the
+        # validation that tells how Helm is called (source: util/argo/argo.go, verifyGenerateManifests,
+        # and server/application/application.go, GetManifests).
         own = f"{app.namespace}_{app.name}" if app.namespace else app.name
         files = f".argocd-source.yaml or .argocd-source-{own}.yaml"
         hints.append(f"the parameter may be misspelled, or pinned by {files} in Git")
