@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import difflib
 from collections.abc import Callable, Sequence
 
 from argorun import secrecy
@@ -86,7 +87,8 @@ def _unreached(
         what = f"no test or workload of {app} reads the topic's name from {places}"
         hints.append(f"{name} is only in {', '.join(holders)}, which hands it to no test")
     elif shown is not None and not app.namespace:
-        hints.append("Helm gets it, and nothing uses it: is the parameter spelled as the chart has it?")
+        ask = "is the parameter spelled as the chart has it?"
+        hints.append(f"Helm gets it, and nothing uses it: {_near(topic, shown) or ask}")
     else:
         # Outside Argo CD's own namespace the file is called .argocd-source-NAMESPACE_APP.yaml, but not by the
         # validation that tells how Helm is called (source: util/argo/argo.go, verifyGenerateManifests,
@@ -100,6 +102,14 @@ def _unreached(
             "the topic runs the tests unchecked"
         )
     return UsageError(what, "\n".join(hints))
+
+
+def _near(topic: Topic, shown: dict[str, str]) -> str:
+    """Another parameter of the Application that is spelled much like the topic's."""
+    own = [p.helm for p in topic.parameters if p.helm]
+    others = [name for name in shown if name not in own]
+    near = [found for name in own for found in difflib.get_close_matches(name, others, n=1, cutoff=0.8)]
+    return f"did you mean {near[0]}?" if near else ""
 
 
 def _secrets(names: Sequence[str]) -> str:

@@ -119,6 +119,14 @@ def test_a_parameter_that_helm_gets_and_nothing_uses_is_misspelled() -> None:
         assert notices == []
 
 
+def test_a_parameter_that_is_spelled_much_like_another_of_the_applications_is_asked_about() -> None:
+    error, _, _ = arrives(HELM, [checks()], {"kafka.topic": NAME, "kafka.topics": "shared", "tag": "1"})
+    assert error == (
+        "no manifest of weather uses helm: kafka.topic",
+        "Helm gets it, and nothing uses it: did you mean kafka.topics?",
+    )
+
+
 def test_where_argo_cd_does_not_tell_how_it_calls_helm_both_causes_are_named() -> None:
     error, _, _ = arrives(HELM, [checks()])
     assert error == (
