@@ -164,3 +164,21 @@ def test_a_bare_pod_is_a_test_like_a_job(
 def test_a_bare_pod_that_never_ends_is_no_test(stack: Stack, tmp_path: Path) -> None:
     with support.bench(stack, tmp_path, chart(bare("sleep infinity", "Always")), name="reach-a") as bench:
         refused(bench, "test Pod checks has restartPolicy Always: it never ends", tests={"jobs": ["checks"]})
+
+
+def test_a_file_in_git_that_replaces_kustomizes_patches_is_named(stack: Stack, tmp_path: Path) -> None:
+    key: Any = support.key_of("topics", "main")
+    files = {
+        **support.kustomization(
+            configmap("topics", main="shared"), job("checks", "echo on $TOPIC", "PostSync", TOPIC=key)
+        ),
+        "base/.argocd-source.yaml": json.dumps({"kustomize": {"patches": []}}),
+    }
+    with support.bench(stack, tmp_path, files, "base", name="reach-k") as bench:
+        place = {"kustomize": {"configmap": "topics", "key": "main"}}
+        refused(
+            bench,
+            "does not take the value of kustomize: ConfigMap topics, key main: it renders to ['shared']",
+            "a .argocd-source.yaml or .argocd-source-APP.yaml in Git may win over the Application's settings",
+            topics=[{"prefix": bench.prefix, "parameter": place}],
+        )
