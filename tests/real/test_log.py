@@ -187,7 +187,7 @@ def test_two_jobs_at_once_are_read_at_once(hooks: Bench) -> None:
 
 @pytest.mark.parametrize(
     ("logs", "shown"),
-    [("tests", ["test"]), ("hooks", ["pre", "test"]), ("all", ["pre", "bare", "test"])],
+    [("tests", ["test"]), ("hooks", ["pre", "bare", "test"]), ("all", ["pre", "bare", "test"])],
 )
 def test_whose_logs_are_shown(hooks: Bench, logs: str, shown: list[str]) -> None:
     bare = {
