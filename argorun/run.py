@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -234,10 +235,7 @@ class Run:
 
     async def _expect_tests(self) -> None:
         """With our values in, the source renders to what the sync will run: the tests, on our topics."""
-        try:
-            manifests = await self.client.manifests(self.app, self.config.revision)
-        except Refused:
-            return  # the sync will say why, in its own words
+        manifests = await self._rendered()
         parameters.check_taken(str(self.app), self.settings(), manifests)
         for text in lint.warnings(manifests, self.config.jobs):
             self.tell.notice(text)
@@ -246,6 +244,15 @@ class Run:
         lint.check_ends(manifests, self.config.jobs)
         await arrival.check(self.config, self.client, self.traces.drawn, manifests, self.tell.notice)
         self.progress.expect(rendered.hooks_of(manifests))
+
+    async def _rendered(self) -> list[Json]:
+        """What the source renders to; UsageError where Argo CD says twice that it cannot."""
+        with contextlib.suppress(Refused):
+            return await self.client.manifests(self.app, self.config.revision)
+        try:
+            return await self.client.manifests(self.app, self.config.revision)
+        except Refused as e:
+            raise UsageError(f"Argo CD cannot render {self.app} with the run's values: {e.text}") from None
 
     # -- 6. Follow; 7. Logs -------------------------------------------------------------------------
 
