@@ -73,10 +73,8 @@ async def when_argo_cd_does_not_come_back_the_commands_do_the_rest(stage: Stage,
 async def manifests_that_are_never_shown_verify_nothing_and_nothing_is_synced(
     stage: Stage, folder: Path
 ) -> None:
-    never = Blow(
-        Rule("GET", "/api/v1/applications/[^/]+/manifests", proxy.status(500), times=EVER), Step.SYNC
-    )
-    outcome = await stage.play([never], PASSES)
+    refused = Rule("GET", "/api/v1/applications/[^/]+/manifests", proxy.status(500), times=EVER)
+    outcome = await stage.play([Blow(refused, Step.SYNC)], PASSES)
     assert refused.met == 2
     assert (outcome.code, outcome.left, outcome.named) == (2, [], {}), str(outcome)
     assert "with the run's values: broken proxy says 500" in outcome.title
