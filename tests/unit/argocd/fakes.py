@@ -1,10 +1,11 @@
-"""An Argo CD in memory, with the client's methods: for what is decided above HTTP.."""
+"""An Argo CD in memory, with the client's methods: for what is decided above HTTP."""
 
 from __future__ import annotations
 
 import asyncio
 import collections
 import copy
+import json
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Any, cast
@@ -13,6 +14,8 @@ import msgspec
 
 from argorun.argocd.answers import Refused, Unreachable
 from argorun.argocd.client import Client
+from argorun.argocd.effects import Key, key_of
+from argorun.argocd.parameters import helm_parameters
 from argorun.argocd.types import (
     RUN_INFO,
     Application,
@@ -20,6 +23,7 @@ from argorun.argocd.types import (
     ManagedResource,
     Project,
     SyncWindows,
+    Tree,
 )
 from argorun.config import ApplicationRef
 from tests.unit.argocd.gopatch import Json, PatchFailed, applied
@@ -53,6 +57,10 @@ class FakeArgoCD:
         self.project_told = Project()
         self.application_sets: dict[tuple[str, str], ApplicationSet] = {}
         self.kept: list[ManagedResource] = []  # what an Application above keeps
+        self.source: list[Json] = []  # what Git renders to; TOPIC in it is the Helm parameter kafka.topic
+        self.objects: dict[Key, Json] = {}  # what is live, by key; see `made`
+        self.resource_patches: list[tuple[str, Json]] = []  # of live objects: the name, and the merge patch
+        self._version = 0  # of live objects
         metadata: Json = {"name": "weather", "resourceVersion": "1"}
         metadata |= {"annotations": annotations} if annotations else {}
         self.document: Json = {
@@ -115,6 +123,28 @@ class FakeArgoCD:
     def tell(self) -> None:
         """The watch stream sends the Application as it stands."""
         self.changes.put_nowait(self.seen())
+
+    def renders(self) -> list[Json]:
+        """What the source renders to with the parameters as they stand."""
+        found = {p["name"]: p.get("value", "") for p in helm_parameters(self.spec)}
+        rendered = json.dumps(self.source).replace("TOPIC", found.get("kafka.topic", "none"))
+        return cast(list[Json], json.loads(rendered))
+
+    def made(self, manifest: Json, **metadata: Any) -> Json:
+        """An object that is live from now on, or is changed to this: its uid stays, its version never."""
+        key = key_of(manifest, "n")
+        former = (self.objects.get(key) or {}).get("metadata") or {}
+        self._version += 1
+        noted = {
+            "uid": former.get("uid") or f"uid-{self._version}",
+            "creationTimestamp": former.get("creationTimestamp") or "2024-01-01T00:00:05Z",
+            "resourceVersion": str(self._version),
+            "namespace": key.namespace,
+        }
+        live = copy.deepcopy(manifest)
+        live["metadata"] = {**live.get("metadata", {}), **noted, **metadata}
+        self.objects[key] = live
+        return live
 
     # -- the client's methods --------------------------------------------------------------------------
 
@@ -182,15 +212,49 @@ class FakeArgoCD:
 
     async def replace(self, app: object, application: Json) -> None:
         def act() -> None:
+            version = self.document["metadata"]["resourceVersion"]
             self.document = copy.deepcopy(application)
+            self.document["metadata"]["resourceVersion"] = version
+            self.written()
 
         await self._do("replace", act)
 
     async def replace_spec(self, app: object, spec: Json) -> None:
         def act() -> None:
             self.document["spec"] = copy.deepcopy(spec)
+            self.written()
 
         await self._do("replace_spec", act)
+
+    async def manifests(self, app: object, revision: str | None = None) -> list[Json]:
+        return cast(list[Json], await self._do("manifests", self.renders))
+
+    async def tree(self, app: object) -> Tree:
+        def act() -> Tree:
+            return msgspec.convert({"nodes": [node(m) for m in self.objects.values()]}, Tree)
+
+        return cast(Tree, await self._do("tree", act))
+
+    async def live(self, app: object, group: str, version: str, kind: str, namespace: str, name: str) -> Json:
+        def act() -> Json:
+            key = Key(group, kind, namespace, name)
+            if key not in self.objects:
+                raise Refused(f"show {kind} {name}", 400, 3, f"{kind} {name} not found as part of application")
+            return copy.deepcopy(self.objects[key])
+
+        return cast(Json, await self._do(f"live {name}", act))
+
+    async def patch_resource(
+        self, app: object, group: str, version: str, kind: str, namespace: str, name: str, patch: Json
+    ) -> None:
+        def act() -> None:
+            key = Key(group, kind, namespace, name)
+            if key not in self.objects:
+                raise Refused(f"change {kind} {name}", 400, 3, f"{kind} {name} not found")
+            self.resource_patches.append((name, patch))
+            self.made(merged(self.objects[key], patch))
+
+        await self._do(f"patch {name}", act)
 
     async def sync(self, app: object, body: Json) -> Application:
         def act() -> Application:
@@ -219,3 +283,34 @@ class FakeArgoCD:
             if isinstance(change, Exception):
                 raise change
             yield change
+
+
+def merged(thing: Json, patch: Json) -> Json:
+    """An object after a JSON merge patch (RFC 7396)."""
+    result = dict(thing)
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        elif isinstance(value, dict):
+            old = result.get(name)
+            result[name] = merged(old if isinstance(old, dict) else {}, value)
+        else:
+            result[name] = value
+    return result
+
+
+def node(manifest: Json) -> Json:
+    """A live object as the resource tree has it."""
+    metadata, key = manifest["metadata"], key_of(manifest, "")
+    parents = [{"kind": o["kind"], "name": o["name"], "uid": o["uid"]} for o in metadata.get("ownerReferences", ())]
+    return {
+        "group": key.group,
+        "version": str(manifest["apiVersion"]).rpartition("/")[2],
+        "kind": key.kind,
+        "namespace": key.namespace,
+        "name": key.name,
+        "uid": metadata["uid"],
+        "resourceVersion": metadata["resourceVersion"],
+        "createdAt": metadata["creationTimestamp"],
+        **({"parentRefs": parents} if parents else {}),
+    }

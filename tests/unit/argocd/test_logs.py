@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from argorun.argocd.logs import JobLogs
+from argorun.argocd.ownership import Rendered
 from argorun.argocd.tree import LiveTree
 from tests.unit.argocd.containers import EPOCH, GONE, LAST, A, B, Cluster, Told, entry
 from tests.unit.argocd.fakes import APP, DOWN
+from tests.unit.argocd.gopatch import Json
 from tests.unit.virtual import run
 
 
@@ -21,13 +23,18 @@ class Stage:
         self.cluster, self.told, self.before = Cluster(), Told(), before
         self.wanted = lambda kind, name: (kind, name) == ("Job", "tests")
         self.ran: list[str] = []
+        self.rendered: list[Json] = []
+        self.topics: list[str] = []
 
     async def follow(
         self, *, confirm: str = "", since: str = "2024-01-01T00:00:05Z", wait: float = 20
     ) -> None:
         others = asyncio.all_tasks()
         live = LiveTree(self.cluster.client, APP)
-        job_logs = JobLogs(self.cluster.client, APP, live, self.before, self.wanted, self.told)
+        rendered = Rendered(self.rendered, "ns", self.topics)
+        job_logs = JobLogs(
+            self.cluster.client, APP, live, self.before, self.wanted, self.told, rendered, "ours"
+        )
         if since:
             job_logs.operation_started(since)
         if confirm:

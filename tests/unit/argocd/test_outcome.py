@@ -10,6 +10,7 @@ import pytest
 from argorun.argocd import outcome
 from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.client import Client
+from argorun.argocd.outcome import Intruder
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Json, Node, OperationState, ResourceResult, SyncResult, Tree
 from argorun.errors import ArgoCDFailed
@@ -63,25 +64,58 @@ class Cluster:
         return answer
 
 
+class Seen:
+    """What our operation was seen to make: `ours`, unless told otherwise; strangers by uid."""
+
+    former = frozenset({FORMER})
+
+    def __init__(self, made: bool = True, in_place: str = "", strangers: dict[str, str] | None = None) -> None:
+        self._made, self._in_place, self._strangers = made, in_place, strangers or {}
+
+    def made(self, kind: str, namespace: str, name: str) -> bool:
+        assert (kind, namespace) == ("Job", "n")
+        return self._made
+
+    def in_place_of(self, hook: ResourceResult) -> str:
+        return self._in_place
+
+    async def whose_is(self, hook: ResourceResult, uid: str) -> str:
+        return self._strangers.get(uid, "")
+
+
+OURS = Seen()
+
+
 def settled(
-    cluster: Cluster, *hooks: ResourceResult, tree: tuple[Node, ...] = ()
+    cluster: Cluster, *hooks: ResourceResult, tree: tuple[Node, ...] = (), made: Seen = OURS
 ) -> tuple[list[str], list[list[str]], float]:
     """The hooks' phases in the end, what was told before it, and after how many seconds that was known."""
+    end, told, seconds = settled_state(cluster, *hooks, tree=tree, made=made)
+    return [r.hook_phase for r in entries(end)], told, seconds
+
+
+def entries(state: OperationState) -> list[ResourceResult]:
+    assert state.sync_result is not None
+    return list(state.sync_result.resources or ())
+
+
+def settled_state(
+    cluster: Cluster, *hooks: ResourceResult, tree: tuple[Node, ...] = (), made: Seen = OURS
+) -> tuple[OperationState, list[list[str]], float]:
     told: list[list[str]] = []
 
     def phases(state: OperationState) -> list[str]:
-        assert state.sync_result is not None
-        return [r.hook_phase for r in state.sync_result.resources or ()]
+        return [r.hook_phase for r in entries(state)]
 
-    async def look() -> tuple[list[str], list[list[str]], float]:
+    async def look() -> tuple[OperationState, list[list[str]], float]:
         live = LiveTree(cast(Client, cluster), APP)
         await live._put(Tree(nodes=list(tree)))
         state = OperationState(phase="Succeeded", sync_result=SyncResult(resources=list(hooks)))
         began = asyncio.get_running_loop().time()
         end = await outcome.settled(
-            cast(Client, cluster), APP, live, state, hooks, {FORMER}, lambda s, _: told.append(phases(s))
+            cast(Client, cluster), APP, live, state, hooks, made, lambda s, _: told.append(phases(s))
         )
-        return phases(end), told, asyncio.get_running_loop().time() - began
+        return end, told, asyncio.get_running_loop().time() - began
 
     return run(look())
 
@@ -128,14 +162,46 @@ def test_a_job_that_is_gone_is_left_as_the_operation_has_it(
     assert len(cluster.asked) == 1
 
 
+@pytest.mark.parametrize("answer", [GONE, DELETED])
+@pytest.mark.parametrize("said", ["Succeeded", "Failed"])
+def test_a_job_that_was_gone_before_it_was_seen_is_no_verdict(answer: Exception, said: str) -> None:
+    """Its name may have been another's, who deleted it: claim only what was seen."""
+    state, _, _ = settled_state(Cluster(answer), hook(said), made=Seen(made=False))
+    assert [(r.hook_phase, r.message) for r in entries(state)] == [("", outcome.UNSEEN)]
+
+
+@pytest.mark.parametrize("said", ["Succeeded", "Failed"])
+@pytest.mark.parametrize("answer", [job("Complete", uid="theirs"), job("Failed", uid="theirs")])
+def test_the_end_of_anothers_job_under_the_name_of_ours_is_no_verdict(said: str, answer: Json) -> None:
+    made = Seen(strangers={"theirs": "Application other"})
+    with pytest.raises(Intruder, match="Job checks in namespace n is of Application other") as e:
+        settled(Cluster(answer), hook(said), made=made)
+    assert e.value.hint
+
+
+@pytest.mark.parametrize("answer", [GONE, DELETED])
+def test_a_job_whose_place_anothers_had_is_no_verdict_though_that_is_gone_by_now(answer: Exception) -> None:
+    with pytest.raises(Intruder, match="is of Application other"):
+        settled(Cluster(answer), hook("Succeeded"), made=Seen(in_place="Application other"))
+
+
+def test_a_job_that_anothers_takes_the_place_of_while_it_is_waited_for_is_no_verdict() -> None:
+    cluster = Cluster(job(), job("Complete", uid="theirs"))
+    with pytest.raises(Intruder):
+        settled(cluster, hook("Succeeded"), made=Seen(strangers={"theirs": "another operation"}))
+
+
 def test_one_that_takes_a_former_ones_place_may_appear_late() -> None:
     cluster = Cluster(GONE, DELETED, job("Failed"))
     assert settled(cluster, hook("Succeeded"), tree=(named(FORMER),))[0] == ["Failed"]
 
 
-def test_and_is_not_waited_for_without_end() -> None:
-    phases, told, seconds = settled(Cluster(GONE), hook("Succeeded"), tree=(named(FORMER),))
-    assert (phases, told) == (["Succeeded"], [])
+@pytest.mark.parametrize(
+    ("made", "phase", "told"), [(OURS, "Succeeded", []), (Seen(made=False), "", [[""]])]
+)
+def test_and_is_not_waited_for_without_end(made: Seen, phase: str, told: list[list[str]]) -> None:
+    phases, said, seconds = settled(Cluster(GONE), hook("Succeeded"), tree=(named(FORMER),), made=made)
+    assert (phases, said) == ([phase], told)
     assert outcome.APPEARS < seconds <= outcome.APPEARS + outcome.POLL
 
 
