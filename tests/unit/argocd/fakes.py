@@ -14,7 +14,7 @@ import msgspec
 
 from argorun.argocd.answers import Refused, Unreachable
 from argorun.argocd.client import Client
-from argorun.argocd.effects import Key, key_of
+from argorun.argocd.effects import Key, by_key, key_of
 from argorun.argocd.parameters import helm_parameters
 from argorun.argocd.types import (
     RUN_INFO,
@@ -59,6 +59,8 @@ class FakeArgoCD:
         self.kept: list[ManagedResource] = []  # what an Application above keeps
         self.source: list[Json] = []  # what Git renders to; TOPIC in it is the Helm parameter kafka.topic
         self.objects: dict[Key, Json] = {}  # what is live, by key; see `made`
+        self.held = False  # the controller takes no operation up
+        self.late: float | None = None  # until when the end of an operation may still arrive
         self.resource_patches: list[tuple[str, Json]] = []  # of live objects: the name, and the merge patch
         self._version = 0  # of live objects
         metadata: Json = {"name": "weather", "resourceVersion": "1"}
@@ -119,6 +121,29 @@ class FakeArgoCD:
     def ends(self, phase: str = "Succeeded", message: str = "") -> None:
         self.document.pop("operation", None)
         self.document["status"]["operationState"] |= {"phase": phase, "message": message}
+
+    def carries_out(self) -> None:
+        """Do in the cluster what the operation that was asked for last is to do, hooks left out."""
+        body, rendered = self.syncs[-1], by_key(self.renders(), "n")
+        for r in body.get("resources", ()):
+            key = Key(r["group"], r["kind"], r["namespace"], r["name"])
+            if key in rendered:
+                self.made(rendered[key])
+            elif body.get("prune"):
+                self.objects.pop(key, None)
+
+    async def controls(self) -> None:
+        """A controller: operations are taken up, carried out and ended, until this is canceled."""
+        while True:
+            await asyncio.sleep(0.05)
+            state = self.document["status"].get("operationState")
+            if state is not None and state["phase"] == "Terminating":
+                self.ends("Failed", "Operation terminated")
+            elif "operation" in self.document and state is None and not self.held:
+                self.picks_up()
+                self.carries_out()
+                self.ends()
+                self.tell()
 
     def tell(self) -> None:
         """The watch stream sends the Application as it stands."""
@@ -195,6 +220,15 @@ class FakeArgoCD:
     async def landed(self) -> None:
         pass
 
+    def unheard_until(self) -> float | None:
+        return None
+
+    def ends_late_until(self) -> float | None:
+        return self.late
+
+    async def is_gone(self, app: object, project: str) -> bool:
+        return False
+
     async def raw(self, app: object) -> Json:
         return cast(Json, await self._do("raw", lambda: copy.deepcopy(self.document)))
 
@@ -234,6 +268,11 @@ class FakeArgoCD:
             return msgspec.convert({"nodes": [node(m) for m in self.objects.values()]}, Tree)
 
         return cast(Tree, await self._do("tree", act))
+
+    async def watch_tree(self, app: object) -> AsyncGenerator[Tree]:
+        """One that never says anything."""
+        await asyncio.Event().wait()
+        yield Tree()
 
     async def live(self, app: object, group: str, version: str, kind: str, namespace: str, name: str) -> Json:
         def act() -> Json:
