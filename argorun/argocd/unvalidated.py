@@ -122,9 +122,16 @@ async def _edited(versions: _Versions, read: Application, written: Json) -> Appl
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(SHOWS), versions.changed:
             await versions.changed.wait_for(shows)
-    others = [v for v in _since(versions, read) if v.spec not in (read.spec, written)]
+    expected = [(spec, _annotations(read)) for spec in (read.spec, written)]
+    others = [v for v in _since(versions, read) if (v.spec, _annotations(v)) not in expected]
     versions.all.clear()
     return others[-1] if others else None
+
+
+def _annotations(seen: Application) -> dict[str, str]:
+    """What others have put there: neither our record nor what Argo CD notes for itself (a refresh, say)."""
+    found = (seen.metadata.annotations or {}).items()
+    return {k: v for k, v in found if k != parameters.RECORD and not k.startswith("argocd.argoproj.io/")}
 
 
 def _since(versions: _Versions, read: Application) -> list[Application]:

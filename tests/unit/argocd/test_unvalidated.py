@@ -103,6 +103,22 @@ def test_an_edit_before_reading_is_what_was_read_and_no_edit_at_the_same_moment(
     assert (stage.stands[0], stage.puts, stage.notices) == (without_ours("theirs"), 1, [])
 
 
+def test_an_annotation_that_is_added_in_between_is_an_edit_too() -> None:
+    stage = Stage()
+    stage.argocd.meets("replace", lambda _: stage.edits("main", theirs="y"))
+    stage.write()
+    assert stage.stands == (without_ours(), {"kept": "x", "theirs": "y"})
+    assert stage.puts == 2
+
+
+@pytest.mark.parametrize("own", ["argocd.argoproj.io/refresh", RECORD])
+def test_what_argo_cd_or_argorun_notes_there_is_no_edit(own: str) -> None:
+    stage = Stage()
+    stage.argocd.meets("replace", lambda _: stage.edits("main", **{own: "normal"}))
+    stage.write()
+    assert (stage.puts, stage.notices) == (1, [])
+
+
 def test_a_change_that_leaves_the_spec_as_it_is_is_no_edit() -> None:
     """Argo CD writes the status all the time."""
     stage = Stage()
