@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection
 
 from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.client import ApplicationName, Client
+from argorun.argocd.lint import delete_policies
 from argorun.argocd.ownership import GONE, Rendered
 from argorun.argocd.pod_logs import PodLogs
 from argorun.argocd.reader import Container, Listener
@@ -110,6 +111,19 @@ class JobLogs:
         """Whether our operation was seen to make an object of this name."""
         return (kind, namespace, name) in self._made
 
+    def may_vanish(self, hook: ResourceResult) -> bool:
+        """Whether an object of this name is deleted once it has ended, by its own policy."""
+        rendered = self._rendered.rendered(self._node(hook))
+        if rendered is None:
+            return True
+        ttl = (rendered.get("spec") or {}).get("ttlSecondsAfterFinished")
+        return ttl is not None or bool(delete_policies(rendered) & {"HookSucceeded", "HookFailed"})
+
+    @staticmethod
+    def _node(hook: ResourceResult, uid: str = "") -> Node:
+        named = {f: getattr(hook, f) for f in ("group", "version", "kind", "namespace", "name")}
+        return Node(**named, uid=uid)
+
     def in_place_of(self, hook: ResourceResult) -> str:
         """Whose the newest object was that stood in the place of a hook; empty where none did."""
         name = (hook.kind, hook.namespace, hook.name)
@@ -122,10 +136,7 @@ class JobLogs:
             return ""
         if uid in self.strangers:
             return self.strangers[uid][1]
-        node = Node(
-            **{f: getattr(hook, f) for f in ("group", "version", "kind", "namespace", "name")}, uid=uid
-        )
-        whose = await self.whose(node)
+        whose = await self.whose(self._node(hook, uid))
         if not whose:
             self.uids.add(uid)
             self._made.add((hook.kind, hook.namespace, hook.name))

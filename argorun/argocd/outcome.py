@@ -34,6 +34,8 @@ NONE_OF_ITS_OWN = (
     "give it the delete policy BeforeHookCreation"
 )
 UNSEEN = "it was gone before it was seen whose it was: keep it for a while (ttlSecondsAfterFinished)"
+# What Argo CD says of a hook whose object is gone (source: gitops-engine pkg/sync/sync_context.go).
+MISSING = "is missing, it might have been deleted"
 OTHERS_FAILURE = "it succeeded; the operation took the failure of an earlier sync's Job for its own"
 
 
@@ -43,6 +45,7 @@ class Made(Protocol):
     former: frozenset[str]  # the uids that were there before
 
     def made(self, kind: str, namespace: str, name: str) -> bool: ...
+    def may_vanish(self, hook: ResourceResult) -> bool: ...
     def in_place_of(self, hook: ResourceResult) -> str: ...
     async def whose_is(self, hook: ResourceResult, uid: str) -> str: ...
 
@@ -58,6 +61,17 @@ class Intruder(OperationFailed):
         )
 
 
+class Vanished(OperationFailed):
+    """Somebody deleted a test while it ran: it neither passed nor failed."""
+
+    def __init__(self, hook: ResourceResult) -> None:
+        super().__init__(
+            f"no verdict: {hook.kind} {hook.name} in namespace {hook.namespace} was deleted while it ran",
+            "an Application with a hook of the same name in the same namespace does so: give the hooks names "
+            "with the release's name, or each Application a namespace",
+        )
+
+
 async def settled(
     client: Client,
     app: ApplicationName,
@@ -70,8 +84,9 @@ async def settled(
     """A finished operation's state with these hooks' ends as their Jobs have them, waited for.
 
     Where one differs from what the operation says, `told` is given the state as it is so far, and that hook.
-    A Job that was seen to be ours and is gone by now is left as the operation has it. Raises Intruder where
-    another's stands in its place, ArgoCDFailed, AccessDenied.
+    A Job that was seen to be ours, and that its delete policy has taken away by now, is left as the operation
+    has it. Raises Intruder where another's stands in its place, Vanished where somebody deleted it,
+    ArgoCDFailed, AccessDenied.
     """
     known: dict[operation.Key, ResourceResult] = {}
 
@@ -86,8 +101,26 @@ async def settled(
                 known[operation.key(hook)] = seen
                 told(corrected(), seen)
 
-    await asyncio.gather(*(follow(hook) for hook in _last(hooks)))
+    refused = [h for h in hooks if h.kind == "Job" and h.status == "SyncFailed"]
+    await asyncio.gather(
+        *(follow(hook) for hook in _last(hooks)), *(_check_place(client, app, h, made) for h in refused)
+    )
     return corrected()
+
+
+async def _check_place(client: Client, app: ApplicationName, hook: ResourceResult, made: Made) -> None:
+    """Raise Intruder where a Job could not be applied because another's stands under its name."""
+    try:
+        job = await client.live(app, hook.group, hook.version, hook.kind, hook.namespace, hook.name)
+    except (Refused, Denied) as e:
+        if e.status not in GONE:
+            raise
+        whose = made.in_place_of(hook)
+    else:
+        uid = str((job.get("metadata") or {}).get("uid"))
+        whose = await made.whose_is(hook, uid) if uid not in made.former else ""
+    if whose:
+        raise Intruder(hook, whose)
 
 
 def _last(hooks: Iterable[ResourceResult]) -> list[ResourceResult]:
@@ -103,7 +136,7 @@ async def _as_its_job_goes(
     """The hook as its Job has it, again and again until that has ended or is gone."""
     former = made.former
     clock = asyncio.get_running_loop().time
-    began, version = clock(), live.version
+    began, version, asked = clock(), live.version, False
     while True:
         try:
             job = await client.live(app, hook.group, hook.version, hook.kind, hook.namespace, hook.name)
@@ -111,9 +144,16 @@ async def _as_its_job_goes(
             late = clock() - began > APPEARS
             there = live.tree.find(hook.kind, hook.namespace, hook.name)
             is_to_come = there is not None and there.uid in former
+            if e.status in GONE and not asked:  # another's may stand there, and Argo CD's tree lags behind
+                asked = True
+                await client.application(app, refresh="normal")
+                await live.read()
+                continue
             if e.status in GONE and (late or not is_to_come):
                 if whose := made.in_place_of(hook):
                     raise Intruder(hook, whose) from None
+                if MISSING in hook.message or not made.may_vanish(hook):
+                    raise Vanished(hook) from None
                 if not made.made(hook.kind, hook.namespace, hook.name):
                     yield replace(hook, hook_phase="", message=UNSEEN)
                 return

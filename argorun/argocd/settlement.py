@@ -165,7 +165,7 @@ class Settlement:
         return [Remains(k, why, delete=True) for k in named]
 
     def keys(self) -> list[Key]:
-        """The objects that a sync takes back, for a person to send; before `plan`, those that name a topic."""
+        """The objects that a sync takes back, for a person; before `plan`, those that name a topic."""
         plan = self._plan
         if plan.changed:
             return [*plan.settle, *plan.prune]

@@ -1,0 +1,205 @@
+"""Every object that a run's operation changed goes back, one by one, and is looked at; or it is named."""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import Any
+
+import pytest
+
+from tests.real import support
+from tests.real.cluster import Json, Stack, eventually
+from tests.real.support import TOPIC, Bench
+
+SHORT = '{{ .Values.kafka.topic | lower | replace "_" "-" | trunc 40 }}'
+SHARED = {"helm": {"parameters": [{"name": "kafka.topic", "value": "shared_feed"}]}}
+
+
+def annotated(manifest: Json, **annotations: str) -> Json:
+    known = manifest["metadata"].get("annotations") or {}
+    names = {"hook": "argocd.argoproj.io/hook", "options": "argocd.argoproj.io/sync-options"}
+    more = {names.get(k, k): v for k, v in annotations.items()}
+    return manifest | {"metadata": manifest["metadata"] | {"annotations": known | more}}
+
+
+def checks() -> Json:
+    return support.job("checks", "echo $TOPIC", "PostSync", TOPIC=TOPIC)
+
+
+def live_names(bench: Bench, *kinds: str) -> list[str]:
+    """Objects in the Application's namespace that hold a topic of the bench, in either spelling."""
+    found = []
+    for kind in kinds:
+        for o in bench.stack.objects(kind, bench.app.namespace):
+            metadata = {k: v for k, v in o["metadata"].items() if k != "managedFields"}
+            annotations = dict(metadata.get("annotations") or {})
+            annotations.pop("kubectl.kubernetes.io/last-applied-configuration", None)
+            text = json.dumps([metadata | {"annotations": annotations}, o.get("spec"), o.get("data")])
+            if bench.prefix in text or bench.prefix.replace("_", "-") in text:
+                found.append(o["metadata"]["name"])
+    return found
+
+
+def value_in_pod(bench: Bench, app: str, name: str = "TOPIC") -> list[str]:
+    """An environment variable of a workload's pods that are not about to go."""
+    pods = bench.stack.objects("pods", bench.app.namespace, f"app={app}")
+    there = [p for p in pods if not p["metadata"].get("deletionTimestamp")]
+    return [e["value"] for p in there for e in p["spec"]["containers"][0]["env"] if e["name"] == name]
+
+
+WORKLOADS = ("configmaps", "deployments")
+
+
+def test_an_application_that_stays_out_of_sync_is_taken_off_the_topic_too(
+    stack: Stack, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    files = support.chart(support.deployment("writer", TOPIC=TOPIC), checks())
+    files["chart/templates/legacy.yaml"] = json.dumps(support.configmap("legacy", k="v"))
+    folder = tmp_path_factory.mktemp("unsynced")
+    with support.bench(stack, folder, files, name="unsynced", source=SHARED) as bench:
+        bench.repo.commit({"chart/templates/legacy.yaml": None})
+        eventually(
+            lambda: bench.app.get("hard")["status"]["sync"]["status"] == "OutOfSync",
+            30,
+            "an extra object",
+            0.5,
+        )
+        with bench.as_it_was() as before:
+            result = bench.run()
+        assert (result.code, before.sync) == (0, "OutOfSync"), str(result)
+        assert "workloads settled" in result.err
+        assert live_names(bench, *WORKLOADS) == []
+        assert set(value_in_pod(bench, "writer")) == {"shared_feed"}
+        names = [c["metadata"]["name"] for c in stack.objects("configmaps", bench.app.namespace)]
+        assert "legacy" in names, "what was extra before is not the run's to prune"
+
+
+def test_an_application_that_was_never_synced_is_taken_off_the_topic_too(
+    stack: Stack, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    files = support.chart(support.deployment("writer", TOPIC=TOPIC), checks())
+    folder = tmp_path_factory.mktemp("never")
+    with support.bench(stack, folder, files, name="never", deploy=False, source=SHARED) as bench:
+        with bench.as_it_was():
+            result = bench.run()
+        assert result.code == 0, str(result)
+        assert live_names(bench, *WORKLOADS) == []
+        assert set(value_in_pod(bench, "writer")) == {"shared_feed"}
+
+
+@pytest.mark.parametrize("automated", [None, {"prune": True}, {}], ids=["by-hand", "auto-prune", "auto"])
+def test_objects_whose_names_hold_the_topic_are_pruned_and_nothing_else(
+    stack: Stack, tmp_path_factory: pytest.TempPathFactory, automated: Json | None
+) -> None:
+    files = support.chart(support.deployment(f"reader-{SHORT}", TOPIC=TOPIC), checks())
+    policy: dict[str, Any] = {} if automated is None else {"syncPolicy": {"automated": automated}}
+    folder = tmp_path_factory.mktemp("named")
+    with support.bench(stack, folder, files, name="named", deploy=False, source=SHARED, **policy) as bench:
+        if automated is None:
+            bench.app.deploy()
+        bench.app.wait_synced()
+        bench.app.wait_idle()
+        with bench.as_it_was(), bench.start() as run:
+            code = run.end()
+        assert code == 0, str(run)
+        assert [d["metadata"]["name"] for d in stack.objects("deployments", bench.app.namespace)] == [
+            "reader-shared-feed"
+        ]
+        bench.app.get("hard")
+        bench.app.wait_idle()
+        (job,) = stack.objects("jobs", bench.app.namespace)
+        (topic,) = [e["topic"] for e in run.all("topic_created")]
+        assert topic in json.dumps(job["spec"]), "the tests ran once, on the run's topic"
+
+
+@pytest.mark.parametrize("option", ["Prune=false", "Prune=confirm"])
+def test_an_object_that_argo_cd_does_not_prune_is_named_with_its_command(
+    stack: Stack, tmp_path_factory: pytest.TempPathFactory, option: str
+) -> None:
+    kept = annotated(support.configmap(f"kept-{SHORT}", topic=TOPIC), options=option)
+    files = support.chart(kept, checks())
+    folder = tmp_path_factory.mktemp("kept")
+    with support.bench(stack, folder, files, name="kept", source=SHARED) as bench:
+        with bench.start() as run:
+            code = run.end()
+        assert code == 10, str(run)
+        (left,) = run.all("left_behind")
+        (name,) = live_names(bench, "configmaps")
+        assert left["what"] == f"ConfigMap {name}"
+        bench.by_hand(left["command"])
+        assert live_names(bench, "configmaps") == []
+        assert bench.topics() == set()
+
+
+def data_hook() -> dict[str, str]:
+    policy = "argocd.argoproj.io/hook-delete-policy"
+    settings = annotated(
+        support.configmap("settings", topic=TOPIC), hook="PreSync", **{policy: "BeforeHookCreation"}
+    )
+    rolled = support.deployment("writer", TOPIC=support.key_of("settings", "topic"))  # type: ignore[arg-type]
+    template = rolled["spec"]["template"]["metadata"]
+    template["annotations"] = {"settings": "{{ .Values.kafka.topic | sha256sum }}"}
+    return support.chart(settings, rolled, checks())
+
+
+def test_a_hook_that_holds_data_is_put_back_before_the_workloads_settle(
+    stack: Stack, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("hooked")
+    with support.bench(stack, folder, data_hook(), name="hooked", deploy=False, source=SHARED) as bench:
+        bench.app.sync(retryStrategy={"limit": 0})
+        assert bench.app.wait_operation()["phase"] == "Succeeded"
+        with bench.as_it_was():
+            result = bench.run()
+        assert result.code == 0, str(result)
+        (settings,) = [
+            c for c in stack.objects("configmaps", bench.app.namespace) if c["metadata"]["name"] == "settings"
+        ]
+        assert settings["data"] == {"topic": "shared_feed"}
+        assert "is a hook" not in result.err
+
+
+def test_a_hook_that_holds_data_and_may_not_be_patched_is_told_before_the_sync_and_named_at_the_end(
+    stack: Stack, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    password = support.from_environment("REALSTACK_ADMIN_PASSWORD")
+    rights = ("applications, get", "applications, update", "applications, sync", "logs, get")
+    folder = tmp_path_factory.mktemp("hooked-bare")
+    with support.project(stack, *rights) as project:
+        token = support.role_token(stack, project, password)
+        with support.bench(
+            stack, folder, data_hook(), name="bare", deploy=False, source=SHARED, project=project
+        ) as bench:
+            bench.app.sync(retryStrategy={"limit": 0})
+            assert bench.app.wait_operation()["phase"] == "Succeeded"
+            with bench.start(environment={"ARGOCD_AUTH_TOKEN": token}) as run:
+                code = run.end()
+            assert code == 10, str(run)
+            events = [e["event"] for e in run.events]
+            told = next(
+                i for i, e in enumerate(run.events) if "ConfigMap settings is a hook" in e.get("text", "")
+            )
+            assert told < events.index("sync_started")
+            (left,) = run.all("left_behind")
+            assert left["what"] == "ConfigMap settings"
+            assert not run.all("undone", what="workloads settled on what they had before")
+            bench.by_hand(left["command"])
+            assert live_names(bench, "configmaps") == []
+
+
+def test_a_cancelled_run_leaves_no_object_on_the_topic(
+    stack: Stack, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    slow = support.job("checks", "echo begun; sleep 300", "PostSync", TOPIC=TOPIC)
+    files = support.chart(
+        support.deployment("writer", TOPIC=TOPIC), support.configmap(f"extra-{SHORT}", topic=TOPIC), slow
+    )
+    folder = tmp_path_factory.mktemp("cancelled")
+    with support.bench(stack, folder, files, name="cancelled", source=SHARED) as bench:
+        with bench.as_it_was(), bench.start() as run:
+            run.until("log_line", text="begun")
+            run.send(signal.SIGINT)
+            code = run.end()
+        assert code == 130, str(run)
+        assert live_names(bench, *WORKLOADS) == [], str(run)
