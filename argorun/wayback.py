@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from argorun.argocd.logs import JobLogs
 from argorun.argocd.pod_users import Held, PodUsers, User
 from argorun.argocd.settlement import Remains, Settlement
 from argorun.argocd.tree import LiveTree
+from argorun.argocd.types import OperationState
 from argorun.cleanup import CleanUp
 from argorun.config import Config, Topic
 from argorun.errors import ArgorunError, OperationFailed
@@ -65,7 +67,7 @@ class WayBack:
         self._gone_app = False  # the Application was deleted
         self._told_what_lives_on = False
         self._users: list[User] = []  # pods that may still use the topics
-        self._settled_at: float | None = None  # when the settling sync was over
+        self._settled: OperationState | None = None  # the settling sync, once it is over
         self._left: set[Key] = set()  # objects that were announced as left behind
 
     # -- registering, before the act ------------------------------------------------------------------
@@ -254,11 +256,11 @@ class WayBack:
         started = await claim.settle(revision or None, resources, prune=bool(plan.prune))
         if started is None:
             return True
-        return await self._clean.unless_hurried(self._settled(claim, started), HELD if claim.automated else 0)
+        settling = self._settling(claim, started)
+        return await self._clean.unless_hurried(settling, HELD if claim.automated else 0)
 
-    async def _settled(self, claim: Claim, started: str) -> None:
-        state = await claim.settled(started, compared=claim.automated)
-        self._settled_at = state.ended_at
+    async def _settling(self, claim: Claim, started: str) -> None:
+        self._settled = await claim.settled(started, compared=claim.automated)
 
     async def _is_back(self, changed: Settlement) -> bool:
         """Look whether what our operation changed still names a topic; each object that does is announced."""
@@ -326,10 +328,14 @@ class WayBack:
             topics=[name for _, name in self._traces.drawn],
             sources=changed.sources() if changed is not None else (),
             since=self._traces.started,
-            until=self._settled_at or time.time(),
+            until=self._settled.ended_at or time.time() if self._settled else time.time(),
+            settling=self._settled.began_at or math.inf if self._settled else math.inf,
         )
-        others = changed.with_pods() if changed is not None else ()
-        return PodUsers(self._client, self._app, held, logs.uids, others)
+        if changed is None:
+            return PodUsers(self._client, self._app, held, logs.uids, ())
+        return PodUsers(
+            self._client, self._app, held, logs.uids, changed.with_pods(), changed.rolled()
+        )
 
     async def _using(self, users: PodUsers) -> list[User]:
         """The pods that may use the topics, by the tree as it is now; that there are none is asked anew."""

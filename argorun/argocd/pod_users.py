@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -48,14 +49,18 @@ def _named(configmap: Json | None, secret: Json | None, *, mounted: bool = False
             yield Source(kind, str(ref["name"]), mounted)
 
 
-def pod_spec(manifest: Json) -> Json:
-    """The spec of the pods that an object makes; empty for one that makes none."""
+def pod_template(manifest: Json) -> Json:
+    """What the pods that an object makes are made from; empty for one that makes none."""
     spec = manifest.get("spec") or {}
-    if manifest.get("kind") == "Pod":
-        return dict(spec)
     job = (spec.get("jobTemplate") or {}).get("spec") or {}
     template = spec.get("template") or job.get("template") or {}
-    return dict(template.get("spec") or {}) if isinstance(template, dict) else {}
+    return template if isinstance(template, dict) else {}
+
+
+def pod_spec(manifest: Json) -> Json:
+    """The spec of the pods that an object makes; empty for one that makes none."""
+    made_from = manifest if manifest.get("kind") == "Pod" else pod_template(manifest)
+    return dict(made_from.get("spec") or {})
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,8 @@ class Held:
     topics: Sequence[str]
     sources: Collection[tuple[str, str]]  # kind and name of ConfigMaps and Secrets
     since: float
-    until: float
+    until: float  # when settling was over
+    settling: float = math.inf  # when it began
 
     def uses(self, pod: Json, *, only_itself: bool = False) -> str:
         """Why a live pod may use a topic; empty where it does not, or has ended.
@@ -82,9 +88,10 @@ class Held:
             return "its own manifest names the topic"
         if only_itself:
             return ""
+        made_since = _seconds((pod.get("metadata") or {}).get("creationTimestamp")) > self.until + SLACK
         for source in sources(spec):
             if (source.kind, source.name) in self.sources:
-                if source.mounted:
+                if source.mounted and not made_since:
                     return f"it mounts {source.kind} {source.name}, which named the topic"
                 if any(self._within(t) for t in starts(status)):
                     return f"it was started with {source.kind} {source.name}, which named the topic"
@@ -99,7 +106,12 @@ def starts(status: Json) -> Iterator[float]:
     for c in [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]:
         at = ((c.get("state") or {}).get("running") or {}).get("startedAt")
         if at:
-            yield datetime.datetime.fromisoformat(at).timestamp()
+            yield _seconds(at)
+
+
+def _seconds(at: object) -> float:
+    """A time as Kubernetes writes it, in seconds since the epoch; 0 where there is none."""
+    return datetime.datetime.fromisoformat(str(at)).timestamp() if at else 0.0
 
 
 def readers(manifests: Mapping[Key, Json], held: Collection[tuple[str, str]]) -> list[Key]:
@@ -124,10 +136,17 @@ class PodUsers:
     """Looks for the pods that may still use the topics: of the run's hooks, and of what it changed."""
 
     def __init__(
-        self, client: Client, app: ApplicationName, held: Held, hooks: Collection[str], others: Iterable[Key]
+        self,
+        client: Client,
+        app: ApplicationName,
+        held: Held,
+        hooks: Collection[str],
+        others: Iterable[Key],
+        rolled: Iterable[Key] = (),
     ) -> None:
+        """`others` are the objects whose pods are looked at; settling made new pods for those `rolled`."""
         self._client, self._app, self._held = client, app, held
-        self._hooks, self._others = hooks, tuple(others)
+        self._hooks, self._others, self._rolled = hooks, tuple(others), tuple(rolled)
         self._clear: set[str] = set()  # uids of pods that do not use them, and never will
 
     async def of(self, tree: Tree) -> list[User]:
@@ -135,16 +154,23 @@ class PodUsers:
         found = [User(n, "it runs a hook of this run") for n in tree.pods_under(self._hooks) if not n.ended]
         own = {n.uid for n in tree.pods_under(self._hooks)}
         cron = {n.uid for n in tree.pods_under(n.uid for n in tree.of_kind("CronJob"))}
-        roots = [n.uid for k in self._others if (n := effects.find(tree, k)) is not None]
-        for pod in tree.pods_under(roots):
+        renewed = {n.uid for n in tree.pods_under(_uids(tree, self._rolled)) if self._made_by_settling(n)}
+        for pod in tree.pods_under(_uids(tree, self._others)):
             if pod.uid in own or pod.uid in self._clear:
                 continue
-            why = await self._why(pod, only_itself=pod.uid in cron)
+            why = await self._why(pod, only_itself=pod.uid in cron or pod.uid in renewed)
             if why:
                 found.append(User(pod, why))
             else:
                 self._clear.add(pod.uid)
         return found
+
+    def _made_by_settling(self, pod: Node) -> bool:
+        """What a new pod reads was settled before it: a sync applies ConfigMaps and Secrets first.
+
+        It may have started before the settling was over: a sync with several waves waits for it.
+        """
+        return _seconds(pod.created_at) >= math.floor(self._held.settling)
 
     async def _why(self, pod: Node, *, only_itself: bool) -> str:
         try:
@@ -156,3 +182,7 @@ class PodUsers:
         if (live.get("metadata") or {}).get("uid") != pod.uid:
             return ""  # another of the same name
         return self._held.uses(live, only_itself=only_itself)
+
+
+def _uids(tree: Tree, keys: Iterable[Key]) -> list[str]:
+    return [n.uid for k in keys if (n := effects.find(tree, k)) is not None]

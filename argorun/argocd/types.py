@@ -94,6 +94,11 @@ class OperationState(Camel, frozen=True):
         return self.phase in ("Succeeded", "Failed", "Error")
 
     @property
+    def began_at(self) -> float | None:
+        """When it began, in seconds since the epoch; None where that is not told."""
+        return datetime.datetime.fromisoformat(self.started_at).timestamp() if self.started_at else None
+
+    @property
     def ended_at(self) -> float | None:
         """When it ended, in seconds since the epoch; None where it has not."""
         return datetime.datetime.fromisoformat(self.finished_at).timestamp() if self.finished_at else None
