@@ -333,9 +333,7 @@ class WayBack:
         )
         if changed is None:
             return PodUsers(self._client, self._app, held, logs.uids, ())
-        return PodUsers(
-            self._client, self._app, held, logs.uids, changed.with_pods(), changed.rolled()
-        )
+        return PodUsers(self._client, self._app, held, logs.uids, changed.with_pods(), changed.rolled())
 
     async def _using(self, users: PodUsers) -> list[User]:
         """The pods that may use the topics, by the tree as it is now; that there are none is asked anew."""

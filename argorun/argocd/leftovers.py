@@ -107,9 +107,7 @@ async def undo(
     claim.record, claim.before = record, records.undone(seen, record)
     settlement = Settlement(client, app, records.values(record))
     stands = parameters.stands(seen.spec, record)
-    await settlement.note_dead(
-        seen, record.since, deployed(seen), stands=stands, synced=claim.was_synced
-    )
+    await settlement.note_dead(seen, record.since, deployed(seen), stands=stands, synced=claim.was_synced)
     if await claim.give_back(settling=True, until=time.time() + limit):
         done.did.append("parameters put back")
     if not await _still_there(client, app, record):

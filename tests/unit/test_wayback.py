@@ -252,7 +252,9 @@ class Stage:
         self.after_the_sync()
         clean = CleanUp(self.told.append)
         traces = Traces("mine", claim, [(topic, TOPIC)], cast(Any, self), settlement, time.time(), "abc")
-        back = WayBack(settings, client, cast(Any, self.topics), LiveTree(client, APP), clean, traces, self.tell)
+        back = WayBack(
+            settings, client, cast(Any, self.topics), LiveTree(client, APP), clean, traces, self.tell
+        )
         back.from_topic(TOPIC, topic)
         back.from_application()
         if self.hurries_at is not None:
@@ -352,7 +354,11 @@ def test_a_topic_is_kept_while_a_pod_may_use_it_and_the_pod_is_named() -> None:
     why = "it still runs: it was started with ConfigMap settings, which named the topic"
     assert (pod.what, pod.why) == ("pod web-1", why)
     assert (topic.what, topic.why) == (f"topic {TOPIC}", "it is kept, for web-1 may still use it")
-    assert_pastes(topic.command, *"kafka-topics --bootstrap-server k:1 --delete --if-exists --topic".split(), TOPIC)
+    assert_pastes(
+        topic.command,
+        *["kafka-topics", "--bootstrap-server", "k:1", "--delete", "--if-exists", "--topic"],
+        TOPIC,
+    )
     assert stage.topics.deleted == []
 
 

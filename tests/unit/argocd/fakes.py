@@ -278,7 +278,9 @@ class FakeArgoCD:
         def act() -> Json:
             key = Key(group, kind, namespace, name)
             if key not in self.objects:
-                raise Refused(f"show {kind} {name}", 400, 3, f"{kind} {name} not found as part of application")
+                raise Refused(
+                    f"show {kind} {name}", 400, 3, f"{kind} {name} not found as part of application"
+                )
             return copy.deepcopy(self.objects[key])
 
         return cast(Json, await self._do(f"live {name}", act))
@@ -341,7 +343,9 @@ def merged(thing: Json, patch: Json) -> Json:
 def node(manifest: Json) -> Json:
     """A live object as the resource tree has it."""
     metadata, key = manifest["metadata"], key_of(manifest, "")
-    parents = [{"kind": o["kind"], "name": o["name"], "uid": o["uid"]} for o in metadata.get("ownerReferences", ())]
+    parents = [
+        {"kind": o["kind"], "name": o["name"], "uid": o["uid"]} for o in metadata.get("ownerReferences", ())
+    ]
     return {
         "group": key.group,
         "version": str(manifest["apiVersion"]).rpartition("/")[2],

@@ -32,7 +32,9 @@ def thing(
     """An object, live where it has a uid."""
     metadata: Json = {"name": name, "namespace": "n"}
     metadata |= {"uid": uid, "resourceVersion": version} if uid else {}
-    metadata |= {"annotations": {k.replace("__", "/"): v for k, v in annotations.items()}} if annotations else {}
+    metadata |= (
+        {"annotations": {k.replace("__", "/"): v for k, v in annotations.items()}} if annotations else {}
+    )
     return {"apiVersion": api, "kind": kind, "metadata": metadata, "data": {"topic": value}}
 
 
@@ -206,7 +208,12 @@ def test_an_object_of_which_no_version_was_told_is_changed_by_its_content() -> N
 
 @pytest.mark.parametrize(
     ("created", "new"),
-    [("2024-01-01T00:00:00Z", True), ("2024-01-01T00:00:01Z", True), ("2023-12-31T23:59:59Z", False), ("", False)],
+    [
+        ("2024-01-01T00:00:00Z", True),
+        ("2024-01-01T00:00:01Z", True),
+        ("2023-12-31T23:59:59Z", False),
+        ("", False),
+    ],
 )
 def test_after_a_run_that_died_what_was_created_since_it_began_is_new(created: str, new: bool) -> None:
     live = thing(uid="u", version="1")
@@ -280,9 +287,7 @@ def test_a_topic_with_capitals_is_named_where_kubernetes_wants_small_letters() -
         ({}, False, False),
     ],
 )
-def test_hooks_that_hold_data_are_told_from_those_that_run(
-    annotations: Json, data: bool, hook: bool
-) -> None:
+def test_hooks_that_hold_data_are_told_from_those_that_run(annotations: Json, data: bool, hook: bool) -> None:
     for kind in ("ConfigMap", "Secret", "Job", "Pod"):
         manifest = {"kind": kind, "metadata": {"annotations": annotations}}
         assert effects.is_hook(manifest) is hook

@@ -138,7 +138,7 @@ def test_of_an_application_that_was_not_synced_before_only_what_names_the_topic_
 
 @pytest.mark.parametrize(("synced", "settled"), [(True, ["w", "s"]), (False, ["w"])])
 def test_a_secret_is_settled_where_all_that_differs_is_the_runs(synced: bool, settled: list[str]) -> None:
-    """Argo CD hides what it holds: where the Application was OutOfSync before, nobody can tell whose it is."""
+    """Argo CD hides what it holds: where it was OutOfSync before, nobody can tell whose change it is."""
     dead = Dead(synced=synced)
     dead.ran()
     dead.argocd.source = [WORKLOAD, SECRET]

@@ -297,7 +297,9 @@ def tracked(app: str, spec: Json | None = None) -> Json:
 
 def a_job(stage: Stage, app: str, spec: Json | None = None, **more: Any) -> None:
     made = tracked(app, spec)
-    stage.cluster.job("j1", metadata={"annotations": made["metadata"]["annotations"]}, spec=made["spec"], **more)
+    stage.cluster.job(
+        "j1", metadata={"annotations": made["metadata"]["annotations"]}, spec=made["spec"], **more
+    )
     stage.cluster.pod("p1", "j1", [A, LAST])
 
 

@@ -199,8 +199,12 @@ def test_a_job_that_its_delete_policy_does_not_take_away_and_is_gone_is_no_verdi
     assert e.value.hint
 
 
-def test_a_job_that_argo_cd_missed_while_it_ran_is_no_verdict_though_its_delete_policy_takes_it_away() -> None:
-    missed = replace(hook("Error"), message="Resource batch/Job/checks is missing, it might have been deleted")
+def test_a_job_that_argo_cd_missed_while_it_ran_is_no_verdict_though_its_delete_policy_takes_it_away() -> (
+    None
+):
+    missed = replace(
+        hook("Error"), message="Resource batch/Job/checks is missing, it might have been deleted"
+    )
     with pytest.raises(Vanished):
         settled(Cluster(GONE), missed)
 
@@ -224,7 +228,9 @@ def test_a_job_that_could_not_be_applied_over_anothers_is_no_failure_of_the_test
 
 
 @pytest.mark.parametrize("answer", [job(), job(uid=FORMER), GONE, DELETED])
-def test_a_job_that_could_not_be_applied_for_another_reason_stays_as_the_operation_has_it(answer: Any) -> None:
+def test_a_job_that_could_not_be_applied_for_another_reason_stays_as_the_operation_has_it(
+    answer: Any,
+) -> None:
     made = Seen(strangers={FORMER: "not to be asked"})
     assert settled(Cluster(answer), REFUSED_OVER, made=made) == (["Failed"], [], 0)
 
@@ -268,9 +274,7 @@ def test_one_that_takes_a_former_ones_place_may_appear_late() -> None:
     assert settled(cluster, hook("Succeeded"), tree=(named(FORMER),))[0] == ["Failed"]
 
 
-@pytest.mark.parametrize(
-    ("made", "phase", "told"), [(OURS, "Succeeded", []), (Seen(made=False), "", [[""]])]
-)
+@pytest.mark.parametrize(("made", "phase", "told"), [(OURS, "Succeeded", []), (Seen(made=False), "", [[""]])])
 def test_and_is_not_waited_for_without_end(made: Seen, phase: str, told: list[list[str]]) -> None:
     phases, said, seconds = settled(Cluster(GONE), hook("Succeeded"), tree=(named(FORMER),), made=made)
     assert (phases, said) == ([phase], told)

@@ -9,7 +9,16 @@ import pytest
 from argorun.argocd import ownership
 from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.effects import Key
-from argorun.argocd.ownership import NOBODY, Rendered, Taken, application_of, readable, refusal, stranger, taken
+from argorun.argocd.ownership import (
+    NOBODY,
+    Rendered,
+    Taken,
+    application_of,
+    readable,
+    refusal,
+    stranger,
+    taken,
+)
 from argorun.argocd.types import Node
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
 from tests.unit.argocd.gopatch import Json
@@ -19,7 +28,13 @@ TOPIC = "weather_1700000000_0a1b2c3d"
 HOOK = "argocd.argoproj.io/hook"
 
 
-def job(name: str = "checks", owner: str = "weather", spec: Json | None = None, hook: str = "PostSync", **named: Any) -> Json:
+def job(
+    name: str = "checks",
+    owner: str = "weather",
+    spec: Json | None = None,
+    hook: str = "PostSync",
+    **named: Any,
+) -> Json:
     """A Job that says that it is this Application's."""
     tracking = {ownership.TRACKING: f"{owner}:batch/Job:n/{name}"} if owner else {}
     annotations = tracking | ({HOOK: hook} if hook else {})
@@ -86,7 +101,12 @@ def test_a_job_that_does_not_name_the_topic_that_was_rendered_is_another_runs(
 
 def test_only_jobs_and_pods_are_known_and_only_hooks_with_a_name_are_hooks() -> None:
     rendered = Rendered(
-        [job("a"), job("b", hook=""), job(generateName="c-"), {"kind": "ConfigMap", "metadata": {"name": "d"}}],
+        [
+            job("a"),
+            job("b", hook=""),
+            job(generateName="c-"),
+            {"kind": "ConfigMap", "metadata": {"name": "d"}},
+        ],
         "n",
         [],
     )
@@ -180,5 +200,3 @@ def test_a_refusal_names_both_applications_the_namespace_and_the_way_out() -> No
     assert error.hint is not None
     for way_out in ("{{ .Release.Name }}-tests", "a namespace", "--force-owned"):
         assert way_out in error.hint
-
-

@@ -24,7 +24,9 @@ def env(**reference: Json) -> Json:
     return {"containers": [{"env": [{"name": "TOPIC", "valueFrom": reference}]}]}
 
 
-def pod(spec: Json | None = None, started: float | None = None, phase: str = "Running", **metadata: Any) -> Json:
+def pod(
+    spec: Json | None = None, started: float | None = None, phase: str = "Running", **metadata: Any
+) -> Json:
     """A live pod whose container was started then."""
     at = None if started is None else datetime.datetime.fromtimestamp(started, datetime.UTC).isoformat()
     state = {} if at is None else {"running": {"startedAt": at}}
@@ -48,7 +50,10 @@ READ = {"containers": [{"envFrom": [{"configMapRef": {"name": "settings"}}]}]}
         (env(configMapKeyRef={"name": "settings", "key": "k"}), Source(*SETTINGS, mounted=False)),
         (env(secretKeyRef={"name": "password", "key": "k"}), Source(*PASSWORD, mounted=False)),
         (READ, Source(*SETTINGS, mounted=False)),
-        ({"containers": [{"envFrom": [{"secretRef": {"name": "password"}}]}]}, Source(*PASSWORD, mounted=False)),
+        (
+            {"containers": [{"envFrom": [{"secretRef": {"name": "password"}}]}]},
+            Source(*PASSWORD, mounted=False),
+        ),
         ({"initContainers": READ["containers"]}, Source(*SETTINGS, mounted=False)),
         ({"volumes": [{"configMap": {"name": "settings"}}]}, Source(*SETTINGS, mounted=True)),
         ({"volumes": [{"secret": {"secretName": "password"}}]}, Source(*PASSWORD, mounted=True)),
@@ -136,7 +141,10 @@ def test_a_pod_whose_own_manifest_names_the_topic_uses_it_whenever_it_was_starte
 def test_what_is_read_at_a_containers_start_counts_where_it_started_between_sync_and_settling(
     started: float | None, uses: bool
 ) -> None:
-    for spec, kind in ((READ, "ConfigMap settings"), (env(secretKeyRef={"name": "password"}), "Secret password")):
+    for spec, kind in (
+        (READ, "ConfigMap settings"),
+        (env(secretKeyRef={"name": "password"}), "Secret password"),
+    ):
         why = f"it was started with {kind}, which named the topic"
         assert HELD.uses(pod(spec, started)) == (why if uses else "")
 
@@ -161,7 +169,11 @@ def test_what_is_mounted_by_a_pod_that_was_made_after_settling_held_no_name_any_
 
 
 def test_what_held_no_name_is_no_matter() -> None:
-    other = {"containers": [{"envFrom": [{"configMapRef": {"name": "other"}}, {"secretRef": {"name": "settings"}}]}]}
+    other = {
+        "containers": [
+            {"envFrom": [{"configMapRef": {"name": "other"}}, {"secretRef": {"name": "settings"}}]}
+        ]
+    }
     assert HELD.uses(pod(other, SYNCED)) == ""
 
 
@@ -187,7 +199,9 @@ class Cluster:
             ("batch/v1", "Job", "tests"),
             ("apps/v1", "Deployment", "unchanged"),
         ):
-            self.argocd.made({"apiVersion": api, "kind": kind, "metadata": {"name": name, "uid": name}}, uid=name)
+            self.argocd.made(
+                {"apiVersion": api, "kind": kind, "metadata": {"name": name, "uid": name}}, uid=name
+            )
 
     def pod(self, name: str, owner: str, spec: Json = READ, phase: str = "Running", **metadata: Any) -> None:
         references = [{"kind": "x", "name": owner, "uid": owner}]

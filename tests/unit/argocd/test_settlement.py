@@ -248,7 +248,10 @@ READS = {"containers": [{"envFrom": [{"configMapRef": {"name": "settings"}}]}]}
 
 def test_what_held_the_topic_and_who_reads_it_is_known() -> None:
     stage = Stage(
-        configmap("settings"), deployment("reads", READS), deployment("named", {"topic": "TOPIC"}), secret("s")
+        configmap("settings"),
+        deployment("reads", READS),
+        deployment("named", {"topic": "TOPIC"}),
+        secret("s"),
     )
     stage.status({"kind": "Secret", "namespace": "n", "name": "s", "status": "OutOfSync"})
     stage.planned()
@@ -317,7 +320,9 @@ def test_nothing_is_left_once_it_is_back() -> None:
     assert stage.looked() == []
 
 
-@pytest.mark.parametrize(("status", "left"), [("Synced", False), ("", False), ("OutOfSync", True), ("Unknown", True)])
+@pytest.mark.parametrize(
+    ("status", "left"), [("Synced", False), ("", False), ("OutOfSync", True), ("Unknown", True)]
+)
 def test_a_secret_is_back_when_argo_cd_says_so(status: str, left: bool) -> None:
     stage = Stage(secret("password"))
     said = {"kind": "Secret", "namespace": "n", "name": "password", "status": "OutOfSync"}
@@ -404,7 +409,8 @@ def test_of_an_application_that_was_not_synced_only_what_names_the_topic_is_the_
     stage.syncs()
     stage.argocd.made(configmap("drifted", "by hand"))
     out = [
-        {"kind": "ConfigMap", "namespace": "n", "name": n, "status": "OutOfSync"} for n in ("settings", "drifted")
+        {"kind": "ConfigMap", "namespace": "n", "name": n, "status": "OutOfSync"}
+        for n in ("settings", "drifted")
     ]
     stage.status(*out)
     assert after_death(stage, stands=False, synced=False) == Plan(settle=(key("settings"),))
