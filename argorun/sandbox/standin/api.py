@@ -204,7 +204,7 @@ class Api:
         return JSONResponse({"manifest": json.dumps(without_secrets(live))})
 
     async def patch_resource(self, request: Request) -> Response:
-        """POST /applications/NAME/resource: change a live object; the body is a string that holds the patch."""
+        """POST /applications/NAME/resource: change a live object by a patch, a string in JSON."""
         app, _ = self._find(request, "update")
         key = self._resource(app, request)
         kind = request.query_params.get("patchType", "")
