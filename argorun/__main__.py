@@ -22,7 +22,10 @@ def main() -> None:
     from argorun.veil import put_on
 
     put_on()  # from here on nothing gets to stderr by itself
-    app(prog_name="argorun")
+    try:
+        app(prog_name="argorun")
+    except SystemExit as e:
+        signals.end(e.code)
 
 
 if __name__ == "__main__":

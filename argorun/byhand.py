@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from argorun.argocd.client import as_go_writes_it
@@ -12,11 +12,28 @@ from argorun.argocd.effects import Key
 from argorun.argocd.settlement import Remains
 from argorun.argocd.types import Node
 
+CLIENT_PROPERTIES = "client.properties"  # the Java client's settings: in the README
+IN_ONE_COMMAND = 100  # topics: a command line has an end
 
-def delete_topics(server: str, names: Iterable[str]) -> str:
-    """Delete these topics, on the brokers at `server`."""
-    delete = f"kafka-topics --bootstrap-server {shlex.quote(server)} --delete --if-exists --topic"
-    return "; ".join(f"{delete} {name}" for name in names)
+
+def delete_topics(kafka: Mapping[str, str], names: Sequence[str]) -> str:
+    """Delete these topics and those that are derived from their names; nothing where there are none.
+
+    `kafka` has librdkafka's properties. kafka-topics takes a regular expression that matches whole names, and
+    its own settings from a file, which a cluster with TLS or a login needs: the person has to write it.
+    """
+    plaintext = kafka.get("security.protocol", "plaintext").lower() == "plaintext"
+    settings = "" if plaintext else f" --command-config {CLIENT_PROPERTIES}"
+    server = shlex.quote(kafka["bootstrap.servers"])
+    delete = f"kafka-topics --bootstrap-server {server}{settings} --delete --if-exists --topic"
+    parts = [names[at : at + IN_ONE_COMMAND] for at in range(0, len(names), IN_ONE_COMMAND)]
+    return "; ".join(f"{delete} {shlex.quote(_matching(part))}" for part in parts)
+
+
+def _matching(names: Sequence[str]) -> str:
+    """A regular expression for these topics and those that are derived from their names."""
+    escaped = [name.replace(".", r"\.") for name in names]
+    return (escaped[0] if len(escaped) == 1 else f"({'|'.join(escaped)})") + "([-._].*)?"
 
 
 def end(app: object) -> str:

@@ -16,6 +16,7 @@ from argorun.events import Event, LeftBehind, Undone
 
 Announce = Callable[[Event], None]
 ONCE_MORE = 1.0  # seconds before an undo that failed is tried again
+STUCK = 3.0  # seconds past its limit after which an undo that does not even stop is left
 RESERVE = 5.0  # seconds of the whole budget that each undo still to come keeps for itself, at most
 
 
@@ -35,8 +36,8 @@ class Undo:
 class CleanUp:
     """Undoes last-in first-out, each within its limit, all within the budget; errors are collected."""
 
-    def __init__(self, announce: Announce) -> None:
-        self._announce = announce
+    def __init__(self, announce: Announce, hurried: Callable[[], None] = lambda: None) -> None:
+        self._announce, self._told = announce, hurried
         self._stack: list[Undo] = []
         self._hurry = asyncio.Event()
         self.left: list[LeftBehind] = []
@@ -49,6 +50,7 @@ class CleanUp:
     def hurry(self) -> None:
         """From now on undo at once what matters, and the patient rest afterwards."""
         self._hurry.set()
+        self._told()
 
     async def unless_hurried(self, waiting: Coroutine[None, None, object], grace: float = 0.0) -> bool:
         """Wait for something, but in a hurry only `grace` seconds longer; whether it came to its end."""
@@ -97,14 +99,14 @@ class CleanUp:
         hurry = asyncio.create_task(self._hurry.wait())
         try:
             while (waiting := [u for u in self._stack if u.task is None]) and not self.hurried:
-                await asyncio.wait({self._begin(waiting[-1]), hurry}, return_when=asyncio.FIRST_COMPLETED)
+                await self._wait_for(waiting[-1], hurry)
             for undo in self._stack:
                 if not undo.patient:
                     self._begin(undo)
             for undo in reversed(self._stack):
                 # A patient one waits for what lies above it, and for nothing else. Not awaited itself: who is
                 # told to stop at once does not wait for what an undo does when it is cancelled.
-                await asyncio.wait({self._begin(undo)})
+                await self._wait_for(undo)
         except asyncio.CancelledError:
             self.abandon("argorun was told to stop at once")
         finally:
@@ -114,6 +116,13 @@ class CleanUp:
         """Seconds that an undo may still wait, without taking what those to come keep for themselves."""
         to_come = sum(1 for u in self._stack if u.task is None)
         return self._end - asyncio.get_running_loop().time() - self._reserve * to_come
+
+    async def _wait_for(self, undo: Undo, *or_for: asyncio.Task[object]) -> None:
+        """Until it is done, or one of these is; an undo has a limit of its own, which it may not heed."""
+        tasks = {self._begin(undo), *or_for}
+        done, _ = await asyncio.wait(tasks, timeout=undo.limit + STUCK, return_when=asyncio.FIRST_COMPLETED)
+        if not done:
+            self._leave(undo, f"it did not stop within {undo.limit + STUCK:.0f} s")
 
     def abandon(self, why: str) -> None:
         """Undo nothing more: announce all that is left to be done by hand, and how."""

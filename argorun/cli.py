@@ -28,7 +28,7 @@ New here? See it work on this machine, with nothing set up:
     argorun demo
 """
 
-LAST_LINES = 1.0  # seconds for whoever reads them slowly, where a signal has ended the run
+LAST_LINES = 0.4  # seconds for whoever reads them slowly, where a signal has ended the run
 
 EXIT_CODES = """\b
 Exit codes:
@@ -142,7 +142,15 @@ def run(
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="Set one more Helm parameter for this run, e.g. image.tag=$SHA.",
+            help="Set one more Helm parameter for this run; Helm types it: 12 is a number.",
+        ),
+    ] = None,
+    set_strings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set-string",
+            metavar="NAME=VALUE",
+            help="The same, always a string, e.g. image.tag=$SHA.",
         ),
     ] = None,
     output: Annotated[
@@ -203,7 +211,7 @@ def run(
       argorun run                                  what ./argorun.yaml says
       argorun run --dry-run                        check everything, touch nothing
       argorun run weather --topic weather_updates --parameter kafka.topic
-      argorun run --set image.tag=$GITHUB_SHA --timeout 10m --events events.jsonl
+      argorun run --set-string image.tag=$GITHUB_SHA --timeout 10m --events events.jsonl
     """
     from argorun.config import Flags
 
@@ -216,6 +224,7 @@ def run(
         timeout=timeout,
         revision=revision,
         sets=tuple(sets or ()),
+        set_strings=tuple(set_strings or ()),
         keep_topics=keep_topics,
         no_settle=no_settle,
         no_nudge=no_nudge,
@@ -333,25 +342,31 @@ def announced(
     log_dir: Path | None = None,
 ) -> int:
     """Act, shown as it was asked for; an output that could not be written makes 0 a 10."""
-    import asyncio
-
-    from argorun import signals
-    from argorun.errors import CleanupIncomplete
+    from argorun import event_loop, signals
+    from argorun.errors import ArgorunError, CleanupIncomplete, InternalError
     from argorun.reporters import Announcer, LogFiles, open_reporters
     from argorun.veil import redactor
 
     reporters = open_reporters(output.value, events)
     files = [LogFiles(log_dir)] if log_dir is not None else []
     announcer = Announcer(reporters, secrets, redactor=redactor(), untouched=files)
+    code = InternalError.exit_code
+
+    def exit_code() -> int:
+        return code or (CleanupIncomplete.exit_code if announcer.unwritten else 0)
+
     try:
-        code = asyncio.run(act(announcer))
-        signals.from_now_on(signals.leave_with(code))
+        code = event_loop.run(act(announcer))
+    except ArgorunError as e:
+        code = e.exit_code
+        raise
     finally:
+        signals.from_now_on(signals.leave_with(exit_code))
         announcer.close(LAST_LINES if signals.came() else None)
     for failure in announcer.failures:
         print(f"argorun: not everything could be shown or written: {failure}", file=sys.stderr)
     signals.ignore_for_good()
-    return code or (CleanupIncomplete.exit_code if announcer.failures else 0)
+    return exit_code()
 
 
 def guarded(go: Callable[[], int]) -> int:

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from argorun.proxies import Proxy, passed_over
+
 
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A part of argorun.yaml: typed, frozen, and no key beside the known ones."""
@@ -46,6 +48,14 @@ class Topic(Strict, frozen=True):
     groups: str | None = None
 
 
+class Assignment(Strict, frozen=True):
+    """One more Helm parameter of the run; `string` keeps Helm from making a number or a flag of it."""
+
+    name: str
+    value: str
+    string: bool = False
+
+
 class ApplicationRef(Strict, frozen=True):
     """An Application: its name, and where Argo CD is to look for it."""
 
@@ -69,7 +79,11 @@ class ArgoCD(Strict, frozen=True):
     root_path: str = ""
     client_cert: Path | None = None
     client_key: Path | None = None
+    client_pem: str | None = None  # certificate and key in one text, where the argocd CLI keeps them so
     headers: dict[str, str] = {}
+    timeout: float = 90.0  # seconds for a request that makes Argo CD render
+    proxy: Proxy | None = None
+    unused_proxy: str = ""  # the variable that names one, but not for argocd
 
     @property
     def url(self) -> str:
@@ -79,8 +93,17 @@ class ArgoCD(Strict, frozen=True):
         return f"{scheme}://{self.server}" + (f"/{root}" if root else "")
 
     @property
+    def warnings(self) -> list[str]:
+        """What is to be said about the way to Argo CD beforehand."""
+        unused = passed_over(self.unused_proxy) if self.unused_proxy else ""
+        return [text for text in (self.risk, unused) if text]
+
+    @property
     def risk(self) -> str:
         """Who could read or take the token on its way, in words; empty where nobody can."""
+        if self.plaintext and self.proxy is not None:
+            way = f"the proxy {self.proxy}"
+            return f"the token goes to {self.server} through {way} without encryption (plaintext)"
         if self.plaintext:
             here = _is_loopback(urlsplit(f"//{self.server}").hostname or "")
             return "" if here else f"the token goes to {self.server} without encryption (plaintext)"
@@ -106,7 +129,7 @@ class Config(Strict, frozen=True):
     jobs: tuple[str, ...] = ()
     timeouts: Timeouts = Timeouts()
     revision: str | None = None
-    sets: tuple[tuple[str, str], ...] = ()
+    sets: tuple[Assignment, ...] = ()
     keep_topics: bool = False
     settle: bool = True
     nudge: bool = True
@@ -127,6 +150,7 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     timeout: str | None = None
     revision: str | None = None
     sets: tuple[str, ...] = ()
+    set_strings: tuple[str, ...] = ()
     keep_topics: bool = False
     no_settle: bool = False
     no_nudge: bool = False
@@ -147,6 +171,9 @@ class CliSettings(msgspec.Struct, frozen=True, kw_only=True):
     plaintext: bool = False
     root_path: str = ""
     ca_data: str | None = None
+    client_cert: str | None = None
+    client_key: str | None = None
+    client_pem: str | None = None
 
 
 def _is_loopback(host: str) -> bool:
@@ -157,8 +184,9 @@ def _is_loopback(host: str) -> bool:
 
 def describe(config: Config) -> Sequence[str]:
     """The Config in a few lines for --dry-run, without a secret."""
+    way = f" through the proxy {config.argocd.proxy}" if config.argocd.proxy else ""
     return [
-        f"application {config.application} on {config.argocd.url}",
+        f"application {config.application} on {config.argocd.url}{way}",
         f"Kafka at {config.kafka['bootstrap.servers']}",
         f"timeouts: run {config.timeouts.run:.0f}s, busy {config.timeouts.busy:.0f}s, "
         f"cleanup {config.timeouts.cleanup:.0f}s, stuck "

@@ -213,8 +213,9 @@ class Verdict:
     reason: str = ""  # why: the hook's message, the error; may have several lines
     evidence: tuple[str, ...] = ()  # what the cluster says of it, a line each: its pods, then the events
     hint: str = ""  # what to do
-    last_lines: tuple[str, ...] = ()  # of the failed hook's log, oldest first
+    last_lines: tuple[str, ...] = ()  # of the failed hook's log, oldest first, whole; a repeated one once
     url: str = ""  # where to look
+    log_of: str = ""  # whose `last_lines` are, where there are several logs: "attempt 3, pod run-tests-x7k2p"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

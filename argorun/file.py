@@ -27,6 +27,7 @@ class ArgoCDFile(Strict, frozen=True):
     client_cert: str | None = None
     client_key: str | None = None
     headers: dict[str, str] = {}
+    timeout: str | int | None = None
 
 
 class TopicFile(Strict, frozen=True):

@@ -6,8 +6,10 @@ import asyncio
 import time
 from collections.abc import Coroutine
 
+from argorun.event_loop import finished
 from argorun.signals import SAME_PRESS
 
+STOPPING = 0.2  # seconds for what was told to stop at once
 AWAKE = 0.2  # seconds in which a signal that came just before the loop fell asleep is heard
 
 
@@ -18,7 +20,7 @@ class Hearing:
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
         self._at = 0.0  # when the first signal came
-        self._at_once = False  # a further one came
+        self._at_once = asyncio.Event()  # a further one came: nothing is waited for any longer
         self.signal: int | None = None  # the first one
 
     def heard(self, signum: int) -> None:
@@ -32,7 +34,7 @@ class Hearing:
         elif signum == self.signal and now - self._at < SAME_PRESS:
             return
         else:
-            self._at_once = True
+            self._at_once.set()
         if self._task is not None:
             self._task.cancel()
 
@@ -43,15 +45,22 @@ class Hearing:
     async def last(self, doing: Coroutine[None, None, None]) -> bool:
         """Whether this was done: no further signal ended it."""
         try:
-            await self._through(doing, ended=self._at_once)
+            await self._through(doing, ended=self._at_once.is_set())
         except asyncio.CancelledError:
             return False
         return True
+
+    @property
+    def at_once(self) -> bool:
+        """Whether the sweep was told to stop at once."""
+        return self._at_once.is_set()
 
     async def _through(self, doing: Coroutine[None, None, None], *, ended: bool) -> None:
         self._task = asyncio.create_task(doing)
         if ended:
             self._task.cancel()
-        while not (await asyncio.wait({self._task}, timeout=AWAKE))[0]:
+        while not self.at_once and not (await asyncio.wait({self._task}, timeout=AWAKE))[0]:
             pass
+        if not await finished({self._task}, STOPPING if self.at_once else 0.0):
+            raise asyncio.CancelledError  # it does not even stop
         self._task.result()

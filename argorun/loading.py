@@ -7,15 +7,17 @@ settings. The environment and the files' folder are passed in, so that nothing h
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from argorun import secrecy
+from argorun import proxies, secrecy
 from argorun.config import (
     ApplicationRef,
     ArgoCD,
+    Assignment,
     CliSettings,
     Config,
     Flags,
@@ -26,6 +28,8 @@ from argorun.config import (
 from argorun.errors import UsageError
 from argorun.file import DEFAULT_FILE, ArgoCDFile, File, TopicFile, read
 from argorun.kafka import names
+
+CLI_CERTIFICATE = ("client-certificate", "client-certificate-key")
 
 
 class NotConfigured(UsageError):
@@ -52,8 +56,8 @@ def load(
     kafka = kafka_settings(file, environment, expand, "no Kafka to make the topic on")
     argocd = argocd_settings(file.argocd, environment, cli, path.parent if path else folder, expand, note)
     made = topics(flags, file, where)
-    sets = assignments(flags.sets, {p.helm for t in made for p in t.parameters if p.helm})
-    note(*(value for name, value in sets if secrecy.is_parameter(name)))
+    sets = assignments(flags, {p.helm for t in made for p in t.parameters if p.helm})
+    note(*(s.value for s in sets if secrecy.is_parameter(s.name)))
     return Config(
         application=application(flags, file, where),
         argocd=argocd,
@@ -134,9 +138,8 @@ def argocd_settings(
     port = re.search(r":([^:\]]*)$", host)
     if port and not (re.fullmatch("[0-9]{1,5}", port[1]) and 0 < int(port[1]) < 65536):
         raise UsageError(f"'{server}' has no port that there is", "write HOST or HOST:PORT")
-    if bool(file.client_cert) != bool(file.client_key):
-        raise UsageError("argocd.client_cert and argocd.client_key go together", "give both or neither")
-    return ArgoCD(
+    note(*secrecy.of_properties({"client.pem": stored.client_pem or ""}))
+    settings = ArgoCD(
         server=host,
         token=token,
         ca=existing(folder, file.ca, "argocd.ca"),
@@ -144,10 +147,28 @@ def argocd_settings(
         insecure=file.insecure if file.insecure is not None else stored.insecure,
         plaintext=plaintext or bool(scheme and scheme[1].lower() == "http"),
         root_path=file.root_path or root or stored.root_path,
-        client_cert=existing(folder, file.client_cert, "argocd.client_cert"),
-        client_key=existing(folder, file.client_key, "argocd.client_key"),
         headers=headers,
+        **client_certificate(file, stored, folder),
     )
+    if file.timeout is not None:
+        settings = msgspec.structs.replace(settings, timeout=duration(file.timeout, "argocd.timeout"))
+    proxy, unused = proxies.proxy_for(settings.url, environment), proxies.not_used(settings.url, environment)
+    return msgspec.structs.replace(settings, proxy=proxy, unused_proxy=unused)
+
+
+def client_certificate(file: ArgoCDFile, stored: CliSettings, folder: Path) -> dict[str, Any]:
+    """What says who we are to the server: argorun.yaml's files, else the argocd CLI's own."""
+    ours = bool(file.client_cert or file.client_key)
+    keys = ("argocd.client_cert", "argocd.client_key") if ours else CLI_CERTIFICATE
+    whose = "" if ours else " (in the argocd CLI's settings)"
+    cert, key = (file.client_cert, file.client_key) if ours else (stored.client_cert, stored.client_key)
+    if bool(cert) != bool(key):
+        raise UsageError(f"{' and '.join(keys)} go together{whose}", "give both or neither")
+    return {
+        "client_cert": existing(folder, cert or None, f"{keys[0]}{whose}"),
+        "client_key": existing(folder, key or None, f"{keys[1]}{whose}"),
+        "client_pem": stored.client_pem if not cert else None,
+    }
 
 
 def bare(server: str) -> str:
@@ -278,15 +299,18 @@ def duration(value: str | int, key: str, *, least: float = 1) -> float:
     return float(seconds)
 
 
-def assignments(texts: Sequence[str], taken: set[str]) -> tuple[tuple[str, str], ...]:
-    """The parameters of --set; each only once, and none that a topic's name goes to (`taken`)."""
-    values: dict[str, str] = {}
-    for text in texts:
+def assignments(flags: Flags, taken: set[str]) -> tuple[Assignment, ...]:
+    """The parameters of --set and --set-string; each once, and none that a topic's name goes to (`taken`)."""
+    made: dict[str, Assignment] = {}
+    given = [("--set", False, t) for t in flags.sets] + [("--set-string", True, t) for t in flags.set_strings]
+    for flag, string, text in given:
         name, sign, value = text.partition("=")
         if not sign or not name:
-            raise UsageError(f"--set {text}: expected NAME=VALUE")
-        if name in taken or name in values:
+            raise UsageError(f"{flag} {text}: expected NAME=VALUE")
+        if name in taken or name in made:
             why = "takes the topic's name" if name in taken else "is set twice"
-            raise UsageError(f"--set {name}: the parameter {why}")
-        values[name] = value
-    return tuple(values.items())
+            raise UsageError(f"{flag} {name}: the parameter {why}")
+        if any(0xD800 <= ord(c) < 0xE000 for c in text):  # bytes that Python could not decode
+            raise UsageError(f"{flag} {name!a}: the text is not UTF-8")
+        made[name] = Assignment(name=name, value=value, string=string)
+    return tuple(made.values())

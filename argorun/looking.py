@@ -57,7 +57,7 @@ class Look:
         wanted = settings(self._config, traces.drawn)
         manifests: list[Json] = []
         if self._config.revision or any(isinstance(s, parameters.Kustomize) for s in wanted):
-            manifests = await self._render(wanted)
+            manifests = await self._render(seen, wanted)
         await self._look_for_tests(wanted, manifests)
         owner = await self._look_at_owners(seen, wanted, manifests)
         if self._config.dry_run:
@@ -101,13 +101,13 @@ class Look:
         await windows.check(self._client, self._app, seen.project)
         return owner
 
-    async def _render(self, wanted: Sequence[parameters.Setting]) -> list[Json]:
+    async def _render(self, seen: Application, wanted: Sequence[parameters.Setting]) -> list[Json]:
         try:
             manifests = await self._client.manifests(self._app, self._config.revision)
         except Refused as e:
             at = f" at revision {self._config.revision}" if self._config.revision else ""
             raise UsageError(f"Argo CD cannot render {self._app}{at}: {e.text}") from None
-        parameters.check_rendered(str(self._app), wanted, manifests)
+        parameters.check_rendered(str(self._app), wanted, manifests, seen.spec)
         return manifests
 
     async def _look_for_tests(self, wanted: Sequence[parameters.Setting], manifests: Sequence[Json]) -> None:

@@ -19,8 +19,8 @@ def settings(config: Config, drawn: Sequence[tuple[Topic, str]]) -> list[paramet
             if p.kustomize is not None:
                 made.append(parameters.Kustomize(p.kustomize.configmap, p.kustomize.key, name))
             else:
-                made.append(parameters.Helm(str(p.helm), name))
-    return made + [parameters.Helm(name, value) for name, value in config.sets]
+                made.append(parameters.Helm(str(p.helm), name, string=True))
+    return made + [parameters.Helm(s.name, s.value, s.string) for s in config.sets]
 
 
 def spec(topic: Topic) -> TopicSpec:
@@ -49,7 +49,9 @@ def planned(
         yield f"create topic {name} ({partitions}), and {end}"
     for s in settings:
         was = parameters.original_value(seen, s, manifests)
-        yield f"set {s} to {s.value} (now {'not set' if was is None else repr(was)}), and put it back"
+        typed = " as a string" if isinstance(s, parameters.Helm) and s.string else ""
+        now = "not set" if was is None else repr(was)
+        yield f"set {s} to {s.value or repr('')}{typed} (now {now}), and put it back"
     _, record = parameters.claimed(seen, settings, manifests, "", 0)
     if record.automated is not None:
         yield "switch auto-sync off, and on again in the end"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import time
 from collections.abc import Sequence
 
@@ -13,9 +12,9 @@ from argorun.argocd.rendered import HookJob, required
 from argorun.argocd.types import Node, OperationState, ResourceResult
 from argorun.cleanup import Announce
 from argorun.events import HookStatus, Step
+from argorun.tails import Tails, joined
 from argorun.verdict import is_required
 
-LAST_LINES = 20
 STATUS = {
     "": HookStatus.WAITING,
     "Running": HookStatus.RUNNING,
@@ -39,7 +38,7 @@ class Progress(Listener):
         self._began: dict[tuple[str, str, str, str], float] = {}
         self._resources: dict[Key, tuple[str, str]] = {}
         self._operation = ("", "")
-        self._lines: dict[str, collections.deque[str]] = {}
+        self._tails: dict[str, Tails] = {}  # by the Job's name
         self._ended: list[
             tuple[Container, int, bool]
         ] = []  # the logs that were read, how far, and whether all
@@ -136,6 +135,10 @@ class Progress(Listener):
     def _is_test(self, phase: str, name: str) -> bool:
         return is_required(ResourceResult(kind="Job", name=name, hook_type=phase), self._required)
 
+    def is_parallel(self, job: str) -> bool:
+        """Whether a Job runs several pods by its own manifest: these are no attempts."""
+        return any(h.parallel and h.became(job) for h in self._expected)
+
     def wants_log(self, kind: str, name: str) -> bool:
         """Whether the log of a Job or bare pod is to be read, by `--logs`; a failed hook's always is."""
         hooks = [h for h in self._hooks.values() if (h.kind, h.name) == (kind, name)]
@@ -177,8 +180,9 @@ class Progress(Listener):
 
     def lines(self, container: Container, stamps: list[str], texts: list[str]) -> None:
         c = container
-        last = self._lines.get(c.job) or self._lines.setdefault(c.job, collections.deque(maxlen=LAST_LINES))
-        last.extend(texts[-LAST_LINES:])
+        if (tails := self._tails.get(c.job)) is None:
+            tails = self._tails[c.job] = Tails()
+        tails.add(c, texts)
         self._announce(
             events.LogLines(
                 time=time.time(),
@@ -223,7 +227,18 @@ class Progress(Listener):
         return f"{counted}, but {len(missing)} of {logs} logs {verb} not complete: {jobs}"
 
     def last_lines(self, *, running: bool = False) -> tuple[str, ...]:
-        """The last lines of the failed test Jobs, oldest first; with `running`, of those that still run."""
+        """The last lines of the failed test Jobs, oldest first; with `running`, of those that still run.
+
+        Of a Job's attempts, the newest one's. Lines of several logs bear the name of theirs in front.
+        """
+        return joined([source for name in self._shown(running) for source in self._tails[name].newest()])
+
+    def log_of(self, *, running: bool = False) -> str:
+        """Which of several logs `last_lines` are of; empty where there is but one."""
+        jobs = self._shown(running)
+        return ", ".join(filter(None, (self._tails[name].label() for name in jobs)))
+
+    def _shown(self, running: bool) -> list[str]:
         wanted = HookStatus.RUNNING if running else HookStatus.FAILED
         jobs = [h.name for h in self._hooks.values() if STATUS.get(h.hook_phase) is wanted]
-        return tuple(line for name in dict.fromkeys(jobs) for line in self._lines.get(name, ()))
+        return [name for name in dict.fromkeys(jobs) if name in self._tails]

@@ -15,6 +15,7 @@ from argorun.argocd.client import Client
 from argorun.argocd.logs import JobLogs
 from argorun.argocd.nudge import nudge
 from argorun.argocd.ownership import Rendered, refusal, taken
+from argorun.argocd.patience import Allowance
 from argorun.argocd.settlement import Settlement, destination
 from argorun.argocd.stuck import Watch
 from argorun.argocd.tree import LiveTree
@@ -34,8 +35,9 @@ from argorun.wayback import Traces, WayBack
 
 RIDE_OUT = 60.0  # seconds for which a fault of Argo CD's is ridden out once the run is under way
 REVERTS = 3  # times in a row that a known owner undoes our parameters; twice as many, where none is known
-LAST_LOGS = 15.0  # seconds to read the rest of the logs after the operation has ended
-CUT_SHORT = 1.0  # the same where the operation has not
+LAST_LOGS = 15.0, 60.0  # seconds of silence, and in all, to read the rest of the logs of an ended operation
+CUT_SHORT = 1.0, 5.0  # the same where the operation has not ended, or no time is left
+WHY = 10.0  # seconds to ask the cluster why a run is red
 
 
 class Run:
@@ -57,13 +59,14 @@ class Run:
         self.tell = Telling(announce)
         self.client = client
         self.topics = topics
-        self.clean = CleanUp(announce)
+        self.clean = CleanUp(announce, client.rendering.hurry)
         self.live = LiveTree(client, self.app)
         self.watch = Watch(client, self.app, self.live)
         self.progress = Progress(announce, config.jobs, config.logs)
         self.manifests: list[Json] = []
         self.run_id = secrets.token_hex(6)
         self.logs_are_read = False
+        self.limit: asyncio.Timeout | None = None  # timeouts.run, as the supervisor keeps it
         self.owner = ""  # who else writes the Application's spec
         self.reverts = 0  # how often in a row our parameters were undone
         claim = Claim(client, self.app, self.run_id, (), waiting=self._waits, notice=self.tell.notice)
@@ -96,8 +99,8 @@ class Run:
             time=time.time(), run_id=self.run_id, application=str(self.app), url=self.url, version=__version__
         )
         self.announce(started)
-        if risk := self.config.argocd.risk:
-            self.tell.notice(risk)
+        for text in self.config.argocd.warnings:
+            self.tell.notice(text)
         self.traces.drawn = [(t, names.draw(t.prefix, time.time())) for t in self.config.topics]
         if self.config.dry_run:
             for line in describe(self.config):
@@ -162,10 +165,10 @@ class Run:
             pinned=self.config.revision is not None,
         )
         self.back.from_application()
+        busy = Allowance(self.config.timeouts.busy)
         try:
-            async with asyncio.timeout(self.config.timeouts.busy):
-                while not await self._take_and_sync_once(settings):
-                    pass
+            while not await self._take_and_sync_once(settings, busy):
+                pass
         except TimeoutError:
             reason = self.progress.waiting_for or "others"
             raise StillBusy(
@@ -173,14 +176,15 @@ class Run:
                 "try again later, or raise timeouts.busy",
             ) from None
 
-    async def _take_and_sync_once(self, settings: Sequence[parameters.Setting]) -> bool:
+    async def _take_and_sync_once(self, settings: Sequence[parameters.Setting], busy: Allowance) -> bool:
         async with self.tell.step(Step.PARAMETERS, "waiting until nobody else uses the Application"):
-            await self.traces.claim.free()
+            await self.traces.claim.free(busy)
             try:
                 await self.traces.claim.take(self.manifests, self._until())
             except Lost as e:
                 await self._lost("somebody who was faster", undone=isinstance(e, Reverted))
-                await asyncio.sleep(0.5 + secrets.randbelow(1000) / 1000)
+                async with busy.spent():
+                    await asyncio.sleep(0.5 + secrets.randbelow(1000) / 1000)
                 return False
             self._tell_parameters(settings)
         async with self.tell.step(Step.SYNC, str(self.app)):
@@ -248,6 +252,7 @@ class Run:
             self.progress,
             rendered,
             self.traces.operation,
+            self.progress.is_parallel,
         )
 
     async def _lost(self, to: str, *, undone: bool) -> None:
@@ -269,7 +274,8 @@ class Run:
             manifests = await self.client.manifests(self.app, self.config.revision)
         except Refused:
             return []  # the sync will say why, in its own words
-        parameters.check_taken(str(self.app), self.settings(), manifests)
+        before = self.traces.claim.before or Application()
+        parameters.check_taken(str(self.app), self.settings(), manifests, before.spec)
         for name in rendered.unused([n for _, n in self.traces.drawn], manifests):
             self.tell.notice(
                 f"no manifest of {self.app} holds {name}: is the parameter spelt as the chart has it?"
@@ -284,18 +290,25 @@ class Run:
     # -- 6. Follow; 7. Logs -------------------------------------------------------------------------
 
     async def follow(self) -> OperationState:
-        """Follow the hooks and the test Jobs' logs until the operation is over."""
+        """Follow the hooks and the test Jobs' logs until the operation is over.
+
+        From there on timeouts.run only shortens the reading of the logs, for the verdict is known.
+        """
         async with self.tell.step(Step.FOLLOW, "the hooks"):
             state = await self._until_over()
-        await self._read_the_rest(LAST_LOGS)
+        silence, most = LAST_LOGS
+        if self.limit is not None and not self.limit.expired() and (end := self.limit.when()) is not None:
+            self.limit.reschedule(None)
+            most = min(most, end - asyncio.get_running_loop().time())
+        await self._read_the_rest(silence, max(most, CUT_SHORT[1]))
         return state
 
-    async def _read_the_rest(self, silence: float) -> None:
-        """Read the logs until nothing has come for so many seconds; tell whether they are complete."""
+    async def _read_the_rest(self, silence: float, most: float) -> None:
+        """Read the logs until nothing has come for `silence` seconds, `most` in all; tell how it went."""
         if self.traces.logs is None or self.logs_are_read:
             return
         async with self.tell.step(Step.LOGS, "the rest of the logs") as result:
-            await self.traces.logs.finish(silence, self.progress.ran())
+            await self.traces.logs.finish(silence, most, self.progress.ran())
             self.logs_are_read = True
             result.append(self.progress.logs_read())
 
@@ -346,6 +359,7 @@ class Run:
         changed = self.progress.state(state)
         if self.traces.logs is None:
             return
+        self.traces.started = state.began_at or self.traces.started
         self.traces.logs.operation_started(state.started_at)
         if state.finished_at and state.done:
             self.traces.logs.operation_ended(state.finished_at)
@@ -370,13 +384,20 @@ class Run:
         return judge(state, self.config.jobs)
 
     async def why(self, error: ArgorunError) -> diagnosis.Finding:
-        """What the cluster says about a red run, asked while its pods are there; within a few seconds."""
+        """What the cluster says about a red run, asked while its pods are there; within WHY seconds."""
         if self.watch.state is None:
             return diagnosis.Finding()
-        asking = self.watch.why(suspects(error, self.watch.state, self.config.jobs))
         # Where the time ran out or something is stuck, the logs have not come to their ends.
-        finding, _ = await asyncio.gather(asking, self._read_the_rest(CUT_SHORT))
+        asking = self._asked(suspects(error, self.watch.state, self.config.jobs))
+        finding, _ = await asyncio.gather(asking, self._read_the_rest(*CUT_SHORT))
         return finding
+
+    async def _asked(self, failed: Sequence[ResourceResult]) -> diagnosis.Finding:
+        try:
+            async with asyncio.timeout(WHY):
+                return await self.watch.why(failed)
+        except TimeoutError:
+            return diagnosis.Finding(evidence=(f"(the cluster did not say why within {WHY:.0f} s)",))
 
     # -- 9. Clean up --------------------------------------------------------------------------------
 
@@ -386,6 +407,7 @@ class Run:
             return
         # An undo makes several requests within its own limit.
         self.client.patience = min(RIDE_OUT, self.config.timeouts.cleanup / 6)
+        self.client.rendering.clean_up_until(asyncio.get_running_loop().time() + self.config.timeouts.cleanup)
         async with self.tell.step(Step.CLEANUP, good=lambda: not self.clean.left):
             await self.clean.unwind(self.config.timeouts.cleanup)
 

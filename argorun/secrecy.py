@@ -18,7 +18,7 @@ _PARAMETER = re.compile(
     re.IGNORECASE,
 )
 _USERINFO = re.compile(r"([^/\s?#,]*)@")
-PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")  # httpx's
+PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
 
 
 def of_properties(properties: Mapping[str, object]) -> set[str]:

@@ -1,7 +1,8 @@
-"""Who hears a signal: nobody yet while argorun starts, then the run, and at the end nobody any more.
+"""Signal handling: one handler for the process; what it does depends on the phase.
 
 asyncio's own handlers leave gaps, before the loop is there and after it is gone, in which a signal shows a
-traceback or gives a code that is not the run's. Here one handler stays for as long as the process lives.
+traceback or gives a code that is not the run's. Here one handler stays for as long as the process lives. Its
+phases only go forward: `leave` until work begins, the listener of the work, then `ignore` or `leave_with`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import NoReturn
@@ -29,9 +32,19 @@ def ignore(_: int) -> None:
     """There is nothing left that a signal could end."""
 
 
-def leave_with(code: int) -> Listener:
+def leave_with(code: Callable[[], int]) -> Listener:
     """All is done but for an output whose reader takes its time: end at once, with the code that it was."""
-    return lambda _: os._exit(code)
+    return lambda _: os._exit(code())
+
+
+def end(code: int | str | None) -> NoReturn:
+    """End the process: with `sys.exit`, or at once where a thread may hang, in a name server say."""
+    if threading.active_count() == 1 or not isinstance(code, int | None):
+        sys.exit(code)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(code or 0)
 
 
 _listener: Listener = leave
@@ -64,15 +77,18 @@ def ignore_for_good() -> None:
 
 @contextlib.contextmanager
 def heard_by(listener: Listener) -> Iterator[None]:
-    """Let signals be heard by this one within the block, and by whoever heard them before afterwards."""
-    global _listener
-    former, handlers = _listener, {signum: signal.getsignal(signum) for signum in SIGNALS}
-    _listener = listener
+    """Let signals be heard by this one within the block, and then by none: the work has its result.
+
+    There is no moment in which a listener of before the work is back, which would lose that result. Only the
+    handlers are put back, for a process that has not called `install`.
+    """
+    handlers = {signum: signal.getsignal(signum) for signum in SIGNALS}
+    from_now_on(listener)
     install()
     try:
         yield
     finally:
-        _listener = former
+        from_now_on(ignore)
         for signum, handler in handlers.items():
             signal.signal(signum, handler)
 

@@ -6,12 +6,14 @@ import asyncio
 import signal
 import time
 import traceback
+from typing import Any
 
 from argorun import events, signals
 from argorun.argocd.client import Client
 from argorun.argocd.diagnosis import Finding
 from argorun.config import Config
 from argorun.errors import ArgorunError, CleanupIncomplete, InternalError, Interrupted, TimedOut
+from argorun.event_loop import CLOSING, CLOSING_AT_ONCE, connections, finished
 from argorun.kafka.topics import Topics
 from argorun.reporters import Announcer
 from argorun.run import Run
@@ -21,29 +23,39 @@ from argorun.telling import Telling
 SWEPT = ("topic", "the parameters")  # what `argorun sweep` would see to, too, as the undos are called
 
 
+STOPPING = 2.0  # seconds for the steps to stop after a signal; what they had begun is undone all the same
+STOPPING_AT_ONCE = 0.2  # the same after a second one
+
+
 async def execute(config: Config, announcer: Announcer) -> int:
     """Run the tests and give back the exit code. Raises UsageError only before anything was done."""
     began = time.monotonic()
+    at_once = asyncio.Event()
 
-    kafka = Topics(
-        config.kafka, notice=Telling(announcer).notice, secrets=config.secrets, keep=config.keep_topics
-    )
-    async with Client(config.argocd) as client, kafka as topics:
+    async with connections(lambda: CLOSING_AT_ONCE if at_once.is_set() else CLOSING) as stack:
+        kafka = Topics(
+            config.kafka, notice=Telling(announcer).notice, secrets=config.secrets, keep=config.keep_topics
+        )
+        client = await stack.enter_async_context(Client(config.argocd))
+        topics = await stack.enter_async_context(kafka)
         run = Run(config, announcer, client, topics, hide=announcer.hide)
-        code = await Supervisor(run, announcer).supervise()
-        signals.from_now_on(signals.ignore)
-    announcer(events.RunEnded(time=time.time(), exit_code=code, seconds=time.monotonic() - began))
+        code = await Supervisor(run, announcer, at_once).supervise()
+        announcer(events.RunEnded(time=time.time(), exit_code=code, seconds=time.monotonic() - began))
     return code
 
 
 class Supervisor:
-    """Watches over one run: a first signal ends its steps and hurries the clean-up, a second ends both."""
+    """Watches over one run: a first signal ends its steps and hurries the clean-up, a second ends both.
 
-    def __init__(self, run: Run, announcer: Announcer) -> None:
+    After a second signal, `at_once`, nothing is waited for any longer.
+    """
+
+    def __init__(self, run: Run, announcer: Announcer, at_once: asyncio.Event | None = None) -> None:
         self._run, self._announcer = run, announcer
         self._signal: int | None = None
         self._at = 0.0  # when it came
-        self._at_once = False  # a second one came
+        self._first = asyncio.Event()  # it came
+        self._at_once = at_once or asyncio.Event()  # a second one came
         self._current: asyncio.Task[object] | None = None
         self._in_cleanup = False
 
@@ -56,35 +68,56 @@ class Supervisor:
                 self._tell(error, await self._why(error))
                 await self._clean_up()
                 self._tell_later()
+                return self._exit_code(error)
         finally:
             ticker.cancel()
+
+    def _exit_code(self, error: ArgorunError | None) -> int:
         if self._signal is not None and (error is None or isinstance(error, Interrupted)):
             return 128 + self._signal
         if error is not None:
             return error.exit_code
+        self._announcer.settle()
         return CleanupIncomplete.exit_code if self._run.clean.left or self._announcer.failures else 0
 
     def _signalled(self, signum: int) -> None:
         now = time.monotonic()
         if self._signal is None:
             self._signal, self._at = signum, now
+            self._first.set()
             self._run.clean.hurry()
             if self._in_cleanup:
                 return
         elif signum == self._signal and now - self._at < SAME_PRESS:
             return
         else:
-            self._at_once = True
+            self._at_once.set()
         if self._current is not None:
             self._current.cancel()
+
+    async def _ended(self, doing: asyncio.Task[Any], *, patient: bool = False) -> bool:
+        """Wait for it, and after a signal a little while for it to stop; whether it is done.
+
+        `patient`: a first signal does not end it.
+        """
+        signal_came = self._at_once if patient else self._first
+        waiting = asyncio.create_task(signal_came.wait())
+        at_once = asyncio.create_task(self._at_once.wait())
+        await asyncio.wait({doing, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if not doing.done() and not self._at_once.is_set():
+            await asyncio.wait({doing, at_once}, timeout=STOPPING, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        at_once.cancel()
+        return await finished({doing}, STOPPING_AT_ONCE if self._at_once.is_set() else 0.0)
 
     async def _steps(self) -> ArgorunError | None:
         """Why the run is red, or None."""
         limit = self._run.config.timeouts.run
-        self._current = asyncio.create_task(self._bounded(limit))
+        self._current = steps = asyncio.create_task(self._bounded(limit))
         try:
-            await asyncio.wait({self._current})
-            return self._current.result()
+            if not await self._ended(steps):
+                raise asyncio.CancelledError  # they do not even stop
+            return steps.result()
         except asyncio.CancelledError:
             return Interrupted(self._signal or signal.SIGINT)
         except TimeoutError:
@@ -96,7 +129,7 @@ class Supervisor:
             return InternalError.of(e, reason="".join(traceback.format_exception(e)))
 
     async def _bounded(self, limit: float) -> ArgorunError | None:
-        async with asyncio.timeout(limit):
+        async with asyncio.timeout(limit) as self._run.limit:
             return await self._run.steps()
 
     async def _why(self, error: ArgorunError | None) -> Finding:
@@ -104,8 +137,7 @@ class Supervisor:
         if error is None or self._signal is not None:
             return Finding()
         self._current = asking = asyncio.create_task(self._run.why(error))
-        await asyncio.wait({asking})
-        if asking.cancelled():
+        if not await self._ended(asking) or asking.cancelled():
             return Finding()
         if (broken := asking.exception()) is not None:  # it must not change what the run came to
             return Finding(evidence=(f"(not all could be read: {type(broken).__name__}: {broken})",))
@@ -125,14 +157,13 @@ class Supervisor:
     async def _clean_up(self) -> None:
         self._in_cleanup = True
         clean, at_once = self._run.clean, "argorun was told to stop at once"
-        if self._at_once:
+        if self._at_once.is_set():
             clean.abandon(at_once)
             return
-        self._current = asyncio.create_task(self._run.clean_up())
-        await asyncio.wait({self._current})
-        if self._current.cancelled():
+        self._current = cleaning = asyncio.create_task(self._run.clean_up())
+        if not await self._ended(cleaning, patient=True) or cleaning.cancelled():
             clean.abandon(at_once)
-        elif broken := self._current.exception():
+        elif broken := cleaning.exception():
             clean.abandon(f"an error inside argorun: {type(broken).__name__}: {broken}")
             raise broken
 
@@ -147,6 +178,8 @@ def verdict(run: Run, error: ArgorunError | None, found: Finding) -> events.Verd
     if error is None:
         passed = "the tests passed"
         return events.Verdict(time=time.time(), ok=True, exit_code=0, title=passed, url=run.url)
+    running = isinstance(error, TimedOut)
+    lines = run.progress.last_lines(running=running)
     return events.Verdict(
         time=time.time(),
         ok=False,
@@ -155,6 +188,7 @@ def verdict(run: Run, error: ArgorunError | None, found: Finding) -> events.Verd
         reason=error.reason,
         evidence=found.evidence,
         hint=found.hint or error.hint,
-        last_lines=run.progress.last_lines(running=isinstance(error, TimedOut)) or found.log,
+        last_lines=lines or found.log,
         url=run.url,
+        log_of=run.progress.log_of(running=running) if lines else "",
     )

@@ -6,19 +6,21 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
 
 from argorun import __version__, byhand, events, signals
 from argorun.argocd import leftovers, parameters, records
+from argorun.argocd.answers import Denied
 from argorun.argocd.client import Client
 from argorun.argocd.leftovers import Leftover
 from argorun.argocd.parameters import Record
 from argorun.argocd.types import Application
+from argorun.attempt import attempt
 from argorun.cleanup import Announce
 from argorun.config import ApplicationRef
 from argorun.errors import AccessDenied, ArgorunError, CleanupIncomplete, InternalError, Interrupted
+from argorun.event_loop import CLOSING, CLOSING_AT_ONCE, connections
 from argorun.events import Step
 from argorun.hearing import Hearing
 from argorun.kafka import sweep
@@ -31,15 +33,8 @@ from argorun.telling import Telling
 
 PATIENCE = 15.0  # seconds for which a fault of Argo CD's is ridden out
 LAST_LOOK = 3.0  # seconds
+UNAUTHENTICATED = 401
 CLOCKS_DIFFER = 60.0  # seconds by which two machines' clocks may be apart before it is worth a word
-
-
-@dataclass
-class Found:
-    """What there is to do; what is done, or told as left behind, is taken out of it."""
-
-    topics: list[TopicName] = field(default_factory=list)
-    applications: list[Leftover] = field(default_factory=list)
 
 
 class Sweep:
@@ -60,10 +55,11 @@ class Sweep:
         self.tell = Telling(announce)
         self.topics, self.client = topics, client
         self.age = sweep.Age(config.older_than, time.time())
-        self.found = Found()
-        self.staying: set[str] = set()  # topics on the brokers that are not to go
+        # What there is to do; what is done, or told as left behind, is taken out of both.
+        self.going = sweep.Going()
+        self.applications: list[Leftover] = []
         self.swept = self.put_back = self.left = 0
-        self.denied = False  # something is left because a permission is missing
+        self.why_left: set[type[ArgorunError]] = set()
 
     async def steps(self) -> None:
         """From the look to the last topic. Raises ArgorunError where it cannot even look."""
@@ -79,9 +75,9 @@ class Sweep:
             )
         )
         await self.look()
-        if self.found.applications:
+        if self.applications:
             await self.restore_applications()
-        if self.found.topics:
+        if self.going.topics:
             await self.delete_topics()
 
     @property
@@ -89,7 +85,10 @@ class Sweep:
         """Once the steps have come to their end."""
         if not self.left:
             return 0
-        return AccessDenied.exit_code if self.denied else CleanupIncomplete.exit_code
+        for kind in (InternalError, AccessDenied):
+            if any(issubclass(why, kind) for why in self.why_left):
+                return kind.exit_code
+        return CleanupIncomplete.exit_code
 
     # -- look ---------------------------------------------------------------------------------------
 
@@ -98,19 +97,24 @@ class Sweep:
         self._tell_limits()
         async with self._step(Step.LOOK) as result:
             seen = await self.client.applications() if self.client is not None else []
+            if self.client is not None and not seen:
+                self.tell.notice(
+                    "the token sees no Application: a topic's age alone tells whether it is in use"
+                )
+            await self.topics.check_shown(self.config.prefixes, self.age.now)
             present = await self.topics.present()
-            ours = sweep.ours(present, self.config.prefixes)
-            self.found.topics = [t for t in ours if self.age.is_old(t)]
-            self._tell_clocks([t for t in ours if not self.age.is_old(t)])
-            self.staying = set(present) - {str(t) for t in self.found.topics}
+            await self.going.look(present, self.config.prefixes, self.age)
+            younger = self.going.younger
+            self._tell_clocks(list(dict.fromkeys(younger.values())))
             unrecorded = [app for app in seen if not await self._has_our_record(app)]
             for app in unrecorded:
-                self._tell_names(app)
-            younger = len(ours) - len(self.found.topics)
-            result.append(f"{count(len(self.found.topics), 'topic')} to delete, {younger} younger")
+                what = f"whether Application {reference(app)} names a topic that goes is not known"
+                await self._optional(what, self._tell_names(app))
+            await self._optional("not all topics could be looked at", self._tell_others(present))
+            result.append(f"{count(len(self.going.topics), 'topic')} to delete, {len(younger)} younger")
             if self.client is not None:
-                put_back = len(self.found.applications)
-                result.append(f"{put_back} of {count(len(seen), 'Application')} to put back")
+                put_back, shown = len(self.applications), count(len(seen), "visible Application")
+                result.append(f"{put_back} of {shown} to put back")
 
     def _tell_limits(self) -> None:
         age = self.config.older_than
@@ -119,8 +123,8 @@ class Sweep:
                 f"--older-than {duration(age) if age else '0s'} is less than a run may take "
                 f"({duration(self.config.longest_run)}): one that is still at it would be hit"
             )
-        if self.config.argocd is not None and (risk := self.config.argocd.risk):
-            self.tell.notice(risk)
+        for text in self.config.argocd.warnings if self.config.argocd is not None else ():
+            self.tell.notice(text)
         if self.client is None:
             self.tell.notice(f"Applications are not looked at: {self.config.without_argocd}", "info")
 
@@ -132,10 +136,6 @@ class Sweep:
                     "machine is wrong, or that of the one which made it; it is left alone"
                 )
 
-    def _goes(self, name: TopicName) -> bool:
-        """Whether a topic is no more, or will be deleted now."""
-        return str(name) not in self.staying
-
     def _named(self, record: Record | None) -> list[TopicName]:
         """The topics of ours that a record is about."""
         values = records.values(record) if record is not None else []
@@ -144,35 +144,53 @@ class Sweep:
     async def _has_our_record(self, listed: Application) -> bool:
         """Whether a record about topics of ours stands there; with a dead run's, there is something to do."""
         names = self._named(parameters.record_of(listed))
-        if names and self.client is not None and all(map(self._goes, names)):
-            with contextlib.suppress(AccessDenied):  # by now it is deleted
+        if names and self.client is not None and all(map(self.going.goes, names)):
+            try:
                 seen = await self.client.application(reference(listed))
-                record = parameters.record_of(seen)
-                self.hide(*parameters.secrets(seen))
-                if record is not None and self._named(record) == names:
-                    self._judge(Leftover(reference(listed), seen, record), names)
+            except Denied as e:
+                if e.status == UNAUTHENTICATED:
+                    raise
+                gone = f"Application {reference(listed)} is gone, or no longer shown"
+                self.tell.notice(f"{gone}: {e.text}", "info")
+                return True
+            record = parameters.record_of(seen)
+            self.hide(*parameters.secrets(seen))
+            if record is not None and self._named(record) == names:
+                self._judge(Leftover(reference(listed), seen, record), names)
         return bool(names)
 
     def _judge(self, found: Leftover, names: list[TopicName]) -> None:
         """A run is dead by itself, or by the age that was asked for; the usual age spares a live one."""
         old = all(map(self.age.is_old, names))
         if not records.live(found.record, found.seen, time.time()) or (old and self.config.explicit):
-            self.found.applications.append(found)
+            self.applications.append(found)
         elif old:
-            self.found.topics = [t for t in self.found.topics if t not in names]
-            self.staying |= set(map(str, names))
+            self.going.spare(names)
             self.tell.notice(
                 f"{found}: run {found.record.run} is still at it, for all its age: its topics stay"
             )
 
-    def _tell_names(self, listed: Application) -> None:
+    async def _optional(self, what: str, helper: Awaitable[None]) -> None:
+        """What is only told keeps nothing from being done; `what` is said where it fails."""
+        if (error := await attempt(helper)) is not None:
+            self.tell.notice(f"{what}: {reason(error)}")
+
+    async def _tell_others(self, present: Sequence[str]) -> None:
+        """A topic that only holds the name of one that goes may be somebody's."""
+        for at, topic in enumerate(present):
+            if (name := self.going.held_by(topic)) is not None:
+                self.tell.notice(f"topic {topic} holds the name of {name} and is left alone: is it needed?")
+            if name is not None or at % sweep.A_PART == 0:
+                await asyncio.sleep(0)
+
+    async def _tell_names(self, listed: Application) -> None:
         """Nobody wrote down what stood there before: a person must know."""
         app = reference(listed)
         found = [
             (place, name)
             for place in leftovers.places(listed.spec)
             for name in sweep.mentioned(place.text, self.config.prefixes)
-            if self._goes(name)
+            if self.going.goes(name)
         ]
         if not found:
             return
@@ -188,64 +206,67 @@ class Sweep:
 
     async def restore_applications(self) -> None:
         """Undo what dead runs left in Applications, several at once, before their topics go."""
-        async with self._step(Step.PARAMETERS, ", ".join(str(a.app) for a in self.found.applications)):
-            await sweep.several(tuple(self.found.applications), self._restore)
+        if self.client is not None:
+            self.client.rendering.at_most(self.config.cleanup / 3)
+        async with self._step(Step.PARAMETERS, ", ".join(str(a.app) for a in self.applications)):
+            await sweep.several(
+                tuple(self.applications),
+                self._restore,
+                lambda found, error: self._leave(str(found), error, ""),
+            )
 
     async def _restore(self, found: Leftover) -> None:
-        began = time.monotonic()
         if self.config.dry_run:
             ends = "end its operation, " if found.runs else ""
             self.tell.notice(f"{found}: would {ends}put back what run {found.record.run} left", "info")
-        else:
-            assert self.client is not None
-            try:
-                async with asyncio.timeout(self.config.cleanup):
-                    done = await leftovers.undo(
-                        self.client, found.app, found.record, self.config.cleanup, self.tell.notice
-                    )
-            except TimeoutError:
-                await self._leave_application(found, f"not done within {self.config.cleanup:.0f} s")
-                return
-            except ArgorunError as e:
-                await self._leave_application(found, e)
-                return
-            for remains in done.left:
-                self._leave(f"{found}: {remains.key}", remains.why, byhand.object_back(found.app, remains))
-            what = f"{found}: {', '.join(done.did) or 'somebody was faster'}"
-            self.announce(events.Undone(time=time.time(), what=what, seconds=time.monotonic() - began))
+        elif (error := await attempt(self._undo(found), self.config.cleanup)) is not None:
+            await self._leave_application(found, error)
+            return
         self.put_back += 1
-        self.found.applications.remove(found)
+        self.applications.remove(found)
+
+    async def _undo(self, found: Leftover) -> None:
+        assert self.client is not None
+        began, limit = time.monotonic(), self.config.cleanup
+        done = await leftovers.undo(self.client, found.app, found.record, limit, self.tell.notice)
+        for remains in done.left:
+            self._leave(f"{found}: {remains.key}", remains.why, byhand.object_back(found.app, remains))
+        what = f"{found}: {', '.join(done.did) or 'somebody was faster'}"
+        self.announce(events.Undone(time=time.time(), what=what, seconds=time.monotonic() - began))
 
     async def delete_topics(self) -> None:
-        """Delete the topics, several at once, and the empty consumer groups that go with them."""
-        async with self._step(Step.TOPICS, count(len(self.found.topics), "topic")):
+        """Delete the topics, several at once, and then the empty consumer groups that go with them."""
+        going = dict(self.going.topics)
+        async with self._step(Step.TOPICS, count(len(going), "topic")):
             if self.config.dry_run:
-                for name in tuple(self.found.topics):
-                    self._deleted(name)
+                for topic in going:
+                    self._deleted(topic)
+                    await asyncio.sleep(0)
                 return
-            await self._delete_groups()
             await sweep.delete(
-                self.topics,
-                tuple(self.found.topics),
-                self._deleted,
-                lambda name, error: self._leave_topics([name], error),
+                self.topics, going, self._deleted, lambda topic, error: self._leave_topics([topic], error)
             )
+            await self._delete_groups(set(going.values()))
 
-    async def _delete_groups(self) -> None:
-        """Before the topics, for their offsets go with them; every group on topics that all go."""
-        names = [str(t) for t in self.found.topics]
-        for prefix in {g for t in self.found.topics if (g := self.config.prefixes[t.prefix])}:
-            try:
-                for group in await self.topics.delete_groups(prefix, names):
-                    self.tell.notice(f"consumer group {group} deleted", "info")
-            except ArgorunError as e:
-                self._leave(f"consumer groups {prefix}*", e, "")
+    async def _delete_groups(self, names: Collection[TopicName]) -> None:
+        """Nothing that goes wrong here, whatever it is, keeps anything else."""
+        by_prefix: dict[str, list[str]] = {}
+        for name in names:
+            if groups := self.config.prefixes[name.prefix]:
+                by_prefix.setdefault(groups, []).append(str(name))
+        for prefix, topics in by_prefix.items():
+            if (error := await attempt(self._delete_groups_of(prefix, topics))) is not None:
+                self._leave(f"consumer groups {prefix}*", error, "")
 
-    def _deleted(self, name: TopicName) -> None:
+    async def _delete_groups_of(self, prefix: str, topics: Collection[str]) -> None:
+        for group in await self.topics.delete_groups(prefix, topics):
+            self.tell.notice(f"consumer group {group} deleted", "info")
+
+    def _deleted(self, topic: str) -> None:
         self.swept += 1
-        self.found.topics.remove(name)
+        name = self.going.topics.pop(topic)
         swept = events.TopicSwept(
-            time=time.time(), topic=str(name), age=self.age.of(name), dry_run=self.config.dry_run
+            time=time.time(), topic=topic, age=self.age.of(name), dry_run=self.config.dry_run
         )
         self.announce(swept)
 
@@ -254,41 +275,47 @@ class Sweep:
     async def last_look(self, why: str) -> None:
         """Wait for what is still on its way, and abandon the rest as it is now."""
         if self.client is not None:
-            await self.client.landed()
+            await attempt(self.client.landed())
         await self.abandon(why)
 
     async def abandon(self, why: str, *, look: bool = True) -> None:
         """Do nothing more: announce what is not done, and how to do it by hand."""
         if self.config.dry_run:
             return
-        left = tuple(self.found.applications)
+        left = tuple(self.applications)
         await asyncio.gather(*(self._leave_application(a, why, look=look) for a in left))
-        if self.found.topics:
-            self._leave_topics(tuple(self.found.topics), why)
+        if self.going.topics:
+            self._leave_topics(tuple(self.going.topics), why)
 
     async def _leave_application(
         self, found: Leftover, why: str | ArgorunError, *, look: bool = True
     ) -> None:
         """With the commands for what is still to do: part of it may be done."""
         now = found
-        if look:
-            with contextlib.suppress(TimeoutError, ArgorunError):
-                async with asyncio.timeout(LAST_LOOK):
-                    assert self.client is not None
-                    now = Leftover(found.app, await self.client.application(found.app), found.record)
-        self.found.applications.remove(found)
-        self._leave(f"{found}, as run {found.record.run} left it", why, by_hand(now))
 
-    def _leave_topics(self, names: Sequence[TopicName], why: str | ArgorunError) -> None:
-        for name in names:
-            self.found.topics.remove(name)
-        server = self.config.kafka["bootstrap.servers"]
-        what = f"topic {names[0]}" if len(names) == 1 else count(len(names), "topic")
-        self._leave(what, why, byhand.delete_topics(server, map(str, names)), len(names))
+        async def look_again() -> None:
+            nonlocal now
+            assert self.client is not None
+            now = Leftover(found.app, await self.client.application(found.app), found.record)
+
+        if look:
+            await attempt(look_again(), LAST_LOOK)
+        self.applications.remove(found)
+        command = ""
+        with contextlib.suppress(Exception):  # without it, what is left is told at least
+            command = by_hand(now)
+        self._leave(f"{found}, as run {found.record.run} left it", why, command)
+
+    def _leave_topics(self, topics: Sequence[str], why: str | ArgorunError) -> None:
+        drawn = dict.fromkeys(str(self.going.topics.pop(topic)) for topic in topics)
+        what = f"topic {topics[0]}" if len(topics) == 1 else count(len(topics), "topic")
+        names = topics if len(topics) == 1 else tuple(drawn)
+        self._leave(what, why, byhand.delete_topics(self.config.kafka, names), len(topics))
 
     def _leave(self, what: str, why: str | ArgorunError, command: str, number: int = 1) -> None:
         self.left += number
-        self.denied = self.denied or isinstance(why, AccessDenied)
+        if isinstance(why, ArgorunError):
+            self.why_left.add(type(why))
         text = why if isinstance(why, str) else reason(why)
         self.announce(events.LeftBehind(time=time.time(), what=what, why=text, command=command))
 
@@ -325,16 +352,14 @@ async def execute(config: SweepConfig, announcer: Announcer) -> int:
     """Sweep and give back the exit code. Raises UsageError only before anything was done."""
     hearing = Hearing()
     with signals.heard_by(hearing.heard):
-        code = await sweep_and_tell(config, announcer, hearing)
-    signals.from_now_on(signals.ignore)
-    return code
+        return await sweep_and_tell(config, announcer, hearing)
 
 
 async def sweep_and_tell(config: SweepConfig, announcer: Announcer, hearing: Hearing) -> int:
     """Whatever signals come, what is left and the end are told."""
     began = time.monotonic()
 
-    async with contextlib.AsyncExitStack() as stack:
+    async with connections(lambda: CLOSING_AT_ONCE if hearing.at_once else CLOSING) as stack:
         kafka = Topics(config.kafka, notice=Telling(announcer).notice, secrets=config.secrets)
         topics = await stack.enter_async_context(kafka)
         client = None
@@ -345,6 +370,7 @@ async def sweep_and_tell(config: SweepConfig, announcer: Announcer, hearing: Hea
         if error is not None and not await hearing.last(made.last_look(error.message)):
             await made.abandon(error.message, look=False)
     code = made.exit_code if error is None else error.exit_code
+    announcer.settle()
     announcer(
         events.SweepEnded(
             time=time.time(),

@@ -26,7 +26,7 @@ class Veil(io.TextIOBase):
         self.behind = behind
         self._environment = environment
         self._redactor: Redactor | None = None
-        self._sink: Sink | None = None
+        self._stream: TextIO | None = None
         self._rest = ""
 
     @property
@@ -64,20 +64,19 @@ class Veil(io.TextIOBase):
     def _show(self, line: str) -> None:
         from argorun.reporters.text import clean
 
-        if self._sink is None:
-            self._sink = self._opened()
-        try:
-            self._sink.line(clean(self.redactor.text(line)))
-            self._sink.flush()
-        except Exception:
-            pass  # stderr is gone, or the interpreter is about to: nobody can be told
+        with contextlib.suppress(Exception):  # stderr is gone, or the interpreter is about to: tell nobody
+            self._sink().raw(clean(self.redactor.text(line)) + "\n")
 
-    def _opened(self) -> Sink:
+    def _sink(self) -> Sink:
+        """While a run is shown on stderr, what writes that: no line gets into another, and none blocks."""
         from argorun.reporters import usable
+        from argorun.reporters.outlet import in_use
         from argorun.reporters.sink import Sink
         from argorun.reporters.text import github_guard
 
-        return Sink(usable(self.behind), guard=github_guard(self._environment))
+        if self._stream is None:
+            self._stream = usable(self.behind)
+        return Sink(self._stream, in_use(self._stream), guard=github_guard(self._environment))
 
 
 @contextlib.contextmanager

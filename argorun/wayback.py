@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,18 +18,23 @@ from argorun.argocd.logs import JobLogs
 from argorun.argocd.pod_users import Held, PodUsers, User
 from argorun.argocd.settlement import Remains, Settlement
 from argorun.argocd.tree import LiveTree
-from argorun.argocd.types import OperationState
 from argorun.cleanup import CleanUp
 from argorun.config import Config, Topic
-from argorun.errors import ArgorunError, OperationFailed
+from argorun.errors import ArgorunError, KafkaFailed, OperationFailed
+from argorun.kafka import sweep
 from argorun.kafka.spec import TopicExists
 from argorun.kafka.topics import Topics
 
-GROUPS, GROUPS_IN_A_HURRY = 20.0, 2.0  # seconds for the consumer groups of a topic
+GROUPS = 20.0  # seconds for the consumer groups of a topic
 LEAVES = 20.0  # seconds for which an object that is being deleted is waited for
 ENOUGH = 3.0  # seconds that must be left to wait on for pods: a pause, and two looks
 LIVES_ON = "the Application was deleted without it: it lives on"
 HELD = 4.0  # seconds for which auto-sync stays off even in a hurry, while settling comes to its end
+
+
+def nothing() -> str:
+    """There is no command: others' undos say it."""
+    return ""
 
 
 @dataclass
@@ -67,59 +71,61 @@ class WayBack:
         self._gone_app = False  # the Application was deleted
         self._told_what_lives_on = False
         self._users: list[User] = []  # pods that may still use the topics
-        self._settled: OperationState | None = None  # the settling sync, once it is over
+        self._put_back_at: float | None = None  # when what the pods read was put back
         self._left: set[Key] = set()  # objects that were announced as left behind
+        self._told: set[str] = set()  # topics that stay, and warnings: told once
 
     # -- registering, before the act ------------------------------------------------------------------
 
     def from_topic(self, name: str, topic: Topic) -> None:
-        """This topic will be made."""
-        if not self._config.keep_topics:
-            delete = functools.partial(self._delete, name, topic)
-            self._clean.before(
-                f"topic {name}", delete, functools.partial(self._delete_by_hand, name), limit=45.0
-            )
+        """This topic will be made. What goes with it has undos of its own, which cannot keep it."""
+        if self._config.keep_topics:
+            return
+        clean, by_hand = self._clean, functools.partial(self._delete_by_hand, name)
+        if topic.groups:
+            # In a hurry, after the pods: while they are there, a group has members.
+            groups = functools.partial(self._delete_groups, topic.groups, name)
+            clean.before(f"consumer groups of {name}", groups, lambda: "", limit=GROUPS, patient=True)
+        derived = functools.partial(self._delete_derived, name)
+        clean.before(f"topics derived from {name}", derived, by_hand, limit=45.0)
+        clean.before(f"topic {name}", functools.partial(self._delete, name), by_hand, limit=45.0)
 
     def forget_topic(self, name: str) -> None:
         """It turned out to be somebody else's."""
-        self._clean.forget(f"topic {name}")
+        for what in ("consumer groups of", "topics derived from", "topic"):
+            self._clean.forget(f"{what} {name}")
 
     def from_application(self) -> None:
         """The Application's parameters will be changed, and an operation started."""
-        clean = self._clean
         if not self._config.keep_topics:
             again = "topics that a leaving pod brings back"
-            clean.before(again, self._stay_gone, self._stay_gone_by_hand, patient=True, last=True)
-        clean.before(
-            "what our operation changed", self._unless_gone(self._look), lambda: "", patient=True, last=True
-        )
-        clean.before(
-            "parameters that came back",
-            self._unless_gone(self._stay_put),
-            lambda: "",
-            patient=True,
-            last=True,
-        )
+            self._clean.before(again, self._stay_gone, self._stay_gone_by_hand, patient=True, last=True)
+        self._before("what our operation changed", self._look, nothing, patient=True, last=True)
+        self._before("parameters that came back", self._stay_put, nothing, patient=True, last=True)
         late = "what was never answered"
-        clean.before(
-            late, self._unless_gone(self._undo_late), self._undo_late_by_hand, limit=60.0, patient=True
-        )
+        self._before(late, self._undo_late, self._undo_late_by_hand, limit=60.0, patient=True)
         # As long as it takes a busy Argo CD, but for what the others keep for themselves of the whole.
         whole = self._config.timeouts.cleanup
-        clean.before(
-            "pods of this run",
-            self._unless_gone(self._pods_leave),
-            self._wait_by_hand,
-            limit=whole,
-            patient=True,
-        )
+        self._before("pods of this run", self._pods_leave, self._wait_by_hand, limit=whole, patient=True)
         settle = "the workloads' settings"
-        clean.before(settle, self._unless_gone(self._settle), self._settle_by_hand, limit=whole, patient=True)
-        # Two silences of 15 s are ridden out.
-        clean.before(
-            "the parameters", self._unless_gone(self._give_back), self._give_back_by_hand, limit=40.0
-        )
-        clean.before("our operation", self._unless_gone(self._end), self._end_by_hand, limit=40.0)
+        self._before(settle, self._settle, self._settle_by_hand, limit=whole, patient=True)
+        # A rendering that takes too long has a third of the whole, and then comes the way without it.
+        limit = max(40.0, whole * 2 / 3)
+        self._before("the parameters", self._give_back, self._give_back_by_hand, limit=limit)
+        self._before("our operation", self._end, self._end_by_hand, limit=40.0)
+
+    def _before(
+        self,
+        what: str,
+        act: Callable[[], Awaitable[str | None]],
+        command: Callable[[], str],
+        *,
+        limit: float = 20.0,
+        patient: bool = False,
+        last: bool = False,
+    ) -> None:
+        """Register an undo in the Application, see CleanUp.before."""
+        self._clean.before(what, self._unless_gone(act), command, limit=limit, patient=patient, last=last)
 
     # -- an Application that is deleted --------------------------------------------------------------
 
@@ -256,11 +262,11 @@ class WayBack:
         started = await claim.settle(revision or None, resources, prune=bool(plan.prune))
         if started is None:
             return True
-        settling = self._settling(claim, started)
-        return await self._clean.unless_hurried(settling, HELD if claim.automated else 0)
+        return await self._clean.unless_hurried(self._settled(claim, started), HELD if claim.automated else 0)
 
-    async def _settling(self, claim: Claim, started: str) -> None:
-        self._settled = await claim.settled(started, compared=claim.automated)
+    async def _settled(self, claim: Claim, started: str) -> None:
+        state = await claim.settled(started, compared=claim.automated)
+        self._put_back_at = state.began_at
 
     async def _is_back(self, changed: Settlement) -> bool:
         """Look whether what our operation changed still names a topic; each object that does is announced."""
@@ -328,12 +334,10 @@ class WayBack:
             topics=[name for _, name in self._traces.drawn],
             sources=changed.sources() if changed is not None else (),
             since=self._traces.started,
-            until=self._settled.ended_at or time.time() if self._settled else time.time(),
-            settling=self._settled.began_at or math.inf if self._settled else math.inf,
+            until=self._put_back_at or time.time(),
         )
-        if changed is None:
-            return PodUsers(self._client, self._app, held, logs.uids, ())
-        return PodUsers(self._client, self._app, held, logs.uids, changed.with_pods(), changed.rolled())
+        others = changed.with_pods() if changed is not None else ()
+        return PodUsers(self._client, self._app, held, logs.uids, others)
 
     async def _using(self, users: PodUsers) -> list[User]:
         """The pods that may use the topics, by the tree as it is now; that there are none is asked anew."""
@@ -350,12 +354,10 @@ class WayBack:
             command = byhand.delete_job(job) if job is not None and not user.pod.leaving else ""
             self._clean.leave(f"pod {user.pod.name}", f"it still runs: {user.why}", command)
 
-    async def _delete(self, name: str, topic: Topic) -> str | None:
+    async def _delete(self, name: str) -> str | None:
         if self._users and not self._clean.hurried:
             who = ", ".join(u.pod.name for u in self._users)
             raise OperationFailed(f"it is kept, for {who} may still use it")
-        if topic.groups:
-            await self._delete_groups(topic.groups, name)
         try:
             await self._topics.delete(name)
         except TopicExists:
@@ -364,30 +366,55 @@ class WayBack:
         self._gone.append(name)
         return f"topic {name} deleted"
 
-    async def _delete_groups(self, prefix: str, topic: str) -> None:
-        """Before the topic, for their offsets go with it; what keeps a group does not keep the topic."""
-        limit = GROUPS_IN_A_HURRY if self._clean.hurried else GROUPS
+    async def _delete_derived(self, name: str) -> str | None:
+        """Each is told: what is gone, what stays, and other topics that hold the name, which stay, too."""
         try:
-            async with asyncio.timeout(limit):
-                for group in await self._topics.delete_groups(prefix, [topic]):
-                    self._notice(f"consumer group {group} deleted", "info")
-        except (ArgorunError, TimeoutError) as e:
-            why = f"{e}" if isinstance(e, ArgorunError) else f"not done within {limit:.0f} s"
-            self._clean.leave(f"consumer groups {prefix}*", why)
+            found = await self._topics.related(name)
+        except TopicExists:
+            return None
+        for other in found.others:
+            self._tell_once(f"topic {other} holds the name of {name} and is left alone: is it needed?")
+        if name not in self._gone and not self._clean.hurried:
+            for topic in found.derived:
+                self._derived_stays(topic, KafkaFailed(f"it is left for as long as topic {name} is"))
+            return None
+        await sweep.delete(self._topics, found.derived, self._derived_is_gone, self._derived_stays)
+        return None
+
+    def _derived_is_gone(self, topic: str) -> None:
+        self._notice(f"topic {topic} deleted: its name is derived from that of the run's topic", "info")
+
+    def _derived_stays(self, topic: str, error: ArgorunError) -> None:
+        if topic not in self._told:
+            self._told.add(topic)
+            self._clean.leave(f"topic {topic}", error.message, self._delete_by_hand(topic))
+
+    def _tell_once(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            self._notice(text, "warning")
+
+    async def _delete_groups(self, prefix: str, topic: str) -> str | None:
+        for group in await self._topics.delete_groups(prefix, [topic]):
+            self._notice(f"consumer group {group} deleted", "info")
+        return None
 
     def _wait_by_hand(self) -> str:
         return f"argocd app get {self._app} --output tree" if self._traces.logs is not None else ""
 
     def _delete_by_hand(self, name: str) -> str:
-        return byhand.delete_topics(self._config.kafka["bootstrap.servers"], [name])
+        return byhand.delete_topics(self._config.kafka, [name])
 
     async def _stay_gone(self) -> str | None:
-        """Where the topics went before the pods, a Job may have brought one back."""
-        if self._clean.hurried and self._traces.logs is not None:
-            for name in self._gone:
+        """The last look: by now what a pod has brought back, or has made from a topic's name, shows."""
+        if self._traces.logs is None:
+            return None
+        for name in self._gone:
+            if self._clean.hurried:  # the topics went before the pods
                 await self._topics.delete(name)
                 await self._topics.wait_gone(name)
+            await self._delete_derived(name)
         return None
 
     def _stay_gone_by_hand(self) -> str:
-        return "; ".join(map(self._delete_by_hand, self._gone))
+        return byhand.delete_topics(self._config.kafka, self._gone)

@@ -2,6 +2,7 @@
 
 ArgoCDFailed (8)                       AccessDenied (6)
 ├── Unreachable   no answer            └── Denied   401, 403, 404
+│   └── Slow      none yet, to a request that makes Argo CD render
 ├── Nonsense      not what Argo CD says
 └── Refused       any other error it answered
 """
@@ -17,6 +18,7 @@ import msgspec
 
 from argorun.argocd.types import ErrorBody
 from argorun.errors import AccessDenied, ArgoCDFailed
+from argorun.proxies import Proxy, passed_over
 
 T = TypeVar("T")
 
@@ -24,12 +26,23 @@ T = TypeVar("T")
 NOT_ARGOCD = "is this Argo CD's address? a proxy may stand in between, or argocd.root_path be wrong"
 DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {}
 TRANSIENT = frozenset({429, 502, 503, 504})
+DEADLINE_EXCEEDED = 4  # gRPC's code, beside HTTP 504: Argo CD itself gave the rendering up
 
 
 class Unreachable(ArgoCDFailed):
     """No answer: refused, reset, timed out, a name that does not resolve, a TLS failure."""
 
     final = False  # True where trying again cannot help
+
+
+class Slow(Unreachable):
+    """A request that makes Argo CD render was not answered within its limit, and given up.
+
+    It may take effect yet, whatever it tested: Argo CD tests a patch first and renders then (source:
+    server/application/application.go, Patch).
+    """
+
+    final = True  # it had its time
 
 
 class Nonsense(ArgoCDFailed):
@@ -42,9 +55,15 @@ class Refused(ArgoCDFailed):
     """Argo CD answered with an error. `code` is gRPC's, `status` HTTP's."""
 
     def __init__(
-        self, doing: str, status: int, code: int, text: str, retry_after: float | None = None
+        self,
+        doing: str,
+        status: int,
+        code: int,
+        text: str,
+        retry_after: float | None = None,
+        hint: str = "",
     ) -> None:
-        super().__init__(f"Argo CD could not {doing}: {text} (HTTP {status})")
+        super().__init__(f"Argo CD could not {doing}: {text} (HTTP {status})", hint)
         self.status, self.code, self.text, self.retry_after = status, code, text, retry_after
 
 
@@ -75,8 +94,16 @@ def decode(data: bytes, kind: type[T], doing: str) -> T:
         ) from None
 
 
-def check(answer: httpx.Response, doing: str) -> None:
-    """Raise what an answer that is not a success means."""
+def typed(value: object, kind: type[T], doing: str) -> T:
+    """The same from JSON that was read already."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as e:
+        raise Nonsense(f"what the server answered to '{doing}' is not as expected: {e}", NOT_ARGOCD) from None
+
+
+def check(answer: httpx.Response, doing: str, proxy: Proxy | None = None) -> None:
+    """Raise what an answer that is not a success means; `proxy` is one that may have given it."""
     status = answer.status_code
     if status < 300:
         return
@@ -87,9 +114,11 @@ def check(answer: httpx.Response, doing: str) -> None:
         )
         elsewhere.final = True
         raise elsewhere
+    hint = ""
     try:
         body = msgspec.json.decode(answer.content, type=ErrorBody)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        hint = f"it may be the proxy {proxy} that says so" if proxy else ""
         body = ErrorBody(message=answer.reason_phrase or "no reason given")
         if status == 404:
             raise Nonsense(
@@ -109,7 +138,7 @@ def check(answer: httpx.Response, doing: str) -> None:
             "either there is no such Application or the token's account may not do this: "
             "Argo CD answers both alike; see the RBAC policy in config/argocd/",
         )
-    raise Refused(doing, status, body.code, text, retry_after(answer))
+    raise Refused(doing, status, body.code, text, retry_after(answer), hint)
 
 
 def retry_after(answer: httpx.Response) -> float | None:
@@ -118,10 +147,23 @@ def retry_after(answer: httpx.Response) -> float | None:
     return min(float(value), 30.0) if value.isascii() and value.isdigit() else None
 
 
-def unreachable(error: httpx.HTTPError, url: str) -> Unreachable:
-    """httpx's error as ours, with what to look at."""
+def slow(doing: str, seconds: float, limit: str, url: str, proxy: Proxy | None) -> Slow:
+    """What was given up after so many seconds, which is what `limit` says."""
+    hint = "rendering may take longer there: raise argocd.timeout; or the request was lost on its way"
+    way = f" through the proxy {proxy}" if proxy else ""
+    return Slow(f"Argo CD at {url}{way} did not {doing} within {seconds:.0f} s ({limit})", hint)
+
+
+def unreachable(
+    error: httpx.HTTPError, url: str, proxy: Proxy | None = None, unused: str = ""
+) -> Unreachable:
+    """httpx's error as ours, with what to look at; `unused` names a proxy that was not asked."""
     cause = root(error) or str(error) or f"the connection broke off ({type(error).__name__})"
-    hint = "check argocd.server and the network; HTTPS_PROXY and NO_PROXY are honoured"
+    hint = "check argocd.server and the network; HTTPS_PROXY and NO_PROXY are honored"
+    if proxy:
+        hint = f"check that proxy; NO_PROXY=HOST goes past it, and {proxy.variable} names it"
+    elif unused:
+        hint = passed_over(unused)
     final = False
     if "CERTIFICATE_VERIFY_FAILED" in cause:
         hint, final = "give the CA that signed it: argocd: {ca: FILE}", True
@@ -131,7 +173,8 @@ def unreachable(error: httpx.HTTPError, url: str) -> Unreachable:
         final = True
     if isinstance(error, httpx.TimeoutException):
         cause = f"no answer in time ({type(error).__name__})"
-    raised = Unreachable(f"Argo CD at {url} cannot be reached: {cause}", hint)
+    what = f"cannot be reached through the proxy {proxy}" if proxy else "cannot be reached"
+    raised = Unreachable(f"Argo CD at {url} {what}: {cause}", hint)
     raised.final = final
     return raised
 

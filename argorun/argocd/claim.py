@@ -11,16 +11,17 @@ import asyncio
 import contextlib
 import datetime
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 
 import msgspec
 
 from argorun.argocd import operation, parameters, records, unvalidated
-from argorun.argocd.answers import Nonsense, Refused, Unreachable
+from argorun.argocd.answers import DEADLINE_EXCEEDED, Nonsense, Refused, Slow, Unreachable
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.parameters import Record, Setting
-from argorun.argocd.patience import Patience
+from argorun.argocd.patience import Allowance, Patience
 from argorun.argocd.types import SETTLE, Application, Json, Operation, OperationState, ResourceStatus
 from argorun.errors import AccessDenied, ArgoCDFailed, OperationFailed
 
@@ -87,21 +88,24 @@ class Claim:
         self._settles: tuple[str | None, tuple[ResourceStatus, ...], bool] = (None, (), False)
         self._given_back = False  # but for the record, which stays until `release`
         self._kept: Record | None = None  # that record
+        self._stood = False  # our values, until we gave them back
 
     # -- there --------------------------------------------------------------------------------------
 
-    async def free(self) -> Application:
+    async def free(self, busy: Allowance | None = None) -> Application:
         """Wait until no operation runs and no live record stands; `take` carries a dead one's original on.
 
-        What a dead run still has running is ended first. The caller bounds the wait. Raises ArgoCDFailed,
-        AccessDenied.
+        What a dead run still has running is ended first. `busy` bounds the waiting for others, and nothing
+        but that. Raises TimeoutError where it is over, ArgoCDFailed, AccessDenied.
         """
+        busy = busy or Allowance(math.inf)
         while True:
             seen = await self._client.application(self._app)
             record = parameters.record_of(seen)
             if record is not None and (left := records.abandoned(record, seen, time.time())):
                 self._notice(f"run {record.run} is dead and left its operation running; it is ended")
-                await operation.end(self._client, self._app, left)
+                async with busy.spent():
+                    await operation.end(self._client, self._app, left)
                 continue
             reason = self._held(seen)
             if reason is None:
@@ -109,7 +113,8 @@ class Claim:
                     self._notice(f"run {record.run} left its parameters behind; they are taken out")
                 return seen
             self._waiting(reason)
-            await self._change()
+            async with busy.spent():
+                await self._change()
 
     async def _change(self) -> None:
         """Wait until the Application may have become free, or for a few seconds."""
@@ -175,9 +180,10 @@ class Claim:
             except (Refused, Unreachable, Nonsense) as e:
                 if isinstance(e, Refused) and e.status == 400:
                     raise OperationFailed(f"Argo CD does not accept the parameters: {e.text}") from None
-                if getattr(e, "final", False):
+                slow = isinstance(e, Slow)  # it may have been done all the same
+                if getattr(e, "final", False) and not slow:
                     raise
-                if not patience.left:  # what was sent last is looked for once more
+                if slow or not patience.left:  # what was sent last is looked for once more
                     failed = Lost() if outrun(e) else e
                 await asyncio.sleep(patience.pause(e))
         await asyncio.sleep(SETTLED_IN_TIME)
@@ -230,7 +236,7 @@ class Claim:
         settling = settling or self.record.automated is not None
         keep = msgspec.structs.replace(self.record, until=int(until), settling=True)
         stood = await self._give_back(self.record, keep if settling else None)
-        self._given_back, self._kept = True, keep
+        self._given_back, self._kept, self._stood = True, keep, stood
         if not settling:
             self._gone, self.record = self.record, None
         return stood
@@ -271,6 +277,8 @@ class Claim:
             spec, goal = self._goal(seen, record, keep)
             patch = parameters.changes(seen, spec, goal)
             if not patch:
+                if keep is None and goal is None and not parameters.is_automated(seen.spec, record):
+                    self._notice(f"auto-sync of {self._app} was changed meanwhile; it stays as it is now")
                 return stood
             if again:
                 self._notice(
@@ -288,21 +296,26 @@ class Claim:
         current = parameters.record_of(seen)
         mine = current is not None and current.run == record.run
         spec = parameters.restored(seen.spec, record)
+        # The switch went there in one write with the record and the values: without both, it is another's.
+        stood = self._stood or parameters.stands(seen.spec, record)
         over = keep is None or keep.automated is None
-        if over and (mine or current is None):
+        if over and (mine or (current is None and stood)):
             spec = parameters.with_automated(spec, record)
         # Another's record is not ours to remove, and the auto-sync that it keeps off not ours to switch on.
         return spec, keep if mine else current
 
     async def _write(self, patch: list[Json], record: Record, keep: Record | None) -> None:
-        """Send the patch; where it does not pass validation (Git may be out of reach), write without any.
+        """Send the patch; where it does not pass validation (Git may be out of reach, rendering may take too
+        long), write without any.
 
         See argorun.argocd.unvalidated.
         """
         try:
             await self._client.patch(self._app, patch, harmless_late=True)  # it tests our own record
+        except Slow:
+            pass
         except Refused as e:
-            if e.status != 400:
+            if e.status != 400 and e.code != DEADLINE_EXCEEDED:
                 raise
         else:
             return

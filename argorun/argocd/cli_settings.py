@@ -36,10 +36,20 @@ def stored(environment: Mapping[str, str]) -> CliSettings | None:
             "plaintext": bool(server.get("plain-text")),
             "root_path": server.get("grpc-web-root-path") or "",
             "ca_data": pem(ca) if ca else None,
+            **client_certificate(server),
         }
         return msgspec.convert(settings, CliSettings)
     except Exception:
         return None  # another program's file: not ours to complain about
+
+
+def client_certificate(server: Mapping[str, Any]) -> dict[str, str | None]:
+    """Files win over what is kept in the settings (source: ClientCertPEM in localconfig.go)."""
+    files = server.get("client-certificate") or None, server.get("client-certificate-key") or None
+    if any(files):
+        return {"client_cert": files[0], "client_key": files[1]}
+    cert, key = server.get("client-certificate-data"), server.get("client-certificate-key-data")
+    return {"client_pem": f"{pem(cert)}\n{pem(key)}"} if cert and key else {}
 
 
 def folder(environment: Mapping[str, str]) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import re
 from collections.abc import AsyncGenerator
 from typing import Protocol
 from urllib.parse import quote
@@ -13,6 +12,7 @@ from urllib.parse import quote
 from argorun.argocd import streams
 from argorun.argocd.answers import Denied, Nonsense, Unreachable, decode
 from argorun.argocd.connection import LATE, Connection
+from argorun.argocd.normal_form import go_json
 from argorun.argocd.types import (
     Application,
     Applications,
@@ -33,6 +33,7 @@ from argorun.argocd.types import (
 
 LISTED = {"fields": "items.metadata.name,items.metadata.namespace,items.metadata.annotations,items.spec"}
 REFRESHED = 3.0, 7.0  # seconds for which a refreshing GET is waited for, and the one after it
+REFRESH = "argocd.argoproj.io/refresh"  # the annotation that asks for a comparison; it goes when that is done
 
 
 class ApplicationName(Protocol):
@@ -57,15 +58,14 @@ class Client(Connection):
         """The live Application; `refresh` ("normal", "hard") compares it anew first.
 
         A refreshing GET waits for an event that Argo CD may miss, without a deadline of its own (source:
-        server/application/application.go, Get; seen under load, 4 of 841 times): it is sent once more, and in
-        the end the Application is read as it stands, compared by then.
+        server/application/application.go, Get; seen under load, 4 of 841 times): it is sent once more, and
+        again while the comparison is not done, as long as one may take. In the end the Application is read as
+        it stands.
         """
         doing = f"show Application {app.name}"
-        with contextlib.suppress(Unreachable):
-            for limit in REFRESHED if refresh is not None else ():
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(limit):
-                        return await self._get(doing, path(app), Application, query(app, refresh=refresh))
+        if refresh is not None:
+            with contextlib.suppress(Unreachable, TimeoutError):
+                return await self._refreshed(app, doing, query(app, refresh=refresh))
         return await self._get(doing, path(app), Application, query(app))
 
     async def is_gone(self, app: ApplicationName, project: str) -> bool:
@@ -80,6 +80,20 @@ class Client(Connection):
         except Denied as e:
             return e.status == 404
         return False
+
+    async def _refreshed(self, app: ApplicationName, doing: str, params: dict[str, str]) -> Application:
+        for limit in REFRESHED:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(limit):
+                    return await self._get(doing, path(app), Application, params)
+        async with self.rendering.kept():
+            while True:
+                seen = await self._get(doing, path(app), Application, query(app))
+                if REFRESH not in (seen.metadata.annotations or {}):
+                    return seen
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(REFRESHED[-1]):
+                        return await self._get(doing, path(app), Application, params)
 
     async def nudge(self, app: ApplicationName) -> None:
         """Make the controller look at the Application now: a refresh, sent once; its answer is no matter."""
@@ -98,14 +112,16 @@ class Client(Connection):
     ) -> Application:
         """Change the Application by a JSON patch, sent once; Refused(500, code 2) where a `test` fails.
 
-        `harmless_late`: `unheard_until` need not tell of it.
+        `harmless_late`: `unheard_until` need not tell of it. Argo CD renders the source to validate it.
         """
         body = with_place(app, {"name": app.name, "patch": as_go_writes_it(operations), "patchType": "json"})
         doing = f"change Application {app.name}"
-        return await self._send("PATCH", doing, path(app), body, Application, harmless_late=harmless_late)
+        return await self._send(
+            "PATCH", doing, path(app), body, Application, harmless_late=harmless_late, renders=True
+        )
 
     async def replace_spec(self, app: ApplicationName, spec: Json) -> None:
-        """Put the whole spec without validation, which also works while Git is unreachable."""
+        """Put the whole spec without validation: nothing is rendered, Git may be out of reach."""
         doing = f"replace the spec of Application {app.name}"
         params = query(app) | {"validate": "false"}
         await self._send("PUT", doing, path(app, "spec"), spec, Json, params)
@@ -148,7 +164,7 @@ class Client(Connection):
     async def sync(self, app: ApplicationName, body: Json) -> Application:
         """Start an operation, sent once: after a lost answer the caller must look whether it took."""
         return await self._send(
-            "POST", f"sync {app.name}", path(app, "sync"), with_place(app, body), Application
+            "POST", f"sync {app.name}", path(app, "sync"), with_place(app, body), Application, renders=True
         )
 
     async def terminate(self, app: ApplicationName) -> None:
@@ -176,7 +192,8 @@ class Client(Connection):
         """What the source renders to now, hooks included."""
         doing = f"render the manifests of {app.name}"
         where = path(app, "manifests")
-        answer = await self._get(doing, where, Manifests, query(app, revision=revision), also_500=False)
+        params = query(app, revision=revision)
+        answer = await self._get(doing, where, Manifests, params, also_500=False, renders=True)
         return [decode(m.encode(), Json, doing) for m in answer.manifests or ()]
 
     async def live(
@@ -289,12 +306,11 @@ def query(app: ApplicationName, **more: str | None) -> dict[str, str]:
 
 
 def as_go_writes_it(operations: list[Json]) -> str:
-    """A JSON patch whose `test` ops can hold: Argo CD compares strings byte by byte with Go's own encoding.
+    """A JSON patch whose `test` ops can hold: Argo CD compares strings and numbers as Go writes them.
 
-    Source: evanphx/json-patch (lazyNode.equal), and seen on the real server. The signs occur only in strings.
+    Source: evanphx/json-patch (lazyNode.equal), and seen on the real server.
     """
-    text = json.dumps(operations, ensure_ascii=False)
-    return re.sub("[&<>\u2028\u2029]", lambda sign: f"\\u{ord(sign[0]):04x}", text)
+    return go_json(operations)
 
 
 def with_place(app: ApplicationName, body: Json) -> Json:

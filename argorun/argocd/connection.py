@@ -14,16 +14,20 @@ import stamina
 import stamina.instrumentation
 
 from argorun.argocd import streams
-from argorun.argocd.answers import Nonsense, Refused, Unreachable, check, decode, unreachable
-from argorun.argocd.patience import Patience
-from argorun.argocd.tls import Certificates, tls
+from argorun.argocd.answers import Nonsense, Refused, Slow, Unreachable, check, decode, slow, unreachable
+from argorun.argocd.patience import Patience, RenderLimit, now
+from argorun.argocd.tls import Certificates, tls, trusted
 from argorun.argocd.types import Json
 from argorun.argocd.wire import quicken
 from argorun.errors import UsageError
+from argorun.proxies import SCHEMES, Proxy
 
 stamina.instrumentation.set_on_retry_hooks(())  # a retry is the run's own business to tell
 
+LANDING = 3.0  # seconds for the answer to what was sent and then cancelled
 LATE = 15.0  # seconds for which a change that was never answered may still take effect
+QUICK = httpx.Timeout(15.0, connect=5.0)
+RENDERS = httpx.Timeout(15.0, connect=5.0, read=None)  # the answer has a limit of its own
 T = TypeVar("T")
 
 
@@ -36,10 +40,19 @@ class Settings(Certificates, Protocol):
     def plaintext(self) -> bool: ...
     @property
     def headers(self) -> Mapping[str, str]: ...
+    @property
+    def proxy(self) -> Proxy | None: ...
+    @property
+    def unused_proxy(self) -> str: ...
+    @property
+    def timeout(self) -> float: ...
 
 
 class Connection:
     """Sends requests and reads streams. Idempotent requests are retried for `patience` seconds.
+
+    A request has 15 s, one that makes Argo CD render has `rendering`, and is not repeated when that is over.
+    No proxy is used but the settings'.
 
     Raises AccessDenied (6) or ArgoCDFailed (8), and UsageError (2) where it cannot even be made; nothing of
     httpx gets out.
@@ -48,6 +61,7 @@ class Connection:
     def __init__(self, settings: Settings, *, patience: float = 5.0) -> None:
         self.settings = settings
         self.patience = patience
+        self.rendering = RenderLimit(settings.timeout)
         self.requests = 0  # how many were sent, retries included
         self._in_flight: set[asyncio.Future[Any]] = set()
         self._unheard: float | None = None  # loop time of the newest change that was never answered
@@ -57,13 +71,18 @@ class Connection:
                 base_url=settings.url,
                 headers=headers,
                 verify=tls(settings) if not settings.plaintext else True,
-                timeout=httpx.Timeout(15.0, connect=5.0),
+                timeout=QUICK,
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=8),
+                proxy=through(settings.proxy) if settings.proxy is not None else None,
+                trust_env=False,
             )
             quicken(self._http)
-        except (httpx.InvalidURL, ValueError, ImportError) as e:  # ImportError: a SOCKS proxy
-            why = "a character that is not ASCII" if isinstance(e, UnicodeEncodeError) else e
-            raise UsageError(f"'{settings.url}', its headers or the proxy cannot be used: {why}") from None
+        except ImportError:
+            why = f"the proxy {settings.proxy} cannot be used: its kind is not installed"
+            raise UsageError(why, "pip install 'httpx[socks]'") from None
+        except (httpx.InvalidURL, ValueError) as e:
+            because = "a character that is not ASCII" if isinstance(e, UnicodeEncodeError) else e
+            raise UsageError(f"'{settings.url}' or its headers cannot be used: {because}") from None
 
     async def __aenter__(self) -> Self:
         return self
@@ -74,7 +93,14 @@ class Connection:
         await self._http.aclose()
 
     async def _get(
-        self, doing: str, url: str, kind: type[T], params: Mapping[str, str], *, also_500: bool = True
+        self,
+        doing: str,
+        url: str,
+        kind: type[T],
+        params: Mapping[str, str],
+        *,
+        also_500: bool = True,
+        renders: bool = False,
     ) -> T:
         """Read, again and again; `also_500` is False where a 500 is what Argo CD has to say about it."""
         patience = Patience(self.patience)
@@ -87,7 +113,7 @@ class Connection:
             wait_jitter=0.3,
         ):
             with attempt:
-                return await self._once("GET", doing, url, None, kind, params)
+                return await self._once("GET", doing, url, None, kind, params, renders=renders)
         raise AssertionError("unreachable")  # pragma: no cover
 
     async def _send(
@@ -100,21 +126,29 @@ class Connection:
         params: Mapping[str, str] | None = None,
         *,
         harmless_late: bool = False,
+        renders: bool = False,
     ) -> T:
         """Send what is not idempotent, once. A cancelled one still arrives: `landed` waits for it."""
-        request = self._once(method, doing, url, body, kind, params or {})
-        task = asyncio.ensure_future(request if harmless_late else self._heard(request))
+        request = self._once(method, doing, url, body, kind, params or {}, renders=renders)
+        task = asyncio.ensure_future(self._heard(request, harmless_late))
         self._in_flight.add(task)
-        task.add_done_callback(self._in_flight.discard)
+        task.add_done_callback(self._answered)
         return await asyncio.shield(task)
 
-    async def _heard(self, request: Coroutine[None, None, T]) -> T:
+    def _answered(self, task: asyncio.Future[Any]) -> None:
+        self._in_flight.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen: who is cancelled meanwhile does not take it
+
+    async def _heard(self, request: Coroutine[None, None, T], harmless_late: bool) -> T:
         """Remember when a change was not answered, or not by Argo CD itself: it may take effect yet."""
         try:
             return await request
-        except (Unreachable, Nonsense, Refused) as e:
-            if not isinstance(e, Refused) or e.status in (502, 503, 504):
-                self._unheard = asyncio.get_running_loop().time()
+        except (Unreachable, Nonsense, Refused, asyncio.CancelledError) as e:
+            answered = isinstance(e, Refused) and e.status not in (502, 503, 504)
+            # Of a slow one it is not known when what makes it harmless was tested.
+            if not answered and (not harmless_late or isinstance(e, Slow)):
+                self._unheard = now()
             raise
 
     def unheard_until(self) -> float | None:
@@ -124,9 +158,16 @@ class Connection:
         return None if self._unheard is None else self._unheard + LATE
 
     async def landed(self) -> None:
-        """Wait for the answers to what was sent and then cancelled, a few seconds at most."""
+        """Wait for the answers to what was sent and then cancelled, a few seconds at most.
+
+        What takes longer is given up: Argo CD ends the rendering for a client that is gone, and writes
+        nothing then (source: its context, server/application/application.go, validateAndNormalizeApp).
+        """
         if self._in_flight:
-            await asyncio.wait(self._in_flight, timeout=3.0)
+            _, overdue = await asyncio.wait(self._in_flight, timeout=LANDING)
+            for task in overdue:
+                task.cancel()
+            await asyncio.gather(*overdue, return_exceptions=True)
 
     async def _once(
         self,
@@ -136,16 +177,24 @@ class Connection:
         body: Json | str | None,
         kind: type[T],
         params: Mapping[str, str],
+        *,
+        renders: bool = False,
     ) -> T:
         self.requests += 1
         # Argo CD answers 415 to any request but GET whose content type is not exactly this.
         headers = {} if method == "GET" else {"Content-Type": "application/json"}
         content = None if body is None else json.dumps(body).encode()
+        timeout, began = RENDERS if renders else QUICK, now()
         try:
-            answer = await self._http.request(method, url, params=params, headers=headers, content=content)
+            async with self.rendering.kept() if renders else contextlib.nullcontext():
+                answer = await self._http.request(
+                    method, url, params=params, headers=headers, content=content, timeout=timeout
+                )
+        except TimeoutError:
+            raise self._slow(doing, now() - began) from None
         except httpx.HTTPError as e:
-            raise unreachable(e, self.settings.url) from None
-        check(answer, doing)
+            raise self._unreachable(e) from None
+        check(answer, doing, self._between)
         return decode(answer.content, kind, doing)
 
     async def _stream(
@@ -164,9 +213,35 @@ class Connection:
             ) as answer:
                 if answer.status_code != 200:
                     await answer.aread()
-                    check(answer, doing)
+                    check(answer, doing, self._between)
                 async with contextlib.aclosing(streams.blocks(answer)) as received:
                     async for block in received:
                         yield block
         except httpx.HTTPError as e:
-            raise unreachable(e, self.settings.url) from None
+            raise self._unreachable(e) from None
+
+    @property
+    def _between(self) -> Proxy | None:
+        """The proxy that can answer in Argo CD's place: not where it only passes on TLS."""
+        return self.settings.proxy if self.settings.plaintext else None
+
+    def _slow(self, doing: str, seconds: float) -> Slow:
+        limit = "argocd.timeout" if seconds > self.settings.timeout - 0.1 else "all it has while cleaning up"
+        return slow(doing, seconds, limit, self.settings.url, self.settings.proxy)
+
+    def _unreachable(self, error: httpx.HTTPError) -> Unreachable:
+        return unreachable(error, self.settings.url, self.settings.proxy, self.settings.unused_proxy)
+
+
+def through(proxy: Proxy) -> httpx.Proxy:
+    """A proxy as httpx takes it; the system's certificates say whether one that speaks TLS is the right one.
+
+    Raises UsageError where its address is none.
+    """
+    try:
+        if proxy.url.partition("://")[0] in SCHEMES:
+            return httpx.Proxy(proxy.url, ssl_context=trusted() if proxy.url.startswith("https") else None)
+    except (httpx.InvalidURL, ValueError):
+        pass
+    hint = f"write it as SCHEME://HOST:PORT with one of {', '.join(SCHEMES)}"
+    raise UsageError(f"the proxy {proxy} cannot be used", hint)

@@ -15,6 +15,7 @@ from argorun.argocd.reasons import (
     meaning,
     refusal,
 )
+from argorun.argocd.rendered import is_parallel
 from argorun.argocd.types import ClusterEvent, Json, Node
 
 MOST_PODS = 3  # are told of one resource
@@ -208,7 +209,7 @@ def _pods(case: Case, told: dict[str, list[Trouble]]) -> list[str]:
     if hidden > 0:
         lines.append(f"{hidden} earlier pod{'' if hidden == 1 else 's'} of {case.name}")
     for number, pod in list(enumerate(case.pods, start=1))[-MOST_PODS:]:
-        attempt = f" (attempt {number})" if case.kind == "Job" and len(case.pods) > 1 else ""
+        attempt = f" (attempt {number})" if len(case.pods) > 1 and retries(case) else ""
         who = f"pod {pod.node.name}{attempt}"
         gone = ", gone since" if pod.gone else ""
         several = len(_statuses(pod.live)) > 1
@@ -226,12 +227,30 @@ def _statuses(pod: Json) -> list[Json]:
 
 
 def _attempts(case: Case, failed: Sequence[Trouble], main: Trouble) -> str:
-    """How often, where a Job tried more than once."""
+    """How often, where a Job tried more than once, or ran several pods."""
     if case.kind != "Job" or len(failed) < 2 or main not in failed:
         return ""
+    if not retries(case):
+        return f" in {len(failed)} pods" if all(t.phrase == main.phrase for t in failed) else ""
     if any(t.phrase != main.phrase for t in failed):
         return f" in the last of {len(failed)} attempts"
     return " in both attempts" if len(failed) == 2 else f" in all {len(failed)} attempts"
+
+
+def retries(case: Case) -> bool:
+    """Whether a Job's pods are attempts: one after the other, because the one before had failed."""
+    if case.kind != "Job" or is_parallel(case.live):
+        return False
+    pairs = zip(case.pods, case.pods[1:], strict=False)
+    return not any(_still_ran(before, after.node.created_at) for before, after in pairs)
+
+
+def _still_ran(pod: PodSeen, at: str) -> bool:
+    """Whether a pod is known to have run at this time (RFC 3339, whole seconds), and after it."""
+    states = [s.get("state") or {} for s in _statuses(pod.live)]
+    ends = [str((s.get("terminated") or {}).get("finishedAt") or "") for s in states]
+    leaving = (pod.live.get("metadata") or {}).get("deletionTimestamp")
+    return not leaving and bool(at) and (any("running" in s for s in states) or max(ends, default="") > at)
 
 
 # -- conditions and events ----------------------------------------------------------------------------

@@ -14,7 +14,6 @@ from argorun.argocd.types import Json, Node, ResourceResult, Tree
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 SYNC_OPTIONS = "argocd.argoproj.io/sync-options"
-SYNC_WAVE = "argocd.argoproj.io/sync-wave"
 SERVER_SIDE = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink")
 KEPT = ("Prune=false", "Prune=confirm")  # what Argo CD does not prune, or not without a person
 TESTS = ("Job", "Pod")  # hooks of these kinds run; any other kind of hook is data
@@ -107,15 +106,6 @@ def is_kept(manifest: Json, options: Collection[str] = ()) -> bool:
     own = [o.strip() for o in str(annotations.get(SYNC_OPTIONS, "")).split(",")]
     own = [o for o in own if o.startswith("Prune=")]
     return any(o in KEPT for o in (own or options))
-
-
-def wave(manifest: Json) -> int:
-    """An object's sync wave; 0 where it names none (source: gitops-engine's pkg/sync/syncwaves/waves.go)."""
-    annotations = (manifest.get("metadata") or {}).get("annotations") or {}
-    try:
-        return int(annotations.get(SYNC_WAVE, 0))
-    except ValueError:
-        return 0
 
 
 def merge_patch(now: Any, then: Any) -> Any:

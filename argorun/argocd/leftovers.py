@@ -116,7 +116,7 @@ async def undo(
     await _settle(claim, settlement, record.revision or deployed(seen), done)
     await claim.release()
     await claim.stays()
-    if on_again:
+    if on_again and parameters.is_automated((await client.application(app)).spec, record):
         done.did.append("auto-sync switched on again")
     done.did.append("record removed")
     return done

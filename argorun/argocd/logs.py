@@ -18,7 +18,7 @@ from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.lint import delete_policies
 from argorun.argocd.ownership import GONE, Rendered
 from argorun.argocd.pod_logs import PodLogs
-from argorun.argocd.reader import Container, Listener
+from argorun.argocd.reader import Container, Listener, now
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Json, Node, ResourceResult
 from argorun.errors import ArgorunError
@@ -40,8 +40,10 @@ class JobLogs:
         listener: Listener,
         rendered: Rendered,
         run_id: str,
+        parallel: Callable[[str], bool] = lambda job: False,
     ) -> None:
         self._client, self._app, self._live, self._listener = client, app, live, listener
+        self._parallel = parallel  # whether a Job of this name runs several pods by its own manifest
         self.former = frozenset(former)  # the uids that were there before our sync
         self._wanted = wanted  # whether the log of this kind (Job, Pod) and name is to be read
         self._rendered = rendered
@@ -52,7 +54,7 @@ class JobLogs:
         self.strangers: dict[str, tuple[Node, str]] = {}  # what stands in the place of one, by uid; and whose
         self._made: set[tuple[str, str, str]] = set()  # kind, namespace and name of ours
         self._asked: dict[str, asyncio.Task[None]] = {}  # whose they are, by uid
-        self._attempts: collections.Counter[str] = collections.Counter()  # pods seen, by their Job's name
+        self._attempts: collections.Counter[str] = collections.Counter()  # by their Job's name
         self._pods: dict[str, PodLogs] = {}  # by the pod's uid
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._task = asyncio.create_task(self._discover())
@@ -75,26 +77,42 @@ class JobLogs:
         """What is wanted may have changed: a hook has failed, and its log is to be read now."""
         self._discovered()
 
-    async def finish(self, timeout: float, ran: Collection[str] = ()) -> None:
-        """The operation is over: read what is left, until no line has come for `timeout` seconds.
+    async def finish(self, silence: float, limit: float, ran: Collection[str] = ()) -> None:
+        """The operation is over: read what is left, until no line has come for `silence` seconds.
 
-        Of those that `ran`, whoever has no pod any more is told as a log that is missing.
+        It takes `limit` seconds at most, whatever is logged meanwhile. A bare pod that lives on has been read
+        as it wrote, and is not waited for. Of those that `ran`, one whose pod is gone is told as a log that
+        is missing; what is not read to its end is told as not complete.
         """
-        with contextlib.suppress(ArgorunError):
-            await self._live.read()
+        end = now() + limit
+        try:
+            async with asyncio.timeout(limit):
+                await self._read_rest(silence, end, ran)
+        except TimeoutError:
+            pass
+        finally:
+            await self.close()
+
+    async def _read_rest(self, silence: float, end: float, ran: Collection[str]) -> None:
+        with contextlib.suppress(ArgorunError, TimeoutError):
+            async with asyncio.timeout((end - now()) / 2):
+                await self._live.read()
         self._discovered()
         if asked := [t for t in self._asked.values() if not t.done()]:
-            await asyncio.wait(asked, timeout=timeout)
-        for pod in self._pods.values():
-            pod.ended.set()
+            await asyncio.wait(asked, timeout=silence)
+        # A bare pod that runs may do so forever (source: controller/cache/info.go, populatePodInfo).
+        nodes = self._live.tree.nodes or ()
+        living = {n.uid for n in nodes if not n.parent_refs and n.reason == "Running"}
+        for uid, pod in self._pods.items():
+            if uid not in living:
+                pod.ended.set()
         for job in ran:
             if not self._attempts[job]:
                 gone = Container(job, "", "", "", 1)
                 self._listener.ended(gone, 0, False, "its pod was gone before it was read")
-        waiting, told = set(self._tasks.values()), -1
+        waiting, told = {t for uid, t in self._tasks.items() if uid not in living}, -1
         while waiting and told != (told := sum(p.told() for p in self._pods.values())):
-            _, waiting = await asyncio.wait(waiting, timeout=timeout)
-        await self.close()
+            _, waiting = await asyncio.wait(waiting, timeout=silence)
 
     async def close(self) -> None:
         """Stop reading."""
@@ -219,8 +237,15 @@ class JobLogs:
                     self._read(made, pod)
 
     def _read(self, source: Node, pod: Node) -> None:
-        self._attempts[source.name] += 1
-        attempt = self._attempts[source.name]
+        attempt = self._attempt(source)
         logs = PodLogs(self._client, self._app, self._live, self._listener, source.name, pod, attempt)
         self._pods[pod.uid] = logs
         self._tasks[pod.uid] = asyncio.create_task(logs.read())
+
+    def _attempt(self, source: Node) -> int:
+        """Which attempt a new pod is: another one only where no pod of the Job runs beside it."""
+        known = [n for n in self._live.tree.pods_under({source.uid}) if n.uid in self._pods]
+        beside = self._parallel(source.name) or any(not n.ended and not n.leaving for n in known)
+        if not beside or not self._attempts[source.name]:
+            self._attempts[source.name] += 1
+        return self._attempts[source.name]

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from argorun.argocd import ignoring, parameters
-from argorun.argocd.answers import Denied, Refused, decode
+from argorun.argocd import ignoring, normal_form, parameters
+from argorun.argocd.answers import Denied, Refused, decode, typed
 from argorun.argocd.client import Client
 from argorun.argocd.parameters import RECORD, Setting
 from argorun.argocd.types import Application, ApplicationSet, IgnoreRule, Json, Metadata
@@ -25,9 +25,10 @@ INSTANCE = "app.kubernetes.io/instance"
 RESPECT = "RespectIgnoreDifferences=true"
 FORCE = "--force-owned goes on all the same"
 RECORDED = "/metadata/annotations/" + RECORD.replace("/", "~1")
+PARAMETERS = "/spec/source/helm/parameters"
 # What a run changes, as pointers into the Application.
 PLACES = (
-    "/spec/source/helm/parameters",
+    PARAMETERS,
     "/spec/source/kustomize/patches",
     RECORDED,
     "/spec/syncPolicy/automated/enabled",
@@ -108,7 +109,8 @@ def undone(seen: Application, after: Application, rules: Sequence[IgnoreRule]) -
 
 def document(app: Application) -> Json:
     """What an owner compares of an Application."""
-    return {"metadata": {"annotations": dict(app.metadata.annotations or {})}, "spec": app.spec}
+    spec = normal_form.normalize(app.spec)
+    return {"metadata": {"annotations": dict(app.metadata.annotations or {})}, "spec": spec}
 
 
 # -- an ApplicationSet ---------------------------------------------------------------------------------
@@ -145,7 +147,7 @@ async def of_application_set(client: Client, seen: Application, after: Applicati
             f"Application {app} belongs to {who}, which would undo what argorun changes in it",
             f"put this into {who}, or use an Application of its own for tests; {FORCE}\n"
             + application_set_snippet(app, undone(seen, after, ())),
-            reason=reason(lost, rules),
+            reason=reason(lost, rules, seen, after),
         ),
     )
 
@@ -217,26 +219,27 @@ async def of_parent(
     if target is None:
         return None
     policy = above.spec.get("syncPolicy") or {}
-    written = msgspec.convert(above.spec.get("ignoreDifferences") or [], list[IgnoreRule])
+    written = typed(above.spec.get("ignoreDifferences") or [], list[IgnoreRule], f"show {who}")
     respects = RESPECT in (policy.get("syncOptions") or ())
     rules = ignoring.matching(written, app, seen.metadata.namespace) if respects else []
     in_git = [p for p in undone(seen, after, ()) if ignoring.at(target, ignoring.steps(p)) is not None]
     lost = [p for p in undone(seen, after, rules) if p in in_git]
     if not lost:
         return Owner(who)
-    automated = policy.get("automated")
-    if not heals(automated):
-        return Owner(
-            who,
-            notice=f"{app} is part of {who}: a sync of that one during the run would undo {', '.join(lost)}",
-        )
+    # To Argo CD, a key in a list's element that Git does not name is no difference either; to kubectl's apply
+    # it is (source: gitops-engine's pkg/diff, threeWayMergePatch, RemoveMapFields; seen on the real server).
+    listed = ignoring.at(target, ignoring.steps(PARAMETERS)) or []
+    sees = not is_only_forced(lost, rules, seen, after) or any("forceString" in p for p in listed)
+    if not (heals(policy.get("automated")) and sees):
+        undoes = f"{app} is part of {who}: a sync of that one during the run would undo {', '.join(lost)}"
+        return Owner(who, notice="; ".join([undoes, *reason(lost, rules, seen, after).splitlines()[1:]]))
     return Owner(
         who,
         UsageError(
             f"Application {app} is part of {who}, which heals itself and would undo what argorun changes",
             f"put this into {who}, or use an Application of its own for tests; {FORCE}\n"
             + parent_snippet(app, in_git),
-            reason=reason(lost, rules),
+            reason=reason(lost, rules, seen, after),
         ),
     )
 
@@ -276,8 +279,28 @@ def parent_snippet(app: str, pointers: Sequence[str]) -> str:
     )
 
 
-def reason(lost: Sequence[str], rules: Sequence[IgnoreRule]) -> str:
+def reason(lost: Sequence[str], rules: Sequence[IgnoreRule], seen: Application, after: Application) -> str:
     """What would be undone, and which of the owner's rules might have been meant to prevent it."""
     lines = [f"it does not leave alone: {', '.join(lost)}"]
+    if PARAMETERS in lost and PARAMETERS not in undone(unforced(seen), unforced(after), rules):
+        lines.append(
+            "its rule covers only the parameter's .value, not its .forceString: argorun sets both, so that "
+            "Helm takes a topic's name as a string"
+        )
     lines += [f"not understood by argorun: {e}" for e in ignoring.not_understood(rules)]
     return "\n".join(lines)
+
+
+def is_only_forced(
+    lost: Sequence[str], rules: Sequence[IgnoreRule], seen: Application, after: Application
+) -> bool:
+    """Whether all that would be undone is a parameter's `forceString`."""
+    return bool(lost) and not set(lost) & set(undone(unforced(seen), unforced(after), rules))
+
+
+def unforced(app: Application) -> Application:
+    """The Application without any parameter's `forceString`."""
+    source = app.spec.get("source") or {}
+    bare = [{k: v for k, v in p.items() if k != "forceString"} for p in parameters.helm_parameters(app.spec)]
+    helm = (source.get("helm") or {}) | {"parameters": bare}
+    return msgspec.structs.replace(app, spec=app.spec | {"source": source | {"helm": helm}})

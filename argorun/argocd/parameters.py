@@ -16,46 +16,44 @@ from typing import Any
 import msgspec
 
 from argorun import secrecy
+from argorun.argocd import kustomize, normal_form
+from argorun.argocd.kustomize import ROLLED as ROLLED
+from argorun.argocd.kustomize import Kustomize as Kustomize
 from argorun.argocd.types import Application, Json
 from argorun.errors import UsageError
 
 RECORD = "argorun.dev/run"  # the annotation that holds the record
-ROLLED = "argorun.dev/topics"  # the pod template annotation that rolls a workload's pods
-WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
 
 
 @dataclass(frozen=True)
 class Helm:
-    """A Helm parameter (`spec.source.helm.parameters`) and the value it gets."""
+    """A Helm parameter (`spec.source.helm.parameters`) and the value it gets.
+
+    `string`: Helm is to take it as a string (`forceString`); else an element that is there keeps its own.
+    """
 
     name: str
     value: str
+    string: bool = False
 
     def __str__(self) -> str:
         return f"helm: {self.name}"
-
-
-@dataclass(frozen=True)
-class Kustomize:
-    """A ConfigMap's key, changed by `spec.source.kustomize.patches`, and the value it gets."""
-
-    configmap: str
-    key: str
-    value: str
-
-    def __str__(self) -> str:
-        return f"kustomize: ConfigMap {self.configmap}, key {self.key}"
 
 
 Setting = Helm | Kustomize
 
 
 class HelmValue(msgspec.Struct, frozen=True):
-    """A Helm parameter we set; `original` is the list's element that stood there, None where none did."""
+    """A Helm parameter we set; `original` is the list's element that stood there, None where none did.
+
+    Where others in the list have its name and its value, `alike` is how many, and `at` its place among them.
+    """
 
     name: str
     value: str
     original: Json | None = None
+    at: int | msgspec.UnsetType = msgspec.UNSET  # unset, it is not written: records stay as they were
+    alike: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class Record(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -111,59 +109,43 @@ def check_source(app: Application, settings: Iterable[Setting]) -> None:
         )
 
 
-def check_rendered(app: str, settings: Iterable[Setting], manifests: Sequence[Json]) -> None:
+def check_rendered(
+    app: str, settings: Iterable[Setting], manifests: Sequence[Json], spec: Json | None = None
+) -> None:
     """Raise UsageError (2) where a ConfigMap's key is not in what the source renders to."""
-    for setting in settings:
-        if not isinstance(setting, Kustomize):
-            continue
-        named = [m for m in manifests if m.get("kind") == "ConfigMap" and called(m, setting.configmap)]
-        if not named:
-            known = sorted(str(m["metadata"]["name"]) for m in manifests if m.get("kind") == "ConfigMap")
-            raise UsageError(
-                f"Application {app} renders no ConfigMap {setting.configmap}",
-                f"it has: {', '.join(known)}" if known else "it has none at all",
-            )
-        keys = sorted(k for m in named for k in m.get("data") or {})
-        if setting.key not in keys:
-            raise UsageError(
-                f"ConfigMap {setting.configmap} of Application {app} has no key {setting.key}",
-                f"it has: {', '.join(keys)}" if keys else "it is empty",
-            )
+    kustomize.check_rendered(app, kustomized(settings), manifests, spec or {})
 
 
-def check_taken(app: str, settings: Iterable[Setting], manifests: Sequence[Json]) -> None:
+def check_taken(
+    app: str, settings: Iterable[Setting], manifests: Sequence[Json], spec: Json | None = None
+) -> None:
     """Raise UsageError (2) where a ConfigMap's key does not render to our value, once it is in."""
-    for setting in settings:
-        if isinstance(setting, Kustomize):
-            values = [
-                (m.get("data") or {}).get(setting.key)
-                for m in manifests
-                if m.get("kind") == "ConfigMap" and called(m, setting.configmap)
-            ]
-            if setting.value not in values:
-                raise UsageError(
-                    f"Application {app} does not take the value of {setting}: it renders to {values}",
-                    "a .argocd-source.yaml in Git wins over the Application's settings: take it out there",
-                )
+    kustomize.check_taken(app, kustomized(settings), manifests, spec or {})
 
 
-def called(manifest: Json, name: str) -> bool:
-    """Whether a rendered object is the one that the sources call `name` (a generator adds a hash)."""
-    rendered = str(manifest.get("metadata", {}).get("name", ""))
-    return rendered == name or (rendered.rpartition("-")[0] == name and len(rendered) == len(name) + 11)
+def kustomized(settings: Iterable[Setting]) -> list[Kustomize]:
+    return [s for s in settings if isinstance(s, Kustomize)]
 
 
 def original_value(app: Application, setting: Setting, manifests: Sequence[Json]) -> str | None:
     """What a setting is now; None where it is not set."""
-    if isinstance(setting, Helm):
-        last_first = reversed(helm_parameters(app.spec))
-        element = next((p for p in last_first if p.get("name") == setting.name), None)
-        return None if element is None else str(element.get("value", ""))
-    for m in manifests:
-        if m.get("kind") == "ConfigMap" and called(m, setting.configmap):
-            value = (m.get("data") or {}).get(setting.key)
-            return None if value is None else str(value)
-    return None
+    if isinstance(setting, Kustomize):
+        return kustomize.value(setting, manifests, app.spec)
+    elements = helm_parameters(app.spec)
+    at = effective(elements, setting.name)
+    return None if at is None else str(elements[at].get("value", ""))
+
+
+def effective(elements: Sequence[Json], name: str) -> int | None:
+    """Which of a list's elements of this name Helm goes by; None where there is none.
+
+    It is the last one, and one with `forceString` before those without: Argo CD gives them to Helm as
+    `--set-string` and `--set`, each name once (source: helmTemplate in its
+    reposerver/repository/repository.go), and Helm takes `--set-string` last.
+    """
+    named = [i for i, p in enumerate(elements) if p.get("name") == name]
+    forced = [i for i in named if elements[i].get("forceString")]
+    return max(forced or named, default=None)
 
 
 def secrets(app: Application) -> list[str]:
@@ -179,39 +161,6 @@ def secrets(app: Application) -> list[str]:
 
 
 # -- there ---------------------------------------------------------------------------------------------
-
-
-def kustomize_patches(settings: Sequence[Setting], manifests: Sequence[Json]) -> list[Json]:
-    """The `kustomize.patches` that put the values in and roll the pods of the workloads that read them."""
-    ours = [s for s in settings if isinstance(s, Kustomize)]
-    patches: list[Json] = []
-    for s in ours:
-        pointer = "/data/" + s.key.replace("~", "~0").replace("/", "~1")
-        text = json.dumps([{"op": "replace", "path": pointer, "value": s.value}])
-        patches.append({"target": {"version": "v1", "kind": "ConfigMap", "name": s.configmap}, "patch": text})
-    for m in manifests:
-        read = [s.value for s in ours if m.get("kind") in WORKLOADS and reads_configmap(m, s.configmap)]
-        if read:
-            group, _, version = str(m["apiVersion"]).rpartition("/")
-            name = m["metadata"]["name"]
-            template = {"metadata": {"annotations": {ROLLED: ",".join(dict.fromkeys(read))}}}
-            body = {"apiVersion": m["apiVersion"], "kind": m["kind"], "metadata": {"name": name}}
-            target = {"group": group, "version": version, "kind": m["kind"], "name": name}
-            patches.append({"target": target, "patch": json.dumps(body | {"spec": {"template": template}})})
-    return patches
-
-
-def reads_configmap(workload: Json, configmap: str) -> bool:
-    """Whether a workload's pods read this ConfigMap, by environment or volume."""
-    pod = workload.get("spec", {}).get("template", {}).get("spec", {})
-    refs: list[Any] = []
-    for container in [*(pod.get("initContainers") or ()), *(pod.get("containers") or ())]:
-        refs += [(e.get("valueFrom") or {}).get("configMapKeyRef") for e in container.get("env") or ()]
-        refs += [e.get("configMapRef") for e in container.get("envFrom") or ()]
-    for volume in pod.get("volumes") or ():
-        refs.append(volume.get("configMap"))
-        refs += [s.get("configMap") for s in (volume.get("projected") or {}).get("sources") or ()]
-    return any(r and r.get("name") == configmap for r in refs)
 
 
 def claimed(
@@ -231,22 +180,16 @@ def claimed(
     and `until` are in seconds since the epoch.
     """
     spec = copy.deepcopy(app.spec)
-    values: list[HelmValue] = []
-    source = spec.setdefault("source", {})
-    for s in settings:
-        if isinstance(s, Helm):
-            parameters = source.setdefault("helm", {}).setdefault("parameters", [])
-            # Where a name is listed twice, Argo CD takes the last one (reposerver/repository, helmTemplate).
-            at = max((i for i, p in enumerate(parameters) if p.get("name") == s.name), default=None)
-            values.append(HelmValue(s.name, s.value, None if at is None else parameters[at]))
-            if at is None:
-                parameters.append({"name": s.name, "value": s.value})
-            else:
-                parameters[at] = parameters[at] | {"value": s.value}
-    patches = kustomize_patches(settings, manifests)
+    source = spec.get("source") or {}
+    elements = helm_parameters(spec)
+    values = [put(elements, s) for s in settings if isinstance(s, Helm)]
+    if values:
+        source["helm"] = (source.get("helm") or {}) | {"parameters": elements}
+    patches = kustomize.patches(kustomized(settings), manifests, app.spec)
     if patches:
-        kustomize = source.setdefault("kustomize", {})
-        kustomize["patches"] = [*(kustomize.get("patches") or ()), *patches]
+        options = source.get("kustomize") or {}
+        source["kustomize"] = options | {"patches": [*(options.get("patches") or ()), *patches]}
+    spec["source"] = source
     automated = (spec.get("syncPolicy") or {}).get("automated")
     if automated is not None and automated.get("enabled") is False:
         automated = None  # it is off already
@@ -264,15 +207,40 @@ def claimed(
     return without_automated(spec, record), record
 
 
+def put(elements: list[Json], setting: Helm) -> HelmValue:
+    """Put a value into a list of parameters; what is to be remembered of it."""
+    at = effective(elements, setting.name)
+    original = None if at is None else elements[at]
+    ours: Json = (original or {"name": setting.name}) | {"value": setting.value}
+    if setting.string:
+        ours["forceString"] = True
+    if at is None:
+        at = len(elements)
+    elements[at : at + 1] = [normal_form.parameter(ours)]
+    same = [i for i, p in enumerate(elements) if is_value(p, setting.name, setting.value)]
+    alike = (same.index(at), len(same) - 1) if len(same) > 1 else ()
+    return HelmValue(setting.name, setting.value, original, *alike)
+
+
+def is_value(element: Json, name: str, value: str) -> bool:
+    """Whether an element sets this parameter to this value; Argo CD leaves an empty one out."""
+    return (element.get("name") or "", element.get("value") or "") == (name, value)
+
+
 def holds(source: Json | None, settings: Iterable[Setting]) -> bool:
-    """Whether a source, an operation's captured one say, has all our values."""
+    """Whether a source, an operation's captured one say, has all our values as we want them taken."""
     spec = {"source": source or {}}
-    parameters = {p.get("name"): p.get("value") for p in helm_parameters(spec)}
+    elements = helm_parameters(spec)
     patches = " ".join(kustomize_texts(spec))
-    return all(
-        parameters.get(s.name) == s.value if isinstance(s, Helm) else json.dumps(s.value) in patches
-        for s in settings
-    )
+
+    def held(s: Setting) -> bool:
+        if isinstance(s, Kustomize):
+            return json.dumps(s.value) in patches
+        at = effective(elements, s.name)
+        forced = at is not None and (not s.string or bool(elements[at].get("forceString")))
+        return at is not None and forced and is_value(elements[at], s.name, s.value)
+
+    return all(held(s) for s in settings)
 
 
 # -- and back ------------------------------------------------------------------------------------------
@@ -282,23 +250,25 @@ def restored(spec: Json, record: Record) -> Json:
     """The spec with what was there before, wherever our value still stands; auto-sync is left alone."""
     spec = copy.deepcopy(spec)
     source = spec.get("source") or {}
-    helm, kustomize = source.get("helm"), source.get("kustomize")
+    helm, options = source.get("helm"), source.get("kustomize")
     if helm is not None and record.helm:
-        ours = {(v.name, v.value): v for v in record.helm}
-        kept: list[Json] = []
-        for p in helm.get("parameters") or ():
-            value = ours.get((p.get("name"), p.get("value")))
-            if value is None:
-                kept.append(p)
-            elif value.original is not None:
-                kept.append(value.original)
-        put_or_drop(helm, "parameters", kept)
+        put_or_drop(helm, "parameters", without_ours(helm_parameters(spec), record.helm))
         put_or_drop(source, "helm", helm)
-    if kustomize is not None and record.kustomize:
-        kept = [p for p in kustomize.get("patches") or () if p.get("patch") not in record.kustomize]
-        put_or_drop(kustomize, "patches", kept)
-        put_or_drop(source, "kustomize", kustomize)
+    if options is not None and record.kustomize:
+        kept = [p for p in options.get("patches") or () if p.get("patch") not in record.kustomize]
+        put_or_drop(options, "patches", kept)
+        put_or_drop(source, "kustomize", options)
     return spec
+
+
+def without_ours(elements: Sequence[Json], ours: Iterable[HelmValue]) -> list[Json]:
+    """The parameters with what was there in place of our values, as far as those are still there."""
+    kept: list[Json | None] = list(elements)
+    for v in ours:
+        found = [i for i, p in enumerate(elements) if is_value(p, v.name, v.value)]
+        if len(found) > (v.alike or 0):  # the others were there before us
+            kept[found[-1 if v.at is msgspec.UNSET else v.at]] = v.original
+    return [p for p in kept if p is not None]
 
 
 def with_automated(spec: Json, record: Record) -> Json:
@@ -307,9 +277,16 @@ def with_automated(spec: Json, record: Record) -> Json:
         return spec
     spec = copy.deepcopy(spec)
     policy = spec.get("syncPolicy") or {}
-    if policy.get("automated") == record.automated | {"enabled": False}:
+    left = normal_form.automated(record.automated | {"enabled": False})
+    if normal_form.automated(policy.get("automated")) == left:
         policy["automated"] = record.automated
     return spec
+
+
+def is_automated(spec: Json, record: Record) -> bool:
+    """Whether auto-sync is as it was before the run that left this record, where that has switched it."""
+    now = normal_form.automated((spec.get("syncPolicy") or {}).get("automated"))
+    return record.automated is None or now == normal_form.automated(record.automated)
 
 
 def without_automated(spec: Json, record: Record) -> Json:
@@ -322,7 +299,7 @@ def without_automated(spec: Json, record: Record) -> Json:
 
 
 def put_or_drop(parent: Json, key: str, value: Any) -> None:
-    """Argo CD drops what is empty when it normalises a spec, and so do we."""
+    """Argo CD drops what is empty when it normalizes a spec, and so do we."""
     if value:
         parent[key] = value
     else:
@@ -335,8 +312,8 @@ def stands(spec: Json, record: Record) -> bool:
         values = [str(p.get("value")) for p in helm_parameters(spec)]
         texts = " ".join(kustomize_texts(spec))
         return any(t in values or json.dumps(t) in texts for t in record.topics)
-    pairs = {(p.get("name"), p.get("value")) for p in helm_parameters(spec)}
-    if any((v.name, v.value) in pairs for v in record.helm):
+    elements = helm_parameters(spec)
+    if any(sum(is_value(p, v.name, v.value) for p in elements) > (v.alike or 0) for v in record.helm):
         return True
     return any(text in record.kustomize for text in kustomize_texts(spec))
 
@@ -373,12 +350,13 @@ def changes(app: Application, spec: Json, record: Record | None) -> list[Json]:
         ("source", "kustomize", "patches"),
         ("syncPolicy", "automated"),
     )
+    before, goal = normal_form.normalize(app.spec), normal_form.normalize(spec)
     for path in touched:
-        if not (get(app.spec, path[:-1]) and get(spec, path[:-1])):
+        if get(before, path) == get(goal, path):
+            continue
+        if not (get(before, path[:-1]) and get(goal, path[:-1])):
             path = path[:-1]
-        old, new = get(app.spec, path), get(spec, path)
-        if old != new:
-            operations += change("/spec/" + "/".join(path), old, new)
+        operations += change("/spec/" + "/".join(path), get(app.spec, path), get(goal, path))
     annotations = app.metadata.annotations
     old_text = (annotations or {}).get(RECORD)
     new_text = None if record is None else msgspec.json.encode(record).decode()
@@ -406,7 +384,7 @@ def get(spec: Json, path: Iterable[str]) -> Any:
 
 
 def helm_parameters(spec: Json) -> list[Json]:
-    return list(get(spec, ("source", "helm", "parameters")) or ())
+    return [p or {} for p in get(spec, ("source", "helm", "parameters")) or ()]
 
 
 def kustomize_texts(spec: Json) -> list[str]:

@@ -1,12 +1,16 @@
-"""For how long a fault of Argo CD's is ridden out, and when the next try is due."""
+"""How long a fault of Argo CD's is ridden out, and a slow answer or others are waited for."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+from collections.abc import AsyncIterator
 
 from argorun.argocd.answers import Refused, worth_retrying
 from argorun.errors import ArgorunError
+
+HURRIED = 2.0  # seconds for a request that renders, once somebody waits for the end
 
 
 class Patience:
@@ -37,6 +41,65 @@ class Patience:
         """Seconds until the next try is due."""
         asked = error.retry_after if isinstance(error, Refused) else None
         return otherwise if asked is None else min(asked, self.left)
+
+
+class RenderLimit:
+    """How long a request that makes Argo CD render may take: so many seconds, argocd.timeout.
+
+    While cleaning up it is at most a third of what is left of that, so that a way without rendering can still
+    be gone; in a hurry it is 2 s, also for what is under way.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._end: float | None = None  # the clean-up's, in the event loop's time
+        self._under_way: set[asyncio.Timeout] = set()
+
+    def at_most(self, seconds: float) -> None:
+        """Never longer than this from now on."""
+        self._seconds = min(self._seconds, seconds)
+
+    def clean_up_until(self, end: float) -> None:
+        """From now on it is the clean-up that asks, until `end` in the event loop's time."""
+        self._end = end
+
+    def hurry(self) -> None:
+        """Somebody waits for the end: 2 s from now on, and for what is under way."""
+        self.at_most(HURRIED)
+        for limit in self._under_way:
+            limit.reschedule(min(limit.when() or 0.0, now() + HURRIED))
+
+    @property
+    def seconds(self) -> float:
+        """For a request that is sent now."""
+        return self._seconds if self._end is None else min(self._seconds, max(0.0, self._end - now()) / 3)
+
+    @contextlib.asynccontextmanager
+    async def kept(self) -> AsyncIterator[None]:
+        """Within the limit; raises TimeoutError."""
+        async with asyncio.timeout(self.seconds) as limit:
+            self._under_way.add(limit)
+            try:
+                yield
+            finally:
+                self._under_way.discard(limit)
+
+
+class Allowance:
+    """So many seconds for waiting, all waits taken together."""
+
+    def __init__(self, seconds: float) -> None:
+        self._left = seconds
+
+    @contextlib.asynccontextmanager
+    async def spent(self) -> AsyncIterator[None]:
+        """One wait; raises TimeoutError where it would be too long."""
+        began = now()
+        try:
+            async with asyncio.timeout(self._left):
+                yield
+        finally:
+            self._left -= now() - began
 
 
 def now() -> float:

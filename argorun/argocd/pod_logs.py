@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 
-import msgspec
-
-from argorun.argocd.answers import Denied, Refused
+from argorun.argocd.answers import Denied, Refused, typed
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.pods import GONE, PodManifest, Standing
 from argorun.argocd.reader import Container, Listener, Reader
@@ -54,7 +52,7 @@ class PodLogs:
 
     async def _manifest(self) -> PodManifest:
         live = await self._client.live(self._app, "", "v1", "Pod", self._pod.namespace, self._pod.name)
-        return msgspec.convert(live, PodManifest)
+        return typed(live, PodManifest, f"show Pod {self._pod.name}")
 
     async def _standing(self, name: str) -> Standing | None:
         """How the container stands; None where Argo CD cannot say it now."""
@@ -64,17 +62,17 @@ class PodLogs:
             return GONE
         except Refused as e:
             return GONE if e.status == 400 else None  # "not found as part of application"
-        except (ArgorunError, msgspec.ValidationError):
+        except ArgorunError:
             return None
 
     async def _container(self, name: str, manifest: PodManifest | None) -> None:
         """Read a container's log to its end, however often its stream breaks or it starts again."""
         standing = manifest.standing(name) if manifest is not None else None
         reader = self._reader(name, standing.restart if standing is not None else 0)
-        if reader.container.restart:
-            reader = await self._started_again(self._reader(name, 0), reader.container.restart)
         pause = SHORTEST
         try:
+            if reader.container.restart:
+                reader = await self._started_again(self._reader(name, 0), reader.container.restart)
             while True:
                 before, version = reader.lines, self._live.version
                 if not (reader.complete and standing is not None and standing.between):

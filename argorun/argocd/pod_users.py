@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -17,7 +16,6 @@ from argorun.argocd.types import Json, Node, Tree
 
 OVER = ("Succeeded", "Failed")  # phases of a pod whose containers have all ended
 GONE = (400, 404)
-SLACK = 2.0  # seconds by which a node's clock may differ from Argo CD's
 
 
 class Source(NamedTuple):
@@ -49,29 +47,28 @@ def _named(configmap: Json | None, secret: Json | None, *, mounted: bool = False
             yield Source(kind, str(ref["name"]), mounted)
 
 
-def pod_template(manifest: Json) -> Json:
-    """What the pods that an object makes are made from; empty for one that makes none."""
-    spec = manifest.get("spec") or {}
-    job = (spec.get("jobTemplate") or {}).get("spec") or {}
-    template = spec.get("template") or job.get("template") or {}
-    return template if isinstance(template, dict) else {}
-
-
 def pod_spec(manifest: Json) -> Json:
     """The spec of the pods that an object makes; empty for one that makes none."""
-    made_from = manifest if manifest.get("kind") == "Pod" else pod_template(manifest)
-    return dict(made_from.get("spec") or {})
+    spec = manifest.get("spec") or {}
+    if manifest.get("kind") == "Pod":
+        return dict(spec)
+    job = (spec.get("jobTemplate") or {}).get("spec") or {}
+    template = spec.get("template") or job.get("template") or {}
+    return dict(template.get("spec") or {}) if isinstance(template, dict) else {}
 
 
 @dataclass(frozen=True)
 class Held:
-    """What held the topics' names, and when: seconds since the epoch, by the cluster's clocks."""
+    """What held the topics' names, and when: whole seconds since the epoch, by the cluster's clocks.
+
+    `until` is when the operation that puts them back began: it writes ConfigMaps and Secrets first, and pods
+    that it rolls are started after that.
+    """
 
     topics: Sequence[str]
     sources: Collection[tuple[str, str]]  # kind and name of ConfigMaps and Secrets
     since: float
-    until: float  # when settling was over
-    settling: float = math.inf  # when it began
+    until: float
 
     def uses(self, pod: Json, *, only_itself: bool = False) -> str:
         """Why a live pod may use a topic; empty where it does not, or has ended.
@@ -88,17 +85,18 @@ class Held:
             return "its own manifest names the topic"
         if only_itself:
             return ""
-        made_since = _seconds((pod.get("metadata") or {}).get("creationTimestamp")) > self.until + SLACK
+        created = (pod.get("metadata") or {}).get("creationTimestamp")
+        there = not created or _seconds(created) < self.until  # before it was put back
         for source in sources(spec):
             if (source.kind, source.name) in self.sources:
-                if source.mounted and not made_since:
+                if source.mounted and there:
                     return f"it mounts {source.kind} {source.name}, which named the topic"
                 if any(self._within(t) for t in starts(status)):
                     return f"it was started with {source.kind} {source.name}, which named the topic"
         return ""
 
     def _within(self, started: float) -> bool:
-        return self.since - SLACK <= started <= self.until + SLACK
+        return self.since <= started < self.until
 
 
 def starts(status: Json) -> Iterator[float]:
@@ -109,9 +107,8 @@ def starts(status: Json) -> Iterator[float]:
             yield _seconds(at)
 
 
-def _seconds(at: object) -> float:
-    """A time as Kubernetes writes it, in seconds since the epoch; 0 where there is none."""
-    return datetime.datetime.fromisoformat(str(at)).timestamp() if at else 0.0
+def _seconds(at: str) -> float:
+    return datetime.datetime.fromisoformat(at).timestamp()
 
 
 def readers(manifests: Mapping[Key, Json], held: Collection[tuple[str, str]]) -> list[Key]:
@@ -136,17 +133,10 @@ class PodUsers:
     """Looks for the pods that may still use the topics: of the run's hooks, and of what it changed."""
 
     def __init__(
-        self,
-        client: Client,
-        app: ApplicationName,
-        held: Held,
-        hooks: Collection[str],
-        others: Iterable[Key],
-        rolled: Iterable[Key] = (),
+        self, client: Client, app: ApplicationName, held: Held, hooks: Collection[str], others: Iterable[Key]
     ) -> None:
-        """`others` are the objects whose pods are looked at; settling made new pods for those `rolled`."""
         self._client, self._app, self._held = client, app, held
-        self._hooks, self._others, self._rolled = hooks, tuple(others), tuple(rolled)
+        self._hooks, self._others = hooks, tuple(others)
         self._clear: set[str] = set()  # uids of pods that do not use them, and never will
 
     async def of(self, tree: Tree) -> list[User]:
@@ -154,23 +144,16 @@ class PodUsers:
         found = [User(n, "it runs a hook of this run") for n in tree.pods_under(self._hooks) if not n.ended]
         own = {n.uid for n in tree.pods_under(self._hooks)}
         cron = {n.uid for n in tree.pods_under(n.uid for n in tree.of_kind("CronJob"))}
-        renewed = {n.uid for n in tree.pods_under(_uids(tree, self._rolled)) if self._made_by_settling(n)}
-        for pod in tree.pods_under(_uids(tree, self._others)):
+        roots = [n.uid for k in self._others if (n := effects.find(tree, k)) is not None]
+        for pod in tree.pods_under(roots):
             if pod.uid in own or pod.uid in self._clear:
                 continue
-            why = await self._why(pod, only_itself=pod.uid in cron or pod.uid in renewed)
+            why = await self._why(pod, only_itself=pod.uid in cron)
             if why:
                 found.append(User(pod, why))
             else:
                 self._clear.add(pod.uid)
         return found
-
-    def _made_by_settling(self, pod: Node) -> bool:
-        """What a new pod reads was settled before it: a sync applies ConfigMaps and Secrets first.
-
-        It may have started before the settling was over: a sync with several waves waits for it.
-        """
-        return _seconds(pod.created_at) >= math.floor(self._held.settling)
 
     async def _why(self, pod: Node, *, only_itself: bool) -> str:
         try:
@@ -182,7 +165,3 @@ class PodUsers:
         if (live.get("metadata") or {}).get("uid") != pod.uid:
             return ""  # another of the same name
         return self._held.uses(live, only_itself=only_itself)
-
-
-def _uids(tree: Tree, keys: Iterable[Key]) -> list[str]:
-    return [n.uid for k in keys if (n := effects.find(tree, k)) is not None]

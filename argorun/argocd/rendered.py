@@ -28,6 +28,7 @@ class HookJob:
     name: str
     phases: tuple[str, ...]
     generated: bool = False
+    parallel: bool = False  # by its own manifest it runs several pods, which are no attempts
 
     def is_called(self, job: str) -> bool:
         """Whether a person means this Job by that name."""
@@ -50,7 +51,15 @@ def hook_job(manifest: Json) -> HookJob | None:
     if manifest.get("kind") != "Job" or not phases:
         return None
     name = metadata.get("name")
-    return HookJob(str(name or metadata.get("generateName", "")), phases, generated=not name)
+    called = str(name or metadata.get("generateName", ""))
+    return HookJob(called, phases, generated=not name, parallel=is_parallel(manifest))
+
+
+def is_parallel(job: Json) -> bool:
+    """Whether a Job runs more than one pod though none fails (source: kubernetes.io/docs, Jobs)."""
+    spec = job.get("spec") or {}
+    numbers = [spec.get(name) for name in ("parallelism", "completions")]
+    return any(isinstance(number, int) and number > 1 for number in numbers)
 
 
 def unused(values: Iterable[str], manifests: Sequence[Json]) -> list[str]:

@@ -11,7 +11,7 @@ from argorun.argocd import effects
 from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.effects import TESTS, Before, Key, Plan
-from argorun.argocd.pod_users import pod_template, readers
+from argorun.argocd.pod_users import readers
 from argorun.argocd.types import Application, Json, Node, ResourceStatus, Tree
 from argorun.errors import AccessDenied, ArgoCDFailed, OperationFailed
 
@@ -42,7 +42,6 @@ class Settlement:
         self._client, self._app, self._topics = client, app, tuple(topics)
         self._namespace = ""
         self._ours: Mapping[Key, Json] = {}
-        self._former: Mapping[Key, Json] = {}
         self._before = Before()
         self._only_named = False  # of what differs, only what names a topic is the run's
         self.began = False  # the operation may have changed something
@@ -116,7 +115,6 @@ class Settlement:
             # For the look: whatever our values have put a topic's name into.
             self._plan = Plan(stay=tuple(k for k, m in self._ours.items() if effects.named(m, self._topics)))
             raise OperationFailed(f"Argo CD cannot render {self._app} without the topic: {e.text}") from None
-        self._former = former
         seen = await self._compared()
         self._tree = await self._client.tree(self._app)
         suspects = dict.fromkeys([*effects.differing(self._ours, former), *self._unsynced(seen, former)])
@@ -184,18 +182,6 @@ class Settlement:
     def with_pods(self) -> list[Key]:
         """The objects whose pods may use the topics: what was changed, and what reads what was changed."""
         return list(dict.fromkeys([*self.changed, *readers(self._ours, self.sources())]))
-
-    def rolled(self) -> list[Key]:
-        """The objects that get new pods by being settled, once what those read is settled.
-
-        They are made from another template. A sync applies ConfigMaps and Secrets before all that has pods,
-        but wave by wave (source: gitops-engine's pkg/sync/sync_tasks.go).
-        """
-        held = self.sources()
-        last = max((effects.wave(m) for k, m in self._former.items() if (k.kind, k.name) in held), default=0)
-        both = [(k, self._ours.get(k, {}), self._former.get(k, {})) for k in self._plan.settle]
-        renewed = [(k, former) for k, ours, former in both if pod_template(ours) != pod_template(former)]
-        return [k for k, former in renewed if not held or effects.wave(former) >= last]
 
     def resources(self, plan: Plan) -> list[ResourceStatus]:
         """What the settling sync is about, as the live objects are called."""

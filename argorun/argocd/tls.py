@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import tempfile
 from typing import Any, Protocol
 
 from argorun.errors import UsageError
@@ -23,6 +24,8 @@ class Certificates(Protocol):
     def client_cert(self) -> Any: ...
     @property
     def client_key(self) -> Any: ...
+    @property
+    def client_pem(self) -> str | None: ...
 
 
 def tls(settings: Certificates) -> ssl.SSLContext:
@@ -30,8 +33,6 @@ def tls(settings: Certificates) -> ssl.SSLContext:
 
     Raises UsageError where a certificate cannot be loaded.
     """
-    import truststore
-
     try:
         if settings.insecure:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -42,10 +43,22 @@ def tls(settings: Certificates) -> ssl.SSLContext:
                 cafile=str(settings.ca) if settings.ca else None, cadata=settings.ca_data
             )
         else:
-            context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context = trusted()
         if settings.client_cert:
             # Without a password of ours OpenSSL would ask for one, and wait.
             context.load_cert_chain(str(settings.client_cert), str(settings.client_key), password="")
+        elif settings.client_pem:
+            with tempfile.NamedTemporaryFile(suffix=".pem") as file:  # 0600; ssl reads it from a file only
+                file.write(settings.client_pem.encode())
+                file.flush()
+                context.load_cert_chain(file.name, password="")
     except (ssl.SSLError, OSError) as e:
         raise UsageError(f"the certificates for {settings.url} cannot be loaded: {e}") from None
     return context
+
+
+def trusted() -> ssl.SSLContext:
+    """Verify with the system's certificates; OpenSSL looks at SSL_CERT_FILE and SSL_CERT_DIR."""
+    import truststore
+
+    return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

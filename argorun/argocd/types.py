@@ -95,7 +95,7 @@ class OperationState(Camel, frozen=True):
 
     @property
     def began_at(self) -> float | None:
-        """When it began, in seconds since the epoch; None where that is not told."""
+        """When it began, in seconds since the epoch; None where that is not known."""
         return datetime.datetime.fromisoformat(self.started_at).timestamp() if self.started_at else None
 
     @property

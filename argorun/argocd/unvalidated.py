@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Callable
 
 import msgspec
 
-from argorun.argocd import parameters
-from argorun.argocd.answers import Refused
+from argorun.argocd import normal_form, parameters
+from argorun.argocd.answers import Refused, typed
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.parameters import Record
 from argorun.argocd.types import Application, Json
@@ -52,7 +52,7 @@ async def write(client: Client, app: ApplicationName, goal: Goal, notice: Callab
         raw = copy.deepcopy(await client.raw(app))
         last = Application()
         for _ in range(TIMES):
-            read = msgspec.convert(raw, Application)
+            read = typed(raw, Application, f"show Application {app.name}")
             spec, record = goal(read)
             await _put(client, app, raw, spec, record)
             edit = await _edited(versions, read, spec)
@@ -76,7 +76,7 @@ async def _put(client: Client, app: ApplicationName, raw: Json, spec: Json, reco
     try:
         await client.replace(app, raw | {"metadata": metadata, "spec": spec})
     except Refused:
-        if raw["spec"] == spec:
+        if normal_form.same(raw["spec"], spec):
             raise  # only the annotation is left, and nothing else takes it away
         await client.replace_spec(app, spec)
 
@@ -117,13 +117,14 @@ async def _edited(versions: _Versions, read: Application, written: Json) -> Appl
     """What somebody else wrote after it was read and before this spec was written; None where nobody did."""
 
     def shows() -> bool:
-        return any(v.spec == written for v in _since(versions, read))
+        return any(normal_form.same(v.spec, written) for v in _since(versions, read))
 
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(SHOWS), versions.changed:
             await versions.changed.wait_for(shows)
-    expected = [(spec, _annotations(read)) for spec in (read.spec, written)]
-    others = [v for v in _since(versions, read) if (v.spec, _annotations(v)) not in expected]
+    expected = [(normal_form.normalize(spec), _annotations(read)) for spec in (read.spec, written)]
+    shown = _since(versions, read)
+    others = [v for v in shown if (normal_form.normalize(v.spec), _annotations(v)) not in expected]
     versions.all.clear()
     return others[-1] if others else None
 

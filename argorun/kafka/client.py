@@ -12,13 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from confluent_kafka import (
-    ConsumerGroupState,
-    ConsumerGroupTopicPartitions,
-    KafkaError,
-    KafkaException,
-    TopicCollection,
-)
+from confluent_kafka import ConsumerGroupState, KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # not in its __all__
     AclOperation,
     AdminClient,
@@ -26,7 +20,6 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # not in its 
 )
 
 from argorun.errors import UsageError
-from argorun.kafka import offsets
 from argorun.kafka import properties as librdkafka
 from argorun.kafka.faults import (
     ALL_BROKERS_DOWN,
@@ -78,7 +71,6 @@ class Admin(Protocol):
     async def topics(self, *, timeout: float) -> list[str]: ...
     async def groups(self, *, timeout: float) -> list[str]: ...
     async def group_is_empty(self, group: str, *, timeout: float) -> bool: ...
-    async def group_topics(self, groups: Collection[str], *, timeout: float) -> dict[str, set[str]]: ...
     async def delete_group(self, group: str, *, timeout: float) -> None: ...
     def trouble(self, since: float) -> Trouble | None: ...
     def all_down(self, since: float) -> float | None: ...
@@ -95,7 +87,6 @@ class Client:
     def __init__(self, properties: Mapping[str, object], *, secrets: Collection[str] = ()) -> None:
         config = librdkafka.checked(properties)
         self.where = librdkafka.addresses(config)
-        self._properties = dict(properties)
         self._mask = librdkafka.Mask(properties, secrets)
         self._troubles: dict[str, Trouble] = {}  # the newest by kind
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -202,18 +193,27 @@ class Client:
         return Described(str(found.topic_id), not allowed or AclOperation.DELETE in allowed, partitions)
 
     async def topics(self, *, timeout: float) -> list[str]:
-        """All topics' names. Metadata for *all* topics never makes one; the call blocks, hence the thread."""
+        """The names of all topics that we may describe; Kafka leaves out the others in silence.
+
+        Metadata for *all* topics never makes one; the call blocks, hence the thread.
+        """
 
         def ask(admin: AdminClient) -> concurrent.futures.Future[Any]:
             answer: concurrent.futures.Future[Any] = concurrent.futures.Future()
             threading.Thread(target=_list_topics, args=(admin, timeout, answer), daemon=True).start()
             return answer
 
-        return sorted(await self._ask(ask, timeout))
+        names: list[str] = await self._ask(ask, timeout)
+        return names
 
     async def groups(self, *, timeout: float) -> list[str]:
-        """The consumer groups that we may see."""
+        """The consumer groups that we may describe; Kafka leaves out the others in silence.
+
+        Each broker lists those that it coordinates: BrokerError where one of the brokers gave no list.
+        """
         listed = await self._ask(lambda a: a.list_consumer_groups(request_timeout=timeout), timeout)
+        if listed.errors:
+            raise self._broken(listed.errors[0])
         return sorted(g.group_id for g in listed.valid)
 
     async def group_is_empty(self, group: str, *, timeout: float) -> bool:
@@ -222,18 +222,6 @@ class Client:
             lambda a: a.describe_consumer_groups([group], request_timeout=timeout)[group], timeout
         )
         return not found.members and found.state == ConsumerGroupState.EMPTY
-
-    async def group_topics(self, groups: Collection[str], *, timeout: float) -> dict[str, set[str]]:
-        """The topics that each group has committed offsets on; a group without an answer is left out."""
-        return await offsets.ask_elsewhere(self._properties, groups, timeout)
-
-    async def offsets_here(self, group: str, *, timeout: float) -> set[str]:
-        """The topics that a group has offsets on: only for a process that may crash (see offsets.py)."""
-        request = [ConsumerGroupTopicPartitions(group)]
-        found = await self._ask(
-            lambda a: a.list_consumer_group_offsets(request, request_timeout=timeout)[group], timeout
-        )
-        return {p.topic for p in found.topic_partitions or ()}
 
     async def delete_group(self, group: str, *, timeout: float) -> None:
         """DeleteGroups; the coordinator refuses while there are members."""
@@ -248,12 +236,15 @@ class Client:
             async with asyncio.timeout(timeout + _GRACE):
                 return await _answered(answer)
         except KafkaException as e:
-            error: KafkaError = e.args[0]
-            raise BrokerError(error.code(), self._mask(_text(error))) from None
+            raise self._broken(e) from None
         except (ValueError, TypeError) as e:  # confluent_kafka's own checks, before anything is sent
             raise BrokerError(LOCALLY_INVALID, self._mask(str(e))) from None
         except TimeoutError:
             raise BrokerError(TIMED_OUT, f"no answer within {timeout:g} s") from None
+
+    def _broken(self, raised: KafkaException) -> BrokerError:
+        error: KafkaError = raised.args[0]
+        return BrokerError(error.code(), self._mask(_text(error)))
 
 
 def _poll(admin: AdminClient, stop: threading.Event) -> None:
@@ -263,7 +254,7 @@ def _poll(admin: AdminClient, stop: threading.Event) -> None:
 
 def _list_topics(admin: AdminClient, timeout: float, answer: concurrent.futures.Future[Any]) -> None:
     try:
-        answer.set_result(list(admin.list_topics(timeout=timeout).topics))
+        answer.set_result(sorted(admin.list_topics(timeout=timeout).topics))
     except Exception as e:  # raised where `answer` is awaited
         answer.set_exception(e)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 MAX_NAME = 249  # Kafka: org.apache.kafka.common.internals.Topic.MAX_NAME_LENGTH
@@ -15,6 +16,8 @@ _PREFIX = re.compile(r"[a-zA-Z0-9._-]+", re.ASCII)
 _DRAWN = re.compile(
     r"(?P<prefix>[a-zA-Z0-9._-]+)_(?P<created>[1-9][0-9]{9})_(?P<token>[0-9a-f]{8})", re.ASCII
 )
+_STAMP = re.compile(r"(?=_(?P<created>[1-9][0-9]{9})_(?P<token>[0-9a-f]{8}))", re.ASCII)
+_SEPARATORS = ("-", ".", "_")  # between a topic's name and what a service appends to it
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,44 @@ def parse(name: str) -> TopicName | None:
     if match is None or len(name) > MAX_NAME:
         return None
     return TopicName(match["prefix"], int(match["created"]), match["token"])
+
+
+def within(text: str, prefixes: Collection[str]) -> Iterator[tuple[int, TopicName]]:
+    """The drawn names with one of these prefixes that a text holds, each with the place where it begins."""
+    for stamp in _STAMP.finditer(text):
+        before = text[: stamp.start()]
+        for prefix in prefixes:
+            if before.endswith(prefix):
+                yield len(before) - len(prefix), TopicName(prefix, int(stamp["created"]), stamp["token"])
+
+
+def is_derived(topic: str, drawn: str) -> bool:
+    """Whether a service made this topic's name from a drawn one: that name, then `-`, `.` or `_`.
+
+    Spring's `@RetryableTopic`, for one, makes `NAME-retry-0` and `NAME-dlt`.
+    """
+    return topic.startswith(drawn) and topic[len(drawn) : len(drawn) + 1] in _SEPARATORS
+
+
+def origin(topic: str, prefixes: Collection[str]) -> TopicName | None:
+    """The drawn name, with one of these prefixes, that this topic has or that its name is derived from.
+
+    Of several, as where a prefix looks like a drawn name itself, the longest: the run next to it.
+    """
+    name = parse(topic)
+    if name is not None and name.prefix in prefixes:
+        return name
+    starts = [n for at, n in within(topic, prefixes) if at == 0 and is_derived(topic, str(n))]
+    return max(starts, key=lambda n: len(n.prefix), default=None)
+
+
+def prefix_of(topic: str) -> str:
+    """The prefix that a topic's name was drawn for, for an error; the whole name where it was not drawn."""
+    name = parse(topic)
+    if name is not None:
+        return name.prefix
+    stamp = _STAMP.search(topic)
+    return topic[: stamp.start()] if stamp else topic
 
 
 def check_prefix(prefix: str) -> str | None:

@@ -14,7 +14,7 @@ class TopicSpec:
     partitions: int = -1
     replication_factor: int = -1
     config: Mapping[str, str] = field(default_factory=dict)
-    groups: str | None = None  # empty consumer groups with this prefix go with the topic
+    groups: str | None = None  # empty consumer groups with this prefix that hold the name go with the topic
 
 
 @dataclass(frozen=True, kw_only=True)

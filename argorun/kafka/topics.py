@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, TypeVar
 
-from argorun.errors import ArgorunError, KafkaFailed
-from argorun.kafka import groups
+from argorun.errors import AccessDenied, ArgorunError, KafkaFailed
+from argorun.kafka import groups, names
 from argorun.kafka.asking import Asking, Limits, now
 from argorun.kafka.client import Admin, Client, Described
 from argorun.kafka.faults import (
@@ -23,7 +23,7 @@ from argorun.kafka.faults import (
 )
 from argorun.kafka.spec import CreatedTopic, TopicExists, TopicSpec
 
-__all__ = ["CreatedTopic", "Limits", "TopicExists", "TopicSpec", "Topics"]
+__all__ = ["CreatedTopic", "Limits", "Related", "TopicExists", "TopicSpec", "Topics"]
 
 T = TypeVar("T")
 _RUNNING = 3  # looks in a row that must agree: brokers learn of a topic one after the other
@@ -40,6 +40,14 @@ class _Creation:
     unanswered: float | None = None  # loop time of the newest try without an answer
     id: str = ""  # the broker's, once seen
     prefix: str = ""
+
+
+@dataclass(frozen=True)
+class Related:
+    """Other topics that hold a topic's name: `derived` ones begin with it (`names.is_derived`)."""
+
+    derived: tuple[str, ...]
+    others: tuple[str, ...]
 
 
 def _silent(_: str) -> None:
@@ -198,6 +206,14 @@ class Topics:
         First awaits a create that is in flight; after a create without an answer, an absent topic is looked
         for a little longer. Raises TopicExists, and touches nothing, if the topic was there before us.
         """
+        creation = await self._made(name)
+        pause = self._limits.pause
+        while not await self._delete(name) and self._may_come_late(creation):
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, self._limits.longest_pause)
+
+    async def _made(self, name: str) -> _Creation:
+        """Once its create is no longer in flight; TopicExists if the topic was there before us."""
         creation = self._creation(name)
         if creation.task is not None and not creation.task.done():
             creation.abandoned = True
@@ -205,10 +221,7 @@ class Topics:
                 creation.unanswered = now()
         if creation.foreign:
             raise TopicExists(name)
-        pause = self._limits.pause
-        while not await self._delete(name) and self._may_come_late(creation):
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, self._limits.longest_pause)
+        return creation
 
     async def _delete(self, name: str) -> bool:
         """Whether there was anything to delete."""
@@ -259,37 +272,61 @@ class Topics:
             if comebacks
             else KafkaFailed(
                 f"topic {name} is still there {limits.gone:g} s after Kafka accepted its deletion",
-                f"kafka-topics.sh --bootstrap-server {self._admin.where} --describe --topic {name}",
+                "are all brokers up that have a replica of it?",
             )
         )
 
     async def delete_groups(self, prefix: str, topics: Collection[str]) -> list[str]:
-        """Delete the empty consumer groups with this prefix that have offsets on these topics only, or none.
+        """Delete the empty consumer groups with this prefix whose id holds the name of one of these topics.
 
-        Call it *before* the topics are deleted, for their offsets go with them. Returns what it deleted.
+        Returns what it deleted. AccessDenied, too, where the list of groups would leave some out.
         """
-        return await groups.delete_empty(
-            self._admin, prefix, frozenset(topics), self._of_groups, self._notice
-        )
+        return await groups.delete_empty(self._admin, prefix, frozenset(topics), self._of_groups)
 
     def _of_groups(self, ask: Callable[[float], Awaitable[T]], name: str) -> Awaitable[T]:
         return self._asking.again(
             self._limits.groups, ask, lambda error: refusal(error, Act.GROUPS, name, name)
         )
 
+    # -- the broker's other topics --
+
+    async def related(self, name: str) -> Related:
+        """The topics whose names hold that of this run's topic, which may be gone; it is not among them.
+
+        All derived ones are found: Kafka's ACLs are for a literal name, which nobody could have given before
+        the name was drawn, for a prefix, or for all, so who may describe the topic may describe them. Of the
+        others only those are found that we may describe. Raises TopicExists where the topic was there before
+        us: what is derived from it is not this run's either.
+        """
+        await self._made(name)
+        found = {t: names.is_derived(t, name) for t in await self.present() if name in t and t != name}
+        return Related(tuple(t for t in found if found[t]), tuple(t for t in found if not found[t]))
+
     async def present(self) -> list[str]:
-        """The names of all topics that we may see, for the sweep."""
+        """The names of all topics that we may describe, sorted; see `check_shown`."""
         return await self._asking.again(
             self._limits.look,
             lambda t: self._admin.topics(timeout=t),
             lambda error: KafkaFailed(f"Kafka does not list its topics: {error.text}"),
         )
 
+    async def check_shown(self, prefixes: Iterable[str], time: float) -> None:
+        """AccessDenied if `present` would leave out topics of these prefixes; `time` is in unix seconds.
+
+        Kafka leaves out of its list, in silence, what we may not describe; but it refuses a name that is
+        asked for, also where there is no such topic (KafkaApis.handleTopicMetadataRequest; seen on 4.3.1).
+        """
+        for prefix in prefixes:
+            try:
+                await self._seen(names.draw(prefix, time), now() + self._limits.look)
+            except AccessDenied as e:
+                raise AccessDenied(f"Kafka does not let us see topics {prefix}*", e.hint) from None
+
     # -- what they share --
 
     def _creation(self, name: str, prefix: str = "") -> _Creation:
         creation = self._creations.setdefault(name, _Creation())
-        creation.prefix = creation.prefix or prefix or name.rsplit("_", 2)[0]
+        creation.prefix = creation.prefix or prefix or names.prefix_of(name)
         return creation
 
     def _may_come_late(self, creation: _Creation) -> bool:

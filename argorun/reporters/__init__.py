@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Literal, TextIO
 
 from argorun.reporters.announcer import Announcer, Reporter
-from argorun.reporters.json_lines import EventsFile, JsonLines, JsonOutlet
+from argorun.reporters.json_lines import EventsFile, JsonLines, JsonOutlet, missing
 from argorun.reporters.log_files import LogFiles
-from argorun.reporters.outlet import outlets_of
+from argorun.reporters.outlet import missing_lines, outlets_of
 from argorun.reporters.plain import Plain
 from argorun.reporters.sink import Sink, is_terminal
 from argorun.reporters.text import github_guard
@@ -55,7 +55,7 @@ def _choose(output: Output, environ: Mapping[str, str], stderr: TextIO) -> Outpu
 def _main(output: Output, environ: Mapping[str, str], stdout: TextIO, stderr: TextIO) -> Reporter:
     no_color, dumb = bool(environ.get("NO_COLOR")), environ.get("TERM") == "dumb"
     guard = github_guard(environ)
-    out, err = outlets_of(stdout, stderr)
+    out, err = outlets_of(stdout, stderr, mark=missing if output == "json" else missing_lines)
     if output == "json":
         return JsonOutlet(out) if out else JsonLines(stdout.buffer)
     if output == "rich":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import time
 from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
 
@@ -14,7 +15,9 @@ from argorun.reporters.redact import MASK, Redactor
 class Reporter(Protocol):
     """Shows a run to somebody, or writes it down.
 
-    May also have `flush()`: show now what is held back; and `drain(seconds)`: wait for a reader that is slow.
+    None of them blocks: files and pipes are written in the background (see outlet). May also have `flush()`:
+    show now what is held back; `settle()`: raise what has gone wrong so far; and `drain(seconds)`: wait for a
+    reader that is slow.
     """
 
     def report(self, event: Event) -> None: ...
@@ -64,29 +67,44 @@ class Announcer:
 
     def flush(self) -> None:
         """Shows what reporters hold back. The core calls it about every 50 ms; it also turns the spinner."""
+        self._each("flush")
+
+    def settle(self) -> None:
+        """Fills `failures` with what is known by now, for the exit code; takes a few milliseconds at most."""
+        self._each("settle")
+
+    def _each(self, name: str) -> None:
         for reporter in tuple(self._reporters):
-            flush: Callable[[], None] | None = getattr(reporter, "flush", None)
-            if flush is None:
+            act: Callable[[], None] | None = getattr(reporter, name, None)
+            if act is None:
                 continue
             try:
-                flush()
+                act()
             except Exception as error:
                 self._drop(reporter, error)
 
     def close(self, patience: float | None = None) -> None:
         """Ends every reporter; a file's last bytes may fail to be written only now. May be called twice.
 
-        Whoever reads slowly is waited for, so many seconds at most (None: as long as it takes).
+        Whoever reads slowly is waited for, so many seconds at most for all of them (None: a file has its own
+        limit, and the reader of stdout or stderr as long as it takes).
         """
+        end = None if patience is None else time.monotonic() + patience
         while self._reporters:
-            reporter = self._reporters.pop()
+            reporter = self._reporters[-1]
             drain: Callable[[float | None], None] | None = getattr(reporter, "drain", None)
             try:
                 reporter.close()
                 if drain is not None:
-                    drain(patience)
+                    drain(None if end is None else max(0.0, end - time.monotonic()))
             except Exception as error:
                 self._remember(reporter, error)
+            self._reporters.pop()
+
+    @property
+    def unwritten(self) -> bool:
+        """Whether something that was asked for is not written, or not yet: a file that is not closed."""
+        return bool(self.failures) or any(hasattr(reporter, "settle") for reporter in self._reporters)
 
     def _drop(self, reporter: Reporter, error: Exception) -> None:
         self._reporters.remove(reporter)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
 import re
 import time
 import typing
@@ -12,11 +15,13 @@ from typing import BinaryIO
 import msgspec
 
 from argorun.errors import UsageError
-from argorun.events import Event, LogLines
+from argorun.events import Event, LogLines, Notice
 from argorun.reporters.fields import rewrite
-from argorun.reporters.outlet import Outlet
+from argorun.reporters.outlet import Outlet, open_file
 from argorun.reporters.sink import BATCH_SECONDS
 from argorun.reporters.text import UNSEEN
+
+LAST_WRITES = 10.0  # seconds in the end for a file whose disk or reader is slow
 
 
 class Unwritable(OSError):
@@ -36,6 +41,12 @@ class JsonLines:
 
     def close(self) -> None:
         self._stream.flush()
+
+
+def missing(lines: int) -> bytes:
+    """The event that says how many lines of JSON were dropped in its place."""
+    text = f"{lines:,} events are missing here: they were not read in time"
+    return encode(Notice(time=time.time(), level="warning", text=text))
 
 
 class JsonOutlet:
@@ -63,33 +74,66 @@ class JsonOutlet:
         self.flush()
 
     def drain(self, seconds: float | None) -> None:
+        """Raises OSError where events were dropped: their reader fell too far behind."""
         self._outlet.drain(seconds)
+        if lost := self._outlet.lost:
+            raise OSError(errno.ENOBUFS, f"{lost:,} events are missing there: they were not read in time")
 
 
-class EventsFile(JsonLines):
-    """The same in a file of its own, opened before anything else happens.
+class EventsFile:
+    """The same in a file of its own, opened before anything else happens; a FIFO with a reader is one, too.
 
-    Raises UsageError where it cannot be opened.
+    A reader or a disk that has stopped holds nothing up: see Outlet. The file is made as any program makes
+    one (the umask counts, links are followed, for `/dev/stdout` and `>(command)` are such): its texts are
+    masked. Raises UsageError where it cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
+        self.name = f"events file {path}"
         try:
-            stream = path.open("wb")
+            self._descriptor = open_file(path)
         except OSError as error:
             raise UsageError(
                 f"the events file {path} cannot be written: {error.strerror or error}",
                 "give --events a path in a directory that exists and that you may write to",
             ) from error
-        super().__init__(stream, f"events file {path}")
+        self._outlet = Outlet(self._descriptor, mark=missing, patience=0)
 
     def report(self, event: Event) -> None:
-        try:
-            super().report(event)
-        except BrokenPipeError as error:
-            raise Unwritable(error.errno, error.strerror) from error
+        with asked_for():
+            self._outlet.write(encode(event))
+
+    def settle(self) -> None:
+        """Raises what has gone wrong so far, after a moment for what is under way."""
+        with asked_for():
+            self._outlet.settle()
 
     def close(self) -> None:
-        self._stream.close()
+        pass
+
+    def drain(self, seconds: float | None) -> None:
+        """Raises Unwritable where not all is written within so many seconds (None: LAST_WRITES)."""
+        with asked_for():
+            done = self._outlet.drain(LAST_WRITES if seconds is None else min(seconds, LAST_WRITES))
+        if not done:  # its writer may sit in there: the descriptor is left to the end of the process
+            raise not_taken(self._outlet.waiting)
+        os.close(self._descriptor)
+        if lost := self._outlet.lost:
+            raise Unwritable(errno.ENOBUFS, f"{lost:,} events are missing in it: it was too slow")
+
+
+@contextlib.contextmanager
+def asked_for() -> Iterator[None]:
+    """Of a file that was asked for, a reader that has gone is an error, too."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise Unwritable(error.errno, error.strerror) from error
+
+
+def not_taken(size: int) -> Unwritable:
+    """What waits for a disk or a reader that has stopped is not written in the end."""
+    return Unwritable(errno.ETIMEDOUT, f"its last {size:,} bytes could not be written in time")
 
 
 def encode(event: Event) -> bytes:

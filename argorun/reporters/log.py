@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from argorun.events import LogEnded, LogLines, LogStarted
 from argorun.reporters.phrases import count
 from argorun.reporters.text import RESET, clean
 
 LONGEST = 10_000  # characters of a line that are shown
+HEAD, END = 300, 150  # characters of a long line that are shown at the end of a run
+MOST = 8_000  # characters of all lines there
 COLOURS = ("36", "33", "35", "32", "34", "96", "93", "95", "92", "94")  # one for each Job, in turn
 Source = tuple[str, str, str]
 
@@ -24,6 +28,21 @@ def log_lines(event: LogLines, labels: Labels, *, colour: bool = False) -> str:
 def shortened(text: str) -> str:
     """The beginning of a line that nobody can read, and how long it is."""
     return f"{text[:LONGEST]} … ({count(len(text), 'character')}; --log-dir and --events keep them all)"
+
+
+def last(lines: Sequence[str]) -> list[str]:
+    """The last lines as a verdict shows them: of a long one its head and its end, and not more than MOST."""
+    shown = [cut(line) for line in lines]
+    while len(shown) > 1 and sum(map(len, shown)) > MOST:
+        del shown[0]
+    above = len(lines) - len(shown)
+    return [f"… ({count(above, 'line')} more above)", *shown] if above else shown
+
+
+def cut(text: str) -> str:
+    """`head … (999,550 characters more) … end`."""
+    more = len(text) - HEAD - END
+    return f"{text[:HEAD]} … ({count(more, 'character')} more) … {text[-END:]}" if more > 0 else text
 
 
 class Labels:

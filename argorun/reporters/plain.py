@@ -40,7 +40,7 @@ from argorun.events import (
     Waiting,
 )
 from argorun.reporters import phrases
-from argorun.reporters.log import Labels, log_lines
+from argorun.reporters.log import Labels, last, log_lines
 from argorun.reporters.phrases import duration
 from argorun.reporters.sink import Sink
 from argorun.reporters.tally import Tally
@@ -181,8 +181,9 @@ class Plain:
         if verdict and not verdict.ok:
             self._explain("why", verdict.reason)
             self._explain("seen", "\n".join(verdict.evidence))
-            self._explain("log", "its last lines" if verdict.last_lines else "")
-            for line in verdict.last_lines:
+            of = f" ({verdict.log_of})" if verdict.log_of else ""
+            self._explain("log", f"its last lines{of}" if verdict.last_lines else "")
+            for line in last(verdict.last_lines):
                 self._err.line((MORE + clean(line)).rstrip())  # an indentation counts here
             self._explain("hint", verdict.hint)
             self._explain("look", verdict.url)

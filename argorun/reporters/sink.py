@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -62,10 +63,16 @@ class Sink:
                 self._stream.flush()
 
     def drain(self, seconds: float | None) -> None:
-        """Waits until all of it is written, for so long at most (None: as long as the reader takes)."""
-        if self._outlet is not None and not self._closed:
-            with self._failing():
-                self._outlet.drain(seconds)
+        """Waits until all of it is written, for so long at most (None: as long as the reader takes).
+
+        Raises OSError where lines were dropped: their reader fell too far behind.
+        """
+        if self._outlet is None or self._closed:
+            return
+        with self._failing():
+            self._outlet.drain(seconds)
+        if lost := self._outlet.lost:
+            raise OSError(errno.ENOBUFS, f"{lost:,} lines are missing there: they were not read in time")
 
     @contextlib.contextmanager
     def _failing(self) -> Iterator[None]:

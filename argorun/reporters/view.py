@@ -13,6 +13,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from argorun.events import HookChanged, HookStatus, Step, StepEnded, Verdict
+from argorun.reporters.log import last
 from argorun.reporters.phrases import DONE, duration, hook_name
 from argorun.reporters.tally import Tally
 from argorun.reporters.text import clean, clean_lines
@@ -152,7 +153,9 @@ def _reasons(verdict: Verdict, rows: int) -> Iterator[RenderableType]:
     if verdict.last_lines:
         yield Text()
         room = max(_FEWEST_LINES, rows - 2 * len(verdict.evidence))
-        for line in verdict.last_lines[-room:]:
+        if verdict.log_of:
+            yield Text(flat(f"log of {verdict.log_of}"), "dim")
+        for line in last(verdict.last_lines[-room:]):
             yield Padding(Text.from_ansi(clean(line, colour=True), no_wrap=False), (0, 0, 0, 2))
     if verdict.hint:
         yield Text()

@@ -7,7 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
-from argorun import signals
+from argorun import event_loop, signals
 from argorun.config import Config, Flags
 from argorun.errors import Interrupted
 from argorun.loading import load
@@ -16,10 +16,12 @@ from argorun.sandbox.demo import DemoEnvironment, demo_environment
 from argorun.supervisor import execute
 from argorun.veil import redactor
 
+LAST_LINES = 10.0  # seconds for whoever reads them slowly
+
 
 def demo(*, fail: bool, output: Output) -> int:
     """Set up, run, stop everything, and give back the run's exit code. Raises UsageError, KafkaFailed."""
-    return asyncio.run(_demo(fail, output))
+    return event_loop.run(_demo(fail, output))
 
 
 async def _demo(fail: bool, output: Output) -> int:
@@ -53,7 +55,7 @@ async def _run(environment: DemoEnvironment, output: Output) -> int:
     try:
         return await execute(config, announcer)
     finally:
-        announcer.close()
+        await asyncio.to_thread(announcer.close, LAST_LINES)
 
 
 def demo_config(environment: DemoEnvironment) -> Config:

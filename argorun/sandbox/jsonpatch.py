@@ -7,8 +7,12 @@ object; kustomize's (4.13) does not: `strict`.
 from __future__ import annotations
 
 import copy
+import json
+import json.scanner
 from collections.abc import Iterable
 from typing import Any
+
+from argorun.argocd.normal_form import go_json
 
 MISSING = "missing value"
 _NOTHING: Any = object()
@@ -16,6 +20,35 @@ _NOTHING: Any = object()
 
 class PatchError(Exception):
     """The patch does not apply."""
+
+
+class Written(str):
+    """A scalar of a `test` as it was written: the library compares texts, "&" is not "\\u0026", nor 1.0 1."""
+
+
+class AsWritten(json.JSONDecoder):
+    """Decodes a patch; the values of its `test` operations stay as they were written."""
+
+    def decode(self, s: str, _w: Any = None) -> Any:
+        operations, written = json.loads(s), _Texts().decode(s)
+        for operation, texts in zip(operations, written, strict=True) if isinstance(operations, list) else ():
+            if isinstance(operation, dict) and operation.get("op") == "test":
+                operation["value"] = texts.get("value")
+        return operations
+
+
+class _Texts(json.JSONDecoder):
+    """Decodes to structures whose strings and numbers are `Written`."""
+
+    def __init__(self) -> None:
+        super().__init__(parse_float=Written, parse_int=Written)
+        self.parse_string = self._text
+        self.scan_once = json.scanner.py_make_scanner(self)  # type: ignore[attr-defined]
+
+    @staticmethod
+    def _text(s: str, end: int, strict: bool = True) -> tuple[str, int]:
+        _, stop = json.decoder.scanstring(s, end, strict)  # type: ignore[attr-defined]
+        return Written(s[end - 1 : stop]), stop
 
 
 def apply_patch(
@@ -146,7 +179,9 @@ def _test(document: Any, operation: Any, strict: bool) -> None:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """JSON equality: Python's, but true is not 1."""
+    """JSON equality: Python's, but true is not 1, and what is `Written` is compared as a text."""
+    if isinstance(other, Written):
+        return not isinstance(one, dict | list | bool | None) and go_json(one) == other
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(_same(one[name], other[name]) for name in one)
     if isinstance(one, list) and isinstance(other, list):

@@ -33,13 +33,15 @@ def app(ground: Ground) -> App:
 class Process:
     """argorun with its outputs wherever the test wants them; its events from the file."""
 
-    def __init__(self, app: App, output: str, *, stdout: int, stderr: int) -> None:
+    def __init__(
+        self, app: App, output: str, *, stdout: int, stderr: int, events: Path | None = None
+    ) -> None:
         self.app = app
         self.prefix = f"o{secrets.token_hex(5)}_updates"
         self.file = app.ground.folder / f"{self.prefix}.jsonl"
         command = [
             *ARGORUN, "run", app.name, "--topic", self.prefix, "--parameter", "kafka.topic",
-            "--output", output, "--events", str(self.file),
+            "--output", output, "--events", str(events or self.file),
         ]  # fmt: skip
         self.process = subprocess.Popen(
             command,
@@ -113,6 +115,20 @@ def test_a_terminal_that_vanishes_ends_the_run_with_129_and_nothing_is_left(app:
         process.until(LogLines)
         os.close(outer)
         assert process.ended(HUP) == 129
+
+
+def test_events_for_a_reader_that_has_stopped_hold_up_neither_a_run_nor_its_clean_up(
+    ground: Ground, tmp_path: Path
+) -> None:
+    app = ground.application(f"{FLOOD}; true")
+    os.mkfifo(tmp_path / "fifo")
+    reading = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+    with open(tmp_path / "out", "wb") as out, open(tmp_path / "err", "wb") as err:
+        process = Process(app, "json", stdout=out.fileno(), stderr=err.fileno(), events=tmp_path / "fifo")
+    process.file = tmp_path / "out"
+    assert process.ended() == 10
+    assert f"events file {tmp_path}/fifo: its last " in (tmp_path / "err").read_text()
+    os.close(reading)
 
 
 @pytest.mark.parametrize("output", ["plain", "json", "rich"])

@@ -40,9 +40,15 @@ class Target(Protocol):
     read_only: ArgoCD  # of one that may only look
 
     def application(
-        self, hint: str, *manifests: Json, form: str = "helm", **spec: Any
+        self,
+        hint: str,
+        *manifests: Json,
+        form: str = "helm",
+        files: dict[str, str] | None = None,
+        source: Json | None = None,
+        **spec: Any,
     ) -> contextlib.AbstractContextManager[App]:
-        """A new Application of these manifests, compared once; gone after the block."""
+        """A new Application of these manifests, or of whole `files`, compared once; gone after the block."""
         ...
 
 
@@ -234,13 +240,19 @@ class StandInTarget:
 
     @contextlib.contextmanager
     def application(
-        self, hint: str, *manifests: Json, form: str = "helm", source: Json | None = None, **spec: Any
+        self,
+        hint: str,
+        *manifests: Json,
+        form: str = "helm",
+        files: dict[str, str] | None = None,
+        source: Json | None = None,
+        **spec: Any,
     ) -> Iterator[App]:
         name = cluster.unique(hint)
         repo = self._folder / name
         whole = {"repoURL": f"file://{repo}", "path": "app", "targetRevision": "HEAD", **(source or {})}
         if form == "kustomize":
-            for file, text in files_of(form, manifests).items():
+            for file, text in (files or files_of(form, manifests)).items():
                 (repo / file).parent.mkdir(parents=True, exist_ok=True)
                 (repo / file).write_text(text, encoding="utf-8")
         render = KustomizeRender(repo) if form == "kustomize" else Chart(manifests)
@@ -276,9 +288,16 @@ class RealTarget:
 
     @contextlib.contextmanager
     def application(
-        self, hint: str, *manifests: Json, form: str = "helm", source: Json | None = None, **spec: Any
+        self,
+        hint: str,
+        *manifests: Json,
+        form: str = "helm",
+        files: dict[str, str] | None = None,
+        source: Json | None = None,
+        **spec: Any,
     ) -> Iterator[App]:
-        repo = cluster.make_repo(self._stack, self._folder / secrets.token_hex(4), files_of(form, manifests))
+        written = files or files_of(form, manifests)
+        repo = cluster.make_repo(self._stack, self._folder / secrets.token_hex(4), written)
         name = cluster.unique(hint)
         whole = {"repoURL": repo.url, "path": "app", **(source or {})}
         made = cluster.Application(self._stack, name, whole, **spec)

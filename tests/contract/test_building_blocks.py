@@ -75,7 +75,7 @@ async def run_once(client: Client, app: App, setting: Setting, run: str) -> tupl
         nudging = asyncio.create_task(nudge(client, app.ref, live, logs.jobs))
         state = await operation.follow(client, app.ref, run, lambda s: logs.operation_started(s.started_at))
         nudging.cancel()
-        await logs.finish(20)
+        await logs.finish(20, 60)
     await claim.give_back(settling=True, until=time.time() + 60)
     plan = await settlement.plan(None)
     rolls = {"web"} if isinstance(setting, Kustomize) else set()  # an annotation there rolls its pods

@@ -309,7 +309,9 @@ class Actor(Player):
     def config(self, **timeouts: float) -> Config:
         return Config(
             application=ApplicationRef(name=self.name),
-            argocd=ArgoCD(server=self.stage.proxy.server, token=self.stage.standin.token, plaintext=True),
+            argocd=ArgoCD(
+                server=self.stage.proxy.server, token=self.stage.standin.token, plaintext=True, timeout=15.0
+            ),
             kafka={"bootstrap.servers": self.stage.broker.proxied},
             topics=(Topic(prefix=self.name, parameters=(Parameter(helm="kafka.topic"),)),),
             timeouts=Timeouts(**{"run": 120.0, "busy": 60.0, "cleanup": 90.0} | timeouts),
@@ -355,8 +357,9 @@ class Actor(Player):
                 assert name == self.name
             case ["kafka-topics", "--bootstrap-server", server, "--delete", "--if-exists", "--topic", topic]:
                 assert server == self.stage.broker.proxied
-                if topic in await self.stage.topics(topic):
-                    done = self.stage._admin.delete_topics([topic])[topic]
-                    await asyncio.to_thread(done.result, 30)
+                for name in await self.stage.topics(""):
+                    if re.fullmatch(topic, name):
+                        done = self.stage._admin.delete_topics([name])[name]
+                        await asyncio.to_thread(done.result, 30)
             case _:
                 raise AssertionError(f"nobody can do this by hand: {words}")

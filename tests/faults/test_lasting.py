@@ -108,6 +108,20 @@ async def a_silent_watch_is_made_up_for_by_the_slow_read(stage: Stage, folder: P
     assert (outcome.lines, outcome.complete) == (list(LINES), True), str(outcome)
 
 
+async def a_rendering_that_does_not_end_is_not_needed_for_the_way_back(stage: Stage, folder: Path) -> None:
+    slow = Blow(Rule("PATCH", ".*", proxy.stall, times=EVER), Step.CLEANUP)
+    outcome = await stage.play([slow], cleanup=60.0)
+    assert slow.rule.met > 0
+    assert (outcome.code, outcome.left, outcome.named) == (0, [], {}), str(outcome)
+
+
+async def a_rendering_that_does_not_end_is_not_called_unreachable(stage: Stage, folder: Path) -> None:
+    slow = Blow(Rule("PATCH", ".*", proxy.stall), Step.PARAMETERS)
+    outcome = await stage.play([slow])
+    assert (outcome.code, outcome.left, outcome.named) == (8, [], {}), str(outcome)
+    assert f"did not change Application {slow.rule.about} within 15 s (argocd.timeout)" in outcome.title
+
+
 async def what_argo_cd_refuses_until_the_end(status: int, stage: Stage, folder: Path) -> None:
     actor = Actor(stage, PASSES)
     await actor.deploy()
@@ -127,6 +141,10 @@ SCENARIOS: dict[str, Scenario] = {
     "kafka-away-in-the-clean-up-of-a-green-run": partial(kafka_goes_away_before_the_clean_up, 0, 10),
     "kafka-away-in-the-clean-up-of-a-red-run": partial(kafka_goes_away_before_the_clean_up, 1, 1),
     "a-silent-watch": a_silent_watch_is_made_up_for_by_the_slow_read,
+    "a-rendering-that-does-not-end": a_rendering_that_does_not_end_is_not_called_unreachable,
+    "a-rendering-that-does-not-end-in-the-clean-up": (
+        a_rendering_that_does_not_end_is_not_needed_for_the_way_back
+    ),
     "401-until-the-end": partial(what_argo_cd_refuses_until_the_end, 401),
     "403-until-the-end": partial(what_argo_cd_refuses_until_the_end, 403),
     "503-until-the-end": partial(what_argo_cd_refuses_until_the_end, 503),

@@ -53,6 +53,33 @@ def test_a_parameter_that_was_there_and_its_neighbours(bench: Bench) -> None:
     assert [e["original"] for e in run.all("parameter_set")] == ["from before"]
 
 
+def test_values_that_are_empty_or_listed_twice_come_back(bench: Bench) -> None:
+    parameters: list[Json] = [
+        {"name": "tag", "value": "1"},
+        {"name": "kafka.topic", "value": "first", "forceString": True},
+        {"name": "tag", "value": "2"},
+        {"name": "kafka.topic"},
+    ]
+    bench.app.patch({"op": "add", "path": "/spec/source/helm", "value": {"parameters": parameters}})
+    bench.scripts(test='echo "$TOPIC [$TAG] [$OTHER]"')
+    flags = ("--set", "tag=", "--set", "number=12", "--set-string", "other.topic=4651090")
+    with bench.as_it_was(), bench.start(*flags) as run:
+        run.until("sync_started")
+        during = bench.app.spec["source"]["helm"]["parameters"]
+        code = run.end()
+    assert code == 0, str(run)
+    (topic,) = [e["topic"] for e in run.all("topic_created")]
+    assert [e["text"] for e in run.all("log_line")] == [f"{topic} [] [4651090]"]
+    assert during == [
+        {"name": "tag", "value": "1"},
+        {"name": "kafka.topic", "value": topic, "forceString": True},
+        {"name": "tag"},
+        {"name": "kafka.topic"},
+        {"name": "number", "value": "12"},
+        {"name": "other.topic", "value": "4651090", "forceString": True},
+    ]
+
+
 def test_several_topics_and_several_places_and_more_parameters(bench: Bench) -> None:
     bench.app.patch({"op": "add", "path": "/spec/source/helm", "value": {"valuesObject": {}}})
     bench.scripts(pre='echo "$OTHER"', test='echo "$TOPIC" "$OTHER"; echo "$TAG"')

@@ -12,7 +12,7 @@ from tests.real import support
 from tests.real.cluster import Json, Stack, eventually
 from tests.real.support import TOPIC, Bench
 
-SHORT = '{{ .Values.kafka.topic | lower | replace "_" "-" | trunc 40 }}'
+SHORT = "{{ .Values.kafka.topic | lower | replace `_` `-` | trunc 40 }}"
 SHARED = {"helm": {"parameters": [{"name": "kafka.topic", "value": "shared_feed"}]}}
 
 

@@ -64,7 +64,9 @@ class RealPlayer(Player):
     def config(self, **timeouts: float) -> Config:
         return Config(
             application=ApplicationRef(name=self.name),
-            argocd=ArgoCD(server=self.proxy.server, token=self._bench.stack.token, plaintext=True),
+            argocd=ArgoCD(
+                server=self.proxy.server, token=self._bench.stack.token, plaintext=True, timeout=15.0
+            ),
             kafka={"bootstrap.servers": self._broker.proxied},
             topics=(Topic(prefix=self.prefix, parameters=(Parameter(helm="kafka.topic"),)),),
             timeouts=Timeouts(**{"run": 180.0, "busy": 60.0, "cleanup": 90.0} | timeouts),

@@ -127,6 +127,21 @@ def test_every_attempt_of_a_job_that_is_retried(hooks: Bench) -> None:
     assert [e["text"] for e in lines] == [f"try in {e['pod']}" for e in lines]
     assert lines[0]["pod"] != lines[1]["pod"]
     assert [e["complete"] for e in run.all("log_ended")] == [True, True]
+    (verdict,) = run.all("verdict")
+    assert verdict["log_of"] == f"attempt 2, pod {lines[1]['pod']}"
+    assert verdict["last_lines"] == [lines[1]["text"]]
+
+
+def test_pods_that_run_side_by_side_are_no_attempts(hooks: Bench) -> None:
+    wide = support.job("wide", "echo one of three; sleep 2; exit 4", "PostSync")
+    wide["spec"] |= {"parallelism": 3, "completions": 3}
+    hooks.scripts(hooks=[wide])
+    run = read(hooks, code=1)
+    lines = run.all("log_line")
+    assert [(e["attempt"], e["text"]) for e in lines] == [(1, "one of three")] * 3, str(run)
+    (verdict,) = run.all("verdict")
+    assert verdict["title"] == "wide failed: exit code 4 in 3 pods"
+    assert sorted(verdict["last_lines"]) == sorted(f"{e['pod']} | one of three" for e in lines)
 
 
 def test_every_instance_of_a_container_that_is_started_again_in_its_pod(hooks: Bench) -> None:
@@ -317,3 +332,15 @@ def test_when_time_runs_out_the_run_says_that_the_log_is_not_complete(bench: Ben
     assert code == 4, str(run)
     (told,) = [e["detail"] for e in run.all("step_ended", step="logs")]
     assert told == "1 line, but 1 of 1 logs is not complete: checks"
+
+
+def test_a_test_that_never_falls_silent_does_not_outlast_the_limits(bench: Bench) -> None:
+    bench.scripts(test="while true; do echo still here; sleep 0.2; done")
+    config = bench.config(timeouts={"run": "10s", "cleanup": "60s"})
+    with bench.as_it_was(), bench.start(config=config) as run:
+        code = run.end()
+    assert code == 4, str(run)
+    assert run.all("left_behind") == [], str(run)
+    (verdict,) = run.all("verdict")
+    (line,) = verdict["last_lines"]
+    assert line.startswith("still here (repeated "), "one line, and how often"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import time
 from collections.abc import Iterator
@@ -234,7 +235,7 @@ BY_JQ: dict[type[Application], Json] = {
                 "group": "*",
                 "kind": "Application",
                 "jqPathExpressions": [
-                    '.spec.source.helm.parameters[] | select(.name == "kafka.topic").value'
+                    '.spec.source.helm.parameters[] | select(.name == "kafka.topic") | .value, .forceString'
                 ],
             }
         ],
@@ -256,6 +257,49 @@ def test_what_is_written_otherwise_is_understood(
         (topic,) = [e["topic"] for e in run.all("topic_created")]
         assert [e["text"] for e in run.all("log_line")] == [topic]
         assert run.all("notice", level="warning") == []
+
+
+VALUE_ONLY = '.spec.source.helm.parameters[] | select(.name == "kafka.topic") | .value'
+
+
+def only(rules: Json) -> Json:
+    """The same rules, for the parameter's value alone."""
+    narrowed: Json = copy.deepcopy(rules)
+    for rule in [*narrowed.get("ignoreApplicationDifferences", ()), *narrowed.get("ignoreDifferences", ())]:
+        rule["jqPathExpressions"][0] = VALUE_ONLY
+    return narrowed
+
+
+def test_an_application_sets_rule_for_the_value_alone_does_not_cover_force_string(
+    stack: Stack, tmp_path: Path
+) -> None:
+    source = {"path": "chart", "helm": ONE_OF_TWO}
+    with owned(stack, tmp_path, Generated, source=source, syncPolicy=AUTO) as (bench, app):
+        app.apply(only(BY_JQ[Generated]))
+        with untouched(bench):
+            refused = bench.run()
+        assert refused.code == 2, str(refused)
+        assert "covers only the parameter's .value, not its .forceString" in refused.err
+        assert f"- {PLACES['helm']}" in refused.err
+        bench.app.patch({"op": "add", "path": f"{PLACES['helm']}/1/value", "value": "another"})
+        time.sleep(5)  # longer than any owner took to undo a change
+        kafka = ONE_OF_TWO["parameters"][1] | {"value": "another"}
+        assert bench.app.spec["source"]["helm"]["parameters"][1] == kafka, "that is left alone"
+        bench.app.patch({"op": "add", "path": f"{PLACES['helm']}/1/forceString", "value": True})
+        # The list is written without the value, too, which is ignored on both sides.
+        eventually(lambda: "forceString" not in bench.app.spec["source"]["helm"]["parameters"][1])
+
+
+def test_a_parents_rule_for_the_value_alone_is_told_of(stack: Stack, tmp_path: Path) -> None:
+    """Its comparison does not see a key that Git does not name; a sync of its own would take it away."""
+    source = {"path": "chart", "helm": ONE_OF_TWO}
+    with owned(stack, tmp_path, Child, source=source, syncPolicy=AUTO) as (bench, app):
+        app.apply(only(BY_JQ[Child]))
+        with bench.as_it_was(), bench.start() as run:
+            code = run.end()
+        assert code == 0, str(run)
+        (notice,) = run.all("notice", level="warning")
+        assert "covers only the parameter's .value, not its .forceString" in notice["text"]
 
 
 # -- a parent that does not heal itself ------------------------------------------------------------------

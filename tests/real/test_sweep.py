@@ -38,7 +38,16 @@ def make_topic(bench: Bench, *names: str) -> None:
     admin = AdminClient({"bootstrap.servers": bench.stack.kafka, "allow.auto.create.topics": False})
     for made in admin.create_topics([NewTopic(name, 1, 1) for name in names]).values():
         made.result(30)
-    eventually(lambda: set(names) <= bench.topics(), 30, "the topics are there")
+    eventually(lambda: set(names) <= bench.stack.topics(), 30, "the topics are there")
+
+
+def delete_topics(bench: Bench, *names: str) -> None:
+    """Delete topics that argorun leaves alone."""
+    from confluent_kafka.admin import AdminClient
+
+    admin = AdminClient({"bootstrap.servers": bench.stack.kafka, "allow.auto.create.topics": False})
+    for deleted in admin.delete_topics(list(names)).values():
+        deleted.result(30)
 
 
 MOMENTS: dict[str, tuple[Mapping[str, Any], Mapping[str, str]]] = {
@@ -104,7 +113,7 @@ def test_topics_that_only_look_like_ours_stay(bench: Bench) -> None:
     theirs = {
         f"{bench.prefix}_{LONG_AGO}_0a1b2c3",
         f"{bench.prefix}_{LONG_AGO}_0A1B2C3D",
-        f"{bench.prefix}_{LONG_AGO}_0a1b2c3d_x",
+        f"{bench.prefix}_{LONG_AGO}_0a1b2c3dx",
         f"{bench.prefix}_{LONG_AGO}0_0a1b2c3d",
         f"{bench.prefix}_other_{LONG_AGO}_0a1b2c3d",
         f"{bench.prefix}-{LONG_AGO}-0a1b2c3d",
@@ -117,6 +126,23 @@ def test_topics_that_only_look_like_ours_stay(bench: Bench) -> None:
         assert bench.topics() == theirs
     finally:
         bench.tidy()
+
+
+def test_what_services_derived_from_a_dead_runs_topic_goes_even_where_that_is_gone(bench: Bench) -> None:
+    ours, gone = f"{bench.prefix}_{LONG_AGO}_0a1b2c3d", f"{bench.prefix}_{LONG_AGO}_0badcafe"
+    derived = {f"{ours}-retry-0", f"{ours}.DLT", f"{gone}-dlt", f"{gone}_retry"}
+    others = {f"app-{ours}-changelog", f"app-{bench.prefix}_{LONG_AGO}_0badf00d-changelog"}
+    make_topic(bench, ours, *derived, *others)
+    try:
+        dry = bench.sweep("--dry-run")
+        assert (dry.code, set(dry.out.split())) == (0, {ours, *derived}), str(dry)
+        result = bench.sweep()
+        assert (result.code, set(result.out.split())) == (0, {ours, *derived}), str(result)
+        assert f"topic app-{ours}-changelog holds the name of {ours} and is left alone" in result.err
+        assert "0badf00d" not in result.err, "no topic of that name was seen"
+        assert {t for t in bench.stack.topics() if bench.prefix in t} == others
+    finally:
+        delete_topics(bench, *others)
 
 
 def test_many_topics_go_several_at_once(bench: Bench) -> None:
@@ -222,8 +248,7 @@ def test_ctrl_c_ends_the_sweep_at_once_and_what_is_left_can_be_deleted_by_hand(b
     (left,) = sweep.all("left_behind")
     told = {e["topic"] for e in sweep.all("topic_swept")}
     assert {n for n in names if n in left["command"]} == names - told
-    bench.by_hand(left["command"].split("; ")[0])
-    bench.sweep()
+    bench.by_hand(left["command"])
     assert bench.topics() == set()
 
 

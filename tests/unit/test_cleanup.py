@@ -63,6 +63,14 @@ async def never() -> str | None:
     raise AssertionError("cannot be reached")
 
 
+def test_who_makes_slow_requests_is_told_of_the_hurry() -> None:
+    told: list[str] = []
+    clean = CleanUp(Told(), lambda: told.append("hurry"))
+    assert not clean.hurried
+    clean.hurry()
+    assert (clean.hurried, told) == (True, ["hurry"])
+
+
 def test_the_last_is_undone_first_and_each_is_told() -> None:
     stage = Stage()
     for name in ("topic", "parameters", "operation"):
@@ -493,3 +501,23 @@ def test_of_a_small_budget_the_first_undo_has_half_at_least() -> None:
     run(stage.clean.unwind(14))
     assert took == [8.0]
     assert [e.what for e in stage.clean.left] == ["operation"]
+
+
+@pytest.mark.parametrize("hurried", [False, True])
+def test_an_undo_that_does_not_even_stop_does_not_keep_the_others_from_being_done(hurried: bool) -> None:
+    stage = Stage()
+
+    async def hardly_stops() -> str | None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(3600)
+        return None
+
+    stage.add("topic")
+    stage.add("operation", hardly_stops, limit=20)
+    if hurried:
+        stage.clean.hurry()
+    run(stage.clean.unwind(90))
+    left = ("left", "operation", "it did not stop within 23 s", "undo operation")
+    assert sorted(stage.told) == [left, ("undone", "topic undone")]

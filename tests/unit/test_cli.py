@@ -105,6 +105,7 @@ OPTIONS = [
     "--timeout",
     "--revision",
     "--set",
+    "--set-string",
     "--output",
     "--events",
     "--keep-topics",
@@ -295,8 +296,8 @@ def test_every_flag_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "start", start)
     typed = "run ns/app -f a.yaml --topic t --parameter p --job a --job b --timeout 5m --revision abc"
     typed += (
-        " --set x=1 --set y= --output json --events e.jsonl --keep-topics --no-settle --no-nudge"
-        " --force-owned --dry-run --logs hooks --log-dir logs"
+        " --set x=1 --set y= --set-string z=1 --output json --events e.jsonl --keep-topics --no-settle"
+        " --no-nudge --force-owned --dry-run --logs hooks --log-dir logs"
     )
     result = CliRunner().invoke(cli.app, typed.split(" "))
     assert (result.exit_code, result.output) == (5, "")
@@ -309,6 +310,7 @@ def test_every_flag_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
         timeout="5m",
         revision="abc",
         sets=("x=1", "y="),
+        set_strings=("z=1",),
         keep_topics=True,
         no_settle=True,
         no_nudge=True,

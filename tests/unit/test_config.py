@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from argorun.config import (
     ApplicationRef,
     ArgoCD,
+    Assignment,
     CliSettings,
     Config,
     ConfigMapKey,
@@ -125,6 +126,7 @@ def test_every_key_of_the_design_arrives_typed(folder: Path) -> None:
       client_cert: ca.pem
       client_key: ca.pem
       headers: {X-Forwarded-User: me}
+      timeout: 2m
     kafka:
       bootstrap.servers: a:1,b:2
       sasl.password: ${PASSWORD}
@@ -153,6 +155,7 @@ def test_every_key_of_the_design_arrives_typed(folder: Path) -> None:
             client_cert=folder / "ca.pem",
             client_key=folder / "ca.pem",
             headers={"X-Forwarded-User": "me"},
+            timeout=120,
         ),
         kafka={
             "bootstrap.servers": "a:1,b:2",
@@ -645,6 +648,7 @@ def test_flags_win_over_environment_over_file(folder: Path) -> None:
         timeout="2m",
         revision="abc",
         sets=("image.tag=1=2", "empty="),
+        set_strings=("image.sha=4651090",),
         keep_topics=True,
         no_settle=True,
         force_owned=True,
@@ -658,7 +662,11 @@ def test_flags_win_over_environment_over_file(folder: Path) -> None:
         jobs=("x", "y"),
         timeouts=Timeouts(run=120, busy=60, cleanup=90),
         revision="abc",
-        sets=(("image.tag", "1=2"), ("empty", "")),
+        sets=(
+            Assignment(name="image.tag", value="1=2"),
+            Assignment(name="empty", value=""),
+            Assignment(name="image.sha", value="4651090", string=True),
+        ),
         keep_topics=True,
         settle=False,
         force_owned=True,
@@ -696,18 +704,26 @@ def test_topic_and_parameter_do_not_choose_among_several(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sets", "message"),
+    ("flags", "message"),
     [
-        (("a",), "--set a: expected NAME=VALUE"),
-        (("=a",), "--set =a: expected NAME=VALUE"),
-        (("a=1", "a=2"), "--set a: the parameter is set twice"),
-        (("kafka.topic=x",), "--set kafka.topic: the parameter takes the topic's name"),
+        ({"sets": ("a",)}, "--set a: expected NAME=VALUE"),
+        ({"sets": ("=a",)}, "--set =a: expected NAME=VALUE"),
+        ({"sets": ("a=1", "a=2")}, "--set a: the parameter is set twice"),
+        ({"sets": ("kafka.topic=x",)}, "--set kafka.topic: the parameter takes the topic's name"),
+        ({"set_strings": ("a",)}, "--set-string a: expected NAME=VALUE"),
+        ({"sets": ("a=1",), "set_strings": ("a=1",)}, "--set-string a: the parameter is set twice"),
+        (
+            {"set_strings": ("kafka.topic=x",)},
+            "--set-string kafka.topic: the parameter takes the topic's name",
+        ),
+        # Bytes that are no UTF-8, as Python hands them on from the command line.
+        ({"sets": ("a=\udcff",)}, "--set 'a': the text is not UTF-8"),
     ],
 )
-def test_set_takes_name_and_value_each_parameter_once(
-    folder: Path, sets: tuple[str, ...], message: str
+def test_set_and_set_string_take_name_and_value_each_parameter_once(
+    folder: Path, flags: dict[str, tuple[str, ...]], message: str
 ) -> None:
-    assert refused(folder, MINIMAL, sets=sets)[0] == message
+    assert refused(folder, MINIMAL, **flags)[0] == message
 
 
 @pytest.mark.parametrize(
@@ -764,6 +780,107 @@ def test_the_argocd_clis_token_goes_to_its_own_server_and_to_no_other(folder: Pa
     assert by_cli(folder, MINIMAL, ENVIRONMENT | {"ARGOCD_SERVER": "elsewhere"}) == ArgoCD(
         server="elsewhere", token="t0ken"
     )
+
+
+CERTIFICATE = CliSettings(server="argocd.example.com", token="t", client_cert="a.crt", client_key="a.key")
+PEM = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\n-----END PRIVATE KEY-----"
+KEPT = CliSettings(server="argocd.example.com", token="t", client_pem=PEM)
+
+
+def with_certificate(
+    folder: Path, stored: CliSettings, environment: dict[str, str], more: str = ""
+) -> Config:
+    for name in ("a.crt", "a.key", "b.crt", "b.key"):
+        (folder / name).write_text("")
+    (folder / "argorun.yaml").write_text(MINIMAL.replace("example.com}", f"example.com{more}}}"))
+    return load(Flags(), environment, folder, stored)
+
+
+@pytest.mark.parametrize("stored", [CERTIFICATE, KEPT])
+def test_the_argocd_clis_client_certificate_is_for_its_own_server(folder: Path, stored: CliSettings) -> None:
+    found = with_certificate(folder, stored, {}).argocd
+    files = (folder / "a.crt", folder / "a.key") if stored is CERTIFICATE else (None, None)
+    assert (found.client_cert, found.client_key, found.client_pem) == (*files, stored.client_pem)
+    found = with_certificate(folder, stored, ENVIRONMENT | {"ARGOCD_SERVER": "elsewhere"}).argocd
+    assert (found.client_cert, found.client_key, found.client_pem) == (None, None, None)
+
+
+@pytest.mark.parametrize("stored", [CERTIFICATE, KEPT])
+def test_a_client_certificate_in_the_file_wins_over_the_argocd_clis(
+    folder: Path, stored: CliSettings
+) -> None:
+    found = with_certificate(folder, stored, {}, ", client_cert: b.crt, client_key: b.key").argocd
+    files = (folder / "b.crt", folder / "b.key")
+    assert (found.client_cert, found.client_key, found.client_pem) == (*files, None)
+
+
+def test_a_key_that_the_argocd_cli_keeps_is_a_secret(folder: Path) -> None:
+    assert "MIIEvQIBADANBgkqhkiG9w0B" in with_certificate(folder, KEPT, {}).secrets
+
+
+@pytest.mark.parametrize(
+    ("stored", "message"),
+    [
+        (
+            msgspec.structs.replace(CERTIFICATE, client_key=None),
+            "client-certificate and client-certificate-key go together (in the argocd CLI's settings)",
+        ),
+        (
+            msgspec.structs.replace(CERTIFICATE, client_key="gone.key"),
+            "client-certificate-key (in the argocd CLI's settings): there is no file gone.key",
+        ),
+    ],
+)
+def test_half_a_client_certificate_of_the_argocd_cli_is_named(
+    folder: Path, stored: CliSettings, message: str
+) -> None:
+    with pytest.raises(UsageError) as e:
+        with_certificate(folder, stored, {})
+    assert e.value.message.replace(f"{folder}/", "") == message
+
+
+@pytest.mark.parametrize("written", ["0", "soon", "-5"])
+def test_a_limit_for_rendering_is_a_duration(folder: Path, written: str) -> None:
+    text = MINIMAL.replace("example.com}", f"example.com, timeout: {written}}}")
+    assert refused(folder, text) == (
+        f"argocd.timeout: '{written}' is not a duration",
+        "write it like 90, 90s, 15m or 1h30m",
+    )
+
+
+PROXIED = ENVIRONMENT | {"HTTPS_PROXY": "http://me:hunter2@proxy:3128", "HTTP_PROXY": "plain:8080"}
+PLAIN = MINIMAL.replace("example.com}", "example.com, plaintext: true}")
+LOCAL = PLAIN.replace("argocd.example.com", '"localhost:8080"')
+CLEAR = "without encryption (plaintext)"
+BY_PROXY = f"through the proxy http://plain:8080 (HTTP_PROXY) {CLEAR}"
+
+
+def test_a_dry_run_shows_the_route_without_the_proxys_password(folder: Path) -> None:
+    line = describe(loaded(folder, MINIMAL, PROXIED))[0]
+    assert line == (
+        "application weather on https://argocd.example.com through the proxy http://proxy:3128 (HTTPS_PROXY)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "more", "warnings"),
+    [
+        (MINIMAL, {}, []),
+        (LOCAL, {}, []),
+        (PLAIN, {}, [f"the token goes to argocd.example.com {BY_PROXY}"]),
+        (LOCAL.replace("localhost", "a.localhost"), {}, [f"the token goes to a.localhost:8080 {BY_PROXY}"]),
+        (PLAIN, {"NO_PROXY": ".example.com"}, [f"the token goes to argocd.example.com {CLEAR}"]),
+        (
+            MINIMAL,
+            {"HTTPS_PROXY": "", "ALL_PROXY": "socks5://p:1"},
+            ["ALL_PROXY is not used, as argocd does not: name the proxy by HTTPS_PROXY or HTTP_PROXY"],
+        ),
+    ],
+)
+def test_what_stays_on_this_machine_is_judged_by_the_route(
+    folder: Path, text: str, more: dict[str, str], warnings: list[str]
+) -> None:
+    assert loaded(folder, text, PROXIED | more).argocd.warnings == warnings
 
 
 def test_the_file_as_written_has_every_key_of_the_design() -> None:

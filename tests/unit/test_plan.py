@@ -6,8 +6,8 @@ import msgspec
 
 from argorun.argocd import parameters
 from argorun.argocd.types import Application
-from argorun.config import ApplicationRef, ArgoCD, Config, Parameter, Topic
-from argorun.plan import planned
+from argorun.config import ApplicationRef, ArgoCD, Assignment, Config, Parameter, Topic
+from argorun.plan import planned, settings
 
 WEATHER = Topic(prefix="weather", parameters=(Parameter(helm="kafka.topic"),), partitions=3)
 ALERTS = Topic(prefix="alerts", parameters=(Parameter(helm="alerts.topic"),))
@@ -23,17 +23,37 @@ def test_the_deeds_of_a_run_stand_in_their_order() -> None:
         jobs=("checks", "more"),
         revision="abc",
     )
-    settings = [parameters.Helm("kafka.topic", "weather_1_a"), parameters.Helm("alerts.topic", "alerts_1_b")]
+    wanted = [
+        parameters.Helm("kafka.topic", "weather_1_a", string=True),
+        parameters.Helm("alerts.topic", "alerts_1_b", string=True),
+        parameters.Helm("image.tag", ""),
+    ]
     drawn = [(WEATHER, "weather_1_a"), (ALERTS, "alerts_1_b")]
     seen = msgspec.convert(SEEN, Application)
-    assert list(planned(config, drawn, settings, seen, ())) == [
+    assert list(planned(config, drawn, wanted, seen, ())) == [
         "create topic weather_1_a (3 partitions), and delete it in the end",
         "create topic alerts_1_b (the broker's number of partitions), and delete it in the end",
-        "set helm: kafka.topic to weather_1_a (now 'old'), and put it back",
-        "set helm: alerts.topic to alerts_1_b (now not set), and put it back",
+        "set helm: kafka.topic to weather_1_a as a string (now 'old'), and put it back",
+        "set helm: alerts.topic to alerts_1_b as a string (now not set), and put it back",
+        "set helm: image.tag to '' (now not set), and put it back",
         "sync weather at abc",
         "wait for checks, more",
         SETTLE,
+    ]
+
+
+def test_topics_are_set_as_strings_and_other_parameters_as_they_were_asked_for() -> None:
+    config = Config(
+        application=ApplicationRef(name="weather"),
+        argocd=ArgoCD(server="argocd.example.com", token="t"),
+        kafka={},
+        topics=(ALERTS,),
+        sets=(Assignment(name="a", value="1"), Assignment(name="image.tag", value="4651090", string=True)),
+    )
+    assert settings(config, [(ALERTS, "alerts_1_b")]) == [
+        parameters.Helm("alerts.topic", "alerts_1_b", string=True),
+        parameters.Helm("a", "1"),
+        parameters.Helm("image.tag", "4651090", string=True),
     ]
 
 

@@ -10,10 +10,11 @@ import pytest
 
 from argorun import progress as module
 from argorun.argocd.reader import Container
-from argorun.argocd.rendered import HookJob
+from argorun.argocd.rendered import HookJob, hook_jobs
 from argorun.argocd.types import Node, OperationState, ResourceResult, SyncResult
 from argorun.events import Event, HookStatus, Step
-from argorun.progress import LAST_LINES, Progress
+from argorun.progress import Progress
+from argorun.tails import LAST_LINES
 
 CONTAINER = Container("tests", "ns", "tests-x", "main", 2, 1)
 
@@ -321,3 +322,53 @@ def test_a_red_run_ends_with_the_last_lines_of_the_jobs_that_failed_each_once() 
         )
     )
     assert stage.progress.last_lines() == tuple(f"tests {i}" for i in range(5, LAST_LINES + 5))
+
+
+def failed_after(*written: tuple[dict[str, Any], list[str]]) -> tuple[str, tuple[str, ...]]:
+    """Whose last lines a red run shows, and which, where these were written before the Job failed."""
+    stage = Stage()
+    for log, texts in written:
+        container = dataclasses.replace(CONTAINER, **{"attempt": 1, "restart": 0} | log)
+        stage.progress.lines(container, [""] * len(texts), texts)
+    stage.progress.state(state(hook("Failed")))
+    return stage.progress.log_of(), stage.progress.last_lines()
+
+
+def test_of_several_attempts_the_last_lines_are_the_newest_ones_and_say_so() -> None:
+    one, two = {"pod": "tests-a"}, {"pod": "tests-b", "attempt": 2}
+    assert failed_after((one, ["a"])) == ("", ("a",))
+    assert failed_after((one, ["a"]), (two, ["b"]), (one, ["late"])) == ("attempt 2, pod tests-b", ("b",))
+    assert failed_after((one, ["a"]), (one | {"restart": 1}, ["b"])) == ("restart 1", ("b",))
+
+
+def test_of_pods_that_ran_side_by_side_each_last_line_says_whose_it_is() -> None:
+    pods = [({"pod": f"tests-{name}"}, [f"{name}{i}" for i in range(9)]) for name in "abcd"]
+    of, lines = failed_after(*pods)
+    assert of == "3 of 4 logs"
+    assert lines == tuple(f"tests-{name} | {name}{i}" for name in "bcd" for i in range(3, 9))
+    beside = [({"name": "main"}, ["m"]), ({"name": "proxy"}, ["p"]), ({"name": "i", "init": True}, ["i"])]
+    assert failed_after(*beside) == ("2 of 3 logs", ("main | m", "proxy | p"))
+
+
+def test_a_line_that_is_written_again_and_again_takes_one_place_and_is_counted() -> None:
+    waits: tuple[dict[str, Any], list[str]] = ({}, ["Waiting for the broker"])
+    lines = ("connecting", "Waiting for the broker (repeated 57 times)", "gave up")
+    assert failed_after(({}, ["connecting"]), *[waits] * 57, ({}, ["gave up"])) == ("", lines)
+    assert failed_after(({}, ["", ""]))[1] == (" (repeated 2 times)",)
+
+
+def test_only_a_job_whose_manifest_says_so_runs_several_pods_that_are_no_attempts() -> None:
+    stage = Stage()
+    jobs: dict[str, dict[str, Any]] = {
+        "one": {},
+        "both": {"parallelism": 1, "completions": 1},
+        "wide": {"parallelism": 3},
+    }
+    jobs |= {"long": {"completions": 3}, "odd": {"parallelism": "3"}}
+    annotations = {"argocd.argoproj.io/hook": "PostSync"}
+    manifests = [
+        {"kind": "Job", "metadata": {"name": name, "annotations": annotations}, "spec": spec}
+        for name, spec in jobs.items()
+    ]
+    stage.progress.expect(hook_jobs(manifests))
+    assert [name for name in [*jobs, "unknown"] if stage.progress.is_parallel(name)] == ["wide", "long"]

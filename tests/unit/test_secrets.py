@@ -208,7 +208,7 @@ def test_a_property_that_librdkafka_refuses_is_named_without_its_value(tmp_path:
         (["run", "--events", f"none/{CANARIES['header']}"], {}),
         (["run"], {"ARGOCD_SERVER": f"https://me:{CANARIES['proxy']}@h"}),
         (["run"], {"KAFKA_BOOTSTRAP_SERVERS": f"me:{CANARIES['proxy']}@h"}),
-        (["run"], {"HTTP_PROXY": f"nonsense://me:{CANARIES['proxy']}@h:1"}),
+        (["run"], {"HTTP_PROXY": f"nonsense://me:{CANARIES['proxy']}@h:1", "ARGOCD_SERVER": "http://a.test"}),
         (["run"], {"HEADER": CANARIES["header"] + "\n" + CANARIES["header"]}),
         (["run"], {"ARGOCD_AUTH_TOKEN": CANARIES["token"] + " é"}),
     ],
@@ -222,8 +222,10 @@ def test_a_mistake_on_the_command_line_or_in_the_environment_quotes_no_secret(
 
 def test_servers_that_cannot_be_reached_are_named_without_the_proxys_password(tmp_path: Path) -> None:
     configure(tmp_path)
-    proxy = {"HTTP_PROXY": f"http://me:{CANARIES['proxy']}@127.0.0.1:1"}
-    assert_silent(argorun(tmp_path, "run", "--events", "events.jsonl", PYTHONDEVMODE="1", **proxy), 8)
+    proxy = {"HTTP_PROXY": f"http://me:{CANARIES['proxy']}@127.0.0.1:1", "ARGOCD_SERVER": "http://a.test"}
+    shown = argorun(tmp_path, "run", "--events", "events.jsonl", PYTHONDEVMODE="1", **proxy)
+    assert_silent(shown, 8)
+    assert "through the proxy http://127.0.0.1:1 (HTTP_PROXY): Connection refused" in shown.everything
 
 
 # -- servers that tell what they were told -----------------------------------------------------------------

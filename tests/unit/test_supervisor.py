@@ -19,7 +19,7 @@ from argorun.events import Event, LeftBehind, Notice, Undone, Verdict
 from argorun.reporters import Announcer
 from argorun.run import Run
 from argorun.signals import SIGNALS
-from argorun.supervisor import Supervisor
+from argorun.supervisor import STOPPING, Supervisor
 from tests.unit.virtual import run
 
 Steps = Callable[["Stage"], Awaitable[ArgorunError | None]]
@@ -67,7 +67,9 @@ class Stage:
         self.announcer = Announcer([self.reporter])
         self.clean = CleanUp(self.announcer)
         self.progress = SimpleNamespace(
-            doing=lambda: "tests still running", last_lines=lambda running: ("last line",)
+            doing=lambda: "tests still running",
+            last_lines=lambda running: ("last line",),
+            log_of=lambda running: "attempt 2, pod tests-x",
         )
         self.finding: Callable[[], Awaitable[Finding]] = nothing_found
         self.asked: list[ArgorunError] = []
@@ -178,6 +180,7 @@ def test_a_red_verdict_is_its_code_with_reason_hint_and_last_lines() -> None:
         hint="look",
         last_lines=("last line",),
         url=stage.url,
+        log_of="attempt 2, pod tests-x",
     )
 
 
@@ -208,6 +211,7 @@ def test_a_red_verdict_says_what_the_cluster_says_asked_before_anything_is_undon
         hint="mend it",
         last_lines=("last line",),
         url=stage.url,
+        log_of="attempt 2, pod tests-x",
     )
 
 
@@ -216,7 +220,7 @@ def test_the_log_of_a_workload_stands_in_where_no_test_has_written_any() -> None
     stage.progress.last_lines = lambda running: ()
     finding(stage, Finding(log=("no broker",)))
     stage.code()
-    assert stage.verdict.last_lines == ("no broker",)
+    assert (stage.verdict.last_lines, stage.verdict.log_of) == (("no broker",), "")
 
 
 def test_of_a_run_past_its_time_the_lines_of_what_still_runs_are_shown() -> None:
@@ -346,11 +350,31 @@ def test_steps_that_take_their_time_to_stop_are_waited_for_before_anything_is_un
         try:
             await asyncio.Event().wait()
         finally:
-            await asyncio.sleep(5)
+            await asyncio.sleep(STOPPING / 2)
             order.append(f"stopped, {stage.undone} undone")
 
     stage = Stage(signals(signal.SIGINT, then=stubborn))
     assert (stage.code(), order, stage.told) == (130, ["stopped, [] undone"], BOTH)
+
+
+async def hardly_stops(stage: Stage) -> None:
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await asyncio.sleep(3600)
+        stage.undone.append("and only now it stopped")
+
+
+def test_steps_that_hardly_stop_are_not_waited_for_forever() -> None:
+    stage = Stage(signals(signal.SIGINT, then=hardly_stops))
+    assert (stage.code(), stage.told) == (130, BOTH)
+    assert stage.undone == ["topic", "pods"]
+
+
+def test_after_a_second_signal_nothing_is_waited_for_that_hardly_stops() -> None:
+    stage = Stage(signals(signal.SIGINT, signal.SIGTERM), topic=hardly_stops)
+    assert stage.code() == 130
+    assert stage.told == [f"topic: {AT_ONCE} (rm topic)", f"pods: {AT_ONCE} (rm pods)"]
 
 
 def test_a_key_press_that_a_wrapper_passes_on_once_more_is_one_key_press() -> None:

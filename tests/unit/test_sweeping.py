@@ -18,6 +18,7 @@ from argorun.argocd.answers import Denied, Unreachable
 from argorun.argocd.client import Client
 from argorun.argocd.parameters import RECORD, Helm, Record, claimed
 from argorun.config import ArgoCD
+from argorun.errors import AccessDenied
 from argorun.events import Event, LeftBehind, Notice, SweepEnded, SweepStarted, TopicSwept, Undone
 from argorun.kafka.spec import TopicSpec
 from argorun.kafka.topics import Limits, Topics
@@ -237,13 +238,96 @@ def test_a_name_that_still_exists_and_stays_is_not_worth_a_word(stage: Stage) ->
 
 def test_consumer_groups_go_with_their_topics(stage: Stage) -> None:
     stage.broker.consumers = {
-        "tests-old": Group({OLD}),
-        "tests-young": Group({YOUNG}),
-        "tests-both": Group({OLD, YOUNG}),
-        "other": Group({OLD}),
+        f"tests-{OLD}": Group(),
+        f"tests-{YOUNG}": Group(),
+        "tests-nightly": Group(),
+        f"other-{OLD}": Group(),
     }
     assert stage.sweep(prefixes={PREFIX: "tests-"}) == 0
-    assert set(stage.broker.consumers) == {"tests-young", "tests-both", "other"}
+    assert set(stage.broker.consumers) == {f"tests-{YOUNG}", "tests-nightly", f"other-{OLD}"}
+    assert [e.text for e in stage.all(Notice)] == [f"consumer group tests-{OLD} deleted"]
+
+
+def test_what_services_derived_from_a_topics_name_goes_with_it_and_by_itself(stage: Stage) -> None:
+    gone = f"{PREFIX}_{NOW - 8 * 3600}_0badcafe"
+    derived = [f"{gone}-dlt", f"{OLD}-retry-0", f"{OLD}.DLT"]
+    for name in (*derived, f"{YOUNG}-dlt", f"other_{NOW - 8 * 3600}_0badcafe-dlt"):
+        stage.broker.make(name)
+    staying = {YOUNG, "somebody's", f"{YOUNG}-dlt", f"other_{NOW - 8 * 3600}_0badcafe-dlt"}
+    assert stage.sweep(dry_run=True) == 0
+    assert sorted(stage.deleted) == sorted([*derived, OLD])
+    assert set(stage.broker.held) == staying | {*derived, OLD}
+    stage.events.clear()
+    assert stage.sweep() == 0
+    assert (sorted(stage.deleted), set(stage.broker.held)) == (sorted([*derived, OLD]), staying)
+    assert all(e.age > 6 * 3600 for e in stage.all(TopicSwept))
+    assert (stage.end.topics, stage.all(Notice)) == (4, [])
+
+
+def test_another_topic_that_holds_a_swept_ones_name_is_told_and_left(stage: Stage) -> None:
+    stage.broker.make(f"app-{OLD}-changelog")
+    stage.broker.make(f"app-{YOUNG}-changelog")
+    assert stage.sweep() == 0
+    assert [e.text for e in stage.all(Notice)] == [
+        f"topic app-{OLD}-changelog holds the name of {OLD} and is left alone: is it needed?"
+    ]
+    assert stage.deleted == [OLD]
+
+
+def test_what_is_derived_from_a_live_runs_topic_is_spared_with_it(stage: Stage) -> None:
+    stage.broker.make(f"{OLD}-dlt")
+    stage.left(until=FUTURE)
+    assert stage.sweep() == 0
+    assert (stage.deleted, f"{OLD}-dlt" in stage.broker.held) == ([], True)
+
+
+def test_topics_that_kafka_leaves_out_of_its_list_are_not_taken_for_none(stage: Stage) -> None:
+    stage.broker.hidden = PREFIX
+    assert stage.sweep() == 6
+    assert (stage.end.error, stage.deleted) == (f"Kafka does not let us see topics {PREFIX}*", [])
+
+
+def test_a_token_that_sees_no_application_is_not_taken_for_there_being_none(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def none() -> list[Any]:
+        return []
+
+    monkeypatch.setattr(stage.argocd, "applications", none)
+    assert stage.sweep() == 0
+    assert [e.text for e in stage.all(Notice)] == [
+        "the token sees no Application: a topic's age alone tells whether it is in use"
+    ]
+
+
+def test_a_token_that_expires_while_applications_are_looked_at_takes_no_topic(stage: Stage) -> None:
+    stage.left()
+    stage.argocd.meets("application", Denied("show", 401, "token is expired", "hint"))
+    assert stage.sweep() == 6
+    assert stage.deleted == []
+
+
+@pytest.mark.parametrize(
+    "error", [OSError("no more processes"), ValueError("oops"), RuntimeError("a bug"), AccessDenied("no")]
+)
+def test_whatever_an_optional_helper_raises_every_topic_goes(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def raises(*_: object, **__: object) -> None:
+        raise error
+
+    stage.argocd.spec["source"]["helm"]["parameters"] = [{"name": "kafka.topic", "value": OLD}]
+    stage.broker.make(f"{OLD}-dlt")
+    monkeypatch.setattr(stage.broker, "groups", raises)
+    monkeypatch.setattr(sweeping.leftovers, "places", raises)
+    monkeypatch.setattr(sweeping.sweep.Going, "held_by", raises)
+    assert stage.sweep(prefixes={PREFIX: "tests-"}) == (6 if isinstance(error, AccessDenied) else 70)
+    assert sorted(stage.deleted) == [OLD, f"{OLD}-dlt"]
+    assert [e.what for e in stage.all(LeftBehind)] == ["consumer groups tests-*"]
+    assert [e.text.partition(":")[0] for e in stage.all(Notice)] == [
+        "whether Application argocd/weather names a topic that goes is not known",
+        "not all topics could be looked at",
+    ]
 
 
 def test_a_topic_from_the_future_is_left_and_the_clocks_are_doubted(stage: Stage) -> None:
@@ -309,7 +393,7 @@ def test_a_dry_run_says_all_and_touches_nothing(stage: Stage) -> None:
         "Application argocd/weather: would end its operation, put back what run dead left"
     ]
     assert (stage.argocd.document, stage.broker.held) == (before, held)
-    assert [act for act, _ in stage.broker.asked] == ["topics"]
+    assert [act for act, _ in stage.broker.asked] == ["describe", "topics"]
 
 
 def test_a_password_among_an_applications_parameters_is_not_shown(stage: Stage) -> None:
@@ -332,7 +416,7 @@ def test_a_topic_that_may_not_be_deleted_is_6_and_named_with_the_command(stage: 
     assert (left.what, left.why, left.command) == (
         f"topic {OLD}",
         f"Kafka does not let us delete {OLD}; an ACL is missing: Delete on Topic weather* (prefixed)",
-        f"kafka-topics --bootstrap-server broker:9092 --delete --if-exists --topic {OLD}",
+        f"kafka-topics --bootstrap-server broker:9092 --delete --if-exists --topic '{OLD}([-._].*)?'",
     )
     assert stage.end.left == 1
 
@@ -341,6 +425,12 @@ def test_a_topic_that_cannot_be_deleted_is_10(stage: Stage) -> None:
     stage.broker.faults["delete"] = collections.deque([Answer(1, "no idea")])
     assert stage.sweep() == 10
     assert [e.what for e in stage.all(LeftBehind)] == [f"topic {OLD}"]
+
+
+def test_a_slow_rendering_leaves_time_for_the_way_back_without_one(stage: Stage) -> None:
+    stage.left()
+    stage.sweep(cleanup=60.0)
+    assert stage.argocd.rendering.seconds == 20
 
 
 def test_the_topics_of_an_application_that_cannot_be_put_back_go_all_the_same(stage: Stage) -> None:
@@ -410,6 +500,9 @@ def test_an_application_that_is_deleted_while_we_look_is_nobodys_any_more(stage:
     stage.argocd.meets("application", Denied("show", 403, "permission denied", ""))
     assert stage.sweep() == 0
     assert stage.deleted == [OLD]
+    assert [e.text for e in stage.all(Notice)] == [
+        "Application argocd/weather is gone, or no longer shown: permission denied"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -438,7 +531,11 @@ def test_a_signal_ends_the_sweep_and_what_is_left_is_named(stage: Stage, signum:
     assert stage.sweep() == 128 + signum
     (left,) = stage.all(LeftBehind)
     assert (left.what, left.why) == ("2 topics", f"interrupted by {signal.Signals(signum).name}")
-    assert left.command.count("kafka-topics --bootstrap-server broker:9092 --delete") == 2
+    older = f"{PREFIX}_{NOW - 8 * 3600}_0a1b2c3d"
+    assert left.command == (
+        "kafka-topics --bootstrap-server broker:9092 --delete --if-exists"
+        f" --topic '({older}|{OLD})([-._].*)?'"
+    )
     assert stage.end.error == f"interrupted by {signal.Signals(signum).name}"
 
 
@@ -476,11 +573,64 @@ def test_a_further_signal_ends_only_the_last_look_and_what_is_left_is_named_all_
     signals.from_now_on(before)
 
 
-def test_a_bug_is_70_and_the_rest_is_named(stage: Stage) -> None:
-    def breaks(_: str) -> None:
-        raise ValueError("oops")
+def test_after_a_second_signal_nothing_is_waited_for_that_hardly_stops(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.left()
+    stopped: list[str] = []
+
+    async def hardly_stops(*_: object) -> list[str]:
+        for seconds, signum in ((0.0, signal.SIGINT), (1.0, signal.SIGTERM)):
+            asyncio.get_running_loop().call_later(seconds, os.kill, os.getpid(), signum)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(3600)
+            stopped.append("undo")
+        return []
+
+    monkeypatch.setattr(sweeping.leftovers, "undo", hardly_stops)
+    assert stage.sweep() == 130
+    (end,) = stage.all(SweepEnded)
+    assert (stopped, end.left, end.error) == ([], 2, "interrupted by SIGINT")
+
+
+def test_a_bug_with_one_topic_is_70_and_keeps_no_other(stage: Stage) -> None:
+    other = f"{PREFIX}_{NOW - 8 * 3600}_0a1b2c3d"
+    stage.broker.make(other)
+
+    def breaks(name: str) -> None:
+        if name == OLD:
+            raise ValueError("oops")
 
     stage.broker.on_delete = breaks
     assert stage.sweep() == 70
+    (left,) = stage.all(LeftBehind)
+    assert left.what == f"topic {OLD}"
+    assert left.why.startswith("an error inside argorun: ValueError: oops; please report it")
+    assert stage.deleted == [other]
+
+
+def test_a_bug_with_one_application_keeps_no_topic_and_no_other_application(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def breaks(*_: object) -> list[str]:
+        raise ValueError("oops")
+
+    stage.left()
+    monkeypatch.setattr(sweeping.leftovers, "undo", breaks)
+    assert stage.sweep() == 70
+    assert stage.deleted == [OLD]
+    (left,) = stage.all(LeftBehind)
+    assert left.what == "Application argocd/weather, as run dead left it"
+    assert left.command.startswith("argocd app patch argocd/weather")
+
+
+def test_a_bug_while_looking_is_70_and_touches_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(*_: object) -> None:
+        raise ValueError("oops")
+
+    monkeypatch.setattr(sweeping.parameters, "record_of", breaks)
+    assert stage.sweep() == 70
     assert "please report it" in stage.end.hint
-    assert [e.what for e in stage.all(LeftBehind)] == [f"topic {OLD}"]
+    assert stage.deleted == []

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from argorun import events
 from argorun.argocd.answers import Denied
 from argorun.argocd.claim import Claim
 from argorun.argocd.effects import Key
@@ -27,9 +28,10 @@ from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Info, Node, Ref, Tree
 from argorun.cleanup import CleanUp
 from argorun.config import Config, Topic
-from argorun.errors import AccessDenied
-from argorun.events import Event, LeftBehind, Undone
+from argorun.errors import AccessDenied, KafkaFailed
+from argorun.events import Event, LeftBehind
 from argorun.kafka.spec import TopicExists
+from argorun.kafka.topics import Related
 from argorun.wayback import Traces, WayBack
 from tests.unit.argocd.fakes import APP, FakeArgoCD
 from tests.unit.argocd.gopatch import Json
@@ -66,70 +68,141 @@ def test_what_was_there_is_put_back_whatever_it_holds(name: str, value: str) -> 
 @given(st.text(st.characters(categories=["L", "N", "P", "S", "Zs"])).filter(str.isprintable))
 def test_a_topic_is_deleted_at_the_broker_whatever_its_address_holds(servers: str) -> None:
     command = way_back(servers)._delete_by_hand("t_1")
-    assert_pastes(
-        command, "kafka-topics", "--bootstrap-server", servers, "--delete", "--if-exists", "--topic", "t_1"
-    )
+    *words, topic = "--delete", "--if-exists", "--topic", "t_1([-._].*)?"
+    assert_pastes(command, "kafka-topics", "--bootstrap-server", servers, *words, topic)
 
 
 # -- what is undone, and in spite of what ---------------------------------------------------------------
 
 
 class Topics:
-    """Topics that are deleted, as far as they are ours; groups that may be kept."""
+    """Topics that are deleted, as far as they are ours; what raises or hangs is named by `broken`."""
 
-    def __init__(self, groups: Exception | None = None, delete: Exception | None = None) -> None:
+    def __init__(
+        self,
+        helpers: Exception | None = None,
+        delete: Exception | None = None,
+        related: Related | None = None,
+        stays: str = "",
+    ) -> None:
         self.deleted: list[str] = []
         self.on_delete: Callable[[], object] = lambda: None
-        self._groups, self._delete = groups, delete
+        self._helpers, self._delete, self._related, self._stays = helpers, delete, related, stays
+
+    async def _help(self) -> None:
+        if self._helpers is not None:
+            raise self._helpers
+        await asyncio.Event().wait()
 
     async def delete_groups(self, prefix: str, topics: list[str]) -> list[str]:
-        if self._groups is not None:
-            raise self._groups
-        await asyncio.Event().wait()
+        await self._help()
         return []
 
+    async def related(self, name: str) -> Related:
+        if self._related is None:
+            await self._help()
+        return self._related or Related((), ())
+
     async def delete(self, name: str) -> None:
-        if self._delete is not None:
-            raise self._delete
+        if self._delete is not None or name == self._stays:
+            raise self._delete or KafkaFailed("it comes back")
         self.deleted.append(name)
         self.on_delete()
 
     async def wait_gone(self, name: str) -> None: ...
 
 
-def undone(topics: Topics, topic: Topic, *, hurried: bool = False) -> list[LeftBehind]:
-    """Undo a topic's making; what is announced as left."""
-    told: list[Event] = []
-    clean = CleanUp(told.append)
-    config = Config(application="weather", argocd=None, kafka={"bootstrap.servers": "k:1"}, topics=(topic,))
-    back = WayBack(config, cast(Any, None), cast(Any, topics), cast(Any, None), clean, cast(Any, None), print)
-    back.from_topic("t_1", topic)
-    if hurried:
-        clean.hurry()
-    run(clean.unwind(90))
-    return [e for e in told if isinstance(e, LeftBehind)]
+class Undone:
+    """What became of a topic's making, its undos done; `told` are the events, `notices` the notices."""
+
+    def __init__(self, topics: Topics, topic: Topic, *, hurried: bool = False, synced: bool = False) -> None:
+        self.told: list[Event] = []
+        self.notices: list[tuple[str, str]] = []
+        clean = CleanUp(self.told.append)
+        config = Config(
+            application="weather", argocd=None, kafka={"bootstrap.servers": "k:1"}, topics=(topic,)
+        )
+        traces = cast(Any, SimpleNamespace(logs="of the run" if synced else None))
+        none = cast(Any, None)
+        back = WayBack(config, none, cast(Any, topics), none, clean, traces, self.notice)
+        clean.before("the last look", back._stay_gone, lambda: "", patient=True)
+        back.from_topic("t_1", topic)
+        if hurried:
+            clean.hurry()
+        run(clean.unwind(90))
+
+    def notice(self, text: str, level: str) -> None:
+        self.notices.append((level, text))
+
+    @property
+    def left(self) -> list[tuple[str, str]]:
+        return [(e.what, e.why) for e in self.told if isinstance(e, LeftBehind)]
 
 
+@pytest.mark.parametrize("hurried", [False, True])
 @pytest.mark.parametrize(
-    ("groups", "hurried", "why"),
+    ("error", "why"),
     [
-        (AccessDenied("Kafka does not let us"), False, "Kafka does not let us"),
-        (None, False, "not done within 20 s"),
-        (None, True, "not done within 2 s"),
+        (AccessDenied("Kafka does not let us"), ["Kafka does not let us"] * 2),
+        (OSError("no more processes"), ["OSError: no more processes"] * 2),
+        (ValueError("oops"), ["ValueError: oops"] * 2),
+        (RuntimeError("a bug"), ["RuntimeError: a bug"] * 2),
+        (None, ["not done within 45 s", "not done within 20 s"]),  # it hangs
     ],
 )
-def test_a_consumer_group_that_stays_does_not_keep_the_topic(
-    groups: Exception | None, hurried: bool, why: str
+def test_whatever_an_optional_helper_raises_the_topic_goes(
+    error: Exception | None, why: list[str], hurried: bool
 ) -> None:
-    topics = Topics(groups)
-    left = undone(topics, Topic(prefix="t", parameters=(), groups="tests-"), hurried=hurried)
+    topics = Topics(error)
+    undone = Undone(topics, Topic(prefix="t", parameters=(), groups="tests-"), hurried=hurried)
     assert topics.deleted == ["t_1"]
-    assert [(e.what, e.why) for e in left] == [("consumer groups tests-*", why)]
+    what = ["topics derived from t_1", "consumer groups of t_1"]
+    assert undone.left == list(zip(what, why, strict=True))
+
+
+def test_derived_topics_go_with_the_topic_and_each_is_told() -> None:
+    topics = Topics(related=Related(("t_1-dlt", "t_1-retry-0"), ("app-t_1-changelog",)))
+    undone = Undone(topics, Topic(prefix="t", parameters=()))
+    assert topics.deleted == ["t_1", "t_1-dlt", "t_1-retry-0"]
+    assert undone.notices == [
+        ("warning", "topic app-t_1-changelog holds the name of t_1 and is left alone: is it needed?"),
+        ("info", "topic t_1-dlt deleted: its name is derived from that of the run's topic"),
+        ("info", "topic t_1-retry-0 deleted: its name is derived from that of the run's topic"),
+    ]
+    assert undone.left == []
+
+
+def test_a_derived_topic_that_stays_is_named_once_with_the_command() -> None:
+    topics = Topics(related=Related(("t_1-dlt", "t_1.DLT"), ()), stays="t_1-dlt")
+    undone = Undone(topics, Topic(prefix="t", parameters=()), synced=True)
+    assert topics.deleted == ["t_1", "t_1.DLT", "t_1.DLT"], "the last look tries once more"
+    assert undone.left == [("topic t_1-dlt", "it comes back")]
+    (left,) = [e for e in undone.told if isinstance(e, LeftBehind)]
+    assert left.command == (
+        "kafka-topics --bootstrap-server k:1 --delete --if-exists --topic 't_1-dlt([-._].*)?'"
+    )
+
+
+def test_derived_topics_stay_with_the_topic_that_stays_and_are_named() -> None:
+    topics = Topics(related=Related(("t_1-dlt",), ()), stays="t_1")
+    undone = Undone(topics, Topic(prefix="t", parameters=()))
+    assert topics.deleted == []
+    assert undone.left == [
+        ("topic t_1", "it comes back"),
+        ("topic t_1-dlt", "it is left for as long as topic t_1 is"),
+    ]
+
+
+def test_in_a_hurry_derived_topics_go_at_once_and_are_looked_for_again_after_the_pods() -> None:
+    topics = Topics(related=Related(("t_1-dlt",), ()))
+    undone = Undone(topics, Topic(prefix="t", parameters=()), hurried=True, synced=True)
+    assert sorted(topics.deleted) == ["t_1", "t_1", "t_1-dlt", "t_1-dlt"]
+    assert undone.left == []
 
 
 def test_a_topic_that_turns_out_to_be_somebody_elses_is_neither_touched_nor_left() -> None:
-    topics = Topics(delete=TopicExists("t_1"))
-    assert (undone(topics, Topic(prefix="t", parameters=())), topics.deleted) == ([], [])
+    topics = Topics(TopicExists("t_1"), delete=TopicExists("t_1"))
+    assert (Undone(topics, Topic(prefix="t", parameters=())).left, topics.deleted) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -194,11 +267,16 @@ WEB: Json = {
 }
 
 
+# A minute before the settling begins: the fake's controller takes operations up at 2024-01-01T00:00:00Z.
+SYNCED = 1704067140.0
+
+
 class Stage:
     """A run's operation on an Argo CD in memory is over, and now its way back is gone."""
 
     def __init__(self, *manifests: Json, spec: Json = SPEC) -> None:
-        self.argocd, self.topics, self.told = FakeArgoCD(copy.deepcopy(spec)), Topics(), list[Event]()
+        self.argocd, self.told = FakeArgoCD(copy.deepcopy(spec)), list[Event]()
+        self.topics = Topics(related=Related((), ()))
         self.argocd.source = [SETTINGS, WEB, *manifests]
         for manifest in self.argocd.renders():
             self.argocd.made(manifest)
@@ -209,7 +287,7 @@ class Stage:
         """A pod of a Deployment that was started so many seconds after our operation."""
         deployment = self.argocd.objects[Key("apps", "Deployment", "n", owner)]
         reference = {"kind": "Deployment", "name": owner, "uid": deployment["metadata"]["uid"]}
-        at = datetime.datetime.fromtimestamp(time.time() + started, datetime.UTC).isoformat()
+        at = datetime.datetime.fromtimestamp(SYNCED + started, datetime.UTC).isoformat()
         running = {"name": "main", "state": {"running": {"startedAt": at}}}
         self.argocd.made(
             {
@@ -228,7 +306,7 @@ class Stage:
 
     @property
     def undone(self) -> list[str]:
-        return [e.what for e in self.told if isinstance(e, Undone)]
+        return [e.what for e in self.told if isinstance(e, events.Undone)]
 
     @property
     def is_as_it_was(self) -> bool:
@@ -251,7 +329,7 @@ class Stage:
             argocd.made(manifest)
         self.after_the_sync()
         clean = CleanUp(self.told.append)
-        traces = Traces("mine", claim, [(topic, TOPIC)], cast(Any, self), settlement, time.time(), "abc")
+        traces = Traces("mine", claim, [(topic, TOPIC)], cast(Any, self), settlement, SYNCED, "abc")
         back = WayBack(
             settings, client, cast(Any, self.topics), LiveTree(client, APP), clean, traces, self.tell
         )
@@ -354,11 +432,8 @@ def test_a_topic_is_kept_while_a_pod_may_use_it_and_the_pod_is_named() -> None:
     why = "it still runs: it was started with ConfigMap settings, which named the topic"
     assert (pod.what, pod.why) == ("pod web-1", why)
     assert (topic.what, topic.why) == (f"topic {TOPIC}", "it is kept, for web-1 may still use it")
-    assert_pastes(
-        topic.command,
-        *["kafka-topics", "--bootstrap-server", "k:1", "--delete", "--if-exists", "--topic"],
-        TOPIC,
-    )
+    words = ["kafka-topics", "--bootstrap-server", "k:1", "--delete", "--if-exists", "--topic"]
+    assert_pastes(topic.command, *words, f"{TOPIC}([-._].*)?")
     assert stage.topics.deleted == []
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from argorun.sandbox.jsonpatch import PatchError, apply_patch
-from argorun.sandbox.render import paths
+from argorun.sandbox.render import names, paths
 from argorun.sandbox.render.strategic import strategic_merge
 from argorun.sandbox.standin.application import RenderError
 from argorun.sandbox.standin.objects import CLUSTER_SCOPED, Json, group_version
@@ -19,6 +19,7 @@ from argorun.sandbox.standin.objects import CLUSTER_SCOPED, Json, group_version
 KNOWN = {
     *("apiVersion", "kind", "metadata", "resources", "patches", "replacements", "namespace"),
     *("namePrefix", "nameSuffix", "commonAnnotations", "labels", "images", "configMapGenerator"),
+    "generatorOptions",
 }
 
 
@@ -41,7 +42,7 @@ class KustomizeRender:
         extra = {
             "patches": options.get("patches") or [],
             "commonAnnotations": options.get("commonAnnotations") or {},
-            "namespace": options.get("namespace"),
+            **{field: options.get(field) for field in ("namespace", "namePrefix", "nameSuffix")},
             "images": [_image(text) for text in options.get("images") or []],
         }
         return build(folder, extra)
@@ -49,6 +50,12 @@ class KustomizeRender:
 
 def build(folder: Path, extra: Json | None = None) -> list[Json]:
     """`kustomize build`, with what Argo CD would have put into kustomization.yaml by `kustomize edit`."""
+    manifests = _accumulated(folder, extra)
+    names.finish(manifests)
+    return manifests
+
+
+def _accumulated(folder: Path, extra: Json | None = None) -> list[Json]:
     kustomization = _load_kustomization(folder)
     for field, value in (extra or {}).items():
         if isinstance(value, list):
@@ -60,11 +67,14 @@ def build(folder: Path, extra: Json | None = None) -> list[Json]:
     manifests: list[Json] = []
     for name in kustomization.get("resources") or []:
         path = folder / name
-        manifests += build(path) if path.is_dir() else _load_all(path)
+        manifests += _accumulated(path) if path.is_dir() else _load_all(path)
+    for generator in kustomization.get("configMapGenerator") or []:
+        manifests.append(names.generated(generator, kustomization.get("generatorOptions") or {}))
     for patch in kustomization.get("patches") or []:
         manifests = _apply_patch(folder, manifests, patch)
     for manifest in manifests:
         _decorate(manifest, kustomization)
+    names.affix(manifests, kustomization.get("namePrefix", ""), kustomization.get("nameSuffix", ""))
     for replacement in kustomization.get("replacements") or []:
         if "path" in replacement:
             loaded = _load_all(folder / replacement["path"])
@@ -103,12 +113,12 @@ def _matches(selector: Json, manifest: Json, *, pattern: bool) -> bool:
         "group": group,
         "version": version,
         "kind": manifest["kind"],
-        "name": meta.get("name", ""),
         "namespace": meta.get("namespace", ""),
     }
-    for field, value in fields.items():
+    candidates = {field: {value} for field, value in fields.items()} | {"name": names.known_as(manifest)}
+    for field, values in candidates.items():
         wanted = selector.get(field)
-        if wanted and not (re.fullmatch(str(wanted), value) if pattern else wanted == value):
+        if wanted and not any(re.fullmatch(str(wanted), v) if pattern else wanted == v for v in values):
             return False
     return all(
         _labels_match(selector.get(name), meta.get(where) or {})
@@ -190,8 +200,6 @@ def _decorate(manifest: Json, kustomization: Json) -> None:
     namespace = kustomization.get("namespace")
     if namespace and manifest["kind"] not in CLUSTER_SCOPED:
         meta["namespace"] = namespace
-    if name := meta.get("name"):
-        meta["name"] = f"{kustomization.get('namePrefix', '')}{name}{kustomization.get('nameSuffix', '')}"
     if common := kustomization.get("commonAnnotations"):
         for holder in (manifest, *_templates(manifest)):
             own = holder.setdefault("metadata", {})

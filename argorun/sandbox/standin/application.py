@@ -139,7 +139,7 @@ class Application:
                 why = f"error validating the repo: error verifying source type: {both}"
                 raise ApiError(UNKNOWN, f"error validating and normalizing app: {why}")
             try:
-                self.render(copy.deepcopy(source))
+                self.render(normalized({"source": source})["source"])
             except RenderError as error:
                 why = f"rpc error: code = Unknown desc = {error}"
                 text = f"Unable to generate manifests in {source.get('path', '')}: {why}"

@@ -1,29 +1,20 @@
-"""PATCH and normalising of an Application, with Argo CD's own semantics and messages."""
+"""PATCH and normalizing of an Application, with Argo CD's own semantics and messages."""
 
 from __future__ import annotations
 
-import copy
 import json
 
-from argorun.sandbox.jsonpatch import PatchError, apply_patch
+from argorun.argocd.normal_form import normalize
+from argorun.sandbox.jsonpatch import AsWritten, PatchError, apply_patch
 from argorun.sandbox.standin.faults import INVALID, UNKNOWN, ApiError
 from argorun.sandbox.standin.objects import Json
 
+# What Go's types do not have is lost when they decode it.
 SOURCE_FIELDS = {
-    *(
-        "repoURL",
-        "path",
-        "targetRevision",
-        "helm",
-        "kustomize",
-        "directory",
-        "plugin",
-        "chart",
-        "ref",
-        "name",
-    ),
-    "tagPrefix",
+    *("repoURL", "path", "targetRevision", "helm", "kustomize", "directory", "plugin", "chart", "ref"),
+    *("name", "tagPrefix"),
 }
+PARAMETER_FIELDS = {"name", "value", "forceString"}
 
 
 def patched(document: Json, patch: str, kind: str) -> Json:
@@ -43,7 +34,7 @@ def patched(document: Json, patch: str, kind: str) -> Json:
 
 def _json_patch(document: Json, patch: str) -> Json:
     try:
-        operations = json.loads(patch)
+        operations = json.loads(patch, cls=AsWritten)
         if not isinstance(operations, list):
             raise ValueError("json: cannot unmarshal object into Go value of type jsonpatch.Patch")
     except ValueError as error:
@@ -69,23 +60,15 @@ def merge_patch(document: Json, change: Json) -> Json:
 
 
 def normalized(spec: Json) -> Json:
-    """What Argo CD stores of a spec: empty kustomize, helm, directory and syncPolicy are dropped."""
-    spec = copy.deepcopy(spec)
-    spec.setdefault("project", "default")
+    """What Argo CD stores of a spec: its normal form, without the fields that its types do not have."""
+    spec = normalize(spec)
     for source in [*(spec.get("sources") or []), *([spec["source"]] if spec.get("source") else [])]:
-        for tool in ("kustomize", "helm", "directory", "plugin"):
-            if tool in source:
-                source[tool] = {k: v for k, v in source[tool].items() if v not in ("", None, [], {}, False)}
-                if not source[tool]:
-                    del source[tool]
-        for field in set(source) - SOURCE_FIELDS:  # what Go's type does not have is lost
-            del source[field]
+        keep(source, SOURCE_FIELDS)
         for parameter in source.get("helm", {}).get("parameters", []):
-            for field in [f for f, v in parameter.items() if v in ("", False, None)]:
-                del parameter[field]
-    if "syncPolicy" in spec:
-        policy = {k: v for k, v in (spec["syncPolicy"] or {}).items() if v is not None and v != []}
-        spec["syncPolicy"] = policy
-        if not policy:
-            del spec["syncPolicy"]
-    return {k: v for k, v in spec.items() if v is not None and v != []}
+            keep(parameter, PARAMETER_FIELDS)
+    return spec
+
+
+def keep(thing: Json, fields: set[str]) -> None:
+    for field in set(thing) - fields:
+        del thing[field]

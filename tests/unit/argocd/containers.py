@@ -83,6 +83,7 @@ class Cluster(FakeArgoCD):
         self.previous: dict[tuple[str, str], list[Item]] = {}
         self.asked: list[dict[str, str]] = []
         self.runs("ours")
+        self.hangs = False  # it does not answer any more
 
     def job(
         self, uid: str, name: str = "tests", created: str = "2024-01-01T00:00:05Z", **manifest: Any
@@ -124,7 +125,7 @@ class Cluster(FakeArgoCD):
         manifest["status"] = {"phase": phase, "containerStatuses": [*others, status]}
 
     async def tree(self, app: object) -> Tree:
-        await asyncio.sleep(0)
+        await (asyncio.Event().wait() if self.hangs else asyncio.sleep(0))
         return msgspec.convert({"nodes": copy.deepcopy(self.nodes)}, Tree)
 
     async def live(self, app: object, group: str, version: str, kind: str, namespace: str, name: str) -> Json:

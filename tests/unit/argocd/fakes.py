@@ -16,6 +16,7 @@ from argorun.argocd.answers import Refused, Unreachable
 from argorun.argocd.client import Client
 from argorun.argocd.effects import Key, by_key, key_of
 from argorun.argocd.parameters import helm_parameters
+from argorun.argocd.patience import RenderLimit
 from argorun.argocd.types import (
     RUN_INFO,
     Application,
@@ -48,6 +49,7 @@ class FakeArgoCD:
 
     def __init__(self, spec: Json | None = None, annotations: Json | None = None) -> None:
         self.patience = 10.0
+        self.rendering = RenderLimit(90.0)
         self.calls: list[str] = []
         self.patches: list[list[Json]] = []
         self.syncs: list[Json] = []

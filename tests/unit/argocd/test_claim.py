@@ -14,9 +14,11 @@ import pytest
 
 from argorun.argocd import claim as module
 from argorun.argocd import parameters
-from argorun.argocd.answers import Denied, Refused, Unreachable
+from argorun.argocd.answers import Denied, Refused, Slow, Unreachable
 from argorun.argocd.claim import Claim, Lost, Reverted, Taken
+from argorun.argocd.normal_form import normalize
 from argorun.argocd.parameters import RECORD, Helm, HelmValue, Record, record_of
+from argorun.argocd.patience import Allowance
 from argorun.argocd.types import ResourceStatus
 from argorun.errors import ArgoCDFailed, OperationFailed
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
@@ -32,6 +34,8 @@ SPEC: Json = {
 }
 OURS = {"name": "kafka.topic", "value": TOPIC}
 INVALID = Refused("change", 400, 3, "application spec for weather is invalid: repository not accessible")
+SLOW = Slow("Argo CD did not change Application weather within 90 s (argocd.timeout)")
+GIVEN_UP = Refused("change", 504, 4, "context deadline exceeded")
 
 
 @pytest.fixture(autouse=True)
@@ -128,6 +132,27 @@ def test_the_end_of_what_is_waited_for_is_seen_on_the_watch_at_once() -> None:
         return asyncio.get_running_loop().time() - began
 
     assert run(timed()) == 1
+
+
+@pytest.mark.parametrize("slow", [0.0, 100.0])
+def test_only_the_waiting_for_others_is_bounded_and_no_slow_answer(slow: float) -> None:
+    stage = Stage()
+    stage.argocd.runs("")
+    answered = stage.argocd.application
+
+    async def slowly(*args: Any, **more: Any) -> Any:
+        await asyncio.sleep(slow)
+        return await answered(*args, **more)
+
+    async def waited(allowed: float) -> None:
+        stage.argocd.meets("application", None, None, None, lambda a: a.ends())
+        await stage.claim.free(Allowance(allowed))
+
+    stage.argocd.application = slowly  # type: ignore[method-assign]
+    run(waited(3 * module.BUSY_POLL + 1))
+    stage.argocd.runs("")
+    with pytest.raises(TimeoutError):
+        run(waited(2 * module.BUSY_POLL + 1))
 
 
 @pytest.mark.parametrize(
@@ -472,6 +497,18 @@ def test_a_patch_that_is_answered_too_late_but_took_is_found() -> None:
     assert (stage.parameters, stage.argocd.calls.count("patch")) == ([OURS], 1)
 
 
+@pytest.mark.parametrize("took", [True, False])
+def test_a_patch_that_was_too_slow_is_looked_for_once_and_not_sent_again(took: bool) -> None:
+    stage = Stage()
+    stage.argocd.meets("patch", LostAnswer(SLOW) if took else SLOW)
+    if took:
+        run(stage.take())
+    else:
+        with pytest.raises(Slow):
+            run(stage.take())
+    assert (stage.parameters == [OURS], stage.argocd.calls.count("patch")) == (took, 1)
+
+
 def test_a_patch_that_arrives_after_all_was_put_back_changes_nothing() -> None:
     stage = Stage()
     stage.argocd.meets("patch", LostAnswer())
@@ -595,6 +632,60 @@ def test_where_someone_took_our_record_away_everything_is_given_back_all_the_sam
     assert (stage.argocd.spec, stage.record) == (SPEC, None)
 
 
+OFF: Json = {"prune": True, "enabled": False}
+
+
+def test_auto_sync_that_a_person_switches_off_over_our_change_stays_off() -> None:
+    stage = Stage()
+
+    def overwritten(argocd: FakeArgoCD) -> None:
+        argocd.document["spec"] = copy.deepcopy(SPEC | {"syncPolicy": {"automated": OFF}})
+        del argocd.document["metadata"]["annotations"]
+
+    stage.argocd.meets("application", None, None, overwritten)
+    with pytest.raises(Reverted):
+        run(stage.take())
+    run(stage.claim.let_go())
+    assert stage.argocd.spec == SPEC | {"syncPolicy": {"automated": OFF}}
+    assert stage.notices == ["auto-sync of weather was changed meanwhile; it stays as it is now"]
+
+
+def test_auto_sync_that_a_person_changes_while_we_hold_it_off_stays_theirs() -> None:
+    stage = Stage()
+    run(stage.take())
+    stage.argocd.spec["syncPolicy"]["automated"]["selfHeal"] = True
+    run(stage.claim.let_go())
+    assert stage.argocd.spec == SPEC | {"syncPolicy": {"automated": OFF | {"selfHeal": True}}}
+    assert stage.record is None
+    assert stage.notices == ["auto-sync of weather was changed meanwhile; it stays as it is now"]
+
+
+@pytest.mark.parametrize(
+    "former",
+    [
+        [{"name": "image.tag", "value": "abc"}],
+        [{"name": "image.tag", "value": "abc"}, {"name": "image.tag", "value": "def"}],
+        [{"name": "image.tag"}],
+        [],
+    ],
+)
+def test_an_empty_value_is_found_again_and_the_former_one_put_back(former: list[Json]) -> None:
+    spec: Json = {"source": {"repoURL": "git", "helm": {"parameters": former}}}
+    stage = Stage(normalize(spec))
+    settings = [Helm("kafka.topic", TOPIC, string=True), Helm("image.tag", "")]
+    told = stage.notices.append
+    claim = Claim(stage.argocd.client, APP, "mine", settings, waiting=told, notice=told, topics=[TOPIC])
+
+    async def there_and_back() -> bool:
+        await claim.take([], FUTURE)
+        assert {"name": "image.tag"} in stage.parameters
+        return await claim.give_back(settling=False, until=FUTURE)
+
+    assert run(there_and_back())
+    assert stage.argocd.spec == normalize(spec)
+    assert stage.record is None
+
+
 def test_a_change_between_reading_and_giving_back_is_kept() -> None:
     stage = Stage(MANUAL)
     stage.argocd.meets("patch", None, lambda a: a.spec["source"]["helm"].update(releaseName="theirs"))
@@ -660,9 +751,10 @@ def test_nothing_is_given_back_where_nothing_was_taken() -> None:
     assert (stage.argocd.calls, stage.claim.way_back()) == ([], [])
 
 
-def test_where_git_is_out_of_reach_the_spec_is_put_without_validation() -> None:
+@pytest.mark.parametrize("failed", [INVALID, SLOW, GIVEN_UP], ids=["invalid", "slow", "given up"])
+def test_where_git_is_out_of_reach_or_too_slow_the_spec_is_put_without_validation(failed: Exception) -> None:
     stage = Stage(MANUAL, {"kept": "x"})
-    stage.argocd.meets("patch", None, INVALID)
+    stage.argocd.meets("patch", None, failed)
     assert taken(stage)
     assert (stage.argocd.spec, stage.argocd.document["metadata"]["annotations"]) == (MANUAL, {"kept": "x"})
     assert stage.argocd.calls == ["application", "patch", "watch", "raw", "replace", "application"]

@@ -59,6 +59,34 @@ def test_a_certificate_may_be_kept_as_it_is(tmp_path: Path) -> None:
     assert settings == CliSettings(server="argocd.example.com", token="right", ca_data=PEM)
 
 
+KEY = "-----BEGIN PRIVATE KEY-----\nxyz\n-----END PRIVATE KEY-----\n"
+
+
+def in_base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+KEPT = {"client-certificate-data": in_base64(PEM), "client-certificate-key-data": in_base64(KEY)}
+FILES = {"client-certificate": "/c.crt", "client-certificate-key": "/c.key"}
+
+
+@pytest.mark.parametrize(
+    ("kept", "found"),
+    [
+        (FILES, {"client_cert": "/c.crt", "client_key": "/c.key"}),
+        (KEPT, {"client_pem": f"{PEM}\n{KEY}"}),
+        (FILES | KEPT, {"client_cert": "/c.crt", "client_key": "/c.key"}),
+        ({"client-certificate": "/c.crt"}, {"client_cert": "/c.crt"}),
+        ({"client-certificate-data": in_base64(PEM)}, {}),
+    ],
+)
+def test_a_client_certificate_is_a_pair_of_files_or_kept_in_the_settings(
+    tmp_path: Path, kept: dict[str, str], found: dict[str, str]
+) -> None:
+    settings = written(tmp_path, LOGIN | {"servers": [{"server": "argocd.example.com", **kept}]})
+    assert settings == CliSettings(server="argocd.example.com", token="right", **found)
+
+
 def test_a_server_and_a_user_that_are_only_named_have_no_more_settings(tmp_path: Path) -> None:
     assert written(tmp_path, LOGIN | {"servers": None, "users": []}) == CliSettings(
         server="argocd.example.com"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -248,6 +249,23 @@ def test_several_attempts_are_told_one_by_one_and_how_many_there_were() -> None:
     assert diagnose(job(*same[:2])).cause == "exit code 4 in both attempts"
     other = pod(container(ended(1)), name="checks-9")
     assert diagnose(job(same[0], other)).cause == "exit code 1 in the last of 2 attempts"
+
+
+def at(seen: PodSeen, created: str) -> PodSeen:
+    return dataclasses.replace(seen, node=msgspec.structs.replace(seen.node, created_at=created))
+
+
+def test_pods_that_ran_side_by_side_are_no_attempts() -> None:
+    same = [pod(container(ended(4)), name=f"checks-{i}") for i in range(2)]
+    lines = tuple(f"pod checks-{i}: exit code 4" for i in range(2))
+    wide = job(*same)
+    wide.live["spec"]["completions"] = 2
+    assert diagnose(wide) == Finding("exit code 4 in 2 pods", lines)
+    end = {"terminated": {"exitCode": 4, "reason": "Error", "finishedAt": "2024-01-01T00:00:09Z"}}
+    first = at(pod(container(end), name="checks-0"), "2024-01-01T00:00:01Z")
+    beside, after = (at(same[1], f"2024-01-01T00:00:{second}Z") for second in ("02", "19"))
+    assert diagnose(job(first, beside)) == Finding("exit code 4 in 2 pods", lines)
+    assert diagnose(job(first, after)).cause == "exit code 4 in both attempts"
 
 
 def test_a_job_past_its_deadline_says_how_long_it_had_and_that_its_pod_ran() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from argorun.argocd.logs import JobLogs
 from argorun.argocd.ownership import Rendered
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import ResourceResult
-from tests.unit.argocd.containers import EPOCH, GONE, LAST, A, B, Cluster, Told, entry
+from tests.unit.argocd.containers import EPOCH, GONE, LAST, SECOND, A, B, Cluster, Told, entry
 from tests.unit.argocd.fakes import APP, DOWN
 from tests.unit.argocd.gopatch import Json
 from tests.unit.virtual import run
@@ -27,6 +28,7 @@ class Stage:
         self.ran: list[str] = []
         self.rendered: list[Json] = []
         self.topics: list[str] = []
+        self.parallel = False
 
     async def follow(
         self,
@@ -40,7 +42,15 @@ class Stage:
         live = LiveTree(self.cluster.client, APP)
         rendered = Rendered(self.rendered, "ns", self.topics)
         job_logs = self.logs = JobLogs(
-            self.cluster.client, APP, live, self.before, self.wanted, self.told, rendered, "ours"
+            self.cluster.client,
+            APP,
+            live,
+            self.before,
+            self.wanted,
+            self.told,
+            rendered,
+            "ours",
+            lambda job: self.parallel,
         )
         if since:
             job_logs.operation_started(since)
@@ -50,7 +60,7 @@ class Stage:
             job_logs.confirm(confirm)
         await live.read()
         await asyncio.sleep(wait)
-        await job_logs.finish(15, self.ran)
+        await job_logs.finish(15, 60, self.ran)
         assert asyncio.all_tasks() <= others  # nothing of it lives on
 
     def followed(self, **options: Any) -> list[tuple[object, ...]]:
@@ -110,6 +120,7 @@ def test_a_jobs_second_pod_is_its_second_attempt() -> None:
     stage.cluster.job("j1")
     stage.cluster.pod("p2", "j1", [B, LAST])
     stage.cluster.pod("p1", "j1", [A, LAST])
+    stage.cluster.nodes[-1]["health"] = {"status": "Degraded"}
     assert sorted(map(str, stage.followed())) == sorted(
         map(str, [("appeared", "j1"), *whole("p1", "a"), *whole("p2", "b", attempt=2)])
     )
@@ -195,6 +206,73 @@ def test_a_log_that_does_not_end_does_not_keep_the_run() -> None:
 
     assert run(timed()) == 35
     assert stage.told.all[-1] == ("ended", "p1", "main", 1, False, "the run ended before the log did")
+
+
+class Talkative(Cluster):
+    """One whose containers write a line every half a second, forever."""
+
+    async def logs(self, app: object, pod: str, ns: str, name: str, **how: str) -> Any:
+        begun = asyncio.get_running_loop().time()
+        for i in itertools.count():
+            yield [entry(EPOCH + int(begun + i) * SECOND // 2, f"still here {i}")]
+            await asyncio.sleep(0.5)
+
+
+def test_a_log_that_never_falls_silent_does_not_keep_the_run_and_is_told_as_not_complete() -> None:
+    stage = Stage()
+    stage.cluster = Talkative()
+    stage.cluster.job("j1")
+    stage.cluster.pod("p1", "j1")
+    stage.cluster.stands("p1", "main", "running")
+
+    async def timed() -> float:
+        began = asyncio.get_running_loop().time()
+        await stage.follow(wait=20)
+        return asyncio.get_running_loop().time() - began
+
+    assert run(timed()) == 80
+    assert stage.told.all[-1][3:] == (len(stage.told.texts()), False, "the run ended before the log did")
+
+
+def test_a_bare_pod_that_lives_on_is_not_waited_for() -> None:
+    stage = Stage()
+    stage.cluster, stage.wanted = Talkative(), lambda kind, name: True
+    stage.cluster.pod("p1", "")
+    stage.cluster.nodes[-1]["info"] = [{"name": "Status Reason", "value": "Running"}]
+    stage.cluster.stands("p1", "main", "running")
+
+    async def timed() -> float:
+        began = asyncio.get_running_loop().time()
+        await stage.follow(wait=20)
+        return asyncio.get_running_loop().time() - began
+
+    assert run(timed()) == 20
+    assert stage.told.all[-1][3:] == (len(stage.told.texts()), False, "the run ended before the log did")
+
+
+def test_an_argo_cd_that_does_not_answer_does_not_keep_the_run_either() -> None:
+    stage = Stage()
+
+    async def timed() -> float:
+        following = asyncio.create_task(stage.follow(wait=20))
+        await asyncio.sleep(10)
+        stage.cluster.hangs = True
+        began = asyncio.get_running_loop().time()
+        await following
+        return asyncio.get_running_loop().time() - began
+
+    assert run(timed()) <= 10 + 60
+
+
+def test_pods_that_run_side_by_side_are_no_attempts() -> None:
+    for parallel, attempts in ((True, {1}), (False, {1, 2})):
+        stage = Stage()
+        stage.parallel = parallel
+        stage.cluster.job("j1")
+        for pod in ("p1", "p2", "p3"):
+            stage.cluster.pod(pod, "j1", [A, LAST])
+            stage.cluster.nodes[-1]["health"] = {"status": "Progressing" if pod == "p2" else "Degraded"}
+        assert {e[3] for e in stage.followed() if e[0] == "started"} == attempts
 
 
 def test_a_job_that_shows_only_when_the_operation_is_over_is_still_read() -> None:

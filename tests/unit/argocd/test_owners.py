@@ -19,7 +19,7 @@ from argorun.errors import ArgoCDFailed, UsageError
 from tests.unit.argocd.fakes import FakeArgoCD, Json
 from tests.unit.virtual import run
 
-HELM: list[Setting] = [Helm("kafka.topic", "weather_1_0")]
+HELM: list[Setting] = [Helm("kafka.topic", "weather_1_0", string=True)]
 KUSTOMIZE: list[Setting] = [Kustomize("topics", "main", "weather_1_0")]
 PLACE = "/spec/source/helm/parameters"
 PATCHES = "/spec/source/kustomize/patches"
@@ -167,6 +167,55 @@ def test_what_is_left_uncovered_is_named(spec: Json, lost: list[str]) -> None:
     stage = Stage(BY_SET)
     stage.set_is(**spec)
     assert stage.refused().reason == f"it does not leave alone: {', '.join(lost)}"
+
+
+LISTED: Json = {"source": {"helm": {"parameters": [{"name": "kafka.topic", "value": "git"}]}}}
+VALUE = '.spec.source.helm.parameters[] | select(.name == "kafka.topic") | .value'
+ONLY_VALUE = (
+    "its rule covers only the parameter's .value, not its .forceString: argorun sets both, so that Helm "
+    "takes a topic's name as a string"
+)
+
+
+def test_a_rule_for_the_parameters_value_alone_is_said_not_to_cover_force_string() -> None:
+    stage = Stage(BY_SET, LISTED)
+    stage.set_is(ignoreApplicationDifferences=[{"jsonPointers": [RECORD], "jqPathExpressions": [VALUE]}])
+    error = stage.refused()
+    assert error.reason.splitlines() == [f"it does not leave alone: {PLACE}", ONLY_VALUE]
+    assert f"        - {PLACE}" in error.hint.splitlines()
+
+
+@pytest.mark.parametrize("expressions", [[f"{VALUE}, .forceString"], [VALUE.removesuffix(" | .value")]])
+def test_a_rule_for_value_and_force_string_is_enough(expressions: list[str]) -> None:
+    stage = Stage(BY_SET, LISTED)
+    rule = {"jsonPointers": [RECORD], "jqPathExpressions": expressions}
+    stage.set_is(ignoreApplicationDifferences=[rule])
+    assert stage.check() == "ApplicationSet all"
+
+
+def test_a_parameter_that_is_a_string_already_needs_no_more_than_its_value_left_alone() -> None:
+    forced: Json = {"name": "kafka.topic", "value": "git", "forceString": True}
+    stage = Stage(BY_SET, {"source": {"helm": {"parameters": [forced]}}})
+    stage.set_is(ignoreApplicationDifferences=[{"jsonPointers": [RECORD], "jqPathExpressions": [VALUE]}])
+    assert stage.check() == "ApplicationSet all"
+
+
+@pytest.mark.parametrize(("in_git", "refused"), [({}, False), ({"forceString": False}, True)])
+def test_a_parent_whose_rule_is_for_the_value_alone_undoes_force_string_in_a_sync_or_where_git_names_it(
+    in_git: Json, refused: bool
+) -> None:
+    stage = Stage(TRACKED, LISTED)
+    policy = HEALS | {"syncOptions": [owners.RESPECT]}
+    rule = {"group": "argoproj.io", "kind": "Application", "jqPathExpressions": [VALUE]}
+    element: Json = {"name": "kafka.topic", "value": "git"} | in_git
+    target = {"spec": {"source": {"helm": {"parameters": [element]}}}}
+    stage.parent_is({"syncPolicy": policy, "ignoreDifferences": [rule]}, target)
+    if refused:
+        assert stage.refused().reason.splitlines() == [f"it does not leave alone: {PLACE}", ONLY_VALUE]
+    else:
+        assert stage.check() == "Application apps"
+        undoes = f"weather is part of Application apps: a sync of that one during the run would undo {PLACE}"
+        assert stage.notices == [f"{undoes}; {ONLY_VALUE}"]
 
 
 def test_an_expression_that_is_not_understood_is_named() -> None:

@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from argorun.argocd import parameters
+from argorun.argocd.client import as_go_writes_it
+from argorun.argocd.normal_form import normalize
 from argorun.argocd.parameters import (
     RECORD,
-    ROLLED,
     Helm,
     HelmValue,
     Kustomize,
@@ -25,8 +26,8 @@ from argorun.argocd.parameters import (
     check_rendered,
     check_source,
     claimed,
+    effective,
     holds,
-    kustomize_patches,
     original_value,
     record_of,
     restored,
@@ -37,6 +38,8 @@ from argorun.argocd.parameters import (
 from argorun.argocd.records import live
 from argorun.argocd.types import Application, Json, Metadata
 from argorun.errors import UsageError
+from tests.normal_forms import FEW, TEXTS
+from tests.normal_forms import parameters as written
 from tests.unit.argocd.gopatch import PatchFailed, applied
 
 TOPIC = "weather_updates_1700000000_0a1b2c3d"
@@ -163,13 +166,13 @@ def test_the_json_patch_gives_exactly_the_goal_there_and_back(
     document = of(spec, annotations)
     ours, record = claim(document, settings)
     there = applied(document, changes(application(document), ours, record))
-    assert there["spec"] == ours
+    assert normalize(there["spec"]) == normalize(ours)
     assert record_of(application(there)) == record
     assert {k: v for k, v in there["metadata"]["annotations"].items() if k != RECORD} == (annotations or {})
 
     goal = with_automated(restored(ours, record), record)
     back = applied(there, changes(application(there), goal, None))
-    assert back["spec"] == goal
+    assert normalize(back["spec"]) == normalize(goal)
     assert back["metadata"]["annotations"] == (annotations or {})
     assert changes(application(back), goal, None) == []
 
@@ -209,6 +212,169 @@ def test_what_someone_else_changed_in_between_is_kept(
     back = restored(theirs, record)
     assert back["source"]["targetRevision"] == "other"
     assert without_empties(back["source"]) == without_empties(theirs["source"])
+
+
+# -- through Argo CD, which brings all that it stores to its normal form -----------------------------------
+
+FORMER = written(unheardOf=st.none() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS)
+WRITTEN = st.fixed_dictionaries(
+    {
+        "source": st.fixed_dictionaries(
+            {"repoURL": NAMES},
+            optional={
+                "helm": st.none()
+                | st.fixed_dictionaries(
+                    {},
+                    optional={
+                        "parameters": FORMER,
+                        "values": TEXTS,
+                        "valuesObject": st.just({"n": 1e-7}),
+                    },
+                )
+            },
+        )
+    },
+    optional={"project": st.just(""), "syncPolicy": st.none() | POLICY},
+)
+ASSIGNED = st.lists(
+    st.builds(Helm, FEW, TEXTS, st.booleans()), min_size=1, max_size=3, unique_by=lambda s: s.name
+)
+
+
+def sent(document: Json, patch: list[Json]) -> Json:
+    """The Application after a patch, as Argo CD stores it."""
+    result = applied(document, json.loads(as_go_writes_it(patch)))
+    return result | {"spec": normalize(result["spec"])}
+
+
+@given(WRITTEN, ASSIGNED, ANNOTATIONS, st.booleans())
+def test_what_is_set_and_restored_is_the_normal_form_of_what_was_there(
+    spec: Json, settings: list[Setting], annotations: Json | None, stored: bool
+) -> None:
+    document = of(normalize(spec) if stored else spec, annotations)  # or as somebody has applied it
+    ours, record = claim(document, settings)
+    there = sent(document, changes(application(document), ours, record))
+    assert holds(there["spec"]["source"], settings)
+    assert record_of(application(there)) == record
+    goal = with_automated(restored(there["spec"], record), record)
+    back = sent(there, changes(application(there), goal, None))
+    assert back["spec"] == normalize(spec)
+    assert back["metadata"]["annotations"] == (annotations or {})
+    assert changes(application(back), spec, None) == []
+
+
+@given(WRITTEN, ASSIGNED)
+def test_nothing_is_changed_but_the_parameters_that_are_set(spec: Json, settings: list[Setting]) -> None:
+    document = of(normalize(spec))
+    there = sent(document, changes(application(document), *claim(document, settings)))["spec"]
+    names = {s.name for s in settings if isinstance(s, Helm)}
+    before, after = (
+        [p for p in parameters.helm_parameters(s) if p["name"] not in names]
+        for s in (document["spec"], there)
+    )
+    assert after == before
+    for s in settings:
+        if isinstance(s, Helm) and not s.string:  # what is there already keeps its own typing
+            old, new = (parameters.helm_parameters(x) for x in (document["spec"], there))
+            was, now = effective(old, s.name), effective(new, s.name)
+            forced = was is not None and old[was].get("forceString", False)
+            assert now is not None
+            assert new[now].get("forceString", False) is forced
+
+
+@pytest.mark.parametrize(
+    ("former", "setting", "meanwhile", "after"),
+    [
+        ([("a", "1"), ("a", "2")], Helm("a", "1"), [("a", "1"), ("a", "1")], [("a", "1"), ("a", "2")]),
+        # Somebody changed ours: the one that was there before is not taken for it.
+        ([("a", "1"), ("a", "2")], Helm("a", "1"), [("a", "1"), ("a", "3")], [("a", "1"), ("a", "3")]),
+        # Somebody put one before it.
+        (
+            [("a", "1"), ("a", "2")],
+            Helm("a", "1"),
+            [("b", "x"), ("a", "1"), ("a", "1")],
+            [("b", "x"), ("a", "1"), ("a", "2")],
+        ),
+        ([("a", "1")], Helm("a", ""), [("a", "")], [("a", "1")]),
+        ([("a", "1")], Helm("a", ""), [("a", "3")], [("a", "3")]),
+        ([], Helm("a", ""), [("a", "")], []),
+    ],
+)
+def test_the_element_that_was_set_is_the_one_that_is_restored(
+    former: list[tuple[str, str]],
+    setting: Helm,
+    meanwhile: list[tuple[str, str]],
+    after: list[tuple[str, str]],
+) -> None:
+    def listed(pairs: list[tuple[str, str]]) -> Json:
+        return normalize({"source": {"helm": {"parameters": [{"name": n, "value": v} for n, v in pairs]}}})
+
+    _, record = claim(of(listed(former)), [setting])
+    assert normalize(restored(listed(meanwhile), record)) == listed(after)
+
+
+@pytest.mark.parametrize(
+    ("elements", "at"),
+    [
+        ([], None),
+        ([{"name": "b"}], None),
+        ([{"name": "a"}, {"name": "b"}, {"name": "a"}], 2),
+        ([{"name": "a", "forceString": True}, {"name": "a"}], 0),
+        ([{"name": "a", "forceString": True}, {"name": "a", "forceString": True}, {"name": "a"}], 1),
+    ],
+)
+def test_of_elements_with_one_name_the_one_counts_that_helm_goes_by(
+    elements: list[Json], at: int | None
+) -> None:
+    assert effective(elements, "a") == at
+
+
+def test_a_record_of_an_older_argorun_restores_a_parameter_that_is_listed_twice() -> None:
+    older = Record(run="r", until=1, helm=(HelmValue("a", "1", {"name": "a", "value": "2"}),))
+    spec: Json = {
+        "source": {"helm": {"parameters": [{"name": "a", "value": "1"}, {"name": "a", "value": "1"}]}}
+    }
+    assert restored(spec, older)["source"]["helm"]["parameters"] == [
+        {"name": "a", "value": "1"},
+        {"name": "a", "value": "2"},
+    ]
+
+
+def test_a_topics_name_is_a_string_and_another_value_is_what_it_was() -> None:
+    spec: Json = {
+        "source": {"helm": {"parameters": [{"name": "a", "value": "1"}, {"name": "b", "value": "2"}]}}
+    }
+    ours, record = claim(of(spec), [Helm("a", TOPIC, string=True), Helm("b", "3"), Helm("c", "4")])
+    assert ours["source"]["helm"]["parameters"] == [
+        {"name": "a", "value": TOPIC, "forceString": True},
+        {"name": "b", "value": "3"},
+        {"name": "c", "value": "4"},
+    ]
+    typed = [{"name": "a", "value": TOPIC}]
+    assert not holds({"helm": {"parameters": typed}}, [Helm("a", TOPIC, string=True)])
+    assert holds({"helm": {"parameters": typed}}, [Helm("a", TOPIC)])
+    assert restored(ours, record) == spec
+
+
+@pytest.mark.parametrize(
+    ("found", "left"),
+    [
+        ({"prune": True, "enabled": False}, {"prune": True}),
+        ({"prune": True, "enabled": False, "selfHeal": None}, {"prune": True}),  # another spelling of it
+        ({"enabled": False}, {"enabled": False}),
+        (
+            {"prune": True, "selfHeal": True, "enabled": False},
+            {"prune": True, "selfHeal": True, "enabled": False},
+        ),
+        (None, None),
+    ],
+)
+def test_auto_sync_comes_back_only_where_it_stands_as_the_run_left_it(
+    found: Json | None, left: Json | None
+) -> None:
+    _, record = claim(of({"source": {}, "syncPolicy": {"automated": {"prune": True}}}), [Helm("a", TOPIC)])
+    spec = with_automated({"source": {}, "syncPolicy": {"automated": found}}, record)
+    assert spec["syncPolicy"]["automated"] == left
 
 
 def test_a_parameter_that_someone_changed_or_added_meanwhile_stays_theirs() -> None:
@@ -283,84 +449,6 @@ def test_a_captured_source_holds_our_values_or_not(
     source: Json | None, settings: list[Setting], held: bool
 ) -> None:
     assert holds(source, settings) is held
-
-
-# -- Kustomize --------------------------------------------------------------------------------------------
-
-
-def test_a_config_maps_key_is_patched_and_its_readers_are_rolled() -> None:
-    other: Json = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "hellotilt"}}
-    patches = kustomize_patches([Kustomize("topic-config", "topic_name", TOPIC)], [*MANIFESTS, other])
-    assert [p["target"] for p in patches] == [
-        {"version": "v1", "kind": "ConfigMap", "name": "topic-config"},
-        {"group": "apps", "version": "v1", "kind": "Deployment", "name": "hellotilt"},
-    ]
-    assert [json.loads(p["patch"]) for p in patches] == [
-        [{"op": "replace", "path": "/data/topic_name", "value": TOPIC}],
-        {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": {"name": "hellotilt"},
-            "spec": {"template": {"metadata": {"annotations": {ROLLED: TOPIC}}}},
-        },
-    ]
-
-
-def test_a_keys_slash_and_tilde_are_escaped() -> None:
-    (patch,) = kustomize_patches([Kustomize("c", "a/b~c", TOPIC)], [])
-    assert json.loads(patch["patch"]) == [{"op": "replace", "path": "/data/a~1b~0c", "value": TOPIC}]
-
-
-def test_a_workload_that_reads_two_topics_is_rolled_once_for_both() -> None:
-    two = [Kustomize("topic-config", "one", "t1"), Kustomize("topic-config", "two", "t2")]
-    patches = kustomize_patches(two, MANIFESTS)
-    assert len(patches) == 3
-    body = json.loads(patches[2]["patch"])
-    assert body["spec"]["template"]["metadata"]["annotations"] == {ROLLED: "t1,t2"}
-
-
-@pytest.mark.parametrize(
-    ("pod", "reads"),
-    [
-        (
-            {
-                "containers": [
-                    {"env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}}]}
-                ]
-            },
-            True,
-        ),
-        ({"initContainers": [{"envFrom": [{"configMapRef": {"name": "c"}}]}]}, True),
-        ({"volumes": [{"configMap": {"name": "c"}}]}, True),
-        ({"volumes": [{"projected": {"sources": [{"secret": {}}, {"configMap": {"name": "c"}}]}}]}, True),
-        (
-            {
-                "containers": [
-                    {"env": [{"name": "A", "value": "c"}], "envFrom": [{"secretRef": {"name": "c"}}]}
-                ]
-            },
-            False,
-        ),
-        ({"volumes": [{"configMap": {"name": "d"}}, {"secret": {"secretName": "c"}}]}, False),
-        ({"containers": [{"env": None, "envFrom": None}], "initContainers": None, "volumes": None}, False),
-        ({}, False),
-    ],
-)
-def test_only_pods_that_read_the_config_map_are_rolled(pod: Json, reads: bool) -> None:
-    assert parameters.reads_configmap({"spec": {"template": {"spec": pod}}}, "c") is reads
-
-
-@pytest.mark.parametrize(
-    ("rendered", "is_it"),
-    [
-        ("topic-config", True),
-        ("topic-config-5g2m8k9f7h", True),
-        ("topic-config-x", False),
-        ("my-topic-config", False),
-    ],
-)
-def test_a_generated_config_map_is_known_by_its_name_without_the_hash(rendered: str, is_it: bool) -> None:
-    assert parameters.called({"metadata": {"name": rendered}}, "topic-config") is is_it
 
 
 def test_the_value_before_is_the_parameters_or_the_config_maps() -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from argorun.argocd import answers
 from argorun.argocd.pod_logs import LOST, PodLogs
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Node
-from tests.unit.argocd.containers import EPOCH, LAST, SECOND, A, B, Cluster, Told, entry
+from tests.unit.argocd.containers import EPOCH, GONE, LAST, SECOND, A, B, Cluster, Told, entry
 from tests.unit.argocd.fakes import APP, DOWN
 from tests.unit.virtual import run
 
@@ -155,3 +157,26 @@ def test_a_container_that_waits_for_its_restart_is_not_asked_for_its_log_again_a
 
     stage.read(first, nothing, nothing, ends)
     assert stage.cluster.asked == [{"follow": "true"}, {"tailLines": "10"}]
+
+
+def test_a_pod_whose_manifest_is_not_as_expected_is_read_by_its_only_containers_default_name() -> None:
+    stage = Stage()
+    stage.cluster.streams["p1", ""] = [[A, LAST]]
+
+    def not_as_expected() -> None:
+        stage.cluster.pods["p1"] = {"spec": {"containers": "none"}, "status": []}
+
+    def gone() -> None:
+        stage.cluster.pods["p1"] = GONE
+
+    assert stage.read(not_as_expected, gone) == [
+        ("started", "p1", "", 1),
+        ("line", "p1", "", "a"),
+        ("ended", "p1", "", 1, True, ""),
+    ]
+
+
+def test_no_answer_of_argo_cd_is_made_a_typed_value_but_where_a_wrong_one_becomes_an_error() -> None:
+    package = Path(answers.__file__).parent
+    converting = {p.name for p in package.glob("*.py") if "msgspec.convert(" in p.read_text(encoding="utf-8")}
+    assert converting == {"answers.py", "cli_settings.py"}  # that one reads the argocd CLI's file

@@ -264,23 +264,6 @@ def test_what_held_the_topic_and_who_reads_it_is_known() -> None:
     }
 
 
-def test_what_gets_new_pods_by_being_settled_is_known() -> None:
-    stage = Stage(configmap("settings"), deployment("named", {"topic": "TOPIC"}), deployment("reads", READS))
-    stage.planned()
-    assert stage.settlement.rolled() == [key("named", "Deployment")]
-
-
-@pytest.mark.parametrize(("wave", "rolled"), [("-1", False), ("0", True), ("1", True), ("x", True)])
-def test_new_pods_that_come_before_what_they_read_is_settled_are_no_reason_to_be_calm(
-    wave: str, rolled: bool
-) -> None:
-    web = deployment("web", {"topic": "TOPIC"})
-    web["metadata"]["annotations"] = {"argocd.argoproj.io/sync-wave": wave}
-    stage = Stage(configmap("settings"), web)
-    stage.planned()
-    assert stage.settlement.rolled() == ([key("web", "Deployment")] if rolled else [])
-
-
 def test_a_configmap_that_differs_otherwise_held_no_topic() -> None:
     stage = Stage(configmap("settings", "TOPIC"))
     stage.settlement = Settlement(stage.argocd.client, APP, ["another"])

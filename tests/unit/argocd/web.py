@@ -117,11 +117,15 @@ class Server:
         out.close()
 
     @contextlib.asynccontextmanager
-    async def up(self, tls: bool = False) -> AsyncGenerator[None]:
+    async def up(self, tls: bool = False, clients: Path | None = None) -> AsyncGenerator[None]:
+        """Listen; `clients` are to show a certificate that this file trusts."""
         context = None
         if tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(TLS / "localhost.crt", TLS / "localhost.key")
+            if clients is not None:
+                context.load_verify_locations(clients)
+                context.verify_mode = ssl.CERT_REQUIRED
         tasks: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
         def connected(reader: asyncio.StreamReader, out: asyncio.StreamWriter) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from argorun.kafka.client import Described, Partition
@@ -51,7 +51,6 @@ Fault = Answer | Lost | LostAnswer | Slow
 class Group:
     """A consumer group."""
 
-    topics: set[str] = field(default_factory=set)
     members: int = 0
 
 
@@ -69,7 +68,7 @@ class Broker:
         self.down: float | None = None
         self.is_open = False
         self.may_delete = True
-        self.unreadable: set[str] = set()
+        self.hidden = ""  # topics and groups that begin so may not be described
         self.on_delete: Callable[[str], None] = lambda name: None
         self.late: set[asyncio.Future[Any]] = set()  # kept, or asyncio would drop them
         self.made = 0
@@ -118,6 +117,8 @@ class Broker:
 
     async def describe(self, name: str, *, timeout: float) -> Described:
         def do() -> Described:
+            if self._hides(name):
+                raise BrokerError(29, "Topic authorization failed.")
             if name not in self.held:
                 raise BrokerError(3, "Broker: Unknown topic or partition")
             return self.held[name]
@@ -125,16 +126,22 @@ class Broker:
         return await self._do("describe", name, do, timeout)
 
     async def topics(self, *, timeout: float) -> list[str]:
-        return await self._do("topics", "", lambda: sorted(self.held), timeout)
+        return await self._do(
+            "topics", "", lambda: sorted(n for n in self.held if not self._hides(n)), timeout
+        )
 
     async def groups(self, *, timeout: float) -> list[str]:
-        return await self._do("groups", "", lambda: sorted(self.consumers), timeout)
+        return await self._do(
+            "groups", "", lambda: sorted(g for g in self.consumers if not self._hides(g)), timeout
+        )
 
     async def group_is_empty(self, group: str, *, timeout: float) -> bool:
-        return await self._do("group", group, lambda: not self.consumers[group].members, timeout)
+        def do() -> bool:
+            if self._hides(group):
+                raise BrokerError(30, "Group authorization failed.")
+            return group in self.consumers and not self.consumers[group].members
 
-    async def group_topics(self, groups: Collection[str], *, timeout: float) -> dict[str, set[str]]:
-        return {g: set(self.consumers[g].topics) for g in groups if g not in self.unreadable}
+        return await self._do("group", group, do, timeout)
 
     async def delete_group(self, group: str, *, timeout: float) -> None:
         def do() -> None:
@@ -143,6 +150,10 @@ class Broker:
             del self.consumers[group]
 
         await self._do("delete group", group, do, timeout)
+
+    def _hides(self, name: str) -> bool:
+        """As Kafka does it: what may not be described is left out of lists in silence."""
+        return bool(self.hidden) and name.startswith(self.hidden)
 
     async def _do(self, act: str, name: str, do: Callable[[], T], timeout: float) -> T:
         self.asked.append((act, name))

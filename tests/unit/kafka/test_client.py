@@ -8,10 +8,13 @@ import gc
 import subprocess
 import sys
 import textwrap
+from types import SimpleNamespace
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
 from argorun.errors import UsageError
+from argorun.kafka import client
 from argorun.kafka.client import Client, _answered
 from argorun.kafka.faults import BrokerError
 
@@ -112,6 +115,28 @@ def test_a_topic_that_the_client_cannot_ask_for_is_an_answer_too() -> None:
             await client.delete("x", timeout=1)
 
     asyncio.run(main())
+
+
+def test_a_list_of_groups_that_one_broker_gave_none_for_is_not_taken_for_the_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Listing:
+        def __init__(self, *_: object, **__: object) -> None: ...
+
+        def list_consumer_groups(self, **_: object) -> concurrent.futures.Future[object]:
+            down = KafkaException(KafkaError(KafkaError._TRANSPORT, "broker 2 is down"))
+            listed: concurrent.futures.Future[object] = concurrent.futures.Future()
+            listed.set_result(SimpleNamespace(valid=[SimpleNamespace(group_id="g")], errors=[down]))
+            return listed
+
+    monkeypatch.setattr(client, "AdminClient", Listing)
+
+    async def main() -> None:
+        await Client(NOWHERE).groups(timeout=1)
+
+    with pytest.raises(BrokerError, match="broker 2 is down") as caught:
+        asyncio.run(main())
+    assert caught.value.passing, "it is asked once more"
 
 
 def test_a_cancelled_wait_leaves_librdkafkas_future_alone() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import collections
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,7 +13,7 @@ from argorun.errors import AccessDenied, ArgorunError, KafkaFailed
 from argorun.kafka import names, sweep
 from argorun.kafka.names import TopicName
 from argorun.kafka.spec import TopicSpec
-from argorun.kafka.sweep import AT_ONCE, Age, delete, mentioned, ours
+from argorun.kafka.sweep import A_PART, AT_ONCE, Age, Going, delete, mentioned, ours
 from argorun.kafka.topics import Limits, Topics
 from tests.unit.kafka.standin import Answer, Broker, Slow
 from tests.unit.virtual import run
@@ -42,15 +44,64 @@ def test_only_names_of_our_form_with_one_of_the_prefixes_are_ours(
     wanted = {name.prefix for name in prefixes}
     foreign = [o for o in others if names.parse(o) is None]
     found = ours([*foreign, *map(str, drawn)], wanted)
-    assert collections.Counter(found) == collections.Counter(n for n in drawn if n.prefix in wanted)
+    assert {t: n for t, n in found.items() if t == str(n)} == {str(n): n for n in drawn if n.prefix in wanted}
+    assert [t for t, n in found.items() if not t.startswith(str(n))] == []
 
 
 @given(name=DRAWN, before=st.text(max_size=3), after=st.text(max_size=3))
-def test_a_name_that_only_begins_or_ends_alike_is_never_ours(
+def test_only_what_begins_with_a_whole_name_and_a_separator_is_ours_with_it(
     name: TopicName, before: str, after: str
 ) -> None:
     looks = f"{before}{name}{after}"
-    assert [str(n) for n in ours([looks], {name.prefix})] == ([looks] if looks == str(name) else [])
+    mine = not before and (not after or after[0] in "-._")
+    assert ours([looks], {name.prefix}) == ({looks: name} if mine else {})
+
+
+@given(name=DRAWN, end=st.from_regex(r"[-._][a-zA-Z0-9._-]{0,9}", fullmatch=True), other=PREFIXES)
+def test_what_is_derived_goes_with_exactly_the_prefix_that_is_asked_for(
+    name: TopicName, end: str, other: str
+) -> None:
+    assert ours([f"{name}{end}"], {name.prefix}) == {f"{name}{end}": name}
+    assert ours([f"{name}{end}"], {other} - {name.prefix}) == {}
+
+
+def test_of_two_names_that_it_begins_with_a_topic_is_derived_from_the_longer() -> None:
+    first = named(NOW)
+    second = named(NOW + 60, prefix=str(first))
+    assert ours([f"{second}-dlt"], {PREFIX, str(first)}) == {f"{second}-dlt": second}
+    assert ours([f"{second}-dlt"], {PREFIX}) == {f"{second}-dlt": first}
+
+
+def test_others_that_hold_a_name_of_ours_are_found_and_those_of_other_runs_are_not() -> None:
+    mine, holding = str(named(NOW)), f"app-{named(NOW)}-changelog"
+    others = [f"app-{named(NOW - 1)}-changelog", f"my-{named(NOW, token='0badcafe')}", PREFIX]
+    going = looked([mine, f"{mine}-dlt", holding, *others])
+    assert [going.held_by(t) for t in (holding, mine, f"{mine}-dlt", *others)] == [named(NOW), *[None] * 5]
+    going.spare([named(NOW)])
+    assert going.held_by(holding) is None
+
+
+def looked(present: list[str]) -> Going:
+    """What goes of these, whatever its age."""
+    going = Going()
+    run(going.look(present, {PREFIX}, Age(0, NOW)))
+    return going
+
+
+def test_of_very_many_topics_each_is_looked_at() -> None:
+    present = [str(named(NOW + i)) for i in range(2 * A_PART + 1)]
+    assert list(looked(present).topics) == present
+
+
+def test_what_is_derived_is_spared_with_its_topic_even_where_that_is_gone() -> None:
+    first, second = named(NOW), named(NOW + 1)
+    present = [f"{first}-dlt", f"{first}.DLT", str(second), f"{second}-dlt", "other"]
+    going = looked(present)
+    assert going.goes(first)
+    going.spare([first, first, named(NOW + 2)])
+    assert (list(going.topics), going.goes(first), going.goes(second)) == (
+        [str(second), f"{second}-dlt"], False, True,
+    )  # fmt: skip
 
 
 def test_look_alikes_are_left_and_the_oldest_comes_first() -> None:
@@ -59,14 +110,15 @@ def test_look_alikes_are_left_and_the_oldest_comes_first() -> None:
         f"{PREFIX}_1700000000_0a1b2c3",
         f"{PREFIX}_1700000000_0A1B2C3D",
         f"{PREFIX}_17000000000_0a1b2c3d",
-        f"{PREFIX}_1700000000_0a1b2c3d_retry",
+        f"{PREFIX}_1700000000_0a1b2c3dx",
         f"{PREFIX}_1700000000_0a1b2c3d\n",
         f"{PREFIX}_1700000000_1700000000_0a1b2c3d",
         f"my_{PREFIX}_1700000000_0a1b2c3d",
         f"{PREFIX}-1700000000-0a1b2c3d",
         PREFIX,
     ]
-    assert ours([str(new), *alike, str(old)], {PREFIX}) == [old, new]
+    found = looked([*sorted(alike), str(new), f"{old}_retry", str(old)])
+    assert list(found.topics.items()) == [(f"{old}_retry", old), (str(old), old), (str(new), new)]
 
 
 @given(name=DRAWN, older_than=st.integers(1, 10**9), age=st.integers(-(10**6), 10**9))
@@ -106,12 +158,8 @@ class Swept:
     def all(self) -> None:
         async def act() -> None:
             async with Topics({}, admin=self.broker, limits=Limits(delete=3, gone=3, request=1)) as topics:
-                await delete(
-                    topics,
-                    self.found,
-                    lambda n: self.deleted.append(str(n)),
-                    lambda n, e: self.failed.update({str(n): e}),
-                )
+                found = [str(n) for n in self.found]
+                await delete(topics, found, self.deleted.append, lambda n, e: self.failed.update({n: e}))
 
         run(act())
 
@@ -175,5 +223,22 @@ def test_several_acts_on_each_in_its_turn() -> None:
     async def act(n: int) -> None:
         done.append(n)
 
-    run(sweep.several(range(30), act))
+    run(sweep.several(range(30), act, lambda n, error: None))
     assert done == list(range(30))
+
+
+@pytest.mark.parametrize(
+    "error", [OSError("no more processes"), ValueError("oops"), KafkaFailed("no"), asyncio.CancelledError()]
+)
+def test_whatever_goes_wrong_with_one_of_several_the_others_are_acted_on(error: BaseException) -> None:
+    done: list[int] = []
+    failed: dict[int, ArgorunError] = {}
+
+    async def act(n: int) -> None:
+        if n < 2 * AT_ONCE:
+            raise error
+        await asyncio.sleep(0)
+        done.append(n)
+
+    run(sweep.several(range(30), act, lambda n, e: failed.update({n: e})))
+    assert (done, list(failed)) == (list(range(2 * AT_ONCE, 30)), list(range(2 * AT_ONCE)))

@@ -18,6 +18,7 @@ from tests.unit.kafka.standin import Answer, Broker, Fault, Group, Lost, LostAns
 from tests.unit.virtual import run
 
 NAME, SPEC = "weather_1753747200_0a1b2c3d", TopicSpec(prefix="weather")
+OTHER = "weather_1753747200_0a1b2c3e"
 
 
 def on(broker: Broker, use: Callable[[Topics], Awaitable[None]], *, keep: bool = False) -> list[str]:
@@ -415,40 +416,41 @@ def test_a_topic_that_comes_back_for_ever_is_told() -> None:
 # -- groups --
 
 
-def test_only_empty_groups_of_the_test_with_offsets_on_its_topics_alone_go() -> None:
+def test_only_empty_groups_of_the_prefix_that_hold_the_topics_name_go() -> None:
     broker = Broker()
     broker.consumers = {
-        "tests-one": Group({NAME}),
-        "tests-none": Group(set()),
-        "tests-both": Group({NAME, "orders"}),
-        "tests-others": Group({"orders"}),
-        "tests-live": Group({NAME}, members=1),
-        "tests-unreadable": Group({NAME}),
-        "live": Group({NAME}),
+        f"tests-{NAME}": Group(),
+        f"tests-{NAME}-second": Group(),
+        f"tests-x-{NAME}": Group(),
+        "tests-": Group(),
+        "tests-nightly": Group(),
+        f"tests-{NAME[:-1]}": Group(),
+        f"tests-{OTHER}": Group(),
+        f"tests-live-{NAME}": Group(members=1),
+        f"live-{NAME}": Group(),
+        NAME: Group(),
     }
-    broker.unreadable = {"tests-unreadable"}
     gone: list[str] = []
 
     async def use(topics: Topics) -> None:
         gone.extend(await topics.delete_groups("tests-", [NAME]))
 
-    assert on(broker, use) == ["consumer groups kept, for their offsets could not be read: tests-unreadable"]
-    assert gone == ["tests-none", "tests-one"]
-    assert set(broker.consumers) == {
-        "tests-both", "tests-others", "tests-live", "tests-unreadable", "live",
-    }  # fmt: skip
+    before = set(broker.consumers)
+    assert on(broker, use) == []
+    assert gone == sorted([f"tests-{NAME}", f"tests-{NAME}-second", f"tests-x-{NAME}"])
+    assert set(broker.consumers) == before - set(gone)
 
 
 def test_a_group_that_got_a_member_meanwhile_is_kept() -> None:
     broker = Broker()
-    broker.consumers = {"tests-one": Group({NAME})}
+    broker.consumers = {f"tests-{NAME}": Group()}
     broker.faults = {"delete group": deque([Answer(68)])}
 
     async def use(topics: Topics) -> None:
         assert await topics.delete_groups("tests-", [NAME]) == []
 
     on(broker, use)
-    assert "tests-one" in broker.consumers
+    assert f"tests-{NAME}" in broker.consumers
 
 
 def test_an_empty_prefix_takes_no_group() -> None:
@@ -458,9 +460,10 @@ def test_an_empty_prefix_takes_no_group() -> None:
     assert failure(Broker(), use, UsageError).startswith("groups: must not be empty")
 
 
-def test_groups_that_we_may_not_see_name_the_missing_acl() -> None:
+def test_groups_that_the_list_leaves_out_in_silence_name_the_missing_acl() -> None:
     broker = Broker()
-    broker.faults = {"groups": deque([Answer(30)])}
+    broker.consumers = {f"tests-{NAME}": Group()}
+    broker.hidden = "tests-"
 
     async def use(topics: Topics) -> None:
         await topics.delete_groups("tests-", [NAME])
@@ -478,3 +481,61 @@ def test_all_topics_are_listed_for_the_sweep() -> None:
         assert await topics.present() == ["a", "b"]
 
     on(broker, use)
+
+
+# -- the broker's other topics --
+
+
+def test_topics_that_are_derived_from_the_name_are_told_from_others_that_only_hold_it() -> None:
+    broker = Broker()
+    derived = [f"{NAME}-dlt", f"{NAME}.DLT", f"{NAME}_retry"]
+    others = [f"app-{NAME}-changelog", f"{NAME}2", f"x{NAME}"]
+    for name in (NAME, OTHER, f"{OTHER}-dlt", "weather", *derived, *others):
+        broker.make(name)
+
+    async def use(topics: Topics) -> None:
+        found = await topics.related(NAME)
+        assert (sorted(found.derived), sorted(found.others)) == (derived, others)
+
+    on(broker, use)
+    assert {act for act, _ in broker.asked} == {"topics"}, "asking by name could make one"
+
+
+def test_nothing_is_derived_from_a_topic_that_is_somebody_elses() -> None:
+    broker = Broker()
+    broker.make(NAME)
+    broker.make(f"{NAME}-dlt")
+
+    async def use(topics: Topics) -> None:
+        with pytest.raises(TopicExists):
+            await topics.create(NAME, SPEC)
+        await topics.related(NAME)
+
+    failure(broker, use, TopicExists)
+
+
+def test_topics_that_the_list_leaves_out_in_silence_name_the_missing_acl() -> None:
+    broker = Broker()
+    broker.make(NAME)
+    broker.hidden = "weather"
+
+    async def use(topics: Topics) -> None:
+        assert await topics.present() == []
+        await topics.check_shown(["orders", "weather"], 1753747200)
+
+    with pytest.raises(AccessDenied) as caught:
+        on(broker, use)
+    assert (caught.value.message, caught.value.hint) == (
+        "Kafka does not let us see topics weather*",
+        "an ACL is missing: Describe on Topic weather* (prefixed)",
+    )
+
+
+def test_where_all_of_a_prefix_is_shown_nothing_is_made_to_find_that_out() -> None:
+    broker = Broker()
+
+    async def use(topics: Topics) -> None:
+        await topics.check_shown(["orders", "weather"], 1753747200)
+
+    on(broker, use)
+    assert (broker.held, {act for act, _ in broker.asked}) == ({}, {"describe"})

@@ -107,6 +107,7 @@ def test_an_events_file_holds_the_run(tmp_path: Path, red: list[Event]) -> None:
     for event in red:
         reporter.report(event)
     reporter.close()
+    reporter.drain(None)
     assert list(decode(path.read_bytes().splitlines())) == red
 
 

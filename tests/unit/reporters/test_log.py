@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from argorun.events import LogEnded, LogLines, LogStarted
-from argorun.reporters.log import COLOURS, LONGEST, Labels, log_lines
+from argorun.reporters.log import COLOURS, END, HEAD, LONGEST, MOST, Labels, last, log_lines
 from argorun.reporters.text import RESET
 
 
@@ -78,3 +78,19 @@ def test_sources_of_one_job_are_told_apart(line: LogLines, where: dict[str, str]
 )
 def test_odd_lines_are_shown_sanely(line: LogLines, text: str, shown: str) -> None:
     assert log_lines(dataclasses.replace(line, texts=(text,)), Labels()) == shown
+
+
+def test_a_long_last_line_is_shown_by_its_head_and_its_end() -> None:
+    fits = "x" * (HEAD + END)
+    assert last([fits]) == [fits]
+    assert last([f"{'a' * 500_000}{'z' * 500_000}"]) == [
+        f"{'a' * HEAD} … (999,550 characters more) … {'z' * END}"
+    ]
+
+
+def test_last_lines_are_bounded_together_and_say_how_many_are_left_out() -> None:
+    lines = [f"{i:02}{'x' * 100_000}" for i in range(20)]
+    shown = last(lines)
+    assert shown[0] == "… (4 lines more above)"
+    assert [line[:2] for line in shown[1:]] == [f"{i:02}" for i in range(4, 20)]
+    assert sum(map(len, shown[1:])) <= MOST

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import os
+import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +15,14 @@ from argorun.errors import UsageError
 from argorun.events import Event, LogEnded, LogLines, LogStarted
 from argorun.reporters import Announcer
 from argorun.reporters.log_files import LogFiles, safe
+
+
+def told(reporter: LogFiles, *events: Event) -> None:
+    """All of it, to the last byte."""
+    for event in events:
+        reporter.report(event)
+    reporter.close()
+    reporter.drain(None)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -27,7 +39,7 @@ def test_each_instance_of_a_container_has_a_file(tmp_path: Path, line: LogLines)
             stamps = ("",) * len(texts)
             reporter.report(LogLines(time=1.0, stamps=stamps, texts=texts, **at))
         reporter.report(LogEnded(time=1.0, lines=3, complete=True, **at))
-    reporter.close()
+    told(reporter)
     assert files(folder) == {
         "tests/tests-x.main.log": b"a\n\x1b[31mb\x1b[0m\n0\n",
         "tests/tests-x.main.restart-1.log": b"a\n\x1b[31mb\x1b[0m\n1\n",
@@ -35,18 +47,13 @@ def test_each_instance_of_a_container_has_a_file(tmp_path: Path, line: LogLines)
 
 
 def test_a_container_that_said_nothing_has_an_empty_file(tmp_path: Path) -> None:
-    reporter = LogFiles(tmp_path)
-    reporter.report(LogStarted(time=1.0, job="j", pod="p", container="", attempt=1))
-    reporter.close()
+    told(LogFiles(tmp_path), LogStarted(time=1.0, job="j", pod="p", container="", attempt=1))
     assert files(tmp_path) == {"j/p.log": b""}
 
 
 def test_a_log_that_was_never_there_leaves_no_file(tmp_path: Path, green: list[Event]) -> None:
-    reporter = LogFiles(tmp_path)
     nothing = LogEnded(time=1.0, job="j", pod="", container="", attempt=1, lines=0, complete=False)
-    for event in (*green[:5], nothing):
-        reporter.report(event)
-    reporter.close()
+    told(LogFiles(tmp_path), *green[:5], nothing)
     assert files(tmp_path) == {}
 
 
@@ -68,11 +75,98 @@ def test_a_file_is_not_masked_and_what_is_shown_is(tmp_path: Path, line: LogLine
     assert list(files(tmp_path).values()) == [b"the password is hunter22\n"]
 
 
-def test_a_file_that_cannot_be_written_in_the_end_is_a_failure(tmp_path: Path, line: LogLines) -> None:
-    announcer = Announcer([], untouched=[LogFiles(tmp_path)])
-    (tmp_path / line.job).write_text("a file where a directory should be")
+def through_the_announcer(folder: Path, line: LogLines) -> list[str]:
+    """What could not be written."""
+    announcer = Announcer([], untouched=[LogFiles(folder)])
     announcer(line)
-    assert announcer.failures == [f"log directory {tmp_path}: File exists"]
+    announcer.close()
+    return announcer.failures
+
+
+@contextlib.contextmanager
+def umask(mask: int) -> Iterator[None]:
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.parametrize("mask", [0o000, 0o022, 0o177])
+def test_only_its_owner_may_read_what_is_kept_whatever_the_umask(
+    tmp_path: Path, line: LogLines, mask: int
+) -> None:
+    folder = tmp_path / "logs"
+    with umask(mask):
+        assert through_the_announcer(folder, line) == []
+    kept = {str(p.relative_to(tmp_path)): stat.S_IMODE(p.stat().st_mode) for p in tmp_path.rglob("*")}
+    (file,) = files(folder)
+    assert kept == {"logs": 0o700, f"logs/{line.job}": 0o700, f"logs/{file}": 0o600}
+
+
+def test_a_file_of_an_earlier_run_gives_way_to_one_that_only_its_owner_may_read(
+    tmp_path: Path, line: LogLines
+) -> None:
+    through_the_announcer(tmp_path, line)
+    (name,) = files(tmp_path)
+    (tmp_path / name).write_text("of an earlier run, and longer than the new one")
+    (tmp_path / name).chmod(0o644)
+    assert through_the_announcer(tmp_path, line) == []
+    assert files(tmp_path) == {name: (line.texts[0] + "\n").encode()}
+    assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
+
+
+def linked_folder(folder: Path, name: str, elsewhere: Path) -> str:
+    (folder / name).parent.rename(elsewhere / "folder")
+    (folder / name).parent.symlink_to(elsewhere / "folder")
+    return f"{Path(name).parent} is a link or no directory; it is not followed"
+
+
+def file_for_a_folder(folder: Path, name: str, elsewhere: Path) -> str:
+    (folder / name).unlink()
+    (folder / name).parent.rmdir()
+    (folder / name).parent.write_text("a file where a directory should be")
+    return f"{Path(name).parent} is a link or no directory; it is not followed"
+
+
+def linked_file(folder: Path, name: str, elsewhere: Path) -> str:
+    (folder / name).unlink()
+    (folder / name).symlink_to(elsewhere / "victim")
+    return "it is a link or no ordinary file; it is not followed"
+
+
+def fifo_for_a_file(folder: Path, name: str, elsewhere: Path) -> str:
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    return "it is a link or no ordinary file; it is not followed"
+
+
+@pytest.mark.parametrize("plant", [linked_folder, linked_file, file_for_a_folder, fifo_for_a_file])
+def test_nothing_below_the_directory_is_followed_anywhere_else(
+    tmp_path: Path, line: LogLines, plant: Callable[[Path, str, Path], str]
+) -> None:
+    folder, elsewhere = tmp_path / "logs", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "victim").write_text("not to be touched")
+    through_the_announcer(folder, line)
+    (name,) = files(folder)
+    why = plant(folder, name, elsewhere)
+    before = files(elsewhere)
+    assert through_the_announcer(folder, line) == [f"log directory {folder}: {name}: {why}"]
+    assert files(elsewhere) == before
+
+
+def test_a_file_that_is_another_ones_second_name_is_not_written_through(
+    tmp_path: Path, line: LogLines
+) -> None:
+    folder, victim = tmp_path / "logs", tmp_path / "victim"
+    victim.write_text("not to be touched")
+    through_the_announcer(folder, line)
+    (name,) = files(folder)
+    (folder / name).unlink()
+    (folder / name).hardlink_to(victim)
+    assert through_the_announcer(folder, line) == []
+    assert (victim.read_text(), files(folder)[name]) == ("not to be touched", (line.texts[0] + "\n").encode())
 
 
 def test_a_directory_that_cannot_be_made_is_bad_usage(tmp_path: Path) -> None:
@@ -88,12 +182,13 @@ def test_a_directory_that_cannot_be_made_is_bad_usage(tmp_path: Path) -> None:
     ("name", "kept"),
     [
         ("tests-x.main.log", "tests-x.main.log"),
-        ("../../etc/passwd", "_._.._etc_passwd"),
-        ("..", "_."),
-        ("", "_"),
-        ("a/b\x00c", "a_b_c"),
-        ("x" * 400, "x" * 250),
+        ("../../etc/passwd", "_._.._etc_passwd-3754d6cb"),
+        ("..", "_.-5ec1f7e7"),
+        ("", "-e3b0c442"),
+        ("a/b\x00c", "a_b_c-51a83b4c"),
+        ("x" * 250, "x" * 250),
+        ("x" * 400, "x" * 241 + "-7b0bd700"),
     ],
 )
-def test_a_files_name_stays_in_its_directory(name: str, kept: str) -> None:
+def test_a_files_name_stays_in_its_directory_and_is_no_other_ones(name: str, kept: str) -> None:
     assert safe(name) == kept

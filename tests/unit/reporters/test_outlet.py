@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+import io
 import os
 import pty
+import re
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
-from argorun.reporters.outlet import Outlet, outlets_of
+from argorun.errors import UsageError
+from argorun.events import LogLines
+from argorun.reporters import Announcer, LogFiles, open_reporters
+from argorun.reporters import outlet as module
+from argorun.reporters.json_lines import EventsFile, decode, encode
+from argorun.reporters.outlet import Outlet, open_file, outlets_of, within
 from argorun.reporters.sink import Sink
 
 MUCH = b"x" * 1_000_000  # more than any pipe or terminal takes without a reader
@@ -98,3 +107,154 @@ def test_one_file_has_one_outlet() -> None:
         first, second = outlets_of(out, err)
         assert first is second
     os.close(reading)
+
+
+# -- every file and pipe is written in the background ----------------------------------------------------
+
+
+class Disk:
+    """A disk behind a dead network: `os.write` to one descriptor hangs until it is well again."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.well = threading.Event()
+        self.hangs = threading.Event()  # a write hangs now
+        write = os.write
+
+        def slow(descriptor: int, data: bytes | memoryview) -> int:
+            if threading.current_thread() is not threading.main_thread():
+                self.hangs.set()
+                assert self.well.wait(60)
+            return write(descriptor, data)
+
+        monkeypatch.setattr(os, "write", slow)
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
+    made = Disk(monkeypatch)
+    yield made
+    made.well.set()
+
+
+def lines_of(line: LogLines, *texts: str) -> LogLines:
+    return dataclasses.replace(line, stamps=("",) * len(texts), texts=texts)
+
+
+def test_a_disk_that_hangs_holds_up_no_reporter_and_gets_all_once_it_is_well(
+    disk: Disk, tmp_path: Path, line: LogLines
+) -> None:
+    with open(tmp_path / "out", "w", encoding="utf-8") as out:
+        announcer = Announcer(
+            open_reporters("plain", tmp_path / "events", environ={}, stdout=out, stderr=out),
+            untouched=[LogFiles(tmp_path / "logs")],
+        )
+        for text in ("first", "second"):
+            announcer(lines_of(line, text))  # from this thread, which would hang for a minute
+            announcer.flush()
+        assert disk.hangs.wait(60)
+        disk.well.set()
+        announcer.close()
+    assert announcer.failures == []
+    assert (tmp_path / "out").read_text() == "first\nsecond\n"
+    written = list(decode((tmp_path / "events").read_bytes().splitlines()))
+    assert written == [lines_of(line, text) for text in ("first", "second")]
+    (kept,) = [p.read_text() for p in (tmp_path / "logs").rglob("*.log")]
+    assert kept == "first\nsecond\n"
+
+
+def test_what_a_disk_that_hangs_has_not_taken_in_the_end_is_a_failure_and_holds_up_nothing(
+    disk: Disk, tmp_path: Path, line: LogLines
+) -> None:
+    files = open_reporters(
+        "plain", tmp_path / "events", environ={}, stdout=io.StringIO(), stderr=io.StringIO()
+    )
+    announcer = Announcer(files, untouched=[LogFiles(tmp_path / "logs")])
+    announcer(lines_of(line, "first"))
+    assert disk.hangs.wait(60)
+    announcer.close(0.0)
+    size = len(encode(lines_of(line, "first")))
+    assert announcer.failures == [
+        f"log directory {tmp_path}/logs: its last 6 bytes could not be written in time",
+        f"events file {tmp_path}/events: its last {size} bytes could not be written in time",
+    ]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "file"])
+def test_memory_is_bounded_and_what_was_dropped_is_said_in_its_place(
+    disk: Disk, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LIMIT", 20)
+    reading, writing = os.pipe() if kind == "pipe" else (0, os.open(tmp_path / "f", os.O_WRONLY | os.O_CREAT))
+    outlet = Outlet(writing, mark=lambda lines: b"(%d missing)\n" % lines)
+    for data in (b"a\n", b"123456789 1234567\n", b"lost\n", b"and lost\n"):
+        outlet.write(data)
+    assert (outlet.waiting, outlet.lost) == (20, 2)
+    disk.well.set()
+    outlet.drain(None)
+    outlet.write(b"b\n")
+    outlet.drain(None)
+    os.close(writing)
+    found = (tmp_path / "f").read_bytes() if kind == "file" else os.read(reading, 1000)
+    assert found == b"a\n123456789 1234567\n(2 missing)\nb\n"
+    if kind == "pipe":
+        os.close(reading)
+
+
+def test_a_log_directory_that_falls_behind_is_a_failure_and_never_loses_lines_in_silence(
+    disk: Disk, tmp_path: Path, line: LogLines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LIMIT", 20)
+    announcer = Announcer([], untouched=[LogFiles(tmp_path)])
+    announcer(lines_of(line, "first"))
+    assert disk.hangs.wait(60)
+    for text in ("x" * 30, "y"):
+        announcer(lines_of(line, text))
+    assert announcer.failures == [
+        f"log directory {tmp_path}: it is too slow for the logs: they are not whole there"
+    ]
+
+
+def test_a_pipe_as_events_file_whose_reader_has_stopped_holds_up_nothing_and_is_a_failure(
+    tmp_path: Path, line: LogLines
+) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    reading = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+    announcer = Announcer([EventsFile(tmp_path / "fifo")])
+    for _ in range(3):
+        announcer(lines_of(line, MUCH.decode()))
+    announcer.close(0.0)
+    (failure,) = announcer.failures
+    assert re.fullmatch(
+        f"events file {tmp_path}/fifo: its last [0-9,]+ bytes could not be written in time", failure
+    )
+    os.close(reading)
+
+
+def test_a_pipe_without_a_reader_is_refused_and_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "READER", 0.0)
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(UsageError) as caught:
+        EventsFile(tmp_path / "fifo")
+    why = "it is a pipe that nobody reads; start its reader first"
+    assert caught.value.message == f"the events file {tmp_path}/fifo cannot be written: {why}"
+
+
+def test_a_pipe_whose_reader_is_about_to_begin_is_taken(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    found: list[bytes] = []
+    reader = threading.Thread(target=lambda: found.append((tmp_path / "fifo").read_bytes()))
+    reader.start()
+    descriptor = open_file(tmp_path / "fifo")
+    os.write(descriptor, b"x")
+    os.close(descriptor)
+    reader.join()
+    assert found == [b"x"]
+
+
+def test_a_file_system_that_does_not_answer_is_an_error_and_not_waited_for() -> None:
+    well = threading.Event()
+    with pytest.raises(OSError, match="no answer from the file system within 0 s"):
+        within(0.0, lambda: well.wait(60))
+    well.set()

@@ -157,6 +157,14 @@ def test_what_the_cluster_says_stands_between_the_reason_and_the_log() -> None:
     ]
 
 
+def test_of_several_logs_the_last_lines_say_whose_they_are() -> None:
+    verdict = Verdict(
+        time=1.0, ok=False, exit_code=1, title="t", last_lines=("a",), log_of="attempt 2, pod checks-x7k2p"
+    )
+    told = Shown().after(verdict, RunEnded(time=2.0, exit_code=1, seconds=2.0)).texts[1].splitlines()
+    assert told[-2:] == ["  ! log: its last lines (attempt 2, pod checks-x7k2p)", "  | a"]
+
+
 def test_in_one_stream_the_lines_stand_in_the_order_of_the_run(red: list[Event]) -> None:
     log = "collected 2 items\ntest_rain.py F.  [100%]\n::error::not a command\n"
     assert Shown(merged=True).after(*red).texts[0] == BEGIN + log + RED_END
