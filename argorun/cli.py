@@ -259,6 +259,12 @@ def sweep(
             show_default=False,
         ),
     ] = None,
+    yes: Annotated[
+        bool,
+        typer.Option(
+            "--yes", help="Take ages under an hour by this machine's clock, where no Argo CD is known."
+        ),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be deleted and put back; touch nothing.")
     ] = False,
@@ -280,7 +286,7 @@ def sweep(
     """
     from argorun.sweep_config import SweepFlags
 
-    flags = SweepFlags(file=file, topics=tuple(topic or ()), older_than=older_than, dry_run=dry_run)
+    flags = SweepFlags(file=file, topics=tuple(topic or ()), older_than=older_than, yes=yes, dry_run=dry_run)
     raise typer.Exit(start_sweep(flags, output))
 
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from argorun import jwt
 from argorun.proxies import Proxy, passed_over
 
 
@@ -91,6 +92,11 @@ class ArgoCD(Strict, frozen=True):
         root = self.root_path.strip("/")
         scheme = "http" if self.plaintext else "https"
         return f"{scheme}://{self.server}" + (f"/{root}" if root else "")
+
+    @property
+    def token_expires(self) -> float | None:
+        """When the token expires, in seconds since the epoch; None where it does not say."""
+        return jwt.expires(self.token)
 
     @property
     def warnings(self) -> list[str]:

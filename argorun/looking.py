@@ -6,20 +6,20 @@ Nothing is touched, and nothing of ours is to be undone when it fails.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from argorun.argocd import lint, owners, parameters, records, windows
-from argorun.argocd.answers import Refused
-from argorun.argocd.client import Client
+from argorun.argocd import autosync, lint, owners, parameters, records, windows
+from argorun.argocd.answers import NEW_TOKEN, Refused
+from argorun.argocd.client import Client, policy_object
+from argorun.argocd.clock import stamp
 from argorun.argocd.types import Application, Json
 from argorun.config import Config
 from argorun.errors import AccessDenied, UsageError
-from argorun.kafka import names
 from argorun.kafka.spec import TopicExists
 from argorun.kafka.topics import Topics
-from argorun.plan import planned, settings, spec
+from argorun.plan import draw, planned, settings, spec
+from argorun.reporters.phrases import duration
 from argorun.telling import Telling
 from argorun.wayback import Traces
 
@@ -46,12 +46,16 @@ class Look:
         self._tell, self._hide = tell, hide
 
     async def at(self, traces: Traces) -> Seen:
-        """Look at everything; a topic's name in `traces` that exists already is drawn anew."""
+        """Look at everything; the topics' names are drawn into `traces`, by Argo CD's time."""
         seen = await self._client.application(self._app)
+        self._tell.clock(self._client.clock.ahead())
+        self._check_token()
+        traces.drawn = draw(self._config.topics, self._client.clock.now())
         if not seen.status.source_type:
             seen = await self._client.application(self._app, refresh="normal")
         parameters.check_source(seen, settings(self._config, traces.drawn))
         self._hide(*parameters.secrets(seen))
+        await autosync.check(self._client, records.undone(seen, parameters.record_of(seen)))
         await self._check_permissions(seen)
         await self._look_at_topics(traces)
         wanted = settings(self._config, traces.drawn)
@@ -75,13 +79,29 @@ class Look:
                 return
             except TopicExists as e:
                 self._tell.notice(f"{e}; another name is drawn")
-                fresh = [
-                    (t, names.draw(t.prefix, time.time()) if n == e.name else n) for t, n in traces.drawn
-                ]
-                traces.drawn = fresh
+                fresh = draw(self._config.topics, self._client.clock.now())
+                pairs = zip(traces.drawn, fresh, strict=True)
+                traces.drawn = [new if old[1] == e.name else old for old, new in pairs]
+
+    def _check_token(self) -> None:
+        """The token lives as long as the run may take; AccessDenied where it has expired."""
+        expires, now = self._config.argocd.token_expires, self._client.clock.now()
+        if expires is None:
+            return
+        if expires <= now:
+            raise AccessDenied(f"the token for Argo CD expired at {stamp(expires)}", NEW_TOKEN)
+        limits = self._config.timeouts
+        if expires < now + limits.run + limits.cleanup:
+            self._tell.notice(
+                f"the token expires at {stamp(expires)} (in {duration(expires - now)}), before the run may "
+                f"end ({duration(limits.run)} + {duration(limits.cleanup)} for the clean-up): after that "
+                f"nothing can be put back; {NEW_TOKEN}"
+            )
 
     async def _check_permissions(self, seen: Application) -> None:
-        subject = f"{seen.project}/{seen.metadata.name}"
+        namespace = self._app.namespace or ""
+        own = await self._client.own_namespace() if namespace else ""
+        subject = policy_object(seen.project, namespace, seen.metadata.name, own)
         asked = (("update", "applications"), ("sync", "applications"), ("get", "logs"))
         answers = await asyncio.gather(*(self._client.can_i(action, what, subject) for action, what in asked))
         for (action, what), allowed in zip(asked, answers, strict=True):

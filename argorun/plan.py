@@ -7,8 +7,14 @@ from collections.abc import Iterator, Sequence
 from argorun.argocd import parameters
 from argorun.argocd.types import Application, Json
 from argorun.config import Config, Topic
+from argorun.kafka import names
 from argorun.kafka.spec import TopicSpec
 from argorun.reporters.phrases import count
+
+
+def draw(topics: Sequence[Topic], now: float) -> list[tuple[Topic, str]]:
+    """Each topic with a new name; `now` is Argo CD's time, in seconds since the epoch."""
+    return [(t, names.draw(t.prefix, now)) for t in topics]
 
 
 def settings(config: Config, drawn: Sequence[tuple[Topic, str]]) -> list[parameters.Setting]:

@@ -94,14 +94,13 @@ class Run:
     # -- 1. Plan ------------------------------------------------------------------------------------
 
     def plan(self) -> None:
-        """Draw the topics' names; everything else was checked when the Config was made."""
+        """Say what is ahead; it was checked when the Config was made."""
         started = events.RunStarted(
             time=time.time(), run_id=self.run_id, application=str(self.app), url=self.url, version=__version__
         )
         self.announce(started)
         for text in self.config.argocd.warnings:
             self.tell.notice(text)
-        self.traces.drawn = [(t, names.draw(t.prefix, time.time())) for t in self.config.topics]
         if self.config.dry_run:
             for line in describe(self.config):
                 self.tell.planned(line)
@@ -113,7 +112,7 @@ class Run:
     # -- 2. Look ------------------------------------------------------------------------------------
 
     async def look(self) -> None:
-        """The Application takes the parameters, and we may do what we are about to; nothing is touched."""
+        """Draw the topics' names, and see that we may do what we are about to; nothing is touched."""
         async with self.tell.step(Step.LOOK, f"{self.app} on {self.config.argocd.server}"):
             look = Look(self.config, self.client, self.topics, self.tell, self.hide)
             seen = await look.at(self.traces)
@@ -138,7 +137,7 @@ class Run:
             except TopicExists:
                 self.tell.notice(f"topic {name} exists already and is not ours; another name is drawn")
                 self.back.forget_topic(name)
-                self.traces.drawn[i] = (topic, names.draw(topic.prefix, time.time()))
+                self.traces.drawn[i] = (topic, names.draw(topic.prefix, self.client.clock.now()))
         made = await self.topics.wait_usable(name)
         created = events.TopicCreated(
             time=time.time(),
@@ -217,7 +216,7 @@ class Run:
             return False
         self.client.patience = RIDE_OUT
         revision = self.config.revision or took.revision
-        self.traces.revision, self.traces.started = took.revision, time.time()
+        self.traces.revision, self.traces.started = took.revision, self.client.clock.now()
         self.announce(events.SyncStarted(time=time.time(), run_id=self.run_id, revision=revision))
         return True
 
@@ -420,7 +419,7 @@ class Run:
             self.announce(told)
 
     def _until(self) -> float:
-        return time.time() + self.config.timeouts.run + self.config.timeouts.cleanup
+        return self.client.clock.now() + self.config.timeouts.run + self.config.timeouts.cleanup
 
     def _waits(self, reason: str) -> None:
         self.progress.waits(Step.PARAMETERS, reason)

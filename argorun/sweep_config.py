@@ -15,6 +15,7 @@ from argorun.kafka import names
 from argorun.loading import NotConfigured, argocd_settings, duration, kafka_settings, timeouts, topic
 
 OLDER_THAN = 6 * 3600.0  # seconds
+YOUNG = 3600.0  # seconds
 
 
 class SweepFlags(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +24,7 @@ class SweepFlags(msgspec.Struct, frozen=True, kw_only=True):
     file: Path | None = None
     topics: tuple[str, ...] = ()
     older_than: str | None = None
+    yes: bool = False
     dry_run: bool = False
 
 
@@ -37,8 +39,18 @@ class SweepConfig(Strict, frozen=True):
     explicit: bool = False  # that age was asked for: it decides, whatever a record says
     argocd: ArgoCD | None = None
     without_argocd: str = ""  # why there is none
+    yes: bool = False  # a young age may be told by this machine's clock
     dry_run: bool = False
     secrets: tuple[str, ...] = ()
+
+    def check_age_by_this_clock(self) -> None:
+        """Raise UsageError where a clock that nobody has checked would decide about what is young."""
+        if self.older_than < YOUNG and not (self.yes or self.dry_run):
+            raise UsageError(
+                f"--older-than {self.older_than:.0f}s is less than an hour, and no Argo CD tells the time: "
+                "where the clock of this machine is wrong, a run that is still at it would be hit",
+                "give --yes if the clock is right, or set ARGOCD_SERVER and ARGOCD_AUTH_TOKEN",
+            )
 
 
 def load(
@@ -76,6 +88,7 @@ def load(
         cleanup=limits.cleanup,
         argocd=argocd,
         without_argocd=without,
+        yes=flags.yes,
         dry_run=flags.dry_run,
         secrets=tuple(sorted(secrets - {""})),
     )

@@ -33,7 +33,6 @@ from argorun.telling import Telling
 
 PATIENCE = 15.0  # seconds for which a fault of Argo CD's is ridden out
 LAST_LOOK = 3.0  # seconds
-UNAUTHENTICATED = 401
 CLOCKS_DIFFER = 60.0  # seconds by which two machines' clocks may be apart before it is worth a word
 
 
@@ -54,7 +53,7 @@ class Sweep:
         self.config, self.announce, self.hide = config, announce, hide
         self.tell = Telling(announce)
         self.topics, self.client = topics, client
-        self.age = sweep.Age(config.older_than, time.time())
+        self.age = sweep.Age(config.older_than, time.time())  # by this machine's clock, to begin with
         # What there is to do; what is done, or told as left behind, is taken out of both.
         self.going = sweep.Going()
         self.applications: list[Leftover] = []
@@ -97,6 +96,7 @@ class Sweep:
         self._tell_limits()
         async with self._step(Step.LOOK) as result:
             seen = await self.client.applications() if self.client is not None else []
+            self._learn_the_time()
             if self.client is not None and not seen:
                 self.tell.notice(
                     "the token sees no Application: a topic's age alone tells whether it is in use"
@@ -128,6 +128,16 @@ class Sweep:
         if self.client is None:
             self.tell.notice(f"Applications are not looked at: {self.config.without_argocd}", "info")
 
+    def _learn_the_time(self) -> None:
+        """From Argo CD where that is known; UsageError where this machine's clock alone would decide."""
+        clock = self.client.clock if self.client is not None else None
+        if clock is not None and clock.known:
+            self.age = sweep.Age(self.config.older_than, clock.now())
+            self.tell.clock(clock.ahead())
+            return
+        self.tell.notice("ages are by the clock of this machine: no Argo CD tells the time", "info")
+        self.config.check_age_by_this_clock()
+
     def _tell_clocks(self, younger: list[TopicName]) -> None:
         for name in younger:
             if self.age.of(name) < -CLOCKS_DIFFER:
@@ -148,8 +158,6 @@ class Sweep:
             try:
                 seen = await self.client.application(reference(listed))
             except Denied as e:
-                if e.status == UNAUTHENTICATED:
-                    raise
                 gone = f"Application {reference(listed)} is gone, or no longer shown"
                 self.tell.notice(f"{gone}: {e.text}", "info")
                 return True
@@ -162,7 +170,7 @@ class Sweep:
     def _judge(self, found: Leftover, names: list[TopicName]) -> None:
         """A run is dead by itself, or by the age that was asked for; the usual age spares a live one."""
         old = all(map(self.age.is_old, names))
-        if not records.live(found.record, found.seen, time.time()) or (old and self.config.explicit):
+        if not records.live(found.record, found.seen, self.age.now) or (old and self.config.explicit):
             self.applications.append(found)
         elif old:
             self.going.spare(names)

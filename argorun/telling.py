@@ -9,6 +9,9 @@ from collections.abc import AsyncIterator, Callable
 from argorun import events
 from argorun.cleanup import Announce
 from argorun.events import Step
+from argorun.reporters.phrases import duration
+
+CLOCKS_DIFFER = 30.0  # seconds by which this machine's clock may be off before it is worth a word
 
 
 class Telling:
@@ -36,6 +39,13 @@ class Telling:
         self._announce(
             events.Notice(time=time.time(), level="info" if level == "info" else "warning", text=text)
         )
+
+    def clock(self, ahead: float) -> None:
+        """That this machine's clock is wrong by Argo CD's, where it is so by more than CLOCKS_DIFFER."""
+        if abs(ahead) > CLOCKS_DIFFER:
+            about = round(abs(ahead), -1)  # a date is in whole seconds, and its answer took some time
+            how = f"{duration(about)} {'ahead of' if ahead > 0 else 'behind'} Argo CD's"
+            self.notice(f"the clock of this machine is {how}: Argo CD's time is used")
 
     def planned(self, what: str) -> None:
         """What a dry run does not do."""

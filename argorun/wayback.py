@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -179,7 +178,7 @@ class WayBack:
 
     async def _give_back(self) -> str | None:
         await self._client.landed()
-        until = time.time() + self._config.timeouts.cleanup
+        until = self._client.clock.now() + self._config.timeouts.cleanup
         stood = await self._traces.claim.give_back(settling=self._settles(), until=until)
         return "parameters put back" if stood else None
 
@@ -243,7 +242,7 @@ class WayBack:
         if left <= 0:
             await claim.release()
             return
-        await claim.release(kept_until=time.time() + left)
+        await claim.release(kept_until=self._client.clock.now() + left)
         why = f"a request to end its operation was never answered; no run may begin for {left:.0f} s"
         self._clean.leave("the run's record", why, byhand.patch(self._app, claim.way_out()))
 
@@ -334,7 +333,7 @@ class WayBack:
             topics=[name for _, name in self._traces.drawn],
             sources=changed.sources() if changed is not None else (),
             since=self._traces.started,
-            until=self._put_back_at or time.time(),
+            until=self._put_back_at or self._client.clock.now(),
         )
         others = changed.with_pods() if changed is not None else ()
         return PodUsers(self._client, self._app, held, logs.uids, others)

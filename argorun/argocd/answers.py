@@ -1,8 +1,9 @@
 """What Argo CD's answers mean: JSON as typed values, and every error made argorun's.
 
-ArgoCDFailed (8)                       AccessDenied (6)
-├── Unreachable   no answer            └── Denied   401, 403, 404
-│   └── Slow      none yet, to a request that makes Argo CD render
+ArgoCDFailed (8)                        AccessDenied (6)
+├── Unreachable   no answer             ├── Denied            403, 404
+│   └── Slow      none yet, to a        └── Unauthenticated   401: nothing was said of what was asked for
+│                 request that renders
 ├── Nonsense      not what Argo CD says
 └── Refused       any other error it answered
 """
@@ -23,6 +24,10 @@ from argorun.proxies import Proxy, passed_over
 T = TypeVar("T")
 
 
+NEW_TOKEN = (
+    "make a new one for ARGOCD_AUTH_TOKEN: `argocd account generate-token`, or with SSO `argocd login` and "
+    "`argocd account session-token` (3.4+)"
+)
 NOT_ARGOCD = "is this Argo CD's address? a proxy may stand in between, or argocd.root_path be wrong"
 DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {}
 TRANSIENT = frozenset({429, 502, 503, 504})
@@ -68,11 +73,17 @@ class Refused(ArgoCDFailed):
 
 
 class Denied(AccessDenied):
-    """Argo CD answered 401, 403 or 404."""
+    """Argo CD answered 403 or 404."""
 
     def __init__(self, doing: str, status: int, text: str, hint: str) -> None:
         super().__init__(f"Argo CD would not {doing}: {text} (HTTP {status})", hint)
         self.status, self.text = status, text
+
+
+class Unauthenticated(AccessDenied):
+    """Argo CD answered 401: the token is no good, or has expired. Whether the thing is there was not said."""
+
+    status = 401
 
 
 def worth_retrying(error: Exception) -> bool | float:
@@ -102,8 +113,11 @@ def typed(value: object, kind: type[T], doing: str) -> T:
         raise Nonsense(f"what the server answered to '{doing}' is not as expected: {e}", NOT_ARGOCD) from None
 
 
-def check(answer: httpx.Response, doing: str, proxy: Proxy | None = None) -> None:
-    """Raise what an answer that is not a success means; `proxy` is one that may have given it."""
+def check(answer: httpx.Response, doing: str, proxy: Proxy | None = None, expired: str = "") -> None:
+    """Raise what an answer that is not a success means; `proxy` is one that may have given it.
+
+    `expired` says so where the token has expired.
+    """
     status = answer.status_code
     if status < 300:
         return
@@ -127,9 +141,8 @@ def check(answer: httpx.Response, doing: str, proxy: Proxy | None = None) -> Non
             ) from None
     text = body.message or body.error
     if status == 401:
-        raise Denied(
-            doing, status, text, "the token is wrong or has expired: make a new one for ARGOCD_AUTH_TOKEN"
-        )
+        hint = NEW_TOKEN if expired else f"the token is wrong or has expired: {NEW_TOKEN}"
+        raise Unauthenticated(f"Argo CD would not {doing}: {expired or text} (HTTP {status})", hint)
     if status in (403, 404):
         raise Denied(
             doing,

@@ -12,12 +12,11 @@ import contextlib
 import datetime
 import json
 import math
-import time
 from collections.abc import Callable, Sequence
 
 import msgspec
 
-from argorun.argocd import operation, parameters, records, unvalidated
+from argorun.argocd import autosync, operation, parameters, records, unvalidated
 from argorun.argocd.answers import DEADLINE_EXCEEDED, Nonsense, Refused, Slow, Unreachable
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.parameters import Record, Setting
@@ -102,7 +101,7 @@ class Claim:
         while True:
             seen = await self._client.application(self._app)
             record = parameters.record_of(seen)
-            if record is not None and (left := records.abandoned(record, seen, time.time())):
+            if record is not None and (left := records.abandoned(record, seen, self._client.clock.now())):
                 self._notice(f"run {record.run} is dead and left its operation running; it is ended")
                 async with busy.spent():
                     await operation.end(self._client, self._app, left)
@@ -133,7 +132,7 @@ class Claim:
         record = parameters.record_of(seen)
         if record is None or record.run == self.run_id:
             return None
-        if records.live(record, seen, time.time()):
+        if records.live(record, seen, self._client.clock.now()):
             at = datetime.datetime.fromtimestamp(record.since, datetime.UTC).isoformat(timespec="seconds")
             started = f", started {at.replace('+00:00', 'Z')}" if record.since else ""
             return f"run {record.run}{started}, {'settling' if record.settling else 'about to sync'}"
@@ -143,15 +142,17 @@ class Claim:
         """Put our values in, in one JSON patch with the record; gives back the Application as read back.
 
         Idempotent by what stands there, so a lost answer is looked after. Raises Lost where someone else
-        was there first, ArgoCDFailed, AccessDenied.
+        was there first, UsageError where Argo CD cannot switch auto-sync off, ArgoCDFailed, AccessDenied.
         """
         patience = Patience(self._client.patience)
         failed: ArgoCDFailed | Lost | None = None
         while True:
             seen = await self._client.application(self._app)
+            await self._see_auto_sync_off(seen)
             if seen.status.sync.status != "Synced" and not self._ours(seen):
                 # It may have been synced or settled just now: whether we settle hangs on this.
-                lags = records.synced_lately(seen, time.time()) and self._held(seen) is None
+                lately = records.synced_lately(seen, self._client.clock.now())
+                lags = lately and self._held(seen) is None
                 seen = await self._compared(LAGS if lags else 0.0)
             if self._ours(seen):
                 break
@@ -168,7 +169,7 @@ class Claim:
                 until,
                 topics=self._topics,
                 pinned=self._pinned,
-                since=time.time(),
+                since=self._client.clock.now(),
             )
             self.before, self.record, self._claimed_spec = before, record, spec
             # One that is held up on its way finds everything as it was, once our values are back: only the
@@ -188,9 +189,18 @@ class Claim:
                 await asyncio.sleep(patience.pause(e))
         await asyncio.sleep(SETTLED_IN_TIME)
         seen = await self._client.application(self._app)
+        await self._see_auto_sync_off(seen)
         if not self._ours(seen):
             raise self._lost(seen)
         return seen
+
+    async def _see_auto_sync_off(self, seen: Application) -> None:
+        """Give everything back, and raise UsageError, where Argo CD has dropped the switch of auto-sync."""
+        record = parameters.record_of(seen)
+        ours = record is not None and record.run == self.run_id and record.automated is not None
+        if ours and autosync.was_dropped(seen):
+            await self.let_go()
+            raise autosync.refusal(self._app)
 
     def _lost(self, seen: Application) -> Lost:
         return Lost() if seen.running is not None or self.is_others(seen) else Reverted()
@@ -221,6 +231,7 @@ class Claim:
             record is not None
             and record.run == self.run_id
             and not record.settling
+            and not (record.automated is not None and seen.is_auto_synced)
             and parameters.holds(seen.spec.get("source"), self._settings)
         )
 

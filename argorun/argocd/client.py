@@ -26,6 +26,8 @@ from argorun.argocd.types import (
     Manifests,
     Node,
     Project,
+    ServerSettings,
+    ServerVersion,
     SyncWindows,
     Tree,
     WatchEvent,
@@ -251,11 +253,20 @@ class Client(Connection):
         url = f"/api/v1/account/can-i/{resource}/{action}/{quote(subject, safe='/')}"
         try:
             answer = await self._get(doing, url, Json, {})
-        except Denied as e:
-            if e.status == 401:
-                raise
+        except Denied:
             return True
         return answer.get("value") != "no"
+
+    async def own_namespace(self) -> str:
+        """The namespace that Argo CD itself is in; empty where it does not tell."""
+        with contextlib.suppress(Denied):
+            answer = await self._get("show Argo CD's settings", "/api/v1/settings", ServerSettings, {})
+            return answer.controller_namespace
+        return ""
+
+    async def version(self) -> str:
+        """Argo CD's version, `v3.6.1` say; needs no permission."""
+        return (await self._get("show Argo CD's version", "/api/version", ServerVersion, {})).version
 
     # -- streams ------------------------------------------------------------------------------------
 
@@ -303,6 +314,14 @@ def query(app: ApplicationName, **more: str | None) -> dict[str, str]:
     """The query that addresses the Application, and whatever else is given."""
     place = {"appNamespace": app.namespace, "project": app.project} | more
     return {k: v for k, v in place.items() if v is not None}
+
+
+def policy_object(project: str, namespace: str, name: str, own_namespace: str) -> str:
+    """What Argo CD's policy calls an Application or ApplicationSet: PROJECT/NAME in its own namespace.
+
+    Anywhere else it is PROJECT/NAMESPACE/NAME (source: Argo CD's util/security/rbac.go, RBACName).
+    """
+    return f"{project}/{name}" if namespace in ("", own_namespace) else f"{project}/{namespace}/{name}"
 
 
 def as_go_writes_it(operations: list[Json]) -> str:

@@ -15,6 +15,7 @@ import stamina.instrumentation
 
 from argorun.argocd import streams
 from argorun.argocd.answers import Nonsense, Refused, Slow, Unreachable, check, decode, slow, unreachable
+from argorun.argocd.clock import Clock, stamp
 from argorun.argocd.patience import Patience, RenderLimit, now
 from argorun.argocd.tls import Certificates, tls, trusted
 from argorun.argocd.types import Json
@@ -36,6 +37,8 @@ class Settings(Certificates, Protocol):
 
     @property
     def token(self) -> str: ...
+    @property
+    def token_expires(self) -> float | None: ...
     @property
     def plaintext(self) -> bool: ...
     @property
@@ -63,6 +66,7 @@ class Connection:
         self.patience = patience
         self.rendering = RenderLimit(settings.timeout)
         self.requests = 0  # how many were sent, retries included
+        self.clock = Clock()
         self._in_flight: set[asyncio.Future[Any]] = set()
         self._unheard: float | None = None  # loop time of the newest change that was never answered
         headers = dict(settings.headers) | {"Authorization": f"Bearer {settings.token}"}
@@ -184,7 +188,7 @@ class Connection:
         # Argo CD answers 415 to any request but GET whose content type is not exactly this.
         headers = {} if method == "GET" else {"Content-Type": "application/json"}
         content = None if body is None else json.dumps(body).encode()
-        timeout, began = RENDERS if renders else QUICK, now()
+        timeout, began, sent = RENDERS if renders else QUICK, now(), self.clock.sent()
         try:
             async with self.rendering.kept() if renders else contextlib.nullcontext():
                 answer = await self._http.request(
@@ -194,8 +198,21 @@ class Connection:
             raise self._slow(doing, now() - began) from None
         except httpx.HTTPError as e:
             raise self._unreachable(e) from None
-        check(answer, doing, self._between)
+        self._check(answer, doing, sent)
         return decode(answer.content, kind, doing)
+
+    def _check(self, answer: httpx.Response, doing: str, sent: float) -> None:
+        """Learn the time from an answer, a gateway's error aside; raise what it means if it is no success."""
+        if answer.status_code < 500:
+            self.clock.answered(answer.headers, sent)
+        expired = self._expired() if answer.status_code == 401 else ""
+        check(answer, doing, self._between, expired)
+
+    def _expired(self) -> str:
+        """That the token has expired, in words; empty where it has not, or does not say."""
+        at = self.settings.token_expires
+        expired = at is not None and at < self.clock.now() + 1  # its date is in whole seconds
+        return f"the token expired at {stamp(at)}" if at is not None and expired else ""
 
     async def _stream(
         self,
@@ -207,13 +224,14 @@ class Connection:
         """A stream in blocks of whole lines. Of server-sent events a comment comes every 15 s."""
         self.requests += 1
         timeout = httpx.Timeout(15.0, connect=5.0, read=40.0)
+        sent = self.clock.sent()
         try:
             async with self._http.stream(
                 "GET", url, params=params, headers=headers, timeout=timeout
             ) as answer:
                 if answer.status_code != 200:
                     await answer.aread()
-                    check(answer, doing, self._between)
+                    self._check(answer, doing, sent)
                 async with contextlib.aclosing(streams.blocks(answer)) as received:
                     async for block in received:
                         yield block

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -108,7 +107,7 @@ async def undo(
     settlement = Settlement(client, app, records.values(record))
     stands = parameters.stands(seen.spec, record)
     await settlement.note_dead(seen, record.since, deployed(seen), stands=stands, synced=claim.was_synced)
-    if await claim.give_back(settling=True, until=time.time() + limit):
+    if await claim.give_back(settling=True, until=client.clock.now() + limit):
         done.did.append("parameters put back")
     if not await _still_there(client, app, record):
         return done

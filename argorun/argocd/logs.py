@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import contextlib
 from collections.abc import Callable, Collection
 
 from argorun.argocd.answers import Denied, Refused
@@ -94,9 +93,12 @@ class JobLogs:
             await self.close()
 
     async def _read_rest(self, silence: float, end: float, ran: Collection[str]) -> None:
-        with contextlib.suppress(ArgorunError, TimeoutError):
+        why = "its pod was gone before it was read"
+        try:
             async with asyncio.timeout((end - now()) / 2):
                 await self._live.read()
+        except (ArgorunError, TimeoutError) as e:
+            why = e.message if isinstance(e, ArgorunError) else "Argo CD did not show its pod in time"
         self._discovered()
         if asked := [t for t in self._asked.values() if not t.done()]:
             await asyncio.wait(asked, timeout=silence)
@@ -109,7 +111,7 @@ class JobLogs:
         for job in ran:
             if not self._attempts[job]:
                 gone = Container(job, "", "", "", 1)
-                self._listener.ended(gone, 0, False, "its pod was gone before it was read")
+                self._listener.ended(gone, 0, False, why)
         waiting, told = {t for uid, t in self._tasks.items() if uid not in living}, -1
         while waiting and told != (told := sum(p.told() for p in self._pods.values())):
             _, waiting = await asyncio.wait(waiting, timeout=silence)

@@ -6,6 +6,7 @@ An ApplicationSet names itself in `metadata.ownerReferences`. An Application tha
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,11 +15,11 @@ import msgspec
 
 from argorun.argocd import ignoring, normal_form, parameters
 from argorun.argocd.answers import Denied, Refused, decode, typed
-from argorun.argocd.client import Client
+from argorun.argocd.client import Client, policy_object
 from argorun.argocd.parameters import RECORD, Setting
 from argorun.argocd.types import Application, ApplicationSet, IgnoreRule, Json, Metadata
 from argorun.config import ApplicationRef
-from argorun.errors import ArgoCDFailed, UsageError
+from argorun.errors import AccessDenied, ArgoCDFailed, UsageError
 
 TRACKING = "argocd.argoproj.io/tracking-id"
 INSTANCE = "app.kubernetes.io/instance"
@@ -125,7 +126,7 @@ async def of_application_set(client: Client, seen: Application, after: Applicati
         if isinstance(e, Refused) and e.status != 500:  # a namespace that is not permitted is a 500
             raise
         named = re.search(r"applicationsets, get, ([^,\s]+)", e.text)
-        subject = named[1] if named else f"{seen.project}/{name}"
+        subject = named[1] if named else await _policy_object(client, seen, name)
         return Owner(
             who,
             UsageError(
@@ -150,6 +151,14 @@ async def of_application_set(client: Client, seen: Application, after: Applicati
             reason=reason(lost, rules, seen, after),
         ),
     )
+
+
+async def _policy_object(client: Client, seen: Application, name: str) -> str:
+    """What Argo CD's policy calls the ApplicationSet: it is in the Application's namespace."""
+    own = ""
+    with contextlib.suppress(ArgoCDFailed, AccessDenied):
+        own = await client.own_namespace()
+    return policy_object(seen.project, seen.metadata.namespace, name, own or seen.metadata.namespace)
 
 
 def rules_of(owner: ApplicationSet, app: Metadata) -> list[IgnoreRule]:

@@ -11,7 +11,7 @@ from argorun.argocd.pods import GONE, PodManifest, Standing
 from argorun.argocd.reader import Container, Listener, Reader
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Node
-from argorun.errors import ArgorunError
+from argorun.errors import AccessDenied, ArgoCDFailed, ArgorunError
 
 SHORTEST, LONGEST = 0.2, 2.0  # seconds between two tries to open a log; a change in the tree ends the pause
 LOST = "it was started again before this was read"
@@ -55,14 +55,16 @@ class PodLogs:
         return typed(live, PodManifest, f"show Pod {self._pod.name}")
 
     async def _standing(self, name: str) -> Standing | None:
-        """How the container stands; None where Argo CD cannot say it now."""
+        """How the container stands; None where Argo CD cannot say it now. Raises AccessDenied."""
         try:
             return (await self._manifest()).standing(name)
-        except Denied:
+        except Denied as e:
+            if e.status != 404:
+                raise
             return GONE
         except Refused as e:
             return GONE if e.status == 400 else None  # "not found as part of application"
-        except ArgorunError:
+        except ArgoCDFailed:
             return None
 
     async def _container(self, name: str, manifest: PodManifest | None) -> None:
@@ -90,6 +92,8 @@ class PodLogs:
                 pause = SHORTEST if reader.lines > before else min(pause * 1.5, LONGEST)
                 await asyncio.sleep(SHORTEST)
                 await self._live.changed(version, timeout=pause - SHORTEST)
+        except AccessDenied as e:
+            reader.end(e.message)  # what has become of the pod was not seen
         except asyncio.CancelledError:
             reader.end("the run ended before the log did")
             raise

@@ -14,7 +14,7 @@ LAG = 30.0  # seconds in which a comparison may be behind; clocks differ, and it
 
 
 def live(record: Record, app: Application, now: float) -> bool:
-    """Whether the run that left a record may still be at it; `now` is in seconds since the epoch.
+    """Whether the run that left a record may still be at it; `now` is Argo CD's time, as the record's are.
 
     Dead is a record whose time has passed, whose operation ended a while ago or never began, or whose topic
     no longer stands in the spec. While its operation runs, somebody may be following it, whatever the spec

@@ -181,6 +181,12 @@ class Application(Camel, frozen=True):
     def project(self) -> str:
         return str(self.spec.get("project") or "default")
 
+    @property
+    def is_auto_synced(self) -> bool:
+        """Whether auto-sync is on (source: IsAutomatedSyncEnabled in Argo CD's types.go)."""
+        automated = (self.spec.get("syncPolicy") or {}).get("automated")
+        return automated is not None and automated.get("enabled") is not False
+
     def operation_of(self, run_id: str) -> Operation:
         """The operation that carries this run id, running or over; an empty one where there is none."""
         state = self.state_of(run_id)
@@ -408,6 +414,16 @@ class Manifests(Camel, frozen=True):
     """What a source renders to, each object as JSON in a string."""
 
     manifests: list[str] | None = None
+
+
+class ServerSettings(Camel, frozen=True):
+    """What Argo CD tells of its settings to whoever is logged in."""
+
+    controller_namespace: str = ""
+
+
+class ServerVersion(Camel, frozen=True):
+    version: str = msgspec.field(default="", name="Version")
 
 
 class LogEntry(Camel, frozen=True, gc=False):

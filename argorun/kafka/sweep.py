@@ -24,7 +24,7 @@ _WORDS = re.compile(r"[a-zA-Z0-9._-]+", re.ASCII)  # what a topic's name is made
 class Age:
     """What counts as old: names from `older_than` seconds before `now`, in unix seconds; 0 takes them all.
 
-    The time in a name is the run's machine's, `now` is this one's.
+    The time in a name is Argo CD's, and so is `now` where Argo CD is known; else it is this machine's.
     """
 
     older_than: float

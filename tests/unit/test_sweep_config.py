@@ -88,6 +88,11 @@ def test_the_age_is_the_given_one_or_what_no_run_of_this_file_can_reach(
     assert (config.older_than, config.explicit) == (seconds, given is not None)
 
 
+@pytest.mark.parametrize("yes", [True, False])
+def test_yes_is_only_what_was_said(tmp_path: Path, yes: bool) -> None:
+    assert loaded(tmp_path, BARE, yes=yes).yes is yes
+
+
 @pytest.mark.parametrize("given", ["", " ", "-1", "6 h", "soon", "1d", "h", "s"])
 def test_what_is_no_duration_is_refused(tmp_path: Path, given: str) -> None:
     assert refused(tmp_path, BARE, older_than=given) == (

@@ -14,8 +14,9 @@ import msgspec
 import pytest
 
 from argorun import signals, sweeping
-from argorun.argocd.answers import Denied, Unreachable
+from argorun.argocd.answers import Denied, Unauthenticated, Unreachable
 from argorun.argocd.client import Client
+from argorun.argocd.clock import Clock
 from argorun.argocd.parameters import RECORD, Helm, Record, claimed
 from argorun.config import ArgoCD
 from argorun.errors import AccessDenied
@@ -339,6 +340,59 @@ def test_a_topic_from_the_future_is_left_and_the_clocks_are_doubted(stage: Stage
     assert ahead in stage.broker.held
 
 
+# -- clocks ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def seven_hours_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This machine's clock is; Argo CD's, by which runs date their topics, is right."""
+    right = time.time
+    monkeypatch.setattr(time, "time", lambda: right() + 7 * 3600)
+
+
+@pytest.mark.usefixtures("seven_hours_ahead")
+def test_a_sweep_by_a_clock_that_is_ahead_leaves_a_live_runs_topic(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(monkeypatch, OLD, YOUNG)
+    stage.argocd.time = lambda: NOW
+    stage.argocd.clock = Clock(local=lambda: NOW + 7 * 3600)
+    stage.left(YOUNG, until=NOW + 900)
+    stage.argocd.runs("dead")
+    before = copy.deepcopy(stage.argocd.document)
+    assert stage.sweep() == 0
+    assert (stage.deleted, set(stage.broker.held)) == ([OLD], {YOUNG})
+    assert (stage.argocd.document, "terminate" in stage.argocd.calls) == (before, False)
+    (told,) = [e.text for e in stage.all(Notice)]
+    assert told == "the clock of this machine is 7h00m ahead of Argo CD's: Argo CD's time is used"
+    (swept,) = stage.all(TopicSwept)
+    assert 7 * 3600 <= swept.age < 8 * 3600
+
+
+@pytest.mark.parametrize("told_by_argocd", [True, False])
+def test_where_no_argo_cd_tells_the_time_a_young_age_needs_a_yes(stage: Stage, told_by_argocd: bool) -> None:
+    """None is known, or a proxy keeps the date to itself."""
+    unknown: dict[str, Any] = {"argocd": None, "without_argocd": "no Argo CD server to talk to"}
+    changes = {} if told_by_argocd else unknown
+    if told_by_argocd:
+        stage.argocd.time = lambda: 0.0  # a date that is none
+    held = dict(stage.broker.held)
+    assert stage.sweep(older_than=3599.0, **changes) == 2
+    assert (stage.broker.held, stage.broker.asked, stage.argocd.patches) == (held, [], [])
+    assert stage.end.error == (
+        "--older-than 3599s is less than an hour, and no Argo CD tells the time: "
+        "where the clock of this machine is wrong, a run that is still at it would be hit"
+    )
+    assert "--yes" in stage.end.hint
+    assert stage.sweep(older_than=3599.0, dry_run=True, **changes) == 0
+    assert stage.sweep(older_than=3600.0, **changes) == 0
+    assert stage.sweep(older_than=0.0, yes=True, **changes) == 0
+    assert set(stage.broker.held) == {"somebody's"}
+
+
+def test_where_argo_cd_tells_the_time_a_young_age_needs_none(stage: Stage) -> None:
+    assert stage.sweep(older_than=0.0) == 0
+    assert set(stage.broker.held) == {"somebody's"}
+
+
 def test_an_age_below_what_a_run_may_take_is_warned_of(stage: Stage) -> None:
     stage.sweep(older_than=0.0)
     assert set(stage.broker.held) == {"somebody's"}
@@ -379,7 +433,8 @@ def test_without_argo_cd_only_topics_are_swept_and_it_is_said(stage: Stage) -> N
     assert stage.sweep(argocd=None, without_argocd="no Argo CD server to talk to") == 0
     assert (stage.deleted, stage.argocd.calls) == ([OLD], [])
     assert [e.text for e in stage.all(Notice)] == [
-        "Applications are not looked at: no Argo CD server to talk to"
+        "Applications are not looked at: no Argo CD server to talk to",
+        "ages are by the clock of this machine: no Argo CD tells the time",
     ]
 
 
@@ -503,6 +558,14 @@ def test_an_application_that_is_deleted_while_we_look_is_nobodys_any_more(stage:
     assert [e.text for e in stage.all(Notice)] == [
         "Application argocd/weather is gone, or no longer shown: permission denied"
     ]
+
+
+def test_a_token_that_expires_meanwhile_says_nothing_about_an_application(stage: Stage) -> None:
+    """It is not taken for deleted, and its topic not for nobody's."""
+    stage.left(until=FUTURE)
+    stage.argocd.meets("application", Unauthenticated("the token expired", "hint"))
+    assert stage.sweep() == 6
+    assert (stage.deleted, stage.end.error) == ([], "the token expired")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from argorun.sandbox.standin.accounts import Account, authenticate, token_of
-from argorun.sandbox.standin.application import BUFFER, Application, RenderError
+from argorun.sandbox.standin.application import (
+    BUFFER,
+    OWN_NAMESPACE,
+    Application,
+    RenderError,
+    policy_object,
+)
 from argorun.sandbox.standin.faults import DENIED, INVALID, NOT_FOUND, UNKNOWN, ApiError
 from argorun.sandbox.standin.logs import LogQuery, read_logs, selected_pods
 from argorun.sandbox.standin.objects import Json, Key, key_of, without_secrets
@@ -27,7 +33,6 @@ if TYPE_CHECKING:
     from argorun.sandbox.standin.server import StandIn
 
 MERGE_PATCH = "application/merge-patch+json"
-VERSION = "v3.6.1+argorun-stand-in"
 
 
 class Api:
@@ -42,6 +47,8 @@ class Api:
         pairs = [
             ("/api/version", self.version, "GET"),
             ("/api/v1/session/userinfo", self.userinfo, "GET"),
+            ("/api/v1/settings", self.settings, "GET"),
+            ("/api/v1/account/{account}/token", self.token, "POST"),
             ("/api/v1/account/can-i/{resource}/{action}/{subresource:path}", self.can_i, "GET"),
             ("/api/v1/applications", self.list_all, "GET"),
             ("/api/v1/stream/applications", self.watch, "GET"),
@@ -76,13 +83,14 @@ class Api:
         project = str((body or {}).get("project") or query.get("project", ""))
         namespace = str((body or {}).get("appNamespace") or query.get("appNamespace", ""))
         app = self.standin.apps.get(name)
-        if project and not account.may("applications", action):
+        named = policy_object(project, namespace, name)
+        if project and not account.may("applications", action, named):
             raise ApiError(DENIED, "permission denied")
-        if app is None or namespace not in ("", "argocd"):
-            if project and namespace in ("", "argocd"):
+        if app is None or (namespace or OWN_NAMESPACE) != app.doc["metadata"]["namespace"]:
+            if project and namespace in ("", OWN_NAMESPACE):
                 raise ApiError(NOT_FOUND, f'applications.argoproj.io "{name}" not found')
             raise ApiError(DENIED, "permission denied")
-        if not account.may("applications", action):
+        if not account.may("applications", action, app.policy_object):
             raise ApiError(DENIED, "permission denied")
         if project and app.project != project:
             raise ApiError(NOT_FOUND, f'applications.argoproj.io "{name}" not found')
@@ -93,10 +101,27 @@ class Api:
         return resource_tree(app.cluster, controller.live(), controller.missing())
 
     async def version(self, request: Request) -> Response:
-        """GET /api/version: says that this is a stand-in."""
-        return JSONResponse(
-            {"Version": VERSION, "BuildDate": "1970-01-01T00:00:00Z", "Platform": "argorun Argo CD stand-in"}
-        )
+        """GET /api/version: says that this is a stand-in; needs no token, and tells less without one."""
+        told = {"Version": self.standin.version}
+        if token_of(request) in self.standin.accounts:
+            told |= {"BuildDate": "1970-01-01T00:00:00Z", "Platform": "argorun Argo CD stand-in"}
+        return JSONResponse(told)
+
+    async def settings(self, request: Request) -> Response:
+        """GET /settings: needs no token; where Argo CD itself is, is told only with one."""
+        known = token_of(request) in self.standin.accounts
+        told = {"controllerNamespace": OWN_NAMESPACE} if known else {}
+        return JSONResponse({"appLabelKey": "app.kubernetes.io/instance", **told})
+
+    async def token(self, request: Request) -> Response:
+        """POST /account/NAME/token {"expiresIn": SECONDS}: a new token; only one's own here."""
+        account, body = self._account(request), await read_json(request)
+        if account.name != request.path_params["account"]:
+            raise ApiError(DENIED, "permission denied")
+        made = account.lasting(int(body.get("expiresIn") or 0))
+        token = made.token()
+        self.standin.accounts[token] = made
+        return JSONResponse({"token": token})
 
     async def userinfo(self, request: Request) -> Response:
         """GET /session/userinfo: needs no token."""
@@ -104,16 +129,20 @@ class Api:
         return JSONResponse({"loggedIn": True, "username": account.name, "iss": "argocd"} if account else {})
 
     async def can_i(self, request: Request) -> Response:
-        """GET /account/can-i/RESOURCE/ACTION/PROJECT/APP."""
+        """GET /account/can-i/RESOURCE/ACTION/PROJECT[/NAMESPACE]/APP."""
         account, params = self._account(request), request.path_params
-        return JSONResponse({"value": "yes" if account.may(params["resource"], params["action"]) else "no"})
+        subject = params["subresource"]
+        if len(parts := subject.split("/")) == 3:
+            subject = policy_object(*parts)
+        may = account.may(params["resource"], params["action"], subject)
+        return JSONResponse({"value": "yes" if may else "no"})
 
     # -- the Application ------------------------------------------------------------------
 
     async def list_all(self, request: Request) -> Response:
         """GET /applications?fields=: those that the account may see, and of each only these fields."""
         account = self._account(request)
-        apps = self.standin.apps.values() if account.may("applications", "get") else ()
+        apps = [a for a in self.standin.apps.values() if account.may("applications", "get", a.policy_object)]
         fields = request.query_params.get("fields", "").replace("items.", "result.")
         items = [trimmed(app.told(), fields) for app in apps]
         return JSONResponse({"metadata": {"resourceVersion": "1"}, "items": items or None})
@@ -133,7 +162,7 @@ class Api:
         """PATCH /applications/NAME."""
         body = await read_json(request)
         app, account = self._find(request, "get", body)
-        account.enforce("applications", "update", f"{app.project}/{app.name}")
+        account.enforce("applications", "update", app.policy_object)
         kind, text = str(body.get("patchType", "")), str(body.get("patch", ""))
         app.update(patched(app.snapshot(), text, kind))
         return JSONResponse(app.snapshot())
@@ -142,7 +171,7 @@ class Api:
         """PUT /applications/NAME?validate=: spec, labels, annotations and finalizers are taken over."""
         body = await read_json(request)
         app, account = self._find(request, "get")
-        account.enforce("applications", "update", f"{app.project}/{app.name}")
+        account.enforce("applications", "update", app.policy_object)
         app.update(body, validate=_validates(request))
         return JSONResponse(app.snapshot())
 
@@ -157,7 +186,7 @@ class Api:
         """POST /applications/NAME/sync."""
         body = await read_json(request)
         app, account = self._find(request, "get", body)
-        account.enforce("applications", "sync", f"{app.project}/{app.name}")
+        account.enforce("applications", "sync", app.policy_object)
         app.start(body, account.name)
         return JSONResponse(app.snapshot())
 
@@ -177,7 +206,7 @@ class Api:
     async def logs(self, request: Request) -> Response:
         """GET /applications/NAME/logs and /pods/POD/logs."""
         app, account = self._find(request, "get")
-        account.enforce("logs", "get", f"{app.project}/{app.name}")
+        account.enforce("logs", "get", app.policy_object)
         query = dict(request.query_params)
         if pod := request.path_params.get("podName"):
             query["podName"] = pod
@@ -298,7 +327,7 @@ class Api:
         apps = [
             a
             for a in self.standin.apps.values()
-            if name in ("", a.name) and account.may("applications", "get")
+            if name in ("", a.name) and account.may("applications", "get", a.policy_object)
         ]
         queue: asyncio.Queue[Json] = asyncio.Queue(BUFFER)
         for app in apps:

@@ -16,11 +16,17 @@ from argorun.sandbox.standin.patching import normalized
 
 REFRESH = "argocd.argoproj.io/refresh"
 HYDRATE = "argocd.argoproj.io/hydrate"
+OWN_NAMESPACE = "argocd"  # where Argo CD itself is
 BUFFER = 1000  # events a watcher may be behind before it loses some, as in Argo CD
 
 
 class RenderError(Exception):
     """The source cannot be rendered."""
+
+
+def policy_object(project: str, namespace: str, name: str) -> str:
+    """What the policy calls an Application."""
+    return f"{project}/{name}" if namespace in ("", OWN_NAMESPACE) else f"{project}/{namespace}/{name}"
 
 
 class Render(Protocol):
@@ -42,7 +48,7 @@ class Application:
         self.doc: Json = {
             "metadata": {
                 "name": name,
-                "namespace": "argocd",
+                "namespace": OWN_NAMESPACE,
                 "uid": new_uid(),
                 "generation": 0,
                 "creationTimestamp": rfc3339(),
@@ -69,6 +75,11 @@ class Application:
     def project(self) -> str:
         """The AppProject's name."""
         return str(self.spec.get("project") or "default")
+
+    @property
+    def policy_object(self) -> str:
+        """What the policy calls it."""
+        return policy_object(self.project, self.doc["metadata"]["namespace"], self.name)
 
     @property
     def namespace(self) -> str:

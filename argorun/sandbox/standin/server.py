@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import email.utils
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from argorun.sandbox.standin.accounts import Account
 from argorun.sandbox.standin.api import Api
-from argorun.sandbox.standin.application import Application, Render
+from argorun.sandbox.standin.application import OWN_NAMESPACE, Application, Render
 from argorun.sandbox.standin.cluster import Cluster, Timings
 from argorun.sandbox.standin.containers import Images
 from argorun.sandbox.standin.controller import Controller
@@ -26,6 +28,7 @@ from argorun.sandbox.watchdog import Watchdog
 
 TOKEN = "stand-in-token"
 READ_ONLY_TOKEN = "stand-in-read-only-token"
+VERSION = "v3.6.1+argorun-stand-in"
 BeforeRequest = Callable[[Request], Awaitable[Response | None]]
 
 
@@ -41,6 +44,7 @@ class StandIn:
             TOKEN: Account(name="ci"),
             READ_ONLY_TOKEN: Account(name="readonly", applications=frozenset({"get"})),
         }
+        self.version = VERSION  # told by /api/version
         self.before_request: BeforeRequest | None = None
         self.url = ""
         self.token, self.read_only_token = TOKEN, READ_ONLY_TOKEN
@@ -76,12 +80,22 @@ class StandIn:
         return self.url.split("://")[1]
 
     def add(
-        self, name: str, render: Render, source: Json, *, namespace: str = "default", **spec: object
+        self,
+        name: str,
+        render: Render,
+        source: Json,
+        *,
+        namespace: str = "default",
+        own_namespace: str = OWN_NAMESPACE,
+        **spec: object,
     ) -> Application:
-        """Add an Application; `spec` may hold further fields, such as `syncPolicy` or `project`."""
+        """Add an Application; `spec` may hold further fields, such as `syncPolicy` or `project`.
+
+        It is itself in `own_namespace`, and what it makes in `namespace`.
+        """
         destination = {"server": "https://kubernetes.default.svc", "namespace": namespace}
         whole = {"source": source, "destination": destination, "project": "default", **spec}
-        app = self.apps[name] = Application(self.cluster, render, name, whole)
+        app = self.apps[name] = Application(self.cluster, render, name, whole, {"namespace": own_namespace})
         controller = self.controllers[name] = Controller(app)
         task = asyncio.create_task(controller.run())
         task.add_done_callback(report)
@@ -103,13 +117,14 @@ class StandIn:
 
 
 class _Front:
-    """What comes before every path: the tests' hook, and the content-type rule."""
+    """What comes before every path: the tests' hook, the content-type rule, and after it the date."""
 
     def __init__(self, app: ASGIApp, standin: StandIn) -> None:
         self._app, self._standin = app, standin
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
+            send = dated(send)
             request = Request(scope)
             if self._standin.before_request and (answer := await self._standin.before_request(request)):
                 await answer(scope, receive, send)
@@ -118,6 +133,17 @@ class _Front:
                 await PlainTextResponse("Invalid content type\n", 415)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+
+def dated(send: Send) -> Send:
+    """Each answer says when it was made, to the second: uvicorn's own date may be a second old."""
+
+    async def with_date(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message)["date"] = email.utils.formatdate(usegmt=True)
+        await send(message)
+
+    return with_date
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:
@@ -143,6 +169,7 @@ async def _serving(app: ASGIApp, tls: tuple[Path, Path] | None, port: int) -> As
     config = uvicorn.Config(
         app,
         log_config=None,
+        date_header=False,
         access_log=False,
         lifespan="off",
         timeout_graceful_shutdown=1,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import collections
 import copy
+import email.utils
 import json
+import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Any, cast
@@ -14,6 +16,7 @@ import msgspec
 
 from argorun.argocd.answers import Refused, Unreachable
 from argorun.argocd.client import Client
+from argorun.argocd.clock import Clock
 from argorun.argocd.effects import Key, by_key, key_of
 from argorun.argocd.parameters import helm_parameters
 from argorun.argocd.patience import RenderLimit
@@ -50,6 +53,10 @@ class FakeArgoCD:
     def __init__(self, spec: Json | None = None, annotations: Json | None = None) -> None:
         self.patience = 10.0
         self.rendering = RenderLimit(90.0)
+        self.clock = Clock()
+        self.time: Callable[[], float] = time.time  # Argo CD's own clock, in its answers' Date
+        self.version_told = "v3.6.1"
+        self.namespace_told = "argocd"
         self.calls: list[str] = []
         self.patches: list[list[Json]] = []
         self.syncs: list[Json] = []
@@ -177,7 +184,9 @@ class FakeArgoCD:
 
     async def _do(self, method: str, act: Callable[[], Any]) -> Any:
         self.calls.append(method)
+        sent = self.clock.sent()
         await asyncio.sleep(0)
+        self.clock.answered({"date": email.utils.formatdate(self.time(), usegmt=True)}, sent)
         faults = self._faults[method]
         fault = faults.popleft() if faults else None
         if isinstance(fault, Exception):
@@ -205,6 +214,12 @@ class FakeArgoCD:
     async def application_set(self, name: str, namespace: str) -> ApplicationSet:
         wanted = (name, namespace)
         return cast(ApplicationSet, await self._do(f"set {wanted}", lambda: self.application_sets[wanted]))
+
+    async def version(self) -> str:
+        return cast(str, await self._do("version", lambda: self.version_told))
+
+    async def own_namespace(self) -> str:
+        return cast(str, await self._do("settings", lambda: self.namespace_told))
 
     async def managed(self, app: object, **filters: str) -> list[ManagedResource]:
         def act() -> list[ManagedResource]:

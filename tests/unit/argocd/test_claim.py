@@ -16,11 +16,13 @@ from argorun.argocd import claim as module
 from argorun.argocd import parameters
 from argorun.argocd.answers import Denied, Refused, Slow, Unreachable
 from argorun.argocd.claim import Claim, Lost, Reverted, Taken
+from argorun.argocd.clock import Clock
 from argorun.argocd.normal_form import normalize
 from argorun.argocd.parameters import RECORD, Helm, HelmValue, Record, record_of
 from argorun.argocd.patience import Allowance
 from argorun.argocd.types import ResourceStatus
-from argorun.errors import ArgoCDFailed, OperationFailed
+from argorun.errors import ArgoCDFailed, OperationFailed, UsageError
+from tests.unit.argocd import fakes
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
 from tests.unit.argocd.fakes import Lost as LostAnswer
 from tests.unit.argocd.gopatch import Json, PatchFailed, applied
@@ -40,7 +42,8 @@ GIVEN_UP = Refused("change", 504, 4, "context deadline exceeded")
 
 @pytest.fixture(autouse=True)
 def one_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: NOW))
+    monkeypatch.setattr(fakes, "time", SimpleNamespace(time=lambda: NOW))
+    monkeypatch.setattr(fakes, "Clock", lambda: Clock(steady=lambda: 0.0, local=lambda: NOW))
 
 
 class Stage:
@@ -98,6 +101,67 @@ def recorded(**more: Any) -> Record:
     was = HelmValue("kafka.topic", TOPIC, {"name": "kafka.topic", "value": "weather"})
     ours = Record(run="mine", until=FUTURE, helm=(was,), synced=True, topics=(TOPIC,), since=NOW)
     return msgspec.structs.replace(ours, **more)
+
+
+def test_a_clock_that_is_ahead_ends_no_live_runs_operation() -> None:
+    """A record's time is Argo CD's: by this machine's the run would be over 5 minutes ago."""
+    stage = Stage()
+    stage.argocd.clock = Clock(steady=lambda: 0.0, local=lambda: NOW + 1200)
+    stage.held_by("theirs", until=NOW + 900)
+    stage.argocd.runs("theirs")
+    stage.argocd.meets("application", None, None, gives_back)
+    run(stage.claim.free())
+    assert ("terminate" in stage.argocd.calls, stage.notices) == (False, [])
+    run(stage.take())
+    assert (stage.record and stage.record.since) == NOW
+
+
+def gives_back(argocd: FakeArgoCD) -> None:
+    """The other run has come to its end."""
+    argocd.ends()
+    argocd.document["spec"] = copy.deepcopy(SPEC)
+    del argocd.document["metadata"]["annotations"]
+
+
+def test_a_clock_that_is_behind_waits_for_no_dead_run() -> None:
+    stage = Stage()
+    stage.argocd.clock = Clock(steady=lambda: 0.0, local=lambda: NOW - 86400)
+    stage.held_by("theirs", until=NOW - 1)
+    run(stage.claim.free())
+    assert (stage.argocd.calls, stage.waited) == (["application"], [])
+
+
+# -- auto-sync that stays on ----------------------------------------------------------------------------
+
+
+def drops_the_switch(argocd: FakeArgoCD) -> None:
+    """What an Argo CD before 3.1 does with a field that it does not know."""
+    argocd.spec["syncPolicy"]["automated"].pop("enabled", None)
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_where_the_switch_of_auto_sync_is_dropped_all_is_given_back_and_the_cause_told(lost: bool) -> None:
+    stage = Stage()
+    stage.argocd.meets("patch", LostAnswer() if lost else None)
+    stage.argocd.meets("application", None, drops_the_switch)
+    with pytest.raises(UsageError) as e:
+        run(stage.take())
+    assert (stage.argocd.spec, stage.record, stage.claim.record) == (SPEC, None, None)
+    assert (e.value.exit_code, e.value.message) == (
+        2,
+        "auto-sync of Application weather could not be switched off: Argo CD did not keep "
+        "`automated.enabled: false`, as none before 3.1 does",
+    )
+
+
+def test_auto_sync_that_somebody_switches_on_again_is_a_claim_that_is_lost() -> None:
+    stage = Stage()
+    on = {"prune": True, "enabled": True}
+    stage.argocd.meets(
+        "application", None, lambda a: None, lambda a: a.spec["syncPolicy"].update(automated=on)
+    )
+    with pytest.raises(Reverted):
+        run(stage.take())
 
 
 # -- free -----------------------------------------------------------------------------------------------

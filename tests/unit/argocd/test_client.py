@@ -23,7 +23,16 @@ from hypothesis import strategies as st
 
 from argorun.argocd import answers, connection, streams
 from argorun.argocd import client as module
-from argorun.argocd.answers import Denied, Nonsense, Refused, Slow, Unreachable, worth_retrying
+from argorun.argocd.answers import (
+    NEW_TOKEN,
+    Denied,
+    Nonsense,
+    Refused,
+    Slow,
+    Unauthenticated,
+    Unreachable,
+    worth_retrying,
+)
 from argorun.argocd.client import Client
 from argorun.argocd.types import Application, ClusterEvent, Node, Ref
 from argorun.config import ApplicationRef, ArgoCD
@@ -351,7 +360,7 @@ def test_an_application_is_read_and_unknown_fields_are_ignored() -> None:
     assert (seen.metadata.name, seen.spec, seen.status.source_type) == ("weather", {"a": [1]}, "Helm")
 
 
-EXPIRED = "the token is wrong or has expired: make a new one for ARGOCD_AUTH_TOKEN"
+EXPIRED = f"the token is wrong or has expired: {NEW_TOKEN}"
 ALIKE = (
     "either there is no such Application or the token's account may not do this: "
     "Argo CD answers both alike; see the RBAC policy in config/argocd/"
@@ -364,7 +373,7 @@ ALIKE = (
         (
             401,
             '{"error": "e", "message": "invalid session", "code": 16}',
-            Denied,
+            Unauthenticated,
             "would not: invalid session",
             EXPIRED,
         ),
@@ -935,7 +944,8 @@ def test_a_permission_is_missing_only_where_the_server_says_so(reply: Reply, all
 
 
 def test_a_wrong_token_is_told_when_permissions_are_asked_for() -> None:
-    assert isinstance(failed(answer(401), act=lambda c: c.can_i("sync", "applications", "p/w")), Denied)
+    error = failed(answer(401), act=lambda c: c.can_i("sync", "applications", "p/w"))
+    assert isinstance(error, Unauthenticated)
 
 
 def test_events_are_typed_and_there_may_be_none() -> None:
@@ -1085,7 +1095,9 @@ def test_a_stream_that_goes_silent_is_a_stall(monkeypatch: pytest.MonkeyPatch) -
     assert error.message.endswith("cannot be reached: no answer in time (ReadTimeout)")
 
 
-@pytest.mark.parametrize(("status", "kind"), [(401, Denied), (403, Denied), (503, Refused), (302, Nonsense)])
+@pytest.mark.parametrize(
+    ("status", "kind"), [(401, Unauthenticated), (403, Denied), (503, Refused), (302, Nonsense)]
+)
 def test_a_stream_that_is_refused_says_why(status: int, kind: type) -> None:
     assert type(failed(answer(status, '{"message": "no"}'), act=watched)) is kind
 

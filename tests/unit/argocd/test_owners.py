@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from argorun.argocd import owners
-from argorun.argocd.answers import Denied, Nonsense, Refused, Unreachable
+from argorun.argocd.answers import Denied, Nonsense, Refused, Unauthenticated, Unreachable
 from argorun.argocd.parameters import Helm, Kustomize, Setting
 from argorun.argocd.types import Application, ApplicationSet, ManagedResource
 from argorun.config import ApplicationRef
@@ -249,6 +249,20 @@ def test_an_application_set_that_cannot_be_read_is_refused_with_the_policy_line(
     assert "ApplicationSet all, which argorun cannot read" in refused.message
     assert f"p, ROLE, applicationsets, get, {subject}, allow" in refused.hint
     assert stage.check(force=True) == "ApplicationSet all"
+
+
+def test_in_another_namespace_the_policy_line_names_it() -> None:
+    stage = Stage(BY_SET)
+    stage.argocd.namespace_told = "argo"
+    stage.argocd.meets("set ('all', 'argocd')", Denied("x", 403, "permission denied", ""))
+    assert "p, ROLE, applicationsets, get, default/argocd/all, allow" in stage.refused().hint
+
+
+def test_a_token_that_has_expired_is_no_matter_of_the_policy() -> None:
+    stage = Stage(BY_SET)
+    stage.argocd.meets("set ('all', 'argocd')", Unauthenticated("the token expired"))
+    with pytest.raises(Unauthenticated):
+        stage.check()
 
 
 def test_an_argo_cd_that_fails_is_no_refusal() -> None:

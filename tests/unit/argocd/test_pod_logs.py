@@ -9,9 +9,13 @@ from pathlib import Path
 import pytest
 
 from argorun.argocd import answers
+from argorun.argocd.answers import Denied, Unauthenticated
+from argorun.argocd.logs import JobLogs
+from argorun.argocd.ownership import Rendered
 from argorun.argocd.pod_logs import LOST, PodLogs
 from argorun.argocd.tree import LiveTree
-from argorun.argocd.types import Node
+from argorun.argocd.types import Node, Tree
+from argorun.errors import ArgorunError
 from tests.unit.argocd.containers import EPOCH, GONE, LAST, SECOND, A, B, Cluster, Told, entry
 from tests.unit.argocd.fakes import APP, DOWN
 from tests.unit.virtual import run
@@ -180,3 +184,45 @@ def test_no_answer_of_argo_cd_is_made_a_typed_value_but_where_a_wrong_one_become
     package = Path(answers.__file__).parent
     converting = {p.name for p in package.glob("*.py") if "msgspec.convert(" in p.read_text(encoding="utf-8")}
     assert converting == {"answers.py", "cli_settings.py"}  # that one reads the argocd CLI's file
+
+
+@pytest.mark.parametrize(
+    ("refusal", "reason"),
+    [
+        (Unauthenticated("the token expired"), "the token expired"),
+        (Denied("show Pod", 403, "permission denied", ""), "permission denied"),
+        (GONE, "its pod was gone before all was read"),
+    ],
+)
+def test_a_pod_that_may_not_be_looked_at_is_not_called_gone(refusal: Exception, reason: str) -> None:
+    stage = Stage()
+
+    def runs() -> None:
+        stage.stands("running")
+        stage.cluster.streams[stage.main] = [[A, DOWN], [DOWN]]
+
+    def refused() -> None:
+        stage.cluster.pods["p1"] = refusal
+
+    *_, (_, _, _, lines, complete, told) = stage.read(runs, refused)
+    assert (lines, complete) == (1, False)
+    assert reason in str(told)
+
+
+@pytest.mark.parametrize("error", [Unauthenticated("the token expired"), DOWN])
+def test_where_the_tree_cannot_be_read_no_pod_is_called_gone(error: ArgorunError) -> None:
+    told = Told()
+
+    class Refusing(Cluster):
+        async def tree(self, app: object) -> Tree:
+            raise error
+
+    async def finish() -> None:
+        cluster = Refusing()
+        live = LiveTree(cluster.client, APP)
+        rendered = Rendered((), "ns", ())
+        logs = JobLogs(cluster.client, APP, live, (), lambda kind, name: True, told, rendered, "mine")
+        await logs.finish(1.0, 5.0, ["tests"])
+
+    run(finish())
+    assert told.all == [("ended", "", "", 0, False, error.message)]

@@ -1,0 +1,90 @@
+"""Argo CD's time, known from the Date header of its answers."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import re
+import time
+from collections.abc import Callable, Mapping
+
+# Years in which a server's clock may be: a topic's name holds unix seconds of ten digits (see kafka.names).
+USABLE = 1e9, 1e10
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+HTTP_DATE = re.compile(
+    r"[A-Z][a-z]{2}, ([0-9]{2}) ([A-Z][a-z]{2}) ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT"
+)
+
+
+def steady() -> float:
+    """Seconds by a clock that nobody sets, and that goes on while the machine sleeps.
+
+    On Linux the monotonic clock stands still then, and CLOCK_BOOTTIME does not; elsewhere there is only one.
+    """
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+class Clock:
+    """Argo CD's clock, in seconds since the epoch; this machine's until Argo CD has told the time.
+
+    Each answer says in whole seconds when it was made, which was between the request and its arrival: that
+    bounds how far Argo CD's clock is from the steady one. The bounds of all answers hold at once, so that a
+    slow answer takes nothing from what a quick one told. This machine's clock is read once, at the start:
+    setting it later changes nothing.
+    """
+
+    def __init__(self, steady: Callable[[], float] = steady, local: Callable[[], float] = time.time) -> None:
+        self._steady, self._local = steady, local
+        self._start = local() - steady()  # what this machine says of the difference
+        self._low, self._high = -math.inf, math.inf  # what Argo CD's answers say of it
+
+    @property
+    def known(self) -> bool:
+        """Whether Argo CD has told the time."""
+        return math.isfinite(self._high)
+
+    def now(self) -> float:
+        """The time by Argo CD's clock. This machine's is the better guess where it is within the bounds."""
+        within = self._low <= self._start <= self._high
+        return self._steady() + (self._start if within else (self._low + self._high) / 2)
+
+    def ahead(self) -> float:
+        """By how many seconds this machine's clock is ahead of Argo CD's; below zero: behind."""
+        return self._local() - self.now() if self.known else 0.0
+
+    def sent(self) -> float:
+        """When a request is sent, for `answered`."""
+        return self._steady()
+
+    def answered(self, headers: Mapping[str, str], sent: float) -> None:
+        """An answer to a request has arrived, with these headers (their names in any case).
+
+        One without a usable date tells nothing, and neither does one from a cache (it has an Age).
+        """
+        made = None if "age" in headers else date(headers.get("date", ""))
+        if made is None:
+            return
+        low, high = made - self._steady(), made + 1 - sent
+        if low > self._high or high < self._low:  # Argo CD's clock was set, or another replica answered
+            self._low, self._high = low, high
+        else:
+            self._low, self._high = max(low, self._low), min(high, self._high)
+
+
+def date(text: str) -> float | None:
+    """An HTTP date (RFC 9110, 5.6.7) in seconds since the epoch; None where it is none, or nonsense."""
+    match = HTTP_DATE.fullmatch(text)
+    try:
+        if match is None:
+            return None
+        day, month, year, hour, minute, second = match.groups()
+        of_day = datetime.time(int(hour), int(minute), int(second), tzinfo=datetime.UTC)
+        made = datetime.datetime.combine(datetime.date(int(year), MONTHS.index(month) + 1, int(day)), of_day)
+    except ValueError:
+        return None
+    return made.timestamp() if USABLE[0] <= made.timestamp() < USABLE[1] else None
+
+
+def stamp(seconds: float) -> str:
+    """Seconds since the epoch as Argo CD writes a time: 2026-11-26T01:20:00Z."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

@@ -1,0 +1,207 @@
+"""Before anything is made: names by Argo CD's time, a token that lives, the right object asked about."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from argorun.argocd.answers import NEW_TOKEN
+from argorun.argocd.clock import Clock
+from argorun.config import ApplicationRef, ArgoCD, Config, Parameter, Topic
+from argorun.errors import AccessDenied, ArgorunError, UsageError
+from argorun.events import Event, Notice
+from argorun.kafka.spec import TopicExists, TopicSpec
+from argorun.looking import Look
+from argorun.telling import Telling
+from argorun.wayback import Traces
+from tests.unit.argocd.fakes import FakeArgoCD
+from tests.unit.argocd.gopatch import Json
+from tests.unit.test_jwt import token
+from tests.unit.virtual import run
+
+NOW = 1_800_000_000
+SPEC: Json = {
+    "source": {"repoURL": "git", "helm": {"parameters": [{"name": "kafka.topic", "value": "weather"}]}}
+}
+TOPICS = (
+    Topic(prefix="weather", parameters=(Parameter(helm="kafka.topic"),)),
+    Topic(prefix="alerts", parameters=(Parameter(helm="alerts.topic"),)),
+)
+
+
+class Topics:
+    """A Kafka that says of the first names that they exist."""
+
+    def __init__(self, exist: int = 0) -> None:
+        self.exist = exist
+        self.asked: list[list[str]] = []
+
+    async def look(self, wanted: dict[str, TopicSpec]) -> None:
+        self.asked.append(list(wanted))
+        if len(self.asked) <= self.exist:
+            raise TopicExists(next(iter(wanted)))
+
+
+class Stage:
+    """An Argo CD whose clock is right, a machine whose clock may not be, and one look."""
+
+    def __init__(self, wrong: float = 0.0, exist: int = 0, spec: Json = SPEC, **more: Any) -> None:
+        self.argocd, self.topics = FakeArgoCD(dict(spec)), Topics(exist)
+        self.argocd.time = lambda: NOW
+        self.argocd.clock = Clock(steady=lambda: 0.0, local=lambda: NOW + wrong)
+        self.argocd.document["metadata"]["namespace"] = "team-a"
+        self.asked: list[str] = []
+        self.refused: set[str] = set()
+        more = {
+            "application": ApplicationRef(name="weather"),
+            "argocd": ArgoCD(server="argocd", token="t"),
+        } | more
+        self.config = Config(kafka={}, topics=TOPICS, **more)
+        self.events: list[Event] = []
+        self.traces = Traces(operation="mine", claim=cast(Any, None))
+
+    async def can_i(self, action: str, resource: str, subject: str) -> bool:
+        self.asked.append(f"{resource}, {action}, {subject}")
+        return subject not in self.refused
+
+    def look(self) -> ArgorunError | None:
+        """What keeps the run from beginning."""
+        self.argocd.can_i = self.can_i  # type: ignore[attr-defined]
+        look = Look(
+            self.config,
+            self.argocd.client,
+            cast(Any, self.topics),
+            Telling(self.events.append),
+            lambda *_: None,
+        )
+        try:
+            run(look.at(self.traces))
+        except ArgorunError as e:
+            return e
+        return None
+
+    @property
+    def notices(self) -> list[str]:
+        return [e.text for e in self.events if isinstance(e, Notice)]
+
+    @property
+    def names(self) -> list[str]:
+        return [name for _, name in self.traces.drawn]
+
+
+# -- the time --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (0, []),
+        (29, []),
+        (-29, []),
+        (1200, ["the clock of this machine is 20m00s ahead of Argo CD's: Argo CD's time is used"]),
+        (-25200, ["the clock of this machine is 7h00m behind Argo CD's: Argo CD's time is used"]),
+    ],
+)
+def test_topics_are_named_by_argo_cds_time_and_a_clock_that_is_off_is_told_once(
+    wrong: float, told: list[str]
+) -> None:
+    stage = Stage(wrong)
+    assert stage.look() is None
+    assert stage.topics.asked == [stage.names]
+    assert [name[:-9] for name in stage.names] == [f"weather_{NOW}", f"alerts_{NOW}"]
+    assert stage.notices == told
+
+
+def test_a_name_that_exists_is_drawn_anew_and_the_others_stay() -> None:
+    stage = Stage(exist=1)
+    assert stage.look() is None
+    (first, second), (again, same) = stage.topics.asked
+    assert (first != again, second) == (True, same)
+    assert stage.names == [again, same]
+
+
+# -- the token -------------------------------------------------------------------------------------------
+
+
+def with_token(seconds: float, **more: Any) -> Stage:
+    """One that expires in so many seconds, by Argo CD's time."""
+    return Stage(argocd=ArgoCD(server="argocd", token=token({"exp": NOW + seconds})), **more)
+
+
+def test_a_token_that_expires_before_the_run_may_end_is_told_before_anything_is_made() -> None:
+    stage = with_token(12)
+    assert stage.look() is None
+    assert stage.notices == [
+        "the token expires at 2027-01-15T08:00:12Z (in 12.0s), before the run may end (15m00s + 1m30s for "
+        f"the clean-up): after that nothing can be put back; {NEW_TOKEN}"
+    ]
+
+
+@pytest.mark.parametrize("seconds", [990, 86400])
+def test_one_that_outlives_the_run_is_not(seconds: float) -> None:
+    stage = with_token(seconds)
+    assert (stage.look(), stage.notices) == (None, [])
+
+
+@pytest.mark.parametrize("wrong", [0, 7200, -7200])
+def test_its_end_is_by_argo_cds_clock(wrong: float) -> None:
+    stage = with_token(3600, wrong=wrong)
+    assert stage.look() is None
+    assert not any("token" in text for text in stage.notices)
+
+
+def test_one_that_has_expired_is_6_and_nothing_more_is_asked() -> None:
+    """Argo CD takes whoever is nobody as a guest where that is switched on."""
+    stage = with_token(-3600)
+    error = stage.look()
+    assert isinstance(error, AccessDenied)
+    assert (error.message, error.hint) == ("the token for Argo CD expired at 2027-01-15T07:00:00Z", NEW_TOKEN)
+    assert (stage.names, stage.topics.asked, stage.argocd.calls) == ([], [], ["application"])
+
+
+# -- auto-sync -------------------------------------------------------------------------------------------
+
+
+def test_an_argo_cd_that_cannot_switch_auto_sync_off_is_2_before_anything_is_made() -> None:
+    stage = Stage(spec=SPEC | {"syncPolicy": {"automated": {}}})
+    stage.argocd.version_told = "v2.14.21"
+    assert isinstance(stage.look(), UsageError)
+    assert (stage.topics.asked, stage.argocd.patches) == ([], [])
+
+
+# -- permissions -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("namespace", "own", "subject"),
+    [
+        (None, "argocd", "default/weather"),
+        ("argocd", "argocd", "default/weather"),
+        ("team-a", "argocd", "default/team-a/weather"),
+        ("team-a", "team-a", "default/weather"),
+        ("team-a", "", "default/team-a/weather"),
+    ],
+)
+def test_the_policy_is_asked_about_exactly_the_object_that_it_knows(
+    namespace: str | None, own: str, subject: str
+) -> None:
+    stage = Stage(application=ApplicationRef(name="weather", namespace=namespace))
+    stage.argocd.namespace_told = own
+    assert stage.look() is None
+    assert stage.asked == [
+        f"applications, update, {subject}",
+        f"applications, sync, {subject}",
+        f"logs, get, {subject}",
+    ]
+    assert ("settings" in stage.argocd.calls) is (namespace is not None)
+
+
+def test_the_policy_line_that_is_missing_opens_no_other_application() -> None:
+    stage = Stage(application=ApplicationRef(name="weather", namespace="team-a"))
+    stage.refused = {"default/team-a/weather"}
+    error = stage.look()
+    assert isinstance(error, AccessDenied)
+    assert error.hint == (
+        "add to Argo CD's policy.csv: p, ROLE, applications, update, default/team-a/weather, allow"
+    )
