@@ -15,7 +15,8 @@ from argorun.argocd.types import Json, Node, ResourceResult, Tree
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 SYNC_OPTIONS = "argocd.argoproj.io/sync-options"
 SERVER_SIDE = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink")
-KEPT = ("Prune=false", "Prune=confirm")  # what Argo CD does not prune, or not without a person
+CONFIRM = "Prune=confirm"
+KEPT = ("Prune=false", CONFIRM)  # what Argo CD does not prune, or not without a person
 TESTS = ("Job", "Pod")  # hooks of these kinds run; any other kind of hook is data
 
 
@@ -101,11 +102,22 @@ def differing(ours: Mapping[Key, Json], former: Mapping[Key, Json]) -> list[Key]
 
 
 def is_kept(manifest: Json, options: Collection[str] = ()) -> bool:
-    """Whether Argo CD does not prune an object by itself, by its own `Prune` option or the Application's."""
+    """Whether Argo CD does not prune an object by itself."""
+    return prune_option(manifest, options) in KEPT
+
+
+def prune_option(manifest: Json, options: Collection[str]) -> str:
+    """An object's own `Prune` option, or else the Application's; empty where neither has one."""
     annotations = (manifest.get("metadata") or {}).get("annotations") or {}
     own = [o.strip() for o in str(annotations.get(SYNC_OPTIONS, "")).split(",")]
-    own = [o for o in own if o.startswith("Prune=")]
-    return any(o in KEPT for o in (own or options))
+    return next((o for o in [*own, *options] if o.startswith("Prune=")), "")
+
+
+def to_confirm(
+    ours: Mapping[Key, Json], former: Mapping[Key, Json], options: Collection[str] = ()
+) -> list[Key]:
+    """The objects that a sync with a run's values has a person confirm: they are in `former` alone."""
+    return [k for k, m in former.items() if k not in ours and prune_option(m, options) == CONFIRM]
 
 
 def merge_patch(now: Any, then: Any) -> Any:

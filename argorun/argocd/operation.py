@@ -24,6 +24,9 @@ from argorun.errors import ArgorunError, OperationFailed
 Key = tuple[str, str, str, str, str]  # of a resource in an operation: group, kind, namespace, name, phase
 POLL = 10.0  # seconds between the reads beside the watch, which may drop events
 TAKEN_UP = 3.0  # seconds within which the controller takes an operation up, if it does: under one is usual
+# What Argo CD says while an object with Prune=confirm is not in Git: it waits with any sync, even one that does
+# not prune (source: gitops-engine pkg/sync/sync_context.go, Sync; seen).
+CONFIRMATION = "waiting for pruning confirmation"
 WATCHED = ",".join(
     "result." + f
     for f in (
@@ -194,6 +197,11 @@ async def follow(
                 told(state)
                 if state.done:
                     return state
+                if state.message.startswith(CONFIRMATION):
+                    raise OperationFailed(
+                        f"{app} waits for a person: {state.message}",
+                        "confirm it in Argo CD, or take Prune=confirm off the object",
+                    )
             if seen.deleting:
                 raise Deleted(app)
             if state is None and is_live and not (seen.operation and seen.operation.run_id == run_id):

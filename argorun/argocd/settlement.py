@@ -13,7 +13,7 @@ from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.effects import TESTS, Before, Key, Plan
 from argorun.argocd.pod_users import readers
 from argorun.argocd.types import Application, Json, Node, ResourceStatus, Tree
-from argorun.errors import AccessDenied, ArgoCDFailed, OperationFailed
+from argorun.errors import AccessDenied, ArgoCDFailed, OperationFailed, UsageError
 
 AT_ONCE = 8  # objects read at the same time
 POLL = 0.3  # seconds between two looks at an object that is being deleted
@@ -56,12 +56,20 @@ class Settlement:
         """Remember the live objects; gives back the hooks that hold data and cannot be put back later.
 
         `ours` is what the source renders to with the run's values, `former` without them; that is empty where
-        it does not render so.
+        it does not render so. Raises UsageError where the sync would wait for a person.
         """
         self._namespace = destination(seen)
         self._ours = effects.by_key(ours, self._namespace)
         without = effects.by_key(former, self._namespace)
         self._tree = tree
+        options = (seen.spec.get("syncPolicy") or {}).get("syncOptions") or ()
+        held = [k for k in effects.to_confirm(self._ours, without, options) if effects.find(tree, k)]
+        if held:
+            raise UsageError(
+                f"{', '.join(map(str, held))} of {self._app} has the option {effects.CONFIRM}, and is not "
+                "rendered with the run's values: the sync would wait for a person to confirm that it goes",
+                "take the option off, or leave the topic out of its name",
+            )
         data_hooks = [k for k, m in self._ours.items() if effects.is_data_hook(m)]
         naming = [k for k, m in self._ours.items() if effects.named(m, self._topics)]
         differing = effects.differing(self._ours, without) if without else naming

@@ -117,8 +117,11 @@ def test_objects_whose_names_hold_the_topic_are_pruned_and_nothing_else(
 def test_an_object_that_argo_cd_does_not_prune_is_named_with_its_command(
     stack: Stack, tmp_path_factory: pytest.TempPathFactory, option: str
 ) -> None:
-    kept = annotated(support.configmap(f"kept-{SHORT}", topic=TOPIC), options=option)
-    files = support.chart(kept, checks())
+    kept = json.dumps(annotated(support.configmap(f"kept-{SHORT}", topic=TOPIC), options=option))
+    files = support.chart(checks())
+    files["chart/templates/kept.yaml"] = (
+        f"{{{{ if ne .Values.kafka.topic `shared_feed` }}}}\n{kept}\n{{{{ end }}}}\n"
+    )
     folder = tmp_path_factory.mktemp("kept")
     with support.bench(stack, folder, files, name="kept", source=SHARED) as bench:
         with bench.start() as run:
@@ -130,6 +133,21 @@ def test_an_object_that_argo_cd_does_not_prune_is_named_with_its_command(
         bench.by_hand(left["command"])
         assert live_names(bench, "configmaps") == []
         assert bench.topics() == set()
+
+
+def test_a_sync_that_would_wait_for_a_persons_confirmation_is_refused(
+    stack: Stack, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    kept = annotated(support.configmap(f"kept-{SHORT}", topic=TOPIC), options="Prune=confirm")
+    folder = tmp_path_factory.mktemp("confirmed")
+    with support.bench(
+        stack, folder, support.chart(kept, checks()), name="confirmed", source=SHARED
+    ) as bench:
+        with bench.as_it_was():
+            result = bench.run()
+        assert result.code == 2, str(result)
+        assert "ConfigMap kept-shared-feed" in result.err
+        assert "Prune=confirm" in result.err
 
 
 def data_hook() -> dict[str, str]:

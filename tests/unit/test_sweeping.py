@@ -288,13 +288,8 @@ def test_topics_that_kafka_leaves_out_of_its_list_are_not_taken_for_none(stage: 
     assert (stage.end.error, stage.deleted) == (f"Kafka does not let us see topics {PREFIX}*", [])
 
 
-def test_a_token_that_sees_no_application_is_not_taken_for_there_being_none(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def none() -> list[Any]:
-        return []
-
-    monkeypatch.setattr(stage.argocd, "applications", none)
+def test_a_token_that_sees_no_application_is_not_taken_for_there_being_none(stage: Stage) -> None:
+    stage.argocd.listed = False
     assert stage.sweep() == 0
     assert [e.text for e in stage.all(Notice)] == [
         "the token sees no Application: a topic's age alone tells whether it is in use"

@@ -68,6 +68,7 @@ class FakeArgoCD:
         self.kept: list[ManagedResource] = []  # what an Application above keeps
         self.source: list[Json] = []  # what Git renders to; TOPIC in it is the Helm parameter kafka.topic
         self.objects: dict[Key, Json] = {}  # what is live, by key; see `made`
+        self.listed = True  # whether its token sees the Application in the list
         self.held = False  # the controller takes no operation up
         self.late: float | None = None  # until when the end of an operation may still arrive
         self.resource_patches: list[tuple[str, Json]] = []  # of live objects: the name, and the merge patch
@@ -229,6 +230,8 @@ class FakeArgoCD:
 
     async def applications(self) -> list[Application]:
         def act() -> list[Application]:
+            if not self.listed:
+                return []
             listed = {"metadata": self.document["metadata"], "spec": self.spec}  # trimmed, as the client asks
             return [msgspec.convert(copy.deepcopy(listed), Application)]
 

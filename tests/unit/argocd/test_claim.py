@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from argorun.argocd import claim as module
+from argorun.argocd import claim as claim_module
 from argorun.argocd import parameters
 from argorun.argocd.answers import Denied, Refused, Slow, Unreachable
 from argorun.argocd.claim import Claim, Lost, Reverted, Taken
@@ -213,10 +213,10 @@ def test_only_the_waiting_for_others_is_bounded_and_no_slow_answer(slow: float) 
         await stage.claim.free(Allowance(allowed))
 
     stage.argocd.application = slowly  # type: ignore[method-assign]
-    run(waited(3 * module.BUSY_POLL + 1))
+    run(waited(3 * claim_module.BUSY_POLL + 1))
     stage.argocd.runs("")
     with pytest.raises(TimeoutError):
-        run(waited(2 * module.BUSY_POLL + 1))
+        run(waited(2 * claim_module.BUSY_POLL + 1))
 
 
 @pytest.mark.parametrize(
