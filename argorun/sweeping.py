@@ -33,6 +33,7 @@ from argorun.telling import Telling
 
 PATIENCE = 15.0  # seconds for which a fault of Argo CD's is ridden out
 LAST_LOOK = 3.0  # seconds
+UNAUTHENTICATED = 401
 CLOCKS_DIFFER = 60.0  # seconds by which two machines' clocks may be apart before it is worth a word
 
 
@@ -158,6 +159,8 @@ class Sweep:
             try:
                 seen = await self.client.application(reference(listed))
             except Denied as e:
+                if e.status == UNAUTHENTICATED:
+                    raise
                 gone = f"Application {reference(listed)} is gone, or no longer shown"
                 self.tell.notice(f"{gone}: {e.text}", "info")
                 return True

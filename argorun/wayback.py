@@ -26,7 +26,7 @@ from argorun.kafka.topics import Topics
 
 GROUPS = 20.0  # seconds for the consumer groups of a topic
 LEAVES = 20.0  # seconds for which an object that is being deleted is waited for
-ENOUGH = 1.0  # seconds that must be left to wait on for pods
+ENOUGH = 3.0  # seconds that must be left to wait on for pods: a pause, and two looks
 LIVES_ON = "the Application was deleted without it: it lives on"
 HELD = 4.0  # seconds for which auto-sync stays off even in a hurry, while settling comes to its end
 
@@ -313,6 +313,7 @@ class WayBack:
         users, told = self._pod_users(logs), False
         async with self._live.kept():
             while still := await self._using(users):
+                self._users = still  # also where the time is over before the next look
                 late = self._clean.time_left() < ENOUGH
                 if not told and self._clean.hurried:
                     told = True
@@ -320,10 +321,10 @@ class WayBack:
                         f"still in their grace period: {', '.join(u.pod.name for u in still)}", "info"
                     )
                 if late:
-                    self._users = still
                     self._leave_running(logs, still)
                     return None
                 await self._live.changed(self._live.version, timeout=1.0)
+        self._users = []
         return None
 
     def _pod_users(self, logs: JobLogs) -> PodUsers:

@@ -253,8 +253,12 @@ class Claim:
         return stood
 
     async def let_go(self) -> None:
-        """Put everything back, before the workloads saw any of it. Raises ArgoCDFailed, AccessDenied."""
-        await self.release()
+        """Put everything back, before the workloads saw any of it; nothing where another run holds it.
+
+        Raises ArgoCDFailed, AccessDenied.
+        """
+        with contextlib.suppress(Taken):
+            await self.release()
         self.record = None
 
     async def stays(self) -> bool:
@@ -347,7 +351,7 @@ class Claim:
         """The JSON patch that does what is still to `release`, for a person to send by hand."""
         if self.before is None or self.record is None or not self._given_back:
             return []  # `way_back` does it all
-        return self._by_hand(parameters.without_automated(self.before.spec, self.record))
+        return self._by_hand(parameters.without_automated(self.before.spec, self._kept or self.record))
 
     def _by_hand(self, spec: Json) -> list[Json]:
         """The JSON patch from this spec, with our record beside it, to what was there before us.

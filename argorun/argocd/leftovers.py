@@ -105,7 +105,8 @@ async def undo(
     claim = Claim(client, app, record.run, (), waiting=lambda _: None, notice=notice)
     claim.record, claim.before = record, records.undone(seen, record)
     settlement = Settlement(client, app, records.values(record))
-    await settlement.note_dead(seen, record.since, deployed(seen), synced=claim.was_synced)
+    stands = parameters.stands(seen.spec, record)
+    await settlement.note_dead(seen, record.since, deployed(seen), stands=stands, synced=claim.was_synced)
     if await claim.give_back(settling=True, until=client.clock.now() + limit):
         done.did.append("parameters put back")
     if not await _still_there(client, app, record):

@@ -85,9 +85,11 @@ class Held:
             return "its own manifest names the topic"
         if only_itself:
             return ""
+        created = (pod.get("metadata") or {}).get("creationTimestamp")
+        there = not created or _seconds(created) < self.until  # before it was put back
         for source in sources(spec):
             if (source.kind, source.name) in self.sources:
-                if source.mounted:
+                if source.mounted and there:
                     return f"it mounts {source.kind} {source.name}, which named the topic"
                 if any(self._within(t) for t in starts(status)):
                     return f"it was started with {source.kind} {source.name}, which named the topic"
@@ -102,7 +104,11 @@ def starts(status: Json) -> Iterator[float]:
     for c in [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]:
         at = ((c.get("state") or {}).get("running") or {}).get("startedAt")
         if at:
-            yield datetime.datetime.fromisoformat(at).timestamp()
+            yield _seconds(at)
+
+
+def _seconds(at: str) -> float:
+    return datetime.datetime.fromisoformat(at).timestamp()
 
 
 def readers(manifests: Mapping[Key, Json], held: Collection[tuple[str, str]]) -> list[Key]:

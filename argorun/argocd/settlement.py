@@ -80,16 +80,20 @@ class Settlement:
         at_risk = [k for k in data_hooks if effects.named(self._ours[k], self._topics) or k[:2] == SECRET]
         return [r for k in at_risk if (r := await self._cannot_patch(k)) is not None]
 
-    async def note_dead(self, seen: Application, since: float, revision: str | None, *, synced: bool) -> None:
-        """The same for a run that died, as far as it can still be told; its values may stand in the spec.
+    async def note_dead(
+        self, seen: Application, since: float, revision: str | None, *, stands: bool, synced: bool
+    ) -> None:
+        """The same for a run that died, as far as it can still be told.
 
-        `since` is when it began, `revision` what it has synced; `synced` says that the Application was Synced
-        before: then all that differs from Git is the run's.
+        `since` is when it began, `revision` what it has synced. `stands` says that its values are still in
+        the spec: else nobody can render them. `synced` says that the Application was Synced before: then all
+        that differs from Git is the run's.
         """
         self._namespace = destination(seen)
-        with contextlib.suppress(Refused):
-            ours = await self._client.manifests(self._app, revision)
-            self._ours = effects.by_key(ours, self._namespace)
+        if stands:
+            with contextlib.suppress(Refused):
+                ours = await self._client.manifests(self._app, revision)
+                self._ours = effects.by_key(ours, self._namespace)
         self._before = Before(since=since)
         self._only_named = not synced
         self.began = True

@@ -122,10 +122,17 @@ async def _edited(versions: _Versions, read: Application, written: Json) -> Appl
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(SHOWS), versions.changed:
             await versions.changed.wait_for(shows)
-    known = [normal_form.normalize(spec) for spec in (read.spec, written)]
-    others = [v for v in _since(versions, read) if normal_form.normalize(v.spec) not in known]
+    expected = [(normal_form.normalize(spec), _annotations(read)) for spec in (read.spec, written)]
+    shown = _since(versions, read)
+    others = [v for v in shown if (normal_form.normalize(v.spec), _annotations(v)) not in expected]
     versions.all.clear()
     return others[-1] if others else None
+
+
+def _annotations(seen: Application) -> dict[str, str]:
+    """What others have put there: neither our record nor what Argo CD notes for itself (a refresh, say)."""
+    found = (seen.metadata.annotations or {}).items()
+    return {k: v for k, v in found if k != parameters.RECORD and not k.startswith("argocd.argoproj.io/")}
 
 
 def _since(versions: _Versions, read: Application) -> list[Application]:

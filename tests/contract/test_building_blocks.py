@@ -13,8 +13,10 @@ from argorun.argocd.claim import Claim, Lost
 from argorun.argocd.client import Client
 from argorun.argocd.logs import JobLogs
 from argorun.argocd.nudge import nudge
+from argorun.argocd.ownership import Rendered
 from argorun.argocd.parameters import Helm, Kustomize, Setting
 from argorun.argocd.reader import Container, Listener
+from argorun.argocd.settlement import Settlement
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Node
 from tests.contract.manifests import TOPIC, configmap, container, deployment, from_configmap, job
@@ -37,6 +39,9 @@ class Told(Listener):
     def appeared(self, job: Node) -> None:
         self.jobs.append(job.name)
 
+    def stranger(self, job: Node, whose: str) -> None:
+        raise AssertionError(f"{job.name} is of {whose}")
+
     def lines(self, container: Container, stamps: list[str], texts: list[str]) -> None:
         self.texts += texts
 
@@ -53,12 +58,16 @@ async def run_once(client: Client, app: App, setting: Setting, run: str) -> tupl
     live, told = LiveTree(client, app.ref), Told()
     claim = a_claim(client, app, run, setting)
     await claim.free()
-    manifests = await client.manifests(app.ref)
-    taken = await claim.take(manifests, time.time() + 60)
+    former = await client.manifests(app.ref)
+    taken = await claim.take(former, time.time() + 60)
     assert parameters.holds(taken.spec["source"], [setting])
+    ours = await client.manifests(app.ref)
+    settlement = Settlement(client, app.ref, [run])
+    assert await settlement.note(taken, await live.read(), ours, former) == []
     async with live.kept():
-        before = {n.uid for n in (await live.read()).nodes or ()}
-        logs = JobLogs(client, app.ref, live, before, lambda _, name: name == "checks", told)
+        before = {n.uid for n in live.tree.nodes or ()}
+        rendered = Rendered(ours, app.namespace, [run])
+        logs = JobLogs(client, app.ref, live, before, lambda _, name: name == "checks", told, rendered, run)
         seen = await operation.start(client, app.ref, run, operation.body(run))
         took = seen.operation_of(run).sync
         assert took is not None
@@ -68,8 +77,14 @@ async def run_once(client: Client, app: App, setting: Setting, run: str) -> tupl
         nudging.cancel()
         await logs.finish(20, 60)
     await claim.give_back(settling=True, until=time.time() + 60)
-    if settling := await claim.settle(None, await claim.out_of_sync()):
-        await claim.settled(settling)
+    plan = await settlement.plan(None)
+    rolls = {"web"} if isinstance(setting, Kustomize) else set()  # an annotation there rolls its pods
+    assert {k.name for k in plan.changed} == {"settings"} | rolls
+    assert await settlement.put_hooks_back(plan) == []
+    settling = await claim.settle(None, settlement.resources(plan))
+    assert settling is not None
+    await claim.settled(settling)
+    assert await settlement.look(0) == []
     await claim.release()
     return told, state.phase
 

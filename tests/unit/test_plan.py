@@ -38,6 +38,7 @@ def test_the_deeds_of_a_run_stand_in_their_order() -> None:
         "set helm: image.tag to '' (now not set), and put it back",
         "sync weather at abc",
         "wait for checks, more",
+        SETTLE,
     ]
 
 
@@ -84,5 +85,6 @@ def test_what_stays_what_auto_sync_does_and_how_workloads_leave_the_topic_are_sa
     assert deeds() == [MADE, SET, *SYNC, SETTLE]
     assert deeds(keep_topics=True) == [KEPT, SET, *SYNC, SETTLE]
     assert deeds(settle=False) == [MADE, SET, *SYNC, STAY]
-    assert deeds(synced=False) == [MADE, SET, *SYNC]
+    assert deeds(synced=False) == [MADE, SET, *SYNC, SETTLE], "whatever it was before"
+    assert deeds(synced=False, settle=False) == [MADE, SET, *SYNC, STAY]
     assert deeds(automated=True, settle=False, synced=False) == [MADE, SET, OFF, *SYNC, SETTLE]

@@ -57,6 +57,7 @@ class Stage:
             self.broker.make(name, TopicSpec(prefix=PREFIX))
         self.events: list[Event] = []
         self.code: int | None = None
+        self.controls = False  # whether a controller takes operations up
         argocd, broker = self.argocd, self.broker
 
         class Made:
@@ -84,9 +85,18 @@ class Stage:
     def sweep(self, **changes: Any) -> int:
         config = msgspec.structs.replace(CONFIG, **changes)
         announcer = Announcer([self])
-        self.code = run(sweeping.execute(config, announcer))
+        self.code = run(self._swept(config, announcer))
         assert announcer.failures == []
         return self.code
+
+    async def _swept(self, config: SweepConfig, announcer: Announcer) -> int:
+        controller = asyncio.create_task(self.argocd.controls()) if self.controls else None
+        try:
+            return await sweeping.execute(config, announcer)
+        finally:
+            if controller is not None:
+                controller.cancel()
+                await asyncio.wait({controller})
 
     def report(self, event: Event) -> None:
         self.events.append(event)
@@ -278,13 +288,8 @@ def test_topics_that_kafka_leaves_out_of_its_list_are_not_taken_for_none(stage: 
     assert (stage.end.error, stage.deleted) == (f"Kafka does not let us see topics {PREFIX}*", [])
 
 
-def test_a_token_that_sees_no_application_is_not_taken_for_there_being_none(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def none() -> list[Any]:
-        return []
-
-    monkeypatch.setattr(stage.argocd, "applications", none)
+def test_a_token_that_sees_no_application_is_not_taken_for_there_being_none(stage: Stage) -> None:
+    stage.argocd.listed = False
     assert stage.sweep() == 0
     assert [e.text for e in stage.all(Notice)] == [
         "the token sees no Application: a topic's age alone tells whether it is in use"
@@ -494,18 +499,50 @@ def test_the_topics_of_an_application_that_cannot_be_put_back_go_all_the_same(st
     assert left.command.endswith("]'; argocd app sync argocd/weather --strategy apply")
 
 
+WORKLOAD: Json = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "w", "namespace": "n"},
+    "spec": {"topic": "TOPIC"},
+}
+
+
+def deployed(stage: Stage) -> None:
+    """A workload is on the topic that the run has left."""
+    stage.argocd.source = [WORKLOAD]
+    stage.argocd.made(stage.argocd.renders()[0])
+
+
 def test_of_an_application_that_is_half_put_back_only_the_other_half_is_left_to_be_done(
     stage: Stage,
 ) -> None:
+    """The record stays: what is left can be done again, by the next sweep, too."""
     stage.left()
-    stage.argocd.document["status"]["resources"] = [
-        {"group": "apps", "kind": "Deployment", "name": "w", "status": "OutOfSync"}
-    ]
+    deployed(stage)
     stage.argocd.runs("somebody's")
     assert stage.sweep() == 10
-    assert stage.is_as_it_was
+    assert stage.argocd.spec == SPEC
+    assert RECORD in stage.argocd.document["metadata"]["annotations"]
     (left,) = stage.all(LeftBehind)
-    assert left.command == "argocd app sync argocd/weather --strategy apply"
+    assert "could not be settled" in left.why
+    assert left.command.startswith("argocd app patch argocd/weather --type json --patch '[")
+    assert "/spec/" not in left.command
+    assert left.command.endswith("]'; argocd app sync argocd/weather --strategy apply")
+
+
+def test_an_object_that_still_names_the_topic_is_left_with_the_command_that_changes_it(stage: Stage) -> None:
+    stage.left()
+    deployed(stage)
+    stage.argocd.carries_out = lambda: None  # type: ignore[method-assign]
+    stage.controls = True
+    assert stage.sweep() == 10
+    (left,) = stage.all(LeftBehind)
+    assert (left.what, left.why) == (
+        "Application argocd/weather: Deployment w",
+        f"it still names {OLD}",
+    )
+    assert left.command == "argocd app sync argocd/weather --resource apps:Deployment:n/w"
+    assert stage.is_as_it_was
 
 
 def test_an_application_that_is_deleted_while_we_look_is_nobodys_any_more(stage: Stage) -> None:

@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import datetime
 import json
 import shlex
+import time
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argorun.argocd.types import Health, Info, Node, Ref, Tree
+from argorun import events
+from argorun.argocd.answers import Denied
+from argorun.argocd.claim import Claim
+from argorun.argocd.effects import Key
+from argorun.argocd.parameters import RECORD, Helm, Record, record_of
+from argorun.argocd.pod_users import User
+from argorun.argocd.settlement import Settlement
+from argorun.argocd.tree import LiveTree
+from argorun.argocd.types import Info, Node, Ref, Tree
 from argorun.cleanup import CleanUp
 from argorun.config import Config, Topic
 from argorun.errors import AccessDenied, KafkaFailed
 from argorun.events import Event, LeftBehind
 from argorun.kafka.spec import TopicExists
 from argorun.kafka.topics import Related
-from argorun.wayback import WayBack
+from argorun.wayback import Traces, WayBack
+from tests.unit.argocd.fakes import APP, FakeArgoCD
+from tests.unit.argocd.gopatch import Json
 from tests.unit.virtual import run
 
 
@@ -71,6 +86,7 @@ class Topics:
         stays: str = "",
     ) -> None:
         self.deleted: list[str] = []
+        self.on_delete: Callable[[], object] = lambda: None
         self._helpers, self._delete, self._related, self._stays = helpers, delete, related, stays
 
     async def _help(self) -> None:
@@ -91,6 +107,7 @@ class Topics:
         if self._delete is not None or name == self._stays:
             raise self._delete or KafkaFailed("it comes back")
         self.deleted.append(name)
+        self.on_delete()
 
     async def wait_gone(self, name: str) -> None: ...
 
@@ -189,22 +206,24 @@ def test_a_topic_that_turns_out_to_be_somebody_elses_is_neither_touched_nor_left
 
 
 @pytest.mark.parametrize(
-    ("settle", "synced", "automated", "settles"),
+    ("settle", "automated", "began", "settles"),
     [
-        (True, True, None, True),
-        (False, True, None, False),
-        (True, False, None, False),
-        (False, True, {}, True),
-        (True, False, {}, True),  # switched on over our values, auto-sync would run the hooks again
+        (True, None, True, True),
+        (False, None, True, False),
+        (True, None, False, False),
+        (True, {}, False, False),  # no operation was started: nothing of it is in the cluster
+        (False, {}, True, True),  # switched on over our values, auto-sync would run the hooks again
     ],
 )
-def test_the_workloads_are_settled_where_they_were_synced_and_always_under_auto_sync(
-    settle: bool, synced: bool, automated: object, settles: bool
+@pytest.mark.parametrize("synced", [True, False])
+def test_what_our_operation_changed_is_settled_whatever_it_was_before_and_always_under_auto_sync(
+    settle: bool, synced: bool, automated: object, began: bool, settles: bool
 ) -> None:
     fake = cast(Any, SimpleNamespace)
     claim = fake(record=fake(automated=automated), was_synced=synced)
     config = fake(application="weather", settle=settle)
-    assert WayBack(config, fake(), fake(), fake(), fake(), fake(claim=claim), print)._settles() is settles
+    traces = fake(claim=claim, settlement=fake(began=began))
+    assert WayBack(config, fake(), fake(), fake(), fake(), traces, print)._settles() is settles
 
 
 def test_before_our_sync_nobody_is_told_to_end_the_operation_that_runs() -> None:
@@ -219,27 +238,295 @@ def test_before_our_sync_nobody_is_told_to_end_the_operation_that_runs() -> None
     )
 
 
+# -- what our operation changed, and who uses the topic ----------------------------------------------------
+
+TOPIC = "weather_1700000000_0a1b2c3d"
+SPEC: Json = {
+    "source": {"repoURL": "git", "helm": {"parameters": [{"name": "kafka.topic", "value": "weather"}]}},
+    "destination": {"namespace": "n"},
+}
+AUTOMATED = SPEC | {"syncPolicy": {"automated": {"prune": True}}}
+SETTINGS: Json = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"name": "settings"},
+    "data": {"topic": "TOPIC"},
+}
+HOOK: Json = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"name": "hook", "annotations": {"argocd.argoproj.io/hook": "PreSync"}},
+    "data": {"topic": "TOPIC"},
+}
+READS = {"containers": [{"name": "main", "envFrom": [{"configMapRef": {"name": "settings"}}]}]}
+WEB: Json = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "web"},
+    "spec": {"template": {"spec": READS}},
+}
+
+
+# A minute before the settling begins: the fake's controller takes operations up at 2024-01-01T00:00:00Z.
+SYNCED = 1704067140.0
+
+
+class Stage:
+    """A run's operation on an Argo CD in memory is over, and now its way back is gone."""
+
+    def __init__(self, *manifests: Json, spec: Json = SPEC) -> None:
+        self.argocd, self.told = FakeArgoCD(copy.deepcopy(spec)), list[Event]()
+        self.topics = Topics(related=Related((), ()))
+        self.argocd.source = [SETTINGS, WEB, *manifests]
+        for manifest in self.argocd.renders():
+            self.argocd.made(manifest)
+        self.pods: list[str] = []
+        self.hurries_at: float | None = None
+
+    def pod(self, name: str, owner: str, started: float = 0.0, phase: str = "Running", **spec: Any) -> None:
+        """A pod of a Deployment that was started so many seconds after our operation."""
+        deployment = self.argocd.objects[Key("apps", "Deployment", "n", owner)]
+        reference = {"kind": "Deployment", "name": owner, "uid": deployment["metadata"]["uid"]}
+        at = datetime.datetime.fromtimestamp(SYNCED + started, datetime.UTC).isoformat()
+        running = {"name": "main", "state": {"running": {"startedAt": at}}}
+        self.argocd.made(
+            {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {"name": name, "ownerReferences": [reference]},
+                "spec": READS | spec,
+                "status": {"phase": phase, "containerStatuses": [running]},
+            }
+        )
+
+    def unwound(self, budget: float = 90, **config: Any) -> list[LeftBehind]:
+        """Take, sync and go back; what is announced as left."""
+        run(self._unwind(budget, **config))
+        return [e for e in self.told if isinstance(e, LeftBehind)]
+
+    @property
+    def undone(self) -> list[str]:
+        return [e.what for e in self.told if isinstance(e, events.Undone)]
+
+    @property
+    def is_as_it_was(self) -> bool:
+        return not self.argocd.document["metadata"].get("annotations")
+
+    async def _unwind(self, budget: float, **config: Any) -> None:
+        argocd, client = self.argocd, self.argocd.client
+        topic = Topic(prefix="weather", parameters=())
+        kafka = {"bootstrap.servers": "k:1"}
+        settings = Config(application=APP, argocd=cast(Any, None), kafka=kafka, topics=(topic,), **config)
+        claim = Claim(
+            client, APP, "mine", [Helm("kafka.topic", TOPIC)], waiting=print, notice=print, topics=[TOPIC]
+        )
+        former = argocd.renders()
+        settlement = Settlement(client, APP, [TOPIC])
+        before = argocd.seen()
+        await claim.take(former, time.time() + 90)
+        await settlement.note(before, await client.tree(APP), argocd.renders(), former)
+        for manifest in argocd.renders():
+            argocd.made(manifest)
+        self.after_the_sync()
+        clean = CleanUp(self.told.append)
+        traces = Traces("mine", claim, [(topic, TOPIC)], cast(Any, self), settlement, SYNCED, "abc")
+        back = WayBack(
+            settings, client, cast(Any, self.topics), LiveTree(client, APP), clean, traces, self.tell
+        )
+        back.from_topic(TOPIC, topic)
+        back.from_application()
+        if self.hurries_at is not None:
+            asyncio.get_running_loop().call_later(self.hurries_at, clean.hurry)
+        controller = asyncio.create_task(argocd.controls())
+        try:
+            await clean.unwind(budget)
+        finally:
+            controller.cancel()
+            await asyncio.wait({controller})
+
+    def after_the_sync(self) -> None:
+        """What happens to the cluster between our sync and the way back."""
+
+    # The logs' side.
+
+    uids: frozenset[str] = frozenset()
+
+    def jobs(self) -> list[Node]:
+        return []
+
+    async def close(self) -> None: ...
+
+    def tell(self, text: str, level: str) -> None: ...
+
+
+def value_of(stage: Stage, name: str) -> str:
+    return str(stage.argocd.objects[Key("", "ConfigMap", "n", name)]["data"]["topic"])
+
+
+def test_what_our_operation_changed_is_back_and_said_so_before_the_topic_goes() -> None:
+    stage = Stage(HOOK)
+    assert stage.unwound() == []
+    assert stage.undone == [
+        "parameters put back",
+        "workloads settled on what they had before",
+        f"topic {TOPIC} deleted",
+    ]
+    assert (value_of(stage, "settings"), value_of(stage, "hook")) == ("weather", "weather")
+    (sync,) = stage.argocd.syncs
+    assert sync["resources"] == [{"group": "", "kind": "ConfigMap", "namespace": "n", "name": "settings"}]
+    assert (sync["revision"], sync.get("prune")) == ("abc", None)
+    assert (stage.argocd.spec, stage.is_as_it_was) == (SPEC, True)
+
+
+def test_settled_is_not_said_where_something_still_names_the_topic() -> None:
+    stage = Stage()
+    stage.argocd.carries_out = lambda: None  # type: ignore[method-assign]
+    (left,) = stage.unwound()
+    assert (left.what, left.why) == ("ConfigMap settings", f"it still names {TOPIC}")
+    assert_pastes(left.command, "argocd", "app", "sync", "weather", "--resource", ":ConfigMap:n/settings")
+    assert "workloads settled on what they had before" not in stage.undone
+
+
+def test_auto_sync_stays_off_where_settling_fails() -> None:
+    """Switched on, it would sync the former values with all hooks, or ours again."""
+    stage = Stage(spec=AUTOMATED)
+    stage.argocd.meets("sync", *[Denied("sync", 403, "permission denied", "")] * 9)
+    left = stage.unwound()
+    settle = next(e for e in left if e.what == "the workloads' settings")
+    assert settle.why == "Argo CD would not sync: permission denied (HTTP 403)"
+    assert "--resource :ConfigMap:n/settings; argocd app patch weather" in settle.command
+    assert stage.argocd.spec["syncPolicy"] == {"automated": {"prune": True, "enabled": False}}
+    assert record_of(stage.argocd.seen()) is not None
+
+
+def test_auto_sync_stays_off_where_settling_is_not_over_in_a_hurry() -> None:
+    stage = Stage(spec=AUTOMATED)
+    stage.argocd.held = True
+    stage.hurries_at = 0.5
+    left = stage.unwound()
+    assert "the settling sync is not over, and auto-sync stays off until it is" in [e.why for e in left]
+    assert stage.argocd.spec["syncPolicy"]["automated"]["enabled"] is False
+    assert set(stage.topics.deleted) == {TOPIC}
+
+
+def test_auto_sync_is_on_again_after_a_sync_with_the_former_parameters() -> None:
+    """One that changes nothing where nothing is to settle: else Argo CD would take ours for the last."""
+    stage = Stage(spec=AUTOMATED)
+    stage.argocd.source = [WEB]
+    fine = {"group": "apps", "kind": "Deployment", "namespace": "n", "name": "web", "status": "Synced"}
+    stage.argocd.document["status"]["resources"] = [fine]
+    enabled: list[object] = []
+    stage.argocd.meets("sync", lambda a: enabled.append(a.spec["syncPolicy"]["automated"].get("enabled")))
+    assert stage.unwound() == []
+    (sync,) = stage.argocd.syncs
+    assert [r["name"] for r in sync["resources"]] == ["web"]
+    assert enabled == [False]
+    assert (stage.argocd.spec, stage.is_as_it_was) == (AUTOMATED, True)
+
+
+def test_a_topic_is_kept_while_a_pod_may_use_it_and_the_pod_is_named() -> None:
+    stage = Stage()
+    stage.after_the_sync = lambda: stage.pod("web-1", "web")  # type: ignore[method-assign]
+    left = stage.unwound()
+    pod, topic = left
+    why = "it still runs: it was started with ConfigMap settings, which named the topic"
+    assert (pod.what, pod.why) == ("pod web-1", why)
+    assert (topic.what, topic.why) == (f"topic {TOPIC}", "it is kept, for web-1 may still use it")
+    words = ["kafka-topics", "--bootstrap-server", "k:1", "--delete", "--if-exists", "--topic"]
+    assert_pastes(topic.command, *words, f"{TOPIC}([-._].*)?")
+    assert stage.topics.deleted == []
+
+
+@pytest.mark.parametrize("slow", [0.0, 0.3, 0.9, 1.5])
+@pytest.mark.parametrize("budget", [90.0, 90.5, 91.2])
+def test_a_topic_is_kept_and_its_pods_named_however_slow_the_looks_are(slow: float, budget: float) -> None:
+    """The time must not be over between two looks, with nobody named and the topic deleted."""
+    stage = Stage()
+    read = stage.argocd.tree
+
+    async def tree(app: object) -> Tree:
+        await asyncio.sleep(slow)
+        return await read(app)
+
+    stage.argocd.tree = tree  # type: ignore[method-assign]
+    stage.after_the_sync = lambda: stage.pod("web-1", "web")  # type: ignore[method-assign]
+    assert [e.what for e in stage.unwound(budget)] == ["pod web-1", f"topic {TOPIC}"]
+    assert stage.topics.deleted == []
+
+
+def test_after_a_signal_a_topic_is_deleted_at_once_and_who_still_uses_it_is_named() -> None:
+    stage = Stage()
+    stage.after_the_sync = lambda: stage.pod("web-1", "web")  # type: ignore[method-assign]
+    stage.hurries_at = 0.0
+    deleted_at: list[float] = []
+    stage.topics.on_delete = lambda: deleted_at.append(asyncio.get_running_loop().time())
+    assert [e.what for e in stage.unwound()] == ["pod web-1"]
+    assert set(stage.topics.deleted) == {TOPIC}
+    assert deleted_at[0] - 1000.0 < 7
+
+
+@pytest.mark.parametrize(
+    ("started", "phase"), [(-3600, "Running"), (3600, "Running"), (0, "Succeeded"), (0, "Failed")]
+)
+def test_a_pod_that_cannot_have_read_the_topic_holds_nobody_up(started: float, phase: str) -> None:
+    stage = Stage()
+    stage.after_the_sync = lambda: stage.pod("web-1", "web", started, phase)  # type: ignore[method-assign]
+    assert (stage.unwound(), stage.topics.deleted) == ([], [TOPIC])
+
+
+def test_an_application_that_another_run_holds_by_now_is_not_settled_and_its_holder_is_named() -> None:
+    stage = Stage()
+
+    def takes(argocd: FakeArgoCD) -> None:
+        theirs = Record(run="theirs", until=9_000_000_000)
+        argocd.document["metadata"]["annotations"] = {RECORD: msgspec.json.encode(theirs).decode()}
+
+    stage.after_the_sync = lambda: takes(stage.argocd)  # type: ignore[method-assign]
+    whys = [e.why for e in stage.unwound()]
+    assert "weather is held by run theirs by now; nothing is changed" in whys
+    assert (stage.argocd.syncs, len(stage.argocd.patches)) == ([], 1)
+
+
+def test_the_record_stays_while_the_end_of_an_operation_may_still_arrive() -> None:
+    stage = Stage()
+
+    def late() -> None:
+        stage.argocd.late = asyncio.get_running_loop().time() + 60
+
+    stage.after_the_sync = late  # type: ignore[method-assign]
+    stage.hurries_at = 0.0
+    (left,) = [e for e in stage.unwound() if e.what == "the run's record"]
+    assert left.why.startswith("a request to end its operation was never answered; no run may begin for ")
+    assert "argocd app patch weather" in left.command
+    record = record_of(stage.argocd.seen())
+    assert record is not None
+    assert record.settling
+
+
 def test_a_job_that_nobody_has_told_to_stop_is_left_with_the_command_that_ends_it() -> None:
     """The operation was over before it; pods in their grace period leave by themselves."""
 
-    def pod(name: str, job: str, health: str, reason: str) -> Node:
-        status, told = Health(status=health), [Info(name="Status Reason", value=reason)]
-        return Node(kind="Pod", name=name, uid=name, parent_refs=[Ref(uid=job)], health=status, info=told)
+    def pod(name: str, job: str, reason: str) -> Node:
+        told = [Info(name="Status Reason", value=reason)]
+        return Node(kind="Pod", name=name, uid=name, parent_refs=[Ref(uid=job)], info=told)
 
-    jobs = [Node(kind="Job", namespace="n", name=name, uid=name) for name in ("runs", "leaves", "ended")]
-    pods = [
-        pod("runs-0", "runs", "Degraded", "Error"),
-        pod("runs-1", "runs", "Progressing", "Running"),
-        pod("leaves-0", "leaves", "Progressing", "Terminating"),
-        pod("ended-0", "ended", "Healthy", "Completed"),
+    jobs = [Node(kind="Job", namespace="n", name=name, uid=name) for name in ("runs", "leaves")]
+    why = "it runs a hook of this run"
+    still = [
+        User(pod("runs-1", "runs", "Running"), why),
+        User(pod("leaves-0", "leaves", "Terminating"), why),
+        User(pod("web-0", "web", "Running"), "its own manifest names the topic"),
     ]
     told: list[Event] = []
     fake = cast(Any, SimpleNamespace)
     logs = fake(jobs=lambda: jobs)
     config = fake(application="ns/weather")
     back = WayBack(config, fake(), fake(), fake(), CleanUp(told.append), fake(logs=logs), print)
-    back._leave_running(logs, Tree(nodes=[*jobs, *pods]))
-    (left,) = told
-    assert isinstance(left, LeftBehind)
-    assert (left.what, left.why) == ("Job runs", "the operation is over, and runs-1 did not end with it")
-    assert_pastes(left.command, "kubectl", "delete", "job", "runs", "--namespace", "n")
+    back._leave_running(logs, still)
+    left = [(e.what, e.why, e.command) for e in told if isinstance(e, LeftBehind)]
+    assert left == [
+        ("pod runs-1", f"it still runs: {why}", "kubectl delete job runs --namespace n"),
+        ("pod leaves-0", f"it still runs: {why}", ""),
+        ("pod web-0", "it still runs: its own manifest names the topic", ""),
+    ]
+    assert_pastes(left[0][2], "kubectl", "delete", "job", "runs", "--namespace", "n")

@@ -23,7 +23,7 @@ from argorun.sandbox.standin.application import (
 )
 from argorun.sandbox.standin.faults import DENIED, INVALID, NOT_FOUND, UNKNOWN, ApiError
 from argorun.sandbox.standin.logs import LogQuery, read_logs, selected_pods
-from argorun.sandbox.standin.objects import Json, Key, key_of
+from argorun.sandbox.standin.objects import Json, Key, key_of, without_secrets
 from argorun.sandbox.standin.patching import patched
 from argorun.sandbox.standin.streams import stream, trimmed
 from argorun.sandbox.standin.tasks import is_hook
@@ -31,6 +31,8 @@ from argorun.sandbox.standin.tree import resource_tree
 
 if TYPE_CHECKING:
     from argorun.sandbox.standin.server import StandIn
+
+MERGE_PATCH = "application/merge-patch+json"
 
 
 class Api:
@@ -62,6 +64,7 @@ class Api:
             (f"{app}/pods/{{podName}}/logs", self.logs, "GET"),
             (f"{app}/manifests", self.manifests, "GET"),
             (f"{app}/resource", self.resource, "GET"),
+            (f"{app}/resource", self.patch_resource, "POST"),
             (f"{app}/events", self.events, "GET"),
             (f"{app}/managed-resources", self.managed_resources, "GET"),
             (f"{app}/syncwindows", self.sync_windows, "GET"),
@@ -221,14 +224,33 @@ class Api:
             targets = self.standin.controllers[app.name].targets(source, placed=False)
         except RenderError as error:
             raise ApiError(UNKNOWN, f"error getting manifests: {error}") from None
-        return JSONResponse({"manifests": [json.dumps(target) for target in targets]})
+        return JSONResponse({"manifests": [json.dumps(without_secrets(target)) for target in targets]})
 
     async def resource(self, request: Request) -> Response:
         """GET /applications/NAME/resource: a live manifest."""
         app, _ = self._find(request, "get")
-        query = request.query_params
+        live = app.cluster.objects[self._resource(app, request)]
+        return JSONResponse({"manifest": json.dumps(without_secrets(live))})
+
+    async def patch_resource(self, request: Request) -> Response:
+        """POST /applications/NAME/resource: change a live object by a patch, a string in JSON."""
+        app, _ = self._find(request, "update")
+        key = self._resource(app, request)
+        kind = request.query_params.get("patchType", "")
+        if kind != MERGE_PATCH:
+            raise ApiError(UNKNOWN, f"error patching resource: the stand-in takes no patch of type '{kind}'")
+        try:
+            change = json.loads(json.loads(await request.body()))
+            if not isinstance(change, dict):
+                raise ValueError("not an object")
+        except (ValueError, TypeError) as error:
+            raise ApiError(UNKNOWN, f"error patching resource: {error}") from None
+        return JSONResponse({"manifest": json.dumps(without_secrets(app.cluster.patch(key, change)))})
+
+    def _resource(self, app: Application, request: Request) -> Key:
+        """The live object that a request names; 400 where the tree has none."""
         names = ("group", "kind", "namespace", "resourceName")
-        key = Key(*(query.get(name, "") for name in names))
+        key = Key(*(request.query_params.get(name, "") for name in names))
         known = {
             key_of(obj)
             for root in self.standin.controllers[app.name].live()
@@ -238,7 +260,7 @@ class Api:
             raise ApiError(
                 INVALID, f"{key.kind} {key.group} {key.name} not found as part of application {app.name}"
             )
-        return JSONResponse({"manifest": json.dumps(app.cluster.objects[key])})
+        return key
 
     async def events(self, request: Request) -> Response:
         """GET /applications/NAME/events."""

@@ -15,6 +15,7 @@ from argorun.sandbox.standin.containers import Images
 from argorun.sandbox.standin.deployments import run_deployment
 from argorun.sandbox.standin.jobs import run_job
 from argorun.sandbox.standin.objects import Json, Key, Pulse, key_of, new_uid, report, rfc3339
+from argorun.sandbox.standin.patching import merge_patch
 from argorun.sandbox.standin.pods import Pod
 from argorun.sandbox.watchdog import Watchdog
 
@@ -95,6 +96,18 @@ class Cluster:
         live["metadata"]["generation"] = live["metadata"].get("generation", 1) + 1
         self.touched(live)
         return f"{label} configured"
+
+    def patch(self, key: Key, change: Json) -> Json:
+        """Change a live object by a merge patch; one that changes nothing makes no new version."""
+        live = self.objects[key]
+        changed = merge_patch(live, change)
+        if changed != live:
+            for field in live.keys() - changed.keys():
+                del live[field]
+            live |= changed
+            self.applied.pop(key, None)  # it is no longer what was applied
+            self.touched(live)
+        return live
 
     def create(self, manifest: Json, namespace: str, owner: Json | None = None) -> Json:
         """Add an object and start what drives it."""

@@ -22,6 +22,7 @@ class Controller:
     def __init__(self, app: Application) -> None:
         self.app, self.cluster = app, app.cluster
         self._told: Json | None = None  # the operationState as it was saved last
+        self._wanted: set[Key] = set()  # what the source rendered to when it was compared last
 
     async def run(self) -> None:
         """Keep the status up to date and run operations as they come."""
@@ -47,18 +48,24 @@ class Controller:
         return found
 
     def live(self) -> list[Json]:
-        """The live objects that the Application made, hooks included."""
-        mine = f"{self.app.name}:"
+        """The live objects that the Application made, and those under a name that it renders, hooks included.
+
+        (Argo CD: gitops-engine's pkg/cache/cluster.go, GetManagedLiveObjs.)
+        """
         return [
             obj
-            for obj in self.cluster.objects.values()
-            if "ownerReferences" not in obj["metadata"] and annotation(obj, TRACKING).startswith(mine)
+            for key, obj in self.cluster.objects.items()
+            if "ownerReferences" not in obj["metadata"] and (self._is_mine(obj) or key in self._wanted)
         ]
+
+    def _is_mine(self, obj: Json) -> bool:
+        return application_of(obj) == self.app.name
 
     def surplus(self, targets: Iterable[Json]) -> list[Json]:
         """Live objects that are no longer wanted."""
         wanted = {key_of(target) for target in targets}
-        return [obj for obj in self.live() if not is_hook(obj) and key_of(obj) not in wanted]
+        mine = [obj for obj in self.live() if self._is_mine(obj)]
+        return [obj for obj in mine if not is_hook(obj) and key_of(obj) not in wanted]
 
     def reconcile(self) -> None:
         """Compare what is wanted with what is there, and write it into the status."""
@@ -67,17 +74,16 @@ class Controller:
             "source": copy.deepcopy(app.source),
             "destination": copy.deepcopy(app.spec["destination"]),
         }
-        status.pop("conditions", None)
+        conditions: list[tuple[str, str]] = []
         try:
             targets = self.targets(app.source)
         except RenderError as error:
             message = f"Failed to load target state: failed to generate manifest for source 1 of 1: {error}"
-            now = rfc3339()
-            status["conditions"] = [
-                {"type": "ComparisonError", "message": message, "lastTransitionTime": now}
-            ]
+            conditions.append(("ComparisonError", message))
             status["sync"] = {"status": "Unknown", "comparedTo": compared}
         else:
+            self._wanted = {key_of(target) for target in targets}
+            conditions += [("SharedResourceWarning", message) for message in self._shared()]
             resources = self._resources(targets)
             status["resources"] = resources
             out = any(r.get("status") == "OutOfSync" for r in resources)
@@ -89,6 +95,7 @@ class Controller:
             status["health"] = self._health(targets, status["health"])
             images = {image for obj in self.live() if not is_hook(obj) for image in images_of(obj)}
             status["summary"] = {"images": sorted(images)} if images else {}
+        _set_conditions(status, conditions)
         status["sourceType"] = source_type(app)
         status |= {"controllerNamespace": "argocd", "resourceHealthSource": "appTree", "sourceHydrator": {}}
         before = {k: v for k, v in app.doc["status"].items() if k != "reconciledAt"}
@@ -98,6 +105,16 @@ class Controller:
                 status["operationState"] = app.operation_state  # the very object: an operation writes to it
             app.doc["status"] = status
             app.save()
+
+    def _shared(self) -> list[str]:
+        """What is said of live objects under our names that are tracked to another Application."""
+        others = [(obj, application_of(obj)) for obj in self.live()]
+        return [
+            f"{obj['kind']}/{obj['metadata']['name']} is part of applications argocd/{self.app.name} "
+            f"and {other.replace('_', '/')}"
+            for obj, other in others
+            if other not in ("", self.app.name)
+        ]
 
     def missing(self) -> list[Json]:
         """What is wanted and not there."""
@@ -124,7 +141,7 @@ class Controller:
             else:
                 same = target is not None and key in live and self.cluster.applied.get(key) == target
                 entry["status"] = "Synced" if same else "OutOfSync"
-            entry |= {"requiresPruning": True} if target is None else {}
+            entry |= {"requiresPruning": True} if target is None and self._is_mine(obj) else {}
             entry |= {"syncWave": wave} if (wave := wave_of(obj)) else {}
             found.append(entry)
         return found
@@ -293,6 +310,21 @@ class Controller:
             )
             del history[:-10]
         app.save()
+
+
+def application_of(obj: Json) -> str:
+    """The Application that an object is tracked to, by its tracking id."""
+    return annotation(obj, TRACKING).partition(":")[0]
+
+
+def _set_conditions(status: Json, told: list[tuple[str, str]]) -> None:
+    """Replace status.conditions; what was said before keeps its time."""
+    before = {(c["type"], c["message"]): c["lastTransitionTime"] for c in status.pop("conditions", ())}
+    if told:
+        status["conditions"] = [
+            {"type": kind, "message": text, "lastTransitionTime": before.get((kind, text)) or rfc3339()}
+            for kind, text in told
+        ]
 
 
 async def first(*waits: object) -> None:

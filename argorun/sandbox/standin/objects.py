@@ -97,6 +97,18 @@ def annotation(obj: Json, name: str) -> str:
     return str((obj.get("metadata", {}).get("annotations") or {}).get(name, ""))
 
 
+HIDDEN = "++++++++"
+
+
+def without_secrets(obj: Json) -> Json:
+    """An object as Argo CD shows it: what a Secret holds is hidden (its util/argo/diff: HideSecretData)."""
+    if (group_version(obj)[0], obj.get("kind")) != ("", "Secret"):
+        return obj
+    names = [*(obj.get("data") or {}), *(obj.get("stringData") or {})]
+    shown = {k: v for k, v in obj.items() if k != "stringData"}
+    return shown | ({"data": dict.fromkeys(names, HIDDEN)} if names else {})
+
+
 def images_of(obj: Json) -> list[str]:
     """The images an object's containers run, as syncResult names them."""
     spec = obj.get("spec") or {}

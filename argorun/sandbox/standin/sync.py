@@ -7,7 +7,7 @@ import asyncio
 from argorun.sandbox.standin.cluster import Cluster
 from argorun.sandbox.standin.health import health_of
 from argorun.sandbox.standin.objects import Json
-from argorun.sandbox.standin.tasks import ENDED, Task, policies_of
+from argorun.sandbox.standin.tasks import ENDED, Task, options_of, policies_of
 
 UNSUCCESSFUL = "one or more synchronization tasks completed unsuccessfully"
 NOT_APPLIED = "one or more objects failed to apply"
@@ -139,6 +139,8 @@ class Sync:
     def _prune(self, task: Task) -> None:
         if not self.prune:
             task.set("PruneSkipped", "Succeeded", "ignored (requires pruning)")
+        elif "Prune=false" in options_of(task.obj):
+            task.set("PruneSkipped", "Succeeded", "ignored (no prune)")
         elif self.dry_run:
             task.set("Pruned", "Succeeded", "pruned (dry run)")
         else:

@@ -38,6 +38,7 @@ HELM_POLICIES = {
     "hook-succeeded": "HookSucceeded",
     "hook-failed": "HookFailed",
 }
+OPTIONS = "argocd.argoproj.io/sync-options"
 ENDED = ("Succeeded", "Failed", "Error")
 
 
@@ -69,6 +70,11 @@ def policies_of(obj: Json) -> set[str]:
     found = set(_words(annotation(obj, POLICY)))
     found |= {HELM_POLICIES[w] for w in _words(annotation(obj, HELM_POLICY)) if w in HELM_POLICIES}
     return found & set(HELM_POLICIES.values()) or {"BeforeHookCreation"}
+
+
+def options_of(obj: Json) -> list[str]:
+    """An object's own sync options."""
+    return _words(annotation(obj, OPTIONS))
 
 
 def wave_of(obj: Json) -> int:

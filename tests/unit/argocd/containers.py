@@ -46,6 +46,9 @@ class Told(Listener):
     def appeared(self, job: Node) -> None:
         self.all.append(("appeared", job.uid))
 
+    def stranger(self, job: Node, whose: str) -> None:
+        self.all.append(("stranger", job.uid, whose))
+
     def started(self, container: Container) -> None:
         self.all.append(("started", *self._of(container)))
 
@@ -65,7 +68,7 @@ class Told(Listener):
 
 
 class Cluster(FakeArgoCD):
-    """An Argo CD that also has a tree, pods and logs.
+    """An Argo CD that also has a tree, pods and logs, and whose running operation is `ours`.
 
     A stream is entries, and what breaks or holds it. Streams are given one after the other, the last one
     again and again; it is also what a look at the log's end finds. `previous` is the former instance's log.
@@ -74,14 +77,21 @@ class Cluster(FakeArgoCD):
     def __init__(self) -> None:
         super().__init__()
         self.nodes: list[Json] = []
+        self.jobs: dict[str, Json | Exception] = {}  # live, by name: the newest of that name
         self.pods: dict[str, Json | Exception] = {}
         self.streams: dict[tuple[str, str], list[list[Item]]] = {}
         self.previous: dict[tuple[str, str], list[Item]] = {}
         self.asked: list[dict[str, str]] = []
+        self.runs("ours")
         self.hangs = False  # it does not answer any more
 
-    def job(self, uid: str, name: str = "tests", created: str = "2024-01-01T00:00:05Z") -> None:
-        self.nodes.append({"kind": "Job", "namespace": "ns", "name": name, "uid": uid, "createdAt": created})
+    def job(
+        self, uid: str, name: str = "tests", created: str = "2024-01-01T00:00:05Z", **manifest: Any
+    ) -> None:
+        node = {"group": "batch", "version": "v1", "kind": "Job", "namespace": "ns", "name": name}
+        self.nodes.append(node | {"uid": uid, "createdAt": created})
+        metadata = {"name": name, "uid": uid, "creationTimestamp": created, **manifest.pop("metadata", {})}
+        self.jobs[name] = {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, **manifest}
 
     def pod(
         self, name: str, job: str, *streams: list[Any], containers: tuple[str, ...] = ("main",), **more: Any
@@ -90,7 +100,8 @@ class Cluster(FakeArgoCD):
         node = {"kind": "Pod", "namespace": "ns", "name": name, "uid": f"uid-{name}", "parentRefs": parents}
         self.nodes.append(node | {"createdAt": name if job else "2024-01-01T00:00:05Z"})
         spec = {"containers": [{"name": c} for c in containers], "restartPolicy": "Never"}
-        self.pods[name] = {"spec": spec | more, "status": {"phase": "Succeeded"}}
+        metadata = {"name": name, "uid": f"uid-{name}"}
+        self.pods[name] = {"metadata": metadata, "spec": spec | more, "status": {"phase": "Succeeded"}}
         self.stands(name, containers[0], "terminated", phase="Succeeded")
         self.streams[name, containers[0]] = list(streams)
 
@@ -119,10 +130,10 @@ class Cluster(FakeArgoCD):
 
     async def live(self, app: object, group: str, version: str, kind: str, namespace: str, name: str) -> Json:
         await asyncio.sleep(0)
-        pod = self.pods[name]
-        if isinstance(pod, Exception):
-            raise pod
-        return copy.deepcopy(pod)
+        found = (self.jobs if kind == "Job" else self.pods)[name]
+        if isinstance(found, Exception):
+            raise found
+        return copy.deepcopy(found)
 
     async def logs(
         self, app: object, pod: str, ns: str, name: str, **how: str

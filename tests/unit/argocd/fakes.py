@@ -1,4 +1,4 @@
-"""An Argo CD in memory, with the client's methods: for what is decided above HTTP.."""
+"""An Argo CD in memory, with the client's methods: for what is decided above HTTP."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import collections
 import copy
 import email.utils
+import json
 import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ import msgspec
 from argorun.argocd.answers import Refused, Unreachable
 from argorun.argocd.client import Client
 from argorun.argocd.clock import Clock
+from argorun.argocd.effects import Key, by_key, key_of
+from argorun.argocd.parameters import helm_parameters
 from argorun.argocd.patience import RenderLimit
 from argorun.argocd.types import (
     RUN_INFO,
@@ -24,6 +27,7 @@ from argorun.argocd.types import (
     ManagedResource,
     Project,
     SyncWindows,
+    Tree,
 )
 from argorun.config import ApplicationRef
 from tests.unit.argocd.gopatch import Json, PatchFailed, applied
@@ -62,6 +66,13 @@ class FakeArgoCD:
         self.project_told = Project()
         self.application_sets: dict[tuple[str, str], ApplicationSet] = {}
         self.kept: list[ManagedResource] = []  # what an Application above keeps
+        self.source: list[Json] = []  # what Git renders to; TOPIC in it is the Helm parameter kafka.topic
+        self.objects: dict[Key, Json] = {}  # what is live, by key; see `made`
+        self.listed = True  # whether its token sees the Application in the list
+        self.held = False  # the controller takes no operation up
+        self.late: float | None = None  # until when the end of an operation may still arrive
+        self.resource_patches: list[tuple[str, Json]] = []  # of live objects: the name, and the merge patch
+        self._version = 0  # of live objects
         metadata: Json = {"name": "weather", "resourceVersion": "1"}
         metadata |= {"annotations": annotations} if annotations else {}
         self.document: Json = {
@@ -121,9 +132,54 @@ class FakeArgoCD:
         self.document.pop("operation", None)
         self.document["status"]["operationState"] |= {"phase": phase, "message": message}
 
+    def carries_out(self) -> None:
+        """Do in the cluster what the operation that was asked for last is to do, hooks left out."""
+        body, rendered = self.syncs[-1], by_key(self.renders(), "n")
+        for r in body.get("resources", ()):
+            key = Key(r["group"], r["kind"], r["namespace"], r["name"])
+            if key in rendered:
+                self.made(rendered[key])
+            elif body.get("prune"):
+                self.objects.pop(key, None)
+
+    async def controls(self) -> None:
+        """A controller: operations are taken up, carried out and ended, until this is canceled."""
+        while True:
+            await asyncio.sleep(0.05)
+            state = self.document["status"].get("operationState")
+            if state is not None and state["phase"] == "Terminating":
+                self.ends("Failed", "Operation terminated")
+            elif "operation" in self.document and state is None and not self.held:
+                self.picks_up()
+                self.carries_out()
+                self.ends()
+                self.tell()
+
     def tell(self) -> None:
         """The watch stream sends the Application as it stands."""
         self.changes.put_nowait(self.seen())
+
+    def renders(self) -> list[Json]:
+        """What the source renders to with the parameters as they stand."""
+        found = {p["name"]: p.get("value", "") for p in helm_parameters(self.spec)}
+        rendered = json.dumps(self.source).replace("TOPIC", found.get("kafka.topic", "none"))
+        return cast(list[Json], json.loads(rendered))
+
+    def made(self, manifest: Json, **metadata: Any) -> Json:
+        """An object that is live from now on, or is changed to this: its uid stays, its version never."""
+        key = key_of(manifest, "n")
+        former = (self.objects.get(key) or {}).get("metadata") or {}
+        self._version += 1
+        noted = {
+            "uid": former.get("uid") or f"uid-{self._version}",
+            "creationTimestamp": former.get("creationTimestamp") or "2024-01-01T00:00:05Z",
+            "resourceVersion": str(self._version),
+            "namespace": key.namespace,
+        }
+        live = copy.deepcopy(manifest)
+        live["metadata"] = {**live.get("metadata", {}), **noted, **metadata}
+        self.objects[key] = live
+        return live
 
     # -- the client's methods --------------------------------------------------------------------------
 
@@ -174,6 +230,8 @@ class FakeArgoCD:
 
     async def applications(self) -> list[Application]:
         def act() -> list[Application]:
+            if not self.listed:
+                return []
             listed = {"metadata": self.document["metadata"], "spec": self.spec}  # trimmed, as the client asks
             return [msgspec.convert(copy.deepcopy(listed), Application)]
 
@@ -181,6 +239,15 @@ class FakeArgoCD:
 
     async def landed(self) -> None:
         pass
+
+    def unheard_until(self) -> float | None:
+        return None
+
+    def ends_late_until(self) -> float | None:
+        return self.late
+
+    async def is_gone(self, app: object, project: str) -> bool:
+        return False
 
     async def raw(self, app: object) -> Json:
         return cast(Json, await self._do("raw", lambda: copy.deepcopy(self.document)))
@@ -199,15 +266,56 @@ class FakeArgoCD:
 
     async def replace(self, app: object, application: Json) -> None:
         def act() -> None:
+            version = self.document["metadata"]["resourceVersion"]
             self.document = copy.deepcopy(application)
+            self.document["metadata"]["resourceVersion"] = version
+            self.written()
 
         await self._do("replace", act)
 
     async def replace_spec(self, app: object, spec: Json) -> None:
         def act() -> None:
             self.document["spec"] = copy.deepcopy(spec)
+            self.written()
 
         await self._do("replace_spec", act)
+
+    async def manifests(self, app: object, revision: str | None = None) -> list[Json]:
+        return cast(list[Json], await self._do("manifests", self.renders))
+
+    async def tree(self, app: object) -> Tree:
+        def act() -> Tree:
+            return msgspec.convert({"nodes": [node(m) for m in self.objects.values()]}, Tree)
+
+        return cast(Tree, await self._do("tree", act))
+
+    async def watch_tree(self, app: object) -> AsyncGenerator[Tree]:
+        """One that never says anything."""
+        await asyncio.Event().wait()
+        yield Tree()
+
+    async def live(self, app: object, group: str, version: str, kind: str, namespace: str, name: str) -> Json:
+        def act() -> Json:
+            key = Key(group, kind, namespace, name)
+            if key not in self.objects:
+                raise Refused(
+                    f"show {kind} {name}", 400, 3, f"{kind} {name} not found as part of application"
+                )
+            return copy.deepcopy(self.objects[key])
+
+        return cast(Json, await self._do(f"live {name}", act))
+
+    async def patch_resource(
+        self, app: object, group: str, version: str, kind: str, namespace: str, name: str, patch: Json
+    ) -> None:
+        def act() -> None:
+            key = Key(group, kind, namespace, name)
+            if key not in self.objects:
+                raise Refused(f"change {kind} {name}", 400, 3, f"{kind} {name} not found")
+            self.resource_patches.append((name, patch))
+            self.made(merged(self.objects[key], patch))
+
+        await self._do(f"patch {name}", act)
 
     async def sync(self, app: object, body: Json) -> Application:
         def act() -> Application:
@@ -236,3 +344,36 @@ class FakeArgoCD:
             if isinstance(change, Exception):
                 raise change
             yield change
+
+
+def merged(thing: Json, patch: Json) -> Json:
+    """An object after a JSON merge patch (RFC 7396)."""
+    result = dict(thing)
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        elif isinstance(value, dict):
+            old = result.get(name)
+            result[name] = merged(old if isinstance(old, dict) else {}, value)
+        else:
+            result[name] = value
+    return result
+
+
+def node(manifest: Json) -> Json:
+    """A live object as the resource tree has it."""
+    metadata, key = manifest["metadata"], key_of(manifest, "")
+    parents = [
+        {"kind": o["kind"], "name": o["name"], "uid": o["uid"]} for o in metadata.get("ownerReferences", ())
+    ]
+    return {
+        "group": key.group,
+        "version": str(manifest["apiVersion"]).rpartition("/")[2],
+        "kind": key.kind,
+        "namespace": key.namespace,
+        "name": key.name,
+        "uid": metadata["uid"],
+        "resourceVersion": metadata["resourceVersion"],
+        "createdAt": metadata["creationTimestamp"],
+        **({"parentRefs": parents} if parents else {}),
+    }

@@ -15,7 +15,7 @@ import pytest
 from argorun.argocd import claim as claim_module
 from argorun.argocd import parameters
 from argorun.argocd.answers import Denied, Refused, Slow, Unreachable
-from argorun.argocd.claim import Claim, Lost, Reverted
+from argorun.argocd.claim import Claim, Lost, Reverted, Taken
 from argorun.argocd.clock import Clock
 from argorun.argocd.normal_form import normalize
 from argorun.argocd.parameters import RECORD, Helm, HelmValue, Record, record_of
@@ -291,7 +291,6 @@ def test_who_comes_after_a_dead_run_leaves_the_application_synced_if_it_was_befo
     assert stage.claim.was_synced is was
     assert stage.record is not None
     assert stage.record.synced is was
-    assert [r.name for r in run(stage.claim.out_of_sync())] == (["workload"] if was else [])
 
 
 def test_the_operation_of_a_dead_run_is_ended() -> None:
@@ -822,7 +821,7 @@ def test_where_git_is_out_of_reach_or_too_slow_the_spec_is_put_without_validatio
     stage.argocd.meets("patch", None, failed)
     assert taken(stage)
     assert (stage.argocd.spec, stage.argocd.document["metadata"]["annotations"]) == (MANUAL, {"kept": "x"})
-    assert stage.argocd.calls == ["application", "patch", "raw", "replace", "application"]
+    assert stage.argocd.calls == ["application", "patch", "watch", "raw", "replace", "application"]
 
 
 def test_a_change_while_argo_cd_tried_to_reach_git_is_kept() -> None:
@@ -840,8 +839,8 @@ def test_where_only_the_spec_can_be_put_the_record_goes_once_git_is_back() -> No
     assert taken(stage)
     assert (stage.argocd.spec, stage.record) == (MANUAL, None)
     assert stage.argocd.calls == [
-        *["application", "patch", "raw", "replace", "replace_spec"],
-        *["application", "patch", "raw", "replace"],
+        *["application", "patch", "watch", "raw", "replace", "replace_spec"],
+        *["application", "patch", "watch", "raw", "replace"],
         *["application", "patch", "application"],
     ]
 
@@ -891,6 +890,66 @@ def test_between_giving_back_and_settling_the_command_by_hand_does_what_is_left(
     assert (by_hand["spec"], by_hand["metadata"]["annotations"]) == (spec, {"kept": "x"})
 
 
+# -- and another run has it by now ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("settling", [False, True])
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda s, settling: s.claim.give_back(settling=settling, until=FUTURE),
+        lambda s, _: s.claim.release(),
+        lambda s, _: s.claim.settle("abc", [ResourceStatus(kind="ConfigMap", name="x")], prune=True),
+        lambda s, _: s.claim.check_held(),
+    ],
+    ids=["give back", "release", "settle", "check"],
+)
+def test_an_application_that_another_run_holds_by_now_is_left_alone_and_its_holder_named(
+    act: Callable[[Stage, bool], Any], settling: bool
+) -> None:
+    stage = Stage()
+    run(stage.take())
+    stage.held_by("theirs", TOPIC)  # over our value, which stands still
+    held = copy.deepcopy(stage.argocd.document)
+    stage.argocd.patches.clear()
+    with pytest.raises(Taken, match="weather is held by run theirs by now; nothing is changed"):
+        run(act(stage, settling))
+    assert (stage.argocd.document, stage.argocd.patches, stage.argocd.syncs) == (held, [], [])
+
+
+def test_who_takes_the_application_while_it_is_put_without_validation_keeps_it() -> None:
+    stage = Stage(MANUAL)
+    stage.argocd.meets("patch", None, INVALID)
+    stage.argocd.meets("raw", lambda a: stage.held_by("theirs"))
+    with pytest.raises(Taken, match="run theirs"):
+        taken(stage)
+    assert "replace" not in stage.argocd.calls
+
+
+def test_who_has_lost_lets_go_and_may_try_again() -> None:
+    stage = Stage()
+    run(stage.take())
+    stage.held_by("theirs")
+    held = copy.deepcopy(stage.argocd.document)
+    run(stage.claim.let_go())
+    assert (stage.argocd.document, stage.claim.record) == (held, None)
+
+
+def test_a_record_that_is_to_stay_until_nothing_can_arrive_keeps_the_application() -> None:
+    stage = Stage()
+
+    async def kept() -> None:
+        await stage.take()
+        await stage.claim.give_back(settling=True, until=FUTURE)
+        await stage.claim.release(kept_until=NOW + 60)
+
+    run(kept())
+    assert stage.argocd.spec == SPEC
+    assert stage.record == recorded(until=NOW + 60, settling=True)
+    by_hand = applied(stage.argocd.document, stage.claim.way_out())
+    assert (by_hand["spec"], by_hand["metadata"]["annotations"]) == (SPEC, {})
+
+
 # -- the workloads --------------------------------------------------------------------------------------
 
 
@@ -898,51 +957,39 @@ def status(name: str, status: str = "OutOfSync", **more: Any) -> Json:
     return {"group": "apps", "version": "v1", "kind": "Deployment", "name": name, "status": status} | more
 
 
-def test_only_what_our_values_have_put_out_of_sync_is_settled() -> None:
+def test_where_nothing_is_to_settle_one_resource_is_synced_that_a_sync_leaves_as_it_is() -> None:
+    """Auto-sync compares with the last operation's source: one with the former parameters must come last."""
     stage = Stage()
-    stage.argocd.document["status"]["resources"] = [status("drifted"), status("ours", "Synced")]
-    run(stage.take())
-    stage.argocd.document["status"]["sync"]["status"] = "OutOfSync"
     stage.argocd.document["status"]["resources"] = [
+        status("hook", "Synced", hook=True),
         status("drifted"),
-        status("ours"),
         status("fine", "Synced"),
-        status("hook", hook=True),
-        status("gone", requiresPruning=True),
+        status("other", "Synced"),
     ]
-    resources = run(stage.claim.out_of_sync())
-    wanted = ResourceStatus(group="apps", version="v1", kind="Deployment", name="ours", status="OutOfSync")
-    assert resources == [wanted]
-    assert stage.argocd.calls[-1] == "refresh"
+    wanted = ResourceStatus(group="apps", version="v1", kind="Deployment", name="fine", status="Synced")
+    assert run(stage.claim.any_synced()) == [wanted]
+    assert stage.argocd.calls == ["refresh"]
 
 
-def test_what_our_operation_changed_is_settled_though_argo_cd_does_not_see_it_yet() -> None:
+def test_where_a_sync_would_change_every_resource_none_is_synced_for_auto_syncs_sake() -> None:
     stage = Stage()
-    stage.argocd.document["status"]["resources"] = [status(n, "Synced") for n in ("changed", "same", "made")]
+    stage.argocd.document["status"]["resources"] = [status("drifted"), status("hook", "Synced", hook=True)]
+    with pytest.raises(OperationFailed, match="no resource of weather is Synced"):
+        run(stage.claim.any_synced())
+
+
+def test_an_application_of_hooks_alone_has_nothing_to_sync() -> None:
+    stage = Stage()
+    stage.argocd.document["status"]["resources"] = [status("hook", "", hook=True)]
+    assert run(stage.claim.any_synced()) == []
+
+
+@pytest.mark.parametrize("spec", [SPEC, MANUAL])
+def test_whether_auto_sync_is_to_be_on_again_is_known_from_the_taking(spec: Json) -> None:
+    stage = Stage(spec)
+    assert not stage.claim.automated
     run(stage.take())
-    stage.argocd.runs("mine", phase="Failed", message="Operation terminated")
-    applied = {"group": "apps", "version": "v1", "kind": "Deployment", "status": "Synced"}
-    stage.argocd.document["status"]["operationState"]["syncResult"] = {
-        "resources": [
-            applied | {"name": "changed", "message": "deployment.apps/changed configured"},
-            applied | {"name": "same", "message": "deployment.apps/same unchanged"},
-            applied | {"name": "made", "message": "deployment.apps/made created"},
-            applied | {"name": "elsewhere", "message": "deployment.apps/elsewhere created"},
-        ]
-    }
-    assert [r.name for r in run(stage.claim.out_of_sync())] == ["changed", "made"]
-    stage.argocd.runs("theirs", phase="Succeeded")
-    assert run(stage.claim.out_of_sync()) == []
-
-
-def test_an_application_that_cannot_be_compared_is_not_called_settled() -> None:
-    stage = Stage()
-    stage.argocd.document["status"] |= {
-        "sync": {"status": "Unknown"},
-        "conditions": [{"type": "ComparisonError", "message": "git is down"}, {"type": "x", "message": "y"}],
-    }
-    with pytest.raises(OperationFailed, match="Argo CD cannot compare weather with Git: git is down"):
-        run(stage.claim.out_of_sync())
+    assert stage.claim.automated is (spec == SPEC)
 
 
 def test_settling_is_a_partial_sync_of_its_own() -> None:
@@ -957,6 +1004,12 @@ def test_settling_is_a_partial_sync_of_its_own() -> None:
             "resources": [{"group": "apps", "kind": "Deployment", "namespace": "n", "name": "d"}],
         }
     ]
+
+
+def test_what_exists_only_with_our_values_is_pruned_by_the_same_sync() -> None:
+    stage = Stage()
+    run(stage.claim.settle("abc", [ResourceStatus(kind="ConfigMap", name="extra")], prune=True))
+    assert [s.get("prune") for s in stage.argocd.syncs] == [True]
 
 
 def test_where_nothing_is_out_of_sync_nothing_is_synced() -> None:
@@ -980,7 +1033,7 @@ def test_settled_is_only_what_succeeded() -> None:
         stage.argocd.runs("mine/settle", phase=phase, message=message)
         stage.argocd.tell()
         if phase == "Succeeded":
-            assert run(stage.claim.settled("mine/settle")) is None  # type: ignore[func-returns-value]
+            assert run(stage.claim.settled("mine/settle")).started_at == "2024-01-01T00:00:00Z"
         else:
             with pytest.raises(OperationFailed, match="settling ended Failed: no such image"):
                 run(stage.claim.settled("mine/settle"))
@@ -1059,7 +1112,8 @@ def test_settling_ends_an_operation_of_ours_that_came_late_and_was_in_its_way() 
     stage = Stage(MANUAL)
     assert taken(stage, settling=True)
     stage.argocd.runs("mine")
-    stage.argocd.meets("application", None, None, lambda a: a.ends("Failed", "Operation terminated"))
+    # Who holds it is read before the sync and after its refusal; the third reading sees it ended.
+    stage.argocd.meets("application", None, None, None, lambda a: a.ends("Failed", "Operation terminated"))
     assert run(stage.claim.settle(None, [ResourceStatus(kind="ConfigMap", name="x")])) == "mine/settle"
     assert stage.argocd.calls.count("terminate") == 1
     assert len(stage.argocd.syncs) == 1
@@ -1068,26 +1122,26 @@ def test_settling_ends_an_operation_of_ours_that_came_late_and_was_in_its_way() 
 def test_settling_that_one_of_ours_replaced_before_its_end_was_seen_begins_anew() -> None:
     stage = Stage(MANUAL)
     assert taken(stage, settling=True)
-    config = {"kind": "ConfigMap", "name": "x", "status": "OutOfSync"}
+    extra = ResourceStatus(kind="ConfigMap", name="x")
 
     async def settled() -> None:
-        started = await stage.claim.settle("abc", [ResourceStatus(kind="ConfigMap", name="x")])
+        started = await stage.claim.settle("abc", [extra], prune=True)
         assert started == "mine/settle"
         stage.argocd.runs("mine")  # came late, when the settling had just ended
         terminated = stage.argocd.ends
         stage.argocd.meets("application", None, None, None, lambda _: terminated("Failed"))
-        stage.argocd.document["status"]["resources"] = [config]
 
         def ends(argocd: FakeArgoCD) -> None:
             argocd.picks_up()
             argocd.ends()
 
-        stage.argocd.meets("application", ends)
+        stage.argocd.meets("application", None, ends)
         await stage.claim.settled(started)
 
     run(settled())
     assert stage.argocd.calls.count("terminate") == 1
-    assert [s["revision"] for s in stage.argocd.syncs] == ["abc", "abc"]
+    first, again = stage.argocd.syncs
+    assert (first, first["revision"], first["prune"]) == (again, "abc", True)
 
 
 def test_settling_that_somebody_else_replaced_is_not_tried_again() -> None:

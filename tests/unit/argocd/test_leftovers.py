@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from argorun.argocd import leftovers
-from argorun.argocd.answers import Denied
+from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.leftovers import places, without
 from argorun.argocd.parameters import RECORD, Helm, Record, claimed
 from argorun.errors import OperationFailed
@@ -19,7 +19,14 @@ from tests.unit.virtual import run
 
 PAST = 1_000_000_000
 TOPIC = "weather_1700000000_0a1b2c3d"
-WORKLOAD: Json = {"group": "apps", "kind": "Deployment", "namespace": "n", "name": "w", "status": "OutOfSync"}
+WORKLOAD: Json = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "w", "namespace": "n"},
+    "spec": {"topic": "TOPIC"},
+}
+DRIFTED: Json = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "drifted", "namespace": "n"}}
+SECRET: Json = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "n"}}
 SPEC: Json = {
     "source": {"repoURL": "git", "helm": {"parameters": [{"name": "kafka.topic", "value": "weather"}]}},
     "syncPolicy": {"automated": {"prune": True}},
@@ -27,8 +34,14 @@ SPEC: Json = {
 MANUAL: Json = {"source": SPEC["source"]}
 
 
+def status_of(manifest: Json, status: str = "OutOfSync", **more: object) -> Json:
+    group = str(manifest["apiVersion"]).rpartition("/")[0]
+    named = {"group": group, "kind": manifest["kind"], "namespace": "n", "name": manifest["metadata"]["name"]}
+    return named | {"status": status} | more
+
+
 class Dead:
-    """An Argo CD with an Application that run `dead` has left as it had made it."""
+    """An Argo CD with an Application that run `dead` has left as it had made it, workloads and all."""
 
     def __init__(self, spec: Json = MANUAL, synced: bool = True, pinned: bool = False) -> None:
         self.argocd = FakeArgoCD(copy.deepcopy(spec), {"kept": "x"})
@@ -42,7 +55,9 @@ class Dead:
         self.argocd.document["spec"] = new
         self.annotate(self.record)
         self.argocd.document["status"]["sync"]["status"] = "OutOfSync"
-        self.argocd.document["status"]["resources"] = [WORKLOAD]
+        self.argocd.document["status"]["resources"] = [status_of(WORKLOAD)]
+        self.argocd.source = [WORKLOAD]
+        self.argocd.made(self.argocd.renders()[0])
         self.notices: list[str] = []
 
     def annotate(self, record: Record) -> None:
@@ -52,10 +67,12 @@ class Dead:
         self.argocd.runs(run_id, phase=phase, syncResult={"revision": revision})
 
     def undo(self) -> list[str]:
-        """Undo it, while a controller ends and finishes operations."""
+        """Undo it, while a controller ends and finishes operations; what was done."""
+        return self.undone().did
 
-        async def both() -> list[str]:
-            controller = asyncio.create_task(self._controller())
+    def undone(self) -> leftovers.Undone:
+        async def both() -> leftovers.Undone:
+            controller = asyncio.create_task(self.argocd.controls())
             try:
                 return await leftovers.undo(self.argocd.client, APP, self.record, 90, self.notices.append)
             finally:
@@ -63,17 +80,6 @@ class Dead:
                 await asyncio.wait({controller})
 
         return run(both())
-
-    async def _controller(self) -> None:
-        while True:
-            await asyncio.sleep(0.05)
-            state = self.argocd.document["status"].get("operationState")
-            if state is not None and state["phase"] == "Terminating":
-                self.argocd.ends("Failed")
-            elif "operation" in self.argocd.document and state is None:
-                self.argocd.picks_up()
-                self.argocd.ends()
-                self.argocd.tell()
 
     @property
     def is_as_it_was(self) -> bool:
@@ -93,7 +99,7 @@ def test_its_operation_is_ended_its_values_go_and_the_workloads_settle() -> None
     assert (dead.argocd.spec, dead.is_as_it_was, dead.notices) == (SPEC, True, [])
     (sync,) = dead.argocd.syncs
     del sync["infos"], sync["retryStrategy"]
-    wanted = {k: v for k, v in WORKLOAD.items() if k != "status"}
+    wanted = {k: v for k, v in status_of(WORKLOAD).items() if k != "status"}
     # Nothing that was committed since is brought in.
     assert sync == {"revision": "bbb", "resources": [wanted]}
 
@@ -114,11 +120,68 @@ def test_a_run_of_another_commit_is_settled_at_the_one_before_it() -> None:
     assert dead.argocd.syncs[0]["revision"] == "aaa"
 
 
-def test_what_was_not_synced_before_is_not_synced_after() -> None:
-    dead = Dead(synced=False)
+@pytest.mark.parametrize("synced", [True, False])
+def test_of_an_application_that_was_not_synced_before_only_what_names_the_topic_is_settled(
+    synced: bool,
+) -> None:
+    dead = Dead(synced=synced)
     dead.ran()
-    assert dead.undo() == ["parameters put back", "record removed"]
-    assert (dead.argocd.spec, dead.is_as_it_was, dead.argocd.syncs) == (MANUAL, True, [])
+    dead.argocd.source = [WORKLOAD, DRIFTED]
+    dead.argocd.made(DRIFTED | {"data": {"by": "hand"}})
+    dead.argocd.document["status"]["resources"] += [status_of(DRIFTED)]
+    done = dead.undo()
+    assert done == ["parameters put back", "workloads settled on what they had before", "record removed"]
+    assert (dead.argocd.spec, dead.is_as_it_was) == (MANUAL, True)
+    (sync,) = dead.argocd.syncs
+    assert [r["name"] for r in sync["resources"]] == ["w"]
+
+
+@pytest.mark.parametrize(("synced", "settled"), [(True, ["w", "s"]), (False, ["w"])])
+def test_a_secret_is_settled_where_all_that_differs_is_the_runs(synced: bool, settled: list[str]) -> None:
+    """Argo CD hides what it holds: where it was OutOfSync before, nobody can tell whose change it is."""
+    dead = Dead(synced=synced)
+    dead.ran()
+    dead.argocd.source = [WORKLOAD, SECRET]
+    dead.argocd.made(SECRET)
+    dead.argocd.document["status"]["resources"] += [status_of(SECRET)]
+    dead.undo()
+    (sync,) = dead.argocd.syncs
+    assert [r["name"] for r in sync["resources"]] == settled
+
+
+def test_what_was_made_since_the_run_began_and_git_does_not_have_is_pruned() -> None:
+    dead = Dead()
+    dead.ran()
+    dead.record = msgspec.structs.replace(dead.record, since=PAST)
+    dead.annotate(dead.record)
+    extra = copy.deepcopy(WORKLOAD)
+    extra["metadata"]["name"] = "extra-TOPIC"
+    dead.argocd.source = [WORKLOAD, extra]
+    dead.argocd.made(dead.argocd.renders()[1])
+    dead.undo()
+    (sync,) = dead.argocd.syncs
+    assert ([r["name"] for r in sync["resources"]], sync["prune"]) == (["w", f"extra-{TOPIC}"], True)
+    assert f"extra-{TOPIC}" not in [k.name for k in dead.argocd.objects]
+
+
+def test_what_still_names_the_topic_is_left_and_not_called_settled() -> None:
+    dead = Dead()
+    dead.ran()
+    dead.argocd.carries_out = lambda: None  # type: ignore[method-assign]
+    done = dead.undone()
+    assert [(r.key.name, r.why) for r in done.left] == [("w", f"it still names {TOPIC}")]
+    assert done.did == ["parameters put back", "record removed"]
+
+
+def test_an_application_that_renders_nothing_without_the_topic_keeps_its_record() -> None:
+    dead = Dead(SPEC)
+    dead.ran()
+    broken = Refused("render", 500, 2, "no such chart")
+    dead.argocd.meets("manifests", None, *[broken] * 9)
+    with pytest.raises(OperationFailed, match="cannot render weather without the topic: no such chart"):
+        dead.undo()
+    assert dead.argocd.spec["syncPolicy"] == {"automated": {"prune": True, "enabled": False}}
+    assert not dead.is_as_it_was
 
 
 @pytest.mark.parametrize("whose", ["", "another"])
@@ -128,7 +191,8 @@ def test_nobody_elses_operation_is_ended(whose: str) -> None:
     with pytest.raises(OperationFailed, match="could not be settled"):
         dead.undo()
     assert "terminate" not in dead.argocd.calls
-    assert (dead.argocd.spec, dead.is_as_it_was) == (MANUAL, True), "the parameters are back all the same"
+    assert dead.argocd.spec == MANUAL, "the parameters are back"
+    assert not dead.is_as_it_was, "the record stays: it can be done again"
 
 
 def test_a_sweep_that_was_killed_while_settling_is_done_again() -> None:
@@ -171,11 +235,15 @@ def test_what_somebody_changed_since_stays() -> None:
     assert (dead.argocd.spec, dead.is_as_it_was) == (changed, True)
 
 
-def test_where_the_workloads_cannot_be_settled_the_record_goes_and_it_is_told() -> None:
+def test_where_the_workloads_cannot_be_settled_auto_sync_stays_off_and_the_record_stands() -> None:
+    """Switched on, it would sync the Application as the run has left it, with all its hooks."""
     dead = Dead(SPEC)
     dead.argocd.meets("sync", Denied("sync", 403, "permission denied", ""))
     with pytest.raises(Denied):
         dead.undo()
+    assert dead.argocd.spec == SPEC | {"syncPolicy": {"automated": {"prune": True, "enabled": False}}}
+    assert not dead.is_as_it_was
+    dead.undo()
     assert (dead.argocd.spec, dead.is_as_it_was) == (SPEC, True)
 
 

@@ -8,10 +8,14 @@ from typing import Any
 
 import pytest
 
+from argorun.argocd.answers import Refused
 from argorun.argocd.logs import JobLogs
+from argorun.argocd.ownership import Rendered
 from argorun.argocd.tree import LiveTree
+from argorun.argocd.types import ResourceResult
 from tests.unit.argocd.containers import EPOCH, GONE, LAST, SECOND, A, B, Cluster, Told, entry
 from tests.unit.argocd.fakes import APP, DOWN
+from tests.unit.argocd.gopatch import Json
 from tests.unit.virtual import run
 
 
@@ -22,18 +26,36 @@ class Stage:
         self.cluster, self.told, self.before = Cluster(), Told(), before
         self.wanted = lambda kind, name: (kind, name) == ("Job", "tests")
         self.ran: list[str] = []
+        self.rendered: list[Json] = []
+        self.topics: list[str] = []
         self.parallel = False
 
     async def follow(
-        self, *, confirm: str = "", since: str = "2024-01-01T00:00:05Z", wait: float = 20
+        self,
+        *,
+        confirm: str = "",
+        since: str = "2024-01-01T00:00:05Z",
+        until: str = "",
+        wait: float = 20,
     ) -> None:
         others = asyncio.all_tasks()
         live = LiveTree(self.cluster.client, APP)
-        job_logs = JobLogs(
-            self.cluster.client, APP, live, self.before, self.wanted, self.told, lambda job: self.parallel
+        rendered = Rendered(self.rendered, "ns", self.topics)
+        job_logs = self.logs = JobLogs(
+            self.cluster.client,
+            APP,
+            live,
+            self.before,
+            self.wanted,
+            self.told,
+            rendered,
+            "ours",
+            lambda job: self.parallel,
         )
         if since:
             job_logs.operation_started(since)
+        if until:
+            job_logs.operation_ended(until)
         if confirm:
             job_logs.confirm(confirm)
         await live.read()
@@ -337,3 +359,153 @@ def test_attempts_are_counted_also_when_the_pod_of_the_first_is_gone() -> None:
 
     run(retried())
     assert stage.told.all == [("appeared", "j1"), *whole("p1", "a"), *whole("p2", "b", attempt=2)]
+
+
+# -- whose they are ----------------------------------------------------------------------------------------
+
+TOPIC = "weather_1700000000_0a1b2c3d"
+TRACKING = "argocd.argoproj.io/tracking-id"
+
+
+def tracked(app: str, spec: Json | None = None) -> Json:
+    """What is rendered for, or made by, this Application."""
+    metadata = {"name": "tests", "annotations": {TRACKING: f"{app}:batch/Job:ns/tests"}}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec or {}}
+
+
+def a_job(stage: Stage, app: str, spec: Json | None = None, **more: Any) -> None:
+    made = tracked(app, spec)
+    stage.cluster.job(
+        "j1", metadata={"annotations": made["metadata"]["annotations"]}, spec=made["spec"], **more
+    )
+    stage.cluster.pod("p1", "j1", [A, LAST])
+
+
+def test_a_job_of_another_application_is_never_read_and_never_appears() -> None:
+    stage = Stage()
+    stage.rendered = [tracked("weather")]
+    a_job(stage, "team_other")
+    assert stage.followed(confirm="tests") == [("stranger", "j1", "Application team/other")]
+    assert stage.cluster.asked == []
+
+
+def test_a_job_that_was_not_rendered_for_this_runs_topic_is_another_runs() -> None:
+    stage = Stage()
+    stage.topics, stage.rendered = [TOPIC], [tracked("weather", {"env": TOPIC})]
+    a_job(stage, "weather", {"env": "weather_1600000000_ffffffff"})
+    assert stage.followed(confirm="tests") == [("stranger", "j1", f"another run: it does not name {TOPIC}")]
+
+
+def test_a_job_of_this_application_and_topic_is_ours() -> None:
+    stage = Stage()
+    stage.topics, stage.rendered = [TOPIC], [tracked("weather", {"env": TOPIC})]
+    a_job(stage, "weather", {"env": TOPIC})
+    assert stage.followed() == [("appeared", "j1"), *whole("p1", "a")]
+
+
+LATER = "another operation, which came after ours"
+
+
+@pytest.mark.parametrize(
+    ("created", "told"),
+    [
+        ("2024-01-01T00:00:20Z", [("appeared", "j1"), *whole("p1", "a")]),
+        ("2024-01-01T00:00:21Z", [("stranger", "j1", LATER)]),
+    ],
+)
+def test_a_job_that_was_made_after_our_operations_end_is_not_ours(created: str, told: list[Any]) -> None:
+    stage = Stage()
+    stage.cluster.runs("ours", phase="Succeeded", finishedAt="2024-01-01T00:00:20Z")
+    a_job(stage, "weather", created=created)
+    assert stage.followed() == told
+
+
+def test_nor_is_it_asked_after_once_the_end_is_known() -> None:
+    stage = Stage()
+    a_job(stage, "weather", created="2024-01-01T00:00:21Z")
+    assert stage.followed(until="2024-01-01T00:00:20Z", confirm="tests") == []
+    assert "application" not in stage.cluster.calls
+
+
+def test_a_job_that_is_seen_when_another_operation_has_begun_is_not_ours() -> None:
+    """The next one may have made it: its state has taken the place of ours."""
+    stage = Stage()
+    stage.cluster.runs("theirs")
+    a_job(stage, "weather")
+    assert stage.followed(confirm="tests") == [("stranger", "j1", LATER)]
+
+
+def test_a_job_that_was_made_anew_under_its_name_before_it_was_read_is_not_ours() -> None:
+    stage = Stage()
+    a_job(stage, "weather")
+    made = stage.cluster.jobs["tests"]
+    assert isinstance(made, dict)
+    made["metadata"]["uid"] = "j2"
+    assert stage.followed() == [("stranger", "j1", "another one, made anew under its name")]
+
+
+def test_a_job_of_a_cronjob_is_no_hook_of_ours() -> None:
+    stage = Stage()
+    a_job(stage, "weather")
+    stage.cluster.nodes[0]["parentRefs"] = [{"kind": "CronJob", "uid": "cron"}]
+    assert stage.followed(confirm="tests") == []
+
+
+@pytest.mark.parametrize("gone", [GONE, Refused("show Job tests", 400, 3, "not found")])
+def test_a_job_that_is_gone_before_it_was_read_is_not_said_to_be_ours(gone: Exception) -> None:
+    stage = Stage()
+    a_job(stage, "weather")
+    stage.cluster.jobs["tests"] = gone
+    assert stage.followed() == []
+
+
+def test_whose_a_job_is_is_asked_again_where_argo_cd_did_not_answer() -> None:
+    stage = Stage()
+    a_job(stage, "weather")
+    job = stage.cluster.jobs["tests"]
+    stage.cluster.jobs["tests"] = DOWN
+
+    async def back() -> None:
+        following = asyncio.create_task(stage.follow())
+        await asyncio.sleep(8)
+        assert stage.told.all == []
+        stage.cluster.jobs["tests"] = job
+        await following
+
+    run(back())
+    assert stage.told.all == [("appeared", "j1"), *whole("p1", "a")]
+
+
+def hook() -> ResourceResult:
+    return ResourceResult(group="batch", version="v1", kind="Job", namespace="ns", name="tests")
+
+
+def test_what_was_made_and_what_stood_in_its_place_is_known_to_the_verdict() -> None:
+    for app, made, in_place in (("weather", True, ""), ("other", False, "Application other")):
+        stage = Stage()
+        stage.rendered = [tracked("weather")]
+        a_job(stage, app)
+        stage.followed()
+        assert stage.logs.made("Job", "ns", "tests") is made
+        assert stage.logs.in_place_of(hook()) == in_place
+        assert [n.uid for n in stage.logs.jobs()] == (["j1"] if made else [])
+
+
+@pytest.mark.parametrize(("app", "whose"), [("weather", ""), ("other", "Application other")])
+@pytest.mark.parametrize("seen", [True, False])
+def test_whose_the_live_job_of_a_hook_is_is_told_whether_it_was_seen_before_or_not(
+    app: str, whose: str, seen: bool
+) -> None:
+    stage = Stage()
+    stage.rendered = [tracked("weather")]
+    a_job(stage, app)
+    node = stage.cluster.nodes.pop(0)
+    if seen:
+        stage.cluster.nodes.insert(0, node)
+
+    async def asked() -> str:
+        await stage.follow()
+        return await stage.logs.whose_is(hook(), "j1")
+
+    assert run(asked()) == whose
+    assert stage.logs.made("Job", "ns", "tests") is (not whose)

@@ -223,8 +223,8 @@ def test_states_of_other_operations_are_not_told_not_even_their_end() -> None:
     assert following.told == [("Succeeded", "")]
 
 
-@pytest.mark.parametrize("broken", [DOWN, Nonsense("half a frame"), Denied("watch", 403, "no", ""), None])
-def test_a_watch_that_breaks_is_taken_up_again(broken: Exception | None) -> None:
+@pytest.mark.parametrize("broken", [DOWN, Nonsense("half a frame"), Denied("watch", 403, "no", "")])
+def test_a_watch_that_breaks_is_taken_up_again(broken: Exception) -> None:
     argocd = FakeArgoCD()
     following = Following(argocd)
     argocd.runs("ours")
@@ -236,6 +236,44 @@ def test_a_watch_that_breaks_is_taken_up_again(broken: Exception | None) -> None
     assert run(following.follow()).phase == "Succeeded"
     assert following.told == [("Running", ""), ("Succeeded", "")]
     assert argocd.calls == ["watch", "watch", "watch"]
+
+
+def test_a_watch_that_ends_is_taken_up_again_and_the_application_is_read_at_once() -> None:
+    """Argo CD ends the watch of an Application that was deleted."""
+    argocd = FakeArgoCD()
+    following = Following(argocd)
+    argocd.runs("ours")
+    argocd.tell()
+    argocd.changes.put_nowait(None)
+    argocd.changes.put_nowait(None)
+
+    def ends() -> None:
+        argocd.ends()
+        argocd.tell()
+
+    async def followed() -> OperationState:
+        asyncio.get_running_loop().call_later(operation.POLL / 2, ends)
+        return await following.follow()
+
+    assert run(followed()).phase == "Succeeded"
+    assert argocd.calls == ["watch", "application", "watch", "application", "watch"]
+
+
+@pytest.mark.parametrize("phase", ["Running", None])
+def test_an_application_that_is_being_deleted_ends_the_following(phase: str | None) -> None:
+    argocd = FakeArgoCD()
+    following = Following(argocd)
+    argocd.runs("ours", phase=phase)
+    argocd.document["metadata"]["deletionTimestamp"] = "2024-01-01T00:00:09Z"
+    argocd.tell()
+    with pytest.raises(operation.Deleted, match="was deleted meanwhile"):
+        run(following.follow())
+
+
+def test_pruning_is_asked_for_only_where_it_is_wanted() -> None:
+    resource = ResourceStatus(group="apps", kind="Deployment", namespace="n", name="d")
+    assert "prune" not in operation.body("r", "abc", [resource])
+    assert operation.body("r", "abc", [resource], prune=True)["prune"] is True
 
 
 def test_an_end_that_the_watch_drops_is_seen_by_the_slow_read() -> None:

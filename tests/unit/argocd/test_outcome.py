@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from msgspec.structs import replace
@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from argorun.argocd import outcome
 from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.client import Client
+from argorun.argocd.outcome import Intruder, Vanished
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Json, Node, OperationState, ResourceResult, SyncResult, Tree
 from argorun.errors import ArgoCDFailed
@@ -54,6 +55,14 @@ class Cluster:
     def __init__(self, *answers: Json | Exception) -> None:
         self.answers = list(answers)
         self.asked: list[float] = []
+        self.nodes: list[Node] = []
+        self.refreshed = 0
+
+    async def application(self, app: object, *, refresh: str) -> None:
+        self.refreshed += 1
+
+    async def tree(self, app: object) -> Tree:
+        return Tree(nodes=self.nodes)
 
     async def live(self, app: object, *key: str) -> Json:
         self.asked.append(asyncio.get_running_loop().time())
@@ -64,25 +73,69 @@ class Cluster:
         return answer
 
 
+class Seen:
+    """What our operation was seen to make: `ours`, unless told otherwise; strangers by uid."""
+
+    former = frozenset({FORMER})
+
+    def __init__(
+        self,
+        made: bool = True,
+        in_place: str = "",
+        strangers: dict[str, str] | None = None,
+        vanishes: bool = True,
+    ) -> None:
+        self._made, self._in_place, self._strangers = made, in_place, strangers or {}
+        self._vanishes = vanishes
+
+    def may_vanish(self, hook: ResourceResult) -> bool:
+        return self._vanishes
+
+    def made(self, kind: str, namespace: str, name: str) -> bool:
+        assert (kind, namespace) == ("Job", "n")
+        return self._made
+
+    def in_place_of(self, hook: ResourceResult) -> str:
+        return self._in_place
+
+    async def whose_is(self, hook: ResourceResult, uid: str) -> str:
+        return self._strangers.get(uid, "")
+
+
+OURS = Seen()
+
+
 def settled(
-    cluster: Cluster, *hooks: ResourceResult, tree: tuple[Node, ...] = ()
+    cluster: Cluster, *hooks: ResourceResult, tree: tuple[Node, ...] = (), made: Seen = OURS
 ) -> tuple[list[str], list[list[str]], float]:
     """The hooks' phases in the end, what was told before it, and after how many seconds that was known."""
+    end, told, seconds = settled_state(cluster, *hooks, tree=tree, made=made)
+    return [r.hook_phase for r in entries(end)], told, seconds
+
+
+def entries(state: OperationState) -> list[ResourceResult]:
+    assert state.sync_result is not None
+    return list(state.sync_result.resources or ())
+
+
+def settled_state(
+    cluster: Cluster, *hooks: ResourceResult, tree: tuple[Node, ...] = (), made: Seen = OURS
+) -> tuple[OperationState, list[list[str]], float]:
     told: list[list[str]] = []
 
     def phases(state: OperationState) -> list[str]:
-        assert state.sync_result is not None
-        return [r.hook_phase for r in state.sync_result.resources or ()]
+        return [r.hook_phase for r in entries(state)]
 
-    async def look() -> tuple[list[str], list[list[str]], float]:
+    async def look() -> tuple[OperationState, list[list[str]], float]:
         live = LiveTree(cast(Client, cluster), APP)
-        await live._put(Tree(nodes=list(tree)))
+        cluster.nodes = list(tree)
+        await live.read()
         state = OperationState(phase="Succeeded", sync_result=SyncResult(resources=list(hooks)))
         began = asyncio.get_running_loop().time()
         end = await outcome.settled(
-            cast(Client, cluster), APP, live, state, hooks, {FORMER}, lambda s, _: told.append(phases(s))
+            cast(Client, cluster), APP, live, state, hooks, made, lambda s, _: told.append(phases(s))
         )
-        return phases(end), told, asyncio.get_running_loop().time() - began
+        return end, told, asyncio.get_running_loop().time() - began
 
     return run(look())
 
@@ -126,7 +179,94 @@ def test_a_job_that_is_gone_is_left_as_the_operation_has_it(
 ) -> None:
     cluster = Cluster(answer)
     assert settled(cluster, hook("Succeeded"), tree=tree) == (["Succeeded"], [], 0)
-    assert len(cluster.asked) == 1
+    # Once more after a refresh: another's may stand in its place, and Argo CD's tree lag behind.
+    assert (len(cluster.asked), cluster.refreshed) == (2, 1)
+
+
+def test_anothers_job_that_shows_only_after_a_refresh_is_no_verdict() -> None:
+    cluster = Cluster(GONE, job("Complete", uid="theirs"))
+    with pytest.raises(Intruder):
+        settled(cluster, hook("Succeeded"), made=Seen(strangers={"theirs": "Application other"}))
+
+
+@pytest.mark.parametrize("said", ["Succeeded", "Failed"])
+@pytest.mark.parametrize("answer", [GONE, DELETED])
+def test_a_job_that_its_delete_policy_does_not_take_away_and_is_gone_is_no_verdict(
+    said: str, answer: Exception
+) -> None:
+    with pytest.raises(Vanished, match="Job checks in namespace n was deleted while it ran") as e:
+        settled(Cluster(answer), hook(said), made=Seen(vanishes=False))
+    assert e.value.hint
+
+
+def test_a_job_that_argo_cd_missed_while_it_ran_is_no_verdict_though_its_delete_policy_takes_it_away() -> (
+    None
+):
+    missed = replace(
+        hook("Error"), message="Resource batch/Job/checks is missing, it might have been deleted"
+    )
+    with pytest.raises(Vanished):
+        settled(Cluster(GONE), missed)
+
+
+REFUSED_OVER = hook("Failed", status="SyncFailed")
+
+
+@pytest.mark.parametrize(
+    ("answer", "made"),
+    [
+        (job(uid="theirs"), Seen(strangers={"theirs": "Application other"})),
+        (GONE, Seen(in_place="Application other")),
+        (DELETED, Seen(in_place="Application other")),
+    ],
+)
+def test_a_job_that_could_not_be_applied_over_anothers_is_no_failure_of_the_test(
+    answer: Any, made: Seen
+) -> None:
+    with pytest.raises(Intruder, match="is of Application other"):
+        settled(Cluster(answer), REFUSED_OVER, made=made)
+
+
+@pytest.mark.parametrize("answer", [job(), job(uid=FORMER), GONE, DELETED])
+def test_a_job_that_could_not_be_applied_for_another_reason_stays_as_the_operation_has_it(
+    answer: Any,
+) -> None:
+    made = Seen(strangers={FORMER: "not to be asked"})
+    assert settled(Cluster(answer), REFUSED_OVER, made=made) == (["Failed"], [], 0)
+
+
+def test_whose_job_it_could_not_be_applied_over_must_be_seen() -> None:
+    with pytest.raises(Denied):
+        settled(Cluster(Denied("show", 403, "permission denied", "")), REFUSED_OVER)
+
+
+@pytest.mark.parametrize("answer", [GONE, DELETED])
+@pytest.mark.parametrize("said", ["Succeeded", "Failed"])
+def test_a_job_that_was_gone_before_it_was_seen_is_no_verdict(answer: Exception, said: str) -> None:
+    """Its name may have been another's, who deleted it: claim only what was seen."""
+    state, _, _ = settled_state(Cluster(answer), hook(said), made=Seen(made=False))
+    assert [(r.hook_phase, r.message) for r in entries(state)] == [("", outcome.UNSEEN)]
+
+
+@pytest.mark.parametrize("said", ["Succeeded", "Failed"])
+@pytest.mark.parametrize("answer", [job("Complete", uid="theirs"), job("Failed", uid="theirs")])
+def test_the_end_of_anothers_job_under_the_name_of_ours_is_no_verdict(said: str, answer: Json) -> None:
+    made = Seen(strangers={"theirs": "Application other"})
+    with pytest.raises(Intruder, match="Job checks in namespace n is of Application other") as e:
+        settled(Cluster(answer), hook(said), made=made)
+    assert e.value.hint
+
+
+@pytest.mark.parametrize("answer", [GONE, DELETED])
+def test_a_job_whose_place_anothers_had_is_no_verdict_though_that_is_gone_by_now(answer: Exception) -> None:
+    with pytest.raises(Intruder, match="is of Application other"):
+        settled(Cluster(answer), hook("Succeeded"), made=Seen(in_place="Application other"))
+
+
+def test_a_job_that_anothers_takes_the_place_of_while_it_is_waited_for_is_no_verdict() -> None:
+    cluster = Cluster(job(), job("Complete", uid="theirs"))
+    with pytest.raises(Intruder):
+        settled(cluster, hook("Succeeded"), made=Seen(strangers={"theirs": "another operation"}))
 
 
 def test_one_that_takes_a_former_ones_place_may_appear_late() -> None:
@@ -134,9 +274,10 @@ def test_one_that_takes_a_former_ones_place_may_appear_late() -> None:
     assert settled(cluster, hook("Succeeded"), tree=(named(FORMER),))[0] == ["Failed"]
 
 
-def test_and_is_not_waited_for_without_end() -> None:
-    phases, told, seconds = settled(Cluster(GONE), hook("Succeeded"), tree=(named(FORMER),))
-    assert (phases, told) == (["Succeeded"], [])
+@pytest.mark.parametrize(("made", "phase", "told"), [(OURS, "Succeeded", []), (Seen(made=False), "", [[""]])])
+def test_and_is_not_waited_for_without_end(made: Seen, phase: str, told: list[list[str]]) -> None:
+    phases, said, seconds = settled(Cluster(GONE), hook("Succeeded"), tree=(named(FORMER),), made=made)
+    assert (phases, said) == ([phase], told)
     assert outcome.APPEARS < seconds <= outcome.APPEARS + outcome.POLL
 
 
@@ -147,10 +288,9 @@ def test_of_a_job_in_two_phases_only_the_last_one_is_there_to_be_asked() -> None
     assert len(cluster.asked) == 1
 
 
-@pytest.mark.parametrize("made", [hook("Failed", status="SyncFailed"), hook("Running")])
-def test_what_was_never_made_or_is_not_said_to_have_ended_is_not_asked(made: ResourceResult) -> None:
+def test_what_is_not_said_to_have_ended_is_not_asked() -> None:
     cluster = Cluster(job("Complete"))
-    assert settled(cluster, made) == ([made.hook_phase], [], 0)
+    assert settled(cluster, hook("Running")) == (["Running"], [], 0)
     assert cluster.asked == []
 
 

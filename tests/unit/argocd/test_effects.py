@@ -1,0 +1,329 @@
+"""What a run's operation changed, and how each object goes back: by live state, never by words."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from argorun.argocd import effects
+from argorun.argocd.effects import Before, Key, Plan, by_key, content, differing, key_of, merge_patch, named
+from argorun.argocd.types import Node, ResourceResult, Tree
+from tests.unit.argocd.fakes import merged
+from tests.unit.argocd.gopatch import Json
+
+TOPIC = "weather_1700000000_0a1b2c3d"
+SAFE = "weather-1700000000-0a1b2c3d"
+HOOK = {"argocd.argoproj.io/hook": "PreSync"}
+
+
+def thing(
+    kind: str = "ConfigMap",
+    name: str = "x",
+    value: str = "former",
+    uid: str = "",
+    version: str = "",
+    api: str = "v1",
+    **annotations: str,
+) -> Json:
+    """An object, live where it has a uid."""
+    metadata: Json = {"name": name, "namespace": "n"}
+    metadata |= {"uid": uid, "resourceVersion": version} if uid else {}
+    metadata |= (
+        {"annotations": {k.replace("__", "/"): v for k, v in annotations.items()}} if annotations else {}
+    )
+    return {"apiVersion": api, "kind": kind, "metadata": metadata, "data": {"topic": value}}
+
+
+def hooked(kind: str = "ConfigMap", name: str = "x", value: str = "former", **more: Any) -> Json:
+    made = thing(kind, name, value, **more)
+    made["metadata"].setdefault("annotations", {}).update(HOOK)
+    return made
+
+
+X = Key("", "ConfigMap", "n", "x")
+
+
+def planned(
+    live: Json | None,
+    ours: Json | None,
+    former: Json | None,
+    before: Before,
+    options: tuple[str, ...] = (),
+) -> Plan:
+    def one(manifest: Json | None) -> dict[Key, Json]:
+        return by_key([] if manifest is None else [manifest], "n")
+
+    return effects.plan(one(live), one(ours), one(former), before, options)
+
+
+def was(*objects: Json) -> Before:
+    """These were live before, and their contents read."""
+    versions = {o["metadata"]["uid"]: o["metadata"]["resourceVersion"] for o in objects}
+    return Before(versions, {key_of(o, "n"): content(o) for o in objects})
+
+
+OURS = thing(value=TOPIC)
+FORMER = thing(value="former")
+
+
+# -- the plan -------------------------------------------------------------------------------------------
+
+
+def test_what_git_has_with_the_former_parameters_is_settled() -> None:
+    before = was(thing(uid="u", version="1"))
+    live = thing(value=TOPIC, uid="u", version="2")
+    assert planned(live, OURS, FORMER, before) == Plan(settle=(X,))
+
+
+def test_what_git_has_and_was_not_live_before_is_settled_and_not_pruned() -> None:
+    """It is missing no more: that is what Git wants."""
+    assert planned(thing(value=TOPIC, uid="u", version="2"), OURS, FORMER, was()) == Plan(settle=(X,))
+
+
+def test_what_exists_only_with_our_values_and_was_not_there_before_is_pruned() -> None:
+    assert planned(thing(value=TOPIC, uid="u", version="2"), OURS, None, was()) == Plan(prune=(X,))
+
+
+def test_what_exists_only_with_our_values_and_stood_there_before_is_left_alone() -> None:
+    """Somebody's, who does not render it with the former parameters: nobody knows how it was meant."""
+    before = was(thing(value="somebody's", uid="u", version="1"))
+    assert planned(thing(value=TOPIC, uid="u", version="2"), OURS, None, before) == Plan()
+
+
+@pytest.mark.parametrize("was_made_anew", [False, True])
+def test_what_our_operation_did_not_change_is_left_alone(was_made_anew: bool) -> None:
+    live = thing(uid="u", version="1")
+    assert planned(live, OURS, FORMER, was(live)) == Plan()
+    changed_by_a_controller = thing(uid="u", version="7")  # another version of the same content
+    assert planned(changed_by_a_controller, OURS, FORMER, was(live)) == Plan()
+    another = thing(uid="v" if was_made_anew else "u", version="7")
+    assert planned(another, OURS, FORMER, was(live)) == Plan(settle=(X,) if was_made_anew else ())
+
+
+@pytest.mark.parametrize(
+    ("option", "options", "kept"),
+    [
+        ("", (), False),
+        ("", ("Prune=false",), True),
+        ("", ("Prune=confirm",), True),
+        ("", ("Prune=true", "ServerSideApply=true"), False),
+        ("Prune=false", (), True),
+        ("Prune=confirm", (), True),
+        ("Validate=false, Prune=false", (), True),
+        ("Validate=false", ("Prune=false",), True),
+        ("Prune=true", ("Prune=false",), False),  # the object's own wins
+        ("Delete=false", (), False),
+    ],
+)
+def test_what_argo_cd_does_not_prune_stays_and_is_told(
+    option: str, options: tuple[str, ...], kept: bool
+) -> None:
+    annotated = {"argocd.argoproj.io__sync-options": option} if option else {}
+    live = thing(value=TOPIC, uid="u", version="2", **annotated)
+    plan = planned(live, OURS, None, was(), options)
+    assert plan == (Plan(stay=(X,)) if kept else Plan(prune=(X,)))
+
+
+def test_a_hook_that_holds_data_is_patched_back_to_what_it_was() -> None:
+    before = was(hooked(value="somebody's", uid="u", version="1"))
+    live = hooked(value=TOPIC, uid="u", version="2")
+    plan = planned(live, hooked(value=TOPIC), hooked(), before)
+    assert plan == Plan(patch=((X, {"data": {"topic": "somebody's"}}),))
+
+
+def test_a_hook_that_holds_data_and_was_made_anew_is_patched_back_to_what_it_was() -> None:
+    """Most are: BeforeHookCreation."""
+    before = was(hooked(uid="u", version="1"))
+    plan = planned(hooked(value=TOPIC, uid="v", version="2"), hooked(value=TOPIC), hooked(), before)
+    assert plan == Plan(patch=((X, {"data": {"topic": "former"}}),))
+
+
+def test_a_hook_that_holds_data_and_was_not_there_before_becomes_what_git_has() -> None:
+    live = hooked(value=TOPIC, uid="v", version="2")
+    plan = planned(live, hooked(value=TOPIC), hooked(), was())
+    assert plan == Plan(patch=((X, {"data": {"topic": "former"}}),))
+
+
+def test_a_hook_that_holds_data_and_exists_only_with_our_values_is_to_be_deleted() -> None:
+    live = hooked(value=TOPIC, uid="v", version="2")
+    assert planned(live, hooked(value=TOPIC), None, was()) == Plan(delete=(X,))
+
+
+def test_a_plan_names_every_object_that_the_operation_changed() -> None:
+    a, b, c, d, e = (Key("", "ConfigMap", "n", name) for name in "abcde")
+    plan = Plan(settle=(a,), prune=(b,), patch=((c, {}),), delete=(d,), stay=(e,))
+    assert plan.changed == (a, b, c, d, e)
+
+
+# -- what differs ---------------------------------------------------------------------------------------
+
+
+def test_an_object_differs_by_its_content_or_by_being_only_on_one_side() -> None:
+    ours = by_key([OURS, thing(name="same"), thing(name="new")], "n")
+    former = by_key([FORMER, thing(name="same"), thing(name="old")], "n")
+    assert [k.name for k in differing(ours, former)] == ["x", "new", "old"]
+
+
+@pytest.mark.parametrize("kind", ["Job", "Pod"])
+def test_a_hook_that_runs_is_no_matter_for_settling(kind: str) -> None:
+    ours, former = (by_key([hooked(kind, value=v)], "n") for v in (TOPIC, "former"))
+    assert differing(ours, former) == []
+    assert differing(ours, {}) == []
+
+
+def test_a_job_that_is_no_hook_is() -> None:
+    ours, former = (by_key([thing("Job", value=v)], "n") for v in (TOPIC, "former"))
+    assert [k.name for k in differing(ours, former)] == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("before", "live", "changed"),
+    [
+        (thing(uid="u", version="1"), thing(uid="u", version="1"), False),
+        (thing(uid="u", version="1"), thing(uid="u", version="2"), False),
+        (thing(uid="u", version="1"), thing(uid="u", version="2", value=TOPIC), True),
+        (thing(uid="u", version="1"), thing(uid="v", version="1"), True),
+    ],
+    ids=["untouched", "another version", "another content", "another uid"],
+)
+def test_an_object_is_changed_by_uid_version_and_content(before: Json, live: Json, changed: bool) -> None:
+    assert was(before).changed(X, live) is changed
+
+
+def test_an_object_whose_content_nobody_read_is_changed_by_its_version() -> None:
+    before = Before({"u": "1"})
+    assert not before.changed(X, thing(uid="u", version="1"))
+    assert before.changed(X, thing(uid="u", version="2"))
+
+
+def test_an_object_of_which_no_version_was_told_is_changed_by_its_content() -> None:
+    before = Before({"u": ""}, {X: content(FORMER)})
+    assert not before.changed(X, thing(uid="u", version="2"))
+    assert before.changed(X, thing(uid="u", version="2", value=TOPIC))
+
+
+@pytest.mark.parametrize(
+    ("created", "new"),
+    [
+        ("2024-01-01T00:00:00Z", True),
+        ("2024-01-01T00:00:01Z", True),
+        ("2023-12-31T23:59:59Z", False),
+        ("", False),
+    ],
+)
+def test_after_a_run_that_died_what_was_created_since_it_began_is_new(created: str, new: bool) -> None:
+    live = thing(uid="u", version="1")
+    live["metadata"]["creationTimestamp"] = created
+    assert Before(since=1704067200.0).is_new(live) is new
+
+
+def test_before_is_what_the_tree_shows() -> None:
+    tree = Tree(nodes=[Node(uid="u", resource_version="1"), Node(name="missing")])
+    assert Before.of(tree, {}).versions == {"u": "1"}
+
+
+# -- objects --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("manifest", "key"),
+    [
+        (thing("Deployment", api="apps/v1"), Key("apps", "Deployment", "n", "x")),
+        ({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}}, Key("", "Secret", "d", "s")),
+        ({"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "p-"}}, Key("", "Pod", "d", "p-")),
+        ({}, Key("", "", "d", "")),
+    ],
+)
+def test_an_object_is_known_by_group_kind_namespace_and_name(manifest: Json, key: Key) -> None:
+    assert key_of(manifest, "d") == key
+
+
+def test_a_cluster_scoped_object_is_found_though_it_renders_into_a_namespace() -> None:
+    role = Node(group="rbac", kind="ClusterRole", name="r", uid="u")
+    tree = Tree(nodes=[role, Node(group="other", kind="ClusterRole", namespace="n", name="r", uid="v")])
+    assert effects.find(tree, Key("rbac", "ClusterRole", "n", "r")) == role
+    assert effects.find(tree, Key("rbac", "ClusterRole", "n", "q")) is None
+
+
+def test_what_servers_and_kubectl_note_in_an_object_is_not_its_content() -> None:
+    noted = thing(uid="u", version="3", **{effects.LAST_APPLIED.replace("/", "__"): f'{{"topic":"{TOPIC}"}}'})
+    noted["metadata"] |= {"generation": 3, "creationTimestamp": "2024-01-01T00:00:00Z", "managedFields": [1]}
+    noted["status"] = {"topic": TOPIC}
+    kept = copy.deepcopy(noted)
+    assert content(noted) == FORMER
+    assert noted == kept, "it is not changed by being looked at"
+    assert named(noted, [TOPIC]) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (TOPIC, True),
+        (f"prefix-{TOPIC}.suffix", True),
+        (SAFE, True),
+        (TOPIC.upper().replace("WEATHER", "weather"), False),
+        ("weather_1700000000_ffffffff", False),
+    ],
+)
+def test_a_topic_is_named_in_either_spelling(text: str, found: bool) -> None:
+    for manifest in (thing(value=text), thing(name=text), thing(note=text)):
+        assert named(manifest, [TOPIC]) == ([TOPIC] if found else [])
+
+
+def test_a_topic_with_capitals_is_named_where_kubernetes_wants_small_letters() -> None:
+    assert named(thing(name="weather-updates-1700000000-0a1b2c3d"), ["Weather_Updates_1700000000_0a1b2c3d"])
+
+
+@pytest.mark.parametrize(
+    ("annotations", "data", "hook"),
+    [
+        (HOOK, True, True),
+        ({"helm.sh/hook": "pre-install"}, True, True),
+        ({"argocd.argoproj.io/hook": "Skip"}, False, True),
+        ({}, False, False),
+    ],
+)
+def test_hooks_that_hold_data_are_told_from_those_that_run(annotations: Json, data: bool, hook: bool) -> None:
+    for kind in ("ConfigMap", "Secret", "Job", "Pod"):
+        manifest = {"kind": kind, "metadata": {"annotations": annotations}}
+        assert effects.is_hook(manifest) is hook
+        assert effects.is_data_hook(manifest) is (data and kind not in ("Job", "Pod"))
+
+
+def test_what_an_operation_has_applied_is_told_without_its_hooks() -> None:
+    applied = ResourceResult(group="apps", kind="Deployment", namespace="n", name="d")
+    hook = ResourceResult(group="batch", kind="Job", namespace="n", name="j", hook_type="PostSync")
+    assert effects.applied([applied, hook]) == {Key("apps", "Deployment", "n", "d")}
+
+
+# -- the patch ------------------------------------------------------------------------------------------
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+    max_leaves=12,
+)
+OBJECT = st.dictionaries(st.sampled_from("abcd"), JSON, max_size=4)
+
+
+def without_nulls(value: Any) -> Any:
+    """An object as the API server keeps it: a member that is null is none. Lists are kept whole."""
+    if not isinstance(value, dict):
+        return value
+    return {k: without_nulls(v) for k, v in value.items() if v is not None}
+
+
+@given(OBJECT, OBJECT)
+def test_a_merge_patch_brings_any_object_to_any_other(now: Json, then: Json) -> None:
+    kept = copy.deepcopy((now, then))
+    assert without_nulls(merged(now, merge_patch(now, then))) == without_nulls(then)
+    assert (now, then) == kept
+
+
+@given(OBJECT)
+def test_a_merge_patch_of_what_is_the_same_is_empty(thing: Json) -> None:
+    assert merge_patch(thing, copy.deepcopy(thing)) == {}

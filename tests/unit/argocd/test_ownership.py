@@ -1,0 +1,202 @@
+"""A live hook object is this Application's only where it says so: a name is no owner."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from argorun.argocd import ownership
+from argorun.argocd.answers import Denied, Refused
+from argorun.argocd.effects import Key
+from argorun.argocd.ownership import (
+    NOBODY,
+    Rendered,
+    Taken,
+    application_of,
+    readable,
+    refusal,
+    stranger,
+    taken,
+)
+from argorun.argocd.types import Node
+from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
+from tests.unit.argocd.gopatch import Json
+from tests.unit.virtual import run
+
+TOPIC = "weather_1700000000_0a1b2c3d"
+HOOK = "argocd.argoproj.io/hook"
+
+
+def job(
+    name: str = "checks",
+    owner: str = "weather",
+    spec: Json | None = None,
+    hook: str = "PostSync",
+    **named: Any,
+) -> Json:
+    """A Job that says that it is this Application's."""
+    tracking = {ownership.TRACKING: f"{owner}:batch/Job:n/{name}"} if owner else {}
+    annotations = tracking | ({HOOK: hook} if hook else {})
+    metadata = (named or {"name": name}) | {"annotations": annotations}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec or {}}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "application"),
+    [
+        ({"annotations": {ownership.TRACKING: "weather:batch/Job:n/checks"}}, "weather"),
+        ({"annotations": {ownership.TRACKING: "team_weather:batch/Job:n/checks"}}, "team_weather"),
+        ({"labels": {ownership.INSTANCE: "weather"}}, "weather"),
+        (
+            {
+                "annotations": {ownership.TRACKING: "weather:batch/Job:n/checks"},
+                "labels": {ownership.INSTANCE: "the chart's own"},
+            },
+            "weather",
+        ),
+        ({"annotations": None, "labels": None}, ""),
+        ({}, ""),
+    ],
+    ids=["tracking id", "in a namespace", "label", "both", "nulls", "neither"],
+)
+def test_whose_an_object_is_says_its_tracking_id_or_else_its_label(metadata: Json, application: str) -> None:
+    assert application_of({"metadata": metadata}) == application
+
+
+def test_an_application_is_written_as_people_write_it() -> None:
+    assert readable("team_weather_report") == "team/weather_report"
+    assert readable("weather") == "weather"
+
+
+@pytest.mark.parametrize(
+    ("live", "rendered", "whose"),
+    [
+        (job(), job(), ""),
+        (job(owner="other"), job(), "Application other"),
+        (job(owner="team_weather"), job(), "Application team/weather"),
+        (job(owner=""), job(), NOBODY),
+        (job(owner="other"), job(owner=""), ""),  # nothing is tracked: nothing can be told by it
+    ],
+)
+def test_a_live_object_is_held_against_what_the_application_renders(
+    live: Json, rendered: Json, whose: str
+) -> None:
+    assert stranger(live, rendered) == whose
+
+
+@pytest.mark.parametrize(
+    ("rendered", "live", "whose"),
+    [
+        ({"env": TOPIC}, {"env": TOPIC}, ""),
+        ({"env": TOPIC}, {"env": "another run's"}, f"another run: it does not name {TOPIC}"),
+        ({"env": "settings"}, {"env": "settings"}, ""),  # it reads the name: nothing can be told by it
+    ],
+)
+def test_a_job_that_does_not_name_the_topic_that_was_rendered_is_another_runs(
+    rendered: Json, live: Json, whose: str
+) -> None:
+    assert stranger(job(spec=live), job(spec=rendered), [TOPIC]) == whose
+
+
+def test_only_jobs_and_pods_are_known_and_only_hooks_with_a_name_are_hooks() -> None:
+    rendered = Rendered(
+        [
+            job("a"),
+            job("b", hook=""),
+            job(generateName="c-"),
+            {"kind": "ConfigMap", "metadata": {"name": "d"}},
+        ],
+        "n",
+        [],
+    )
+    assert list(rendered.hooks()) == [Key("batch", "Job", "n", "a")]
+
+
+def live_node(name: str, group: str = "batch", kind: str = "Job", namespace: str = "n") -> Node:
+    return Node(group=group, kind=kind, namespace=namespace, name=name, uid="u")
+
+
+@pytest.mark.parametrize(
+    ("found", "known"),
+    [
+        (live_node("checks"), True),
+        (live_node("made-abc123"), True),
+        (live_node("other"), False),
+        (live_node("checks", namespace="m"), False),
+        (live_node("checks", kind="Pod"), False),
+        (live_node("checks", group="batch.volcano.sh"), False),
+        (live_node("made-abc123", namespace="m"), False),
+    ],
+)
+def test_a_live_job_is_known_by_its_name_or_by_the_beginning_that_argo_cd_adds_to(
+    found: Node, known: bool
+) -> None:
+    rendered = Rendered([job("checks"), job(generateName="made-")], "n", [])
+    assert (rendered.rendered(found) is not None) is known
+    assert rendered.stranger(found, job(owner="other")) == ("Application other" if known else "")
+
+
+# -- under the name of one of ours -----------------------------------------------------------------------
+
+
+def taken_in(argocd: FakeArgoCD, *manifests: Json) -> list[Taken]:
+    async def look() -> list[Taken]:
+        return await taken(argocd.client, APP, await argocd.tree(APP), Rendered(manifests, "n", [TOPIC]))
+
+    return run(look())
+
+
+CHECKS = Key("batch", "Job", "n", "checks")
+
+
+@pytest.mark.parametrize(
+    ("owner", "found"),
+    [("other", [Taken(CHECKS, "Application other")]), ("weather", []), ("", [])],
+)
+def test_a_hooks_name_is_taken_where_another_applications_object_stands_under_it(
+    owner: str, found: list[Taken]
+) -> None:
+    argocd = FakeArgoCD()
+    argocd.made(job(owner=owner))
+    assert taken_in(argocd, job()) == found
+
+
+def test_the_last_runs_own_job_takes_no_name_though_it_names_another_topic() -> None:
+    argocd = FakeArgoCD()
+    argocd.made(job(spec={"topic": "weather_1600000000_ffffffff"}))
+    assert taken_in(argocd, job(spec={"topic": TOPIC})) == []
+
+
+def test_a_name_that_is_free_or_no_hooks_is_not_asked_for() -> None:
+    argocd = FakeArgoCD()
+    argocd.made(job("plain", owner="other", hook=""))
+    assert taken_in(argocd, job(), job("plain", hook="")) == []
+    assert argocd.calls == ["tree"]
+
+
+@pytest.mark.parametrize("gone", [Refused("show", 400, 3, "not found"), Denied("show", 404, "not found", "")])
+def test_what_is_gone_by_now_takes_no_name(gone: Exception) -> None:
+    argocd = FakeArgoCD()
+    argocd.made(job(owner="other"))
+    argocd.meets("live checks", gone)
+    assert taken_in(argocd, job()) == []
+
+
+@pytest.mark.parametrize("error", [DOWN, Denied("show", 403, "permission denied", "")])
+def test_whose_it_is_must_be_seen(error: Exception) -> None:
+    argocd = FakeArgoCD()
+    argocd.made(job(owner="other"))
+    argocd.meets("live checks", error)
+    with pytest.raises(type(error)):
+        taken_in(argocd, job())
+
+
+def test_a_refusal_names_both_applications_the_namespace_and_the_way_out() -> None:
+    error = refusal(APP, [Taken(CHECKS, "Application team/other")])
+    assert error.exit_code == 2
+    assert error.message == "Application weather has hooks under names that others use: checks"
+    assert error.reason == "Job checks in namespace n is Application team/other's"
+    assert error.hint is not None
+    for way_out in ("{{ .Release.Name }}-tests", "a namespace", "--force-owned"):
+        assert way_out in error.hint

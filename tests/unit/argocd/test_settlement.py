@@ -1,0 +1,399 @@
+"""What a run's operation changed goes back object by object, and is looked at before that is said."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from typing import Any
+
+import pytest
+
+from argorun.argocd.answers import Denied, Refused
+from argorun.argocd.effects import Key, Plan
+from argorun.argocd.settlement import Remains, Settlement, destination
+from argorun.argocd.types import ResourceStatus
+from argorun.errors import OperationFailed
+from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
+from tests.unit.argocd.gopatch import Json
+from tests.unit.virtual import run
+
+TOPIC = "weather_1700000000_0a1b2c3d"
+HOOK = "argocd.argoproj.io/hook"
+DENIED = Denied("change ConfigMap hook", 403, "permission denied", "")
+
+
+def configmap(name: str, value: str = "TOPIC", **annotations: str) -> Json:
+    metadata = {"name": name} | ({"annotations": annotations} if annotations else {})
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"topic": value}}
+
+
+def secret(name: str, **annotations: str) -> Json:
+    """As Argo CD renders it: what it holds is hidden."""
+    return configmap(name, "++++++++", **annotations) | {"kind": "Secret"}
+
+
+def deployment(name: str, spec: Json) -> Json:
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name},
+        "spec": {"template": {"spec": spec}},
+    }
+
+
+def key(name: str, kind: str = "ConfigMap") -> Key:
+    return Key("apps" if kind == "Deployment" else "", kind, "n", name)
+
+
+class Stage:
+    """An Application that is synced with its former parameters; `run` noted it, then synced its own."""
+
+    def __init__(self, *manifests: Json) -> None:
+        self.argocd = FakeArgoCD({"source": {"repoURL": "git"}, "destination": {"namespace": "n"}})
+        self.argocd.source = list(manifests)
+        self.settlement = Settlement(self.argocd.client, APP, [TOPIC])
+        self.puts("former")
+        for manifest in self.argocd.renders():
+            self.argocd.made(manifest)
+
+    def puts(self, value: str) -> None:
+        self.argocd.spec["source"]["helm"] = {"parameters": [{"name": "kafka.topic", "value": value}]}
+
+    def status(self, *resources: Json, sync: str = "OutOfSync") -> None:
+        self.argocd.document["status"] |= {"sync": {"status": sync}, "resources": list(resources)}
+
+    async def note(self, *, without: bool = False) -> list[Remains]:
+        """Before the sync; with `without` it renders nothing without our values."""
+        former = [] if without else self.argocd.renders()
+        self.puts(TOPIC)
+        tree = await self.argocd.tree(APP)
+        return await self.settlement.note(self.argocd.seen(), tree, self.argocd.renders(), former)
+
+    def syncs(self, *, except_for: str = "") -> None:
+        for manifest in self.argocd.renders():
+            if manifest["metadata"]["name"] != except_for:
+                self.argocd.made(manifest)
+
+    async def plan(self) -> Plan:
+        self.puts("former")
+        return await self.settlement.plan("abc")
+
+    def planned(self) -> Plan:
+        """Note, sync, and plan."""
+
+        async def whole() -> Plan:
+            await self.note()
+            self.syncs()
+            return await self.plan()
+
+        return run(whole())
+
+    def looked(self, patience: float = 0.0) -> list[tuple[str, str, bool]]:
+        left = run(self.settlement.look(patience))
+        return [(str(r.key), r.why, r.delete) for r in left]
+
+
+# -- before the sync -------------------------------------------------------------------------------------
+
+
+def test_only_what_may_be_changed_is_read_beforehand() -> None:
+    stage = Stage(configmap("settings"), configmap("same", "x"), configmap("hook", "x", **{HOOK: "PreSync"}))
+    assert run(stage.note()) == []
+    assert sorted(c for c in stage.argocd.calls if c.startswith("live")) == ["live hook", "live settings"]
+    assert stage.settlement.began
+
+
+def test_where_it_renders_nothing_without_our_values_what_names_the_topic_is_read() -> None:
+    stage = Stage(configmap("settings"), configmap("same", "x"))
+    run(stage.note(without=True))
+    assert [c for c in stage.argocd.calls if c.startswith("live")] == ["live settings"]
+
+
+def test_a_data_hook_that_cannot_be_put_back_later_is_told_before_the_sync() -> None:
+    stage = Stage(configmap("hook", **{HOOK: "PreSync"}), configmap("other", "x", **{HOOK: "PreSync"}))
+    stage.argocd.meets("patch hook", DENIED)
+    assert run(stage.note()) == [Remains(key("hook"), "permission denied")]
+    assert "patch other" not in stage.argocd.calls, "it does not name the topic"
+
+
+def test_whether_a_data_hook_can_be_put_back_is_tried_by_a_patch_that_changes_nothing() -> None:
+    stage = Stage(configmap("hook", **{HOOK: "PreSync"}))
+    before = copy.deepcopy(stage.argocd.objects[key("hook")]["data"])
+    assert run(stage.note()) == []
+    assert stage.argocd.resource_patches == [("hook", {})]
+    assert stage.argocd.objects[key("hook")]["data"] == before
+
+
+def test_a_data_hook_that_is_not_there_yet_may_be_put_back_if_argo_cd_says_no_more_than_that() -> None:
+    stage = Stage(configmap("hook", **{HOOK: "PreSync"}))
+    stage.argocd.objects.clear()
+    assert run(stage.note()) == []
+
+
+def test_a_hook_that_is_a_secret_cannot_be_put_back_for_nobody_may_see_it() -> None:
+    stage = Stage(secret("hook", **{HOOK: "PreSync"}))
+    assert run(stage.note()) == [Remains(key("hook", "Secret"), "Argo CD hides what a Secret holds")]
+
+
+def test_the_destinations_namespace_is_that_of_what_names_none() -> None:
+    assert destination(FakeArgoCD({"destination": {"namespace": "n"}}).seen()) == "n"
+    assert destination(FakeArgoCD({"source": {}}).seen()) == ""
+
+
+# -- the way back ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sync", ["Synced", "OutOfSync"])
+def test_what_our_operation_changed_is_settled_whatever_argo_cd_says_of_the_whole(sync: str) -> None:
+    stage = Stage(configmap("settings"), configmap("same", "x"))
+    stage.status(sync=sync)
+    plan = stage.planned()
+    assert plan == Plan(settle=(key("settings"),))
+    assert stage.settlement.changed == (key("settings"),)
+    wanted = ResourceStatus(kind="ConfigMap", namespace="n", name="settings")
+    assert stage.settlement.resources(plan) == [wanted]
+
+
+def test_what_our_operation_did_not_come_to_is_left_alone() -> None:
+    stage = Stage(configmap("settings"), configmap("later"))
+
+    async def whole() -> Plan:
+        await stage.note()
+        stage.syncs(except_for="later")
+        return await stage.plan()
+
+    assert run(whole()) == Plan(settle=(key("settings"),))
+
+
+def test_what_somebody_else_changed_meanwhile_is_left_alone() -> None:
+    stage = Stage(configmap("settings"), configmap("theirs", "x"))
+
+    async def whole() -> Plan:
+        await stage.note()
+        stage.argocd.made(configmap("theirs", "by hand"))
+        return await stage.plan()
+
+    assert run(whole()) == Plan()
+
+
+def test_what_exists_only_with_our_values_is_pruned_unless_argo_cd_does_not() -> None:
+    kept = configmap("kept-TOPIC", **{"argocd.argoproj.io/sync-options": "Prune=false"})
+    stage = Stage(configmap("extra-TOPIC"), kept)
+    stage.argocd.objects.clear()
+    plan = stage.planned()
+    assert plan == Plan(prune=(key(f"extra-{TOPIC}"),), stay=(key(f"kept-{TOPIC}"),))
+    assert [r.name for r in stage.settlement.resources(plan)] == [f"extra-{TOPIC}"]
+
+
+def test_an_applications_own_option_keeps_what_is_not_to_be_pruned() -> None:
+    stage = Stage(configmap("extra-TOPIC"))
+    stage.argocd.objects.clear()
+    stage.argocd.spec["syncPolicy"] = {"syncOptions": ["Prune=confirm"]}
+    assert stage.planned() == Plan(stay=(key(f"extra-{TOPIC}"),))
+
+
+def test_a_data_hook_is_patched_back_to_what_it_was_before_and_what_fails_is_told() -> None:
+    stage = Stage(configmap("hook", **{HOOK: "PreSync"}))
+    plan = stage.planned()
+    patch = {"data": {"topic": "former"}}
+    assert plan == Plan(patch=((key("hook"), patch),))
+    stage.argocd.meets("patch hook", DENIED, DOWN)
+    assert run(stage.settlement.put_hooks_back(plan)) == [Remains(key("hook"), "permission denied", patch)]
+    assert run(stage.settlement.put_hooks_back(plan)) == [Remains(key("hook"), DOWN.message, patch)]
+    assert run(stage.settlement.put_hooks_back(plan)) == []
+    assert stage.argocd.objects[key("hook")]["data"] == {"topic": "former"}
+
+
+@pytest.mark.parametrize(("status", "settled"), [("OutOfSync", True), ("Synced", False)])
+def test_a_secret_is_settled_where_argo_cd_calls_it_out_of_sync(status: str, settled: bool) -> None:
+    stage = Stage(secret("password"))
+    stage.status({"kind": "Secret", "namespace": "n", "name": "password", "status": status})
+    plan = stage.planned()
+    assert plan == Plan(settle=(key("password", "Secret"),) if settled else ())
+
+
+def test_a_secret_that_our_operation_did_not_change_is_left_alone() -> None:
+    stage = Stage(secret("password"))
+    stage.status({"kind": "Secret", "namespace": "n", "name": "password", "status": "OutOfSync"})
+
+    async def whole() -> Plan:
+        await stage.note()
+        return await stage.plan()
+
+    assert run(whole()) == Plan()
+
+
+def test_an_application_that_cannot_be_compared_is_not_called_settled() -> None:
+    stage = Stage(configmap("settings"))
+    stage.status(sync="Unknown")
+    conditions = [{"type": "ComparisonError", "message": "git is down"}, {"type": "x", "message": "y"}]
+    stage.argocd.document["status"]["conditions"] = conditions
+    with pytest.raises(OperationFailed, match="Argo CD cannot compare weather with Git: git is down"):
+        stage.planned()
+
+
+def test_where_it_cannot_be_rendered_any_more_what_names_the_topic_is_still_looked_for() -> None:
+    stage = Stage(configmap("settings"), configmap("same", "x"))
+    stage.argocd.meets("manifests", Refused("render", 500, 2, "git is down"))
+    with pytest.raises(OperationFailed, match="cannot render weather without the topic: git is down"):
+        stage.planned()
+    assert stage.settlement.changed == (key("settings"),)
+    assert [what for what, _, _ in stage.looked()] == ["ConfigMap settings"]
+
+
+# -- who may use it --------------------------------------------------------------------------------------
+
+READS = {"containers": [{"envFrom": [{"configMapRef": {"name": "settings"}}]}]}
+
+
+def test_what_held_the_topic_and_who_reads_it_is_known() -> None:
+    stage = Stage(
+        configmap("settings"),
+        deployment("reads", READS),
+        deployment("named", {"topic": "TOPIC"}),
+        secret("s"),
+    )
+    stage.status({"kind": "Secret", "namespace": "n", "name": "s", "status": "OutOfSync"})
+    stage.planned()
+    assert stage.settlement.sources() == {("ConfigMap", "settings"), ("Secret", "s")}
+    assert set(stage.settlement.with_pods()) == {
+        key("settings"),
+        key("named", "Deployment"),
+        key("s", "Secret"),
+        key("reads", "Deployment"),
+    }
+
+
+def test_a_configmap_that_differs_otherwise_held_no_topic() -> None:
+    stage = Stage(configmap("settings", "TOPIC"))
+    stage.settlement = Settlement(stage.argocd.client, APP, ["another"])
+    stage.planned()
+    assert stage.settlement.sources() == set()
+
+
+# -- the look --------------------------------------------------------------------------------------------
+
+
+def test_what_still_names_a_topic_is_told_with_what_a_person_can_do() -> None:
+    extra = configmap("extra-TOPIC")
+    hook = configmap("hook", **{HOOK: "PreSync"})
+    stage = Stage(configmap("settings"), hook, extra)
+    del stage.argocd.objects[key("extra-former")]
+    stage.planned()
+    assert stage.looked() == [
+        ("ConfigMap settings", f"it still names {TOPIC}", False),
+        (f"ConfigMap extra-{TOPIC}", f"it still names {TOPIC}", True),
+        ("ConfigMap hook", f"it still names {TOPIC}", False),
+    ]
+    patches = {r.key.name: r.patch for r in run(stage.settlement.look(0))}
+    assert patches["hook"] == {"data": {"topic": "former"}}
+
+
+def test_what_names_it_in_kubernetes_own_spelling_is_told() -> None:
+    stage = Stage(configmap("settings"))
+    stage.planned()
+    stage.argocd.made(configmap("settings", TOPIC.replace("_", "-")))
+    assert stage.looked() == [("ConfigMap settings", f"it still names {TOPIC}", False)]
+
+
+def test_nothing_is_left_once_it_is_back() -> None:
+    stage = Stage(configmap("settings"))
+    stage.planned()
+    stage.syncs()
+    assert stage.looked() == []
+
+
+@pytest.mark.parametrize(
+    ("status", "left"), [("Synced", False), ("", False), ("OutOfSync", True), ("Unknown", True)]
+)
+def test_a_secret_is_back_when_argo_cd_says_so(status: str, left: bool) -> None:
+    stage = Stage(secret("password"))
+    said = {"kind": "Secret", "namespace": "n", "name": "password", "status": "OutOfSync"}
+    stage.status(said)
+    stage.planned()
+    stage.status(*([said | {"status": status}] if status else []))
+    assert stage.looked() == ([("Secret password", f"Argo CD calls it {status}", False)] if left else [])
+
+
+def deleting(stage: Stage, name: str) -> None:
+    stage.argocd.objects[key(name)]["metadata"]["deletionTimestamp"] = "2024-01-01T00:00:09Z"
+
+
+def test_what_is_being_deleted_is_waited_for() -> None:
+    stage = Stage(configmap("extra-TOPIC"))
+    stage.argocd.objects.clear()
+    stage.planned()
+    name = f"extra-{TOPIC}"
+    deleting(stage, name)
+
+    async def looked() -> tuple[list[Remains], float]:
+        began = asyncio.get_running_loop().time()
+        asyncio.get_running_loop().call_later(5, stage.argocd.objects.pop, key(name))
+        return await stage.settlement.look(20), asyncio.get_running_loop().time() - began
+
+    left, seconds = run(looked())
+    assert left == []
+    assert 5 <= seconds < 6
+
+
+def test_what_does_not_go_though_it_is_being_deleted_is_told_when_patience_is_over() -> None:
+    stage = Stage(configmap("extra-TOPIC"))
+    stage.argocd.objects.clear()
+    stage.planned()
+    deleting(stage, f"extra-{TOPIC}")
+    assert stage.looked(5) == [(f"ConfigMap extra-{TOPIC}", "it is being deleted, and not gone", True)]
+
+
+@pytest.mark.parametrize("error", [DOWN, Denied("show", 403, "permission denied", "")])
+def test_what_could_not_be_seen_is_not_called_back(error: Any) -> None:
+    stage = Stage(configmap("settings"))
+    stage.planned()
+    stage.syncs()
+    stage.argocd.meets("live settings", error)
+    with pytest.raises(type(error)):
+        stage.looked()
+
+
+# -- after a run that died -------------------------------------------------------------------------------
+
+
+def after_death(stage: Stage, *, stands: bool, synced: bool) -> Plan:
+    async def whole() -> Plan:
+        if stands:
+            stage.puts(TOPIC)
+        await stage.settlement.note_dead(stage.argocd.seen(), 0.0, "abc", stands=stands, synced=synced)
+        return await stage.plan()
+
+    return run(whole())
+
+
+@pytest.mark.parametrize("synced", [True, False])
+def test_after_a_run_that_died_what_its_values_changed_is_settled(synced: bool) -> None:
+    stage = Stage(configmap("settings"), configmap("same", "x"))
+    stage.puts(TOPIC)
+    stage.syncs()
+    assert after_death(stage, stands=True, synced=synced) == Plan(settle=(key("settings"),))
+
+
+@pytest.mark.parametrize("stands", [True, False])
+def test_where_a_dead_runs_values_render_nothing_or_are_gone_argo_cds_comparison_tells(stands: bool) -> None:
+    stage = Stage(configmap("settings"))
+    stage.puts(TOPIC)
+    stage.syncs()
+    if stands:
+        stage.argocd.meets("manifests", Refused("render", 500, 2, "no such commit"))
+    stage.status({"kind": "ConfigMap", "namespace": "n", "name": "settings", "status": "OutOfSync"})
+    assert after_death(stage, stands=stands, synced=True) == Plan(settle=(key("settings"),))
+
+
+def test_of_an_application_that_was_not_synced_only_what_names_the_topic_is_the_dead_runs() -> None:
+    stage = Stage(configmap("settings"), configmap("drifted", "x"))
+    stage.puts(TOPIC)
+    stage.syncs()
+    stage.argocd.made(configmap("drifted", "by hand"))
+    out = [
+        {"kind": "ConfigMap", "namespace": "n", "name": n, "status": "OutOfSync"}
+        for n in ("settings", "drifted")
+    ]
+    stage.status(*out)
+    assert after_death(stage, stands=False, synced=False) == Plan(settle=(key("settings"),))
