@@ -7,6 +7,8 @@ the spec, stays raw JSON.
 from __future__ import annotations
 
 import datetime
+import functools
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -276,6 +278,7 @@ class Node(Camel, frozen=True):
     namespace: str = ""
     name: str = ""
     uid: str = ""
+    resource_version: str = ""
     parent_refs: list[Ref] | None = None
     info: list[Info] | None = None
     health: Health | None = None
@@ -307,26 +310,62 @@ class Node(Camel, frozen=True):
         return self.health_status in ("Healthy", "Degraded") and not self.leaving
 
 
-class Tree(Camel, frozen=True):
-    """An Application's live objects, and how they hang together."""
+class TreeIndex:
+    """A tree's nodes by what they are looked up by: one pass over them, made when it is first needed."""
+
+    def __init__(self, nodes: Iterable[Node]) -> None:
+        self.uids: dict[str, Node] = {}
+        self.names: dict[tuple[str, str, str], list[Node]] = {}  # kind, namespace and name
+        self.kinds: dict[str, list[Node]] = {}
+        self.children: dict[str, list[Node]] = {}  # by their parent's uid
+        for n in nodes:
+            self.kinds.setdefault(n.kind, []).append(n)
+            if n.uid:
+                self.uids.setdefault(n.uid, n)
+                self.names.setdefault((n.kind, n.namespace, n.name), []).append(n)
+            for parent in n.parent_refs or ():
+                self.children.setdefault(parent.uid, []).append(n)
+
+
+class Tree(Camel, frozen=True, dict=True):  # dict: the index is kept beside the fields
+    """An Application's live objects, and how they hang together.
+
+    Every look-up costs what it finds, whatever the tree's size. What is not there yet, and has no uid, is
+    found only by its kind.
+    """
 
     nodes: list[Node] | None = None
 
-    def find(self, kind: str, namespace: str, name: str) -> Node | None:
-        wanted = (kind, namespace, name)
-        return next((n for n in self.nodes or () if (n.kind, n.namespace, n.name) == wanted and n.uid), None)
+    @functools.cached_property
+    def _index(self) -> TreeIndex:
+        return TreeIndex(self.nodes or ())
 
-    def pods_under(self, uids: set[str]) -> list[Node]:
-        """The pods that descend from any of these objects, the oldest first."""
-        below = set(uids)
-        while True:
-            more = {
-                n.uid for n in self.nodes or () if any(p.uid in below for p in n.parent_refs or ())
-            } - below
-            if not more:
-                break
-            below |= more
-        pods = [n for n in self.nodes or () if n.kind == "Pod" and n.uid in below]
+    def find(self, kind: str, namespace: str, name: str, group: str | None = None) -> Node | None:
+        """The live object of this name; of any group where none is given."""
+        found = self._index.names.get((kind, namespace, name), ())
+        return next((n for n in found if group is None or n.group == group), None)
+
+    def find_uid(self, uid: str) -> Node | None:
+        """The live object with this uid."""
+        return self._index.uids.get(uid)
+
+    def children(self, uid: str) -> Sequence[Node]:
+        """The objects whose owner has this uid, in the tree's order."""
+        return self._index.children.get(uid, ())
+
+    def of_kind(self, kind: str) -> Sequence[Node]:
+        """Every object of a kind, in the tree's order."""
+        return self._index.kinds.get(kind, ())
+
+    def pods_under(self, uids: Iterable[str]) -> list[Node]:
+        """The pods that descend from any of these objects, and those that are named, the oldest first."""
+        index, below = self._index, dict.fromkeys(uids)
+        waiting = list(below)
+        while waiting:
+            more = [n.uid for n in index.children.get(waiting.pop(), ()) if n.uid not in below]
+            below.update(dict.fromkeys(more))
+            waiting += more
+        pods = [n for uid in below if (n := index.uids.get(uid)) is not None and n.kind == "Pod"]
         return sorted(pods, key=lambda n: (n.created_at, n.name))
 
 
