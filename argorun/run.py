@@ -19,7 +19,7 @@ from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Application, Json, Node, OperationState, ResourceResult, SyncOperation
 from argorun.cleanup import Announce, CleanUp
 from argorun.config import Config, Topic, describe
-from argorun.errors import ArgorunError, OperationFailed, StillBusy, UsageError
+from argorun.errors import ArgorunError, OperationFailed, StillBusy, TimedOut, UsageError
 from argorun.events import Step
 from argorun.kafka import names
 from argorun.kafka.spec import TopicExists
@@ -272,7 +272,8 @@ class Run:
         limit = self.config.timeouts.stuck
         following = asyncio.create_task(self._followed())
         stuck = asyncio.create_task(self.watch.stuck(limit))
-        tasks: list[asyncio.Task[object]] = [following, stuck]
+        naming = asyncio.create_task(self.watch.name(lambda text: self.tell.notice(text, "info")))
+        tasks: list[asyncio.Task[object]] = [following, stuck, naming]
         if self.config.nudge:
             tasks.append(asyncio.create_task(nudge(self.client, self.app, self.live, self._running_jobs)))
         try:
@@ -331,7 +332,8 @@ class Run:
         """What the cluster says about a red run, asked while its pods are there; within a few seconds."""
         if self.watch.state is None:
             return diagnosis.Finding()
-        asking = self.watch.why(suspects(error, self.watch.state, self.config.jobs))
+        failed = suspects(error, self.watch.state, self.config.jobs)
+        asking = self.watch.why(failed, late=isinstance(error, TimedOut))
         # Where the time ran out or something is stuck, the logs have not come to their ends.
         finding, _ = await asyncio.gather(asking, self._read_the_rest(CUT_SHORT))
         return finding
