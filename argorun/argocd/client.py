@@ -195,16 +195,18 @@ class Client(Connection):
     async def watch(self, app: ApplicationName, fields: str) -> AsyncGenerator[Application]:
         """The Application whenever it changes, the first at once; may drop changes and end at any time."""
         params = {"name": app.name} | query(app, fields=fields)
-        async for block in self._stream(f"watch {app.name}", "/api/v1/stream/applications", params):
-            for event in streams.results(block, WatchEvent):
-                yield event.application
+        blocks = self._stream(f"watch {app.name}", "/api/v1/stream/applications", params)
+        async with contextlib.aclosing(streams.newest(blocks)) as frames:
+            async for data in frames:
+                yield streams.result(data, WatchEvent).application
 
     async def watch_tree(self, app: ApplicationName) -> AsyncGenerator[Tree]:
         """The resource tree whenever it changes; the tree as it stands is not sent."""
         url = f"/api/v1/stream/applications/{quote(app.name)}/resource-tree"
-        async for block in self._stream(f"watch the resources of {app.name}", url, query(app)):
-            for tree in streams.results(block, Tree):
-                yield tree
+        blocks = self._stream(f"watch the resources of {app.name}", url, query(app))
+        async with contextlib.aclosing(streams.newest(blocks)) as frames:
+            async for data in frames:
+                yield streams.result(data, Tree)
 
     async def logs(
         self, app: ApplicationName, pod: str, namespace: str, container: str, **extra: str
