@@ -302,17 +302,19 @@ class Run:
             text = f"Argo CD took {hook.name} for ended, and it still runs: its own end is waited for"
             self.tell.notice(text)
 
-    def _told(self, state: OperationState) -> None:
+    def _told(self, state: OperationState) -> bool:
+        """Tell how our operation stands; True where there is more to tell."""
         self.watch.told(state)
         changed = self.progress.state(state)
         if self.traces.logs is None:
-            return
+            return self.progress.behind
         self.traces.logs.operation_started(state.started_at)
         for hook in changed:
             if hook.kind in ("Job", "Pod"):
                 self.traces.logs.confirm(hook.name)
         if changed:
             self.traces.logs.look()
+        return self.progress.behind
 
     def _running_jobs(self) -> list[Node]:
         """Our operation's Jobs that it has not seen the end of, as far as the tree has them."""

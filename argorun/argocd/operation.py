@@ -159,10 +159,12 @@ async def applications(
 
 
 async def follow(
-    client: Client, app: ApplicationName, run_id: str, told: Callable[[OperationState], None]
+    client: Client, app: ApplicationName, run_id: str, told: Callable[[OperationState], bool | None]
 ) -> OperationState:
     """Tell every state of our operation until it is done, and give back the last one.
 
+    Where `told` answers True there is more to tell of a state than in one go: it is told again, and others
+    get their turn on the event loop in between.
     Raises Overtaken, and what a live read raises once its patience is over.
     """
     async with waking(client, app) as awake, contextlib.aclosing(applications(client, app)) as changes:
@@ -170,7 +172,8 @@ async def follow(
             state = seen.state_of(run_id)
             if state is not None:
                 awake()
-                told(state)
+                while told(state):
+                    await asyncio.sleep(0)  # noqa: ASYNC110  # a turn for the others, no wait
                 if state.done:
                     return state
             elif is_live and not (seen.operation and seen.operation.run_id == run_id):

@@ -321,3 +321,15 @@ def test_a_red_run_ends_with_the_last_lines_of_the_jobs_that_failed_each_once() 
         )
     )
     assert stage.progress.last_lines() == tuple(f"tests {i}" for i in range(5, LAST_LINES + 5))
+
+
+def test_of_thousands_of_resources_few_are_told_in_one_go_and_none_is_left_out() -> None:
+    stage = Stage()
+    applied = [ResourceResult(kind="ConfigMap", name=f"c-{i}", status="Synced") for i in range(1000)]
+    hook_runs = hook("Running")
+    goes: list[int] = []
+    while not goes or stage.progress.behind:
+        changed = stage.progress.state(state(hook_runs, *applied))
+        goes.append(len([fields for name, fields in stage.news() if name == "ResourceChanged"]))
+        assert changed == ([hook_runs] if len(goes) == 1 else [])
+    assert goes == [module.AT_ONCE] * (1000 // module.AT_ONCE)
