@@ -172,8 +172,8 @@ async def follow(
             state = seen.state_of(run_id)
             if state is not None:
                 awake()
-                while told(state):
-                    await asyncio.sleep(0)  # noqa: ASYNC110  # a turn for the others, no wait
+                while told(state):  # noqa: ASYNC110  # a turn for the others, no wait
+                    await asyncio.sleep(0)
                 if state.done:
                     return state
             elif is_live and not (seen.operation and seen.operation.run_id == run_id):
