@@ -20,10 +20,14 @@ SETTLE = "/settle"  # what the run id of a settling operation ends in
 
 
 class Camel(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """A JSON object of Argo CD; unknown fields are ignored."""
+    """A JSON object of Argo CD; unknown fields are ignored.
+
+    Those that come by the thousand are no matter of the garbage collector's (gc=False): decoded from JSON,
+    they are part of no cycle.
+    """
 
 
-class Info(Camel, frozen=True):
+class Info(Camel, frozen=True, gc=False):
     name: str = ""
     value: str = ""
 
@@ -60,7 +64,7 @@ class Operation(Camel, frozen=True):
         return self.run_id.endswith(SETTLE)
 
 
-class ResourceResult(Camel, frozen=True):
+class ResourceResult(Camel, frozen=True, gc=False):
     """One entry of syncResult.resources: a hook where `hook_type` is set, else an applied resource."""
 
     group: str = ""
@@ -120,12 +124,12 @@ class Sync(Camel, frozen=True):
     revision: str = ""
 
 
-class Health(Camel, frozen=True):
+class Health(Camel, frozen=True, gc=False):
     status: str = ""
     message: str = ""
 
 
-class ResourceStatus(Camel, frozen=True):
+class ResourceStatus(Camel, frozen=True, gc=False):
     """One entry of status.resources: how a resource of the Application compares with Git."""
 
     group: str = ""
@@ -263,13 +267,13 @@ class WatchEvent(Camel, frozen=True):
     application: Application = Application()
 
 
-class Ref(Camel, frozen=True):
+class Ref(Camel, frozen=True, gc=False):
     kind: str = ""
     name: str = ""
     uid: str = ""
 
 
-class Node(Camel, frozen=True):
+class Node(Camel, frozen=True, gc=False):
     """A live object in an Application's resource tree."""
 
     group: str = ""
