@@ -328,7 +328,9 @@ class TreeIndex:
                 self.uids.setdefault(n.uid, n)
                 self.names.setdefault((n.kind, n.namespace, n.name), []).append(n)
             for parent in n.parent_refs or ():
-                self.children.setdefault(parent.uid, []).append(n)
+                siblings = self.children.setdefault(parent.uid, [])
+                if not siblings or siblings[-1] is not n:  # an owner that is named twice
+                    siblings.append(n)
 
 
 class Tree(Camel, frozen=True, dict=True):  # dict: the index is kept beside the fields
