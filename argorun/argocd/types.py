@@ -368,7 +368,8 @@ class Tree(Camel, frozen=True, dict=True):  # dict: the index is kept beside the
         index, below = self._index, dict.fromkeys(uids)
         waiting = list(below)
         while waiting:
-            more = [n.uid for n in index.children.get(waiting.pop(), ()) if n.uid not in below]
+            children = index.children.get(waiting.pop(), ())
+            more = [n.uid for n in children if n.uid and n.uid not in below]
             below.update(dict.fromkeys(more))
             waiting += more
         pods = [n for uid in below if (n := index.uids.get(uid)) is not None and n.kind == "Pod"]
