@@ -319,14 +319,17 @@ class TreeIndex:
 
     def __init__(self, nodes: Iterable[Node]) -> None:
         self.uids: dict[str, Node] = {}
-        self.names: dict[tuple[str, str, str], list[Node]] = {}  # kind, namespace and name
+        self.names: dict[tuple[str, str, str], Node] = {}  # by kind, namespace and name: the first
+        self.namesakes: dict[tuple[str, str, str], list[Node]] = {}  # those of other groups
         self.kinds: dict[str, list[Node]] = {}
         self.children: dict[str, list[Node]] = {}  # by their parent's uid
         for n in nodes:
             self.kinds.setdefault(n.kind, []).append(n)
             if n.uid:
                 self.uids.setdefault(n.uid, n)
-                self.names.setdefault((n.kind, n.namespace, n.name), []).append(n)
+                key = n.kind, n.namespace, n.name
+                if self.names.setdefault(key, n) is not n:
+                    self.namesakes.setdefault(key, []).append(n)
             for parent in n.parent_refs or ():
                 siblings = self.children.setdefault(parent.uid, [])
                 if not siblings or siblings[-1] is not n:  # an owner that is named twice
@@ -348,8 +351,11 @@ class Tree(Camel, frozen=True, dict=True):  # dict: the index is kept beside the
 
     def find(self, kind: str, namespace: str, name: str, group: str | None = None) -> Node | None:
         """The live object of this name; of any group where none is given."""
-        found = self._index.names.get((kind, namespace, name), ())
-        return next((n for n in found if group is None or n.group == group), None)
+        key = kind, namespace, name
+        first = self._index.names.get(key)
+        if first is None or group is None or first.group == group:
+            return first
+        return next((n for n in self._index.namesakes.get(key, ()) if n.group == group), None)
 
     def find_uid(self, uid: str) -> Node | None:
         """The live object with this uid."""
