@@ -23,7 +23,7 @@ from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Application, Json, Node, OperationState, ResourceResult, SyncOperation
 from argorun.cleanup import Announce, CleanUp
 from argorun.config import Config, Topic, describe
-from argorun.errors import ArgorunError, OperationFailed, StillBusy, UsageError
+from argorun.errors import ArgorunError, OperationFailed, StillBusy, TimedOut, UsageError
 from argorun.events import Step
 from argorun.kafka import names
 from argorun.kafka.spec import TopicExists
@@ -321,7 +321,8 @@ class Run:
         limit = self.config.timeouts.stuck
         following = asyncio.create_task(self._followed())
         stuck = asyncio.create_task(self.watch.stuck(limit))
-        tasks: list[asyncio.Task[object]] = [following, stuck]
+        naming = asyncio.create_task(self.watch.name(lambda text: self.tell.notice(text, "info")))
+        tasks: list[asyncio.Task[object]] = [following, stuck, naming]
         if self.config.nudge:
             tasks.append(asyncio.create_task(nudge(self.client, self.app, self.live, self._running_jobs)))
         try:
@@ -358,11 +359,12 @@ class Run:
             text = f"Argo CD took {hook.name} for ended, and it still runs: its own end is waited for"
             self.tell.notice(text)
 
-    def _told(self, state: OperationState) -> None:
+    def _told(self, state: OperationState) -> bool:
+        """Tell how our operation stands; True where there is more to tell."""
         self.watch.told(state)
         changed = self.progress.state(state)
         if self.traces.logs is None:
-            return
+            return self.progress.behind
         self.traces.started = state.began_at or self.traces.started
         self.traces.logs.operation_started(state.started_at)
         if state.finished_at and state.done:
@@ -372,6 +374,7 @@ class Run:
                 self.traces.logs.confirm(hook.name)
         if changed:
             self.traces.logs.look()
+        return self.progress.behind
 
     def _running_jobs(self) -> list[Node]:
         """Our operation's Jobs and bare pods that it has not seen the end of, as far as the tree has them."""
@@ -390,14 +393,16 @@ class Run:
         if self.watch.state is None:
             return diagnosis.Finding()
         # Where the time ran out or something is stuck, the logs have not come to their ends.
-        asking = self._asked(suspects(error, self.watch.state, self.config.jobs))
+        asking = self._asked(
+            suspects(error, self.watch.state, self.config.jobs), late=isinstance(error, TimedOut)
+        )
         finding, _ = await asyncio.gather(asking, self._read_the_rest(*CUT_SHORT))
         return finding
 
-    async def _asked(self, failed: Sequence[ResourceResult]) -> diagnosis.Finding:
+    async def _asked(self, failed: Sequence[ResourceResult], *, late: bool) -> diagnosis.Finding:
         try:
             async with asyncio.timeout(WHY):
-                return await self.watch.why(failed)
+                return await self.watch.why(failed, late=late)
         except TimeoutError:
             return diagnosis.Finding(evidence=(f"(the cluster did not say why within {WHY:.0f} s)",))
 

@@ -48,6 +48,7 @@ async def ask(
         result.kind,
         result.name,
         result.message,
+        waited_for=result.hook_phase == "Running",
         live=live[0],
         pods=(*gone, *map(PodSeen, earlier), *seen),
         events=tuple(e for known in events for e in known),
@@ -74,8 +75,7 @@ def started_by(tree: Tree, node: Node) -> list[Node]:
 
 def _replica_set(tree: Tree, node: Node) -> list[Node]:
     """A Deployment's current ReplicaSet, by its revision: one of long ago may be taken up again."""
-    below = [n for n in tree.nodes or () if any(p.uid == node.uid for p in n.parent_refs or ())]
-    sets = [n for n in below if n.kind == "ReplicaSet"]
+    sets = [n for n in tree.children(node.uid) if n.kind == "ReplicaSet"]
     return sorted(sets, key=lambda n: (n.revision, n.created_at))[-1:]
 
 
