@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from argorun.argocd import operation
 from argorun.argocd.client import ApplicationName, Client
@@ -29,8 +29,15 @@ NAMED_AFTER = 10.0  # seconds for which something is waited for before it is nam
 class Watch:
     """Looks at what our operation waits for, and remembers its pods, for those that will be gone."""
 
-    def __init__(self, client: Client, app: ApplicationName, live: LiveTree) -> None:
+    def __init__(
+        self,
+        client: Client,
+        app: ApplicationName,
+        live: LiveTree,
+        strangers: Callable[[], Collection[str]] = tuple,
+    ) -> None:
         self._client, self._app, self._live = client, app, live
+        self._strangers = strangers  # uids of what is not the operation's, though it bears such a name
         self._pods: dict[str, dict[str, Node]] = {}  # of a Job, by its uid and theirs
         self._uids: dict[operation.Key, str] = {}
         self._awaited: list[ResourceResult] = []
@@ -121,7 +128,9 @@ class Watch:
     async def case(self, result: ResourceResult) -> Case:
         """What the cluster knows of one resource of the operation."""
         remembered = self._pods.get(self._uids.get(operation.key(result), ""), {})
-        return await ask(self._client, self._app, self._live.tree, result, remembered.values())
+        return await ask(
+            self._client, self._app, self._live.tree, result, remembered.values(), self._strangers()
+        )
 
     def _look(self) -> dict[str, tuple[ResourceResult, bool]]:
         """What does not start, by the pod's uid or, without a pod, its own; and whether that is certain."""
@@ -140,7 +149,8 @@ class Watch:
         return stalled
 
     def _node(self, result: ResourceResult) -> Node | None:
-        return self._live.tree.find(result.kind, result.namespace, result.name)
+        node = self._live.tree.find(result.kind, result.namespace, result.name)
+        return None if node is not None and node.uid in self._strangers() else node
 
     def _remember(self) -> None:
         """A Job's pods go with it, or at its deadline; what a rollout replaces is no evidence."""

@@ -23,15 +23,17 @@ async def ask(
     tree: Tree,
     result: ResourceResult,
     remembered: Collection[Node],
+    strangers: Collection[str] = (),
 ) -> Case:
     """What the cluster knows of a resource; never fails, and says less where something cannot be read.
 
-    `remembered` are its pods as they were last seen: those that are gone tell at least that.
+    `remembered` are its pods as they were last seen: those that are gone tell at least that. `strangers` are
+    the uids of what is another's, though it bears such a name: that is no evidence.
     """
     if result.status == "SyncFailed" and "is missing" not in result.message:  # it was there, then
         return Case(result.kind, result.name, result.message, refused=True)
     node = tree.find(result.kind, result.namespace, result.name)
-    if node is None:
+    if node is None or node.uid in strangers:
         return Case(result.kind, result.name, result.message, pods=_gone(remembered))
     there = pods_of(tree, node)
     gone = _gone(n for n in remembered if n.uid not in {p.uid for p in there})
