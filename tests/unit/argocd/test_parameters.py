@@ -241,9 +241,14 @@ ASSIGNED = st.lists(
 )
 
 
+def number(text: str) -> int | float:
+    """A number without a point as Go decodes it, to a float64: beyond 2**53 not every one is told apart."""
+    return int(text) if abs(int(text)) < 2**53 else float(text)
+
+
 def sent(document: Json, patch: list[Json]) -> Json:
     """The Application after a patch, as Argo CD stores it."""
-    result = applied(document, json.loads(as_go_writes_it(patch)))
+    result = applied(document, json.loads(as_go_writes_it(patch), parse_int=number))
     return result | {"spec": normalize(result["spec"])}
 
 
