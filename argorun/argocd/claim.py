@@ -280,10 +280,15 @@ class Claim:
         return False
 
     async def _give_back(self, record: Record, keep: Record | None, *, again: bool = False) -> bool:
-        stood = False
+        stood = released = False
         patience = Patience(self._client.patience)
         while True:
-            seen = await self.check_held()
+            try:
+                seen = await self.check_held()
+            except Taken:
+                if released:  # the next run begins at once
+                    return stood
+                raise
             stood = stood or parameters.stands(seen.spec, record)
             spec, goal = self._goal(seen, record, keep)
             patch = parameters.changes(seen, spec, goal)
@@ -296,10 +301,12 @@ class Claim:
                     f"somebody's change at the same moment brought run {record.run}'s parameters back; "
                     "they are taken out again"
                 )
+            released = keep is None  # also where the answer is lost: no other begins while our record stands
             try:
                 await self._write(patch, record, keep)
                 again = True
             except (Refused, Unreachable, Nonsense) as e:
+                released = released and bool(worth_retrying(e))
                 await patience.wait(e)
 
     def _goal(self, seen: Application, record: Record, keep: Record | None) -> tuple[Json, Record | None]:

@@ -10,6 +10,7 @@ from argorun.config import ApplicationRef, ArgoCD, Config, Parameter, Topic
 from argorun.errors import AccessDenied, ArgorunError
 from argorun.events import Event, LeftBehind, LogLines, Notice
 from argorun.kafka.spec import CreatedTopic, TopicSpec
+from argorun.kafka.topics import Related
 from argorun.run import Run
 from argorun.sandbox.standin import Account, StandIn
 from tests.unit.sandbox.world import Json, configmap, job, run, world
@@ -35,6 +36,9 @@ class Topics:
         self.there.discard(name)
 
     async def wait_gone(self, name: str) -> None: ...
+
+    async def related(self, name: str) -> Related:
+        return Related((), ())
 
 
 async def argorun(standin: StandIn, account: Account) -> tuple[ArgorunError | None, list[Event]]:
