@@ -124,7 +124,7 @@ def run(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="A test Job that must run and succeed; every PostSync Job where none is named.",
+            help="A test Job or Pod that must run and succeed; every PostSync one where none is named.",
         ),
     ] = None,
     timeout: Annotated[
@@ -165,7 +165,7 @@ def run(
     logs: Annotated[
         Logs,
         typer.Option(
-            help="Whose logs are shown: the test Jobs', every hook Job's, or those of all Jobs and bare pods "
+            help="Whose logs are shown: the tests', every hook's, or those of all Jobs and bare pods "
             "of the sync. A failed hook's always is."
         ),
     ] = Logs.TESTS,

@@ -47,6 +47,7 @@ class Topic(Strict, frozen=True):
     replication_factor: int = -1
     config: dict[str, str] = {}
     groups: str | None = None
+    unverified: bool = False  # the name may be in a Secret only, which Argo CD hides
 
 
 class Assignment(Strict, frozen=True):

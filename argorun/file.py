@@ -37,6 +37,7 @@ class TopicFile(Strict, frozen=True):
     replication_factor: int = -1
     config: dict[str, str | int | float | bool] = {}
     groups: str | None = None
+    unverified: bool = False
 
 
 class TestsFile(Strict, frozen=True):

@@ -265,6 +265,7 @@ def topic(written: TopicFile, where: str) -> Topic:
         replication_factor=written.replication_factor,
         config={k: text(v) for k, v in written.config.items()},
         groups=written.groups,
+        unverified=written.unverified,
     )
 
 

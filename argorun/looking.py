@@ -146,6 +146,7 @@ class Look:
         gap = lint.gap(manifests, self._config.jobs)
         if gap is not None and (kustomize or gap.taken):
             raise gap.error(self._app)
+        lint.check_ends(manifests, self._config.jobs)
 
     async def _lint_beforehand(self, manifests: Sequence[Json]) -> None:
         """As far as that can be told without our values: a chart may make its hooks only with them."""

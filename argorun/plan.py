@@ -62,7 +62,7 @@ def planned(
     if record.automated is not None:
         yield "switch auto-sync off, and on again in the end"
     yield f"sync {config.application}" + (f" at {config.revision}" if config.revision else "")
-    yield f"wait for {', '.join(config.jobs) or 'every PostSync Job'}"
+    yield f"wait for {', '.join(config.jobs) or 'every PostSync Job and Pod'}"
     if record.automated is not None or config.settle:
         yield "sync without hooks in the end, to take the workloads off the topic"
     else:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from argorun import events
 from argorun.argocd import operation
 from argorun.argocd.reader import Container, Listener
-from argorun.argocd.rendered import HookJob, required
+from argorun.argocd.rendered import RUNNING, Hook, required
 from argorun.argocd.types import Node, OperationState, ResourceResult
 from argorun.cleanup import Announce
 from argorun.events import HookStatus, Step
@@ -31,8 +31,8 @@ class Progress(Listener):
 
     def __init__(self, announce: Announce, jobs: Sequence[str], logs: str = "tests") -> None:
         self._announce, self._required, self._logs = announce, jobs, logs
-        self._expected: list[HookJob] = []
-        self._appeared: dict[str, float] = {}  # when a Job was first seen, by name; monotonic seconds
+        self._expected: list[Hook] = []
+        self._appeared: dict[str, float] = {}  # when a Job or Pod was first seen, by name; monotonic seconds
         self._hooks: dict[Key, ResourceResult] = {}
         self._told: dict[tuple[str, str, str, str], HookStatus] = {}
         self._began: dict[tuple[str, str, str, str], float] = {}
@@ -90,19 +90,17 @@ class Progress(Listener):
             self._tell_hook(phase, hook.kind, hook.namespace, hook.name, status, hook.message)
         return changed
 
-    def expect(self, hooks: Sequence[HookJob]) -> None:
-        """The hook Jobs that the sync will make."""
+    def expect(self, hooks: Sequence[Hook]) -> None:
+        """The Jobs and bare Pods that the sync will make as hooks."""
         self._expected = list(hooks)
 
     def appeared(self, job: Node) -> None:
         """A Job or bare pod of our operation is there; the operation itself says so about 2 s later."""
-        if job.kind != "Job":
-            return
-        expected = [h for h in self._expected if h.became(job.name)]
+        expected = [h for h in self._expected if h.became(job.kind, job.name)]
         self._appeared[job.name] = time.monotonic()
         if len(expected) == 1 and len(expected[0].phases) == 1:
             phase = expected[0].phases[0]
-            self._tell_hook(phase, "Job", job.namespace, job.name, HookStatus.RUNNING, "")
+            self._tell_hook(phase, job.kind, job.namespace, job.name, HookStatus.RUNNING, "")
 
     def stranger(self, job: Node, whose: str) -> None:
         """An object of another's stands under the name of one of this run's, or came after it."""
@@ -127,39 +125,37 @@ class Progress(Listener):
                 namespace=namespace,
                 status=status,
                 message="" if status is HookStatus.RUNNING else message,
-                required=kind == "Job" and self._is_test(phase, name),
+                required=self._is_test(phase, kind, name),
                 seconds=now - began,
             )
         )
 
-    def _is_test(self, phase: str, name: str) -> bool:
-        return is_required(ResourceResult(kind="Job", name=name, hook_type=phase), self._required)
+    def _is_test(self, phase: str, kind: str, name: str) -> bool:
+        return is_required(ResourceResult(kind=kind, name=name, hook_type=phase), self._required)
 
     def is_parallel(self, job: str) -> bool:
         """Whether a Job runs several pods by its own manifest: these are no attempts."""
-        return any(h.parallel and h.became(job) for h in self._expected)
+        return any(h.parallel and h.became("Job", job) for h in self._expected)
 
     def wants_log(self, kind: str, name: str) -> bool:
         """Whether the log of a Job or bare pod is to be read, by `--logs`; a failed hook's always is."""
         hooks = [h for h in self._hooks.values() if (h.kind, h.name) == (kind, name)]
         if self._logs == "all" or any(STATUS.get(h.hook_phase) is HookStatus.FAILED for h in hooks):
             return True
-        if kind != "Job":
-            return False
         every = self._logs == "hooks"
         expected = self._expected if every else required(self._expected, self._required)
-        return any(h.became(name) for h in expected) or any(
+        return any(h.became(kind, name) for h in expected) or any(
             every or is_required(h, self._required) for h in hooks
         )
 
     def ran(self) -> list[str]:
         """The hooks that have run to their end and whose logs were wanted."""
         succeeded = [h for h in self._hooks.values() if h.hook_phase == "Succeeded"]
-        return [h.name for h in succeeded if h.kind in ("Job", "Pod") and self.wants_log(h.kind, h.name)]
+        return [h.name for h in succeeded if h.kind in RUNNING and self.wants_log(h.kind, h.name)]
 
-    def awaits(self, job: str) -> bool:
-        """Whether the operation has not seen the end of a Job of this name."""
-        phases = [h.hook_phase for h in self._hooks.values() if h.kind == "Job" and h.name == job]
+    def awaits(self, kind: str, name: str) -> bool:
+        """Whether the operation has not seen the end of a Job or bare Pod of this name."""
+        phases = [h.hook_phase for h in self._hooks.values() if (h.kind, h.name) == (kind, name)]
         return not phases or "Running" in phases
 
     # -- the logs -----------------------------------------------------------------------------------

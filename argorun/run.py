@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import time
 from collections.abc import Callable, Sequence
 
-from argorun import __version__, events, plan
+from argorun import __version__, arrival, events, plan
 from argorun.argocd import diagnosis, lint, operation, outcome, parameters, rendered
 from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.claim import Claim, Lost, Reverted
@@ -192,7 +193,7 @@ class Run:
     async def _sync(self, settings: Sequence[parameters.Setting]) -> bool:
         """POST the operation and see that it took our values; False where another was in the way."""
         try:
-            manifests = await self._expect_jobs()
+            manifests = await self._expect_tests()
             await self._note_what_stands(manifests)
             request = operation.body(self.traces.operation, self.config.revision)
             seen = await operation.start(self.client, self.app, self.traces.operation, request)
@@ -267,24 +268,28 @@ class Run:
                 f"{hint if self.owner else ''}Use an Application of its own for tests",
             )
 
-    async def _expect_jobs(self) -> list[Json]:
-        """With our values in, the source renders to what the sync will run: the test Jobs must be in it."""
-        try:
-            manifests = await self.client.manifests(self.app, self.config.revision)
-        except Refused:
-            return []  # the sync will say why, in its own words
+    async def _expect_tests(self) -> list[Json]:
+        """With our values in, the source renders to what the sync will run: the tests, on our topics."""
+        manifests = await self._rendered()
         before = self.traces.claim.before or Application()
         parameters.check_taken(str(self.app), self.settings(), manifests, before.spec)
-        for name in rendered.unused([n for _, n in self.traces.drawn], manifests):
-            self.tell.notice(
-                f"no manifest of {self.app} holds {name}: is the parameter spelt as the chart has it?"
-            )
         for text in lint.warnings(manifests, self.config.jobs):
             self.tell.notice(text)
         if gap := lint.gap(manifests, self.config.jobs):
             raise gap.error(self.app)
-        self.progress.expect(rendered.hook_jobs(manifests))
+        lint.check_ends(manifests, self.config.jobs)
+        await arrival.check(self.config, self.client, self.traces.drawn, manifests, self.tell.notice)
+        self.progress.expect(rendered.hooks_of(manifests))
         return manifests
+
+    async def _rendered(self) -> list[Json]:
+        """What the source renders to; UsageError where Argo CD says twice that it cannot."""
+        with contextlib.suppress(Refused):
+            return await self.client.manifests(self.app, self.config.revision)
+        try:
+            return await self.client.manifests(self.app, self.config.revision)
+        except Refused as e:
+            raise UsageError(f"Argo CD cannot render {self.app} with the run's values: {e.text}") from None
 
     # -- 6. Follow; 7. Logs -------------------------------------------------------------------------
 
@@ -330,7 +335,7 @@ class Run:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _followed(self) -> OperationState:
-        """The operation's end, and that of its test Jobs where it was mistaken about theirs."""
+        """The operation's end, and that of its tests where it was mistaken about theirs."""
         try:
             state = await operation.follow(self.client, self.app, self.traces.operation, self._told)
         except operation.Deleted:
@@ -347,7 +352,7 @@ class Run:
         return await outcome.settled(self.client, self.app, self.live, state, tests, logs, self._mistaken)
 
     def _mistaken(self, state: OperationState, hook: ResourceResult) -> None:
-        """The operation was over before this test Job was, or with another's end."""
+        """The operation was over before this test was, or with another's end."""
         self._told(state)
         if hook.hook_phase == "Running":
             text = f"Argo CD took {hook.name} for ended, and it still runs: its own end is waited for"
@@ -363,17 +368,15 @@ class Run:
         if state.finished_at and state.done:
             self.traces.logs.operation_ended(state.finished_at)
         for hook in changed:
-            if hook.kind in ("Job", "Pod"):
+            if hook.kind in rendered.RUNNING:
                 self.traces.logs.confirm(hook.name)
         if changed:
             self.traces.logs.look()
 
     def _running_jobs(self) -> list[Node]:
-        """Our operation's Jobs that it has not seen the end of, as far as the tree has them."""
-        return [n for n in self._jobs() if self.progress.awaits(n.name)]
-
-    def _jobs(self) -> list[Node]:
-        return self.traces.logs.jobs() if self.traces.logs is not None else []
+        """Our operation's Jobs and bare pods that it has not seen the end of, as far as the tree has them."""
+        made = self.traces.logs.sources() if self.traces.logs is not None else []
+        return [n for n in made if self.progress.awaits(n.kind, n.name)]
 
     # -- 8. Verdict ---------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""What an operation's end means: green only if each required Job ran in it and succeeded. Pure."""
+"""What an operation's end means: green only if each required test ran in it and succeeded. Pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from argorun.argocd import operation
 from argorun.argocd.outcome import FAILED
+from argorun.argocd.rendered import RUNNING
 from argorun.argocd.types import OperationState, ResourceResult
 from argorun.errors import ArgorunError, NoTestRan, OperationFailed, TestsFailed, TimedOut
 
@@ -14,12 +15,12 @@ TERMINATED = "Operation terminated"
 
 
 def is_required(hook: ResourceResult, jobs: Sequence[str]) -> bool:
-    """Whether a hook is a test Job: one that is named, or, where none is, any PostSync Job.
+    """Whether a hook is a test: a Job or bare Pod that is named, or, where none is, any of PostSync.
 
-    A Job with generateName is named by that name: Argo CD adds revision, phase and time to it
+    One with generateName is named by that name: Argo CD adds revision, phase and time to it
     (source: gitops-engine pkg/sync/sync_context.go:1026).
     """
-    if hook.kind != "Job":
+    if hook.kind not in RUNNING:
         return False
     if not jobs:
         return hook.hook_type == "PostSync"
@@ -49,8 +50,8 @@ def judge(state: OperationState, jobs: Sequence[str]) -> ArgorunError | None:
         )
     if not required:
         return NoTestRan(
-            "no test ran: the operation had no PostSync Job",
-            "annotate the test Job with argocd.argoproj.io/hook: PostSync, or name it under tests.jobs",
+            "no test ran: the operation had no PostSync Job or Pod",
+            "annotate the test with argocd.argoproj.io/hook: PostSync, or name it under tests.jobs",
         )
     unfinished = [h for h in required if h.hook_phase != "Succeeded"]
     if unfinished:

@@ -10,7 +10,7 @@ from typing import Protocol
 from urllib.parse import quote
 
 from argorun.argocd import streams
-from argorun.argocd.answers import Denied, Nonsense, Unreachable, decode
+from argorun.argocd.answers import Denied, Nonsense, Refused, Unreachable, decode
 from argorun.argocd.connection import LATE, Connection
 from argorun.argocd.normal_form import go_json
 from argorun.argocd.types import (
@@ -34,6 +34,7 @@ from argorun.argocd.types import (
 )
 
 LISTED = {"fields": "items.metadata.name,items.metadata.namespace,items.metadata.annotations,items.spec"}
+IMPOSSIBLE = "argorun asks how helm is called"  # neither a release name nor a label
 REFRESHED = 3.0, 7.0  # seconds for which a refreshing GET is waited for, and the one after it
 REFRESH = "argocd.argoproj.io/refresh"  # the annotation that asks for a comparison; it goes when that is done
 
@@ -137,6 +138,27 @@ class Client(Connection):
     async def raw(self, app: ApplicationName) -> Json:
         """The live Application as it is written, for `replace`."""
         return await self._get(f"show Application {app.name}", path(app), Json, query(app))
+
+    async def helm_command(self, app: ApplicationName, revision: str | None = None) -> str:
+        """Argo CD's words that quote its helm command for the Application; empty where it says nothing.
+
+        It shows neither Git's files nor the command: GET …/manifests leaves `commands` out (source:
+        server/application/application.go, GetManifests, v3.6). It quotes the command where Helm fails. So
+        this asks for a change that cannot be made: Helm refuses the release name when Argo CD validates the
+        change, and, should a file in Git set another one, Kubernetes refuses the label. Nothing is written.
+        The Application's source must have a `helm` section. Raises ArgoCDFailed, AccessDenied.
+        """
+        impossible: list[Json] = [
+            {"op": "add", "path": "/spec/source/helm/releaseName", "value": IMPOSSIBLE},
+            {"op": "add", "path": "/metadata/labels", "value": {IMPOSSIBLE: ""}},
+        ]
+        if revision is not None:
+            impossible.append({"op": "add", "path": "/spec/source/targetRevision", "value": revision})
+        try:
+            await self.patch(app, impossible, harmless_late=True)
+        except Refused as e:
+            return e.text
+        return ""
 
     # -- who else has a say -------------------------------------------------------------------------
 

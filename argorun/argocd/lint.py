@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from argorun.argocd.rendered import ARGO, HELM, HookJob, hook_job, hook_jobs, required
+from argorun.argocd.rendered import ARGO, HELM, RUNNING, Hook, hook_of, hooks_of, required
 from argorun.argocd.types import Json
-from argorun.errors import NoTestRan
+from argorun.errors import NoTestRan, UsageError
 
 POLICY = "argocd.argoproj.io/hook-delete-policy"
 HELM_POLICY = "helm.sh/hook-delete-policy"
@@ -21,10 +21,10 @@ MEND = f"annotate it with {ARGO}: PostSync"
 
 
 def warnings(manifests: Iterable[Json], jobs: Sequence[str]) -> list[str]:
-    """A sentence for each thing about the hook Jobs that may cost a log or leave one behind; and the mend."""
+    """A sentence for each thing about the hooks that may cost a log or leave one behind; and the mend."""
     found = []
     for m in manifests:
-        hook = hook_job(m)
+        hook = hook_of(m)
         if hook is None:
             continue
         policies, ttl = delete_policies(m), (m.get("spec") or {}).get("ttlSecondsAfterFinished")
@@ -32,16 +32,17 @@ def warnings(manifests: Iterable[Json], jobs: Sequence[str]) -> list[str]:
             found += list(_vanishing(hook, policies, ttl))
         if hook.generated and ttl is None and not policies & {"HookSucceeded", "HookFailed"}:
             found.append(
-                f"hook Job {hook.name}… has generateName, and no delete policy fits that: each run leaves "
-                "one more Job behind; give it a name"
+                f"hook {hook.kind} {hook.name}… has generateName, and no delete policy fits that: each run "
+                f"leaves one more {hook.kind} behind; give it a name"
             )
     return found
 
 
-def _vanishing(hook: HookJob, policies: set[str], ttl: object) -> Iterable[str]:
+def _vanishing(hook: Hook, policies: set[str], ttl: object) -> Iterable[str]:
     gone = "its log may vanish before it is read"
     for policy in sorted(policies & {"HookSucceeded", "HookFailed"}, reverse=True):
-        yield f"test Job {hook.name} has the delete policy {policy}: {gone}; make it BeforeHookCreation"
+        what = f"test {hook.kind} {hook.name} has the delete policy {policy}"
+        yield f"{what}: {gone}; make it BeforeHookCreation"
     if isinstance(ttl, int) and ttl < SOON:
         yield (
             f"test Job {hook.name} is deleted {ttl} s after its end (ttlSecondsAfterFinished): {gone}; leave "
@@ -56,12 +57,28 @@ def delete_policies(manifest: Json) -> set[str]:
     return {p for p in [*(p.strip() for p in str(annotations.get(POLICY, "")).split(",")), *helm] if p}
 
 
-class Gap(NamedTuple):
-    """The test Jobs that are not among the hooks, and what is there in their place."""
+def check_ends(manifests: Iterable[Json], jobs: Sequence[str]) -> None:
+    """Raise UsageError (2) where a test is a bare Pod that is started again whenever it ends.
 
-    wanted: str  # "hook Job checks", "PostSync Job"
-    instead: str  # a line each; the last one lists the hook Jobs
-    taken: bool = False  # something that is no hook has the name of a test Job
+    Argo CD takes it for passed once it is ready (source: gitops-engine pkg/health/health_pod.go).
+    """
+    for m in manifests:
+        hook = hook_of(m)
+        if hook is None or hook.kind != "Pod" or not required([hook], jobs):
+            continue
+        if (m.get("spec") or {}).get("restartPolicy", "Always") == "Always":
+            raise UsageError(
+                f"test Pod {hook.name} has restartPolicy Always: it never ends, so it never passes",
+                "write restartPolicy: Never (the default is Always), or name the tests under tests.jobs",
+            )
+
+
+class Gap(NamedTuple):
+    """The tests that are not among the hooks, and what is there in their place."""
+
+    wanted: str  # "hook Job or Pod checks", "PostSync Job or Pod"
+    instead: str  # a line each; the last one lists the hooks
+    taken: bool = False  # something that is no hook has the name of a test
 
     def error(self, application: object) -> NoTestRan:
         return NoTestRan(f"no test ran: {application} has no {self.wanted}", self.instead)
@@ -69,13 +86,13 @@ class Gap(NamedTuple):
 
 def gap(manifests: Sequence[Json], jobs: Sequence[str]) -> Gap | None:
     """What is missing for a test to run; None where nothing is."""
-    hooks = hook_jobs(manifests)
+    hooks = hooks_of(manifests)
     missing = [j for j in jobs if not any(h.is_called(j) for h in hooks)]
     if not missing and required(hooks, jobs):
         return None
-    there = ", ".join(f"{h.name} ({', '.join(h.phases)})" for h in hooks) or "no hook Job at all"
+    there = ", ".join(f"{h.name} ({', '.join(h.phases)})" for h in hooks) or "no hook Job or Pod at all"
     others = list(_no_hook(manifests, missing))
-    wanted = f"hook Job {', '.join(missing)}" if missing else "PostSync Job"
+    wanted = f"hook Job or Pod {', '.join(missing)}" if missing else "PostSync Job or Pod"
     return Gap(wanted, "\n".join([*others, f"it has: {there}"]), taken=bool(missing and others))
 
 
@@ -87,9 +104,9 @@ def _no_hook(manifests: Iterable[Json], jobs: Sequence[str]) -> Iterable[str]:
         annotations = metadata.get("annotations") or {}
         words = [p.strip() for p in str(annotations.get(HELM, "")).split(",")]
         test = ARGO not in annotations and ("test" in words or "test-success" in words)
-        if test and kind in ("Job", "Pod") and (name in jobs or not jobs):
+        if test and kind in RUNNING and (name in jobs or not jobs):
             yield (f"{kind} {name} is a Helm test (helm.sh/hook: test), which Argo CD ignores: {MEND}")
-        elif kind == "Job" and name in jobs and hook_job(m) is None:
+        elif kind in RUNNING and name in jobs and hook_of(m) is None:
             said = annotations.get(ARGO) or annotations.get(HELM)
-            what = f"is a hook for {said}, which no sync runs" if said else "is there, but as a plain Job"
+            what = f"is a hook for {said}, which no sync runs" if said else f"is there, but as a plain {kind}"
             yield f"{name} {what}: {MEND}"

@@ -131,6 +131,10 @@ class JobLogs:
         """Whether our operation was seen to make an object of this name."""
         return (kind, namespace, name) in self._made
 
+    def sources(self) -> list[Node]:
+        """The Jobs and bare pods that our operation made, as far as the tree has them."""
+        return [n for uid in self.uids if (n := self._live.tree.find_uid(uid)) is not None]
+
     def may_vanish(self, hook: ResourceResult) -> bool:
         """Whether an object of this name is deleted once it has ended, by its own policy."""
         rendered = self._rendered.rendered(self._node(hook))

@@ -26,9 +26,9 @@ TIMES = 2
 async def nudge(
     client: Client, app: ApplicationName, live: LiveTree, running: Callable[[], list[Node]]
 ) -> None:
-    """Refresh when a Job that the operation still calls running has ended; for ever, until cancelled.
+    """Refresh when a Job or bare Pod that the operation still calls running has ended, until canceled.
 
-    `running` gives our operation's Jobs that it has not seen the end of. A refresh while the Job still runs
+    `running` gives our operation's own that it has not seen the end of. A refresh while one still runs
     does nothing, so none is sent then. Gives up where the refresh is refused.
     """
     version, last = -1, 0.0

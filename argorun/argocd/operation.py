@@ -24,8 +24,8 @@ from argorun.errors import ArgorunError, OperationFailed
 Key = tuple[str, str, str, str, str]  # of a resource in an operation: group, kind, namespace, name, phase
 POLL = 10.0  # seconds between the reads beside the watch, which may drop events
 TAKEN_UP = 3.0  # seconds within which the controller takes an operation up, if it does: under one is usual
-# What Argo CD says while an object with Prune=confirm is not in Git: it waits with any sync, even one that does
-# not prune (source: gitops-engine pkg/sync/sync_context.go, Sync; seen).
+# What Argo CD says while an object with Prune=confirm is not in Git: it waits with any sync, one without prune
+# too (source: gitops-engine pkg/sync/sync_context.go, Sync; seen).
 CONFIRMATION = "waiting for pruning confirmation"
 WATCHED = ",".join(
     "result." + f

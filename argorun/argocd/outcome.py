@@ -1,4 +1,4 @@
-"""How an operation's hook Jobs really ended, by their own conditions: the operation can be mistaken.
+"""How an operation's tests really ended, by their own status: the operation can be mistaken.
 
 - Just after Argo CD has replaced a Job, its cache may still hold the former one, whose end it takes for the
   new one's (source: gitops-engine pkg/sync/sync_context.go, runTasks, where a deletion answered "not found"
@@ -6,6 +6,7 @@
 - It applies a Job over one that is there, unless a delete policy BeforeHookCreation has that deleted first:
   the old one's end is taken, and no test runs.
 - A Job that was suspended and resumed is complete to it (source: pkg/health/health_job.go).
+- A bare Pod with restartPolicy Always succeeds to it once it is ready (source: pkg/health/health_pod.go).
 """
 
 from __future__ import annotations
@@ -19,24 +20,24 @@ from msgspec.structs import replace
 from argorun.argocd import operation
 from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.client import ApplicationName, Client
-from argorun.argocd.rendered import PHASES
+from argorun.argocd.rendered import PHASES, RUNNING
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Json, OperationState, ResourceResult, SyncResult
 from argorun.errors import OperationFailed
 
-POLL = 2.0  # seconds between two looks at a Job that still runs, at most
-APPEARS = 5.0  # seconds in which a Job that was made in another's place shows in Argo CD's tree
+POLL = 2.0  # seconds between two looks at a test that still runs, at most
+APPEARS = 5.0  # seconds in which a test that was made in another's place shows in Argo CD's tree
 GONE = (400, 404)  # what is answered for an object that has left the tree, or the cluster
 FAILED = ("Failed", "Error")
-ENDS = {"Complete": "Succeeded", "Failed": "Failed"}  # a Job's condition, and a hook's phase
+ENDS = {"Complete": "Succeeded", "Failed": "Failed"}  # a Job's condition, and a hook's or Pod's phase
 NONE_OF_ITS_OWN = (
-    "the operation made no Job of its own, and took the end of an earlier sync's; "
+    "the operation made none of its own, and took the end of an earlier sync's; "
     "give it the delete policy BeforeHookCreation"
 )
 UNSEEN = "it was gone before it was seen whose it was: keep it for a while (ttlSecondsAfterFinished)"
 # What Argo CD says of a hook whose object is gone (source: gitops-engine pkg/sync/sync_context.go).
 MISSING = "is missing, it might have been deleted"
-OTHERS_FAILURE = "it succeeded; the operation took the failure of an earlier sync's Job for its own"
+OTHERS_FAILURE = "it succeeded; the operation took the failure of an earlier sync's for its own"
 
 
 class Made(Protocol):
@@ -81,10 +82,10 @@ async def settled(
     made: Made,
     told: Callable[[OperationState, ResourceResult], None],
 ) -> OperationState:
-    """A finished operation's state with these hooks' ends as their Jobs have them, waited for.
+    """A finished operation's state with these hooks' ends as their objects have them, waited for.
 
     Where one differs from what the operation says, `told` is given the state as it is so far, and that hook.
-    A Job that was seen to be ours, and that its delete policy has taken away by now, is left as the operation
+    One that was seen to be ours, and that its delete policy has taken away by now, is left as the operation
     has it. Raises Intruder where another's stands in its place, Vanished where somebody deleted it,
     ArgoCDFailed, AccessDenied.
     """
@@ -96,7 +97,7 @@ async def settled(
         return replace(state, sync_result=replace(result, resources=resources))
 
     async def follow(hook: ResourceResult) -> None:
-        async for seen in _as_its_job_goes(client, app, live, hook, made):
+        async for seen in _as_it_goes(client, app, live, hook, made):
             if seen.hook_phase != known.get(operation.key(hook), hook).hook_phase:
                 known[operation.key(hook)] = seen
                 told(corrected(), seen)
@@ -124,22 +125,23 @@ async def _check_place(client: Client, app: ApplicationName, hook: ResourceResul
 
 
 def _last(hooks: Iterable[ResourceResult]) -> list[ResourceResult]:
-    """The Jobs that were made and have ended; of one that is made in several phases, the last is there."""
-    made = [h for h in hooks if h.kind == "Job" and h.status != "SyncFailed" and h.hook_phase != "Running"]
+    """Those that were made and have ended; of one that is made in several phases, the last is there."""
+    made = [h for h in hooks if h.kind in RUNNING and h.status != "SyncFailed" and h.hook_phase != "Running"]
     made.sort(key=lambda h: PHASES.index(h.sync_phase) if h.sync_phase in PHASES else -1)
-    return list({(h.namespace, h.name): h for h in made}.values())
+    return list({(h.kind, h.namespace, h.name): h for h in made}.values())
 
 
-async def _as_its_job_goes(
+async def _as_it_goes(
     client: Client, app: ApplicationName, live: LiveTree, hook: ResourceResult, made: Made
 ) -> AsyncGenerator[ResourceResult]:
-    """The hook as its Job has it, again and again until that has ended or is gone."""
+    """The hook as its object has it, again and again until that has ended or is gone."""
     former = made.former
     clock = asyncio.get_running_loop().time
     began, version, asked = clock(), live.version, False
     while True:
         try:
-            job = await client.live(app, hook.group, hook.version, hook.kind, hook.namespace, hook.name)
+            key = (hook.group, hook.version, hook.kind, hook.namespace, hook.name)
+            found = await client.live(app, *key)
         except (Refused, Denied) as e:
             late = clock() - began > APPEARS
             there = live.tree.find(hook.kind, hook.namespace, hook.name)
@@ -160,24 +162,46 @@ async def _as_its_job_goes(
             if late:
                 raise
         else:
-            uid = (job.get("metadata") or {}).get("uid")
+            uid = (found.get("metadata") or {}).get("uid")
             if uid not in former and (whose := await made.whose_is(hook, str(uid))):
                 raise Intruder(hook, whose)
-            seen = as_its_job_has_it(hook, job, former)
+            seen = as_it_is(hook, found, former)
             yield seen
             if seen.hook_phase != "Running":
                 return
         version = await live.changed(version, timeout=POLL)
 
 
-def as_its_job_has_it(hook: ResourceResult, job: Json, former: Collection[str]) -> ResourceResult:
-    """The hook by its live Job: Running, Succeeded or Failed; without a phase where that is a former one."""
-    if (job.get("metadata") or {}).get("uid") in former:
+def as_it_is(hook: ResourceResult, live: Json, former: Collection[str]) -> ResourceResult:
+    """The hook by its live Job or Pod: Running, Succeeded or Failed; no phase where that is a former one.
+
+    A Job ends by its conditions, a Pod by its phase: once all of its containers have ended for good.
+    """
+    if (live.get("metadata") or {}).get("uid") in former:
         return replace(hook, hook_phase="", message=NONE_OF_ITS_OWN)
+    phase, message = _pod_end(live) if hook.kind == "Pod" else _job_end(live)
+    if phase == "Running":
+        return replace(hook, hook_phase=phase, message="")
+    if phase == "Succeeded" and hook.hook_phase in FAILED:
+        message = OTHERS_FAILURE
+    return replace(hook, hook_phase=phase, message=message)
+
+
+def _job_end(job: Json) -> tuple[str, str]:
     for condition in (job.get("status") or {}).get("conditions") or ():
         if condition.get("status") == "True" and condition.get("type") in ENDS:
-            phase, message = ENDS[condition["type"]], str(condition.get("message", ""))
-            if phase == "Succeeded" and hook.hook_phase in FAILED:
-                message = OTHERS_FAILURE
-            return replace(hook, hook_phase=phase, message=message)
-    return replace(hook, hook_phase="Running", message="")
+            return ENDS[condition["type"]], str(condition.get("message", ""))
+    return "Running", ""
+
+
+def _pod_end(pod: Json) -> tuple[str, str]:
+    status = pod.get("status") or {}
+    phase = str(status.get("phase", ""))
+    if phase not in ENDS.values():
+        return "Running", ""
+    listed = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    for container in listed:
+        ended = (container.get("state") or {}).get("terminated") or {}
+        if code := ended.get("exitCode"):
+            return phase, str(status.get("message") or f"container {container.get('name')}: exit code {code}")
+    return phase, str(status.get("message", ""))

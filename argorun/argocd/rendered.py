@@ -1,8 +1,7 @@
-"""What an Application's source renders to: its hook Jobs, told from the manifests' annotations. Pure."""
+"""What an Application's source renders to: the hooks that run, told from the manifests' annotations."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -19,40 +18,42 @@ FROM_HELM = {
     "post-upgrade": "PostSync",
 }
 PHASES = ("PreSync", "Sync", "PostSync", "SyncFail")
+RUNNING = ("Job", "Pod")  # the kinds of hooks that run something: any other hook is only applied
 
 
 @dataclass(frozen=True)
-class HookJob:
-    """A Job that the sync will run as a hook; with `generated`, Argo CD adds to its name."""
+class Hook:
+    """A Job or bare Pod that the sync will run as a hook; with `generated`, Argo CD adds to its name."""
 
     name: str
     phases: tuple[str, ...]
     generated: bool = False
+    kind: str = "Job"
     parallel: bool = False  # by its own manifest it runs several pods, which are no attempts
 
-    def is_called(self, job: str) -> bool:
-        """Whether a person means this Job by that name."""
-        return self.name == job or (self.generated and self.name.rstrip("-") == job.rstrip("-"))
+    def is_called(self, name: str) -> bool:
+        """Whether a person means this hook by that name."""
+        return self.name == name or (self.generated and self.name.rstrip("-") == name.rstrip("-"))
 
-    def became(self, job: str) -> bool:
-        """Whether a live Job of this name was made from it."""
-        return job.startswith(self.name) if self.generated else job == self.name
-
-
-def hook_jobs(manifests: Iterable[Json]) -> list[HookJob]:
-    """The Jobs among the manifests that run as hooks in a sync."""
-    return [hook for m in manifests if (hook := hook_job(m)) is not None]
+    def became(self, kind: str, name: str) -> bool:
+        """Whether a live object of this kind and name was made from it."""
+        return kind == self.kind and (name.startswith(self.name) if self.generated else name == self.name)
 
 
-def hook_job(manifest: Json) -> HookJob | None:
-    """The manifest as a Job that runs as a hook; None where it is something else."""
-    metadata = manifest.get("metadata") or {}
+def hooks_of(manifests: Iterable[Json]) -> list[Hook]:
+    """The Jobs and bare Pods among the manifests that run as hooks in a sync."""
+    return [hook for m in manifests if (hook := hook_of(m)) is not None]
+
+
+def hook_of(manifest: Json) -> Hook | None:
+    """The manifest as a Job or bare Pod that runs as a hook; None where it is something else."""
+    metadata, kind = manifest.get("metadata") or {}, manifest.get("kind")
     phases = hook_phases(metadata.get("annotations") or {})
-    if manifest.get("kind") != "Job" or not phases:
+    if kind not in RUNNING or not phases:
         return None
     name = metadata.get("name")
     called = str(name or metadata.get("generateName", ""))
-    return HookJob(called, phases, generated=not name, parallel=is_parallel(manifest))
+    return Hook(called, phases, generated=not name, kind=str(kind), parallel=is_parallel(manifest))
 
 
 def is_parallel(job: Json) -> bool:
@@ -60,12 +61,6 @@ def is_parallel(job: Json) -> bool:
     spec = job.get("spec") or {}
     numbers = [spec.get(name) for name in ("parallelism", "completions")]
     return any(isinstance(number, int) and number > 1 for number in numbers)
-
-
-def unused(values: Iterable[str], manifests: Sequence[Json]) -> list[str]:
-    """The values that no manifest holds, or only a Secret: Argo CD hides those."""
-    text = json.dumps(manifests)
-    return [v for v in values if v not in text]
 
 
 def hook_phases(annotations: Json) -> tuple[str, ...]:
@@ -77,8 +72,16 @@ def hook_phases(annotations: Json) -> tuple[str, ...]:
     return tuple(dict.fromkeys(p for p in named if p))
 
 
-def required(hooks: Sequence[HookJob], jobs: Sequence[str]) -> list[HookJob]:
-    """The test Jobs among them: those that are named, or, where none is, every PostSync Job."""
+def is_hook(annotations: Json) -> bool:
+    """Whether a sync does not just apply an object with these annotations: a hook of any kind, one to skip.
+
+    Source: gitops-engine pkg/sync/hook/hook.go, IsHook, and pkg/sync/hook/helm/hook.go.
+    """
+    return ARGO in annotations or annotations.get(HELM, "crd-install") != "crd-install"
+
+
+def required(hooks: Sequence[Hook], jobs: Sequence[str]) -> list[Hook]:
+    """The tests among them: those that are named, or, where none is, every PostSync Job and Pod."""
     if not jobs:
         return [h for h in hooks if "PostSync" in h.phases]
     return [h for h in hooks if any(h.is_called(j) for j in jobs)]

@@ -45,10 +45,14 @@ class Target(Protocol):
         *manifests: Json,
         form: str = "helm",
         files: dict[str, str] | None = None,
+        pinned: list[Json] | None = None,
         source: Json | None = None,
         **spec: Any,
     ) -> contextlib.AbstractContextManager[App]:
-        """A new Application of these manifests, or of whole `files`, compared once; gone after the block."""
+        """A new Application of these manifests, or of whole `files`, compared once; gone after the block.
+
+        `pinned`: Helm parameters in a `.argocd-source.yaml`.
+        """
         ...
 
 
@@ -203,15 +207,22 @@ class Chart:
 
     source_type = "Helm"
 
-    def __init__(self, manifests: tuple[Json, ...]) -> None:
-        self._text = json.dumps(manifests)
+    def __init__(self, manifests: tuple[Json, ...], pinned: list[Json] | None = None) -> None:
+        self._text, self._pinned = json.dumps(manifests), pinned
 
     def resolve(self, revision: str) -> str:
         if revision not in ("HEAD", COMMIT):
             raise RenderError(f"unable to resolve '{revision}' to a commit SHA: revision not found")
         return COMMIT
 
+    def merged(self, source: Json) -> Json:
+        """The source with what `.argocd-source.yaml` makes of it: a list of parameters replaces the other."""
+        if self._pinned is None:
+            return source
+        return source | {"helm": (source.get("helm") or {}) | {"parameters": self._pinned}}
+
     def __call__(self, source: Json, /) -> list[Json]:
+        source = self.merged(source)
         if source.get("path") != "app":
             raise RenderError(f"{source.get('path')}: app path does not exist")
         parameters = {p["name"]: p.get("value", "") for p in source.get("helm", {}).get("parameters", [])}
@@ -245,6 +256,7 @@ class StandInTarget:
         *manifests: Json,
         form: str = "helm",
         files: dict[str, str] | None = None,
+        pinned: list[Json] | None = None,
         source: Json | None = None,
         **spec: Any,
     ) -> Iterator[App]:
@@ -255,7 +267,7 @@ class StandInTarget:
             for file, text in (files or files_of(form, manifests)).items():
                 (repo / file).parent.mkdir(parents=True, exist_ok=True)
                 (repo / file).write_text(text, encoding="utf-8")
-        render = KustomizeRender(repo) if form == "kustomize" else Chart(manifests)
+        render = KustomizeRender(repo) if form == "kustomize" else Chart(manifests, pinned)
 
         async def add() -> None:
             self._standin.add(name, render, whole, namespace=name, **spec)
@@ -293,10 +305,13 @@ class RealTarget:
         *manifests: Json,
         form: str = "helm",
         files: dict[str, str] | None = None,
+        pinned: list[Json] | None = None,
         source: Json | None = None,
         **spec: Any,
     ) -> Iterator[App]:
         written = files or files_of(form, manifests)
+        if pinned is not None:
+            written = written | {"app/.argocd-source.yaml": json.dumps({"helm": {"parameters": pinned}})}
         repo = cluster.make_repo(self._stack, self._folder / secrets.token_hex(4), written)
         name = cluster.unique(hint)
         whole = {"repoURL": repo.url, "path": "app", **(source or {})}

@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-from tests.contract.manifests import job
+import pytest
+
+from tests.contract.manifests import HOOK, TOPIC, configmap, container, job, pod
 from tests.contract.recordings import Recording
-from tests.contract.targets import Target, eventually, nodes
+from tests.contract.targets import Target, entries, eventually, nodes
 
 Json = dict[str, Any]
 Pair = tuple[Recording, Recording]
@@ -173,3 +175,50 @@ def test_generated_names_and_helms_own_hooks(argocd: Target) -> None:
         (name, "PostSync", "Succeeded"),
         ("after", "PostSync", "Succeeded"),
     ]
+
+
+def bare(name: str, script: str, *, generated: bool = False, restart: str = "Never") -> Json:
+    """A bare Pod that is a PostSync hook."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"generateName" if generated else "name": name, "annotations": {HOOK: "PostSync"}},
+        "spec": pod(container(script), restart=restart),
+    }
+
+
+@pytest.mark.parametrize(
+    ("script", "restart", "phase", "message"),
+    [
+        ("echo sunny", "Never", "Succeeded", None),
+        ("exit 3", "Never", "Failed", 'container "main" failed with exit code 3'),
+        ("sleep 1000", "Always", "Succeeded", None),  # it is ready, and runs on
+    ],
+    ids=["passes", "fails", "never ends"],
+)
+def test_a_bare_pod_is_a_hook_that_ends_by_its_health(
+    argocd: Target, script: str, restart: str, phase: str, message: str | None
+) -> None:
+    manifests = configmap("settings", topic=TOPIC), bare("checks", script, restart=restart)
+    with argocd.application("barepod", *manifests) as app:
+        for _ in range(2):  # the second time, the first one's Pod is there, and goes first
+            app.sync()
+            state = app.ended()
+            entry = entries(state)["checks"]
+            assert state["phase"] == phase
+            assert (entry["kind"], entry["hookType"], entry["hookPhase"]) == ("Pod", "PostSync", phase)
+            assert message is None or entry["message"] == message
+
+
+def test_a_bare_pods_generated_name_is_made_as_a_jobs(argocd: Target) -> None:
+    manifests = configmap("settings", topic=TOPIC), bare("checks-", "echo sunny", generated=True)
+    with argocd.application("barepodg", *manifests) as app:
+        app.sync()
+        state = app.ended()
+        (entry,) = [e for e in entries(state).values() if e["kind"] == "Pod"]
+        started = datetime.datetime.fromisoformat(state["startedAt"]).timestamp()
+        revision = state["syncResult"]["revision"][:7]
+        assert (entry["name"], entry["hookPhase"]) == (
+            f"checks-{revision}-postsync-{started:.0f}",
+            "Succeeded",
+        )

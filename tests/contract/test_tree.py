@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from argorun.argocd.answers import Refused
-from argorun.argocd.rendered import HookJob, hook_jobs
+from argorun.argocd.rendered import Hook, hooks_of
 from tests.contract.recordings import Recording
 from tests.contract.targets import nodes
 
@@ -74,11 +74,11 @@ async def test_the_rendered_manifests_hold_the_hooks_and_the_parameter(green: Pa
     app = green[1].app
     async with app.client() as client:
         manifests = await client.manifests(app.ref)
-    assert sorted(hook_jobs(manifests), key=lambda h: h.name) == [
-        HookJob("checks", ("PostSync",)),
-        HookJob("first", ("PostSync",)),
-        HookJob("onfail", ("SyncFail",)),
-        HookJob("pre", ("PreSync",)),
+    assert sorted(hooks_of(manifests), key=lambda h: h.name) == [
+        Hook("checks", ("PostSync",)),
+        Hook("first", ("PostSync",)),
+        Hook("onfail", ("SyncFail",)),
+        Hook("pre", ("PreSync",)),
     ]
     settings = next(m for m in manifests if m["kind"] == "ConfigMap")
     assert settings["data"] == {"topic": "weather"}

@@ -133,7 +133,8 @@ def once_it_runs(blow: Blow, after: Callable[[], None] = lambda: None) -> Callab
 
 def manifests(script: str) -> list[Json]:
     """A ConfigMap with the topic's name, which is to be settled afterwards, and the test Job."""
-    container = {"name": "main", "image": "busybox", "command": ["sh", "-c", script]}
+    env = [{"name": "TOPIC", "value": TOPIC}]
+    container = {"name": "main", "image": "busybox", "command": ["sh", "-c", script], "env": env}
     pod = {"restartPolicy": "Never", "terminationGracePeriodSeconds": 1, "containers": [container]}
     return [
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"topic": TOPIC}},

@@ -70,6 +70,17 @@ async def when_argo_cd_does_not_come_back_the_commands_do_the_rest(stage: Stage,
     assert await actor.left() == []
 
 
+async def manifests_that_are_never_shown_verify_nothing_and_nothing_is_synced(
+    stage: Stage, folder: Path
+) -> None:
+    refused = Rule("GET", "/api/v1/applications/[^/]+/manifests", proxy.status(500), times=EVER)
+    outcome = await stage.play([Blow(refused, Step.SYNC)], PASSES)
+    assert refused.met == 2
+    assert (outcome.code, outcome.left, outcome.named) == (2, [], {}), str(outcome)
+    assert "with the run's values: broken proxy says 500" in outcome.title
+    assert outcome.lines == [], "nothing was synced"
+
+
 async def by_hand(actor: Actor, outcome: Outcome) -> None:
     """All that argorun says is to be done, in its order."""
     for command in outcome.named.values():
@@ -140,6 +151,7 @@ SCENARIOS: dict[str, Scenario] = {
     "kafka-away-before-the-topic-is-made": kafka_goes_away_before_the_topic_is_made,
     "kafka-away-in-the-clean-up-of-a-green-run": partial(kafka_goes_away_before_the_clean_up, 0, 10),
     "kafka-away-in-the-clean-up-of-a-red-run": partial(kafka_goes_away_before_the_clean_up, 1, 1),
+    "manifests-never-shown": manifests_that_are_never_shown_verify_nothing_and_nothing_is_synced,
     "a-silent-watch": a_silent_watch_is_made_up_for_by_the_slow_read,
     "a-rendering-that-does-not-end": a_rendering_that_does_not_end_is_not_called_unreachable,
     "a-rendering-that-does-not-end-in-the-clean-up": (

@@ -30,7 +30,8 @@ OTHER = "{{ .Values.other.topic }}"
 
 
 def job(name: str, script: str, hook: str | None, *, image: str = "busybox", **environment: str) -> Json:
-    """A hook Job that runs a shell script; without `hook`, a Job like any other resource."""
+    """A hook Job that runs a shell script, on the topic; without `hook`, a Job like any other resource."""
+    environment = ({"TOPIC": TOPIC} if hook else {}) | environment
     annotations = {"argocd.argoproj.io/hook": hook} if hook else {}
     return {
         "apiVersion": "batch/v1",

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,9 @@ def bench(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Be
 
 @pytest.fixture(scope="module")
 def kustomized(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    files = kustomization(configmap("topics", main=""), support.job("checks", "true", "PostSync"))
+    key: Any = support.key_of("topics", "main")
+    job = support.job("checks", "true", "PostSync", TOPIC=key)
+    files = kustomization(configmap("topics", main=""), job)
     with support.bench(stack, tmp_path_factory.mktemp("kustomized"), files, "base", name="codes-k") as made:
         yield made
 

@@ -65,7 +65,7 @@ def test_9_says_what_is_there_in_the_test_s_place(bench: Bench, case: str, told:
     with in_the_application(bench, case if always else ""), bench.as_it_was():
         result = bench.run("--job", "checks", *([] if always else ["--set", f"case={case}"]))
     assert result.code == 9, str(result)
-    assert f"no test ran: {bench.app.name} has no hook Job checks" in result.err, str(result)
+    assert f"no test ran: {bench.app.name} has no hook Job or Pod checks" in result.err, str(result)
     assert told in result.err, str(result)
     assert "hook PostSync" not in result.err, "nothing was synced"
     assert ("==> topics" in result.err) != always, str(result)
@@ -97,7 +97,7 @@ def test_9_before_anything_is_made_where_a_value_makes_no_hooks(
         with bench.as_it_was():
             result = bench.run(*jobs, config=bench.config(topics=topics))
     assert result.code == 9, str(result)
-    wanted = "hook Job checks" if jobs else "PostSync Job"
+    wanted = "hook Job or Pod checks" if jobs else "PostSync Job or Pod"
     assert f"no test ran: {bench.app.name} has no {wanted}" in result.err, str(result)
     assert "it has: prepare (PreSync)" in result.err, str(result)
     assert "==> topics" not in result.err, str(result)
@@ -107,5 +107,5 @@ def test_a_dry_run_warns_as_far_as_it_can_tell_without_touching_anything(bench: 
     with bench.as_it_was():
         result = bench.run("--dry-run", "--job", "checks")
     assert result.code == 0, str(result)
-    expected = f"without the topic's name {bench.app.name} has no hook Job checks; it has: no hook Job at all"
-    assert expected in result.err, str(result)
+    expected = f"without the topic's name {bench.app.name} has no hook Job or Pod checks"
+    assert f"{expected}; it has: no hook Job or Pod at all" in result.err, str(result)

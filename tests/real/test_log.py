@@ -84,7 +84,8 @@ def test_what_a_terminal_would_obey_is_not_passed_on(bench: Bench) -> None:
 @pytest.fixture(scope="module")
 def hooks(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     files = support.chart(support.configmap("settings", topic=support.TOPIC))
-    files["chart/templates/hooks.yaml"] = "{{ range .Values.hooks }}\n---\n{{ toJson . }}\n{{ end }}\n"
+    each = "---\n{{ tpl (toJson .) $ }}\n"
+    files["chart/templates/hooks.yaml"] = f"{{{{ range .Values.hooks }}}}\n{each}{{{{ end }}}}\n"
     with support.bench(stack, tmp_path_factory.mktemp("hooks"), files, name="log-h") as made:
         yield made
 
@@ -201,7 +202,7 @@ def test_two_jobs_at_once_are_read_at_once(hooks: Bench) -> None:
 
 @pytest.mark.parametrize(
     ("logs", "shown"),
-    [("tests", ["test"]), ("hooks", ["pre", "test"]), ("all", ["pre", "bare", "test"])],
+    [("tests", ["test"]), ("hooks", ["pre", "bare", "test"]), ("all", ["pre", "bare", "test"])],
 )
 def test_whose_logs_are_shown(hooks: Bench, logs: str, shown: list[str]) -> None:
     bare = {

@@ -140,6 +140,7 @@ def test_every_key_of_the_design_arrives_typed(folder: Path) -> None:
         config: {retention.ms: 3600000, preallocate: true}
         groups: weather-tests-
       - prefix: alerts
+        unverified: true
         parameter: [other.topic, {kustomize: {configmap: topic-config, key: topic_name}}]
     tests: {jobs: [a, b]}
     timeouts: {run: 15m, busy: 60, cleanup: 1h30m}
@@ -178,6 +179,7 @@ def test_every_key_of_the_design_arrives_typed(folder: Path) -> None:
                     Parameter(helm="other.topic"),
                     Parameter(kustomize=ConfigMapKey(configmap="topic-config", key="topic_name")),
                 ),
+                unverified=True,
             ),
         ),
         jobs=("a", "b"),
@@ -209,6 +211,7 @@ TOPICS = st.fixed_dictionaries(
         "replication_factor": st.just(-1) | st.integers(1, 5),
         "config": st.dictionaries(NAMES, SCALARS, max_size=2),
         "groups": NAMES,
+        "unverified": st.booleans(),
     },
 )
 FILES = st.fixed_dictionaries(

@@ -76,7 +76,7 @@ MADE = "create topic alerts_1_b (1 partition), and delete it in the end"
 KEPT = "create topic alerts_1_b (1 partition), and leave it there (--keep-topics)"
 SET = "set helm: a to alerts_1_b (now not set), and put it back"
 OFF = "switch auto-sync off, and on again in the end"
-SYNC = ["sync weather", "wait for every PostSync Job"]
+SYNC = ["sync weather", "wait for every PostSync Job and Pod"]
 SETTLE = "sync without hooks in the end, to take the workloads off the topic"
 STAY = "leave the workloads on the run's topic (--no-settle)"
 

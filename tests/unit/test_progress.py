@@ -10,7 +10,7 @@ import pytest
 
 from argorun import progress as module
 from argorun.argocd.reader import Container
-from argorun.argocd.rendered import HookJob, hook_jobs
+from argorun.argocd.rendered import Hook, hooks_of
 from argorun.argocd.types import Node, OperationState, ResourceResult, SyncResult
 from argorun.events import Event, HookStatus, Step
 from argorun.progress import Progress
@@ -135,7 +135,7 @@ def test_a_job_that_appears_is_told_before_the_operation_says_so_and_counts_from
     stage = Stage()
     stage.progress.state(state())
     stage.news()
-    stage.progress.expect([HookJob("tests", ("PostSync",)), HookJob("prepare", ("PreSync",))])
+    stage.progress.expect([Hook("tests", ("PostSync",)), Hook("prepare", ("PreSync",))])
     stage.progress.appeared(Node(kind="Job", namespace="ns", name="tests", uid="u"))
     assert stage.news() == [told_hook(HookStatus.RUNNING)]
     clock[0] += 2
@@ -148,10 +148,10 @@ def test_a_job_that_appears_is_told_before_the_operation_says_so_and_counts_from
 
 
 @pytest.mark.parametrize(
-    "expected", [[], [HookJob("other", ("PostSync",))], [HookJob("tests", ("PreSync", "PostSync"))]]
+    "expected", [[], [Hook("other", ("PostSync",))], [Hook("tests", ("PreSync", "PostSync"))]]
 )
 def test_a_job_whose_phase_cannot_be_told_is_told_by_the_operation(
-    expected: list[HookJob], clock: list[float]
+    expected: list[Hook], clock: list[float]
 ) -> None:
     stage = Stage()
     stage.progress.state(state())
@@ -164,13 +164,25 @@ def test_a_job_whose_phase_cannot_be_told_is_told_by_the_operation(
     assert (stage.news(), stage.seconds) == ([told_hook(HookStatus.RUNNING)], [2])
 
 
-def test_only_test_jobs_are_called_required() -> None:
+def test_a_bare_pod_that_is_a_hook_is_told_as_soon_as_it_is_there() -> None:
+    stage = Stage()
+    stage.progress.expect([Hook("tests-", ("PostSync",), generated=True, kind="Pod")])
+    for kind, name in (("Job", "tests-1"), ("Pod", "other"), ("Pod", "tests-1")):
+        stage.progress.appeared(Node(kind=kind, namespace="ns", name=name, uid=kind + name))
+    assert stage.news() == [told_hook(HookStatus.RUNNING, "tests-1", kind="Pod")]
+    assert stage.progress.wants_log("Pod", "tests-1")
+    assert not stage.progress.wants_log("Job", "tests-1")
+
+
+def test_only_tests_are_called_required_jobs_and_bare_pods_alike() -> None:
     stage = Stage("tests")
-    stage.progress.state(state(hook("Running"), hook("Running", "other"), hook("Running", kind="Pod")))
+    kinds = ("Job", "Pod", "Workflow")
+    stage.progress.state(state(hook("Running", "other"), *(hook("Running", kind=k) for k in kinds)))
     assert [(f["name"], f["kind"], f["required"]) for _, f in stage.told[1:]] == [
-        ("tests", "Job", True),
         ("other", "Job", False),
-        ("tests", "Pod", False),
+        ("tests", "Job", True),
+        ("tests", "Pod", True),
+        ("tests", "Workflow", False),
     ]
 
 
@@ -186,9 +198,9 @@ def test_the_logs_of_the_test_jobs_are_wanted(jobs: tuple[str, ...], wanted: lis
     stage = Stage(*jobs)
     stage.progress.expect(
         [
-            HookJob("tests", ("PostSync",)),
-            HookJob("gen-", ("PostSync",), generated=True),
-            HookJob("prepare", ("PreSync",)),
+            Hook("tests", ("PostSync",)),
+            Hook("gen-", ("PostSync",), generated=True),
+            Hook("prepare", ("PreSync",)),
         ]
     )
     stage.progress.state(state(hook("Running", "late")))  # not among what was rendered
@@ -199,8 +211,8 @@ def test_the_logs_of_the_test_jobs_are_wanted(jobs: tuple[str, ...], wanted: lis
 @pytest.mark.parametrize(
     ("logs", "wanted"),
     [
-        ("tests", ["Job tests", "Job broken", "Pod broken-pod"]),
-        ("hooks", ["Job tests", "Job prepare", "Job late", "Job broken", "Pod broken-pod"]),
+        ("tests", ["Job tests", "Job broken", "Pod broken-pod", "Pod hook-pod"]),
+        ("hooks", ["Job tests", "Job prepare", "Job late", "Job broken", "Pod broken-pod", "Pod hook-pod"]),
         (
             "all",
             [
@@ -211,6 +223,7 @@ def test_the_logs_of_the_test_jobs_are_wanted(jobs: tuple[str, ...], wanted: lis
                 "Pod broken-pod",
                 "Job plain",
                 "Pod hook-pod",
+                "Pod plain-pod",
             ],
         ),
     ],
@@ -219,7 +232,7 @@ def test_the_logs_that_were_asked_for_are_wanted_and_those_of_failed_hooks(
     logs: str, wanted: list[str]
 ) -> None:
     stage = Stage(logs=logs)
-    stage.progress.expect([HookJob("tests", ("PostSync",)), HookJob("prepare", ("PreSync",))])
+    stage.progress.expect([Hook("tests", ("PostSync",)), Hook("prepare", ("PreSync",))])
     stage.progress.state(
         state(
             hook("Running", "late", "PreSync"),
@@ -229,7 +242,7 @@ def test_the_logs_that_were_asked_for_are_wanted_and_those_of_failed_hooks(
         )
     )
     sources = ["Job tests", "Job prepare", "Job late", "Job broken", "Pod broken-pod", "Job plain"]
-    wants = [s for s in [*sources, "Pod hook-pod"] if stage.progress.wants_log(*s.split())]
+    wants = [s for s in [*sources, "Pod hook-pod", "Pod plain-pod"] if stage.progress.wants_log(*s.split())]
     assert wants == wanted
 
 
@@ -259,11 +272,12 @@ def test_the_logs_have_a_verdict_of_their_own() -> None:
 
 def test_a_jobs_end_is_awaited_until_the_operation_has_seen_it_in_every_phase() -> None:
     stage = Stage()
-    assert stage.progress.awaits("tests")
+    assert stage.progress.awaits("Job", "tests")
     stage.progress.state(state(hook("Succeeded", at="PreSync"), hook("Running")))
-    assert stage.progress.awaits("tests")
+    assert stage.progress.awaits("Job", "tests")
     stage.progress.state(state(hook("Succeeded", at="PreSync"), hook("Failed")))
-    assert not stage.progress.awaits("tests")
+    assert not stage.progress.awaits("Job", "tests")
+    assert stage.progress.awaits("Pod", "tests"), "another kind of the same name"
 
 
 def test_for_whom_the_run_waits_is_told_when_it_changes() -> None:
@@ -370,5 +384,5 @@ def test_only_a_job_whose_manifest_says_so_runs_several_pods_that_are_no_attempt
         {"kind": "Job", "metadata": {"name": name, "annotations": annotations}, "spec": spec}
         for name, spec in jobs.items()
     ]
-    stage.progress.expect(hook_jobs(manifests))
+    stage.progress.expect(hooks_of(manifests))
     assert [name for name in [*jobs, "unknown"] if stage.progress.is_parallel(name)] == ["wide", "long"]

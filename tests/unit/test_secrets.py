@@ -318,7 +318,10 @@ def in_world(folder: Path, test: Callable[[World], Shown], script: str, more: st
     """The result of `test` on a stand-in whose Application has a password among its parameters."""
 
     async def main() -> Shown:
-        async with asyncio.timeout(120), world(folder, job("tests", script, hook="PostSync")) as it:
+        async with (
+            asyncio.timeout(120),
+            world(folder, job("tests", f": TOPIC\n{script}", hook="PostSync")) as it,
+        ):
             it.standin.accounts[CANARIES["token"]] = Account(name="ci")
             element = {"name": "db.password", "value": CANARIES["old"]}
             await it.patch({"op": "add", "path": "/spec/source/helm/parameters/-", "value": element})

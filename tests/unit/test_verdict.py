@@ -155,13 +155,14 @@ def test_a_named_job_that_is_an_ordinary_resource_is_9() -> None:
 
 
 @pytest.mark.parametrize(
-    "results", [[], [hook("a", at="PreSync")], [hook("a", kind="Pod")], [hook("a", at="Sync")]]
+    "results",
+    [[], [hook("a", at="PreSync")], [hook("a", kind="Pod", at="Sync")], [hook("a", kind="Workflow")]],
 )
 def test_no_post_sync_job_at_all_is_9_and_says_how_to_have_one(results: list[ResourceResult]) -> None:
     assert told(judge(ended("Succeeded", *results), [])) == (
         NoTestRan,
-        "no test ran: the operation had no PostSync Job",
-        "annotate the test Job with argocd.argoproj.io/hook: PostSync, or name it under tests.jobs",
+        "no test ran: the operation had no PostSync Job or Pod",
+        "annotate the test with argocd.argoproj.io/hook: PostSync, or name it under tests.jobs",
         "",
     )
 
@@ -232,8 +233,8 @@ def test_a_generated_job_is_green_and_never_missing() -> None:
 
 
 @pytest.mark.parametrize("jobs", [[], [TESTS]])
-def test_only_a_job_is_a_test(jobs: list[str]) -> None:
-    assert [is_required(hook(kind=k), jobs) for k in ("Job", "Pod", "Workflow")] == [True, False, False]
+def test_a_job_or_a_bare_pod_is_a_test_and_nothing_else(jobs: list[str]) -> None:
+    assert [is_required(hook(kind=k), jobs) for k in ("Job", "Pod", "Workflow")] == [True, True, False]
 
 
 def test_where_no_job_is_named_only_post_sync_counts() -> None:

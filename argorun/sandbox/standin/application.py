@@ -8,6 +8,7 @@ import hashlib
 import re
 from typing import Protocol
 
+from argorun.sandbox.standin import helm
 from argorun.sandbox.standin.cluster import Cluster
 from argorun.sandbox.standin.faults import INVALID, PRECONDITION, UNKNOWN, ApiError
 from argorun.sandbox.standin.health import health_of
@@ -134,12 +135,20 @@ class Application:
             raise ApiError(INVALID, f"{text}: Destination server missing from app spec")
         if validate:
             self.validate(spec)
+        self._check_labels(changed["metadata"].get("labels") or {})
         self.doc["spec"] = normalized(spec)
         for field in ("labels", "annotations", "finalizers"):
             self.doc["metadata"].pop(field, None)
             if value := changed["metadata"].get(field):
                 self.doc["metadata"][field] = value
         self.save()
+
+    def _check_labels(self, labels: dict[str, str]) -> None:
+        """Refuse what Kubernetes refuses: a key that is no qualified name."""
+        for key in labels:
+            if not re.fullmatch(r"([a-z0-9.-]+/)?[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?", key):
+                why = f'metadata.labels: Invalid value: "{key}": name part must consist of …'
+                raise ApiError(INVALID, f'Application.argoproj.io "{self.name}" is invalid: {why}')
 
     def validate(self, spec: Json) -> None:
         """Render every source; 400 where one cannot be."""
@@ -150,12 +159,20 @@ class Application:
                 why = f"error validating the repo: error verifying source type: {both}"
                 raise ApiError(UNKNOWN, f"error validating and normalizing app: {why}")
             try:
-                self.render(normalized({"source": source})["source"])
+                self._render(normalized({"source": source})["source"])
             except RenderError as error:
                 why = f"rpc error: code = Unknown desc = {error}"
                 text = f"Unable to generate manifests in {source.get('path', '')}: {why}"
                 message = f"application spec for {self.name} is invalid: InvalidSpecError: {text}"
                 raise ApiError(INVALID, message) from None
+
+    def _render(self, source: Json) -> None:
+        """Render a source, what its files in Git make of it; RenderError where Helm would refuse it."""
+        self.render(copy.deepcopy(source))
+        if getattr(self.render, "source_type", "") == "Helm":
+            merged = getattr(self.render, "merged", copy.deepcopy)(source)
+            if why := helm.refusal(self.name, self.namespace, merged):
+                raise RenderError(why)
 
     async def refresh(self, kind: str) -> None:
         """Ask for a comparison and wait for it: an annotation that the controller takes off again."""

@@ -33,7 +33,7 @@ from argorun.argocd.answers import (
     Unreachable,
     worth_retrying,
 )
-from argorun.argocd.client import Client
+from argorun.argocd.client import IMPOSSIBLE, Client
 from argorun.argocd.types import Application, ClusterEvent, Node, Ref
 from argorun.config import ApplicationRef, ArgoCD
 from argorun.errors import ArgorunError, UsageError
@@ -189,6 +189,19 @@ def test_each_request_is_what_argo_cd_expects(act: Use[Any], method: str, target
     # 415 for anything else; a GET has no body to say the type of.
     assert request.headers.get("content-type") == (None if method == "GET" else "application/json")
     assert request.headers["authorization"] == "Bearer t0ken"
+
+
+def test_how_helm_is_called_is_asked_by_a_change_that_cannot_be_made() -> None:
+    refused = answer(400, '{"message": "`helm template . --set a=1` failed", "code": 3}')
+    text, server = use(refused, use=lambda c: c.helm_command(APP, "abc"))
+    assert text == "`helm template . --set a=1` failed"
+    (request,) = server.requests
+    assert json.loads(json.loads(request.body)["patch"]) == [
+        {"op": "add", "path": "/spec/source/helm/releaseName", "value": IMPOSSIBLE},
+        {"op": "add", "path": "/metadata/labels", "value": {IMPOSSIBLE: ""}},
+        {"op": "add", "path": "/spec/source/targetRevision", "value": "abc"},
+    ]
+    assert use(answer(), use=lambda c: c.helm_command(APP))[0] == ""
 
 
 def test_root_path_and_headers_go_with_every_request_streams_too() -> None:

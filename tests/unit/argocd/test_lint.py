@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from argorun.argocd.lint import Gap, gap, warnings
+from argorun.argocd.lint import Gap, check_ends, gap, warnings
 from argorun.argocd.types import Json
+from argorun.errors import UsageError
 
 HOOK = "argocd.argoproj.io/hook"
 POLICY = "argocd.argoproj.io/hook-delete-policy"
@@ -62,6 +63,11 @@ WARNED: dict[str, tuple[Json, list[str]]] = {
     "deleted a day later": (job(ttl=86400), []),
     "a hook that is no test may vanish": (with_policy("HookSucceeded", hook="PreSync"), []),
     "a generated name": (GENERATED, [PILES_UP]),
+    "a bare Pod's generated name": (GENERATED | {"kind": "Pod"}, [PILES_UP.replace("Job", "Pod")]),
+    "a bare Pod's policy": (
+        with_policy("HookSucceeded") | {"kind": "Pod"},
+        [POLICY_SAID.replace("Job", "Pod")],
+    ),
     "a generated name that is cleaned up": (
         GENERATED | {"spec": {"ttlSecondsAfterFinished": 60}},
         [],
@@ -84,22 +90,53 @@ def test_only_the_named_jobs_are_tests() -> None:
     assert warnings(manifests, ["checks"]) == [POLICY_SAID]
 
 
+def pod(hook: str = "PostSync", name: str = "checks", **spec: str) -> Json:
+    return {"kind": "Pod", "metadata": {"name": name, "annotations": {HOOK: hook}}, "spec": spec}
+
+
+@pytest.mark.parametrize("policy", [{}, {"restartPolicy": "Always"}], ids=["by default", "said"])
+@pytest.mark.parametrize("jobs", [[], ["checks"]])
+def test_a_test_pod_that_never_ends_is_refused(policy: dict[str, str], jobs: list[str]) -> None:
+    with pytest.raises(
+        UsageError, match="test Pod checks has restartPolicy Always: it never ends"
+    ) as refused:
+        check_ends([pod(**policy)], jobs)
+    assert refused.value.hint.startswith("write restartPolicy: Never")
+
+
+def test_a_pod_that_ends_or_is_no_test_may_have_any_policy() -> None:
+    ends = [pod(restartPolicy=p) for p in ("Never", "OnFailure")]
+    check_ends([*ends, pod("PreSync", "prepare"), job(), {"kind": "Pod"}], [])
+    check_ends([*ends, pod(name="server")], ["checks"])
+
+
 MEND = "annotate it with argocd.argoproj.io/hook: PostSync"
 GAPS: dict[str, tuple[list[Json], list[str], Gap | None]] = {
     "it is there": ([job()], ["checks"], None),
     "any will do": ([job()], [], None),
-    "none is there": ([], [], Gap("PostSync Job", "it has: no hook Job at all", False)),
+    "it is a bare Pod": ([pod()], ["checks"], None),
+    "a bare Pod will do": ([pod()], [], None),
+    "it is a plain Pod": (
+        [{"kind": "Pod", "metadata": {"name": "checks"}}],
+        ["checks"],
+        Gap(
+            "hook Job or Pod checks",
+            f"checks is there, but as a plain Pod: {MEND}\nit has: no hook Job or Pod at all",
+            taken=True,
+        ),
+    ),
+    "none is there": ([], [], Gap("PostSync Job or Pod", "it has: no hook Job or Pod at all", False)),
     "another one is there": (
         [job("prepare", "PreSync,Sync")],
         ["checks"],
-        Gap("hook Job checks", "it has: prepare (PreSync, Sync)"),
+        Gap("hook Job or Pod checks", "it has: prepare (PreSync, Sync)"),
     ),
     "it is a plain Job": (
         [job(hook="")],
         ["checks"],
         Gap(
-            "hook Job checks",
-            f"checks is there, but as a plain Job: {MEND}\nit has: no hook Job at all",
+            "hook Job or Pod checks",
+            f"checks is there, but as a plain Job: {MEND}\nit has: no hook Job or Pod at all",
             taken=True,
         ),
     ),
@@ -107,8 +144,8 @@ GAPS: dict[str, tuple[list[Json], list[str], Gap | None]] = {
         [job(hook="PostDelete")],
         ["checks"],
         Gap(
-            "hook Job checks",
-            f"checks is a hook for PostDelete, which no sync runs: {MEND}\nit has: no hook Job at all",
+            "hook Job or Pod checks",
+            f"checks is a hook for PostDelete, which no sync runs: {MEND}\nit has: no hook Job or Pod at all",
             taken=True,
         ),
     ),
@@ -116,9 +153,9 @@ GAPS: dict[str, tuple[list[Json], list[str], Gap | None]] = {
         [helm("checks", "test")],
         ["checks"],
         Gap(
-            "hook Job checks",
+            "hook Job or Pod checks",
             f"Job checks is a Helm test (helm.sh/hook: test), which Argo CD ignores: {MEND}\n"
-            "it has: no hook Job at all",
+            "it has: no hook Job or Pod at all",
             taken=True,
         ),
     ),
@@ -126,7 +163,7 @@ GAPS: dict[str, tuple[list[Json], list[str], Gap | None]] = {
         [helm("web-test-connection", "test", "Pod"), job("prepare", "PreSync")],
         [],
         Gap(
-            "PostSync Job",
+            "PostSync Job or Pod",
             f"Pod web-test-connection is a Helm test (helm.sh/hook: test), which Argo CD ignores: {MEND}\n"
             "it has: prepare (PreSync)",
         ),

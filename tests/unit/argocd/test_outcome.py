@@ -312,9 +312,33 @@ def test_an_argo_cd_that_cannot_be_reached_is_no_verdict() -> None:
         settled(Cluster(DOWN), hook("Succeeded"))
 
 
+def bare(phase: str, uid: str = "ours", **state: object) -> Json:
+    """A live bare Pod."""
+    containers = [{"name": "main", "state": state}] if state else []
+    return {"metadata": {"uid": uid}, "status": {"phase": phase, "containerStatuses": containers}}
+
+
+@pytest.mark.parametrize(
+    ("said", "live", "expected"),
+    [
+        ("Succeeded", bare("Succeeded"), ("Succeeded", "")),
+        ("Succeeded", bare("Running", running={}), ("Running", "")),  # ready, and Argo CD took it for passed
+        ("Failed", bare("Pending"), ("Running", "")),
+        ("Failed", bare("Failed", terminated={"exitCode": 3}), ("Failed", "container main: exit code 3")),
+        ("Succeeded", bare("Failed", terminated={"exitCode": 0}), ("Failed", "")),
+        ("Failed", bare("Succeeded"), ("Succeeded", outcome.OTHERS_FAILURE)),
+        ("Succeeded", bare("Succeeded", uid=FORMER), ("", outcome.NONE_OF_ITS_OWN)),
+    ],
+)
+def test_a_bare_pod_ends_by_its_phase(said: str, live: Json, expected: tuple[str, str]) -> None:
+    pod = replace(hook(said), group="", kind="Pod")
+    seen = outcome.as_it_is(pod, live, {FORMER})
+    assert (seen.hook_phase, seen.message) == expected
+
+
 def test_it_says_where_the_operation_took_anothers_end_for_its_own() -> None:
     def message(said: str, live: Json) -> str:
-        return outcome.as_its_job_has_it(hook(said), live, {FORMER}).message
+        return outcome.as_it_is(hook(said), live, {FORMER}).message
 
     assert message("Failed", job("Complete")) == outcome.OTHERS_FAILURE
     assert message("Succeeded", job("Complete")) == "its own"

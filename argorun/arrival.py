@@ -1,0 +1,120 @@
+"""Whether each topic's name arrives at a test, and why it does not."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import difflib
+from collections.abc import Callable, Sequence
+
+from argorun import secrecy
+from argorun.argocd import helm_command, reach
+from argorun.argocd.answers import Refused
+from argorun.argocd.client import Client
+from argorun.argocd.types import Json
+from argorun.config import Config, Topic
+from argorun.errors import ArgorunError, UsageError
+
+
+async def check(
+    config: Config,
+    client: Client,
+    drawn: Sequence[tuple[Topic, str]],
+    manifests: Sequence[Json],
+    notice: Callable[[str], None],
+) -> None:
+    """Each topic's name must be in the manifests, rendered with the run's values, where a test gets it.
+
+    Raises UsageError that names the cause where it can be seen. A topic with `unverified`, whose name may be
+    in a Secret, only gets a notice. Raises ArgoCDFailed, AccessDenied.
+    """
+    names = [name for _, name in drawn]
+    missing = await asyncio.to_thread(reach.unreached, names, manifests, config.jobs)
+    if not missing:
+        return
+    helm = any(p.helm for topic, name in drawn if name in missing for p in topic.parameters)
+    said = await client.helm_command(config.application, config.revision) if helm else ""
+    shown = helm_command.parameters(said)
+    # Another replica of argocd-server may have rendered the Application as it was a moment before.
+    with contextlib.suppress(Refused):
+        manifests = await client.manifests(config.application, config.revision)
+    missing = await asyncio.to_thread(reach.unreached, missing, manifests, config.jobs)
+    secrets = await asyncio.to_thread(reach.hidden, manifests, config.jobs)
+    for topic, name in drawn:
+        if name not in missing:
+            continue
+        if pin := _pinned(config, topic, name, shown):
+            raise pin
+        if not (topic.unverified and secrets):
+            raise _unreached(config, topic, name, reach.holders(name, manifests), secrets, shown)
+        notice(
+            f"whether a test gets {name} cannot be seen: no manifest of {config.application} holds it, and "
+            f"Argo CD hides the values of {_secrets(secrets)} (unverified: true)"
+        )
+
+
+def _pinned(config: Config, topic: Topic, name: str, shown: dict[str, str] | None) -> ArgorunError | None:
+    """The error where Helm gets another value than the Application's: only a file in Git does that.
+
+    Source: reposerver/repository/repository.go, mergeSourceParameters.
+    """
+    app = config.application
+    for parameter in topic.parameters:
+        if parameter.helm is None or shown is None or shown.get(parameter.helm) == name:
+            continue
+        value = shown.get(parameter.helm)
+        gets = "it gets none" if value is None else f"it gets '{helm_command.plain(value)}'"
+        pins = ", ".join(f"{n}={_safe(n, v)}" for n, v in sorted(shown.items())) or "an empty list"
+        return UsageError(
+            f"Helm does not get the Application's {parameter.helm}: {gets}",
+            f"a file in Git, .argocd-source.yaml or .argocd-source-{app.name}.yaml beside the chart, "
+            f"replaces the parameters of {app} with {pins}: take helm.parameters out of it",
+        )
+    return None
+
+
+def _unreached(
+    config: Config,
+    topic: Topic,
+    name: str,
+    holders: Sequence[str],
+    secrets: Sequence[str],
+    shown: dict[str, str] | None,
+) -> ArgorunError:
+    app, places = config.application, ", ".join(map(str, topic.parameters))
+    what, hints = f"no manifest of {app} uses {places}", []
+    if holders:
+        what = f"no test or workload of {app} reads the topic's name from {places}"
+        hints.append(f"{name} is only in {', '.join(holders)}, which hands it to no test")
+    elif shown is not None and not app.namespace:
+        ask = "is the parameter spelled as the chart has it?"
+        hints.append(f"Helm gets it, and nothing uses it: {_near(topic, shown) or ask}")
+    else:
+        # Outside Argo CD's own namespace the file is called .argocd-source-NAMESPACE_APP.yaml, but not by the
+        # validation that tells how Helm is called (source: util/argo/argo.go, verifyGenerateManifests,
+        # and server/application/application.go, GetManifests).
+        own = f"{app.namespace}_{app.name}" if app.namespace else app.name
+        files = f".argocd-source.yaml or .argocd-source-{own}.yaml"
+        hints.append(f"the parameter may be misspelled, or pinned by {files} in Git")
+    if secrets:
+        hints.append(
+            f"if a test gets it from {_secrets(secrets)}, whose values Argo CD hides: unverified: true at "
+            "the topic runs the tests unchecked"
+        )
+    return UsageError(what, "\n".join(hints))
+
+
+def _near(topic: Topic, shown: dict[str, str]) -> str:
+    """Another parameter of the Application that is spelled much like the topic's."""
+    own = [p.helm for p in topic.parameters if p.helm]
+    others = [name for name in shown if name not in own]
+    near = [found for name in own for found in difflib.get_close_matches(name, others, n=1, cutoff=0.8)]
+    return f"did you mean {near[0]}?" if near else ""
+
+
+def _secrets(names: Sequence[str]) -> str:
+    return f"Secret{'' if len(names) == 1 else 's'} {', '.join(names)}"
+
+
+def _safe(name: str, value: str) -> str:
+    return "***" if secrecy.is_parameter(name) else helm_command.plain(value)

@@ -1,0 +1,184 @@
+"""A green run ran on its topic: a name that reaches no test ends the run before the sync, with the cause."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.real import support
+from tests.real.cluster import Json, Stack
+from tests.real.support import Bench, Result, chart, configmap, deployment, job, pod
+
+PINNED = "other_1760000000_deadbeef"
+SECRET: Json = {
+    "apiVersion": "v1",
+    "kind": "Secret",
+    "metadata": {"name": "settings"},
+    "stringData": {"topic": support.TOPIC},
+}
+READS_SECRET: Any = {"secretKeyRef": {"name": "settings", "key": "topic"}}
+
+
+def refused(bench: Bench, *told: str, **changes: Any) -> Result:
+    """A run that ends with 2 before the sync, says this, and leaves everything as it was."""
+    config = bench.config(**changes)
+    with bench.as_it_was():
+        result = bench.run(config=config)
+    assert result.code == 2, str(result)
+    assert [t for t in told if t not in result.err] == [], str(result)
+    assert "sync taken" not in result.err, "nothing was synced"
+    return result
+
+
+def topic(bench: Bench, **more: Any) -> list[Json]:
+    return [{"prefix": bench.prefix, "parameter": "kafka.topic", **more}]
+
+
+@pytest.fixture(scope="module")
+def pinned(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    files = chart(
+        configmap("settings", topic=support.TOPIC),
+        deployment("workload", TOPIC=support.key_of("settings", "topic")),
+        job("checks", "echo on $TOPIC", "PostSync"),
+    )
+    with support.bench(stack, tmp_path_factory.mktemp("pinned"), files, name="reach-p") as made:
+        yield made
+
+
+@pytest.mark.parametrize(
+    ("file", "parameters", "gets", "pins"),
+    [
+        (".argocd-source.yaml", [{"name": "tag", "value": "3.12"}], "it gets none", "tag=3.12"),
+        (
+            ".argocd-source-APP.yaml",
+            [{"name": "kafka.topic", "value": PINNED}],
+            f"it gets '{PINNED}'",
+            f"kafka.topic={PINNED}",
+        ),
+        (
+            ".argocd-source-APP.yaml",
+            [{"name": "kafka.topic", "value": "a,b", "forcestring": True}],
+            "it gets 'a,b'",
+            "kafka.topic=a,b",
+        ),
+        (".argocd-source-APP.yaml", [], "it gets none", "an empty list"),
+    ],
+)
+@pytest.mark.parametrize("unverified", [False, True], ids=["verified", "unverified"])
+def test_a_file_in_git_that_replaces_the_parameters_is_named_with_what_it_pins(
+    pinned: Bench, file: str, parameters: list[Json], gets: str, pins: str, unverified: bool
+) -> None:
+    path = f"chart/{file.replace('APP', pinned.app.name)}"
+    pinned.repo.commit({path: json.dumps({"helm": {"parameters": parameters}})})
+    pinned.app.get("hard")
+    pinned.app.deploy()
+    try:
+        refused(
+            pinned,
+            f"Helm does not get the Application's kafka.topic: {gets}",
+            f".argocd-source.yaml or .argocd-source-{pinned.app.name}.yaml",
+            f"replaces the parameters of {pinned.app.name} with {pins}: take helm.parameters out of it",
+            topics=topic(pinned, unverified=unverified),
+        )
+    finally:
+        pinned.repo.commit({path: None})
+        pinned.app.get("hard")
+        pinned.app.deploy()
+
+
+def test_a_misspelled_parameter_is_told(pinned: Bench) -> None:
+    refused(
+        pinned,
+        f"no manifest of {pinned.app.name} uses helm: kafka.topc",
+        "Helm gets it, and nothing uses it: is the parameter spelled as the chart has it?",
+        topics=[{"prefix": pinned.prefix, "parameter": "kafka.topc"}],
+    )
+
+
+def test_a_name_that_only_a_hook_has_that_makes_the_topic_reaches_no_test(
+    stack: Stack, tmp_path: Path
+) -> None:
+    test = job("checks", "true", "PostSync", TOPIC="none")
+    files = chart(configmap("unread", topic=support.TOPIC), job("make", "true", "PreSync"), test)
+    with support.bench(stack, tmp_path, files, name="reach-m") as bench:
+        refused(
+            bench,
+            f"no test or workload of {bench.app.name} reads the topic's name from helm: kafka.topic",
+            "ConfigMap unread, Job make, which hands it to no test",
+        )
+
+
+def test_a_name_in_a_secret_needs_a_word_of_the_user_and_is_warned_about_each_time(
+    stack: Stack, tmp_path: Path
+) -> None:
+    files = chart(SECRET, job("checks", "echo on $TOPIC", "PostSync", TOPIC=READS_SECRET))
+    with support.bench(stack, tmp_path, files, name="reach-s") as bench:
+        refused(bench, "from Secret settings, whose values Argo CD hides: unverified: true at the topic")
+        with bench.as_it_was():
+            result = bench.run(config=bench.config(topics=topic(bench, unverified=True)))
+        assert result.code == 0, str(result)
+        assert result.out.startswith(f"on {bench.prefix}_"), str(result)
+        assert "cannot be seen" in result.err, str(result)
+        assert "Argo CD hides the values of Secret settings (unverified: true)" in result.err, str(result)
+
+
+# -- hook Pods are tests like Jobs -------------------------------------------------------------------------
+
+
+def bare(script: str, policy: str = "Never", **metadata: str) -> Json:
+    spec = pod(script, "busybox", {"TOPIC": support.TOPIC}, policy)
+    named = metadata or {"name": "checks"}
+    annotations = {"argocd.argoproj.io/hook": "PostSync"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {**named, "annotations": annotations},
+        "spec": spec,
+    }
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["named", "any"])
+@pytest.mark.parametrize("code", [0, 3])
+@pytest.mark.parametrize("generated", [False, True], ids=["a name", "generateName"])
+def test_a_bare_pod_is_a_test_like_a_job(
+    stack: Stack, tmp_path: Path, code: int, generated: bool, named: bool
+) -> None:
+    metadata = {"generateName": "checks-"} if generated else {"name": "checks"}
+    files = chart(
+        configmap("settings", topic=support.TOPIC), bare(f"echo on $TOPIC; exit {code}", **metadata)
+    )
+    with support.bench(stack, tmp_path, files, name="reach-b") as bench:
+        for _ in range(2):  # the second time, the first one's Pod is there
+            with bench.as_it_was():
+                result = bench.run(*(("--job", "checks") if named else ()))
+            assert result.code == (1 if code else 0), str(result)
+            (line,) = result.out.splitlines()
+            assert line.startswith(f"on {bench.prefix}_"), str(result)
+            assert ("exit code 3" in result.err) is bool(code), str(result)
+
+
+def test_a_bare_pod_that_never_ends_is_no_test(stack: Stack, tmp_path: Path) -> None:
+    with support.bench(stack, tmp_path, chart(bare("sleep infinity", "Always")), name="reach-a") as bench:
+        refused(bench, "test Pod checks has restartPolicy Always: it never ends", tests={"jobs": ["checks"]})
+
+
+def test_a_file_in_git_that_replaces_kustomizes_patches_is_named(stack: Stack, tmp_path: Path) -> None:
+    key: Any = support.key_of("topics", "main")
+    files = {
+        **support.kustomization(
+            configmap("topics", main="shared"), job("checks", "echo on $TOPIC", "PostSync", TOPIC=key)
+        ),
+        "base/.argocd-source.yaml": json.dumps({"kustomize": {"patches": []}}),
+    }
+    with support.bench(stack, tmp_path, files, "base", name="reach-k") as bench:
+        place = {"kustomize": {"configmap": "topics", "key": "main"}}
+        refused(
+            bench,
+            "does not take the value of kustomize: ConfigMap topics, key main: it renders to ['shared']",
+            "a .argocd-source.yaml or .argocd-source-APP.yaml in Git may win over the Application's settings",
+            topics=[{"prefix": bench.prefix, "parameter": place}],
+        )

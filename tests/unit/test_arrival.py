@@ -1,0 +1,191 @@
+"""A topic that reaches no test ends the run before the sync, with the cause where it can be seen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+import pytest
+
+from argorun.argocd.client import Client
+from argorun.argocd.types import Json
+from argorun.arrival import check
+from argorun.config import ApplicationRef, ArgoCD, Config, ConfigMapKey, Parameter, Topic
+from argorun.errors import UsageError
+from argorun.sandbox.standin.helm import command
+
+NAME = "weather_1760000000_deadbeef"
+HELM = Topic(prefix="weather", parameters=(Parameter(helm="kafka.topic"),))
+KUSTOMIZE = Topic(
+    prefix="weather", parameters=(Parameter(kustomize=ConfigMapKey(configmap="topics", key="main")),)
+)
+UNVERIFIED = Topic(prefix="weather", parameters=HELM.parameters, unverified=True)
+FILES = (
+    "a file in Git, .argocd-source.yaml or .argocd-source-weather.yaml beside the chart, replaces the "
+    "parameters of weather with {}: take helm.parameters out of it"
+)
+SECRET: Json = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "data": {"topic": "+++"}}
+
+
+def job(name: str, hook: str, env: Mapping[str, object]) -> Json:
+    container = {"name": "main", "env": [{"name": "TOPIC", **env}]}
+    metadata = {"name": name, "annotations": {"argocd.argoproj.io/hook": hook}}
+    spec = {"template": {"spec": {"containers": [container]}}}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
+
+
+def checks(value: str = "none") -> Json:
+    return job("checks", "PostSync", {"value": value})
+
+
+READS_SECRET = job("checks", "PostSync", {"valueFrom": {"secretKeyRef": {"name": "s", "key": "topic"}}})
+
+
+class ArgoCDAsks:
+    """What Argo CD answers when it is asked why: how it calls Helm, and the manifests once more."""
+
+    def __init__(self, parameters: Mapping[str, str] | None, again: Sequence[Json]) -> None:
+        listed = [{"name": n, "value": v} for n, v in (parameters or {}).items()]
+        failed = f"`{command('x', 'n', listed)}` failed exit status 1: Error"
+        self.said = "spec is invalid" if parameters is None else failed
+        self.again = list(again)
+        self.asked: list[str] = []
+
+    async def helm_command(self, app: object, revision: str | None) -> str:
+        self.asked.append(f"helm at {revision}")
+        return self.said
+
+    async def manifests(self, app: object, revision: str | None) -> list[Json]:
+        self.asked.append(f"manifests at {revision}")
+        return self.again
+
+
+def arrives(
+    topic: Topic,
+    manifests: Sequence[Json],
+    parameters: Mapping[str, str] | None = None,
+    again: Sequence[Json] | None = None,
+    namespace: str | None = None,
+) -> tuple[tuple[str, str] | None, list[str], list[str]]:
+    """The error's message and hint, the notices, and what Argo CD was asked."""
+    config = Config(
+        application=ApplicationRef(name="weather", namespace=namespace),
+        argocd=ArgoCD(server="h", token="t"),
+        kafka={},
+        topics=(topic,),
+        revision="abc",
+    )
+    argocd = ArgoCDAsks(parameters, manifests if again is None else again)
+    notices: list[str] = []
+    try:
+        asyncio.run(check(config, cast(Client, argocd), [(topic, NAME)], manifests, notices.append))
+    except UsageError as e:
+        return (e.message, e.hint), notices, argocd.asked
+    return None, notices, argocd.asked
+
+
+def test_a_name_that_a_test_gets_costs_no_request() -> None:
+    assert arrives(HELM, [checks(NAME)]) == (None, [], [])
+
+
+@pytest.mark.parametrize(
+    ("parameters", "gets", "pins"),
+    [
+        ({"image.tag": "3.12"}, "it gets none", "image.tag=3.12"),
+        ({"kafka.topic": "other_feed"}, "it gets 'other_feed'", "kafka.topic=other_feed"),
+        ({"kafka.topic": "a,b", "z": ""}, "it gets 'a,b'", "kafka.topic=a,b, z="),
+        ({"db.password": "hidden", "tag": "1"}, "it gets none", "db.password=***, tag=1"),
+        ({}, "it gets none", "an empty list"),
+    ],
+)
+@pytest.mark.parametrize("topic", [HELM, UNVERIFIED], ids=["verified", "unverified"])
+@pytest.mark.parametrize("manifests", [[checks()], [READS_SECRET, SECRET]], ids=["plain", "with a Secret"])
+def test_a_file_in_git_that_pins_the_parameter_is_named_with_what_it_pins(
+    topic: Topic, manifests: list[Json], parameters: dict[str, str], gets: str, pins: str
+) -> None:
+    error, notices, asked = arrives(topic, manifests, parameters)
+    assert error == (f"Helm does not get the Application's kafka.topic: {gets}", FILES.format(pins))
+    assert (notices, asked) == ([], ["helm at abc", "manifests at abc"])
+
+
+def test_a_parameter_that_helm_gets_and_nothing_uses_is_misspelled() -> None:
+    for topic in (HELM, UNVERIFIED):
+        error, notices, _ = arrives(topic, [checks()], {"kafka.topic": NAME})
+        assert error == (
+            "no manifest of weather uses helm: kafka.topic",
+            "Helm gets it, and nothing uses it: is the parameter spelled as the chart has it?",
+        )
+        assert notices == []
+
+
+def test_a_parameter_that_is_spelled_much_like_another_of_the_applications_is_asked_about() -> None:
+    error, _, _ = arrives(HELM, [checks()], {"kafka.topic": NAME, "kafka.topics": "shared", "tag": "1"})
+    assert error == (
+        "no manifest of weather uses helm: kafka.topic",
+        "Helm gets it, and nothing uses it: did you mean kafka.topics?",
+    )
+
+
+def test_where_argo_cd_does_not_tell_how_it_calls_helm_both_causes_are_named() -> None:
+    error, _, _ = arrives(HELM, [checks()])
+    assert error == (
+        "no manifest of weather uses helm: kafka.topic",
+        "the parameter may be misspelled, or pinned by .argocd-source.yaml or .argocd-source-weather.yaml "
+        "in Git",
+    )
+
+
+def test_outside_argo_cds_namespace_a_sync_may_read_a_file_that_a_validation_does_not() -> None:
+    error, _, _ = arrives(HELM, [checks()], {"kafka.topic": NAME}, namespace="ci")
+    assert error == (
+        "no manifest of ci/weather uses helm: kafka.topic",
+        "the parameter may be misspelled, or pinned by .argocd-source.yaml or .argocd-source-ci_weather.yaml "
+        "in Git",
+    )
+
+
+def test_a_name_that_gets_to_no_test_is_told_with_what_holds_it() -> None:
+    manifests = [checks(), job("create-topic", "PreSync", {"value": NAME})]
+    error, _, _ = arrives(HELM, manifests, {"kafka.topic": NAME})
+    assert error == (
+        "no test or workload of weather reads the topic's name from helm: kafka.topic",
+        f"{NAME} is only in Job create-topic, which hands it to no test",
+    )
+
+
+def test_of_kustomize_argo_cd_is_not_asked_how_it_calls_helm() -> None:
+    topics = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "topics"}, "data": {"main": NAME}}
+    error, _, asked = arrives(KUSTOMIZE, [checks(), topics])
+    assert error == (
+        "no test or workload of weather reads the topic's name from kustomize: ConfigMap topics, key main",
+        f"{NAME} is only in ConfigMap topics, which hands it to no test",
+    )
+    assert asked == ["manifests at abc"]
+
+
+def test_a_name_that_may_be_in_a_secret_needs_a_word_of_the_user() -> None:
+    manifests = [READS_SECRET, SECRET]
+    error, notices, _ = arrives(HELM, manifests, {"kafka.topic": NAME})
+    hides = (
+        "if a test gets it from Secret s, whose values Argo CD hides: unverified: true at the topic runs the "
+        "tests unchecked"
+    )
+    spelled = "Helm gets it, and nothing uses it: is the parameter spelled as the chart has it?"
+    assert error == ("no manifest of weather uses helm: kafka.topic", f"{spelled}\n{hides}")
+    assert notices == []
+    makes = job("create-topic", "PreSync", {"value": NAME})
+    error, _, _ = arrives(HELM, [*manifests, makes], {"kafka.topic": NAME})
+    assert error is not None
+    assert error[1] == f"{NAME} is only in Job create-topic, which hands it to no test\n{hides}"
+    error, notices, _ = arrives(UNVERIFIED, manifests, {"kafka.topic": NAME})
+    assert error is None
+    assert notices == [
+        f"whether a test gets {NAME} cannot be seen: no manifest of weather holds it, and Argo CD hides "
+        "the values of Secret s (unverified: true)"
+    ]
+
+
+def test_a_server_that_had_not_seen_the_change_yet_is_asked_once_more() -> None:
+    """Behind one address there may be several of argocd-server, each with a view of its own."""
+    assert arrives(HELM, [checks()], {"kafka.topic": NAME}, again=[checks(NAME)])[0] is None
