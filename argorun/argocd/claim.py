@@ -17,7 +17,14 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from argorun.argocd import autosync, operation, parameters, records, unvalidated
-from argorun.argocd.answers import DEADLINE_EXCEEDED, Nonsense, Refused, Slow, Unreachable
+from argorun.argocd.answers import (
+    DEADLINE_EXCEEDED,
+    Nonsense,
+    Refused,
+    Slow,
+    Unreachable,
+    worth_retrying,
+)
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.parameters import Record, Setting
 from argorun.argocd.patience import Allowance, Patience
