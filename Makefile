@@ -33,7 +33,7 @@ AT_ONCE ?= 4
 test-real: .venv/.dev
 	$(BIN)/pytest --real -n $(AT_ONCE) --dist loadfile tests/contract tests/real $(ARGS)
 
-# On a real stack as well; nothing else should run beside it.
+# On a real stack as well, or without one only the big Application; nothing else should run beside it.
 bench: .venv/.bench
 	$(BIN)/python -m bench
 

@@ -13,6 +13,8 @@ from argorun.argocd import autosync, lint, owners, parameters, records, windows
 from argorun.argocd.answers import NEW_TOKEN, Refused
 from argorun.argocd.client import Client, policy_object
 from argorun.argocd.clock import stamp
+from argorun.argocd.ownership import Rendered, refusal, taken
+from argorun.argocd.settlement import destination
 from argorun.argocd.types import Application, Json
 from argorun.config import Config
 from argorun.errors import AccessDenied, UsageError
@@ -59,10 +61,9 @@ class Look:
         await self._check_permissions(seen)
         await self._look_at_topics(traces)
         wanted = settings(self._config, traces.drawn)
-        manifests: list[Json] = []
-        if self._config.revision or any(isinstance(s, parameters.Kustomize) for s in wanted):
-            manifests = await self._render(seen, wanted)
+        manifests = await self._render(seen, wanted)
         await self._look_for_tests(wanted, manifests)
+        await self._look_at_hooks(seen, manifests)
         owner = await self._look_at_owners(seen, wanted, manifests)
         if self._config.dry_run:
             before = records.undone(seen, parameters.record_of(seen))
@@ -122,9 +123,12 @@ class Look:
         return owner
 
     async def _render(self, seen: Application, wanted: Sequence[parameters.Setting]) -> list[Json]:
+        """What the source renders to without our values; nothing where a chart does not without them."""
         try:
             manifests = await self._client.manifests(self._app, self._config.revision)
         except Refused as e:
+            if not (self._config.revision or any(isinstance(s, parameters.Kustomize) for s in wanted)):
+                return []
             at = f" at revision {self._config.revision}" if self._config.revision else ""
             raise UsageError(f"Argo CD cannot render {self._app}{at}: {e.text}") from None
         parameters.check_rendered(str(self._app), wanted, manifests, seen.spec)
@@ -137,16 +141,23 @@ class Look:
         becomes no hook by a value. The rest is looked at once the values are in.
         """
         kustomize = all(isinstance(s, parameters.Kustomize) for s in wanted)
-        if not (kustomize or self._config.jobs):
+        if not manifests or not (kustomize or self._config.jobs):
             return
-        try:
-            manifests = manifests or await self._client.manifests(self._app, self._config.revision)
-        except Refused:
-            return  # it may render with our values
         gap = lint.gap(manifests, self._config.jobs)
         if gap is not None and (kustomize or gap.taken):
             raise gap.error(self._app)
         lint.check_ends(manifests, self._config.jobs)
+
+    async def _look_at_hooks(self, seen: Application, manifests: Sequence[Json]) -> None:
+        """No hook of another Application stands in the cluster under the name of one of ours."""
+        rendered = Rendered(manifests, destination(seen), ())
+        if not rendered.hooks():
+            return
+        found = await taken(self._client, self._app, await self._client.tree(self._app), rendered)
+        if found and not self._config.force_owned:
+            raise refusal(self._app, found)
+        for hook in found:
+            self._tell.notice(f"{hook.key} is {hook.by}'s: the sync deletes it, and makes its own")
 
     async def _lint_beforehand(self, manifests: Sequence[Json]) -> None:
         """As far as that can be told without our values: a chart may make its hooks only with them."""

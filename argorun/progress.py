@@ -15,6 +15,7 @@ from argorun.events import HookStatus, Step
 from argorun.tails import Tails, joined
 from argorun.verdict import is_required
 
+AT_ONCE = 200  # changed resources that are told in one go, some 50 µs each
 STATUS = {
     "": HookStatus.WAITING,
     "Running": HookStatus.RUNNING,
@@ -34,6 +35,7 @@ class Progress(Listener):
         self._expected: list[Hook] = []
         self._appeared: dict[str, float] = {}  # when a Job or Pod was first seen, by name; monotonic seconds
         self._hooks: dict[Key, ResourceResult] = {}
+        self._named: dict[tuple[str, str], dict[Key, ResourceResult]] = {}  # the same, by kind and name
         self._told: dict[tuple[str, str, str, str], HookStatus] = {}
         self._began: dict[tuple[str, str, str, str], float] = {}
         self._resources: dict[Key, tuple[str, str]] = {}
@@ -43,6 +45,7 @@ class Progress(Listener):
             tuple[Container, int, bool]
         ] = []  # the logs that were read, how far, and whether all
         self.waiting_for = ""
+        self.behind = False  # there was more to tell of the operation's state than in one go
 
     def waits(self, step: Step, reason: str) -> None:
         """Tell for whom the run waits, once."""
@@ -62,33 +65,40 @@ class Progress(Listener):
     # -- the operation ------------------------------------------------------------------------------
 
     def state(self, state: OperationState) -> list[ResourceResult]:
-        """Tell what changed; gives back the hooks that did."""
+        """Tell what changed; gives back the hooks that did. Where `behind`, tell it again: there is more."""
         if (state.phase, state.message) != self._operation:
             self._operation = (state.phase, state.message)
             self._announce(
                 events.OperationChanged(time=time.time(), phase=state.phase, message=state.message)
             )
-        for r in operation.resources(state):
-            key = operation.key(r)
-            if self._resources.get(key) != (r.status, r.message):
-                self._resources[key] = (r.status, r.message)
-                self._announce(
-                    events.ResourceChanged(
-                        time=time.time(),
-                        kind=r.kind,
-                        name=r.name,
-                        namespace=r.namespace,
-                        status=r.status,
-                        message=r.message,
-                    )
-                )
+        self._tell_resources(operation.resources(state))
         changed = [h for h in operation.hooks(state) if self._hooks.get(operation.key(h)) != h]
         for hook in changed:
             self._hooks[operation.key(hook)] = hook
+            self._named.setdefault((hook.kind, hook.name), {})[operation.key(hook)] = hook
             status = STATUS.get(hook.hook_phase, HookStatus.RUNNING)
             phase = hook.sync_phase or hook.hook_type
             self._tell_hook(phase, hook.kind, hook.namespace, hook.name, status, hook.message)
         return changed
+
+    def _tell_resources(self, resources: Sequence[ResourceResult]) -> None:
+        """The changed ones, AT_ONCE at most: an operation may apply thousands in one go."""
+        told = [(r.status, r.message) for r in resources]
+        keys = list(map(operation.key, resources))
+        new = [i for i, key in enumerate(keys) if self._resources.get(key) != told[i]]
+        self.behind = len(new) > AT_ONCE
+        for i in new[:AT_ONCE]:
+            r, self._resources[keys[i]] = resources[i], told[i]
+            self._announce(
+                events.ResourceChanged(
+                    time=time.time(),
+                    kind=r.kind,
+                    name=r.name,
+                    namespace=r.namespace,
+                    status=r.status,
+                    message=r.message,
+                )
+            )
 
     def expect(self, hooks: Sequence[Hook]) -> None:
         """The Jobs and bare Pods that the sync will make as hooks."""
@@ -139,7 +149,7 @@ class Progress(Listener):
 
     def wants_log(self, kind: str, name: str) -> bool:
         """Whether the log of a Job or bare pod is to be read, by `--logs`; a failed hook's always is."""
-        hooks = [h for h in self._hooks.values() if (h.kind, h.name) == (kind, name)]
+        hooks = self._named.get((kind, name), {}).values()
         if self._logs == "all" or any(STATUS.get(h.hook_phase) is HookStatus.FAILED for h in hooks):
             return True
         every = self._logs == "hooks"
@@ -155,7 +165,7 @@ class Progress(Listener):
 
     def awaits(self, kind: str, name: str) -> bool:
         """Whether the operation has not seen the end of a Job or bare Pod of this name."""
-        phases = [h.hook_phase for h in self._hooks.values() if (h.kind, h.name) == (kind, name)]
+        phases = [h.hook_phase for h in self._named.get((kind, name), {}).values()]
         return not phases or "Running" in phases
 
     # -- the logs -----------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from argorun import __version__, arrival, events, plan
 from argorun.argocd import diagnosis, lint, operation, outcome, parameters, rendered
@@ -23,7 +23,7 @@ from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Application, Json, Node, OperationState, ResourceResult, SyncOperation
 from argorun.cleanup import Announce, CleanUp
 from argorun.config import Config, Topic, describe
-from argorun.errors import ArgorunError, OperationFailed, StillBusy, UsageError
+from argorun.errors import ArgorunError, NoTestRan, OperationFailed, StillBusy, TimedOut, UsageError
 from argorun.events import Step
 from argorun.kafka import names
 from argorun.kafka.spec import TopicExists
@@ -62,7 +62,7 @@ class Run:
         self.topics = topics
         self.clean = CleanUp(announce, client.rendering.hurry)
         self.live = LiveTree(client, self.app)
-        self.watch = Watch(client, self.app, self.live)
+        self.watch = Watch(client, self.app, self.live, self._strangers)
         self.progress = Progress(announce, config.jobs, config.logs)
         self.manifests: list[Json] = []
         self.run_id = secrets.token_hex(6)
@@ -219,7 +219,28 @@ class Run:
         revision = self.config.revision or took.revision
         self.traces.revision, self.traces.started = took.revision, self.client.clock.now()
         self.announce(events.SyncStarted(time=time.time(), run_id=self.run_id, revision=revision))
+        await self._check_what_is_synced(manifests)
         return True
+
+    async def _check_what_is_synced(self, rendered_before: Sequence[Json]) -> None:
+        """Git may have moved between our rendering and the sync: what that has taken is what counts."""
+        try:
+            manifests = await self.client.manifests(self.app, self.traces.revision or self.config.revision)
+        except Refused:
+            return  # the operation will say why
+        if manifests == rendered_before or self.traces.logs is None or self.traces.settlement is None:
+            return
+        seen = self.traces.claim.before or Application()
+        topics = [name for _, name in self.traces.drawn]
+        self.traces.settlement.renders(manifests)
+        self.traces.logs.renders(Rendered(manifests, destination(seen), topics))
+        try:
+            await self._check_tests(manifests)
+        except (UsageError, NoTestRan) as e:
+            raise OperationFailed(f"{e.message}, by now: Git has moved", e.hint, reason=e.reason) from None
+
+    def _strangers(self) -> Collection[str]:
+        return self.traces.logs.strangers if self.traces.logs is not None else ()
 
     async def _note_what_stands(self, manifests: Sequence[Json]) -> None:
         """What is in the cluster before our operation: what it changes and makes is told by that."""
@@ -271,16 +292,19 @@ class Run:
     async def _expect_tests(self) -> list[Json]:
         """With our values in, the source renders to what the sync will run: the tests, on our topics."""
         manifests = await self._rendered()
-        before = self.traces.claim.before or Application()
-        parameters.check_taken(str(self.app), self.settings(), manifests, before.spec)
         for text in lint.warnings(manifests, self.config.jobs):
             self.tell.notice(text)
+        await self._check_tests(manifests)
+        return manifests
+
+    async def _check_tests(self, manifests: Sequence[Json]) -> None:
+        before = self.traces.claim.before or Application()
+        parameters.check_taken(str(self.app), self.settings(), manifests, before.spec)
         if gap := lint.gap(manifests, self.config.jobs):
             raise gap.error(self.app)
         lint.check_ends(manifests, self.config.jobs)
         await arrival.check(self.config, self.client, self.traces.drawn, manifests, self.tell.notice)
         self.progress.expect(rendered.hooks_of(manifests))
-        return manifests
 
     async def _rendered(self) -> list[Json]:
         """What the source renders to; UsageError where Argo CD says twice that it cannot."""
@@ -321,7 +345,8 @@ class Run:
         limit = self.config.timeouts.stuck
         following = asyncio.create_task(self._followed())
         stuck = asyncio.create_task(self.watch.stuck(limit))
-        tasks: list[asyncio.Task[object]] = [following, stuck]
+        naming = asyncio.create_task(self.watch.name(lambda text: self.tell.notice(text, "info")))
+        tasks: list[asyncio.Task[object]] = [following, stuck, naming]
         if self.config.nudge:
             tasks.append(asyncio.create_task(nudge(self.client, self.app, self.live, self._running_jobs)))
         try:
@@ -358,11 +383,12 @@ class Run:
             text = f"Argo CD took {hook.name} for ended, and it still runs: its own end is waited for"
             self.tell.notice(text)
 
-    def _told(self, state: OperationState) -> None:
+    def _told(self, state: OperationState) -> bool:
+        """Tell how our operation stands; True where there is more to tell."""
         self.watch.told(state)
         changed = self.progress.state(state)
         if self.traces.logs is None:
-            return
+            return self.progress.behind
         self.traces.started = state.began_at or self.traces.started
         self.traces.logs.operation_started(state.started_at)
         if state.finished_at and state.done:
@@ -372,6 +398,7 @@ class Run:
                 self.traces.logs.confirm(hook.name)
         if changed:
             self.traces.logs.look()
+        return self.progress.behind
 
     def _running_jobs(self) -> list[Node]:
         """Our operation's Jobs and bare pods that it has not seen the end of, as far as the tree has them."""
@@ -390,14 +417,16 @@ class Run:
         if self.watch.state is None:
             return diagnosis.Finding()
         # Where the time ran out or something is stuck, the logs have not come to their ends.
-        asking = self._asked(suspects(error, self.watch.state, self.config.jobs))
+        asking = self._asked(
+            suspects(error, self.watch.state, self.config.jobs), late=isinstance(error, TimedOut)
+        )
         finding, _ = await asyncio.gather(asking, self._read_the_rest(*CUT_SHORT))
         return finding
 
-    async def _asked(self, failed: Sequence[ResourceResult]) -> diagnosis.Finding:
+    async def _asked(self, failed: Sequence[ResourceResult], *, late: bool) -> diagnosis.Finding:
         try:
             async with asyncio.timeout(WHY):
-                return await self.watch.why(failed)
+                return await self.watch.why(failed, late=late)
         except TimeoutError:
             return diagnosis.Finding(evidence=(f"(the cluster did not say why within {WHY:.0f} s)",))
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 README, PLOT = HERE / "README.md", HERE / "wall.svg"
-BETWEEN = re.compile(r"(?<=<!-- measured -->\n).*?(?=<!-- end -->)", re.S)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,10 +49,15 @@ def write(rows: Sequence[Row], bars: Sequence[Bar], said: str) -> None:
     draw(bars)
     lines = ["| | ratio | target | argorun | the other |", "|---|---|---|---|---|"]
     lines += [f"| {r.what} | {r.ratio} | {r.target} | {r.ours} | {r.theirs} |" for r in rows]
-    text = "\n".join(["", said, "", *lines, "", "![Where the time goes](wall.svg)", "", ""])
-    old = README.read_text(encoding="utf-8")
-    assert BETWEEN.search(old), "bench/README.md has lost its marks"
-    README.write_text(BETWEEN.sub(lambda _: text, old), encoding="utf-8")
+    put("measured", said, "", *lines, "", "![Where the time goes](wall.svg)")
+
+
+def put(mark: str, *lines: str) -> None:
+    """Write these between a mark of the README and the next end."""
+    between = re.compile(rf"(?<=<!-- {mark} -->\n).*?(?=<!-- end -->)", re.S)
+    text, old = "\n".join(["", *lines, "", ""]), README.read_text(encoding="utf-8")
+    assert between.search(old), f"bench/README.md has lost its mark {mark}"
+    README.write_text(between.sub(lambda _: text, old), encoding="utf-8")
 
 
 def draw(bars: Sequence[Bar]) -> None:

@@ -298,8 +298,10 @@ class Client(Connection):
         It ends when the Application is deleted.
         """
         params = {"name": app.name} | query(app, fields=fields)
-        async for block in self._stream(f"watch {app.name}", "/api/v1/stream/applications", params):
-            for event in streams.results(block, WatchEvent):
+        blocks = self._stream(f"watch {app.name}", "/api/v1/stream/applications", params)
+        async with contextlib.aclosing(streams.newest(blocks)) as frames:
+            async for data in frames:
+                event = streams.result(data, WatchEvent)
                 if event.type == "DELETED":
                     return
                 yield event.application
@@ -307,9 +309,10 @@ class Client(Connection):
     async def watch_tree(self, app: ApplicationName) -> AsyncGenerator[Tree]:
         """The resource tree whenever it changes; the tree as it stands is not sent."""
         url = f"/api/v1/stream/applications/{quote(app.name)}/resource-tree"
-        async for block in self._stream(f"watch the resources of {app.name}", url, query(app)):
-            for tree in streams.results(block, Tree):
-                yield tree
+        blocks = self._stream(f"watch the resources of {app.name}", url, query(app))
+        async with contextlib.aclosing(streams.newest(blocks)) as frames:
+            async for data in frames:
+                yield streams.result(data, Tree)
 
     async def logs(
         self, app: ApplicationName, pod: str, namespace: str, container: str, **extra: str

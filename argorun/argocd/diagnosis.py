@@ -17,6 +17,7 @@ from argorun.argocd.reasons import (
 )
 from argorun.argocd.rendered import is_parallel
 from argorun.argocd.types import ClusterEvent, Json, Node
+from argorun.argocd.waiting import hold_up
 
 MOST_PODS = 3  # are told of one resource
 MOST_EVENTS = 4
@@ -40,6 +41,7 @@ class Case:
     name: str
     said: str = ""  # Argo CD's own message about it
     refused: bool = False  # it was not applied
+    waited_for: bool = False  # the operation has not seen its end, or waits until it is deleted
     live: Json = field(default_factory=dict)  # its live manifest; empty where there is none to be read
     pods: tuple[PodSeen, ...] = ()  # oldest first
     events: tuple[ClusterEvent, ...] = ()  # about itself, its pods and what is between
@@ -91,7 +93,8 @@ def diagnose(case: Case) -> Finding:
         return Finding("it cannot be applied", hint=refusal(case.said))
     told = {p.node.uid: troubles(p) for p in case.pods}
     failed = [t[0] for p in case.pods if (t := told[p.node.uid])]
-    main = _condition(case) or (failed[-1] if failed else None) or _proof(case.events, case.pods)
+    main = _hold_up(case) or _condition(case) or (failed[-1] if failed else None)
+    main = main or _proof(case.events, case.pods)
     late = main is not None and main.reason in ("DeadlineExceeded", "ProgressDeadlineExceeded")
     if late and failed and (case.kind != "Job" or failed[-1].reason in CANNOT_START):
         main = failed[-1]  # which is why it took so long
@@ -102,6 +105,14 @@ def diagnose(case: Case) -> Finding:
     several = any(len(_statuses(p.live)) > 1 for p in case.pods)
     where = f", container {main.container}" if several and main.container else ""
     return Finding(main.phrase + where + _attempts(case, failed, main), tuple(lines), main.hint)
+
+
+def _hold_up(case: Case) -> Trouble | None:
+    """What the operation waits for may be held up by what no pod shows: a finalizer, a missing address."""
+    if not case.waited_for:
+        return None
+    meant = hold_up(case.live, [p.live for p in case.pods if p.live])
+    return Trouble("", meant.phrase, hint=meant.hint) if meant is not None else None
 
 
 def ended_container(pod: PodSeen) -> str:

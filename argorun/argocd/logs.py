@@ -58,6 +58,10 @@ class JobLogs:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._task = asyncio.create_task(self._discover())
 
+    def renders(self, rendered: Rendered) -> None:
+        """The source rendered to something else when the operation took it."""
+        self._rendered = rendered
+
     def operation_started(self, at: str) -> None:
         """Our operation began at this time (RFC 3339, whole seconds): its Jobs are not older."""
         self._since = at

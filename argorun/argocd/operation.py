@@ -24,8 +24,8 @@ from argorun.errors import ArgorunError, OperationFailed
 Key = tuple[str, str, str, str, str]  # of a resource in an operation: group, kind, namespace, name, phase
 POLL = 10.0  # seconds between the reads beside the watch, which may drop events
 TAKEN_UP = 3.0  # seconds within which the controller takes an operation up, if it does: under one is usual
-# What Argo CD says while an object with Prune=confirm is not in Git: it waits with any sync, one without prune
-# too (source: gitops-engine pkg/sync/sync_context.go, Sync; seen).
+# What Argo CD says while an object with Prune=confirm is not in Git. It waits in every sync, pruning or not
+# (source: gitops-engine pkg/sync/sync_context.go, Sync; seen).
 CONFIRMATION = "waiting for pruning confirmation"
 WATCHED = ",".join(
     "result." + f
@@ -182,10 +182,12 @@ async def applications(
 
 
 async def follow(
-    client: Client, app: ApplicationName, run_id: str, told: Callable[[OperationState], None]
+    client: Client, app: ApplicationName, run_id: str, told: Callable[[OperationState], bool | None]
 ) -> OperationState:
     """Tell every state of our operation until it is done, and give back the last one.
 
+    Where `told` answers True there is more to tell of a state than in one go: it is told again, and others
+    get their turn on the event loop in between.
     Raises Overtaken, Deleted where the Application is being deleted, and what a live read raises once its
     patience is over.
     """
@@ -194,7 +196,8 @@ async def follow(
             state = seen.state_of(run_id)
             if state is not None:
                 awake()
-                told(state)
+                while told(state):  # noqa: ASYNC110  # a turn for the others, no wait
+                    await asyncio.sleep(0)
                 if state.done:
                     return state
                 if state.message.startswith(CONFIRMATION):

@@ -58,8 +58,8 @@ def hook_of(manifest: Json) -> Hook | None:
 
 def is_parallel(job: Json) -> bool:
     """Whether a Job runs more than one pod though none fails (source: kubernetes.io/docs, Jobs)."""
-    spec = job.get("spec") or {}
-    numbers = [spec.get(name) for name in ("parallelism", "completions")]
+    spec = job.get("spec")
+    numbers = [spec.get(n) for n in ("parallelism", "completions")] if isinstance(spec, dict) else []
     return any(isinstance(number, int) and number > 1 for number in numbers)
 
 

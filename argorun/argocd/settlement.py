@@ -80,6 +80,10 @@ class Settlement:
         at_risk = [k for k in data_hooks if effects.named(self._ours[k], self._topics) or k[:2] == SECRET]
         return [r for k in at_risk if (r := await self._cannot_patch(k)) is not None]
 
+    def renders(self, ours: Sequence[Json]) -> None:
+        """The source rendered to something else when the operation took it."""
+        self._ours = effects.by_key(ours, self._namespace)
+
     async def note_dead(
         self, seen: Application, since: float, revision: str | None, *, stands: bool, synced: bool
     ) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import collections
+import contextlib
 from collections.abc import AsyncGenerator, Iterator
 from typing import Any, TypeVar, cast
 
@@ -12,6 +15,8 @@ from argorun.argocd.answers import Nonsense, Unreachable, decode
 from argorun.argocd.types import LogEntry, StreamError, Tree, WatchEvent
 
 T = TypeVar("T")
+BIG = 1 << 16  # bytes of a frame, from which on the one before it need not be decoded
+RATE = 5e6  # bytes of such frames that are handed on in a second
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -59,15 +64,55 @@ def payloads(block: bytes) -> Iterator[bytes]:
             yield line
 
 
+async def newest(blocks: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    """The JSON of a stream's frames, of which each tells all there is: a big one makes those before it old.
+
+    It is read as fast as it comes, or Argo CD would drop the newest. What is handed on is decoded, though,
+    and a tree of 3 MB that changes twice a second would keep the event loop busy: so no more than RATE.
+    """
+    waiting: collections.deque[bytes] = collections.deque()
+    news = asyncio.Event()
+
+    async def receive() -> None:
+        async with contextlib.aclosing(blocks):
+            async for block in blocks:
+                for data in payloads(block):
+                    if len(data) >= BIG:
+                        waiting.clear()
+                    waiting.append(data)
+                    news.set()
+
+    receiving = asyncio.create_task(receive())
+    receiving.add_done_callback(lambda _: news.set())
+    try:
+        while not receiving.done() or waiting:
+            await news.wait()
+            news.clear()
+            while waiting:
+                data = waiting.popleft()
+                yield data
+                if len(data) >= BIG and not receiving.done():
+                    await asyncio.sleep(len(data) / RATE)
+        receiving.result()
+    finally:
+        receiving.cancel()
+        await asyncio.gather(receiving, return_exceptions=True)
+
+
 def results(block: bytes, kind: type[T]) -> Iterator[T]:
     """What the frames in a block of lines hold; raises Unreachable at one that is an error, or Nonsense."""
     for data in payloads(block):
-        frame = decode(data, FRAMES[kind], "stream")
-        if frame.error is not None:
-            raise Unreachable(f"Argo CD broke off a stream: {frame.error.message}")
-        if frame.result is None:
-            raise Nonsense("Argo CD sent a stream frame with neither a result nor an error")
-        yield cast(T, frame.result)
+        yield result(data, kind)
+
+
+def result(data: bytes, kind: type[T]) -> T:
+    """What one frame holds; raises Unreachable where it is an error, or Nonsense."""
+    frame = decode(data, FRAMES[kind], "stream")
+    if frame.error is not None:
+        raise Unreachable(f"Argo CD broke off a stream: {frame.error.message}")
+    if frame.result is None:
+        raise Nonsense("Argo CD sent a stream frame with neither a result nor an error")
+    return cast(T, frame.result)
 
 
 def log_entries(block: bytes) -> Iterator[list[LogEntry]]:

@@ -20,10 +20,14 @@ SETTLE = "/settle"  # what the run id of a settling operation ends in
 
 
 class Camel(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """A JSON object of Argo CD; unknown fields are ignored."""
+    """A JSON object of Argo CD; unknown fields are ignored.
+
+    Those that come by the thousand are no matter of the garbage collector's (gc=False): decoded from JSON,
+    they are part of no cycle.
+    """
 
 
-class Info(Camel, frozen=True):
+class Info(Camel, frozen=True, gc=False):
     name: str = ""
     value: str = ""
 
@@ -60,7 +64,7 @@ class Operation(Camel, frozen=True):
         return self.run_id.endswith(SETTLE)
 
 
-class ResourceResult(Camel, frozen=True):
+class ResourceResult(Camel, frozen=True, gc=False):
     """One entry of syncResult.resources: a hook where `hook_type` is set, else an applied resource."""
 
     group: str = ""
@@ -126,12 +130,12 @@ class Sync(Camel, frozen=True):
     revision: str = ""
 
 
-class Health(Camel, frozen=True):
+class Health(Camel, frozen=True, gc=False):
     status: str = ""
     message: str = ""
 
 
-class ResourceStatus(Camel, frozen=True):
+class ResourceStatus(Camel, frozen=True, gc=False):
     """One entry of status.resources: how a resource of the Application compares with Git."""
 
     group: str = ""
@@ -280,13 +284,13 @@ class WatchEvent(Camel, frozen=True):
     application: Application = Application()
 
 
-class Ref(Camel, frozen=True):
+class Ref(Camel, frozen=True, gc=False):
     kind: str = ""
     name: str = ""
     uid: str = ""
 
 
-class Node(Camel, frozen=True):
+class Node(Camel, frozen=True, gc=False):
     """A live object in an Application's resource tree."""
 
     group: str = ""
@@ -332,16 +336,21 @@ class TreeIndex:
 
     def __init__(self, nodes: Iterable[Node]) -> None:
         self.uids: dict[str, Node] = {}
-        self.names: dict[tuple[str, str, str], list[Node]] = {}  # kind, namespace and name
+        self.names: dict[tuple[str, str, str], Node] = {}  # by kind, namespace and name: the first
+        self.namesakes: dict[tuple[str, str, str], list[Node]] = {}  # those of other groups
         self.kinds: dict[str, list[Node]] = {}
         self.children: dict[str, list[Node]] = {}  # by their parent's uid
         for n in nodes:
             self.kinds.setdefault(n.kind, []).append(n)
             if n.uid:
                 self.uids.setdefault(n.uid, n)
-                self.names.setdefault((n.kind, n.namespace, n.name), []).append(n)
+                key = n.kind, n.namespace, n.name
+                if self.names.setdefault(key, n) is not n:
+                    self.namesakes.setdefault(key, []).append(n)
             for parent in n.parent_refs or ():
-                self.children.setdefault(parent.uid, []).append(n)
+                siblings = self.children.setdefault(parent.uid, [])
+                if not siblings or siblings[-1] is not n:  # an owner that is named twice
+                    siblings.append(n)
 
 
 class Tree(Camel, frozen=True, dict=True):  # dict: the index is kept beside the fields
@@ -359,8 +368,11 @@ class Tree(Camel, frozen=True, dict=True):  # dict: the index is kept beside the
 
     def find(self, kind: str, namespace: str, name: str, group: str | None = None) -> Node | None:
         """The live object of this name; of any group where none is given."""
-        found = self._index.names.get((kind, namespace, name), ())
-        return next((n for n in found if group is None or n.group == group), None)
+        key = kind, namespace, name
+        first = self._index.names.get(key)
+        if first is None or group is None or first.group == group:
+            return first
+        return next((n for n in self._index.namesakes.get(key, ()) if n.group == group), None)
 
     def find_uid(self, uid: str) -> Node | None:
         """The live object with this uid."""
@@ -379,7 +391,8 @@ class Tree(Camel, frozen=True, dict=True):  # dict: the index is kept beside the
         index, below = self._index, dict.fromkeys(uids)
         waiting = list(below)
         while waiting:
-            more = [n.uid for n in index.children.get(waiting.pop(), ()) if n.uid not in below]
+            children = index.children.get(waiting.pop(), ())
+            more = [n.uid for n in children if n.uid and n.uid not in below]
             below.update(dict.fromkeys(more))
             waiting += more
         pods = [n for uid in below if (n := index.uids.get(uid)) is not None and n.kind == "Pod"]

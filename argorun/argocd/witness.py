@@ -23,15 +23,17 @@ async def ask(
     tree: Tree,
     result: ResourceResult,
     remembered: Collection[Node],
+    strangers: Collection[str] = (),
 ) -> Case:
     """What the cluster knows of a resource; never fails, and says less where something cannot be read.
 
-    `remembered` are its pods as they were last seen: those that are gone tell at least that.
+    `remembered` are its pods as they were last seen: those that are gone tell at least that. `strangers` are
+    the uids of what is another's, though it bears such a name: that is no evidence.
     """
     if result.status == "SyncFailed" and "is missing" not in result.message:  # it was there, then
         return Case(result.kind, result.name, result.message, refused=True)
     node = tree.find(result.kind, result.namespace, result.name)
-    if node is None:
+    if node is None or node.uid in strangers:
         return Case(result.kind, result.name, result.message, pods=_gone(remembered))
     there = pods_of(tree, node)
     gone = _gone(n for n in remembered if n.uid not in {p.uid for p in there})
@@ -48,6 +50,7 @@ async def ask(
         result.kind,
         result.name,
         result.message,
+        waited_for=result.hook_phase == "Running",
         live=live[0],
         pods=(*gone, *map(PodSeen, earlier), *seen),
         events=tuple(e for known in events for e in known),
@@ -74,8 +77,7 @@ def started_by(tree: Tree, node: Node) -> list[Node]:
 
 def _replica_set(tree: Tree, node: Node) -> list[Node]:
     """A Deployment's current ReplicaSet, by its revision: one of long ago may be taken up again."""
-    below = [n for n in tree.nodes or () if any(p.uid == node.uid for p in n.parent_refs or ())]
-    sets = [n for n in below if n.kind == "ReplicaSet"]
+    sets = [n for n in tree.children(node.uid) if n.kind == "ReplicaSet"]
     return sorted(sets, key=lambda n: (n.revision, n.created_at))[-1:]
 
 

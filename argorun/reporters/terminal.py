@@ -74,6 +74,8 @@ class Terminal:
         self._show(event)
         if isinstance(event, RunEnded):
             self._end()
+        elif isinstance(event, ResourceChanged):  # thousands may come at once, and none is in the live lines
+            self.flush()
         else:
             self._draw()
 

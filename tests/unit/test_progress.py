@@ -386,3 +386,15 @@ def test_only_a_job_whose_manifest_says_so_runs_several_pods_that_are_no_attempt
     ]
     stage.progress.expect(hooks_of(manifests))
     assert [name for name in [*jobs, "unknown"] if stage.progress.is_parallel(name)] == ["wide", "long"]
+
+
+def test_of_thousands_of_resources_few_are_told_in_one_go_and_none_is_left_out() -> None:
+    stage = Stage()
+    applied = [ResourceResult(kind="ConfigMap", name=f"c-{i}", status="Synced") for i in range(1000)]
+    hook_runs = hook("Running")
+    goes: list[int] = []
+    while not goes or stage.progress.behind:
+        changed = stage.progress.state(state(hook_runs, *applied))
+        goes.append(len([fields for name, fields in stage.news() if name == "ResourceChanged"]))
+        assert changed == ([hook_runs] if len(goes) == 1 else [])
+    assert goes == [module.AT_ONCE] * (1000 // module.AT_ONCE)

@@ -47,6 +47,7 @@ class Cluster:
         self.extra_env = extra_env or {}  # set in every container, over what its manifest says
         self.objects: dict[Key, Json] = {}
         self.applied: dict[Key, Json] = {}  # what was applied last, as `kubectl apply` remembers it
+        self.owned: dict[str, list[Json]] = {}  # by their owner's UID
         self.pods: dict[str, Pod] = {}  # by UID
         self.events: list[Json] = []
         self.pulse = Pulse()  # beats on every change of any object
@@ -120,6 +121,7 @@ class Cluster:
             meta["namespace"] = key.namespace
         if owner is not None:
             meta["ownerReferences"] = [_owner_reference(owner)]
+            self.owned.setdefault(owner["metadata"]["uid"], []).append(obj)
         self.objects[key] = obj
         self.touched(obj)
         if key[:2] == ("", "Pod"):
@@ -141,12 +143,7 @@ class Cluster:
 
     def children(self, obj: Json) -> list[Json]:
         """The objects that an object owns."""
-        uid = obj["metadata"]["uid"]
-        return [
-            o
-            for o in self.objects.values()
-            if any(r["uid"] == uid for r in o["metadata"].get("ownerReferences", ()))
-        ]
+        return list(self.owned.get(obj["metadata"]["uid"], ()))
 
     def descendants(self, obj: Json) -> Iterator[Json]:
         """An object and everything below it."""
@@ -181,6 +178,9 @@ class Cluster:
                 await self.pulse.wait(seen)
         if self.objects.get(key) is obj:
             del self.objects[key]
+            for owner in obj["metadata"].get("ownerReferences", ()):
+                siblings = self.owned[owner["uid"]]
+                siblings[:] = [o for o in siblings if o is not obj]
             self.applied.pop(key, None)
             self.pods.pop(obj["metadata"]["uid"], None)
         self.pulse.beat()

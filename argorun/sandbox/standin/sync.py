@@ -26,7 +26,8 @@ class Sync:
 
     def results(self) -> list[Json]:
         """syncResult.resources, in the order in which the tasks were begun."""
-        self._results += [t for t in self.tasks if t.state and t not in self._results]
+        known = set(map(id, self._results))
+        self._results += [t for t in self.tasks if t.state and id(t) not in known]
         return [task.result() for task in self._results]
 
     def _live(self, task: Task) -> Json | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from argorun.argocd.normal_form import go_json
+
 Json = dict[str, Any]
 
 
@@ -24,8 +26,8 @@ def applied(document: Json, operations: list[Json]) -> Json:
             target = target[part]
         match operation["op"]:
             case "test":
-                # The library's own: null holds where there is nothing.
-                if target.get(key) != operation["value"]:
+                # The library's own: null holds where there is nothing; else texts are compared, Go's own.
+                if go_json(target.get(key)) != go_json(operation["value"]):
                     raise PatchFailed(f"testing value {operation['path']} failed: test failed")
             case "add":
                 target[key] = copy.deepcopy(operation["value"])

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 
+from argorun.argocd import waiting
 from argorun.argocd.answers import Refused
 from argorun.argocd.client import Client
 from argorun.argocd.diagnosis import Finding
-from argorun.argocd.stuck import LEAVING, Watch
+from argorun.argocd.stuck import AT_ONCE, Watch
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import (
     ClusterEvent,
@@ -332,7 +334,8 @@ def test_of_a_deployment_only_the_bad_pods_are_asked_about_and_the_log_of_the_on
 
 
 def leaving(pod: Node) -> Node:
-    return Node(**{f: getattr(pod, f) for f in pod.__struct_fields__} | {"health": Health(message=LEAVING)})
+    message = "Pending deletion; blocked by finalizers: batch.kubernetes.io/job-tracking"  # Argo CD 3.6's
+    return replace(pod, health=Health(message=message))
 
 
 def test_a_pod_that_is_gone_is_told_as_it_was_before_it_was_deleted() -> None:
@@ -404,5 +407,222 @@ def test_what_could_not_be_applied_needs_no_question() -> None:
         )
         assert (await stage.watch.why([refused])).cause == "it cannot be applied"
         assert stage.cluster.asked == ["tree"]
+
+    run(main())
+
+
+# -- what holds it up ------------------------------------------------------------------------------------
+
+WEB_SERVICE = ResourceResult(kind="Service", namespace="n", name="web", hook_phase="Running")
+NO_ADDRESS = "it is of type LoadBalancer and has no address"
+FIXED_BY = "set its type to ClusterIP, or wait for the cloud's load balancer"
+
+
+async def named(stage: Stage, within: float = 60) -> list[str]:
+    said: list[str] = []
+    naming = asyncio.create_task(stage.watch.name(said.append))
+    await asyncio.sleep(within)
+    naming.cancel()
+    return said
+
+
+def balancer(ingress: list[Json]) -> Json:
+    return {
+        "kind": "Service",
+        "spec": {"type": "LoadBalancer"},
+        "status": {"loadBalancer": {"ingress": ingress}},
+    }
+
+
+def test_a_service_without_an_address_is_named_once_while_it_is_waited_for() -> None:
+    async def main() -> None:
+        stage = Stage(WEB_SERVICE)
+        await stage.shows(node("Service", "web"))
+        stage.cluster.manifests = {"web": balancer([])}
+        assert await named(stage, within=9) == []
+        assert await named(stage) == [f"Argo CD waits for Service web: {NO_ADDRESS}; {FIXED_BY}"]
+        found = await stage.watch.why([WEB_SERVICE], late=True)
+        assert (found.cause, found.hint) == (NO_ADDRESS, FIXED_BY)
+
+    run(main())
+
+
+def test_a_service_that_has_its_address_by_then_is_not_named() -> None:
+    async def main() -> None:
+        stage = Stage(WEB_SERVICE)
+        await stage.shows(node("Service", "web"))
+        stage.cluster.manifests = {"web": balancer([{"ip": "192.0.2.1"}])}
+        assert await named(stage) == []
+
+    run(main())
+
+
+def deleting(finalizers: list[str]) -> Json:
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "uid": "uid of checks",
+            "name": "checks",
+            "namespace": "n",
+            "deletionTimestamp": "2026-01-01T00:00:00Z",
+            "finalizers": finalizers,
+        },
+    }
+
+
+def waits_for_deletion(message: str = "waiting for deletion of hook batch/Job/checks") -> OperationState:
+    return OperationState(phase="Running", message=message)
+
+
+def test_the_finalizer_that_holds_the_former_hook_is_named_with_the_command_that_takes_it_off() -> None:
+    async def main() -> None:
+        stage = Stage()
+        stage.watch.told(waits_for_deletion())
+        await stage.shows(replace(node("Job", "checks"), group="batch"))
+        stage.cluster.manifests = {"checks": deleting(["foregroundDeletion", "example.com/hold"])}
+        assert await named(stage) == [
+            "Argo CD waits until the former Job checks is deleted: its finalizer example.com/hold holds it; "
+            "see who set it, or take it off: kubectl patch job checks --namespace n --type merge "
+            """--patch '{"metadata": {"finalizers": ["foregroundDeletion"]}}'"""
+        ]
+        assert (await stage.watch.why([], late=True)).cause == "its finalizer example.com/hold holds it"
+
+    run(main())
+
+
+def test_of_a_former_hook_that_is_gone_in_time_nothing_is_said() -> None:
+    async def main() -> None:
+        stage = Stage()
+        stage.watch.told(waits_for_deletion())
+        await stage.shows(replace(node("Job", "checks"), group="batch"))
+        stage.cluster.manifests = {"checks": deleting(["example.com/hold"])}
+        naming = asyncio.create_task(named(stage))
+        await asyncio.sleep(5)
+        stage.stands(TESTS)
+        assert await naming == []
+
+    run(main())
+
+
+def test_pods_that_take_their_time_to_end_are_what_holds_the_former_hook() -> None:
+    async def main() -> None:
+        stage = Stage()
+        stage.watch.told(waits_for_deletion())
+        job, pod = job_with("Terminating")
+        await stage.shows(replace(job, group="batch"), pod)
+        stage.cluster.manifests = {
+            "checks": deleting(["foregroundDeletion"]),
+            "checks-a": {"metadata": {"uid": "uid of checks-a", "name": "checks-a"}},
+        }
+        found = await stage.watch.why([], late=True)
+        assert found.cause == "not all of its pods have ended: checks-a"
+
+    run(main())
+
+
+def test_where_several_are_to_be_deleted_those_that_are_not_named_by_argo_cd_are_found_too() -> None:
+    tree = Tree(
+        nodes=[
+            replace(node("Job", "checks"), group="batch"),
+            replace(node("Job", "other"), group="batch", health=Health(message="Pending deletion")),
+            replace(leaving(job_with("Error")[1])),
+            node("Service", "web"),
+        ]
+    )
+    one = waits_for_deletion()
+    more = waits_for_deletion(one.message + " and 1 more hooks")
+    assert [n.name for n in waiting.leaving(one, tree)] == ["checks"]
+    assert [n.name for n in waiting.leaving(more, tree)] == ["checks", "other"]
+    done = replace(more, phase="Failed")
+    assert waiting.held_up(done, [WEB_SERVICE], tree) == {}, "nothing is waited for by then"
+
+
+@pytest.mark.parametrize(
+    ("live", "cause"),
+    [
+        ({"kind": "Ingress"}, "it has no address"),
+        ({"kind": "PersistentVolumeClaim", "status": {"phase": "Pending"}}, "no volume is bound to it"),
+        ({"kind": "CronJob", "spec": {"suspend": True}}, "it is stopped by spec.suspend"),
+        ({"kind": "Deployment", "spec": {"paused": True}}, "it is stopped by spec.paused"),
+    ],
+)
+def test_whatever_else_comes_by_no_pod_is_named_as_well(live: Json, cause: str) -> None:
+    async def main() -> None:
+        stage = Stage(ResourceResult(kind=live["kind"], namespace="n", name="x", hook_phase="Running"))
+        health = "Suspended" if "spec" in live else "Progressing"
+        await stage.shows(node(live["kind"], "x", health=health))
+        stage.cluster.manifests = {"x": live}
+        (said,) = await named(stage)
+        assert said.startswith(f"Argo CD waits for {live['kind']} x: {cause}; ")
+
+    run(main())
+
+
+def test_of_a_resource_that_argorun_does_not_know_argo_cd_s_own_words_are_told() -> None:
+    async def main() -> None:
+        stage = Stage(ResourceResult(kind="Certificate", namespace="n", name="web", hook_phase="Running"))
+        health = Health(status="Progressing", message="Issuing certificate as Secret does not exist")
+        await stage.shows(replace(node("Certificate", "web"), health=health))
+        assert await named(stage) == [f"Argo CD waits for Certificate web: {health.message}"]
+
+    run(main())
+
+
+# -- big Applications ------------------------------------------------------------------------------------
+
+
+class Visited(list[Node]):
+    """Nodes that count how often one of them is come by."""
+
+    visits = 0
+
+    def __iter__(self) -> Iterator[Node]:
+        for each in super().__iter__():
+            self.visits += 1
+            yield each
+
+
+def rollouts(count: int) -> tuple[list[ResourceResult], list[Node]]:
+    results, nodes = [], []
+    for i in range(count):
+        results.append(replace(WEB, name=f"web-{i}"))
+        nodes += [node("Deployment", f"web-{i}"), node("ReplicaSet", f"web-{i}-1", f"web-{i}")]
+        nodes.append(node("Pod", f"web-{i}-1-a", f"web-{i}-1", "Pending"))
+    return results, nodes
+
+
+async def looks(count: int, limit: float, within: float = 1) -> tuple[int, list[str]]:
+    """Visits of each node of the tree, and the requests, with so many Deployments whose pods are Pending."""
+    results, listed = rollouts(count)
+    stage, nodes = Stage(*results), Visited(listed)
+    stage.cluster.trees.append(Tree(nodes=nodes))
+    await stage.live.read()
+    stage.cluster.asked.clear()
+    await stage.until_stuck(limit, within=within)
+    return nodes.visits // len(listed), stage.cluster.asked
+
+
+def test_a_tree_is_gone_through_once_however_much_of_it_is_waited_for() -> None:
+    async def main() -> None:
+        visits, _ = await looks(1000, limit=60)
+        assert visits == 1
+
+    run(main())
+
+
+def test_a_big_application_costs_nothing_where_nothing_is_ever_stuck() -> None:
+    async def main() -> None:
+        assert await looks(1000, limit=0, within=600) == (0, [])
+
+    run(main())
+
+
+def test_of_a_thousand_pods_that_are_pending_a_few_at_a_time_are_asked_about() -> None:
+    async def main() -> None:
+        _, asked = await looks(1000, limit=60, within=69)
+        assert [a for a in asked if a == "tree"] == ["tree"] * 2, "at 60 s, and 5 s later"
+        pods = [a for a in asked if a.startswith("Pod ")]
+        assert len(pods) == len(set(pods)) == 2 * AT_ONCE
 
     run(main())
