@@ -17,7 +17,14 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from argorun.argocd import autosync, operation, parameters, records, unvalidated
-from argorun.argocd.answers import DEADLINE_EXCEEDED, Nonsense, Refused, Slow, Unreachable
+from argorun.argocd.answers import (
+    DEADLINE_EXCEEDED,
+    Nonsense,
+    Refused,
+    Slow,
+    Unreachable,
+    worth_retrying,
+)
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.parameters import Record, Setting
 from argorun.argocd.patience import Allowance, Patience
@@ -280,10 +287,15 @@ class Claim:
         return False
 
     async def _give_back(self, record: Record, keep: Record | None, *, again: bool = False) -> bool:
-        stood = False
+        stood = released = False
         patience = Patience(self._client.patience)
         while True:
-            seen = await self.check_held()
+            try:
+                seen = await self.check_held()
+            except Taken:
+                if released:  # the next run begins at once
+                    return stood
+                raise
             stood = stood or parameters.stands(seen.spec, record)
             spec, goal = self._goal(seen, record, keep)
             patch = parameters.changes(seen, spec, goal)
@@ -296,10 +308,12 @@ class Claim:
                     f"somebody's change at the same moment brought run {record.run}'s parameters back; "
                     "they are taken out again"
                 )
+            released = keep is None  # also where the answer is lost: no other begins while our record stands
             try:
                 await self._write(patch, record, keep)
                 again = True
             except (Refused, Unreachable, Nonsense) as e:
+                released = released and bool(worth_retrying(e))
                 await patience.wait(e)
 
     def _goal(self, seen: Application, record: Record, keep: Record | None) -> tuple[Json, Record | None]:

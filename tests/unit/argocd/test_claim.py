@@ -926,6 +926,23 @@ def test_who_takes_the_application_while_it_is_put_without_validation_keeps_it()
     assert "replace" not in stage.argocd.calls
 
 
+@pytest.mark.parametrize("fault", [None, LostAnswer()], ids=["answered", "answer lost"])
+def test_the_next_run_may_take_the_application_the_moment_it_is_released(fault: Any) -> None:
+    stage = Stage(MANUAL)
+
+    async def released() -> None:
+        await stage.take()
+        await stage.claim.give_back(settling=True, until=FUTURE)
+        stage.argocd.meets("patch", fault)
+        stage.argocd.meets("application", None, lambda _: stage.annotate(Record(run="theirs", until=FUTURE)))
+        await stage.claim.release()
+
+    run(released())
+    assert stage.record is not None
+    assert stage.record.run == "theirs"
+    assert stage.argocd.spec == MANUAL
+
+
 def test_who_has_lost_lets_go_and_may_try_again() -> None:
     stage = Stage()
     run(stage.take())
