@@ -475,19 +475,26 @@ class Claim:
     ) -> str | None:
         """Start a partial sync, without hooks, that takes these workloads off our values; its run id.
 
-        With `prune`, those among them that Git does not have are deleted. None where there are none. Raises
-        OperationFailed where another operation came first, ArgoCDFailed, AccessDenied.
+        With `prune`, those among them that Git does not have are deleted. None where there are none. An account
+        that may sync no commit but the Application's own is asked for that, where it is the same one (source:
+        application.sync.requireOverridePrivilegeForRevisionSync, Argo CD 3.3). Raises OperationFailed where
+        another operation came first, ArgoCDFailed, AccessDenied.
         """
         if not resources:
             return None
         run_id = self.run_id + SETTLE
-        request = operation.body(run_id, revision, resources, prune=prune)
+        asked = revision
         while True:
-            await self.check_held()
+            seen = await self.check_held()
+            request = operation.body(run_id, asked, resources, prune=prune)
             try:
                 await operation.start(self._client, self._app, run_id, request)
                 self._settling, self._settles = run_id, (revision, tuple(resources), prune)
                 return run_id
+            except Denied:
+                if asked is None or asked != seen.status.sync.revision:
+                    raise
+                asked = None
             except operation.Busy as e:
                 if e.holder.run != self.run_id:
                     raise OperationFailed(f"the workloads could not be settled: {e} came first") from None
