@@ -19,6 +19,7 @@ import msgspec
 from argorun.argocd import autosync, operation, parameters, records, unvalidated
 from argorun.argocd.answers import (
     DEADLINE_EXCEEDED,
+    Denied,
     Nonsense,
     Refused,
     Slow,
@@ -475,9 +476,9 @@ class Claim:
     ) -> str | None:
         """Start a partial sync, without hooks, that takes these workloads off our values; its run id.
 
-        With `prune`, those among them that Git does not have are deleted. None where there are none. An account
-        that may sync no commit but the Application's own is asked for that, where it is the same one (source:
-        application.sync.requireOverridePrivilegeForRevisionSync, Argo CD 3.3). Raises OperationFailed where
+        With `prune`, those among them that Git does not have are deleted. None where there are none. Where the
+        account may name no commit, and the Application's own is the same, that is synced (source: Argo CD's
+        setting application.sync.requireOverridePrivilegeForRevisionSync, 3.3). Raises OperationFailed where
         another operation came first, ArgoCDFailed, AccessDenied.
         """
         if not resources:
