@@ -476,10 +476,11 @@ class Claim:
     ) -> str | None:
         """Start a partial sync, without hooks, that takes these workloads off our values; its run id.
 
-        With `prune`, those among them that Git does not have are deleted. None where there are none. Where the
-        account may name no commit, and the Application's own is the same, that is synced (source: Argo CD's
-        setting application.sync.requireOverridePrivilegeForRevisionSync, 3.3). Raises OperationFailed where
-        another operation came first, ArgoCDFailed, AccessDenied.
+        With `prune`, those among them that Git does not have are deleted. None where there are none. Some
+        accounts may name no commit (source: Argo CD's setting
+        application.sync.requireOverridePrivilegeForRevisionSync, 3.3): then the Application's own is synced,
+        where it is the same. Raises OperationFailed where another operation came first, ArgoCDFailed,
+        AccessDenied.
         """
         if not resources:
             return None
