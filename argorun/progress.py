@@ -147,6 +147,10 @@ class Progress(Listener):
         """Whether a Job runs several pods by its own manifest: these are no attempts."""
         return any(h.parallel and h.became("Job", job) for h in self._expected)
 
+    def expects_test(self, kind: str, name: str) -> bool:
+        """Whether a Job or bare Pod of this name is a test that the sync will make."""
+        return any(h.became(kind, name) for h in required(self._expected, self._required))
+
     def wants_log(self, kind: str, name: str) -> bool:
         """Whether the log of a Job or bare pod is to be read, by `--logs`; a failed hook's always is."""
         hooks = self._named.get((kind, name), {}).values()

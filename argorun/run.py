@@ -345,19 +345,27 @@ class Run:
         limit = self.config.timeouts.stuck
         following = asyncio.create_task(self._followed())
         stuck = asyncio.create_task(self.watch.stuck(limit))
+        displaced = asyncio.create_task(self._displaced())
         naming = asyncio.create_task(self.watch.name(lambda text: self.tell.notice(text, "info")))
-        tasks: list[asyncio.Task[object]] = [following, stuck, naming]
+        tasks: list[asyncio.Task[object]] = [following, stuck, displaced, naming]
         if self.config.nudge:
             tasks.append(asyncio.create_task(nudge(self.client, self.app, self.live, self._running_jobs)))
         try:
-            await asyncio.wait({following, stuck}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({following, stuck, displaced}, return_when=asyncio.FIRST_COMPLETED)
             if following.done():
                 return following.result()
+            if displaced.done():
+                raise outcome.Intruder(*displaced.result())
             raise cannot_start(stuck.result(), self.config.jobs, limit)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _displaced(self) -> tuple[Node, str]:
+        """What stood in the place of a test, and whose it is; forever, where nothing does."""
+        assert self.traces.logs is not None
+        return await self.traces.logs.displaced(self.progress.expects_test)
 
     async def _followed(self) -> OperationState:
         """The operation's end, and that of its tests where it was mistaken about theirs."""

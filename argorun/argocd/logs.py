@@ -18,9 +18,12 @@ from argorun.argocd.lint import delete_policies
 from argorun.argocd.ownership import GONE, Rendered
 from argorun.argocd.pod_logs import PodLogs
 from argorun.argocd.reader import Container, Listener, now
-from argorun.argocd.tree import LiveTree
+from argorun.argocd.tree import POLL, LiveTree
 from argorun.argocd.types import Json, Node, ResourceResult
 from argorun.errors import ArgorunError
+
+REPLACED = "another one, made anew under its name"
+DISPLACED = 10.0  # seconds for which our operation may still end by itself, once another's object has ended
 
 
 class JobLogs:
@@ -170,6 +173,24 @@ class JobLogs:
             self._made.add((hook.kind, hook.namespace, hook.name))
         return whose
 
+    async def displaced(self, is_test: Callable[[str, str], bool]) -> tuple[Node, str]:
+        """Wait until another's object stood in the place of a test, and has ended; that, and whose it is.
+
+        Our operation may wait for it forever. Before it has ended nothing is done: to end our operation would
+        delete it.
+        """
+        clock = asyncio.get_running_loop().time
+        since: dict[str, float] = {}
+        version = -1
+        while True:
+            tests = {u: n for u, (n, _) in self.strangers.items() if is_test(n.kind, n.name)}
+            for uid, node in tests.items():
+                there = self._live.tree.find_uid(uid)
+                ended = there is None or there.ended
+                if ended and clock() - since.setdefault(uid, clock()) >= DISPLACED:
+                    return node, self.strangers[uid][1]
+            version = await self._live.changed(version, timeout=1.0 if since else POLL)
+
     def _candidates(self) -> list[Node]:
         tree = self._live.tree
         bare = [n for n in tree.of_kind("Pod") if not n.parent_refs]
@@ -196,6 +217,8 @@ class JobLogs:
                 await self._live.changed(self._live.version)
             else:
                 break
+        if whose == REPLACED:
+            return  # what stands there now is looked at for itself
         if whose:
             self.strangers[source.uid] = (source, whose)
             self._listener.stranger(source, whose)
@@ -215,7 +238,7 @@ class JobLogs:
         live: Json = await self._client.live(self._app, s.group, s.version, s.kind, s.namespace, s.name)
         metadata = live.get("metadata") or {}
         if metadata.get("uid") != s.uid:
-            return "another one, made anew under its name"
+            return REPLACED
         if stranger := self._rendered.stranger(s, live):
             return stranger
         seen = await self._client.application(self._app)

@@ -22,7 +22,7 @@ from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.rendered import PHASES, RUNNING
 from argorun.argocd.tree import LiveTree
-from argorun.argocd.types import Json, OperationState, ResourceResult, SyncResult
+from argorun.argocd.types import Json, Node, OperationState, ResourceResult, SyncResult
 from argorun.errors import OperationFailed
 
 POLL = 2.0  # seconds between two looks at a test that still runs, at most
@@ -54,7 +54,7 @@ class Made(Protocol):
 class Intruder(OperationFailed):
     """Another's object stands in the place of a test: what became of ours is not known."""
 
-    def __init__(self, hook: ResourceResult, whose: str) -> None:
+    def __init__(self, hook: ResourceResult | Node, whose: str) -> None:
         super().__init__(
             f"no verdict: {hook.kind} {hook.name} in namespace {hook.namespace} is of {whose}",
             "two Applications with hooks of one name in one namespace delete each other's: give the hooks "

@@ -441,7 +441,44 @@ def test_a_job_that_was_made_anew_under_its_name_before_it_was_read_is_not_ours(
     made = stage.cluster.jobs["tests"]
     assert isinstance(made, dict)
     made["metadata"]["uid"] = "j2"
-    assert stage.followed() == [("stranger", "j1", "another one, made anew under its name")]
+    assert stage.followed() == []
+    assert (stage.logs.uids, stage.logs.strangers) == (set(), {})
+
+
+@pytest.mark.parametrize(
+    ("health", "seconds"), [("Healthy", 10.0), ("Degraded", 10.0), ("Progressing", None)]
+)
+def test_a_test_whose_place_another_took_is_given_up_once_that_has_ended(
+    health: str, seconds: float | None
+) -> None:
+    """While the other's still runs, to end our operation would delete it."""
+
+    async def displaced() -> float:
+        stage = Stage()
+        stage.rendered = [tracked("weather")]
+        a_job(stage, "other")
+        stage.cluster.nodes[0]["health"] = {"status": health}
+        live = LiveTree(stage.cluster.client, APP)
+        rendered = Rendered(stage.rendered, "ns", ())
+        logs = JobLogs(
+            stage.cluster.client, APP, live, (), stage.wanted, stage.told, rendered, "ours", lambda job: False
+        )
+        logs.confirm("tests")
+        await live.read()
+        began = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(600):
+                node, whose = await logs.displaced(stage.wanted)
+        finally:
+            await logs.close()
+        assert (node.name, whose) == ("tests", "Application other")
+        return asyncio.get_running_loop().time() - began
+
+    if seconds is None:
+        with pytest.raises(TimeoutError):
+            run(displaced())
+    else:
+        assert seconds <= run(displaced()) < seconds + 6
 
 
 def test_a_job_of_a_cronjob_is_no_hook_of_ours() -> None:
