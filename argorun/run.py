@@ -232,7 +232,7 @@ class Run:
             return
         seen = self.traces.claim.before or Application()
         topics = [name for _, name in self.traces.drawn]
-        self.traces.settlement.renders(manifests)
+        await self.traces.settlement.renders(manifests)
         self.traces.logs.renders(Rendered(manifests, destination(seen), topics))
         try:
             await self._check_tests(manifests)

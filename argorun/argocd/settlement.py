@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from argorun.argocd import effects
 from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.client import ApplicationName, Client
-from argorun.argocd.effects import TESTS, Before, Key, Plan
+from argorun.argocd.effects import TESTS, Before, Key, Plan, Rendering
 from argorun.argocd.pod_users import readers
 from argorun.argocd.types import Application, Json, Node, ResourceStatus, Tree
 from argorun.errors import AccessDenied, ArgoCDFailed, OperationFailed, UsageError
 
-AT_ONCE = 8  # objects read at the same time
+AT_ONCE = 16  # objects read at the same time
+MOST = 200  # objects that are read before the sync
 POLL = 0.3  # seconds between two looks at an object that is being deleted
 GONE = (400, 404)  # the answers for an object that has left the tree, or the cluster
 SECRET, CONFIGMAP = ("", "Secret"), ("", "ConfigMap")
@@ -41,7 +42,7 @@ class Settlement:
     def __init__(self, client: Client, app: ApplicationName, topics: Sequence[str]) -> None:
         self._client, self._app, self._topics = client, app, tuple(topics)
         self._namespace = ""
-        self._ours: Mapping[Key, Json] = {}
+        self._ours = Rendering()
         self._before = Before()
         self._only_named = False  # of what differs, only what names a topic is the run's
         self.began = False  # the operation may have changed something
@@ -59,30 +60,33 @@ class Settlement:
         it does not render so. Raises UsageError where the sync would wait for a person.
         """
         self._namespace = destination(seen)
-        self._ours = effects.by_key(ours, self._namespace)
-        without = effects.by_key(former, self._namespace)
+        await self.renders(ours)
+        without = await asyncio.to_thread(effects.by_key, former, self._namespace)
         self._tree = tree
         options = (seen.spec.get("syncPolicy") or {}).get("syncOptions") or ()
-        held = [k for k in effects.to_confirm(self._ours, without, options) if effects.find(tree, k)]
+        held = [k for k in effects.to_confirm(self._ours.objects, without, options) if effects.find(tree, k)]
         if held:
             raise UsageError(
                 f"{', '.join(map(str, held))} of {self._app} has the option {effects.CONFIRM}, and is not "
                 "rendered with the run's values: the sync would wait for a person to confirm that it goes",
                 "take the option off, or leave the topic out of its name",
             )
-        data_hooks = [k for k, m in self._ours.items() if effects.is_data_hook(m)]
-        naming = [k for k, m in self._ours.items() if effects.named(m, self._topics)]
-        differing = effects.differing(self._ours, without) if without else naming
-        wanted = dict.fromkeys([*differing, *data_hooks])
+        differing = await self._differing(without) if without else self._ours.naming
+        hooks = self._ours.data_hooks
+        # Of very many the version alone tells later whether they were changed.
+        wanted = dict.fromkeys([*differing, *hooks] if len(differing) <= MOST else hooks)
         contents = {k: effects.content(m) for k, m in (await self._read(wanted)).items()}
         self._before = Before.of(self._tree, contents)
         self.began = True
-        at_risk = [k for k in data_hooks if effects.named(self._ours[k], self._topics) or k[:2] == SECRET]
+        at_risk = [k for k in hooks if k in self._ours.naming or k[:2] == SECRET]
         return [r for k in at_risk if (r := await self._cannot_patch(k)) is not None]
 
-    def renders(self, ours: Sequence[Json]) -> None:
-        """The source rendered to something else when the operation took it."""
-        self._ours = effects.by_key(ours, self._namespace)
+    async def renders(self, ours: Sequence[Json]) -> None:
+        """What the source renders to with the run's values: something else, perhaps, once Git has moved."""
+        self._ours = await asyncio.to_thread(Rendering.of, ours, self._namespace, self._topics)
+
+    async def _differing(self, former: Mapping[Key, Json]) -> list[Key]:
+        return await asyncio.to_thread(effects.differing, self._ours.objects, former)
 
     async def note_dead(
         self, seen: Application, since: float, revision: str | None, *, stands: bool, synced: bool
@@ -96,8 +100,7 @@ class Settlement:
         self._namespace = destination(seen)
         if stands:
             with contextlib.suppress(Refused):
-                ours = await self._client.manifests(self._app, revision)
-                self._ours = effects.by_key(ours, self._namespace)
+                await self.renders(await self._client.manifests(self._app, revision))
         self._before = Before(since=since)
         self._only_named = not synced
         self.began = True
@@ -122,19 +125,19 @@ class Settlement:
         Raises OperationFailed where Argo CD cannot compare with Git, or cannot render.
         """
         try:
-            former = effects.by_key(await self._client.manifests(self._app, revision), self._namespace)
+            manifests = await self._client.manifests(self._app, revision)
         except Refused as e:
-            # For the look: whatever our values have put a topic's name into.
-            self._plan = Plan(stay=tuple(k for k, m in self._ours.items() if effects.named(m, self._topics)))
+            self._plan = Plan(stay=self._ours.naming)  # for the look
             raise OperationFailed(f"Argo CD cannot render {self._app} without the topic: {e.text}") from None
+        former = await asyncio.to_thread(effects.by_key, manifests, self._namespace)
         seen = await self._compared()
         self._tree = await self._client.tree(self._app)
-        suspects = dict.fromkeys([*effects.differing(self._ours, former), *self._unsynced(seen, former)])
+        suspects = dict.fromkeys([*await self._differing(former), *self._unsynced(seen, former)])
         live = await self._read(suspects)
         if self._only_named:
             live = {k: m for k, m in live.items() if effects.named(m, self._topics)}
         options = (seen.spec.get("syncPolicy") or {}).get("syncOptions") or ()
-        self._plan = effects.plan(live, self._ours, former, self._before, options)
+        self._plan = effects.plan(live, self._ours.objects, former, self._before, options)
         return self._plan
 
     async def _compared(self) -> Application:
@@ -149,7 +152,7 @@ class Settlement:
     def _unsynced(self, seen: Application, former: Mapping[Key, Json]) -> list[Key]:
         """Secrets differ in what Argo CD hides: its comparison tells. Without a rendering of ours, all do."""
         unsynced = [r for r in seen.status.resources or () if r.status == "OutOfSync" and not r.hook]
-        asked = [r for r in unsynced if (r.group, r.kind) == SECRET or not self._ours]
+        asked = [r for r in unsynced if (r.group, r.kind) == SECRET or not self._ours.objects]
         pruned = {Key(r.group, r.kind, r.namespace, r.name): r.requires_pruning for r in asked}
         return [k for k, extra in pruned.items() if k in former or extra]
 
@@ -173,27 +176,25 @@ class Settlement:
     def naming(self) -> list[Remains]:
         """The objects that were made to name a topic, where nobody can look at them any longer."""
         why = "the Application was deleted without it: it lives on, and names the topic"
-        named = [k for k, m in self._ours.items() if effects.named(m, self._topics) and k.kind not in TESTS]
-        return [Remains(k, why, delete=True) for k in named]
+        return [Remains(k, why, delete=True) for k in self._ours.naming if k.kind not in TESTS]
 
     def keys(self) -> list[Key]:
         """The objects that a sync takes back, for a person; before `plan`, those that name a topic."""
         plan = self._plan
         if plan.changed:
             return [*plan.settle, *plan.prune]
-        return [k for k, m in self._ours.items() if k.kind not in TESTS and effects.named(m, self._topics)]
+        return [k for k in self._ours.naming if k.kind not in TESTS]
 
     def sources(self) -> set[tuple[str, str]]:
         """Kind and name of the ConfigMaps that held a topic's name, and of the Secrets that may have."""
-        return {
-            (k.kind, k.name)
-            for k in self.changed
-            if k[:2] == SECRET or (k[:2] == CONFIGMAP and effects.named(self._ours.get(k, {}), self._topics))
-        }
+        naming = set(self._ours.naming)
+        held = [k for k in self.changed if k[:2] == SECRET or (k[:2] == CONFIGMAP and k in naming)]
+        return {(k.kind, k.name) for k in held}
 
     def with_pods(self) -> list[Key]:
         """The objects whose pods may use the topics: what was changed, and what reads what was changed."""
-        return list(dict.fromkeys([*self.changed, *readers(self._ours, self.sources())]))
+        held = self.sources()
+        return list(dict.fromkeys([*self.changed, *(readers(self._ours.objects, held) if held else ())]))
 
     def resources(self, plan: Plan) -> list[ResourceStatus]:
         """What the settling sync is about, as the live objects are called."""
