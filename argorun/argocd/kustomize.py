@@ -12,8 +12,8 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from argorun.argocd.pod_sources import pod_spec, sources
 from argorun.argocd.types import Json
 from argorun.errors import UsageError
 
@@ -241,15 +241,7 @@ class Names:
 
 def reads_configmap(workload: Json, configmap: str) -> bool:
     """Whether a workload's pods read this ConfigMap, by environment or volume."""
-    pod = workload.get("spec", {}).get("template", {}).get("spec", {})
-    refs: list[Any] = []
-    for container in [*(pod.get("initContainers") or ()), *(pod.get("containers") or ())]:
-        refs += [(e.get("valueFrom") or {}).get("configMapKeyRef") for e in container.get("env") or ()]
-        refs += [e.get("configMapRef") for e in container.get("envFrom") or ()]
-    for volume in pod.get("volumes") or ():
-        refs.append(volume.get("configMap"))
-        refs += [s.get("configMap") for s in (volume.get("projected") or {}).get("sources") or ()]
-    return any(r and r.get("name") == configmap for r in refs)
+    return any((s.kind, s.name) == ("ConfigMap", configmap) for s in sources(pod_spec(workload)))
 
 
 # -- names ---------------------------------------------------------------------------------------------

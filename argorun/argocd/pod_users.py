@@ -6,55 +6,16 @@ import datetime
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from argorun.argocd import effects
 from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.effects import Key
+from argorun.argocd.pod_sources import pod_spec, sources
 from argorun.argocd.types import Json, Node, Tree
 
 OVER = ("Succeeded", "Failed")  # phases of a pod whose containers have all ended
 GONE = (400, 404)
-
-
-class Source(NamedTuple):
-    """A ConfigMap or Secret that a pod reads; `mounted`: as files, which change while it runs."""
-
-    kind: str
-    name: str
-    mounted: bool
-
-
-def sources(spec: Json) -> Iterator[Source]:
-    """The ConfigMaps and Secrets that a pod's spec reads, by environment or volume."""
-    for container in [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]:
-        for entry in container.get("env") or ():
-            value = entry.get("valueFrom") or {}
-            yield from _named(value.get("configMapKeyRef"), value.get("secretKeyRef"))
-        for entry in container.get("envFrom") or ():
-            yield from _named(entry.get("configMapRef"), entry.get("secretRef"))
-    for volume in spec.get("volumes") or ():
-        for part in [volume, *((volume.get("projected") or {}).get("sources") or ())]:
-            secret = part.get("secret") or {}
-            named = {"name": secret.get("secretName") or secret.get("name")}
-            yield from _named(part.get("configMap"), named, mounted=True)
-
-
-def _named(configmap: Json | None, secret: Json | None, *, mounted: bool = False) -> Iterator[Source]:
-    for kind, ref in (("ConfigMap", configmap), ("Secret", secret)):
-        if ref and ref.get("name"):
-            yield Source(kind, str(ref["name"]), mounted)
-
-
-def pod_spec(manifest: Json) -> Json:
-    """The spec of the pods that an object makes; empty for one that makes none."""
-    spec = manifest.get("spec") or {}
-    if manifest.get("kind") == "Pod":
-        return dict(spec)
-    job = (spec.get("jobTemplate") or {}).get("spec") or {}
-    template = spec.get("template") or job.get("template") or {}
-    return dict(template.get("spec") or {}) if isinstance(template, dict) else {}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import pytest
 
 from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.effects import Key
-from argorun.argocd.pod_users import Held, PodUsers, Source, pod_spec, readers, sources, starts
+from argorun.argocd.pod_sources import Source, pod_spec, sources
+from argorun.argocd.pod_users import Held, PodUsers, readers, starts
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
 from tests.unit.argocd.gopatch import Json
 from tests.unit.virtual import run
