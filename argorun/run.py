@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 
 from argorun import __version__, arrival, events, plan
 from argorun.argocd import diagnosis, lint, operation, outcome, parameters, rendered
@@ -62,7 +62,7 @@ class Run:
         self.topics = topics
         self.clean = CleanUp(announce, client.rendering.hurry)
         self.live = LiveTree(client, self.app)
-        self.watch = Watch(client, self.app, self.live, self._strangers)
+        self.watch = Watch(client, self.app, self.live, self._is_ours)
         self.progress = Progress(announce, config.jobs, config.logs)
         self.manifests: list[Json] = []
         self.run_id = secrets.token_hex(6)
@@ -239,8 +239,15 @@ class Run:
         except (UsageError, NoTestRan) as e:
             raise OperationFailed(f"{e.message}, by now: Git has moved", e.hint, reason=e.reason) from None
 
-    def _strangers(self) -> Collection[str]:
-        return self.traces.logs.strangers if self.traces.logs is not None else ()
+    def _is_ours(self, node: Node) -> bool:
+        """Whether a live object may be our operation's: of Jobs and bare pods, what it was seen to make.
+
+        One that was there before may hold it up.
+        """
+        logs = self.traces.logs
+        if logs is None or node.kind not in rendered.RUNNING:
+            return True
+        return node.uid in logs.uids or node.uid in logs.former
 
     async def _note_what_stands(self, manifests: Sequence[Json]) -> None:
         """What is in the cluster before our operation: what it changes and makes is told by that."""

@@ -301,7 +301,7 @@ class WayBack:
 
     def _settle_by_hand(self) -> str:
         patch = byhand.patch(self._app, self._traces.claim.way_out())
-        changed = self._changed if self._settles() else None
+        changed = self._changed if self._settles() and not self._traces.claim.taken else None
         settle = byhand.settle(self._app, changed.keys()) if changed is not None else ""
         return "; ".join(filter(None, (settle, patch)))
 

@@ -87,6 +87,9 @@ class Claim:
         self._settings, self._topics, self._pinned = tuple(settings), tuple(topics), pinned
         self._waiting, self._notice = waiting, notice
         self.record: Record | None = None
+        self.taken = (
+            False  # another run was seen to hold the Application: there is nothing for a person to do
+        )
         self.before: Application | None = None  # as it was before us, and before what a dead run left
         self._claimed_spec: Json = {}
         self._gone: Record | None = None  # what it was, once it is given back
@@ -227,6 +230,7 @@ class Claim:
     def _check_held(self, seen: Application) -> None:
         record = parameters.record_of(seen)
         if record is not None and record.run != self.run_id:
+            self.taken = True
             raise Taken(self._app, record)
 
     async def stands(self) -> bool:
@@ -373,7 +377,7 @@ class Claim:
 
         It tests what it touches: sent late, it overwrites nobody's change.
         """
-        if self.before is None or self.record is None:
+        if self.before is None or self.record is None or self.taken:
             return []
         ours = msgspec.structs.replace(
             self.before,

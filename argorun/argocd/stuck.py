@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 
 from argorun.argocd import operation
 from argorun.argocd.client import ApplicationName, Client
@@ -34,10 +34,10 @@ class Watch:
         client: Client,
         app: ApplicationName,
         live: LiveTree,
-        strangers: Callable[[], Collection[str]] = tuple,
+        is_ours: Callable[[Node], bool] = lambda node: True,
     ) -> None:
         self._client, self._app, self._live = client, app, live
-        self._strangers = strangers  # uids of what is not the operation's, though it bears such a name
+        self._is_ours = is_ours  # whether a live object is the operation's, and not only bears such a name
         self._pods: dict[str, dict[str, Node]] = {}  # of a Job, by its uid and theirs
         self._uids: dict[operation.Key, str] = {}
         self._awaited: list[ResourceResult] = []
@@ -128,9 +128,7 @@ class Watch:
     async def case(self, result: ResourceResult) -> Case:
         """What the cluster knows of one resource of the operation."""
         remembered = self._pods.get(self._uids.get(operation.key(result), ""), {})
-        return await ask(
-            self._client, self._app, self._live.tree, result, remembered.values(), self._strangers()
-        )
+        return await ask(self._client, self._app, self._live.tree, result, remembered.values(), self._is_ours)
 
     def _look(self) -> dict[str, tuple[ResourceResult, bool]]:
         """What does not start, by the pod's uid or, without a pod, its own; and whether that is certain."""
@@ -150,7 +148,7 @@ class Watch:
 
     def _node(self, result: ResourceResult) -> Node | None:
         node = self._live.tree.find(result.kind, result.namespace, result.name)
-        return None if node is not None and node.uid in self._strangers() else node
+        return node if node is not None and self._is_ours(node) else None
 
     def _remember(self) -> None:
         """A Job's pods go with it, or at its deadline; what a rollout replaces is no evidence."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import TypeVar
 
 from argorun.argocd.client import ApplicationName, Client
@@ -23,17 +23,17 @@ async def ask(
     tree: Tree,
     result: ResourceResult,
     remembered: Collection[Node],
-    strangers: Collection[str] = (),
+    is_ours: Callable[[Node], bool] = lambda node: True,
 ) -> Case:
     """What the cluster knows of a resource; never fails, and says less where something cannot be read.
 
-    `remembered` are its pods as they were last seen: those that are gone tell at least that. `strangers` are
-    the uids of what is another's, though it bears such a name: that is no evidence.
+    `remembered` are its pods as they were last seen: those that are gone tell at least that. What
+    bears such a name and is not the operation's (`is_ours`) is no evidence.
     """
     if result.status == "SyncFailed" and "is missing" not in result.message:  # it was there, then
         return Case(result.kind, result.name, result.message, refused=True)
     node = tree.find(result.kind, result.namespace, result.name)
-    if node is None or node.uid in strangers:
+    if node is None or not is_ours(node):
         return Case(result.kind, result.name, result.message, pods=_gone(remembered))
     there = pods_of(tree, node)
     gone = _gone(n for n in remembered if n.uid not in {p.uid for p in there})
