@@ -149,7 +149,7 @@ class Look:
         lint.check_ends(manifests, self._config.jobs)
 
     async def _look_at_hooks(self, seen: Application, manifests: Sequence[Json]) -> None:
-        """No hook of another Application stands in the cluster under the name of one of ours."""
+        """No hook of another Application stands in the cluster under the name of one of this run's."""
         rendered = Rendered(manifests, destination(seen), ())
         if not rendered.hooks():
             return

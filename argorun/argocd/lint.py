@@ -21,7 +21,7 @@ MEND = f"annotate it with {ARGO}: PostSync"
 
 
 def warnings(manifests: Iterable[Json], jobs: Sequence[str]) -> list[str]:
-    """A sentence for each thing about the hooks that may cost a log or leave one behind; and the mend."""
+    """A sentence for each thing about the hooks that may cost a log or leave one behind; and the fix."""
     found = []
     for m in manifests:
         hook = hook_of(m)

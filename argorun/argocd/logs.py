@@ -54,7 +54,7 @@ class JobLogs:
         self._confirmed: set[str] = set()  # what the operation itself says it has made, by name
         self.uids: set[str] = set()  # of all the Jobs and bare pods that our operation has made so far
         self.strangers: dict[str, tuple[Node, str]] = {}  # what stands in the place of one, by uid; and whose
-        self._made: set[tuple[str, str, str]] = set()  # kind, namespace and name of ours
+        self._made: set[tuple[str, str, str]] = set()  # kind, namespace and name of this run's
         self._asked: dict[str, asyncio.Task[None]] = {}  # whose they are, by uid
         self._attempts: collections.Counter[str] = collections.Counter()  # by their Job's name
         self._pods: dict[str, PodLogs] = {}  # by the pod's uid

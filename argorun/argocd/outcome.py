@@ -52,7 +52,7 @@ class Made(Protocol):
 
 
 class Intruder(OperationFailed):
-    """Another's object stands in the place of a test: what became of ours is not known."""
+    """Another's object stands in the place of a test: what became of this run's is not known."""
 
     def __init__(self, hook: ResourceResult | Node, whose: str) -> None:
         super().__init__(

@@ -87,7 +87,7 @@ class Rendered:
 
 @dataclass(frozen=True)
 class Taken:
-    """A live hook object of another Application, under the name of one of ours."""
+    """A live hook object of another Application, under the name of one of this run's."""
 
     key: Key
     by: str
