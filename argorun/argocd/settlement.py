@@ -150,7 +150,7 @@ class Settlement:
         return seen
 
     def _unsynced(self, seen: Application, former: Mapping[Key, Json]) -> list[Key]:
-        """Secrets differ in what Argo CD hides: its comparison tells. Without this run's rendering, all do."""
+        """Secrets differ in what Argo CD hides: its comparison tells. Without a rendering, all do."""
         unsynced = [r for r in seen.status.resources or () if r.status == "OutOfSync" and not r.hook]
         asked = [r for r in unsynced if (r.group, r.kind) == SECRET or not self._ours.objects]
         pruned = {Key(r.group, r.kind, r.namespace, r.name): r.requires_pruning for r in asked}
