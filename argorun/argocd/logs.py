@@ -22,7 +22,7 @@ from argorun.argocd.tree import POLL, LiveTree
 from argorun.argocd.types import Json, Node, ResourceResult
 from argorun.errors import ArgorunError
 
-REPLACED = "another one, made anew under its name"
+REPLACED = "another one, made anew under its name, or gone"
 DISPLACED = 10.0  # seconds for which our operation may still end by itself, once another's object has ended
 
 
@@ -209,10 +209,6 @@ class JobLogs:
         while True:
             try:
                 whose = await self.whose(source)
-            except (Refused, Denied) as e:
-                if e.status in GONE:
-                    return
-                await self._live.changed(self._live.version)
             except ArgorunError:
                 await self._live.changed(self._live.version)
             else:
@@ -235,7 +231,12 @@ class JobLogs:
         Raises ArgoCDFailed, AccessDenied.
         """
         s = source
-        live: Json = await self._client.live(self._app, s.group, s.version, s.kind, s.namespace, s.name)
+        try:
+            live: Json = await self._client.live(self._app, s.group, s.version, s.kind, s.namespace, s.name)
+        except (Refused, Denied) as e:
+            if e.status not in GONE:
+                raise
+            return REPLACED
         metadata = live.get("metadata") or {}
         if metadata.get("uid") != s.uid:
             return REPLACED

@@ -8,11 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from argorun.argocd import effects
-from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.effects import TESTS, Key
 from argorun.argocd.types import Json, Node, Tree
-from argorun.errors import UsageError
+from argorun.errors import ArgorunError, UsageError
 
 TRACKING = "argocd.argoproj.io/tracking-id"  # "weather:batch/Job:tests/checks"
 INSTANCE = "app.kubernetes.io/instance"
@@ -97,7 +96,7 @@ async def taken(client: Client, app: ApplicationName, tree: Tree, rendered: Rend
     """The names of hooks under which an object of another Application stands in the cluster.
 
     Argo CD's tree holds what stands under a name that the Application renders, whoever made it (source:
-    GetManagedLiveObjs in gitops-engine's pkg/cache/cluster.go). Raises ArgoCDFailed, AccessDenied.
+    GetManagedLiveObjs in gitops-engine's pkg/cache/cluster.go). What cannot be read is left out.
     """
 
     async def one(key: Key, hook: Json) -> Taken | None:
@@ -106,10 +105,8 @@ async def taken(client: Client, app: ApplicationName, tree: Tree, rendered: Rend
             return None
         try:
             live = await client.live(app, node.group, node.version, node.kind, node.namespace, node.name)
-        except (Refused, Denied) as e:
-            if e.status in GONE:
-                return None
-            raise
+        except ArgorunError:
+            return None  # gone; or it is seen during the run whose it is
         by = stranger(live, hook)
         return Taken(key, by) if by and by != NOBODY else None
 

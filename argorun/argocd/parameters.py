@@ -252,7 +252,8 @@ def restored(spec: Json, record: Record) -> Json:
     source = spec.get("source") or {}
     helm, options = source.get("helm"), source.get("kustomize")
     if helm is not None and record.helm:
-        put_or_drop(helm, "parameters", without_ours(helm_parameters(spec), record.helm))
+        kept = without_ours(helm_parameters(spec), record.helm)
+        put_or_drop(helm, "parameters", untyped(kept, [v for v in record.helm if v.value in record.topics]))
         put_or_drop(source, "helm", helm)
     if options is not None and record.kustomize:
         kept = [p for p in options.get("patches") or () if p.get("patch") not in record.kustomize]
@@ -269,6 +270,14 @@ def without_ours(elements: Sequence[Json], ours: Iterable[HelmValue]) -> list[Js
         if len(found) > (v.alike or 0):  # the others were there before us
             kept[found[-1 if v.at is msgspec.UNSET else v.at]] = v.original
     return [p for p in kept if p is not None]
+
+
+def untyped(elements: Sequence[Json], topics: Iterable[HelmValue]) -> list[Json]:
+    """The parameters without our `forceString` where somebody else has put another value to it meanwhile."""
+    ours = {v.name for v in topics if v.original is not None and not v.original.get("forceString")}
+    return [
+        {k: v for k, v in p.items() if k != "forceString"} if p.get("name") in ours else p for p in elements
+    ]
 
 
 def with_automated(spec: Json, record: Record) -> Json:

@@ -75,7 +75,8 @@ class Settlement:
         hooks = self._ours.data_hooks
         # Of very many the version alone tells later whether they were changed.
         wanted = dict.fromkeys([*differing, *hooks] if len(differing) <= MOST else hooks)
-        contents = {k: effects.content(m) for k, m in (await self._read(wanted)).items()}
+        # What cannot be read now is told by its version alone, too.
+        contents = {k: effects.content(m) for k, m in (await self._read(wanted, strict=False)).items()}
         self._before = Before.of(self._tree, contents)
         self.began = True
         at_risk = [k for k in hooks if k in self._ours.naming or k[:2] == SECRET]
@@ -241,8 +242,8 @@ class Settlement:
 
     # -- requests -------------------------------------------------------------------------------------
 
-    async def _read(self, keys: Iterable[Key]) -> dict[Key, Json]:
-        """The live objects under these keys, those that are there."""
+    async def _read(self, keys: Iterable[Key], *, strict: bool = True) -> dict[Key, Json]:
+        """The live objects under these keys, those that are there; unless `strict`, that can be read."""
         several = asyncio.Semaphore(AT_ONCE)
 
         async def one(key: Key) -> Json | None:
@@ -250,7 +251,12 @@ class Settlement:
             if node is None:
                 return None
             async with several:
-                return await self._one(node)
+                try:
+                    return await self._one(node)
+                except (ArgoCDFailed, Denied):
+                    if strict:
+                        raise
+                    return None
 
         wanted = list(keys)
         found = await asyncio.gather(*(one(k) for k in wanted))

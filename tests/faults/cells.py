@@ -70,7 +70,9 @@ class Place:
         rule = Rule(self.method, self.path, FAULTS[fault], nth=self.nth)
         blows = [Blow(rule, self.step)]
         if self.hangs is not None:
-            blows.append(Blow(Rule("GET", APP, proxy.status(403)), Step.FOLLOW, until=Step.CLEANUP))
+            # Whoever asks, the slow read beside the watch among them.
+            forbidden = Rule("GET", APP, proxy.status(403), times=EVER)
+            blows.append(Blow(forbidden, Step.FOLLOW, until=Step.CLEANUP))
         if self.put:
             blows.append(Blow(Rule("PATCH", APP, proxy.status(400), times=EVER), Step.CLEANUP))
         return blows
@@ -110,7 +112,9 @@ PLACES: tuple[Place, ...] = (
     Place("pod", Step.SYNC, "GET", APP + "/resource", faults=("reset", "half-json", "403", "500")),
     Place("log", Step.SYNC, "GET", APP + "/pods/.*/logs", faults=STREAM, log=("stall",)),
     Place("nudge", Step.FOLLOW, "GET", APP + r"\?.*refresh=normal.*"),
-    Place("backstop", Step.FOLLOW, "GET", APP, all_of(DENIED, 6), (*READ, "401", "404")),
+    # The first is asked whether the test's Job is this operation's.
+    Place("job", Step.FOLLOW, "GET", APP, {}, (*READ, "401", "404")),
+    Place("backstop", Step.FOLLOW, "GET", APP, all_of(DENIED, 6), (*READ, "401", "404"), nth=2),
     Place("terminate", Step.CLEANUP, "DELETE", APP + "/operation", faults=WRITE, hangs=6),
     Place("find-operation", Step.CLEANUP, "GET", APP, hangs=6),
     Place("restore", Step.CLEANUP, "PATCH", APP, faults=ALL),

@@ -69,6 +69,6 @@ async def play_cell(cell: Cell, stage: Stage, folder: Path) -> Outcome:
     if isinstance(cell.place, Place):
         if cell.place.hangs is not None:
             script = HANGS
-        elif cell.place.name in ("watch", "tree-stream", "log", "pod", "backstop"):
+        elif cell.place.name in ("watch", "tree-stream", "log", "pod", "job", "backstop"):
             script = holds(file, 1 if cell.fails else 0)
     return await stage.play(blows, script)

@@ -354,6 +354,13 @@ class Actor(Player):
                 assert name == self.name
                 await self.ask("POST", "/sync", {"strategy": {"apply": {}}})
                 await self.until(lambda a: "operation" not in a)
+            case ["argocd", "app", "sync", name, *words] if words[::2] == ["--resource"] * (len(words) // 2):
+                assert name == self.name
+                resources = [re.fullmatch(r"(.*):(.*):(.*)/(.*)", word) for word in words[1::2]]
+                keys = ("group", "kind", "namespace", "name")
+                listed = [dict(zip(keys, r.groups(), strict=True)) for r in resources if r is not None]
+                await self.ask("POST", "/sync", {"resources": listed})
+                await self.until(lambda a: "operation" not in a)
             case ["argocd", "app", "get", name, *_]:
                 assert name == self.name
             case ["kafka-topics", "--bootstrap-server", server, "--delete", "--if-exists", "--topic", topic]:

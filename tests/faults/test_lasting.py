@@ -121,7 +121,7 @@ async def a_silent_watch_is_made_up_for_by_the_slow_read(stage: Stage, folder: P
 
 async def a_rendering_that_does_not_end_is_not_needed_for_the_way_back(stage: Stage, folder: Path) -> None:
     slow = Blow(Rule("PATCH", ".*", proxy.stall, times=EVER), Step.CLEANUP)
-    outcome = await stage.play([slow], cleanup=60.0)
+    outcome = await stage.play([slow])
     assert slow.rule.met > 0
     assert (outcome.code, outcome.left, outcome.named) == (0, [], {}), str(outcome)
 
