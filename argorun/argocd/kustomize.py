@@ -22,6 +22,10 @@ WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
 HASH = re.compile(r"-[2456789bcdfghkmt]{10}$")  # of a generated ConfigMap or Secret
 NEVER_RENAMED = ("CustomResourceDefinition", "APIService", "Namespace")
 
+WON_OVER = (
+    "a .argocd-source.yaml or .argocd-source-APP.yaml in Git may win over the Application's settings: "
+    "take kustomize.patches out of it"
+)
 HOW = (
     "write the ConfigMap's name in full, as it is rendered, or as its source has it, without what namePrefix "
     "and nameSuffix add: the other of the two may tell it better from other objects"
@@ -81,7 +85,8 @@ def check_taken(app: str, settings: Sequence[Kustomize], manifests: Sequence[Jso
         found = names.configmaps(s.configmap, s.key)
         values = [m["data"][s.key] for m in found]
         if any(value != s.value for value in values):
-            raise UsageError(f"Application {app} does not take the value of {s}: it renders to {values}", HOW)
+            text = f"Application {app} does not take the value of {s}: it renders to {values}"
+            raise UsageError(text, WON_OVER)
         reach = names.candidates(found[0], s.configmap)
         for m in manifests:
             # Others may have it by a replacement; their names have nothing to do with the patch's target.

@@ -65,9 +65,11 @@ def test_a_sweep_seven_hours_ahead_leaves_a_live_run_alone(bench: Bench) -> None
 def test_a_run_twenty_minutes_ahead_waits_for_a_live_one(bench: Bench) -> None:
     go = waits_for(bench)
     ahead = shifted(bench, TWENTY_MINUTES)
-    with bench.as_it_was(), bench.start() as one, bench.start(environment=ahead) as other:
+    with bench.as_it_was(), bench.start() as one:
         one.until("log_line", text="begun")
-        go.touch()
+        with bench.start(environment=ahead) as other:
+            other.until("waiting")
+            go.touch()
         codes = [one.end(), other.end()]
         assert codes == [0, 0], f"{one}\n\n{other}"
         assert "is dead" not in notices(one) + notices(other), f"{one}\n\n{other}"
