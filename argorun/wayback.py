@@ -317,11 +317,9 @@ class WayBack:
                 late = self._clean.time_left() < ENOUGH
                 if not told and self._clean.hurried:
                     told = True
-                    self._notice(
-                        f"still in their grace period: {', '.join(u.pod.name for u in still)}", "info"
-                    )
+                    self._tell_who_is_there(still)
                 if late:
-                    self._leave_running(logs, still)
+                    self._leave_running(still)
                     return None
                 await self._live.changed(self._live.version, timeout=1.0)
         self._users = []
@@ -345,13 +343,21 @@ class WayBack:
         await self._client.application(self._app, refresh="normal")
         return await users.of(await self._live.read())
 
-    def _leave_running(self, logs: JobLogs, still: Sequence[User]) -> None:
-        """Time is over: whoever uses the topics is named. Nobody told some Jobs to stop (argocd.outcome)."""
-        jobs = {n.uid: n for n in logs.jobs()}
+    def _tell_who_is_there(self, still: Sequence[User]) -> None:
+        for words, leaving in (("in their grace period", True), ("running", False)):
+            if names := [u.pod.name for u in still if u.pod.leaving is leaving]:
+                self._notice(f"still {words}: {', '.join(names)}", "info")
+
+    def _leave_running(self, still: Sequence[User]) -> None:
+        """Time is over: whoever uses the topics is named."""
         for user in still:
-            job = next((jobs[r.uid] for r in user.pod.parent_refs or () if r.uid in jobs), None)
-            command = byhand.delete_job(job) if job is not None and not user.pod.leaving else ""
-            self._clean.leave(f"pod {user.pod.name}", f"it still runs: {user.why}", command)
+            self._clean.leave(f"pod {user.pod.name}", f"it still runs: {user.why}", self._end_user(user))
+
+    def _end_user(self, user: User) -> str:
+        """The command that ends it, where nobody told its Job to stop (argocd.outcome)."""
+        jobs = {n.uid: n for n in self._traces.logs.jobs()} if self._traces.logs is not None else {}
+        job = next((jobs[r.uid] for r in user.pod.parent_refs or () if r.uid in jobs), None)
+        return byhand.delete_job(job) if job is not None and not user.pod.leaving else ""
 
     async def _delete(self, name: str) -> str | None:
         if self._users and not self._clean.hurried:
@@ -399,7 +405,10 @@ class WayBack:
         return None
 
     def _wait_by_hand(self) -> str:
-        return f"argocd app get {self._app} --output tree" if self._traces.logs is not None else ""
+        if self._traces.logs is None:
+            return ""
+        ends = dict.fromkeys(filter(None, map(self._end_user, self._users)))
+        return "; ".join(ends) or f"argocd app get {self._app} --output tree"
 
     def _delete_by_hand(self, name: str) -> str:
         return byhand.delete_topics(self._config.kafka, [name])

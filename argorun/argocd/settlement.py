@@ -211,16 +211,17 @@ class Settlement:
     async def look(self, patience: float) -> list[Remains]:
         """Read the changed objects: which of them still name a topic, and how a person takes that out.
 
-        One that is being deleted is waited for, `patience` seconds at most.
+        One that is being deleted is waited for, `patience` seconds at most, and so is Argo CD's comparison:
+        for some seconds it may be one with the cluster as it was before (seen after one sync in four).
         """
         until = asyncio.get_running_loop().time() + patience
         secrets = [k for k in self.changed if k[:2] == SECRET]
-        left = await self._secrets_not_back(secrets) if secrets else []
         while True:
+            left = await self._secrets_not_back(secrets) if secrets else []
             live = await self._read(k for k in self.changed if k not in secrets)
             naming = {k: m for k, m in live.items() if effects.named(m, self._topics)}
             leaving = [k for k, m in naming.items() if (m.get("metadata") or {}).get("deletionTimestamp")]
-            if not leaving or asyncio.get_running_loop().time() >= until:
+            if not (leaving or left) or asyncio.get_running_loop().time() >= until:
                 break
             await asyncio.sleep(POLL)
         for key, now in naming.items():

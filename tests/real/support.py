@@ -236,6 +236,19 @@ class Bench:
         self.app.patch({"op": "add", "path": "/spec/source/helm", "value": new})
         if self.app.get("normal")["status"]["sync"]["status"] != "Synced":
             self.app.deploy()
+        self.forget_hooks()
+
+    def forget_hooks(self) -> None:
+        """Delete `scripted()`'s ended Jobs: Argo CD may take the end of an earlier one for the next one's.
+
+        That has tests of its own (test_others_ends.py).
+        """
+        self.stack.kubectl("delete", "jobs", "--all", "-n", self.app.namespace, "--timeout=60s")
+        cluster.eventually(lambda: not self._job_nodes(), 30, "Argo CD has seen the Jobs go")
+
+    def _job_nodes(self) -> list[str]:
+        tree = self.stack.api("GET", f"applications/{self.app.name}/resource-tree")
+        return [n["name"] for n in tree.get("nodes") or () if n["kind"] == "Job"]
 
     def before(self) -> Before:
         return Before(self.app.spec, own_annotations(self.app), self.app.state[0])

@@ -70,7 +70,7 @@ def test_a_run_twenty_minutes_ahead_waits_for_a_live_one(bench: Bench) -> None:
         with bench.start(environment=ahead) as other:
             other.until("waiting")
             go.touch()
-        codes = [one.end(), other.end()]
+            codes = [one.end(), other.end()]
         assert codes == [0, 0], f"{one}\n\n{other}"
         assert "is dead" not in notices(one) + notices(other), f"{one}\n\n{other}"
         assert "is 20m00s ahead of Argo CD's: Argo CD's time is used" in notices(other), str(other)

@@ -522,7 +522,7 @@ def test_a_job_that_nobody_has_told_to_stop_is_left_with_the_command_that_ends_i
     logs = fake(jobs=lambda: jobs)
     config = fake(application="ns/weather")
     back = WayBack(config, fake(), fake(), fake(), CleanUp(told.append), fake(logs=logs), print)
-    back._leave_running(logs, still)
+    back._leave_running(still)
     left = [(e.what, e.why, e.command) for e in told if isinstance(e, LeftBehind)]
     assert left == [
         ("pod runs-1", f"it still runs: {why}", "kubectl delete job runs --namespace n"),
@@ -530,3 +530,7 @@ def test_a_job_that_nobody_has_told_to_stop_is_left_with_the_command_that_ends_i
         ("pod web-0", "it still runs: its own manifest names the topic", ""),
     ]
     assert_pastes(left[0][2], "kubectl", "delete", "job", "runs", "--namespace", "n")
+    back._users = still
+    assert back._wait_by_hand() == left[0][2], "who has no time to wait is told the same"
+    back._users = still[1:]
+    assert back._wait_by_hand() == "argocd app get ns/weather --output tree"

@@ -344,6 +344,20 @@ def test_what_does_not_go_though_it_is_being_deleted_is_told_when_patience_is_ov
     assert stage.looked(5) == [(f"ConfigMap extra-{TOPIC}", "it is being deleted, and not gone", True)]
 
 
+def test_a_secret_is_looked_at_again_until_argo_cd_has_compared_it_anew() -> None:
+    """Just after a sync its comparison may be one with the cluster as it was before."""
+    stage = Stage(secret("password"))
+    said = {"kind": "Secret", "namespace": "n", "name": "password"}
+    stage.status(said | {"status": "OutOfSync"})
+    stage.planned()
+
+    async def looked() -> list[Remains]:
+        asyncio.get_running_loop().call_later(3, stage.status, said | {"status": "Synced"})
+        return await stage.settlement.look(20)
+
+    assert run(looked()) == []
+
+
 @pytest.mark.parametrize("error", [DOWN, Denied("show", 403, "permission denied", "")])
 def test_what_could_not_be_seen_is_not_called_back(error: Any) -> None:
     stage = Stage(configmap("settings"))
