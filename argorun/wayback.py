@@ -344,9 +344,10 @@ class WayBack:
         return await users.of(await self._live.read())
 
     def _tell_who_is_there(self, still: Sequence[User]) -> None:
-        for words, leaving in (("in their grace period", True), ("running", False)):
-            if names := [u.pod.name for u in still if u.pod.leaving is leaving]:
-                self._notice(f"still {words}: {', '.join(names)}", "info")
+        if leaving := [u.pod.name for u in still if u.pod.leaving]:
+            self._notice(f"still in their grace period: {', '.join(leaving)}", "info")
+        if running := [u.pod.name for u in still if not u.pod.leaving]:
+            self._notice(f"still running: {', '.join(running)}", "info")
 
     def _leave_running(self, still: Sequence[User]) -> None:
         """Time is over: whoever uses the topics is named."""
