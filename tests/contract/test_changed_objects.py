@@ -66,13 +66,13 @@ async def test_the_tree_and_the_live_object_name_the_same_uid_version_and_time(a
         synced(app)
 
         def alike(tree: Json) -> bool:
-            """The tree lags a little behind what changes by itself: a Deployment's status, say."""
+            """The tree lags a little behind: a Deployment's status, say, or an object that was just made."""
             pairs = [
                 (n, live(app, n["kind"], n["name"])["metadata"]) for n in nodes(tree) if n["kind"] != "Pod"
             ]
             told = ("uid", "resourceVersion", "createdAt")
             noted = ("uid", "resourceVersion", "creationTimestamp")
-            return all([n[k] for k in told] == [m[k] for k in noted] for n, m in pairs)
+            return all([n.get(k) for k in told] == [m[k] for k in noted] for n, m in pairs)
 
         eventually(lambda: app.get("/resource-tree"), alike)
 
