@@ -225,14 +225,8 @@ class Client(Connection):
     ) -> Json:
         """A live object of the Application, read from the cluster."""
         doing = f"show {kind} {name}"
-        where = {
-            "group": group,
-            "version": version,
-            "kind": kind,
-            "namespace": namespace,
-            "resourceName": name,
-        }
-        answer = await self._get(doing, path(app, "resource"), Json, query(app, **where), also_500=False)
+        where = an_object(app, group, version, kind, namespace, name)
+        answer = await self._get(doing, path(app, "resource"), Json, where, also_500=False)
         return decode(str(answer.get("manifest", "")).encode(), Json, doing)
 
     async def patch_resource(
@@ -250,17 +244,11 @@ class Client(Connection):
         Denied is answered before Argo CD looks whether there is such an object, Refused (400) where it is
         none of the Application's (source: getAppLiveResource in server/application/application.go).
         """
-        where = {
-            "group": group,
-            "version": version,
-            "kind": kind,
-            "namespace": namespace,
-            "resourceName": name,
-            "patchType": "application/merge-patch+json",
-        }
+        where = an_object(app, group, version, kind, namespace, name)
+        where["patchType"] = "application/merge-patch+json"
         doing = f"change {kind} {name}"
         body = json.dumps(patch)  # a string that holds JSON
-        await self._send("POST", doing, path(app, "resource"), body, Json, query(app, **where))
+        await self._send("POST", doing, path(app, "resource"), body, Json, where)
 
     async def events(self, app: ApplicationName, node: Node) -> list[ClusterEvent]:
         """The Kubernetes events about a live object of the Application; refused once it has left the tree."""
@@ -339,6 +327,14 @@ def query(app: ApplicationName, **more: str | None) -> dict[str, str]:
     """The query that addresses the Application, and whatever else is given."""
     place = {"appNamespace": app.namespace, "project": app.project} | more
     return {k: v for k, v in place.items() if v is not None}
+
+
+def an_object(
+    app: ApplicationName, group: str, version: str, kind: str, namespace: str, name: str
+) -> dict[str, str]:
+    """The query that addresses one live object of the Application."""
+    where = {"group": group, "version": version, "kind": kind, "namespace": namespace, "resourceName": name}
+    return query(app, **where)
 
 
 def policy_object(project: str, namespace: str, name: str, own_namespace: str) -> str:
