@@ -9,6 +9,17 @@ from typing import Any
 Json = dict[str, Any]
 
 
+HELLOTILT: Json = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "hellotilt"},
+    "spec": {
+        "template": {"spec": {"containers": [{"envFrom": [{"configMapRef": {"name": "topic-config"}}]}]}}
+    },
+}
+"""A Deployment that takes all of the ConfigMap topic-config into its environment."""
+
+
 def configmap(name: str, **data: str) -> Json:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
 

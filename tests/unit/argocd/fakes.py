@@ -8,7 +8,7 @@ import copy
 import email.utils
 import json
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -25,6 +25,7 @@ from argorun.argocd.types import (
     Application,
     ApplicationSet,
     ManagedResource,
+    Node,
     Project,
     SyncWindows,
     Tree,
@@ -35,6 +36,17 @@ from tests.unit.argocd.gopatch import Json, PatchFailed, applied
 APP = ApplicationRef(name="weather")
 IN_PROGRESS = "another operation is already in progress"
 DOWN = Unreachable("Argo CD cannot be reached")
+
+
+class Visited(list[Node]):
+    """Nodes that count how often one of them is come by."""
+
+    visits = 0
+
+    def __iter__(self) -> Iterator[Node]:
+        for each in super().__iter__():
+            self.visits += 1
+            yield each
 
 
 @dataclass

@@ -22,26 +22,10 @@ from argorun.argocd.kustomize import (
 from argorun.argocd.types import Json
 from argorun.errors import UsageError
 from argorun.sandbox.render import KustomizeRender
-from tests.kustomizations import CALLED, LAYOUTS, Layout, configmap, deployment
+from tests.kustomizations import CALLED, HELLOTILT, LAYOUTS, Layout, configmap, deployment
 
 TOPIC = "weather_updates_1700000000_0a1b2c3d"
-DEPLOYMENT: Json = {
-    "apiVersion": "apps/v1",
-    "kind": "Deployment",
-    "metadata": {"name": "hellotilt"},
-    "spec": {
-        "template": {"spec": {"containers": [{"envFrom": [{"configMapRef": {"name": "topic-config"}}]}]}}
-    },
-}
-MANIFESTS: list[Json] = [
-    {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": "topic-config"},
-        "data": {"topic_name": "was", "one": "a", "two": "b"},
-    },
-    DEPLOYMENT,
-]
+MANIFESTS: list[Json] = [configmap("topic-config", topic_name="was", one="a", two="b"), HELLOTILT]
 
 
 def test_a_config_maps_key_is_patched_and_its_readers_are_rolled() -> None:

@@ -38,6 +38,7 @@ from argorun.argocd.parameters import (
 from argorun.argocd.records import live
 from argorun.argocd.types import Application, Json, Metadata
 from argorun.errors import UsageError
+from tests.kustomizations import HELLOTILT, configmap
 from tests.normal_forms import FEW, TEXTS
 from tests.normal_forms import parameters as written
 from tests.unit.argocd.gopatch import PatchFailed, applied
@@ -104,23 +105,7 @@ SPECS = st.fixed_dictionaries(
     },
     optional={"syncPolicy": POLICY, "destination": st.just({"namespace": "x"})},
 )
-DEPLOYMENT: Json = {
-    "apiVersion": "apps/v1",
-    "kind": "Deployment",
-    "metadata": {"name": "hellotilt"},
-    "spec": {
-        "template": {"spec": {"containers": [{"envFrom": [{"configMapRef": {"name": "topic-config"}}]}]}}
-    },
-}
-MANIFESTS: list[Json] = [
-    {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": "topic-config"},
-        "data": {"topic_name": "was"},
-    },
-    DEPLOYMENT,
-]
+MANIFESTS: list[Json] = [configmap("topic-config", topic_name="was"), HELLOTILT]
 SETTINGS = st.one_of(
     st.lists(NAMES, min_size=1, max_size=3, unique=True).map(
         lambda names: [Helm(name, f"{TOPIC}{i}") for i, name in enumerate(names)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from typing import Any, cast
 
 import pytest
@@ -28,7 +28,7 @@ from argorun.argocd.types import (
     SyncResult,
     Tree,
 )
-from tests.unit.argocd.fakes import APP, DOWN
+from tests.unit.argocd.fakes import APP, DOWN, Visited
 from tests.unit.virtual import run
 
 TESTS = ResourceResult(
@@ -570,17 +570,6 @@ def test_of_a_resource_that_argorun_does_not_know_argo_cd_s_own_words_are_told()
 
 
 # -- big Applications ------------------------------------------------------------------------------------
-
-
-class Visited(list[Node]):
-    """Nodes that count how often one of them is come by."""
-
-    visits = 0
-
-    def __iter__(self) -> Iterator[Node]:
-        for each in super().__iter__():
-            self.visits += 1
-            yield each
 
 
 def rollouts(count: int) -> tuple[list[ResourceResult], list[Node]]:

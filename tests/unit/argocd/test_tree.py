@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from argorun.argocd.types import Node, Ref, Tree
+from tests.unit.argocd.fakes import Visited
 
 UIDS = st.sampled_from(["a", "b", "c", "d"])
 NAMES = UIDS | st.just("")  # what is not there yet has no uid
@@ -61,17 +60,6 @@ def test_nothing_is_found_in_an_empty_tree() -> None:
     tree = Tree()
     assert (tree.find("Job", "n", "x"), tree.find_uid("x"), tree.pods_under({"x"})) == (None, None, [])
     assert (tree.children("x"), tree.of_kind("Job")) == ((), ())
-
-
-class Visited(list[Node]):
-    """Nodes that count how often one of them is come by."""
-
-    visits = 0
-
-    def __iter__(self) -> Iterator[Node]:
-        for each in super().__iter__():
-            self.visits += 1
-            yield each
 
 
 def test_thousands_of_look_ups_go_through_the_nodes_once() -> None:
