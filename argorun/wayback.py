@@ -96,35 +96,25 @@ class WayBack:
 
     def from_application(self) -> None:
         """The Application's parameters will be changed, and an operation started."""
+        before, unless_gone = self._clean.before, self._unless_gone
         if not self._config.keep_topics:
             again = "topics that a leaving pod brings back"
-            self._clean.before(again, self._stay_gone, self._stay_gone_by_hand, patient=True, last=True)
-        self._before("what our operation changed", self._look, nothing, patient=True, last=True)
-        self._before("parameters that came back", self._stay_put, nothing, patient=True, last=True)
+            before(again, self._stay_gone, self._stay_gone_by_hand, patient=True, last=True)
+        before("what our operation changed", unless_gone(self._look), nothing, patient=True, last=True)
+        before("parameters that came back", unless_gone(self._stay_put), nothing, patient=True, last=True)
         late = "what was never answered"
-        self._before(late, self._undo_late, self._undo_late_by_hand, limit=60.0, patient=True)
+        before(late, unless_gone(self._undo_late), self._undo_late_by_hand, limit=60.0, patient=True)
         # As long as it takes a busy Argo CD, but for what the others keep for themselves of the whole.
         whole = self._config.timeouts.cleanup
-        self._before("pods of this run", self._pods_leave, self._wait_by_hand, limit=whole, patient=True)
+        before(
+            "pods of this run", unless_gone(self._pods_leave), self._wait_by_hand, limit=whole, patient=True
+        )
         settle = "the workloads' settings"
-        self._before(settle, self._settle, self._settle_by_hand, limit=whole, patient=True)
+        before(settle, unless_gone(self._settle), self._settle_by_hand, limit=whole, patient=True)
         # A rendering that takes too long has a third of the whole, and then comes the way without it.
         limit = max(40.0, whole * 2 / 3)
-        self._before("the parameters", self._give_back, self._give_back_by_hand, limit=limit)
-        self._before("our operation", self._end, self._end_by_hand, limit=40.0)
-
-    def _before(
-        self,
-        what: str,
-        act: Callable[[], Awaitable[str | None]],
-        command: Callable[[], str],
-        *,
-        limit: float = 20.0,
-        patient: bool = False,
-        last: bool = False,
-    ) -> None:
-        """Register an undo in the Application, see CleanUp.before."""
-        self._clean.before(what, self._unless_gone(act), command, limit=limit, patient=patient, last=last)
+        before("the parameters", unless_gone(self._give_back), self._give_back_by_hand, limit=limit)
+        before("our operation", unless_gone(self._end), self._end_by_hand, limit=40.0)
 
     # -- an Application that is deleted --------------------------------------------------------------
 
