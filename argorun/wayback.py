@@ -159,7 +159,9 @@ class WayBack:
         if self._traces.logs is not None:
             await self._traces.logs.close()
         await self._client.landed()
-        ended = await operation.end(self._client, self._app, self._traces.operation)
+        ended = await operation.end(
+            self._client, self._app, self._traces.operation, lambda text: self._notice(text, "info")
+        )
         return "our operation ended" if ended else None
 
     def _end_by_hand(self) -> str:
@@ -259,7 +261,9 @@ class WayBack:
 
     async def _is_back(self, changed: Settlement) -> bool:
         """Look whether what our operation changed still names a topic; each object that does is announced."""
-        left = await changed.look(max(0.0, min(LEAVES, self._clean.time_left())))
+        # What was left is told already: that it goes meanwhile is not waited for again.
+        patience = 0.0 if self._left else max(0.0, min(LEAVES, self._clean.time_left()))
+        left = await changed.look(patience)
         for remains in left:
             self._leave_object(remains)
         return bool(changed.changed) and not left

@@ -23,6 +23,7 @@ from argorun.errors import ArgorunError, OperationFailed
 
 Key = tuple[str, str, str, str, str]  # of a resource in an operation: group, kind, namespace, name, phase
 POLL = 10.0  # seconds between the reads beside the watch, which may drop events
+SLOW_END = 4.0  # seconds after which the end of an operation is slow: 2 to 3 are usual
 TAKEN_UP = 3.0  # seconds within which the controller takes an operation up, if it does: under one is usual
 # What Argo CD says while an object with Prune=confirm is not in Git. It waits in every sync, pruning or not
 # (source: gitops-engine pkg/sync/sync_context.go, Sync; seen).
@@ -212,13 +213,18 @@ async def follow(
     raise AssertionError("the changes of an Application do not end")  # pragma: no cover
 
 
-async def end(client: Client, app: ApplicationName, run_id: str) -> bool:
+async def end(
+    client: Client, app: ApplicationName, run_id: str, slow: Callable[[str], None] = lambda _: None
+) -> bool:
     """End our operation and wait until it is over; False where it was over already.
 
     A terminate right after the POST answers 400 until the controller has picked the operation up, so it is
-    sent again. An operation that does not carry our run id is left alone.
+    sent again. An operation that does not carry our run id is left alone. `slow` is told once where Argo CD
+    has agreed and takes its time: it looks only between two sync waves, which it keeps 2 s apart (source:
+    controller/sync.go, delayBetweenSyncWaves; seen: 2.4 s in the first pass of an idle controller).
     """
     asked = False
+    patient_until: float | None = asyncio.get_running_loop().time() + SLOW_END
     async with waking(client, app) as awake:
         while True:
             pause = 0.3
@@ -236,6 +242,9 @@ async def end(client: Client, app: ApplicationName, run_id: str) -> bool:
                     pass  # it may have arrived: look again
                 except Refused as e:
                     pause = min(e.retry_after or pause, client.patience)
+            elif patient_until is not None and asyncio.get_running_loop().time() >= patient_until:
+                patient_until = None
+                slow(f"Argo CD is ending our operation: it is {state.phase}, and ends after its sync wave")
             await asyncio.sleep(pause)
 
 

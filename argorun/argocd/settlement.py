@@ -18,6 +18,7 @@ from argorun.errors import AccessDenied, ArgoCDFailed, OperationFailed, UsageErr
 AT_ONCE = 16  # objects read at the same time
 MOST = 200  # objects that are read before the sync
 POLL = 0.3  # seconds between two looks at an object that is being deleted
+COMPARED = 1.0  # seconds between two comparisons with Git, each of which is work for Argo CD
 GONE = (400, 404)  # the answers for an object that has left the tree, or the cluster
 SECRET, CONFIGMAP = ("", "Secret"), ("", "ConfigMap")
 
@@ -223,7 +224,7 @@ class Settlement:
             leaving = [k for k, m in naming.items() if (m.get("metadata") or {}).get("deletionTimestamp")]
             if not (leaving or left) or asyncio.get_running_loop().time() >= until:
                 break
-            await asyncio.sleep(POLL)
+            await asyncio.sleep(COMPARED if left else POLL)
         for key, now in naming.items():
             found = ", ".join(effects.named(now, self._topics))
             why = "it is being deleted, and not gone" if key in leaving else f"it still names {found}"

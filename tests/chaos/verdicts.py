@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator, Sequence
 
-from argorun.events import RunEnded
+from argorun.events import Notice, RunEnded
 from tests.chaos.processes import TRACES, Outcome
 
 NEAR = 0.3  # seconds around a run's last event within which a signal may find it over or not
@@ -32,8 +32,13 @@ def _flaws(outcome: Outcome, passed: int) -> Iterator[str]:
 
 
 def late(outcome: Outcome) -> bool:
-    """Whether GitHub's second signal came: what may be left then is only what is patient anyway."""
+    """Whether GitHub's second signal came: what may be left then is only what is patient anyway.
+
+    So is the operation once Argo CD has agreed to end it, and is seen at it.
+    """
     patient = {"pods of this run", "the workloads' settings", "topics that a leaving pod brings back"}
+    if any("ending our operation" in e.text for e in outcome.events if isinstance(e, Notice)):
+        patient.add("our operation")
     return len(outcome.sent) > 1 and {e.what for e in outcome.left_behind} <= patient
 
 

@@ -398,6 +398,18 @@ def test_our_operation_is_ended_and_waited_for() -> None:
     assert argocd.calls == ["application", "terminate", "application", "application", "application"]
 
 
+@pytest.mark.parametrize(("looks", "told"), [(5, 0), (60, 1)])
+def test_argo_cds_own_delay_is_told_once_and_only_where_it_is_long(looks: int, told: int) -> None:
+    """It has agreed to end the operation: what is waited for is its sync wave, and no answer."""
+    argocd, heard = FakeArgoCD(), list[str]()
+    argocd.runs("ours")
+    argocd.meets("application", *[None] * looks, lambda a: a.ends("Failed", "Operation terminated"))
+    assert run(operation.end(argocd.client, APP, "ours", heard.append))
+    assert argocd.calls.count("terminate") == 1
+    assert len(heard) == told
+    assert all("Terminating" in text for text in heard)
+
+
 def test_a_terminate_that_comes_too_early_is_sent_again() -> None:
     argocd = FakeArgoCD()
     argocd.runs("ours", phase=None)
