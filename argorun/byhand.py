@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from argorun.argocd.client import as_go_writes_it
-from argorun.argocd.effects import Key
+from argorun.argocd.effects import Key, Plan
 from argorun.argocd.settlement import Remains
 from argorun.argocd.types import Node
 
@@ -46,10 +46,21 @@ def sync(app: object) -> str:
     return f"argocd app sync {app} --strategy apply"
 
 
-def settle(app: object, keys: Iterable[Key]) -> str:
-    """A sync without hooks, of these objects; nothing where there are none."""
+def settle(app: object, keys: Iterable[Key], *, prune: bool = False) -> str:
+    """A sync without hooks, of these objects; nothing where there are none.
+
+    With `prune`, those among them that Git does not have are deleted.
+    """
     named = " ".join(f"--resource {resource(k)}" for k in keys)
-    return f"argocd app sync {app} {named}" if named else ""
+    return f"argocd app sync {app} {named}{' --prune' if prune else ''}" if named else ""
+
+
+def take_back(app: object, plan: Plan) -> str:
+    """Everything that a plan has: hooks that hold data, what a sync takes back, and what none does."""
+    objects = [Remains(key, "", patch) for key, patch in plan.patch if patch]
+    objects += [Remains(key, "", delete=True) for key in (*plan.delete, *plan.stay)]
+    synced = settle(app, [*plan.settle, *plan.prune], prune=bool(plan.prune))
+    return "; ".join(filter(None, [*(object_back(app, remains) for remains in objects), synced]))
 
 
 def resource(key: Key) -> str:
@@ -60,6 +71,11 @@ def resource(key: Key) -> str:
 def delete_job(job: Node) -> str:
     """Delete a hook's Job and its pods; `argocd app delete-resource` knows no hooks."""
     return f"kubectl delete job {shlex.quote(job.name)} --namespace {shlex.quote(job.namespace)}"
+
+
+def delete_pod(pod: Node) -> str:
+    """Delete one pod."""
+    return f"kubectl delete pod {shlex.quote(pod.name)} --namespace {shlex.quote(pod.namespace)}"
 
 
 def object_back(app: object, remains: Remains) -> str:

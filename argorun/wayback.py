@@ -296,7 +296,7 @@ class WayBack:
     def _settle_by_hand(self) -> str:
         patch = byhand.patch(self._app, self._traces.claim.way_out())
         changed = self._changed if self._settles() and not self._traces.claim.taken else None
-        settle = byhand.settle(self._app, changed.keys()) if changed is not None else ""
+        settle = byhand.take_back(self._app, changed.by_hand) if changed is not None else ""
         return "; ".join(filter(None, (settle, patch)))
 
     async def _pods_leave(self) -> str | None:
@@ -349,10 +349,15 @@ class WayBack:
             self._clean.leave(f"pod {user.pod.name}", f"it still runs: {user.why}", self._end_user(user))
 
     def _end_user(self, user: User) -> str:
-        """The command that ends it, where nobody told its Job to stop (argocd.outcome)."""
+        """The command that ends it: its Job, where nobody told that to stop (argocd.outcome), or the pod.
+
+        Whatever made the pod makes another, which reads what stands there by then.
+        """
+        if user.pod.leaving:
+            return ""
         jobs = {n.uid: n for n in self._traces.logs.jobs()} if self._traces.logs is not None else {}
         job = next((jobs[r.uid] for r in user.pod.parent_refs or () if r.uid in jobs), None)
-        return byhand.delete_job(job) if job is not None and not user.pod.leaving else ""
+        return byhand.delete_job(job) if job is not None else byhand.delete_pod(user.pod)
 
     async def _delete(self, name: str) -> str | None:
         if self._users and not self._clean.hurried:

@@ -368,8 +368,8 @@ class Claim:
 
     def way_out(self) -> list[Json]:
         """The JSON patch that does what is still to `release`, for a person to send by hand."""
-        if self.before is None or self.record is None or not self._given_back:
-            return []  # `way_back` does it all
+        if self.before is None or self.record is None or not self._given_back or self._gone is not None:
+            return []  # `way_back` does it all, or it is done
         return self._by_hand(parameters.without_automated(self.before.spec, self._kept or self.record))
 
     def _by_hand(self, spec: Json) -> list[Json]:

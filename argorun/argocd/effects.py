@@ -108,9 +108,13 @@ def is_kept(manifest: Json, options: Collection[str] = ()) -> bool:
 
 def prune_option(manifest: Json, options: Collection[str]) -> str:
     """An object's own `Prune` option, or else the Application's; empty where neither has one."""
+    return next((o for o in sync_options(manifest, options) if o.startswith("Prune=")), "")
+
+
+def sync_options(manifest: Json, options: Collection[str]) -> list[str]:
+    """An object's own sync options, and then the Application's."""
     annotations = (manifest.get("metadata") or {}).get("annotations") or {}
-    own = [o.strip() for o in str(annotations.get(SYNC_OPTIONS, "")).split(",")]
-    return next((o for o in [*own, *options] if o.startswith("Prune=")), "")
+    return [*(o.strip() for o in str(annotations.get(SYNC_OPTIONS, "")).split(",")), *options]
 
 
 def to_confirm(
@@ -118,6 +122,13 @@ def to_confirm(
 ) -> list[Key]:
     """The objects that a sync with a run's values has a person confirm: they are in `former` alone."""
     return [k for k, m in former.items() if k not in ours and prune_option(m, options) == CONFIRM]
+
+
+def is_fixed(key: Key, ours: Json, former: Json, options: Collection[str] = ()) -> bool:
+    """Whether a sync cannot make `former` of `ours`: a Job's template is immutable, unless it is replaced."""
+    if key.kind != "Job" or "Force=true" in sync_options(former, options):
+        return False
+    return bool((ours.get("spec") or {}).get("template") != (former.get("spec") or {}).get("template"))
 
 
 def merge_patch(now: Any, then: Any) -> Any:
@@ -188,7 +199,7 @@ class Plan:
     prune: tuple[Key, ...] = ()  # by the same sync: they exist only with the run's values
     patch: tuple[tuple[Key, Json], ...] = ()  # hooks that hold data, each with its JSON merge patch
     delete: tuple[Key, ...] = ()  # hooks that hold data and exist only with the run's values
-    stay: tuple[Key, ...] = ()  # exist only with the run's values, and Argo CD does not prune them
+    stay: tuple[Key, ...] = ()  # new ones that no sync takes away, or takes back
 
     @property
     def changed(self) -> tuple[Key, ...]:
@@ -220,10 +231,31 @@ def plan(
         elif hook:
             delete.append(key)
         elif key in former:
-            settle.append(key)
+            fixed = before.is_new(now) and is_fixed(key, ours.get(key, now), former[key], options)
+            (stay if fixed else settle).append(key)
         elif before.is_new(now):
             (stay if is_kept(now, options) else prune).append(key)
     return Plan(tuple(settle), tuple(prune), tuple(patch), tuple(delete), tuple(stay))
+
+
+def rendered_plan(
+    ours: Mapping[Key, Json],
+    former: Mapping[Key, Json],
+    differ: Iterable[Key],
+    before: Tree,
+    options: Collection[str] = (),
+) -> Plan:
+    """The plan for what differs as far as the renderings tell it: for a person, where nobody could look.
+
+    What stood there before is not deleted. Without a former rendering all is synced.
+    """
+    keys = [k for k in differ if not is_hook(ours.get(k) or former[k])]
+    new = {k for k in keys if former and find(before, k) is None}
+    alone = [k for k in keys if k in new and k not in former]
+    kept = [k for k in alone if is_kept(ours[k], options)]
+    fixed = [k for k in keys if k in new and k in former and is_fixed(k, ours.get(k, {}), former[k], options)]
+    settle = [k for k in keys if k not in alone and k not in fixed]
+    return Plan(tuple(settle), tuple(k for k in alone if k not in kept), stay=(*fixed, *kept))
 
 
 def applied(results: Sequence[ResourceResult]) -> set[Key]:

@@ -48,6 +48,7 @@ class Settlement:
         self._only_named = False  # of what differs, only what names a topic is the run's
         self.began = False  # the operation may have changed something
         self._plan = Plan()
+        self.by_hand = Plan()  # what a person would do in place of `plan`: until then, by the renderings
         self._tree = Tree()
 
     # -- before the sync ------------------------------------------------------------------------------
@@ -73,6 +74,7 @@ class Settlement:
                 "take the option off, or leave the topic out of its name",
             )
         differing = await self._differing(without) if without else self._ours.naming
+        self.by_hand = effects.rendered_plan(self._ours.objects, without, differing, tree, options)
         hooks = self._ours.data_hooks
         # Of very many the version alone tells later whether they were changed.
         wanted = dict.fromkeys([*differing, *hooks] if len(differing) <= MOST else hooks)
@@ -103,6 +105,7 @@ class Settlement:
         if stands:
             with contextlib.suppress(Refused):
                 await self.renders(await self._client.manifests(self._app, revision))
+                self.by_hand = effects.rendered_plan(self._ours.objects, {}, self._ours.naming, self._tree)
         self._before = Before(since=since)
         self._only_named = not synced
         self.began = True
@@ -140,6 +143,7 @@ class Settlement:
             live = {k: m for k, m in live.items() if effects.named(m, self._topics)}
         options = (seen.spec.get("syncPolicy") or {}).get("syncOptions") or ()
         self._plan = effects.plan(live, self._ours.objects, former, self._before, options)
+        self.by_hand = self._plan
         return self._plan
 
     async def _compared(self) -> Application:
@@ -179,13 +183,6 @@ class Settlement:
         """The objects that were made to name a topic, where nobody can look at them any longer."""
         why = "the Application was deleted without it: it lives on, and names the topic"
         return [Remains(k, why, delete=True) for k in self._ours.naming if k.kind not in TESTS]
-
-    def keys(self) -> list[Key]:
-        """The objects that a sync takes back, for a person; before `plan`, those that name a topic."""
-        plan = self._plan
-        if plan.changed:
-            return [*plan.settle, *plan.prune]
-        return [k for k in self._ours.naming if k.kind not in TESTS]
 
     def sources(self) -> set[tuple[str, str]]:
         """Kind and name of the ConfigMaps that held a topic's name, and of the Secrets that may have."""

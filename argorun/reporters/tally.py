@@ -17,6 +17,7 @@ from argorun.events import (
     Waiting,
 )
 
+SIGNALS = 128  # the exit code of a process that was told to end, without the signal's number
 HookKey = tuple[str, str, str, str]
 
 
@@ -69,5 +70,8 @@ class Tally:
         if self.exit_code == 0:
             return "PASSED" if self.verdict else "DONE"  # a dry run has no verdict
         if self.verdict and self.verdict.ok:
-            return "PASSED, but not cleaned up" if self.left else "PASSED, but not all was written"
+            if self.left:
+                return "PASSED, but not cleaned up"
+            signalled = self.exit_code is not None and self.exit_code > SIGNALS
+            return "PASSED, and then interrupted" if signalled else "PASSED, but not all was written"
         return "FAILED"

@@ -503,12 +503,12 @@ def test_the_record_stays_while_the_end_of_an_operation_may_still_arrive() -> No
     assert record.settling
 
 
-def test_a_job_that_nobody_has_told_to_stop_is_left_with_the_command_that_ends_it() -> None:
+def test_a_pod_that_nobody_has_told_to_stop_is_left_with_the_command_that_ends_it() -> None:
     """The operation was over before it; pods in their grace period leave by themselves."""
 
     def pod(name: str, job: str, reason: str) -> Node:
         told = [Info(name="Status Reason", value=reason)]
-        return Node(kind="Pod", name=name, uid=name, parent_refs=[Ref(uid=job)], info=told)
+        return Node(kind="Pod", namespace="n", name=name, uid=name, parent_refs=[Ref(uid=job)], info=told)
 
     jobs = [Node(kind="Job", namespace="n", name=name, uid=name) for name in ("runs", "leaves")]
     why = "it runs a hook of this run"
@@ -527,10 +527,14 @@ def test_a_job_that_nobody_has_told_to_stop_is_left_with_the_command_that_ends_i
     assert left == [
         ("pod runs-1", f"it still runs: {why}", "kubectl delete job runs --namespace n"),
         ("pod leaves-0", f"it still runs: {why}", ""),
-        ("pod web-0", "it still runs: its own manifest names the topic", ""),
+        (
+            "pod web-0",
+            "it still runs: its own manifest names the topic",
+            "kubectl delete pod web-0 --namespace n",
+        ),
     ]
     assert_pastes(left[0][2], "kubectl", "delete", "job", "runs", "--namespace", "n")
     back._users = still
-    assert back._wait_by_hand() == left[0][2], "who has no time to wait is told the same"
-    back._users = still[1:]
+    assert back._wait_by_hand() == f"{left[0][2]}; {left[2][2]}", "who has no time to wait is told the same"
+    back._users = still[1:2]
     assert back._wait_by_hand() == "argocd app get ns/weather --output tree"

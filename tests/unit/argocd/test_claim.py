@@ -888,6 +888,8 @@ def test_between_giving_back_and_settling_the_command_by_hand_does_what_is_left(
     run(given_back())
     by_hand = applied(stage.argocd.document, stage.claim.way_out())
     assert (by_hand["spec"], by_hand["metadata"]["annotations"]) == (spec, {"kept": "x"})
+    run(stage.claim.release())
+    assert stage.claim.way_out() == [], "a patch that tests for a record which is gone cannot be sent"
 
 
 # -- and another run has it by now ----------------------------------------------------------------------

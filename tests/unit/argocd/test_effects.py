@@ -128,6 +128,57 @@ def test_what_argo_cd_does_not_prune_stays_and_is_told(
     assert plan == (Plan(stay=(X,)) if kept else Plan(prune=(X,)))
 
 
+def job(topic: str, uid: str = "", **annotations: str) -> Json:
+    made = thing("Job", "load", uid=uid, version="7", api="batch/v1", **annotations)
+    made["spec"] = {"template": {"env": topic}}
+    return made
+
+
+FORCE = {"argocd.argoproj.io__sync-options": "Force=true,Replace=true"}
+LOAD = Key("batch", "Job", "n", "load")
+
+
+@pytest.mark.parametrize(
+    ("live", "former", "plan"),
+    [
+        (job(TOPIC, "new"), job("former"), Plan(stay=(LOAD,))),
+        (job(TOPIC, "new", **FORCE), job("former", **FORCE), Plan(settle=(LOAD,))),
+        (job("former", "new"), job("former", note="x"), Plan(settle=(LOAD,))),
+    ],
+)
+def test_what_is_immutable_is_not_settled_by_a_sync_that_can_only_fail(
+    live: Json, former: Json, plan: Plan
+) -> None:
+    assert planned(live, live, former, Before()) == plan
+
+
+@pytest.mark.parametrize(
+    ("ours", "former", "there", "plan"),
+    [
+        (OURS, FORMER, False, Plan(settle=(X,))),
+        (OURS, FORMER, True, Plan(settle=(X,))),
+        (OURS, None, False, Plan(prune=(X,))),
+        (OURS, None, True, Plan(settle=(X,))),
+        (job(TOPIC), job("former"), False, Plan(stay=(LOAD,))),
+        (job(TOPIC), job("former"), True, Plan(settle=(LOAD,))),
+        (hooked(value=TOPIC), hooked(), False, Plan()),
+    ],
+)
+def test_the_plan_by_the_renderings_deletes_nothing_that_stood_there_before(
+    ours: Json, former: Json | None, there: bool, plan: Plan
+) -> None:
+    key = key_of(ours, "n")
+    node = Node(group=key.group, kind=key.kind, namespace=key.namespace, name=key.name, uid="u")
+    others = {Key("", "ConfigMap", "n", "other"): FORMER}
+    formerly = others | ({} if former is None else {key: former})
+    tree = Tree(nodes=[node] if there else [])
+    assert effects.rendered_plan({key: ours}, formerly, [key], tree) == plan
+
+
+def test_where_nobody_can_render_the_former_values_all_is_synced_by_hand() -> None:
+    assert effects.rendered_plan({X: OURS}, {}, [X], Tree()) == Plan(settle=(X,))
+
+
 def test_a_hook_that_holds_data_is_patched_back_to_what_it_was() -> None:
     before = was(hooked(value="somebody's", uid="u", version="1"))
     live = hooked(value=TOPIC, uid="u", version="2")

@@ -236,6 +236,12 @@ def test_a_dry_run_s_plan_is_data(line: LogLines) -> None:
     assert Shown().after(*events).texts == ("create topic x\n", "==> DONE after 1.0s\n")
 
 
+def test_a_signal_after_the_verdict_is_what_the_last_line_names(green: list[Event]) -> None:
+    ended = dataclasses.replace(green[-1], exit_code=130)  # type: ignore[type-var]
+    last = Shown().after(*green[:-1], ended).texts[1].splitlines()[-1]
+    assert last.startswith("==> PASSED, and then interrupted after 21.0s, exit code 130")
+
+
 def test_passed_tests_that_left_something_say_both(green: list[Event], red: list[Event]) -> None:
     left = next(event for event in red if type(event).__name__ == "LeftBehind")
     ended = dataclasses.replace(green[-1], exit_code=10)  # type: ignore[type-var]
