@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from argorun import byhand
-from argorun.argocd import operation
+from argorun.argocd import operation, parameters
 from argorun.argocd.answers import Denied
 from argorun.argocd.claim import Claim
 from argorun.argocd.client import Client
@@ -240,7 +240,10 @@ class WayBack:
 
     async def _taken_back(self, claim: Claim, changed: Settlement) -> bool:
         """Take back what our operation changed; False where a hurry left no time to see it done."""
-        await claim.check_held()
+        seen = await claim.check_held()
+        if claim.record is not None and parameters.stands(seen.spec, claim.record):
+            # Compared with these, nothing has changed.
+            raise OperationFailed("the run's parameters stand in the Application still")
         pinned = self._config.revision is not None and claim.before is not None
         revision = claim.before.status.sync.revision if pinned and claim.before else self._traces.revision
         plan = await changed.plan(revision or None)

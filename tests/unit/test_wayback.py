@@ -387,6 +387,18 @@ def test_settled_is_not_said_where_something_still_names_the_topic() -> None:
     assert "workloads settled on what they had before" not in stage.undone
 
 
+def test_what_the_runs_own_parameters_render_takes_nothing_back_and_the_commands_do() -> None:
+    """Compared with parameters that nobody could put back, what the run changed looks as it should."""
+    stage = Stage()
+    refused = [Denied("patch", 403, "permission denied", "")] * 9
+    stage.after_the_sync = lambda: stage.argocd.meets("patch", *refused)  # type: ignore[method-assign]
+    left = {e.what: e for e in stage.unwound()}
+    assert {"the parameters", "the workloads' settings"} <= set(left)
+    settles = "argocd app sync weather --resource :ConfigMap:n/settings"
+    assert left["the workloads' settings"].command == settles
+    assert stage.argocd.syncs == []
+
+
 def test_auto_sync_stays_off_where_settling_fails() -> None:
     """Switched on, it would sync the former values with all hooks, or ours again."""
     stage = Stage(spec=AUTOMATED)
