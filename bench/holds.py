@@ -14,9 +14,10 @@ import resource
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from argorun import __main__ as program
+from argorun import signals
 from argorun.argocd import answers, client, connection, streams
 
 MOST = 5  # of the longest holds are named
@@ -95,10 +96,15 @@ def main() -> None:
     file = Path(sys.argv.pop(1))
     holds = Holds()
     holds.watch()
-    try:
-        program.main()
-    finally:
+    end = signals.end
+
+    def written(code: int | str | None) -> NoReturn:
+        """The program ends its process here, whatever its threads do."""
         file.write_text(json.dumps(holds.figures()), encoding="utf-8")
+        end(code)
+
+    signals.end = written
+    program.main()
 
 
 if __name__ == "__main__":
