@@ -11,7 +11,8 @@ from argorun import secrecy
 from argorun.argocd import helm_command, reach
 from argorun.argocd.answers import Refused
 from argorun.argocd.client import Client
-from argorun.argocd.types import Json
+from argorun.argocd.left_alone import LeftAlone
+from argorun.argocd.types import Application, Json
 from argorun.config import Config, Topic
 from argorun.errors import ArgorunError, UsageError
 
@@ -20,16 +21,20 @@ async def check(
     config: Config,
     client: Client,
     drawn: Sequence[tuple[Topic, str]],
+    seen: Application,
     manifests: Sequence[Json],
     notice: Callable[[str], None],
 ) -> None:
     """Each topic's name must be in the manifests, rendered with the run's values, where a test gets it.
 
-    Raises UsageError that names the cause where it can be seen. A topic with `unverified`, whose name may be
+    `seen` is the Application; what it leaves alone in an object that is there already does not count. Raises
+    UsageError that names the cause where it can be seen. A topic with `unverified`, whose name may be
     in a Secret, only gets a notice. Raises ArgoCDFailed, AccessDenied.
     """
     names = [name for _, name in drawn]
-    missing = await asyncio.to_thread(reach.unreached, names, manifests, config.jobs)
+    kept = await _left_alone(config, client, seen)
+    applied = await asyncio.to_thread(kept.applied, manifests)
+    missing = await asyncio.to_thread(reach.unreached, names, applied, config.jobs)
     if not missing:
         return
     helm = any(p.helm for topic, name in drawn if name in missing for p in topic.parameters)
@@ -38,19 +43,29 @@ async def check(
     # Another replica of argocd-server may have rendered the Application as it was a moment before.
     with contextlib.suppress(Refused):
         manifests = await client.manifests(config.application, config.revision)
-    missing = await asyncio.to_thread(reach.unreached, missing, manifests, config.jobs)
-    secrets = await asyncio.to_thread(reach.hidden, manifests, config.jobs)
+    applied = await asyncio.to_thread(kept.applied, manifests)
+    missing = await asyncio.to_thread(reach.unreached, missing, applied, config.jobs)
+    secrets = await asyncio.to_thread(reach.hidden, applied, config.jobs)
     for topic, name in drawn:
         if name not in missing:
             continue
         if pin := _pinned(config, topic, name, shown):
             raise pin
         if not (topic.unverified and secrets):
-            raise _unreached(config, topic, name, reach.holders(name, manifests), secrets, shown)
+            obstacles = [*reach.late(name, applied, config.jobs), *kept.told(name, manifests, config.jobs)]
+            raise _unreached(config, topic, name, reach.holders(name, manifests), obstacles, secrets, shown)
         notice(
             f"whether a test gets {name} cannot be seen: no manifest of {config.application} holds it, and "
             f"Argo CD hides the values of {_secrets(secrets)} (unverified: true)"
         )
+
+
+async def _left_alone(config: Config, client: Client, seen: Application) -> LeftAlone:
+    """What the sync leaves as it is in the cluster; the tree is asked for only where there may be such."""
+    kept = LeftAlone(seen.spec)
+    if kept.rules:
+        kept.there(await client.tree(config.application))
+    return kept
 
 
 def _pinned(config: Config, topic: Topic, name: str, shown: dict[str, str] | None) -> ArgorunError | None:
@@ -78,12 +93,16 @@ def _unreached(
     topic: Topic,
     name: str,
     holders: Sequence[str],
+    obstacles: Sequence[str],
     secrets: Sequence[str],
     shown: dict[str, str] | None,
 ) -> ArgorunError:
     app, places = config.application, ", ".join(map(str, topic.parameters))
-    what, hints = f"no manifest of {app} uses {places}", []
-    if holders:
+    what, hints = f"no manifest of {app} uses {places}", list[str]()
+    if obstacles:
+        what = f"no test or workload of {app} gets the topic's name from {places}"
+        hints += obstacles
+    elif holders:
         what = f"no test or workload of {app} reads the topic's name from {places}"
         hints.append(f"{name} is only in {', '.join(holders)}, which hands it to no test")
     elif shown is not None and not app.namespace:

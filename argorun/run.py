@@ -310,7 +310,7 @@ class Run:
         if gap := lint.gap(manifests, self.config.jobs):
             raise gap.error(self.app)
         lint.check_ends(manifests, self.config.jobs)
-        await arrival.check(self.config, self.client, self.traces.drawn, manifests, self.tell.notice)
+        await arrival.check(self.config, self.client, self.traces.drawn, before, manifests, self.tell.notice)
         self.progress.expect(rendered.hooks_of(manifests))
 
     async def _rendered(self) -> list[Json]:

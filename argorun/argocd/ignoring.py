@@ -19,6 +19,7 @@ from typing import Any
 from argorun.argocd.types import IgnoreRule, Json
 
 GROUP, KIND = "argoproj.io", "Application"
+RESPECT = "RespectIgnoreDifferences=true"  # the sync option by which a sync writes none of it, too
 
 
 class NotUnderstood(Exception):
@@ -50,13 +51,15 @@ Step = str | int | Each | Select
 Path = tuple[Step, ...]
 
 
-def matching(rules: Iterable[IgnoreRule], name: str, namespace: str) -> list[IgnoreRule]:
-    """The rules that are about this Application; group and kind may be globs, name and namespace may not."""
+def matching(
+    rules: Iterable[IgnoreRule], name: str, namespace: str, group: str = GROUP, kind: str = KIND
+) -> list[IgnoreRule]:
+    """The rules about this object; group and kind may be globs, name and namespace may not."""
     return [
         r
         for r in rules
-        if fnmatch.fnmatchcase(GROUP, r.group)
-        and fnmatch.fnmatchcase(KIND, r.kind)
+        if fnmatch.fnmatchcase(group, r.group)
+        and fnmatch.fnmatchcase(kind, r.kind)
         and r.name in ("", name)
         and r.namespace in ("", namespace)
     ]

@@ -16,6 +16,7 @@ import msgspec
 from argorun.argocd import ignoring, normal_form, parameters
 from argorun.argocd.answers import Denied, Refused, decode, typed
 from argorun.argocd.client import Client, policy_object
+from argorun.argocd.ignoring import RESPECT
 from argorun.argocd.parameters import RECORD, Setting
 from argorun.argocd.types import Application, ApplicationSet, IgnoreRule, Json, Metadata
 from argorun.config import ApplicationRef
@@ -23,7 +24,6 @@ from argorun.errors import AccessDenied, ArgoCDFailed, UsageError
 
 TRACKING = "argocd.argoproj.io/tracking-id"
 INSTANCE = "app.kubernetes.io/instance"
-RESPECT = "RespectIgnoreDifferences=true"
 FORCE = "--force-owned goes on all the same"
 RECORDED = "/metadata/annotations/" + RECORD.replace("/", "~1")
 PARAMETERS = "/spec/source/helm/parameters"

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from argorun.argocd.parameters import ROLLED
-from argorun.argocd.rendered import hook_of, hook_phases, is_hook, required
+from argorun.argocd.rendered import Place, hook_of, hook_phases, is_hook, places, required
 from argorun.argocd.types import Json
 
 # Kubernetes' own groups: those without a dot, and those below k8s.io (kubernetes.io/docs, API Groups).
@@ -23,9 +23,13 @@ TOPIC_KINDS = ("KafkaTopic", "Topic")
 class Reader:
     """A test, a workload or a custom resource: what it holds itself, and where it may read more."""
 
+    called: str  # Kind name
     namespace: str
+    is_test: bool
+    place: Place  # when the sync applies it; a test of several phases, the last time
     holds: tuple[Any, ...]  # the parts of its manifest that a test, a workload's pods or an operator reads
     text: str  # the same as JSON
+    manifest: Json
 
 
 def unreached(topics: Sequence[str], manifests: Sequence[Json], jobs: Sequence[str]) -> list[str]:
@@ -33,40 +37,80 @@ def unreached(topics: Sequence[str], manifests: Sequence[Json], jobs: Sequence[s
 
     A ConfigMap counts where something reads the key that holds the name. What does not count: argorun's own
     annotation, a hook that is no test (one that only makes the topic), a ConfigMap that nothing reads, an
-    operator's topic resource. A Secret's values are hidden by Argo CD: see `hidden`.
+    operator's topic resource, and what the sync applies later than what reads it, or later than the tests.
+    A Secret's values are hidden by Argo CD: see `hidden`.
     """
-    readers = _readers(manifests, jobs)
+    held = {carrier.topic for carrier in carriers(topics, manifests, jobs) if carrier.late is None}
+    return [topic for topic in topics if topic not in held]
 
-    def held(topic: str) -> bool:
-        return any(topic in r.text and any(_holds(part, topic) for part in r.holds) for r in readers)
 
-    missing = [topic for topic in topics if not held(topic)]
-    if not missing:
-        return []
+@dataclass(frozen=True)
+class Carrier:
+    """An object that hands a topic's name to a test, to a workload, or to the pods of its own.
+
+    With `late` it does so for the next run: that is what has been applied, with the former name, by then.
+    """
+
+    topic: str
+    manifest: Json
+    late: str | None = None  # who comes before it
+
+
+def carriers(topics: Sequence[str], manifests: Sequence[Json], jobs: Sequence[str]) -> Iterator[Carrier]:
+    """What carries each topic's name: tests, workloads, custom resources, and the ConfigMaps they read."""
+    readers = [r for m in manifests if (r := _reader(m, jobs)) is not None]
+    last = max((r for r in readers if r.is_test), key=lambda r: r.place, default=None)
+
+    def after(reader: Reader) -> str | None:
+        """The test that has run when this one is applied."""
+        return _before(last, reader.place) if last is not None and not reader.is_test else None
+
+    for reader in readers:
+        for topic in topics:
+            if topic in reader.text and any(_holds(part, topic) for part in reader.holds):
+                yield Carrier(topic, reader.manifest, after(reader))
     reads = _reads(readers)
-    maps = [m for m in manifests if _is(m, "ConfigMap") and _is_applied(m)]
-    read = {text for m in maps for text in _texts(m, _keys_read(m, reads))}
-    return [topic for topic in missing if not any(topic in text for text in read)]
+    for source in manifests:
+        if not (_is(source, "ConfigMap") and _is_applied(source)):
+            continue
+        for reader, keys in _reading(source, reads):
+            texts, place = _texts(source, keys), places(source)[0]
+            for topic in topics:
+                if any(topic in text for text in texts):
+                    yield Carrier(topic, source, _before(reader, place) or after(reader))
+
+
+def _before(reader: Reader, place: Place) -> str | None:
+    """The reader, where the sync applies it before this place."""
+    return f"{reader.called} ({reader.place})" if reader.place < place else None
+
+
+def late(topic: str, manifests: Sequence[Json], jobs: Sequence[str]) -> list[str]:
+    """What would carry a topic's name if the sync did not apply it too late, and what it comes after."""
+    found = [c for c in carriers([topic], manifests, jobs) if c.late is not None]
+    told = (f"{_called(c.manifest)} ({places(c.manifest)[0]}) is applied after {c.late}" for c in found)
+    return list(dict.fromkeys(told))
 
 
 def hidden(manifests: Sequence[Json], jobs: Sequence[str]) -> list[str]:
     """The Secrets that a required test or a workload reads: Argo CD hides their values."""
-    reads = _reads(_readers(manifests, jobs))
+    reads = _reads([r for m in manifests if (r := _reader(m, jobs)) is not None])
     found = [m for m in manifests if _is(m, "Secret") and _is_applied(m)]
-    return sorted({_name(m) for m in found if _keys_read(m, reads)})
+    return sorted({_name(m) for m in found if any(keys for _, keys in _reading(m, reads))})
 
 
 def holders(topic: str, manifests: Sequence[Json]) -> list[str]:
     """The objects that hold a topic's name anywhere, each as `Kind name`."""
-    return [f"{m.get('kind')} {_name(m)}" for m in manifests if topic in _json(m) and _holds(m, topic)]
+    return [_called(m) for m in manifests if topic in _json(m) and _holds(m, topic)]
 
 
-def _readers(manifests: Sequence[Json], jobs: Sequence[str]) -> list[Reader]:
-    made = []
-    for m in manifests:
-        if parts := tuple(_parts(m, jobs)):
-            made.append(Reader(_namespace(m), parts, _json(parts)))
-    return made
+def _reader(manifest: Json, jobs: Sequence[str]) -> Reader | None:
+    parts = tuple(_parts(manifest, jobs))
+    if not parts:
+        return None
+    hook = hook_of(manifest) is not None
+    place = places(manifest)[-1]
+    return Reader(_called(manifest), _namespace(manifest), hook, place, parts, _json(parts), manifest)
 
 
 def _parts(manifest: Json, jobs: Sequence[str]) -> Iterator[Any]:
@@ -107,8 +151,8 @@ def _holds(value: Any, topic: str) -> bool:
     return isinstance(value, str) and topic in value
 
 
-Reads = dict[tuple[str, str], list[tuple[str, Sequence[str] | None]]]
-"""By kind and name of a ConfigMap or Secret: in which namespaces which of its keys are read; None: all."""
+Reads = dict[tuple[str, str], list[tuple[Reader, Sequence[str] | None]]]
+"""By kind and name of a ConfigMap or Secret: who reads which of its keys; None: all."""
 
 
 def _reads(readers: Sequence[Reader]) -> Reads:
@@ -117,18 +161,16 @@ def _reads(readers: Sequence[Reader]) -> Reads:
     for r in readers:
         if '"configMap' in r.text or '"secret' in r.text:
             for kind, name, keys in _references(r.holds):
-                found.setdefault((kind, name), []).append((r.namespace, keys))
+                found.setdefault((kind, name), []).append((r, keys))
     return found
 
 
-def _keys_read(source: Json, reads: Reads) -> set[str]:
-    """The keys of a ConfigMap or Secret that anything reads."""
+def _reading(source: Json, reads: Reads) -> Iterator[tuple[Reader, set[str]]]:
+    """Who reads a ConfigMap or Secret, and which of its keys."""
     known, namespace = _data(source), _namespace(source)
-    read: set[str] = set()
-    for where, keys in reads.get((str(source.get("kind")), _name(source)), ()):
-        if where == namespace or not (where and namespace):  # none: the Application's own
-            read |= known.keys() if keys is None else known.keys() & set(keys)
-    return read
+    for reader, keys in reads.get((str(source.get("kind")), _name(source)), ()):
+        if reader.namespace == namespace or not (reader.namespace and namespace):  # none: the Application's
+            yield reader, set(known) if keys is None else known.keys() & set(keys)
 
 
 def _texts(configmap: Json, keys: set[str]) -> list[str]:
@@ -178,6 +220,10 @@ def _is(manifest: Json, kind: str) -> bool:
 
 def _group(manifest: Json) -> str:
     return str(manifest.get("apiVersion", "")).rpartition("/")[0]
+
+
+def _called(manifest: Json) -> str:
+    return f"{manifest.get('kind')} {_name(manifest)}"
 
 
 def _name(manifest: Json) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from argorun.argocd.types import Json
 
 ARGO = "argocd.argoproj.io/hook"
 HELM = "helm.sh/hook"
+WAVE, WEIGHT = "argocd.argoproj.io/sync-wave", "helm.sh/hook-weight"
 # Which of Helm's hooks Argo CD runs, and as what (source: gitops-engine pkg/sync/hook/helm/type.go).
 FROM_HELM = {
     "crd-install": "PreSync",
@@ -78,6 +81,33 @@ def is_hook(annotations: Json) -> bool:
     Source: gitops-engine pkg/sync/hook/hook.go, IsHook, and pkg/sync/hook/helm/hook.go.
     """
     return ARGO in annotations or annotations.get(HELM, "crd-install") != "crd-install"
+
+
+class Place(NamedTuple):
+    """When a sync applies an object; Argo CD goes through these in their order."""
+
+    phase: int  # of PHASES
+    wave: int
+
+    def __str__(self) -> str:
+        return f"{PHASES[self.phase]}, wave {self.wave}"
+
+
+def places(manifest: Json) -> list[Place]:
+    """When a sync applies an object, the first time first: a hook may belong to several phases.
+
+    Source: gitops-engine pkg/sync/syncwaves/waves.go and pkg/sync/hook/helm/weight.go.
+    """
+    annotations = (manifest.get("metadata") or {}).get("annotations") or {}
+    phases = hook_phases(annotations) or ("Sync",)
+    wave = next((n for n in (_number(annotations.get(a)) for a in (WAVE, WEIGHT)) if n is not None), 0)
+    return sorted(Place(PHASES.index(p), wave) for p in phases)
+
+
+def _number(text: object) -> int | None:
+    with contextlib.suppress(ValueError):
+        return int(str(text))
+    return None
 
 
 def required(hooks: Sequence[Hook], jobs: Sequence[str]) -> list[Hook]:

@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from argorun.argocd.client import Client
-from argorun.argocd.types import Json
+from argorun.argocd.types import Application, Json, Node, Tree
 from argorun.arrival import check
 from argorun.config import ApplicationRef, ArgoCD, Config, ConfigMapKey, Parameter, Topic
 from argorun.errors import UsageError
@@ -45,11 +45,13 @@ READS_SECRET = job("checks", "PostSync", {"valueFrom": {"secretKeyRef": {"name":
 class ArgoCDAsks:
     """What Argo CD answers when it is asked why: how it calls Helm, and the manifests once more."""
 
-    def __init__(self, parameters: Mapping[str, str] | None, again: Sequence[Json]) -> None:
+    def __init__(
+        self, parameters: Mapping[str, str] | None, again: Sequence[Json], there: Sequence[Node]
+    ) -> None:
         listed = [{"name": n, "value": v} for n, v in (parameters or {}).items()]
         failed = f"`{command('x', 'n', listed)}` failed exit status 1: Error"
         self.said = "spec is invalid" if parameters is None else failed
-        self.again = list(again)
+        self.again, self.there = list(again), list(there)
         self.asked: list[str] = []
 
     async def helm_command(self, app: object, revision: str | None) -> str:
@@ -60,6 +62,10 @@ class ArgoCDAsks:
         self.asked.append(f"manifests at {revision}")
         return self.again
 
+    async def tree(self, app: object) -> Tree:
+        self.asked.append("tree")
+        return Tree(nodes=self.there)
+
 
 def arrives(
     topic: Topic,
@@ -67,6 +73,9 @@ def arrives(
     parameters: Mapping[str, str] | None = None,
     again: Sequence[Json] | None = None,
     namespace: str | None = None,
+    spec: Json | None = None,
+    there: Sequence[Node] = (),
+    jobs: tuple[str, ...] = (),
 ) -> tuple[tuple[str, str] | None, list[str], list[str]]:
     """The error's message and hint, the notices, and what Argo CD was asked."""
     config = Config(
@@ -75,11 +84,13 @@ def arrives(
         kafka={},
         topics=(topic,),
         revision="abc",
+        jobs=jobs,
     )
-    argocd = ArgoCDAsks(parameters, manifests if again is None else again)
+    argocd = ArgoCDAsks(parameters, manifests if again is None else again, there)
+    seen = Application(spec=spec or {})
     notices: list[str] = []
     try:
-        asyncio.run(check(config, cast(Client, argocd), [(topic, NAME)], manifests, notices.append))
+        asyncio.run(check(config, cast(Client, argocd), [(topic, NAME)], seen, manifests, notices.append))
     except UsageError as e:
         return (e.message, e.hint), notices, argocd.asked
     return None, notices, argocd.asked
@@ -189,3 +200,80 @@ def test_a_name_that_may_be_in_a_secret_needs_a_word_of_the_user() -> None:
 def test_a_server_that_had_not_seen_the_change_yet_is_asked_once_more() -> None:
     """Behind one address there may be several of argocd-server, each with a view of its own."""
     assert arrives(HELM, [checks()], {"kafka.topic": NAME}, again=[checks(NAME)])[0] is None
+
+
+# -- what the sync leaves as it is -----------------------------------------------------------------------
+
+SETTINGS: Json = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"name": "settings"},
+    "data": {"topic": NAME, "other": "x"},
+}
+READS = job("checks", "PostSync", {"valueFrom": {"configMapKeyRef": {"name": "settings", "key": "topic"}}})
+THERE = Node(kind="ConfigMap", version="v1", namespace="n", name="settings", uid="1")
+RESPECTS: Json = {
+    "destination": {"namespace": "n"},
+    "syncPolicy": {"syncOptions": ["CreateNamespace=true", "RespectIgnoreDifferences=true"]},
+}
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"kind": "ConfigMap", "jsonPointers": ["/data"]},
+        {"group": "*", "kind": "Config*", "name": "settings", "jsonPointers": ["/metadata/x", "/data/topic"]},
+        {"kind": "ConfigMap", "namespace": "n", "jqPathExpressions": [".data.topic"]},
+    ],
+)
+def test_what_the_sync_leaves_as_it_is_carries_nothing_and_its_rule_is_named(rule: Json) -> None:
+    spec = RESPECTS | {"ignoreDifferences": [rule]}
+    error, _, asked = arrives(HELM, [READS, SETTINGS], {"kafka.topic": NAME}, spec=spec, there=[THERE])
+    paths = ", ".join([*rule.get("jsonPointers", ()), *rule.get("jqPathExpressions", ())])
+    assert error == (
+        "no test or workload of weather gets the topic's name from helm: kafka.topic",
+        "ConfigMap settings keeps what it has: ignoreDifferences with RespectIgnoreDifferences=true leaves "
+        f"{paths} alone; take the rule or the option off",
+    )
+    assert asked[0] == "tree"
+
+
+@pytest.mark.parametrize(
+    ("rule", "policy", "there"),
+    [
+        ({"kind": "ConfigMap", "jsonPointers": ["/data/other"]}, RESPECTS["syncPolicy"], [THERE]),
+        (
+            {"kind": "ConfigMap", "name": "another", "jsonPointers": ["/data"]},
+            RESPECTS["syncPolicy"],
+            [THERE],
+        ),
+        ({"kind": "ConfigMap", "namespace": "m", "jsonPointers": ["/data"]}, RESPECTS["syncPolicy"], [THERE]),
+        ({"kind": "ConfigMap", "jsonPointers": ["/data"]}, RESPECTS["syncPolicy"], []),
+        ({"kind": "ConfigMap", "jsonPointers": ["/data"]}, {"syncOptions": ["Validate=false"]}, [THERE]),
+        ({"kind": "ConfigMap", "jsonPointers": ["/data"]}, None, [THERE]),
+    ],
+    ids=["another field", "another name", "another namespace", "it is made anew", "no option", "no policy"],
+)
+def test_what_the_sync_writes_carries_the_name(rule: Json, policy: Json | None, there: list[Node]) -> None:
+    spec = RESPECTS | {"ignoreDifferences": [rule], "syncPolicy": policy}
+    error, _, _ = arrives(HELM, [READS, SETTINGS], {"kafka.topic": NAME}, spec=spec, there=there)
+    assert error is None
+
+
+def test_a_hook_is_applied_as_it_is_rendered_whatever_a_rule_says() -> None:
+    """Argo CD puts no live values into hooks (source: controller/sync.go, normalizeTargetResources)."""
+    hook = SETTINGS | {
+        "metadata": {"name": "settings", "annotations": {"argocd.argoproj.io/hook": "PreSync"}}
+    }
+    spec = RESPECTS | {"ignoreDifferences": [{"kind": "ConfigMap", "jsonPointers": ["/data"]}]}
+    assert arrives(HELM, [READS, hook], spec=spec, there=[THERE])[0] is None
+
+
+def test_what_comes_after_its_reader_is_told_with_both_places() -> None:
+    early = job("checks", "PreSync", {"valueFrom": {"configMapKeyRef": {"name": "settings", "key": "topic"}}})
+    topic = Topic(prefix="weather", parameters=HELM.parameters)
+    error, _, _ = arrives(topic, [early, SETTINGS], {"kafka.topic": NAME}, jobs=("checks",))
+    assert error == (
+        "no test or workload of weather gets the topic's name from helm: kafka.topic",
+        "ConfigMap settings (Sync, wave 0) is applied after Job checks (PreSync, wave 0)",
+    )

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from argorun.argocd.parameters import ROLLED
-from argorun.argocd.reach import hidden, holders, unreached
+from argorun.argocd.reach import hidden, holders, late, unreached
 from argorun.argocd.types import Json
 
 T = "weather_1760000000_deadbeef"
@@ -174,6 +174,52 @@ NOT_HELD: dict[str, list[Json]] = {
 def test_a_name_counts_where_a_test_gets_it(place: str) -> None:
     manifests = (HELD | NOT_HELD)[place]
     assert unreached([T], manifests, []) == ([] if place in HELD else [T])
+
+
+WAVE = "argocd.argoproj.io/sync-wave"
+
+
+def at(wave: int | str, manifest: Json, annotation: str = WAVE) -> Json:
+    """The same in a sync wave."""
+    placed = copy.deepcopy(manifest)
+    placed["metadata"]["annotations"][annotation] = str(wave)
+    return placed
+
+
+# What is applied too late for its reader, and the same in time.
+ORDERS: dict[str, tuple[list[Json], bool]] = {
+    "a ConfigMap after a PreSync test": ([job(key(), "PreSync"), settings()], False),
+    "a PreSync ConfigMap before a PreSync test": ([job(key(), "PreSync"), settings("PreSync")], True),
+    "a PreSync ConfigMap in a later wave": ([job(key(), "PreSync"), at(1, settings("PreSync"))], False),
+    "a PreSync test in a later wave": ([at(1, job(key(), "PreSync")), settings("PreSync")], True),
+    "a ConfigMap in a later wave than a Sync test": ([job(key(), "Sync"), at(1, settings())], False),
+    "a ConfigMap in the wave of a Sync test": ([at(1, job(key(), "Sync")), at(1, settings())], True),
+    "a ConfigMap in a wave before": ([job(key(), "Sync"), at(-5, settings())], True),
+    "a ConfigMap in any wave before PostSync": ([at(-9, job(key())), at(9, settings())], True),
+    "a test that runs twice": ([job(key(), "PreSync,PostSync"), settings()], True),
+    "a ConfigMap hook that is applied twice": ([job(key(), "PreSync"), settings("PostSync,PreSync")], True),
+    "a ConfigMap when all has failed": ([job(key()), settings("SyncFail")], False),
+    "a workload after the test": ([job(pod(), "Sync"), at(1, workload("Deployment", value()))], False),
+    "a workload before the test": ([at(1, job(pod(), "Sync")), workload("Deployment", value())], True),
+    "a ConfigMap after its workload": ([TEST, workload("Deployment", key()), at(1, settings())], False),
+    "a ConfigMap before its workload": (
+        [TEST, at(2, workload("Deployment", key())), at(1, settings())],
+        True,
+    ),
+    "a workload's ConfigMap after the test": (
+        [job(pod(), "Sync"), at(1, workload("Deployment", key())), at(1, settings())],
+        False,
+    ),
+    "a weight of Helm's": ([job(key(), "PreSync"), at(1, settings("PreSync"), "helm.sh/hook-weight")], False),
+    "a wave that is no number": ([job(key(), "Sync"), at("late", settings())], True),
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_name_that_arrives_after_its_reader_is_the_next_runs(order: str) -> None:
+    manifests, in_time = ORDERS[order]
+    assert unreached([T], manifests, ["checks"]) == ([] if in_time else [T])
+    assert bool(late(T, manifests, ["checks"])) is not in_time
 
 
 def test_of_several_topics_each_must_reach_a_test() -> None:
