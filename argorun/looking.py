@@ -153,7 +153,7 @@ class Look:
         rendered = Rendered(manifests, destination(seen), ())
         if not rendered.hooks():
             return
-        found = await taken(self._client, self._app, await self._client.tree(self._app), rendered)
+        found = await taken(self._client, self._app, await self._client.tree(self._app), rendered.hooks())
         if found and not self._config.force_owned:
             raise refusal(self._app, found)
         for hook in found:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from argorun import __version__, arrival, events, plan
 from argorun.argocd import diagnosis, lint, operation, outcome, parameters, rendered
 from argorun.argocd.answers import Denied, Refused
+from argorun.argocd.carriers import Carriers
 from argorun.argocd.claim import Claim, Lost, Reverted
 from argorun.argocd.client import Client
 from argorun.argocd.logs import JobLogs
@@ -23,7 +24,15 @@ from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Application, Json, Node, OperationState, ResourceResult, SyncOperation
 from argorun.cleanup import Announce, CleanUp
 from argorun.config import Config, Topic, describe
-from argorun.errors import ArgorunError, NoTestRan, OperationFailed, StillBusy, TimedOut, UsageError
+from argorun.errors import (
+    ArgorunError,
+    NoTestRan,
+    OperationFailed,
+    StillBusy,
+    TestsFailed,
+    TimedOut,
+    UsageError,
+)
 from argorun.events import Step
 from argorun.kafka import names
 from argorun.kafka.spec import TopicExists
@@ -65,6 +74,7 @@ class Run:
         self.watch = Watch(client, self.app, self.live, self._is_ours)
         self.progress = Progress(announce, config.jobs, config.logs)
         self.manifests: list[Json] = []
+        self.carriers = Carriers({}, {})
         self.run_id = secrets.token_hex(6)
         self.logs_are_read = False
         self.limit: asyncio.Timeout | None = None  # timeouts.run, as the supervisor keeps it
@@ -84,7 +94,7 @@ class Run:
         async with self.live.kept():
             await self.take_and_sync()
             state = await self.follow()
-        return self.verdict(state)
+        return await self.verdict(state)
 
     @property
     def url(self) -> str:
@@ -259,9 +269,11 @@ class Run:
             # Argo CD's tree holds what stands in the place of a hook once it has compared with our values in.
             await self.client.application(self.app, refresh="normal")
         tree = await self.live.read()
-        found = await taken(self.client, self.app, tree, rendered)
+        found = await taken(self.client, self.app, tree, rendered.hooks() | self.carriers.objects)
         if found and not self.config.force_owned:
             raise refusal(self.app, found)
+        for shared in (t for t in found if t.key in self.carriers.objects):
+            self.tell.notice(f"{shared.key} is {shared.by}'s, too: its syncs take the topic out of it")
         settlement = Settlement(self.client, self.app, topics)
         for remains in await settlement.note(seen, tree, manifests, self.manifests):
             self.tell.notice(
@@ -311,6 +323,8 @@ class Run:
             raise gap.error(self.app)
         lint.check_ends(manifests, self.config.jobs)
         await arrival.check(self.config, self.client, self.traces.drawn, before, manifests, self.tell.notice)
+        topics, namespace = [name for _, name in self.traces.drawn], destination(before)
+        self.carriers = await asyncio.to_thread(Carriers.of, topics, manifests, self.config.jobs, namespace)
         self.progress.expect(rendered.hooks_of(manifests))
 
     async def _rendered(self) -> list[Json]:
@@ -422,10 +436,17 @@ class Run:
 
     # -- 8. Verdict ---------------------------------------------------------------------------------
 
-    def verdict(self, state: OperationState) -> ArgorunError | None:
-        """Green only if the operation succeeded and every required test Job ran in it and succeeded."""
+    async def verdict(self, state: OperationState) -> ArgorunError | None:
+        """Green only if the operation succeeded and every required test Job ran in it and succeeded.
+
+        What they read must name the run's topics to the end. Raises OperationFailed where it does not.
+        """
         self.announce(events.StepStarted(time=time.time(), step=Step.VERDICT))
-        return judge(state, self.config.jobs)
+        error = judge(state, self.config.jobs)
+        if error is None or isinstance(error, TestsFailed):
+            for unseen in await self.carriers.check(self.client, self.app):
+                self.tell.notice(f"it was not seen {unseen}")
+        return error
 
     async def why(self, error: ArgorunError) -> diagnosis.Finding:
         """What the cluster says about a red run, asked while its pods are there; within WHY seconds."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from argorun.argocd import effects
@@ -17,6 +17,9 @@ TRACKING = "argocd.argoproj.io/tracking-id"  # "weather:batch/Job:tests/checks"
 INSTANCE = "app.kubernetes.io/instance"
 GONE = (400, 404)
 NOBODY = "no Application"
+OWN_NAMES = (
+    "give them names with the release's name ({{ .Release.Name }}-tests), or each Application a namespace"
+)
 
 
 def application_of(manifest: Json) -> str:
@@ -86,20 +89,22 @@ class Rendered:
 
 @dataclass(frozen=True)
 class Taken:
-    """A live hook object of another Application, under the name of one of this run's."""
+    """A live object of another Application, under the name of one of this run's."""
 
     key: Key
     by: str
 
 
-async def taken(client: Client, app: ApplicationName, tree: Tree, rendered: Rendered) -> list[Taken]:
-    """The names of hooks under which an object of another Application stands in the cluster.
+async def taken(
+    client: Client, app: ApplicationName, tree: Tree, rendered: Mapping[Key, Json]
+) -> list[Taken]:
+    """The rendered objects under whose names one of another Application stands in the cluster.
 
     Argo CD's tree holds what stands under a name that the Application renders, whoever made it (source:
     GetManagedLiveObjs in gitops-engine's pkg/cache/cluster.go). What cannot be read is left out.
     """
 
-    async def one(key: Key, hook: Json) -> Taken | None:
+    async def one(key: Key, manifest: Json) -> Taken | None:
         node = effects.find(tree, key)
         if node is None:
             return None
@@ -107,20 +112,19 @@ async def taken(client: Client, app: ApplicationName, tree: Tree, rendered: Rend
             live = await client.live(app, node.group, node.version, node.kind, node.namespace, node.name)
         except ArgorunError:
             return None  # gone; or it is seen during the run whose it is
-        by = stranger(live, hook)
+        by = stranger(live, manifest)
         return Taken(key, by) if by and by != NOBODY else None
 
-    found = await asyncio.gather(*(one(k, m) for k, m in rendered.hooks().items()))
+    found = await asyncio.gather(*(one(k, m) for k, m in rendered.items()))
     return [t for t in found if t is not None]
 
 
 def refusal(app: ApplicationName, found: Sequence[Taken]) -> UsageError:
-    """Why a run does not begin where hooks of other Applications stand in the place of its own."""
+    """Why a run does not begin where other Applications' objects stand in the place of its own."""
     shown = "\n".join(f"{t.key} in namespace {t.key.namespace} is {t.by}'s" for t in found)
     names = ", ".join(t.key.name for t in found)
     return UsageError(
-        f"Application {app.name} has hooks under names that others use: {names}",
-        "each sync would delete the other's: give the hooks names with the release's name "
-        "({{ .Release.Name }}-tests), or each Application a namespace; --force-owned goes on",
+        f"Application {app.name} has objects under names that others use: {names}",
+        f"each sync would take the other's away: {OWN_NAMES}; --force-owned goes on",
         reason=shown,
     )

@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -97,3 +98,38 @@ def test_forced_the_others_job_is_replaced_and_the_run_is_its_own(pair: tuple[Be
         code = run.end()
     ends_right(second, run, code, 1)
     assert code == 1, str(run)
+
+
+@pytest.fixture
+def sharing(stack: Stack, tmp_path: Path) -> Iterator[tuple[Bench, Bench]]:
+    """Two Applications that render one ConfigMap in one namespace; the first one's test reads it."""
+    settings = support.configmap("settings", topic=TOPIC)
+    topic = support.key_of("settings", "topic")
+    checks = support.job("checks", "sleep 8; echo on $TOPIC", "PostSync", TOPIC=topic)
+    with support.bench(stack, tmp_path / "a", support.chart(settings, checks), name="reads") as first:
+        there = {"server": "https://kubernetes.default.svc", "namespace": first.app.namespace}
+        files = support.chart(settings)
+        with support.bench(stack, tmp_path / "b", files, name="writes", destination=there) as second:
+            yield first, second
+
+
+def test_a_configmap_that_another_application_has_too_is_no_way_to_the_test(
+    sharing: tuple[Bench, Bench],
+) -> None:
+    first, second = sharing
+    with first.as_it_was():
+        result = first.run()
+    assert result.code == 2, str(result)
+    assert f"ConfigMap settings in namespace {first.app.namespace} is Application {second.app.name}'s" in (
+        result.err
+    )
+    with first.start("--force-owned") as run:
+        run.until("hook_changed", name="checks", status="running")
+        second.app.sync(strategy={"apply": {}})
+        code = run.end()
+    assert code == 3, str(run)
+    shared = f"ConfigMap settings is Application {second.app.name}'s, too"
+    assert shared in str(run), "told beforehand"
+    assert "no verdict: ConfigMap settings" in str(run)
+    assert f"it is Application {second.app.name}'s by now" in str(run)
+    assert first.topics() == set()

@@ -126,6 +126,39 @@ def test_a_name_in_a_secret_needs_a_word_of_the_user_and_is_warned_about_each_ti
         assert "Argo CD hides the values of Secret settings (unverified: true)" in result.err, str(result)
 
 
+def test_what_a_sync_leaves_as_it_is_carries_no_name(stack: Stack, tmp_path: Path) -> None:
+    """With RespectIgnoreDifferences Argo CD applies the live values: the test would read the former topic."""
+    reads = job("checks", "echo on $TOPIC", "PostSync", TOPIC=support.key_of("settings", "topic"))
+    files = chart(configmap("settings", topic=support.TOPIC, tag="{{ .Values.tag }}"), reads)
+    rule = {"kind": "ConfigMap", "jsonPointers": ["/data/topic"]}
+    options = {"syncOptions": ["RespectIgnoreDifferences=true"]}
+    with support.bench(
+        stack, tmp_path, files, name="reach-i", ignoreDifferences=[rule], syncPolicy=options
+    ) as bench:
+        refused(
+            bench,
+            "ConfigMap settings keeps what it has: ignoreDifferences with RespectIgnoreDifferences=true "
+            "leaves /data/topic alone",
+        )
+
+
+@pytest.mark.parametrize(
+    ("hook", "wave", "after"),
+    [
+        ("PreSync", 0, "ConfigMap settings (Sync, wave 0) is applied after Job checks (PreSync, wave 0)"),
+        ("Sync", 1, "ConfigMap settings (Sync, wave 1) is applied after Job checks (Sync, wave 0)"),
+    ],
+)
+def test_what_a_sync_applies_after_the_test_carries_no_name(
+    stack: Stack, tmp_path: Path, hook: str, wave: int, after: str
+) -> None:
+    settings = configmap("settings", topic=support.TOPIC)
+    settings["metadata"]["annotations"] = {"argocd.argoproj.io/sync-wave": str(wave)}
+    reads = job("checks", "echo on $TOPIC", hook, TOPIC=support.key_of("settings", "topic"))
+    with support.bench(stack, tmp_path, chart(settings, reads), name="reach-w") as bench:
+        refused(bench, after, tests={"jobs": ["checks"]})
+
+
 # -- hook Pods are tests like Jobs -------------------------------------------------------------------------
 
 

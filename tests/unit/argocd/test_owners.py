@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argorun.argocd import owners
+from argorun.argocd import ignoring, owners
 from argorun.argocd.answers import Denied, Nonsense, Refused, Unauthenticated, Unreachable
 from argorun.argocd.parameters import Helm, Kustomize, Setting
 from argorun.argocd.types import Application, ApplicationSet, ManagedResource

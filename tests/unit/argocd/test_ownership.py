@@ -142,7 +142,9 @@ def test_a_live_job_is_known_by_its_name_or_by_the_beginning_that_argo_cd_adds_t
 
 def taken_in(argocd: FakeArgoCD, *manifests: Json) -> list[Taken]:
     async def look() -> list[Taken]:
-        return await taken(argocd.client, APP, await argocd.tree(APP), Rendered(manifests, "n", [TOPIC]))
+        return await taken(
+            argocd.client, APP, await argocd.tree(APP), Rendered(manifests, "n", [TOPIC]).hooks()
+        )
 
     return run(look())
 
@@ -195,7 +197,7 @@ def test_what_is_gone_or_cannot_be_read_takes_no_name_yet(error: Exception) -> N
 def test_a_refusal_names_both_applications_the_namespace_and_the_way_out() -> None:
     error = refusal(APP, [Taken(CHECKS, "Application team/other")])
     assert error.exit_code == 2
-    assert error.message == "Application weather has hooks under names that others use: checks"
+    assert error.message == "Application weather has objects under names that others use: checks"
     assert error.reason == "Job checks in namespace n is Application team/other's"
     assert error.hint is not None
     for way_out in ("{{ .Release.Name }}-tests", "a namespace", "--force-owned"):
