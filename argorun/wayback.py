@@ -244,8 +244,8 @@ class WayBack:
         if claim.record is not None and parameters.stands(seen.spec, claim.record):
             # Compared with these, nothing has changed.
             raise OperationFailed("the run's parameters stand in the Application still")
-        pinned = self._config.revision is not None and claim.before is not None
-        revision = claim.before.status.sync.revision if pinned and claim.before else self._traces.revision
+        pinned = self._config.revision is not None
+        revision = claim.before.deployed if pinned and claim.before else self._traces.revision
         plan = await changed.plan(revision or None)
         await claim.check_held()
         for remains in await changed.put_hooks_back(plan):

@@ -200,7 +200,7 @@ def claimed(
         kustomize=tuple(p["patch"] for p in patches),
         automated=automated,
         synced=app.status.sync.status == "Synced",
-        revision=app.status.sync.revision if pinned else "",
+        revision=app.deployed if pinned else "",
         topics=tuple(topics),
         since=int(since),
     )

@@ -6,7 +6,7 @@ import msgspec
 
 from argorun.argocd import parameters
 from argorun.argocd.parameters import Record
-from argorun.argocd.types import Application, Json, Sync
+from argorun.argocd.types import Application, Deployed, Json, Sync
 
 GRACE_AFTER_END = 60.0  # seconds a record outlives its operation before it counts as dead
 GRACE_BEFORE = 120.0  # seconds in which a record's operation must show: it is started within a few
@@ -72,6 +72,8 @@ def undone(app: Application, record: Record | None) -> Application:
             status="Synced" if record.synced else "OutOfSync",
             revision=record.revision or status.sync.revision,
         )
+        if record.revision:  # it synced another commit than was deployed
+            status = msgspec.structs.replace(status, history=[Deployed(record.revision)])
         # What differs from Git by now does so because of that run.
         resources = [
             msgspec.structs.replace(r, status="Synced" if record.synced else r.status)

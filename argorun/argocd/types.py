@@ -153,8 +153,15 @@ class Condition(Camel, frozen=True):
     message: str = ""
 
 
+class Deployed(Camel, frozen=True):
+    """One entry of status.history: a sync of the whole Application that succeeded."""
+
+    revision: str = ""
+
+
 class Status(Camel, frozen=True):
     sync: Sync = Sync()
+    history: list[Deployed] | None = None  # the newest last
     health: Health = Health()
     resources: list[ResourceStatus] | None = None
     operation_state: OperationState | None = None
@@ -190,6 +197,19 @@ class Application(Camel, frozen=True):
         """Whether auto-sync is on (source: IsAutomatedSyncEnabled in Argo CD's types.go)."""
         automated = (self.spec.get("syncPolicy") or {}).get("automated")
         return automated is not None and automated.get("enabled") is not False
+
+    @property
+    def deployed(self) -> str:
+        """The commit that is in the cluster; where none ever was, the one that Argo CD compares with.
+
+        Not what it compares with: Git may have moved since. In status.history stands each sync of the whole
+        Application (source: controller/sync.go, persistRevisionHistory); one that settles a run comes after.
+        """
+        state = self.status.operation_state
+        if state is not None and state.operation.settles and state.phase == "Succeeded" and state.sync_result:
+            return state.sync_result.revision
+        noted = self.status.history or ()
+        return noted[-1].revision if noted else self.status.sync.revision
 
     def operation_of(self, run_id: str) -> Operation:
         """The operation that carries this run id, running or over; an empty one where there is none."""

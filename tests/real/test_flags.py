@@ -58,24 +58,28 @@ def test_no_settle_leaves_the_workloads_on_the_topic(bench: Bench) -> None:
     support.nothing_left(bench, before)
 
 
-def test_revision_syncs_that_commit_and_settles_at_the_one_before(
+def test_revision_syncs_that_commit_and_settles_at_the_one_that_was_deployed(
     stack: Stack, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
+    """Not at the newest, which nobody has deployed: a second run finds the same."""
     folder = tmp_path_factory.mktemp("revision")
     with support.bench(stack, folder, commit("one"), name="flags-r") as bench:
-        first = bench.repo.head
         second = bench.repo.commit(commit("two"))
-        bench.repo.commit(commit("one"), "not yet")  # what Git has stays what the cluster has
-        with bench.as_it_was(), bench.start("--revision", second) as run:
-            code = run.end()
-        assert code == 0, str(run)
-        assert [e["text"] for e in run.all("log_line")] == ["two"]
-        assert [e["revision"] for e in run.all("sync_started")] == [second]
-        (settings,) = [
-            c for c in stack.objects("configmaps", bench.app.namespace) if "commit" in c.get("data", {})
-        ]
-        assert settings["data"]["commit"] == "one"
-        assert first != second
+        bench.repo.commit(commit("three"))
+        bench.app.get("hard")
+        before = bench.before()
+        for _ in range(2):
+            with bench.start("--revision", second) as run:
+                code = run.end()
+            assert code == 0, str(run)
+            assert [e["text"] for e in run.all("log_line")] == ["two"]
+            assert [e["revision"] for e in run.all("sync_started")] == [second]
+            (settings,) = [
+                c for c in stack.objects("configmaps", bench.app.namespace) if "commit" in c.get("data", {})
+            ]
+            assert settings["data"] == {"commit": "one", "topic": ""}
+            assert bench.app.spec == before.spec
+            assert bench.topics() == set()
 
 
 def commit(name: str) -> dict[str, str]:

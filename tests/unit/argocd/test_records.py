@@ -173,3 +173,39 @@ def test_the_way_back_by_hand_leaves_nothing_of_the_dead_run() -> None:
     spec, record = claimed(application(before), [Helm("kafka.topic", TOPIC)], [], "r", 1e9, topics=[TOPIC])
     during = of(spec, {"k": "x", RECORD: msgspec.json.encode(record).decode()})
     assert applied(during, way_back(application(during), record)) == before
+
+
+# -- the commit that is in the cluster -------------------------------------------------------------------
+
+
+def operated(revision: str, phase: str = "Succeeded", run: str = "") -> Json:
+    info = [{"name": "argorun-run", "value": run}] if run else []
+    return {"operation": {"info": info}, "phase": phase, "syncResult": {"revision": revision}}
+
+
+@pytest.mark.parametrize(
+    ("status", "deployed"),
+    [
+        ({"history": [{"revision": "aaa"}, {"revision": "bbb"}]}, "bbb"),
+        ({"history": [{"revision": "aaa"}], "operationState": operated("zzz", "Failed")}, "aaa"),
+        ({"history": [{"revision": "aaa"}], "operationState": operated("zzz", run="r")}, "aaa"),
+        ({"history": [{"revision": "bbb"}], "operationState": operated("aaa", run="r/settle")}, "aaa"),
+        ({"history": [{"revision": "aaa"}], "operationState": operated("z", "Failed", "r/settle")}, "aaa"),
+        ({"operationState": None}, "ccc"),
+    ],
+    ids=["two syncs", "a failed sync", "a run's sync", "a settled run", "a run that did not settle", "none"],
+)
+def test_what_is_deployed_is_not_what_git_has_by_now(status: Json, deployed: str) -> None:
+    sync = {"status": "OutOfSync", "revision": "ccc"}
+    assert application({"metadata": {}, "spec": {}, "status": {"sync": sync} | status}).deployed == deployed
+
+
+def test_after_a_dead_run_of_another_commit_the_one_before_it_is_deployed() -> None:
+    seen = application(
+        {
+            "metadata": {},
+            "spec": {},
+            "status": {"sync": {"status": "OutOfSync", "revision": "ccc"}, "history": [{"revision": "zzz"}]},
+        }
+    )
+    assert undone(seen, Record(run="dead", until=0, synced=True, revision="aaa")).deployed == "aaa"
