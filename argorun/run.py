@@ -21,7 +21,7 @@ from argorun.argocd.patience import Allowance
 from argorun.argocd.settlement import Settlement, destination
 from argorun.argocd.stuck import Watch
 from argorun.argocd.tree import LiveTree
-from argorun.argocd.types import Application, Json, Node, OperationState, ResourceResult, SyncOperation
+from argorun.argocd.types import Application, Json, Node, OperationState, ResourceResult
 from argorun.cleanup import Announce, CleanUp
 from argorun.config import Config, Topic, describe
 from argorun.errors import (
@@ -215,7 +215,7 @@ class Run:
                 raise
             await self._lost("somebody who changed the parameters just now", undone=True)
             return False
-        took = seen.operation_of(self.traces.operation).sync or SyncOperation()
+        took = await operation.taken(self.client, self.app, self.traces.operation, seen)
         if took.source is not None and not parameters.holds(took.source, settings):
             # PATCH is no lock: this operation would test somebody else's topic.
             await operation.end(self.client, self.app, self.traces.operation)

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 
+import msgspec
+
 from argorun.argocd import windows
 from argorun.argocd.answers import TRANSIENT, Denied, Nonsense, Refused, Unreachable
 from argorun.argocd.client import ApplicationName, Client
@@ -18,12 +20,14 @@ from argorun.argocd.types import (
     OperationState,
     ResourceResult,
     ResourceStatus,
+    SyncOperation,
 )
 from argorun.errors import ArgorunError, OperationFailed
 
 Key = tuple[str, str, str, str, str]  # of a resource in an operation: group, kind, namespace, name, phase
 POLL = 10.0  # seconds between the reads beside the watch, which may drop events
 SLOW_END = 4.0  # seconds after which the end of an operation is slow: 2 to 3 are usual
+BEGINS = 10.0  # seconds for which it is waited that an operation says what it syncs
 TAKEN_UP = 3.0  # seconds within which the controller takes an operation up, if it does: under one is usual
 # What Argo CD says while an object with Prune=confirm is not in Git. It waits in every sync, pruning or not
 # (source: gitops-engine pkg/sync/sync_context.go, Sync; seen).
@@ -137,6 +141,26 @@ async def start(client: Client, app: ApplicationName, run_id: str, request: Json
             raise Busy(seen)
         await patience.wait(lost, pause)
         pause = min(2 * pause, 3.0)
+
+
+async def taken(client: Client, app: ApplicationName, run_id: str, seen: Application) -> SyncOperation:
+    """What an operation that was just started syncs: its commit and source, no source where none shows.
+
+    Argo CD 3.1 notes the source only when it begins, 3.6 when it takes the request (both seen). Raises
+    ArgoCDFailed, AccessDenied.
+    """
+    took = seen.operation_of(run_id).sync or SyncOperation()
+    if took.source is not None:
+        return took
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(BEGINS), contextlib.aclosing(applications(client, app)) as changes:
+            async for _, now in changes:
+                state = now.state_of(run_id)
+                if state is not None and state.sync_result is not None and state.sync_result.source:
+                    return msgspec.structs.replace(took, source=state.sync_result.source)
+                if state is not None and state.done:
+                    break
+    return took
 
 
 async def applications(

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from argorun.argocd.reasons import Meaning
 from argorun.argocd.types import Json, Node, OperationState, ResourceResult, Tree
 
+ANY_TASK = "one or more tasks are running"  # all that Argo CD 3.1 says where it waits for a deletion
 PENDING_DELETION = "Pending deletion"  # how the health message of an object begins that is being deleted
 DELETION = re.compile(r"waiting for deletion of (?:hook )?([^/]*)/([^/]+)/(\S+)( and \d+ more .*)?")
 WITH_PODS = frozenset({"Job", "Pod", "Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"})
@@ -71,11 +72,11 @@ def held_up(state: OperationState | None, awaited: Iterable[ResourceResult], tre
 
 
 def leaving(state: OperationState, tree: Tree) -> list[Node]:
-    """The objects whose deletion the operation waits for: it names one, and counts the others."""
+    """The objects whose deletion the operation waits for: it names one, and counts the others, or none."""
     said = DELETION.fullmatch(state.message)
-    if said is None or state.done:
+    if state.done or (said is None and state.message != ANY_TASK):
         return []
-    group, kind, name, more = said.groups()
+    group, kind, name, more = said.groups() if said is not None else ("", "", "", ANY_TASK)
     named = [n for n in tree.of_kind(kind) if (n.group, n.name) == (group, name) and n.uid]
     others = [n for n in tree.nodes or () if _leaves(n) and not n.parent_refs] if more else []
     return list({n.uid: n for n in [*named, *others]}.values())
@@ -144,12 +145,14 @@ def _finalizers(live: Json) -> list[str]:
 
 
 def _take_off(live: Json) -> str:
-    """The command that leaves only the finalizers that go by themselves."""
+    """The command that takes all finalizers off: while an object is being deleted, none can be put back.
+
+    One that goes by itself may be gone by the time the command is pasted: naming it would be refused.
+    """
     metadata = live.get("metadata") or {}
     group = str(live.get("apiVersion", "")).rpartition("/")[0]
     kind = str(live.get("kind", "")).lower() + (f".{group}" if "." in group else "")
-    left = [f for f in _finalizers(live) if f in SELF_LIFTING]
-    patch = json.dumps({"metadata": {"finalizers": left or None}})
+    patch = json.dumps({"metadata": {"finalizers": None}})
     words = ["kubectl", "patch", kind, str(metadata.get("name", ""))]
     if namespace := metadata.get("namespace"):
         words += ["--namespace", str(namespace)]

@@ -13,7 +13,7 @@ import pytest
 from argorun.argocd.position import sortable
 from tests.contract.manifests import container, job
 from tests.contract.recordings import FOREVER, Recording
-from tests.contract.targets import App, Target, eventually, good, nodes, stream
+from tests.contract.targets import App, Target, eventually, nodes, stream
 
 Json = dict[str, Any]
 Pair = tuple[Recording, Recording]
@@ -210,6 +210,6 @@ async def test_the_end_of_an_operation_ends_the_followed_log(argocd: Target) -> 
             contextlib.aclosing(stream(http, f"{app.path}/pods/{name}/logs", **query)) as log,
         ):
             assert (await anext(log))["content"] == "one"
-            good(app.terminate())
+            app.terminate()
             rest = [entry async for entry in log]
         assert [(e["content"], e["last"]) for e in rest] == [("", True)]

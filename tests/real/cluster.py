@@ -28,6 +28,8 @@ Json = dict[str, Any]
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "config"
+# The real stack's own build calls itself 99.99.99; its environment says which Argo CD it is.
+BEFORE_3_2 = os.environ.get("REALSTACK_ARGOCD_VERSION", "").startswith(("v2.", "v3.0.", "v3.1."))
 ARGOCD_NAMESPACE = "argocd"
 IN_CLUSTER = "https://kubernetes.default.svc"
 MISSED = 10.0  # seconds after which Argo CD may have missed what it was to do

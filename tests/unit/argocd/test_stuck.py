@@ -484,7 +484,7 @@ def test_the_finalizer_that_holds_the_former_hook_is_named_with_the_command_that
         assert await named(stage) == [
             "Argo CD waits until the former Job checks is deleted: its finalizer example.com/hold holds it; "
             "see who set it, or take it off: kubectl patch job checks --namespace n --type merge "
-            """--patch '{"metadata": {"finalizers": ["foregroundDeletion"]}}'"""
+            """--patch '{"metadata": {"finalizers": null}}'"""
         ]
         assert (await stage.watch.why([], late=True)).cause == "its finalizer example.com/hold holds it"
 
