@@ -8,8 +8,8 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 
-from argorun import __version__, arrival, events, plan
-from argorun.argocd import diagnosis, lint, operation, outcome, parameters, rendered
+from argorun import __version__, arrival, byhand, events, plan
+from argorun.argocd import diagnosis, leftovers, lint, operation, outcome, parameters, rendered
 from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.carriers import Carriers
 from argorun.argocd.claim import Claim, Lost, Reverted
@@ -25,6 +25,8 @@ from argorun.argocd.types import Application, Json, Node, OperationState, Resour
 from argorun.cleanup import Announce, CleanUp
 from argorun.config import Config, Topic, describe
 from argorun.errors import (
+    AccessDenied,
+    ArgoCDFailed,
     ArgorunError,
     NoTestRan,
     OperationFailed,
@@ -188,7 +190,7 @@ class Run:
 
     async def _take_and_sync_once(self, settings: Sequence[parameters.Setting], busy: Allowance) -> bool:
         async with self.tell.step(Step.PARAMETERS, "waiting until nobody else uses the Application"):
-            await self.traces.claim.free(busy)
+            await self._take_back_what_a_dead_run_left(await self.traces.claim.free(busy))
             try:
                 await self.traces.claim.take(self.manifests, self._until())
             except Lost as e:
@@ -199,6 +201,31 @@ class Run:
             self._tell_parameters(settings)
         async with self.tell.step(Step.SYNC, str(self.app)):
             return await self._sync(settings)
+
+    async def _take_back_what_a_dead_run_left(self, seen: Application) -> None:
+        """Parameters and workloads: else this run would take the dead one's topic for what was there before.
+
+        Where that fails, only the parameters are taken out, with this run's own.
+        """
+        record = parameters.record_of(seen)
+        if record is None or record.run == self.run_id:
+            return
+        limit = self.config.timeouts.cleanup
+        self.tell.notice(f"run {record.run} left its parameters behind; they are taken out")
+        try:
+            async with asyncio.timeout(limit):
+                done = await leftovers.undo(self.client, self.app, record, limit, self.tell.notice)
+        except (TimeoutError, OperationFailed, ArgoCDFailed, AccessDenied) as e:
+            why = e.message if isinstance(e, ArgorunError) else f"it was not done within {limit:.0f} s"
+            self.tell.notice(f"what run {record.run} changed in the cluster is not taken back: {why}")
+            return
+        for remains in done.left:
+            command = byhand.object_back(self.app, remains)
+            self.tell.notice(f"{remains.key}, as run {record.run} left it: {remains.why}; {command}")
+        if done.did:
+            self.tell.notice(f"{self.app}: {', '.join(done.did)}", "info")
+        with contextlib.suppress(Refused):  # it may not render without our values
+            self.manifests = await self.client.manifests(self.app, self.config.revision)
 
     async def _sync(self, settings: Sequence[parameters.Setting]) -> bool:
         """POST the operation and see that it took our values; False where another was in the way."""

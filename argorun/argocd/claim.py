@@ -103,7 +103,7 @@ class Claim:
     # -- there --------------------------------------------------------------------------------------
 
     async def free(self, busy: Allowance | None = None) -> Application:
-        """Wait until no operation runs and no live record stands; `take` carries a dead one's original on.
+        """Wait until no operation runs and no live record stands; a dead run's may.
 
         What a dead run still has running is ended first. `busy` bounds the waiting for others, and nothing
         but that. Raises TimeoutError where it is over, ArgoCDFailed, AccessDenied.
@@ -119,8 +119,6 @@ class Claim:
                 continue
             reason = self._held(seen)
             if reason is None:
-                if record is not None and record.run != self.run_id:
-                    self._notice(f"run {record.run} left its parameters behind; they are taken out")
                 return seen
             self._waiting(reason)
             async with busy.spent():

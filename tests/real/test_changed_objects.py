@@ -221,3 +221,37 @@ def test_a_cancelled_run_leaves_no_object_on_the_topic(
             code = run.end()
         assert code == 130, str(run)
         assert live_names(bench, *WORKLOADS) == [], str(run)
+
+
+def test_what_a_killed_run_changed_is_taken_back_by_the_next_one_and_not_taken_for_what_was_there(
+    stack: Stack, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("killed")
+    test = support.job("checks", f"echo $TOPIC; until [ -e {folder}/go ]; do sleep 0.1; done", "PostSync")
+    hook = annotated(support.configmap("for-tests", topic=TOPIC), hook="PreSync")
+    files = support.chart(support.deployment(f"reader-{SHORT}", TOPIC=TOPIC), hook, test)
+    with support.bench(stack, folder, files, name="killed", source=SHARED) as bench:
+        bench.app.sync()
+        (folder / "go").touch()
+        bench.app.wait_operation()
+        (folder / "go").unlink()
+        before = bench.before()
+        with bench.start() as run:
+            run.until("log_line")
+            run.send(signal.SIGKILL)
+            run.end()
+        bench.expire()
+        (folder / "go").touch()
+        with bench.start() as run:
+            code = run.end()
+        assert code == 0, str(run)
+        (told,) = [e["text"] for e in run.all("notice", level="info") if "parameters put back" in e["text"]]
+        assert "workloads settled on what they had before" in told
+        bench.tidy()  # the killed run's topic is a matter for the sweep
+        support.nothing_left(bench, before)
+        assert live_names(bench, "deployments", "configmaps") == []
+        assert [d["metadata"]["name"] for d in stack.objects("deployments", bench.app.namespace)] == [
+            "reader-shared-feed"
+        ]
+        settings = {c["metadata"]["name"]: c for c in stack.objects("configmaps", bench.app.namespace)}
+        assert settings["for-tests"]["data"] == {"topic": "shared_feed"}

@@ -274,7 +274,7 @@ def test_the_original_from_before_a_dead_run_is_carried_on_and_put_back(
     carried = recorded(automated={"prune": True})
     assert (stage.record, stage.parameters, len(stage.argocd.patches)) == (carried, [OURS], 1)
     assert stage.waited == []
-    assert stage.notices == ["run theirs left its parameters behind; they are taken out"]
+    assert stage.notices == []
     by_hand = applied(stage.argocd.document, stage.claim.way_back())
     assert (by_hand["spec"], by_hand["metadata"].get("annotations")) == (SPEC, {})
     run(stage.claim.let_go())
@@ -309,10 +309,7 @@ def test_the_operation_of_a_dead_run_is_ended() -> None:
 
     run(freed())
     assert stage.waited == []
-    assert stage.notices == [
-        "run theirs is dead and left its operation running; it is ended",
-        "run theirs left its parameters behind; they are taken out",
-    ]
+    assert stage.notices == ["run theirs is dead and left its operation running; it is ended"]
 
 
 @pytest.mark.parametrize(
