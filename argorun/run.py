@@ -267,6 +267,8 @@ class Run:
             return  # the operation will say why
         if manifests == rendered_before or self.traces.logs is None or self.traces.settlement is None:
             return
+        if not await self.traces.claim.stands():
+            return  # by others' parameters: the operation has taken ours
         seen = self.traces.claim.before or Application()
         topics = [name for _, name in self.traces.drawn]
         await self.traces.settlement.renders(manifests)

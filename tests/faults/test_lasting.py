@@ -6,6 +6,8 @@ Each scenario is played beside the cells of the table; what went wrong in it is 
 from __future__ import annotations
 
 import asyncio
+import copy
+import json
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -81,6 +83,25 @@ async def manifests_that_are_never_shown_verify_nothing_and_nothing_is_synced(
     assert outcome.lines == [], "nothing was synced"
 
 
+async def parameters_that_somebody_undoes_once_the_sync_has_them_are_not_taken_for_those_of_the_sync(
+    stage: Stage, folder: Path
+) -> None:
+    """What is rendered by then is not what the operation applies, and would hide what that changes."""
+    actor = Actor(stage, PASSES)
+    await actor.deploy()
+    former = copy.deepcopy(actor.app.doc["spec"]["source"]["helm"]["parameters"])
+
+    async def undone(exchange: proxy.Exchange) -> None:
+        change = {"op": "replace", "path": "/spec/source/helm/parameters", "value": former}
+        await actor.ask("PATCH", "", {"patch": json.dumps([change]), "patchType": "json"})
+        await exchange.relay()
+
+    rendered = Rule("GET", "/api/v1/applications/[^/]+/manifests", undone, nth=2)
+    outcome = await actor.run([Blow(rendered, Step.SYNC)])
+    assert rendered.met == 1
+    assert (outcome.code, outcome.left, outcome.named) == (0, [], {}), str(outcome)
+
+
 async def by_hand(actor: Actor, outcome: Outcome) -> None:
     """All that argorun says is to be done, in its order."""
     for command in outcome.named.values():
@@ -152,6 +173,9 @@ SCENARIOS: dict[str, Scenario] = {
     "kafka-away-in-the-clean-up-of-a-green-run": partial(kafka_goes_away_before_the_clean_up, 0, 10),
     "kafka-away-in-the-clean-up-of-a-red-run": partial(kafka_goes_away_before_the_clean_up, 1, 1),
     "manifests-never-shown": manifests_that_are_never_shown_verify_nothing_and_nothing_is_synced,
+    "parameters-undone-once-the-sync-has-them": (
+        parameters_that_somebody_undoes_once_the_sync_has_them_are_not_taken_for_those_of_the_sync
+    ),
     "a-silent-watch": a_silent_watch_is_made_up_for_by_the_slow_read,
     "a-rendering-that-does-not-end": a_rendering_that_does_not_end_is_not_called_unreachable,
     "a-rendering-that-does-not-end-in-the-clean-up": (
