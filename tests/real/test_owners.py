@@ -362,6 +362,8 @@ def test_force_goes_on_and_ends_with_who_undid_it(
             assert [e["text"] for e in run.all("log_line")] == [topic]
             return
         assert code == 3, str(run)
+        if cluster.BEFORE_3_2 and "is of another run" in verdict["title"]:
+            return  # it reads the spec again before each phase: the test was made with the owner's values
         assert "were undone at once, 3 times in a row" in verdict["title"]
         assert app.who in verdict["title"]
         assert took < 50, "not until timeouts.busy is over"
