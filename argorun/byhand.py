@@ -81,6 +81,10 @@ def delete_pod(pod: Node) -> str:
 def object_back(app: object, remains: Remains) -> str:
     """Take a topic's name out of one object."""
     key = remains.key
+    if remains.command is not None:
+        return remains.command
+    if remains.hook:
+        return f"argocd app sync {app}"
     where = f"{shlex.quote(key.name)}" + (
         f" --namespace {shlex.quote(key.namespace)}" if key.namespace else ""
     )

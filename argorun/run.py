@@ -303,7 +303,8 @@ class Run:
             raise refusal(self.app, found)
         for shared in (t for t in found if t.key in self.carriers.objects):
             self.tell.notice(f"{shared.key} is {shared.by}'s, too: its syncs take the topic out of it")
-        settlement = Settlement(self.client, self.app, topics)
+        secret = any(topic.unverified for topic, _ in self.traces.drawn)
+        settlement = Settlement(self.client, self.app, topics, secrets=secret)
         for remains in await settlement.note(seen, tree, manifests, self.manifests):
             self.tell.notice(
                 f"{remains.key} is a hook that a sync without hooks does not put back, and argorun cannot "

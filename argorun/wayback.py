@@ -100,7 +100,8 @@ class WayBack:
         if not self._config.keep_topics:
             again = "topics that a leaving pod brings back"
             before(again, self._stay_gone, self._stay_gone_by_hand, patient=True, last=True)
-        before("what our operation changed", unless_gone(self._look), nothing, patient=True, last=True)
+        look = unless_gone(self._look)  # which waits on its own for what leaves
+        before("what our operation changed", look, nothing, limit=LEAVES + 10, patient=True, last=True)
         before("parameters that came back", unless_gone(self._stay_put), nothing, patient=True, last=True)
         late = "what was never answered"
         before(late, unless_gone(self._undo_late), self._undo_late_by_hand, limit=60.0, patient=True)

@@ -7,12 +7,12 @@ import contextlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from argorun.argocd import effects
-from argorun.argocd.answers import Denied, Refused
+from argorun.argocd import effects, ignoring, waiting
+from argorun.argocd.answers import Denied, Refused, typed
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.effects import TESTS, Before, Key, Plan, Rendering
 from argorun.argocd.pod_users import readers
-from argorun.argocd.types import Application, Json, Node, ResourceStatus, Tree
+from argorun.argocd.types import Application, IgnoreRule, Json, Node, ResourceStatus, Tree
 from argorun.errors import AccessDenied, ArgoCDFailed, OperationFailed, UsageError
 
 AT_ONCE = 16  # objects read at the same time
@@ -31,17 +31,24 @@ class Remains:
     why: str
     patch: Json | None = None  # send this JSON merge patch
     delete: bool = False  # delete it; where neither is given, sync it
+    hook: bool = False  # only a sync of the whole, hooks and all, makes it anew
+    command: str | None = None  # in place of all these
 
 
 class Settlement:
     """What one run's operation changed, and the way back. `topics` are the names that must be gone.
 
+    With `secrets`, one of them may be in a Secret, whose values Argo CD hides.
     Call `note` before the sync, `plan` once the parameters are back, and `look` after the plan is done.
     Every method raises ArgoCDFailed or AccessDenied.
     """
 
-    def __init__(self, client: Client, app: ApplicationName, topics: Sequence[str]) -> None:
+    def __init__(
+        self, client: Client, app: ApplicationName, topics: Sequence[str], *, secrets: bool = False
+    ) -> None:
         self._client, self._app, self._topics = client, app, tuple(topics)
+        self._secrets = secrets
+        self._unseen: dict[Key, str] = {}  # Secrets of which no comparison tells: as our sync has left them
         self._namespace = ""
         self._ours = Rendering()
         self._before = Before()
@@ -137,8 +144,13 @@ class Settlement:
         former = await asyncio.to_thread(effects.by_key, manifests, self._namespace)
         seen = await self._compared()
         self._tree = await self._client.tree(self._app)
-        suspects = dict.fromkeys([*await self._differing(former), *self._unsynced(seen, former)])
+        rewritten = self._rewritten(seen, former)
+        hooks = [k for k in self._ours.data_hooks if k[:2] == SECRET] if self._secrets else []
+        suspects = dict.fromkeys(
+            [*await self._differing(former), *self._unsynced(seen, former), *rewritten, *hooks]
+        )
         live = await self._read(suspects)
+        self._unseen = {k: effects.version(live[k]) for k in (*rewritten, *hooks) if k in live}
         if self._only_named:
             live = {k: m for k, m in live.items() if effects.named(m, self._topics)}
         options = (seen.spec.get("syncPolicy") or {}).get("syncOptions") or ()
@@ -161,6 +173,20 @@ class Settlement:
         asked = [r for r in unsynced if (r.group, r.kind) == SECRET or not self._ours.objects]
         pruned = {Key(r.group, r.kind, r.namespace, r.name): r.requires_pruning for r in asked}
         return [k for k, extra in pruned.items() if k in former or extra]
+
+    def _rewritten(self, seen: Application, former: Mapping[Key, Json]) -> list[Key]:
+        """The Secrets in which Argo CD compares not all, and that are other ones than before our sync."""
+        rules = typed(seen.spec.get("ignoreDifferences") or [], list[IgnoreRule], "show ignoreDifferences")
+        return [
+            k
+            for k, m in self._ours.objects.items()
+            if k[:2] == SECRET
+            and k in former
+            and not effects.is_hook(m)
+            and ignoring.matching(rules, k.name, k.namespace, k.group, k.kind)
+            and (node := effects.find(self._tree, k)) is not None
+            and self._before.versions.get(node.uid) != node.resource_version
+        ]
 
     async def put_hooks_back(self, plan: Plan) -> list[Remains]:
         """Patch the hooks that hold data; gives back those that could not be."""
@@ -219,13 +245,13 @@ class Settlement:
             live = await self._read(k for k in self.changed if k not in secrets)
             naming = {k: m for k, m in live.items() if effects.named(m, self._topics)}
             leaving = [k for k, m in naming.items() if (m.get("metadata") or {}).get("deletionTimestamp")]
-            if not (leaving or left) or asyncio.get_running_loop().time() >= until:
+            coming = any(not remains.hook for remains in left)
+            if not (leaving or coming) or asyncio.get_running_loop().time() >= until:
                 break
-            await asyncio.sleep(COMPARED if left else POLL)
+            await asyncio.sleep(COMPARED if coming else POLL)
         for key, now in naming.items():
             found = ", ".join(effects.named(now, self._topics))
-            why = "it is being deleted, and not gone" if key in leaving else f"it still names {found}"
-            left.append(self._remains(key, why))
+            left.append(leaves(key, now) if key in leaving else self._remains(key, f"it still names {found}"))
         return left
 
     def _remains(self, key: Key, why: str) -> Remains:
@@ -237,7 +263,13 @@ class Settlement:
         seen = await self._compared()
         synced = {Key(r.group, r.kind, r.namespace, r.name): r.status for r in seen.status.resources or ()}
         status = {k: synced.get(k, "") for k in keys}
-        return [Remains(k, f"Argo CD calls it {s}") for k, s in status.items() if s not in ("Synced", "")]
+        left = [Remains(k, f"Argo CD calls it {s}") for k, s in status.items() if s not in ("Synced", "")]
+        known = {r.key for r in left}
+        unseen = [k for k in keys if k in self._unseen and k not in known]
+        live = await self._read(unseen) if unseen else {}
+        same = [k for k, m in live.items() if effects.version(m) == self._unseen[k]]
+        why = "it is as the run's sync left it, and Argo CD does not say what it holds"
+        return [*left, *(Remains(k, why, hook=k in self._ours.data_hooks) for k in same)]
 
     # -- requests -------------------------------------------------------------------------------------
 
@@ -276,6 +308,13 @@ class Settlement:
         version = node.version if node is not None else "v1"
         namespace = node.namespace if node is not None else key.namespace
         await self._client.patch_resource(self._app, key.group, version, key.kind, namespace, key.name, patch)
+
+
+def leaves(key: Key, now: Json) -> Remains:
+    """What is being deleted and not gone: to delete it again does nothing."""
+    held = waiting.hold_up(now, ())
+    why = "it is being deleted, and not gone"
+    return Remains(key, f"{why}: {held.phrase}; {held.hint}" if held is not None else why, command="")
 
 
 def destination(seen: Application) -> str:

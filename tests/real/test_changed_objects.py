@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import signal
 from typing import Any
@@ -255,3 +256,33 @@ def test_what_a_killed_run_changed_is_taken_back_by_the_next_one_and_not_taken_f
         ]
         settings = {c["metadata"]["name"]: c for c in stack.objects("configmaps", bench.app.namespace)}
         assert settings["for-tests"]["data"] == {"topic": "shared_feed"}
+
+
+def test_a_secret_in_which_argo_cd_compares_not_all_is_taken_off_the_topic_too(
+    stack: Stack, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Argo CD calls it Synced whatever its data is, and no partial sync would be asked for."""
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "settings"},
+        "stringData": {"topic": TOPIC},
+    }
+    rule = {"kind": "Secret", "jsonPointers": ["/data"]}
+    folder = tmp_path_factory.mktemp("ignored")
+    with support.bench(
+        stack,
+        folder,
+        support.chart(secret, checks()),
+        name="ignored",
+        source=SHARED,
+        ignoreDifferences=[rule],
+    ) as bench:
+        with bench.as_it_was():
+            result = bench.run()
+        assert result.code == 0, str(result)
+        (settings,) = [
+            s for s in stack.objects("secrets", bench.app.namespace) if s["metadata"]["name"] == "settings"
+        ]
+        assert base64.b64decode(settings["data"]["topic"]).decode() == "shared_feed"
+        assert "workloads settled" in result.err

@@ -12,6 +12,7 @@ from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.effects import Key, Plan
 from argorun.argocd.settlement import Remains, Settlement, destination
 from argorun.argocd.types import ResourceStatus
+from argorun.byhand import object_back
 from argorun.errors import OperationFailed
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
 from tests.unit.argocd.gopatch import Json
@@ -212,6 +213,41 @@ def test_a_secret_is_settled_where_argo_cd_calls_it_out_of_sync(status: str, set
     assert plan == Plan(settle=(key("password", "Secret"),) if settled else ())
 
 
+IGNORED: Json = {"ignoreDifferences": [{"kind": "Secret", "jsonPointers": ["/data"]}]}
+
+
+@pytest.mark.parametrize("back", [True, False])
+def test_a_secret_in_which_argo_cd_compares_not_all_is_settled_and_back_once_it_was_written_again(
+    back: bool,
+) -> None:
+    stage = Stage(secret("s"), secret("same"))
+    stage.argocd.spec.update(IGNORED)
+    stage.status({"kind": "Secret", "namespace": "n", "name": "s", "status": "Synced"}, sync="Synced")
+
+    async def whole() -> Plan:
+        await stage.note()
+        stage.syncs(except_for="same")
+        return await stage.plan()
+
+    plan = run(whole())
+    assert plan.settle == (key("s", "Secret"),)
+    if back:
+        stage.syncs(except_for="same")
+    why = "it is as the run's sync left it, and Argo CD does not say what it holds"
+    assert stage.looked() == ([] if back else [("Secret s", why, False)])
+
+
+@pytest.mark.parametrize("secrets", [True, False])
+def test_a_hook_that_is_a_secret_is_named_at_the_end_where_the_topic_may_be_in_it(secrets: bool) -> None:
+    stage = Stage(secret("hook", **{HOOK: "PreSync"}))
+    stage.settlement = Settlement(stage.argocd.client, APP, [TOPIC], secrets=secrets)
+    stage.planned()
+    left = run(stage.settlement.look(5))
+    assert [(r.key, r.hook) for r in left] == ([(key("hook", "Secret"), True)] if secrets else [])
+    assert [object_back(APP, r) for r in left] == (["argocd app sync weather"] if secrets else [])
+    assert stage.settlement.sources() == ({("Secret", "hook")} if secrets else set())
+
+
 def test_a_secret_that_our_operation_did_not_change_is_left_alone() -> None:
     stage = Stage(secret("password"))
     stage.status({"kind": "Secret", "namespace": "n", "name": "password", "status": "OutOfSync"})
@@ -341,7 +377,22 @@ def test_what_does_not_go_though_it_is_being_deleted_is_told_when_patience_is_ov
     stage.argocd.objects.clear()
     stage.planned()
     deleting(stage, f"extra-{TOPIC}")
-    assert stage.looked(5) == [(f"ConfigMap extra-{TOPIC}", "it is being deleted, and not gone", True)]
+    (left,) = run(stage.settlement.look(5))
+    assert (str(left.key), left.why) == (f"ConfigMap extra-{TOPIC}", "it is being deleted, and not gone")
+    assert left.command == "", "to delete it again does nothing"
+
+
+def test_what_a_finalizer_holds_is_told_with_the_command_that_takes_it_off() -> None:
+    stage = Stage(configmap("extra-TOPIC"))
+    stage.argocd.objects.clear()
+    stage.planned()
+    deleting(stage, f"extra-{TOPIC}")
+    stage.argocd.objects[key(f"extra-{TOPIC}")]["metadata"]["finalizers"] = ["example.com/hold"]
+    (left,) = run(stage.settlement.look(5))
+    assert (
+        "its finalizer example.com/hold holds it; see who set it, or take it off: kubectl patch" in left.why
+    )
+    assert left.command == ""
 
 
 def test_a_secret_is_looked_at_again_until_argo_cd_has_compared_it_anew() -> None:
