@@ -490,7 +490,8 @@ class Claim:
         asked = revision
         while True:
             seen = await self.check_held()
-            request = operation.body(run_id, asked, resources, prune=prune)
+            options = operation.settling_options(seen.spec)
+            request = operation.body(run_id, asked, resources, prune=prune, options=options)
             try:
                 await operation.start(self._client, self._app, run_id, request)
                 self._settling, self._settles = run_id, (revision, tuple(resources), prune)

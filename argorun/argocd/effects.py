@@ -42,6 +42,11 @@ def key_of(manifest: Json, namespace: str) -> Key:
     )
 
 
+def key_of_node(node: Node) -> Key:
+    """The identity of a live object in the tree."""
+    return Key(node.group, node.kind, node.namespace, node.name)
+
+
 def by_key(manifests: Iterable[Json], namespace: str) -> dict[Key, Json]:
     """Rendered objects by identity."""
     return {key_of(m, namespace): m for m in manifests}
@@ -106,6 +111,19 @@ def differing(ours: Mapping[Key, Json], former: Mapping[Key, Json]) -> list[Key]
     ]
 
 
+def kept_claims(live: Json, tree: Tree) -> list[Key]:
+    """The volume claims that Kubernetes keeps when this StatefulSet is deleted.
+
+    Source: kubernetes.io/docs, StatefulSets, PersistentVolumeClaim retention.
+    """
+    policy = (live.get("spec") or {}).get("persistentVolumeClaimRetentionPolicy") or {}
+    if live.get("kind") != "StatefulSet" or policy.get("whenDeleted") == "Delete":
+        return []
+    uid = (live.get("metadata") or {}).get("uid")
+    claims = tree.of_kind("PersistentVolumeClaim")
+    return [key_of_node(n) for n in claims if any(r.uid == uid for r in n.parent_refs or ())]
+
+
 def is_kept(manifest: Json, options: Collection[str] = ()) -> bool:
     """Whether Argo CD does not prune an object by itself."""
     return prune_option(manifest, options) in KEPT
@@ -154,13 +172,16 @@ class Rendering:
     objects: Mapping[Key, Json] = field(default_factory=dict)
     naming: tuple[Key, ...] = ()  # those that name a topic
     data_hooks: tuple[Key, ...] = ()
+    generated: tuple[Key, ...] = ()  # those of them that each sync makes anew, under another name
 
     @classmethod
     def of(cls, manifests: Iterable[Json], namespace: str, topics: Sequence[str]) -> Rendering:
         """Some 50 µs a manifest: where there are thousands, for a thread of its own."""
         objects = by_key(manifests, namespace)
         naming = tuple(k for k, m in objects.items() if named(m, topics))
-        return cls(objects, naming, tuple(k for k, m in objects.items() if is_data_hook(m)))
+        hooks = tuple(k for k, m in objects.items() if is_data_hook(m))
+        generated = tuple(k for k in hooks if not (objects[k].get("metadata") or {}).get("name"))
+        return cls(objects, naming, hooks, generated)
 
 
 @dataclass(frozen=True)

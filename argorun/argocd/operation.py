@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 
 import msgspec
 
@@ -95,21 +95,37 @@ def body(
     resources: Iterable[ResourceStatus] | None = None,
     *,
     prune: bool = False,
+    options: Sequence[str] | None = None,
 ) -> Json:
     """A sync request that carries our run id; with `resources` it is about those alone, and without hooks.
 
-    Retries are off: a retry would make a failed test Running again.
+    Retries are off: a retry would make a failed test Running again. `options` are sync options in place of
+    the Application's own.
     """
     request: Json = {"infos": [{"name": RUN_INFO, "value": run_id}], "retryStrategy": {"limit": 0}}
     if revision:
         request["revision"] = revision
     if prune:
         request["prune"] = True
+    if options is not None:
+        request["syncOptions"] = {"items": list(options)}
     if resources is not None:
         request["resources"] = [
             {"group": r.group, "kind": r.kind, "namespace": r.namespace, "name": r.name} for r in resources
         ]
     return request
+
+
+def settling_options(spec: Json) -> list[str] | None:
+    """The sync options with which all of an object goes back; None where they are the Application's own.
+
+    With one of these, pods would live on without what made them; with the other, an object that Argo CD's
+    comparison calls Synced would be left out (source: server/application/application.go, Sync, and the docs
+    of sync options).
+    """
+    own = list((spec.get("syncPolicy") or {}).get("syncOptions") or ())
+    kept = [o for o in own if o not in ("PrunePropagationPolicy=orphan", "ApplyOutOfSyncOnly=true")]
+    return kept if kept != own else None
 
 
 async def start(client: Client, app: ApplicationName, run_id: str, request: Json) -> Application:

@@ -48,6 +48,7 @@ class Settlement:
     ) -> None:
         self._client, self._app, self._topics = client, app, tuple(topics)
         self._secrets = secrets
+        self._claims: list[Key] = []  # of StatefulSets that are pruned, which Kubernetes keeps
         self._unseen: dict[Key, str] = {}  # Secrets of which no comparison tells: as our sync has left them
         self._namespace = ""
         self._ours = Rendering()
@@ -121,6 +122,8 @@ class Settlement:
         """Whether a hook that holds data could be put back: a patch that changes nothing is tried."""
         if key[:2] == SECRET:
             return Remains(key, "Argo CD hides what a Secret holds")
+        if key in self._ours.generated:
+            return Remains(key, "each sync makes another one")
         try:
             await self._patch(key, {})
         except Denied as e:
@@ -147,7 +150,13 @@ class Settlement:
         rewritten = self._rewritten(seen, former)
         hooks = [k for k in self._ours.data_hooks if k[:2] == SECRET] if self._secrets else []
         suspects = dict.fromkeys(
-            [*await self._differing(former), *self._unsynced(seen, former), *rewritten, *hooks]
+            [
+                *await self._differing(former),
+                *self._unsynced(seen, former),
+                *rewritten,
+                *hooks,
+                *self._generated(),
+            ]
         )
         live = await self._read(suspects)
         self._unseen = {k: effects.version(live[k]) for k in (*rewritten, *hooks) if k in live}
@@ -156,6 +165,8 @@ class Settlement:
         options = (seen.spec.get("syncPolicy") or {}).get("syncOptions") or ()
         self._plan = effects.plan(live, self._ours.objects, former, self._before, options)
         self.by_hand = self._plan
+        pruned = {k: live[k] for k in self._plan.prune}
+        self._claims = [k for sts in pruned.values() for k in effects.kept_claims(sts, self._tree)]
         return self._plan
 
     async def _compared(self) -> Application:
@@ -173,6 +184,17 @@ class Settlement:
         asked = [r for r in unsynced if (r.group, r.kind) == SECRET or not self._ours.objects]
         pruned = {Key(r.group, r.kind, r.namespace, r.name): r.requires_pruning for r in asked}
         return [k for k, extra in pruned.items() if k in former or extra]
+
+    def _generated(self) -> list[Key]:
+        """Hooks that hold data and were made under a new name, which Argo CD adds to the rendered one."""
+        return [
+            effects.key_of_node(n)
+            for k in self._ours.generated
+            for n in self._tree.of_kind(k.kind)
+            if (n.group, n.namespace) == (k.group, k.namespace)
+            and n.name.startswith(k.name)
+            and n.uid not in self._before.versions
+        ]
 
     def _rewritten(self, seen: Application, former: Mapping[Key, Json]) -> list[Key]:
         """The Secrets in which Argo CD compares not all, and that are other ones than before our sync."""
@@ -252,7 +274,8 @@ class Settlement:
         for key, now in naming.items():
             found = ", ".join(effects.named(now, self._topics))
             left.append(leaves(key, now) if key in leaving else self._remains(key, f"it still names {found}"))
-        return left
+        why = "Kubernetes keeps it when its StatefulSet is deleted"
+        return [*left, *(Remains(k, why, delete=True) for k in self._claims)]
 
     def _remains(self, key: Key, why: str) -> Remains:
         alone = key in (*self._plan.prune, *self._plan.delete, *self._plan.stay)

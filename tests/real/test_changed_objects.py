@@ -286,3 +286,38 @@ def test_a_secret_in_which_argo_cd_compares_not_all_is_taken_off_the_topic_too(
         ]
         assert base64.b64decode(settings["data"]["topic"]).decode() == "shared_feed"
         assert "workloads settled" in result.err
+
+
+def test_no_pod_lives_on_without_the_workload_that_was_pruned(
+    stack: Stack, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    files = support.chart(support.deployment(f"reader-{SHORT}", TOPIC=TOPIC), checks())
+    options = {"syncOptions": ["PrunePropagationPolicy=orphan"]}
+    folder = tmp_path_factory.mktemp("orphan")
+    with support.bench(stack, folder, files, name="orphan", source=SHARED, syncPolicy=options) as bench:
+        with bench.as_it_was():
+            result = bench.run()
+        assert result.code == 0, str(result)
+        assert live_names(bench, "deployments", "replicasets") == []
+        readers = [p for p in stack.objects("pods", bench.app.namespace) if "app" in p["metadata"]["labels"]]
+        assert {p["metadata"]["labels"]["app"] for p in readers} == {"reader-shared-feed"}
+        assert [d["metadata"]["name"] for d in stack.objects("deployments", bench.app.namespace)] == [
+            "reader-shared-feed"
+        ]
+
+
+def test_a_hook_that_holds_data_under_a_generated_name_is_told_and_named_with_its_command(
+    stack: Stack, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    hook = annotated(support.configmap("settings", topic=TOPIC), hook="PreSync")
+    hook["metadata"]["generateName"] = hook["metadata"].pop("name") + "-"
+    folder = tmp_path_factory.mktemp("generated")
+    with support.bench(stack, folder, support.chart(hook, checks()), name="generated") as bench:
+        result = bench.run()
+        assert result.code == 10, str(result)
+        assert "ConfigMap settings- is a hook that a sync without hooks does not put back" in result.err
+        (name,) = live_names(bench, "configmaps")
+        command = f"kubectl delete configmap {name} --namespace {bench.app.namespace}"
+        assert command in result.err
+        stack.kubectl(*command.split()[1:])
+        assert live_names(bench, "configmaps") == []

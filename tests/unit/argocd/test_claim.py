@@ -18,6 +18,7 @@ from argorun.argocd.answers import Denied, Refused, Slow, Unreachable
 from argorun.argocd.claim import Claim, Lost, Reverted, Taken
 from argorun.argocd.clock import Clock
 from argorun.argocd.normal_form import normalize
+from argorun.argocd.operation import body, settling_options
 from argorun.argocd.parameters import RECORD, Helm, HelmValue, Record, record_of
 from argorun.argocd.patience import Allowance
 from argorun.argocd.types import ResourceStatus
@@ -1166,3 +1167,22 @@ def test_settling_that_somebody_else_replaced_is_not_tried_again() -> None:
     with pytest.raises(OperationFailed, match="our operation on weather is gone: run theirs"):
         run(stage.claim.settled("mine/settle"))
     assert (stage.argocd.syncs, stage.argocd.calls.count("terminate")) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    ("own", "sent"),
+    [
+        (None, None),
+        (["CreateNamespace=true"], None),
+        (["PrunePropagationPolicy=orphan", "CreateNamespace=true"], ["CreateNamespace=true"]),
+        (["ApplyOutOfSyncOnly=true"], []),
+        (["PrunePropagationPolicy=background"], None),
+    ],
+)
+def test_no_option_of_the_applications_keeps_anything_from_going_back(
+    own: list[str] | None, sent: list[str] | None
+) -> None:
+    spec = {"syncPolicy": {"syncOptions": own}} if own is not None else {}
+    assert settling_options(spec) == sent
+    request = body("r/settle", None, [], options=settling_options(spec))
+    assert request.get("syncOptions") == (None if sent is None else {"items": sent})

@@ -462,3 +462,53 @@ def test_of_an_application_that_was_not_synced_only_what_names_the_topic_is_the_
     ]
     stage.status(*out)
     assert after_death(stage, stands=False, synced=False) == Plan(settle=(key("settings"),))
+
+
+# -- what Kubernetes or Argo CD makes under names of their own -------------------------------------------
+
+
+def test_a_data_hook_with_a_generated_name_is_told_before_the_sync_and_named_at_the_end() -> None:
+    hook = configmap("", **{HOOK: "PreSync"})
+    hook["metadata"]["generateName"] = "settings-"
+    del hook["metadata"]["name"]
+    stage = Stage(configmap("other", "x"))
+    stage.argocd.source.append(hook)
+    told = run(stage.note())
+    assert told == [Remains(key("settings-"), "each sync makes another one")]
+    for name in ("settings-abc-presync-1", "another-abc-presync-1"):
+        stage.argocd.made(configmap(name, TOPIC, **{HOOK: "PreSync"}))
+    run(stage.plan())
+    assert stage.looked() == [("ConfigMap settings-abc-presync-1", f"it still names {TOPIC}", True)]
+
+
+@pytest.mark.parametrize(
+    ("policy", "kept"), [({}, True), ({"whenDeleted": "Retain"}, True), ({"whenDeleted": "Delete"}, False)]
+)
+def test_a_volume_claim_that_kubernetes_keeps_without_its_stateful_set_is_named(
+    policy: Json, kept: bool
+) -> None:
+    stateful: Json = {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": {"name": "store-TOPIC"},
+        "spec": {"persistentVolumeClaimRetentionPolicy": policy},
+    }
+    stage = Stage(stateful)
+    stage.argocd.objects.clear()
+
+    async def whole() -> Plan:
+        await stage.note()
+        stage.syncs()
+        (made,) = stage.argocd.objects.values()
+        reference = {"kind": "StatefulSet", "name": f"store-{TOPIC}", "uid": made["metadata"]["uid"]}
+        claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data-store-0"}}
+        claim["metadata"]["ownerReferences"] = [reference]  # type: ignore[index]
+        stage.argocd.made(claim)
+        return await stage.plan()
+
+    plan = run(whole())
+    assert [k.kind for k in plan.prune] == ["StatefulSet"]
+    stage.argocd.objects.clear()
+    claims = [(str(r.key), object_back(APP, r)) for r in run(stage.settlement.look(0))]
+    delete = "kubectl delete persistentvolumeclaim data-store-0 --namespace n"
+    assert claims == ([("PersistentVolumeClaim data-store-0", delete)] if kept else [])
