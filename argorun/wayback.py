@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from argorun import byhand
-from argorun.argocd import operation, parameters
+from argorun.argocd import normal_form, operation, parameters
 from argorun.argocd.answers import Denied
 from argorun.argocd.claim import Claim
 from argorun.argocd.client import Client
@@ -17,6 +17,7 @@ from argorun.argocd.logs import JobLogs
 from argorun.argocd.pod_users import Held, PodUsers, User
 from argorun.argocd.settlement import Remains, Settlement
 from argorun.argocd.tree import LiveTree
+from argorun.argocd.types import Application
 from argorun.cleanup import CleanUp
 from argorun.config import Config, Topic
 from argorun.errors import ArgorunError, KafkaFailed, OperationFailed
@@ -69,6 +70,7 @@ class WayBack:
         self._gone: list[str] = []  # the topics that were deleted, and seen gone
         self._gone_app = False  # the Application was deleted
         self._told_what_lives_on = False
+        self._others: list[str] = []  # of the spec, what somebody changed during the run
         self._users: list[User] = []  # pods that may still use the topics
         self._put_back_at: float | None = None  # when what the pods read was put back
         self._left: set[Key] = set()  # objects that were announced as left behind
@@ -215,8 +217,11 @@ class WayBack:
         if not over and claim.automated:
             raise OperationFailed("the settling sync is not over, and auto-sync stays off until it is")
         if not over:
-            return "a sync that settles the workloads on what they had before started; it goes on by itself"
-        return "workloads settled on what they had before" if await self._is_back(changed) else None
+            return "a sync that settles the workloads started; it goes on by itself"
+        if not await self._is_back(changed):
+            return None
+        on = f"what {self._app} says now" if self._others else "what they had before"
+        return f"workloads settled on {on}"
 
     async def _release(self, claim: Claim) -> None:
         """Let go of the Application, once no end of an operation that we asked for can still arrive.
@@ -245,6 +250,7 @@ class WayBack:
         if claim.record is not None and parameters.stands(seen.spec, claim.record):
             # Compared with these, nothing has changed.
             raise OperationFailed("the run's parameters stand in the Application still")
+        self._tell_others_changes(claim, seen)
         pinned = self._config.revision is not None
         revision = claim.before.deployed if pinned and claim.before else self._traces.revision
         plan = await changed.plan(revision or None)
@@ -258,6 +264,16 @@ class WayBack:
         if started is None:
             return True
         return await self._clean.unless_hurried(self._settled(claim, started), HELD if claim.automated else 0)
+
+    def _tell_others_changes(self, claim: Claim, seen: Application) -> None:
+        """The parameters are back by now: what of the spec still differs is somebody else's, and stays."""
+        if claim.before is None or claim.record is None:
+            return
+        former = parameters.without_automated(claim.before.spec, claim.record)
+        self._others = normal_form.differing(former, seen.spec)
+        if self._others:
+            what = ", ".join(self._others)
+            self._tell_once(f"somebody changed {what} of {self._app} during the run: it stays as it is now")
 
     async def _settled(self, claim: Claim, started: str) -> None:
         state = await claim.settled(started, compared=claim.automated)

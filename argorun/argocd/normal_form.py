@@ -11,7 +11,7 @@ import decimal
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from argorun.argocd.types import Json
@@ -52,6 +52,21 @@ def normalize(spec: Json) -> Json:
 def same(one: Json, other: Json) -> bool:
     """Whether two specs mean the same to Argo CD."""
     return normalize(one) == normalize(other)
+
+
+def differing(one: Json, other: Json) -> list[str]:
+    """Where two specs mean something else to Argo CD, as `source.helm.parameters`."""
+    return list(_differing(normalize(one), normalize(other), ()))
+
+
+def _differing(one: Any, other: Any, path: tuple[str, ...]) -> Iterator[str]:
+    if one == other:
+        return
+    if not (isinstance(one, dict) and isinstance(other, dict)):
+        yield ".".join(path)
+        return
+    for name in dict.fromkeys([*one, *other]):
+        yield from _differing(one.get(name), other.get(name), (*path, name))
 
 
 def parameter(element: Json) -> Json:

@@ -281,6 +281,7 @@ class Stage:
         for manifest in self.argocd.renders():
             self.argocd.made(manifest)
         self.pods: list[str] = []
+        self.notices: list[str] = []
         self.hurries_at: float | None = None
 
     def pod(self, name: str, owner: str, started: float = 0.0, phase: str = "Running", **spec: Any) -> None:
@@ -356,7 +357,9 @@ class Stage:
 
     async def close(self) -> None: ...
 
-    def tell(self, text: str, level: str) -> None: ...
+    def tell(self, text: str, level: str = "warning") -> None:
+        if level == "warning":
+            self.notices.append(text)
 
 
 def value_of(stage: Stage, name: str) -> str:
@@ -397,6 +400,25 @@ def test_what_the_runs_own_parameters_render_takes_nothing_back_and_the_commands
     settles = "argocd app sync weather --resource :ConfigMap:n/settings"
     assert left["the workloads' settings"].command == settles
     assert stage.argocd.syncs == []
+
+
+def test_what_somebody_changed_meanwhile_is_told_and_not_called_what_was_before() -> None:
+    stage = Stage()
+    theirs = [{"name": "kafka.topic", "value": "theirs"}]
+
+    def changes() -> None:
+        stage.argocd.spec["source"]["helm"]["parameters"] = theirs
+        stage.argocd.written()
+
+    stage.after_the_sync = changes  # type: ignore[method-assign]
+    assert stage.unwound() == []
+    assert "workloads settled on what weather says now" in stage.undone
+    text = "somebody changed source.helm.parameters of weather during the run: it stays as it is now"
+    assert stage.notices == [text]
+    assert (stage.argocd.spec["source"]["helm"]["parameters"], value_of(stage, "settings")) == (
+        theirs,
+        "theirs",
+    )
 
 
 def test_auto_sync_stays_off_where_settling_fails() -> None:

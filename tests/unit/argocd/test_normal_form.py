@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argorun.argocd.normal_form import go_json, go_number, normalize, number, same
+from argorun.argocd.normal_form import differing, go_json, go_number, normalize, number, same
 from argorun.argocd.types import Json
 from tests.normal_forms import KUSTOMIZE_SPELLINGS, SPELLINGS
 
@@ -102,3 +102,22 @@ def test_what_is_written_for_go_is_the_same_json_without_its_signs(value: object
     text = go_json(value)
     assert json.loads(text) == value
     assert not set("&<>\u2028\u2029") & set(text)
+
+
+@pytest.mark.parametrize(
+    ("other", "places"),
+    [
+        ({"source": {"repoURL": "git", "helm": {"parameters": []}}, "project": "default"}, []),
+        (
+            {"source": {"repoURL": "git", "helm": {"parameters": [{"name": "a", "value": "1"}]}}},
+            ["source.helm"],
+        ),
+        ({"source": {"repoURL": "git", "targetRevision": "v2"}}, ["source.targetRevision"]),
+        (
+            {"source": {"repoURL": "hub"}, "syncPolicy": {"retry": {"limit": 3}}},
+            ["source.repoURL", "syncPolicy"],
+        ),
+    ],
+)
+def test_where_two_specs_mean_something_else_is_told(other: Json, places: list[str]) -> None:
+    assert differing({"source": {"repoURL": "git"}}, other) == places
