@@ -6,17 +6,19 @@ Nothing is touched, and nothing of ours is to be undone when it fails.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from argorun.argocd import autosync, lint, owners, parameters, records, windows
 from argorun.argocd.answers import NEW_TOKEN, Refused
 from argorun.argocd.client import Client, policy_object
 from argorun.argocd.clock import stamp
+from argorun.argocd.effects import Key
 from argorun.argocd.ownership import Rendered, refusal, taken
 from argorun.argocd.settlement import destination
+from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Application, Json
-from argorun.config import Config
+from argorun.config import ApplicationRef, Config
 from argorun.errors import AccessDenied, UsageError
 from argorun.kafka.spec import TopicExists
 from argorun.kafka.topics import Topics
@@ -172,3 +174,26 @@ class Look:
             self._tell.notice(
                 f"without the topic's name {self._app} has no {gap.wanted}; {gap.instead}", "info"
             )
+
+
+async def check_others(
+    client: Client,
+    app: ApplicationRef,
+    live: LiveTree,
+    tell: Telling,
+    hooks: Mapping[Key, Json],
+    carriers: Mapping[Key, Json],
+    *,
+    force: bool,
+) -> None:
+    """The last look before the sync; UsageError where another Application's object is in the way of one.
+
+    Argo CD's tree holds what stands under a hook's name as it was at the Application's last comparison.
+    """
+    if hooks:
+        await client.application(app, refresh="normal")
+    found = await taken(client, app, await live.read(), {**hooks, **carriers})
+    if found and not force:
+        raise refusal(app, found)
+    for shared in (t for t in found if t.key in carriers):
+        tell.notice(f"{shared.key} is {shared.by}'s, too: its syncs take the topic out of it")

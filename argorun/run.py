@@ -16,7 +16,7 @@ from argorun.argocd.claim import Claim, Lost, Reverted
 from argorun.argocd.client import Client
 from argorun.argocd.logs import JobLogs
 from argorun.argocd.nudge import nudge
-from argorun.argocd.ownership import Rendered, refusal, taken
+from argorun.argocd.ownership import Rendered
 from argorun.argocd.patience import Allowance
 from argorun.argocd.settlement import Settlement, destination
 from argorun.argocd.stuck import Watch
@@ -39,7 +39,7 @@ from argorun.events import Step
 from argorun.kafka import names
 from argorun.kafka.spec import TopicExists
 from argorun.kafka.topics import Topics
-from argorun.looking import Look
+from argorun.looking import Look, check_others
 from argorun.progress import Progress
 from argorun.telling import Telling
 from argorun.verdict import cannot_start, is_required, is_terminated, judge, suspects
@@ -232,6 +232,10 @@ class Run:
         try:
             manifests = await self._expect_tests()
             await self._note_what_stands(manifests)
+            namespace = destination(self.traces.claim.before or Application())
+            hooks = Rendered(manifests, namespace, ()).hooks()
+            carriers, force = self.carriers.objects, self.config.force_owned
+            await check_others(self.client, self.app, self.live, self.tell, hooks, carriers, force=force)
             request = operation.body(self.traces.operation, self.config.revision)
             seen = await operation.start(self.client, self.app, self.traces.operation, request)
         except operation.Busy as e:
@@ -298,11 +302,6 @@ class Run:
             # Argo CD's tree holds what stands in the place of a hook once it has compared with our values in.
             await self.client.application(self.app, refresh="normal")
         tree = await self.live.read()
-        found = await taken(self.client, self.app, tree, rendered.hooks() | self.carriers.objects)
-        if found and not self.config.force_owned:
-            raise refusal(self.app, found)
-        for shared in (t for t in found if t.key in self.carriers.objects):
-            self.tell.notice(f"{shared.key} is {shared.by}'s, too: its syncs take the topic out of it")
         secret = any(topic.unverified for topic, _ in self.traces.drawn)
         settlement = Settlement(self.client, self.app, topics, secrets=secret)
         for remains in await settlement.note(seen, tree, manifests, self.manifests):

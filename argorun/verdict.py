@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from argorun.argocd import operation
-from argorun.argocd.outcome import FAILED
+from argorun.argocd.outcome import FAILED, Intruder, Vanished
 from argorun.argocd.rendered import RUNNING
 from argorun.argocd.types import OperationState, ResourceResult
 from argorun.errors import ArgorunError, NoTestRan, OperationFailed, TestsFailed, TimedOut
@@ -98,6 +98,8 @@ def suspects(error: ArgorunError, state: OperationState, jobs: Sequence[str]) ->
     """What to ask the cluster about: what failed, test Jobs first, or what was still waited for."""
     if isinstance(error, TimedOut):
         return operation.awaited(state)
+    if isinstance(error, Intruder | Vanished):
+        return []  # it is known what became of it
     if not isinstance(error, TestsFailed | OperationFailed) or is_terminated(state):
         return []
     return sorted(broken(state), key=lambda r: not is_required(r, jobs))

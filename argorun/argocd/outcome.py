@@ -49,6 +49,7 @@ class Made(Protocol):
     def may_vanish(self, hook: ResourceResult) -> bool: ...
     def in_place_of(self, hook: ResourceResult) -> str: ...
     async def whose_is(self, hook: ResourceResult, uid: str) -> str: ...
+    def others(self, hook: ResourceResult, live: Json) -> str: ...
 
 
 class Intruder(OperationFailed):
@@ -102,24 +103,30 @@ async def settled(
                 known[operation.key(hook)] = seen
                 told(corrected(), seen)
 
-    refused = [h for h in hooks if h.kind == "Job" and h.status == "SyncFailed"]
+    refused = [h for h in operation.hooks(state) if h.kind in RUNNING and h.status == "SyncFailed"]
     await asyncio.gather(
-        *(follow(hook) for hook in _last(hooks)), *(_check_place(client, app, h, made) for h in refused)
+        *(follow(hook) for hook in _last(hooks)),
+        *(_check_place(client, app, h, made, is_test=h in hooks) for h in refused),
     )
     return corrected()
 
 
-async def _check_place(client: Client, app: ApplicationName, hook: ResourceResult, made: Made) -> None:
-    """Raise Intruder where a Job could not be applied because another's stands under its name."""
+async def _check_place(
+    client: Client, app: ApplicationName, hook: ResourceResult, made: Made, *, is_test: bool
+) -> None:
+    """Raise Intruder where a hook could not be applied because another's stands under its name.
+
+    That may have been there before, too: what an own run before has left is no other's.
+    """
     try:
-        job = await client.live(app, hook.group, hook.version, hook.kind, hook.namespace, hook.name)
+        live = await client.live(app, hook.group, hook.version, hook.kind, hook.namespace, hook.name)
     except (Refused, Denied) as e:
-        if e.status not in GONE:
+        if e.status not in GONE and is_test:
             raise
         whose = made.in_place_of(hook)
     else:
-        uid = str((job.get("metadata") or {}).get("uid"))
-        whose = await made.whose_is(hook, uid) if uid not in made.former else ""
+        uid = str((live.get("metadata") or {}).get("uid"))
+        whose = made.others(hook, live) if uid in made.former else await made.whose_is(hook, uid)
     if whose:
         raise Intruder(hook, whose)
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from argorun.argocd.reasons import brief
+
 Json = dict[str, Any]
 
 RUN_INFO = "argorun-run"  # the name under which an operation's infos carry our run id
@@ -64,7 +66,16 @@ class Operation(Camel, frozen=True):
         return self.run_id.endswith(SETTLE)
 
 
-class ResourceResult(Camel, frozen=True, gc=False):
+class Said(Camel, frozen=True):
+    """What Argo CD says a message about."""
+
+    message: str = ""
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "message", brief(self.message))
+
+
+class ResourceResult(Said, frozen=True, gc=False):
     """One entry of syncResult.resources: a hook where `hook_type` is set, else an applied resource."""
 
     group: str = ""
@@ -73,7 +84,6 @@ class ResourceResult(Camel, frozen=True, gc=False):
     namespace: str = ""
     name: str = ""
     status: str = ""
-    message: str = ""
     hook_type: str = ""
     hook_phase: str = ""
     sync_phase: str = ""
@@ -85,10 +95,9 @@ class SyncResult(Camel, frozen=True):
     source: Json | None = None
 
 
-class OperationState(Camel, frozen=True):
+class OperationState(Said, frozen=True):
     operation: Operation = Operation()
     phase: str = ""
-    message: str = ""
     started_at: str = ""
     finished_at: str | None = None
     sync_result: SyncResult | None = None

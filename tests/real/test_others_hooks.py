@@ -133,3 +133,40 @@ def test_a_configmap_that_another_application_has_too_is_no_way_to_the_test(
     assert "no verdict: ConfigMap settings" in str(run)
     assert f"it is Application {second.app.name}'s by now" in str(run)
     assert first.topics() == set()
+
+
+@pytest.mark.parametrize("hook", ["PostSync", "PreSync"])
+def test_a_hook_that_cannot_be_applied_over_anothers_names_that_other(
+    stack: Stack, tmp_path: Path, hook: str
+) -> None:
+    """Without BeforeHookCreation a former Job stays where it is, and its template cannot be changed."""
+    fixed = support.job("fixed", "exit CODE", hook)
+    fixed["metadata"]["annotations"]["argocd.argoproj.io/hook-delete-policy"] = "HookSucceeded"
+    files = support.chart(support.job("checks-{{ .Release.Name }}", "true", "PostSync"))
+    files["chart/templates/fixed.yaml"] = json.dumps(fixed).replace("CODE", "{{ .Values.code }}")
+    codes = [{"helm": {"parameters": [{"name": "code", "value": code}]}} for code in ("1", "0")]
+    with support.bench(
+        stack, tmp_path / "a", files, name="rr-leaves", deploy=False, source=codes[0]
+    ) as first:
+        there = {"server": "https://kubernetes.default.svc", "namespace": first.app.namespace}
+        assert first.run().code in (1, 3), "its Job stays"
+        with (
+            support.bench(
+                stack,
+                tmp_path / "b",
+                files,
+                name="rr-finds",
+                deploy=False,
+                source=codes[1],
+                destination=there,
+            ) as second,
+            second.as_it_was(),
+        ):
+            result = second.run("--force-owned")
+    assert result.code == 3, str(result)
+    whose = f"no verdict: Job fixed in namespace {first.app.namespace} is of Application {first.app.name}"
+    assert whose in result.err, str(result)
+    assert "give the hooks names with the release's name" in result.err
+    assert "Replace=true" not in result.err
+    assert "Invalid value" not in result.err
+    assert max(map(len, result.err.splitlines())) < 400, str(result)

@@ -7,12 +7,16 @@ from typing import Any, cast
 import pytest
 
 from argorun.argocd.answers import NEW_TOKEN
+from argorun.argocd.client import Client
 from argorun.argocd.clock import Clock
+from argorun.argocd.effects import Key
+from argorun.argocd.tree import LiveTree
+from argorun.argocd.types import Node, Tree
 from argorun.config import ApplicationRef, ArgoCD, Config, Parameter, Topic
 from argorun.errors import AccessDenied, ArgorunError, UsageError
 from argorun.events import Event, Notice
 from argorun.kafka.spec import TopicExists, TopicSpec
-from argorun.looking import Look
+from argorun.looking import Look, check_others
 from argorun.telling import Telling
 from argorun.wayback import Traces
 from tests.unit.argocd.fakes import FakeArgoCD
@@ -205,3 +209,44 @@ def test_the_policy_line_that_is_missing_opens_no_other_application() -> None:
     assert error.hint == (
         "add to Argo CD's policy.csv: p, ROLE, applications, update, default/team-a/weather, allow"
     )
+
+
+# -- others' objects, right before the sync --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_anothers_job_that_appears_just_before_the_sync_is_seen_by_comparing_anew(force: bool) -> None:
+    job = {"apiVersion": "batch/v1", "kind": "Job"}
+    key = Key("batch", "Job", "n", "checks")
+
+    def tracked(owner: str) -> Json:
+        annotations = {"argocd.argoproj.io/tracking-id": f"{owner}:batch/Job:n/checks"}
+        return job | {"metadata": {"name": "checks", "namespace": "n", "annotations": annotations}}
+
+    class Cluster:
+        """The other's Job is in the tree only once the Application has been compared anew."""
+
+        nodes: tuple[Node, ...] = ()
+
+        async def application(self, app: object, *, refresh: str) -> None:
+            named = {"version": "v1", "uid": "theirs", **key._asdict()}
+            self.nodes = (Node(**named),)
+
+        async def tree(self, app: object) -> Tree:
+            return Tree(nodes=list(self.nodes))
+
+        async def live(self, app: object, *named: str) -> Json:
+            return tracked("other")
+
+    async def look() -> None:
+        cluster, app = cast(Client, Cluster()), ApplicationRef(name="weather")
+        tell = Telling(lambda event: None)
+        hooks = {key: tracked("weather")}
+        await check_others(cluster, app, LiveTree(cluster, app), tell, hooks, {}, force=force)
+
+    if force:
+        run(look())
+    else:
+        with pytest.raises(UsageError) as e:
+            run(look())
+        assert "is Application other's" in str(e.value.reason)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from argorun.argocd.outcome import Intruder, Vanished
 from argorun.argocd.types import OperationState, ResourceResult, SyncResult
 from argorun.errors import ArgorunError, NoTestRan, OperationFailed, TestsFailed, TimedOut
 from argorun.verdict import cannot_start, is_required, judge, suspects
@@ -281,4 +282,6 @@ def test_of_a_run_past_its_time_what_it_waited_for_is_asked_about() -> None:
 def test_nothing_is_asked_about_what_somebody_ended_or_what_is_no_failure_of_the_sync() -> None:
     failed = ended("Failed", hook(phase="Failed"), message="Operation terminated")
     assert suspects(OperationFailed("x"), failed, []) == []
+    for error in (Intruder(hook(), "Application other"), Vanished(hook())):
+        assert suspects(error, ended("Failed", hook(phase="Failed")), []) == [], "it is known"
     assert suspects(NoTestRan("x"), ended("Succeeded", hook(phase="Failed")), []) == []

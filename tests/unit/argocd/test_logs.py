@@ -445,6 +445,24 @@ def test_a_job_that_was_made_anew_under_its_name_before_it_was_read_is_not_ours(
     assert (stage.logs.uids, stage.logs.strangers) == (set(), {})
 
 
+@pytest.mark.parametrize(("owner", "whose"), [("other", "Application other"), ("weather", ""), ("", "")])
+def test_a_former_job_is_anothers_only_where_it_says_so_whatever_topic_it_names(
+    owner: str, whose: str
+) -> None:
+    async def asked() -> str:
+        stage = Stage()
+        rendered = Rendered([tracked("weather", {"topic": "mine"})], "ns", ["mine"])
+        live = LiveTree(stage.cluster.client, APP)
+        logs = JobLogs(stage.cluster.client, APP, live, (), stage.wanted, stage.told, rendered, "ours")
+        hook = ResourceResult(group="batch", version="v1", kind="Job", namespace="ns", name="tests")
+        try:
+            return logs.others(hook, tracked(owner) if owner else {"metadata": {"name": "tests"}})
+        finally:
+            await logs.close()
+
+    assert run(asked()) == whose
+
+
 @pytest.mark.parametrize(
     ("health", "seconds"), [("Healthy", 10.0), ("Degraded", 10.0), ("Progressing", None)]
 )

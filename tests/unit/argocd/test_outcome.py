@@ -84,7 +84,9 @@ class Seen:
         in_place: str = "",
         strangers: dict[str, str] | None = None,
         vanishes: bool = True,
+        others: str = "",
     ) -> None:
+        self._others = others
         self._made, self._in_place, self._strangers = made, in_place, strangers or {}
         self._vanishes = vanishes
 
@@ -101,15 +103,22 @@ class Seen:
     async def whose_is(self, hook: ResourceResult, uid: str) -> str:
         return self._strangers.get(uid, "")
 
+    def others(self, hook: ResourceResult, live: Json) -> str:
+        return self._others
+
 
 OURS = Seen()
 
 
 def settled(
-    cluster: Cluster, *hooks: ResourceResult, tree: tuple[Node, ...] = (), made: Seen = OURS
+    cluster: Cluster,
+    *hooks: ResourceResult,
+    tree: tuple[Node, ...] = (),
+    made: Seen = OURS,
+    is_test: bool = True,
 ) -> tuple[list[str], list[list[str]], float]:
     """The hooks' phases in the end, what was told before it, and after how many seconds that was known."""
-    end, told, seconds = settled_state(cluster, *hooks, tree=tree, made=made)
+    end, told, seconds = settled_state(cluster, *hooks, tree=tree, made=made, is_test=is_test)
     return [r.hook_phase for r in entries(end)], told, seconds
 
 
@@ -119,7 +128,11 @@ def entries(state: OperationState) -> list[ResourceResult]:
 
 
 def settled_state(
-    cluster: Cluster, *hooks: ResourceResult, tree: tuple[Node, ...] = (), made: Seen = OURS
+    cluster: Cluster,
+    *hooks: ResourceResult,
+    tree: tuple[Node, ...] = (),
+    made: Seen = OURS,
+    is_test: bool = True,
 ) -> tuple[OperationState, list[list[str]], float]:
     told: list[list[str]] = []
 
@@ -133,7 +146,13 @@ def settled_state(
         state = OperationState(phase="Succeeded", sync_result=SyncResult(resources=list(hooks)))
         began = asyncio.get_running_loop().time()
         end = await outcome.settled(
-            cast(Client, cluster), APP, live, state, hooks, made, lambda s, _: told.append(phases(s))
+            cast(Client, cluster),
+            APP,
+            live,
+            state,
+            hooks if is_test else (),
+            made,
+            lambda s, _: told.append(phases(s)),
         )
         return end, told, asyncio.get_running_loop().time() - began
 
@@ -216,15 +235,22 @@ REFUSED_OVER = hook("Failed", status="SyncFailed")
     ("answer", "made"),
     [
         (job(uid="theirs"), Seen(strangers={"theirs": "Application other"})),
+        (job(uid=FORMER), Seen(others="Application other")),
         (GONE, Seen(in_place="Application other")),
         (DELETED, Seen(in_place="Application other")),
     ],
 )
-def test_a_job_that_could_not_be_applied_over_anothers_is_no_failure_of_the_test(
-    answer: Any, made: Seen
+@pytest.mark.parametrize("is_test", [True, False], ids=["a test", "another hook"])
+def test_a_job_that_could_not_be_applied_over_anothers_is_no_failure_of_its_own(
+    answer: Any, made: Seen, is_test: bool
 ) -> None:
     with pytest.raises(Intruder, match="is of Application other"):
-        settled(Cluster(answer), REFUSED_OVER, made=made)
+        settled(Cluster(answer), REFUSED_OVER, made=made, is_test=is_test)
+
+
+def test_whose_a_hook_that_is_no_test_was_applied_over_may_stay_unseen() -> None:
+    denied = Denied("show", 403, "permission denied", "")
+    assert settled(Cluster(denied), REFUSED_OVER, is_test=False) == (["Failed"], [], 0)
 
 
 @pytest.mark.parametrize("answer", [job(), job(uid=FORMER), GONE, DELETED])
