@@ -24,19 +24,19 @@ async def check(
     seen: Application,
     manifests: Sequence[Json],
     notice: Callable[[str], None],
-) -> None:
+) -> Sequence[Json]:
     """Each topic's name must be in the manifests, rendered with the run's values, where a test gets it.
 
-    `seen` is the Application; what it leaves alone in an object that is there already does not count. Raises
-    UsageError that names the cause where it can be seen. A topic with `unverified`, whose name may be
-    in a Secret, only gets a notice. Raises ArgoCDFailed, AccessDenied.
+    `seen` is the Application; what it leaves alone in an object that is there already does not count: gives
+    back the manifests without that. Raises UsageError that names the cause where it can be seen. A topic with
+    `unverified`, whose name may be in a Secret, only gets a notice. Raises ArgoCDFailed, AccessDenied.
     """
     names = [name for _, name in drawn]
     kept = await _left_alone(config, client, seen)
     applied = await asyncio.to_thread(kept.applied, manifests)
     missing = await asyncio.to_thread(reach.unreached, names, applied, config.jobs)
     if not missing:
-        return
+        return applied
     helm = any(p.helm for topic, name in drawn if name in missing for p in topic.parameters)
     said = await client.helm_command(config.application, config.revision) if helm else ""
     shown = helm_command.parameters(said)
@@ -58,6 +58,7 @@ async def check(
             f"whether a test gets {name} cannot be seen: no manifest of {config.application} holds it, and "
             f"Argo CD hides the values of {_secrets(secrets)} (unverified: true)"
         )
+    return applied
 
 
 async def _left_alone(config: Config, client: Client, seen: Application) -> LeftAlone:

@@ -351,9 +351,10 @@ class Run:
         if gap := lint.gap(manifests, self.config.jobs):
             raise gap.error(self.app)
         lint.check_ends(manifests, self.config.jobs)
-        await arrival.check(self.config, self.client, self.traces.drawn, before, manifests, self.tell.notice)
+        tell = self.tell.notice
+        applied = await arrival.check(self.config, self.client, self.traces.drawn, before, manifests, tell)
         topics, namespace = [name for _, name in self.traces.drawn], destination(before)
-        self.carriers = await asyncio.to_thread(Carriers.of, topics, manifests, self.config.jobs, namespace)
+        self.carriers = await asyncio.to_thread(Carriers.of, topics, applied, self.config.jobs, namespace)
         self.progress.expect(rendered.hooks_of(manifests))
 
     async def _rendered(self) -> list[Json]:

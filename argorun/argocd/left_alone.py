@@ -41,7 +41,7 @@ class LeftAlone:
     def _told(self, topic: str, manifests: Sequence[Json], jobs: Sequence[str]) -> Iterator[str]:
         for carrier in reach.carriers([topic], manifests, jobs):
             rules = self._about(carrier.manifest)
-            if rules and not effects.named(ignoring.without(carrier.manifest, rules), [topic]):
+            if rules and not reach.holders(topic, [ignoring.without(carrier.manifest, rules)]):
                 paths = [p for r in rules for p in (*(r.json_pointers or ()), *(r.jq_path_expressions or ()))]
                 called = effects.key_of(carrier.manifest, self._namespace)
                 yield (

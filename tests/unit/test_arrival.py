@@ -9,6 +9,7 @@ from typing import cast
 import pytest
 
 from argorun.argocd.client import Client
+from argorun.argocd.parameters import ROLLED
 from argorun.argocd.types import Application, Json, Node, Tree
 from argorun.arrival import check
 from argorun.config import ApplicationRef, ArgoCD, Config, ConfigMapKey, Parameter, Topic
@@ -277,3 +278,20 @@ def test_what_comes_after_its_reader_is_told_with_both_places() -> None:
         "no test or workload of weather gets the topic's name from helm: kafka.topic",
         "ConfigMap settings (Sync, wave 0) is applied after Job checks (PreSync, wave 0)",
     )
+
+
+def test_of_a_workload_whose_template_is_left_alone_argoruns_own_annotation_carries_nothing() -> None:
+    labels = {"annotations": {ROLLED: NAME}}
+    spec = {"template": {"metadata": labels, "spec": checks(NAME)["spec"]["template"]["spec"]}}
+    web = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": spec}
+    rule = {"group": "apps", "kind": "Deployment", "jsonPointers": ["/spec/template/spec"]}
+    there = Node(group="apps", kind="Deployment", version="v1", namespace="n", name="web", uid="2")
+    error, _, _ = arrives(
+        HELM,
+        [checks(), web],
+        {"kafka.topic": NAME},
+        spec=RESPECTS | {"ignoreDifferences": [rule]},
+        there=[there],
+    )
+    assert error is not None
+    assert "Deployment web keeps what it has" in error[1]
