@@ -49,7 +49,7 @@ RIDE_OUT = 60.0  # seconds for which a fault of Argo CD's is ridden out once the
 REVERTS = 3  # times in a row that a known owner undoes our parameters; twice as many, where none is known
 LAST_LOGS = 15.0, 60.0  # seconds of silence, and in all, to read the rest of the logs of an ended operation
 CUT_SHORT = 1.0, 5.0  # the same where the operation has not ended, or no time is left
-WHY = 10.0  # seconds to ask the cluster why a run is red
+WHY = 10.0  # seconds to ask the cluster why a run is red, or what its tests have read
 
 
 class Run:
@@ -474,8 +474,13 @@ class Run:
         self.announce(events.StepStarted(time=time.time(), step=Step.VERDICT))
         error = judge(state, self.config.jobs)
         if error is None or isinstance(error, TestsFailed):
-            for unseen in await self.carriers.check(self.client, self.app):
-                self.tell.notice(f"it was not seen {unseen}")
+            try:
+                async with asyncio.timeout(WHY):
+                    unseen = await self.carriers.check(self.client, self.app)
+            except TimeoutError:
+                unseen = [f"what the tests read names the topic was not seen: no answer within {WHY:.0f} s"]
+            for text in unseen:
+                self.tell.notice(f"whether {text}")
         return error
 
     async def why(self, error: ArgorunError) -> diagnosis.Finding:

@@ -58,7 +58,9 @@ class Carriers:
         try:
             live = await client.live(app, key.group, version, key.kind, key.namespace, key.name)
         except ArgorunError as e:
-            return "" if getattr(e, "status", 0) in GONE else f"whether {key} names the topic: {e.message}"
+            return (
+                "" if getattr(e, "status", 0) in GONE else f"{key} names the topic was not seen: {e.message}"
+            )
         lost = [t for t in dict.fromkeys(self.topics[key]) if not effects.named(live, [t])]
         if not lost:
             return ""

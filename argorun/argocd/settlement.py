@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from argorun.argocd import effects, ignoring, waiting
-from argorun.argocd.answers import Denied, Refused, typed
+from argorun.argocd.answers import Denied, Refused, decode, typed
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.effects import TESTS, Before, Key, Plan, Rendering
 from argorun.argocd.pod_users import readers
@@ -49,7 +49,8 @@ class Settlement:
         self._client, self._app, self._topics = client, app, tuple(topics)
         self._secrets = secrets
         self._claims: list[Key] = []  # of StatefulSets that are pruned, which Kubernetes keeps
-        self._unseen: dict[Key, str] = {}  # Secrets of which no comparison tells: as our sync has left them
+        self._ignored: list[Key] = []  # Secrets that are not as Git has them, whatever Argo CD calls them
+        self._hooks: dict[Key, str] = {}  # Secrets that are hooks: the version that our sync has left
         self._namespace = ""
         self._ours = Rendering()
         self._before = Before()
@@ -147,19 +148,19 @@ class Settlement:
         former = await asyncio.to_thread(effects.by_key, manifests, self._namespace)
         seen = await self._compared()
         self._tree = await self._client.tree(self._app)
-        rewritten = self._rewritten(seen, former)
+        self._ignored = [k for k in self._rewritten(seen, former) if not await self._is_as_in_git(k)]
         hooks = [k for k in self._ours.data_hooks if k[:2] == SECRET] if self._secrets else []
         suspects = dict.fromkeys(
             [
                 *await self._differing(former),
                 *self._unsynced(seen, former),
-                *rewritten,
+                *self._ignored,
                 *hooks,
                 *self._generated(),
             ]
         )
         live = await self._read(suspects)
-        self._unseen = {k: effects.version(live[k]) for k in (*rewritten, *hooks) if k in live}
+        self._hooks = {k: effects.version(live[k]) for k in hooks if k in live}
         if self._only_named:
             live = {k: m for k, m in live.items() if effects.named(m, self._topics)}
         options = (seen.spec.get("syncPolicy") or {}).get("syncOptions") or ()
@@ -287,12 +288,28 @@ class Settlement:
         synced = {Key(r.group, r.kind, r.namespace, r.name): r.status for r in seen.status.resources or ()}
         status = {k: synced.get(k, "") for k in keys}
         left = [Remains(k, f"Argo CD calls it {s}") for k, s in status.items() if s not in ("Synced", "")]
-        known = {r.key for r in left}
-        unseen = [k for k in keys if k in self._unseen and k not in known]
-        live = await self._read(unseen) if unseen else {}
-        same = [k for k, m in live.items() if effects.version(m) == self._unseen[k]]
+        ignored = [k for k in self._ignored if not await self._is_as_in_git(k)]
+        left += [Remains(k, "it is not as Git has it, which ignoreDifferences hides") for k in ignored]
+        hooks = await self._read(self._hooks) if self._hooks else {}
         why = "it is as the run's sync left it, and Argo CD does not say what it holds"
-        return [*left, *(Remains(k, why, hook=k in self._ours.data_hooks) for k in same)]
+        return [
+            *left,
+            *(Remains(k, why, hook=True) for k, m in hooks.items() if effects.version(m) == self._hooks[k]),
+        ]
+
+    async def _is_as_in_git(self, key: Key) -> bool:
+        """Whether a Secret holds what Git has in it; more, which others have put in, does not matter.
+
+        Argo CD writes a hidden value alike in both only where it is the same (source: gitops-engine
+        pkg/diff/diff.go, HideSecretData).
+        """
+        asked = {"group": key.group, "kind": key.kind, "namespace": key.namespace, "name": key.name}
+        kept = await self._client.managed(self._app, **asked)
+        for m in kept:
+            if Key(m.group, m.kind, m.namespace, m.name) == key:
+                target, live = (_data(state, key) for state in (m.target_state, m.live_state))
+                return all(live.get(name) == value for name, value in target.items())
+        return True
 
     # -- requests -------------------------------------------------------------------------------------
 
@@ -331,6 +348,12 @@ class Settlement:
         version = node.version if node is not None else "v1"
         namespace = node.namespace if node is not None else key.namespace
         await self._client.patch_resource(self._app, key.group, version, key.kind, namespace, key.name, patch)
+
+
+def _data(state: str, key: Key) -> Json:
+    """What an object holds that Argo CD keeps, as JSON in a string; "null" where there is none."""
+    thing: Json = decode(state.encode(), Json, f"show {key}") if state not in ("", "null") else {}
+    return thing.get("data") or {}
 
 
 def leaves(key: Key, now: Json) -> Remains:

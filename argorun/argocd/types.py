@@ -276,6 +276,7 @@ class ManagedResource(Camel, frozen=True):
     namespace: str = ""
     name: str = ""
     target_state: str = ""  # as Git has it
+    live_state: str = ""
 
 
 class ManagedResources(Camel, frozen=True):

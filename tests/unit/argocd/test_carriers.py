@@ -76,8 +76,8 @@ def test_what_names_another_topic_by_now_leaves_no_verdict(owner: str, hint: str
     [
         (Refused("show", 400, 3, "not found"), []),
         (Denied("show", 404, "not found", ""), []),
-        (Denied("show", 403, "permission denied", ""), ["whether ConfigMap settings names the topic: "]),
-        (DOWN, ["whether ConfigMap settings names the topic: "]),
+        (Denied("show", 403, "permission denied", ""), ["ConfigMap settings names the topic was not seen: "]),
+        (DOWN, ["ConfigMap settings names the topic was not seen: "]),
     ],
 )
 def test_what_is_gone_tells_nothing_and_what_cannot_be_read_is_told(

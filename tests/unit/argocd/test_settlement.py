@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import json
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.effects import Key, Plan
 from argorun.argocd.settlement import Remains, Settlement, destination
-from argorun.argocd.types import ResourceStatus
+from argorun.argocd.types import ManagedResource, ResourceStatus
 from argorun.byhand import object_back
 from argorun.errors import OperationFailed
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
@@ -216,6 +217,13 @@ def test_a_secret_is_settled_where_argo_cd_calls_it_out_of_sync(status: str, set
 IGNORED: Json = {"ignoreDifferences": [{"kind": "Secret", "jsonPointers": ["/data"]}]}
 
 
+def kept(live: str, name: str = "s") -> ManagedResource:
+    """As Argo CD shows it: a value that differs from Git's is hidden in another way."""
+    states = (json.dumps({"data": {"topic": value}}) for value in ("+++", live))
+    target, now = states
+    return ManagedResource("", "Secret", "n", name, target, now)
+
+
 @pytest.mark.parametrize("back", [True, False])
 def test_a_secret_in_which_argo_cd_compares_not_all_is_settled_and_back_once_it_was_written_again(
     back: bool,
@@ -229,12 +237,20 @@ def test_a_secret_in_which_argo_cd_compares_not_all_is_settled_and_back_once_it_
         stage.syncs(except_for="same")
         return await stage.plan()
 
+    stage.argocd.kept = [kept("+++++"), kept("+++++", "same")]
     plan = run(whole())
     assert plan.settle == (key("s", "Secret"),)
     if back:
-        stage.syncs(except_for="same")
-    why = "it is as the run's sync left it, and Argo CD does not say what it holds"
+        stage.argocd.kept = [kept("+++")]
+    why = "it is not as Git has it, which ignoreDifferences hides"
     assert stage.looked() == ([] if back else [("Secret s", why, False)])
+
+
+def test_a_secret_that_the_run_gave_what_git_has_is_no_matter_of_the_way_back() -> None:
+    stage = Stage(secret("s"))
+    stage.argocd.spec.update(IGNORED)
+    stage.argocd.kept = [kept("+++")]
+    assert stage.planned().changed == ()
 
 
 @pytest.mark.parametrize("secrets", [True, False])
