@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from argorun import __version__, arrival, byhand, events, plan
-from argorun.argocd import diagnosis, leftovers, lint, operation, outcome, parameters, rendered
+from argorun.argocd import diagnosis, leftovers, lint, operation, outcome, parameters, records, rendered
 from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.carriers import Carriers
 from argorun.argocd.claim import Claim, Lost, Reverted
@@ -25,8 +25,6 @@ from argorun.argocd.types import Application, Json, Node, OperationState, Resour
 from argorun.cleanup import Announce, CleanUp
 from argorun.config import Config, Topic, describe
 from argorun.errors import (
-    AccessDenied,
-    ArgoCDFailed,
     ArgorunError,
     NoTestRan,
     OperationFailed,
@@ -205,20 +203,21 @@ class Run:
     async def _take_back_what_a_dead_run_left(self, seen: Application) -> None:
         """Parameters and workloads: else this run would take the dead one's topic for what was there before.
 
-        Where that fails, only the parameters are taken out, with this run's own.
+        Raises OperationFailed, ArgoCDFailed, AccessDenied where that cannot be.
         """
         record = parameters.record_of(seen)
-        if record is None or record.run == self.run_id:
+        if record is None or record.run == self.run_id or not records.values(record):
             return
         limit = self.config.timeouts.cleanup
         self.tell.notice(f"run {record.run} left its parameters behind; they are taken out")
         try:
             async with asyncio.timeout(limit):
                 done = await leftovers.undo(self.client, self.app, record, limit, self.tell.notice)
-        except (TimeoutError, OperationFailed, ArgoCDFailed, AccessDenied) as e:
-            why = e.message if isinstance(e, ArgorunError) else f"it was not done within {limit:.0f} s"
-            self.tell.notice(f"what run {record.run} changed in the cluster is not taken back: {why}")
-            return
+        except TimeoutError:
+            raise OperationFailed(
+                f"what run {record.run} left in {self.app} was not taken back within {limit:.0f} s",
+                "argorun sweep takes it back, or says how to do it by hand",
+            ) from None
         for remains in done.left:
             command = byhand.object_back(self.app, remains)
             self.tell.notice(f"{remains.key}, as run {record.run} left it: {remains.why}; {command}")
