@@ -8,11 +8,13 @@ import difflib
 from collections.abc import Callable, Sequence
 
 from argorun import secrecy
-from argorun.argocd import helm_command, reach
+from argorun.argocd import helm_command, ignoring, reach
 from argorun.argocd.answers import Refused
 from argorun.argocd.client import Client
 from argorun.argocd.left_alone import LeftAlone
-from argorun.argocd.types import Application, Json
+from argorun.argocd.reach import Carrier
+from argorun.argocd.settlement import destination
+from argorun.argocd.types import Application, Json, Tree
 from argorun.config import Config, Topic
 from argorun.errors import ArgorunError, UsageError
 
@@ -24,19 +26,20 @@ async def check(
     seen: Application,
     manifests: Sequence[Json],
     notice: Callable[[str], None],
-) -> Sequence[Json]:
+) -> list[Carrier]:
     """Each topic's name must be in the manifests, rendered with the run's values, where a test gets it.
 
-    `seen` is the Application; what it leaves alone in an object that is there already does not count: gives
-    back the manifests without that. Raises UsageError that names the cause where it can be seen. A topic with
+    `seen` is the Application; what it leaves alone in an object that is there already does not count. Gives
+    back what carries the names. Raises UsageError that names the cause where it can be seen. A topic with
     `unverified`, whose name may be in a Secret, only gets a notice. Raises ArgoCDFailed, AccessDenied.
     """
     names = [name for _, name in drawn]
     kept = await _left_alone(config, client, seen)
     applied = await asyncio.to_thread(kept.applied, manifests)
-    missing = await asyncio.to_thread(reach.unreached, names, applied, config.jobs)
+    found = await asyncio.to_thread(reach.carriers, names, applied, config.jobs)
+    missing = reach.unreached(names, found)
     if not missing:
-        return applied
+        return found
     helm = any(p.helm for topic, name in drawn if name in missing for p in topic.parameters)
     said = await client.helm_command(config.application, config.revision) if helm else ""
     shown = helm_command.parameters(said)
@@ -44,7 +47,8 @@ async def check(
     with contextlib.suppress(Refused):
         manifests = await client.manifests(config.application, config.revision)
     applied = await asyncio.to_thread(kept.applied, manifests)
-    missing = await asyncio.to_thread(reach.unreached, missing, applied, config.jobs)
+    found = await asyncio.to_thread(reach.carriers, names, applied, config.jobs)
+    missing = reach.unreached(missing, found)
     secrets = await asyncio.to_thread(reach.hidden, applied, config.jobs)
     for topic, name in drawn:
         if name not in missing:
@@ -52,21 +56,21 @@ async def check(
         if pin := _pinned(config, topic, name, shown):
             raise pin
         if not (topic.unverified and secrets):
-            obstacles = [*reach.late(name, applied, config.jobs), *kept.told(name, manifests, config.jobs)]
+            rendered = await asyncio.to_thread(reach.carriers, [name], manifests, config.jobs)
+            obstacles = [*reach.late(name, found), *kept.told(rendered)]
             raise _unreached(config, topic, name, reach.holders(name, manifests), obstacles, secrets, shown)
         notice(
             f"whether a test gets {name} cannot be seen: no manifest of {config.application} holds it, and "
             f"Argo CD hides the values of {_secrets(secrets)} (unverified: true)"
         )
-    return applied
+    return found
 
 
 async def _left_alone(config: Config, client: Client, seen: Application) -> LeftAlone:
     """What the sync leaves as it is in the cluster; the tree is asked for only where there may be such."""
-    kept = LeftAlone(seen.spec)
-    if kept.rules:
-        kept.there(await client.tree(config.application))
-    return kept
+    rules = ignoring.respected(seen.spec, f"show {config.application}")
+    tree = await client.tree(config.application) if rules else Tree()
+    return LeftAlone(rules, destination(seen), tree)
 
 
 def _pinned(config: Config, topic: Topic, name: str, shown: dict[str, str] | None) -> ArgorunError | None:

@@ -231,10 +231,6 @@ class Run:
         try:
             manifests = await self._expect_tests()
             await self._note_what_stands(manifests)
-            namespace = destination(self.traces.claim.before or Application())
-            hooks = Rendered(manifests, namespace, ()).hooks()
-            carriers, force = self.carriers.objects, self.config.force_owned
-            await check_others(self.client, self.app, self.live, self.tell, hooks, carriers, force=force)
             request = operation.body(self.traces.operation, self.config.revision)
             seen = await operation.start(self.client, self.app, self.traces.operation, request)
         except operation.Busy as e:
@@ -245,7 +241,7 @@ class Run:
                 raise
             await self._lost("somebody who changed the parameters just now", undone=True)
             return False
-        took = await operation.taken(self.client, self.app, self.traces.operation, seen)
+        took = await operation.captured(self.client, self.app, self.traces.operation, seen)
         if took.source is not None and not parameters.holds(took.source, settings):
             # PATCH is no lock: this operation would test somebody else's topic.
             await operation.end(self.client, self.app, self.traces.operation)
@@ -322,6 +318,8 @@ class Run:
             self.traces.operation,
             self.progress.is_parallel,
         )
+        hooks, carriers, force = rendered.hooks(), self.carriers.objects, self.config.force_owned
+        await check_others(self.client, self.app, self.live, self.tell, hooks, carriers, force=force)
 
     async def _lost(self, to: str, *, undone: bool) -> None:
         """Let go of the Application, to try again; OperationFailed where its owner undoes all we do."""
@@ -350,10 +348,9 @@ class Run:
         if gap := lint.gap(manifests, self.config.jobs):
             raise gap.error(self.app)
         lint.check_ends(manifests, self.config.jobs)
-        tell = self.tell.notice
-        applied = await arrival.check(self.config, self.client, self.traces.drawn, before, manifests, tell)
-        topics, namespace = [name for _, name in self.traces.drawn], destination(before)
-        self.carriers = await asyncio.to_thread(Carriers.of, topics, applied, self.config.jobs, namespace)
+        drawn, tell = self.traces.drawn, self.tell.notice
+        carriers = await arrival.check(self.config, self.client, drawn, before, manifests, tell)
+        self.carriers = Carriers.of(carriers, destination(before))
         self.progress.expect(rendered.hooks_of(manifests))
 
     async def _rendered(self) -> list[Json]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from argorun.argocd import effects, reach
+from argorun.argocd import effects
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.effects import Key
-from argorun.argocd.ownership import GONE, NOBODY, OWN_NAMES, stranger
+from argorun.argocd.ownership import GONE, OWN_NAMES, other
+from argorun.argocd.reach import Carrier
 from argorun.argocd.rendered import hook_of
 from argorun.argocd.types import Json
 from argorun.errors import ArgorunError, OperationFailed
@@ -31,12 +32,10 @@ class Carriers:
     topics: dict[Key, list[str]]
 
     @classmethod
-    def of(
-        cls, topics: Sequence[str], manifests: Sequence[Json], jobs: Sequence[str], namespace: str
-    ) -> Carriers:
-        """Some 50 µs a manifest: where there are thousands, for a thread of its own."""
+    def of(cls, carriers: Iterable[Carrier], namespace: str) -> Carriers:
+        """Of these, those that are no tests; objects without a namespace are in this one."""
         found = cls({}, {})
-        for carrier in reach.carriers(topics, manifests, jobs):
+        for carrier in carriers:
             if hook_of(carrier.manifest) is None:
                 key = effects.key_of(carrier.manifest, namespace)
                 found.objects[key] = carrier.manifest
@@ -64,10 +63,10 @@ class Carriers:
         lost = [t for t in dict.fromkeys(self.topics[key]) if not effects.named(live, [t])]
         if not lost:
             return ""
-        by = stranger(live, rendered)
+        by = other(live, rendered)
         others = f"it is {by}'s by now; two Applications that have it overwrite each other's: {OWN_NAMES}"
         raise OperationFailed(
             f"no verdict: {key} in namespace {key.namespace} no longer names {', '.join(lost)}, so the tests "
             "may have used another topic",
-            others if by and by != NOBODY else LEFT_ALONE,
+            others if by else LEFT_ALONE,
         )

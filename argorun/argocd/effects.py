@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from argorun.argocd.rendered import ARGO, hook_phases
-from argorun.argocd.types import Json, Node, ResourceResult, Tree
+from argorun.argocd.types import Json, ManagedResource, Node, ResourceResult, ResourceStatus, Tree
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 SYNC_OPTIONS = "argocd.argoproj.io/sync-options"
@@ -42,9 +42,9 @@ def key_of(manifest: Json, namespace: str) -> Key:
     )
 
 
-def key_of_node(node: Node) -> Key:
-    """The identity of a live object in the tree."""
-    return Key(node.group, node.kind, node.namespace, node.name)
+def key_of_listed(listed: Node | ResourceStatus | ResourceResult | ManagedResource) -> Key:
+    """The identity of an object as Argo CD lists it: in its tree, in a status, in an operation."""
+    return Key(listed.group, listed.kind, listed.namespace, listed.name)
 
 
 def by_key(manifests: Iterable[Json], namespace: str) -> dict[Key, Json]:
@@ -121,7 +121,7 @@ def kept_claims(live: Json, tree: Tree) -> list[Key]:
         return []
     uid = (live.get("metadata") or {}).get("uid")
     claims = tree.of_kind("PersistentVolumeClaim")
-    return [key_of_node(n) for n in claims if any(r.uid == uid for r in n.parent_refs or ())]
+    return [key_of_listed(n) for n in claims if any(r.uid == uid for r in n.parent_refs or ())]
 
 
 def is_kept(manifest: Json, options: Collection[str] = ()) -> bool:
@@ -287,4 +287,4 @@ def rendered_plan(
 
 def applied(results: Sequence[ResourceResult]) -> set[Key]:
     """What an operation says it has applied, hooks left out."""
-    return {Key(r.group, r.kind, r.namespace, r.name) for r in results if not r.hook_type}
+    return {key_of_listed(r) for r in results if not r.hook_type}

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from argorun.argocd.answers import typed
 from argorun.argocd.types import IgnoreRule, Json
 
 GROUP, KIND = "argoproj.io", "Application"
@@ -49,6 +50,17 @@ class Select:
 
 Step = str | int | Each | Select
 Path = tuple[Step, ...]
+
+
+def written(spec: Json, doing: str) -> list[IgnoreRule]:
+    """An Application's own rules. Raises Nonsense, which says what argorun was `doing`."""
+    return typed(spec.get("ignoreDifferences") or [], list[IgnoreRule], doing)
+
+
+def respected(spec: Json, doing: str) -> list[IgnoreRule]:
+    """Those of them that its syncs keep to as well, not only its comparisons."""
+    options = (spec.get("syncPolicy") or {}).get("syncOptions") or ()
+    return written(spec, doing) if RESPECT in options else []
 
 
 def matching(

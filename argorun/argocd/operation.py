@@ -159,7 +159,7 @@ async def start(client: Client, app: ApplicationName, run_id: str, request: Json
         pause = min(2 * pause, 3.0)
 
 
-async def taken(client: Client, app: ApplicationName, run_id: str, seen: Application) -> SyncOperation:
+async def captured(client: Client, app: ApplicationName, run_id: str, seen: Application) -> SyncOperation:
     """What an operation that was just started syncs: its commit and source, no source where none shows.
 
     Argo CD 3.1 notes the source only when it begins, 3.6 when it takes the request (both seen). Raises

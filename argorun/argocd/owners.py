@@ -14,9 +14,11 @@ from dataclasses import dataclass
 import msgspec
 
 from argorun.argocd import ignoring, normal_form, parameters
-from argorun.argocd.answers import Denied, Refused, decode, typed
+from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.client import Client, policy_object
+from argorun.argocd.effects import Key
 from argorun.argocd.ignoring import RESPECT
+from argorun.argocd.managed import managed, state
 from argorun.argocd.parameters import RECORD, Setting
 from argorun.argocd.types import Application, ApplicationSet, IgnoreRule, Json, Metadata
 from argorun.config import ApplicationRef
@@ -216,7 +218,9 @@ async def of_parent(
     who, app = f"Application {parent}", seen.metadata.name
     try:
         above = await client.application(parent)
-        target = await target_of(client, parent, seen.metadata)
+        key = Key(ignoring.GROUP, ignoring.KIND, seen.metadata.namespace, app)
+        kept = await managed(client, parent, key)
+        target = state(kept.target_state, f"show what {parent.name} keeps") if kept is not None else None
     except (Denied, Refused) as e:
         if TRACKING not in (seen.metadata.annotations or {}):
             return None  # the label is often a chart's own
@@ -228,9 +232,7 @@ async def of_parent(
     if target is None:
         return None
     policy = above.spec.get("syncPolicy") or {}
-    written = typed(above.spec.get("ignoreDifferences") or [], list[IgnoreRule], f"show {who}")
-    respects = RESPECT in (policy.get("syncOptions") or ())
-    rules = ignoring.matching(written, app, seen.metadata.namespace) if respects else []
+    rules = ignoring.matching(ignoring.respected(above.spec, f"show {who}"), app, seen.metadata.namespace)
     in_git = [p for p in undone(seen, after, ()) if ignoring.at(target, ignoring.steps(p)) is not None]
     lost = [p for p in undone(seen, after, rules) if p in in_git]
     if not lost:
@@ -251,16 +253,6 @@ async def of_parent(
             reason=reason(lost, rules, seen, after),
         ),
     )
-
-
-async def target_of(client: Client, parent: ApplicationRef, app: Metadata) -> Json | None:
-    """An Application as its parent has it from Git; None where the parent does not keep it."""
-    group, kind = ignoring.GROUP, ignoring.KIND
-    for kept in await client.managed(parent, group=group, kind=kind, namespace=app.namespace, name=app.name):
-        ours = (kept.group, kept.kind, kept.namespace, kept.name) == (group, kind, app.namespace, app.name)
-        if ours and kept.target_state not in ("", "null"):
-            return decode(kept.target_state.encode(), Json, f"show what {parent.name} keeps")
-    return None
 
 
 def heals(automated: Json | None) -> bool:

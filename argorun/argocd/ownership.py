@@ -52,6 +52,12 @@ def stranger(live: Json, rendered: Json, topics: Sequence[str] = ()) -> str:
     return f"another run: it does not name {', '.join(missing)}" if missing else ""
 
 
+def other(live: Json, rendered: Json) -> str:
+    """Which other Application a live object says it is of; empty where it names none."""
+    by = stranger(live, rendered)
+    return by if by != NOBODY else ""
+
+
 class Rendered:
     """The Jobs and Pods that an Application renders, by what they are called when they are live."""
 
@@ -73,7 +79,7 @@ class Rendered:
 
     def rendered(self, node: Node) -> Json | None:
         """What a live object was made from; None where that is not known."""
-        key = Key(node.group, node.kind, node.namespace, node.name)
+        key = effects.key_of_listed(node)
         if key in self._named:
             return self._named[key]
         made = [
@@ -112,8 +118,8 @@ async def taken(
             live = await client.live(app, node.group, node.version, node.kind, node.namespace, node.name)
         except ArgorunError:
             return None  # gone; or it is seen during the run whose it is
-        by = stranger(live, manifest)
-        return Taken(key, by) if by and by != NOBODY else None
+        by = other(live, manifest)
+        return Taken(key, by) if by else None
 
     found = await asyncio.gather(*(one(k, m) for k, m in rendered.items()))
     return [t for t in found if t is not None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,25 +23,11 @@ TOPIC_KINDS = ("KafkaTopic", "Topic")
 class Reader:
     """A test, a workload or a custom resource: what it holds itself, and where it may read more."""
 
-    called: str  # Kind name
-    namespace: str
+    manifest: Json
     is_test: bool
     place: Place  # when the sync applies it; a test of several phases, the last time
     holds: tuple[Any, ...]  # the parts of its manifest that a test, a workload's pods or an operator reads
     text: str  # the same as JSON
-    manifest: Json
-
-
-def unreached(topics: Sequence[str], manifests: Sequence[Json], jobs: Sequence[str]) -> list[str]:
-    """The topics whose name is neither in a required test nor in what a test or a workload reads.
-
-    A ConfigMap counts where something reads the key that holds the name. What does not count: argorun's own
-    annotation, a hook that is no test (one that only makes the topic), a ConfigMap that nothing reads, an
-    operator's topic resource, and what the sync applies later than what reads it, or later than the tests.
-    A Secret's values are hidden by Argo CD: see `hidden`.
-    """
-    held = {carrier.topic for carrier in carriers(topics, manifests, jobs) if carrier.late is None}
-    return [topic for topic in topics if topic not in held]
 
 
 @dataclass(frozen=True)
@@ -56,8 +42,23 @@ class Carrier:
     late: str | None = None  # who comes before it
 
 
-def carriers(topics: Sequence[str], manifests: Sequence[Json], jobs: Sequence[str]) -> Iterator[Carrier]:
-    """What carries each topic's name: tests, workloads, custom resources, and the ConfigMaps they read."""
+def carriers(topics: Sequence[str], manifests: Sequence[Json], jobs: Sequence[str]) -> list[Carrier]:
+    """What carries each topic's name: tests, workloads, custom resources, and the ConfigMaps they read.
+
+    A ConfigMap counts where something reads the key that holds the name. What does not count: argorun's own
+    annotation, a hook that is no test (one that only makes the topic), a ConfigMap that nothing reads, an
+    operator's topic resource. A Secret's values are hidden by Argo CD: see `hidden`.
+    """
+    return list(_carriers(topics, manifests, jobs))
+
+
+def unreached(topics: Sequence[str], found: Iterable[Carrier]) -> list[str]:
+    """The topics that nothing carries to a test in time."""
+    held = {carrier.topic for carrier in found if carrier.late is None}
+    return [topic for topic in topics if topic not in held]
+
+
+def _carriers(topics: Sequence[str], manifests: Sequence[Json], jobs: Sequence[str]) -> Iterator[Carrier]:
     readers = [r for m in manifests if (r := _reader(m, jobs)) is not None]
     last = max((r for r in readers if r.is_test), key=lambda r: r.place, default=None)
 
@@ -82,13 +83,13 @@ def carriers(topics: Sequence[str], manifests: Sequence[Json], jobs: Sequence[st
 
 def _before(reader: Reader, place: Place) -> str | None:
     """The reader, where the sync applies it before this place."""
-    return f"{reader.called} ({reader.place})" if reader.place < place else None
+    return f"{_called(reader.manifest)} ({reader.place})" if reader.place < place else None
 
 
-def late(topic: str, manifests: Sequence[Json], jobs: Sequence[str]) -> list[str]:
+def late(topic: str, found: Iterable[Carrier]) -> list[str]:
     """What would carry a topic's name if the sync did not apply it too late, and what it comes after."""
-    found = [c for c in carriers([topic], manifests, jobs) if c.late is not None]
-    told = (f"{_called(c.manifest)} ({places(c.manifest)[0]}) is applied after {c.late}" for c in found)
+    too_late = [c for c in found if c.topic == topic and c.late is not None]
+    told = (f"{_called(c.manifest)} ({places(c.manifest)[0]}) is applied after {c.late}" for c in too_late)
     return list(dict.fromkeys(told))
 
 
@@ -108,9 +109,7 @@ def _reader(manifest: Json, jobs: Sequence[str]) -> Reader | None:
     parts = tuple(_parts(manifest, jobs))
     if not parts:
         return None
-    hook = hook_of(manifest) is not None
-    place = places(manifest)[-1]
-    return Reader(_called(manifest), _namespace(manifest), hook, place, parts, _json(parts), manifest)
+    return Reader(manifest, hook_of(manifest) is not None, places(manifest)[-1], parts, _json(parts))
 
 
 def _parts(manifest: Json, jobs: Sequence[str]) -> Iterator[Any]:
@@ -169,7 +168,8 @@ def _reading(source: Json, reads: Reads) -> Iterator[tuple[Reader, set[str]]]:
     """Who reads a ConfigMap or Secret, and which of its keys."""
     known, namespace = _data(source), _namespace(source)
     for reader, keys in reads.get((str(source.get("kind")), _name(source)), ()):
-        if reader.namespace == namespace or not (reader.namespace and namespace):  # none: the Application's
+        where = _namespace(reader.manifest)
+        if where == namespace or not (where and namespace):  # none: the Application's own
             yield reader, set(known) if keys is None else known.keys() & set(keys)
 
 

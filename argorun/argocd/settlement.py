@@ -8,11 +8,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from argorun.argocd import effects, ignoring, waiting
-from argorun.argocd.answers import Denied, Refused, decode, typed
+from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.effects import TESTS, Before, Key, Plan, Rendering
+from argorun.argocd.managed import managed, state
 from argorun.argocd.pod_users import readers
-from argorun.argocd.types import Application, IgnoreRule, Json, Node, ResourceStatus, Tree
+from argorun.argocd.types import Application, Json, Node, ResourceStatus, Tree
 from argorun.errors import AccessDenied, ArgoCDFailed, OperationFailed, UsageError
 
 AT_ONCE = 16  # objects read at the same time
@@ -183,13 +184,13 @@ class Settlement:
         """Secrets differ in what Argo CD hides: its comparison tells. Without a rendering, all do."""
         unsynced = [r for r in seen.status.resources or () if r.status == "OutOfSync" and not r.hook]
         asked = [r for r in unsynced if (r.group, r.kind) == SECRET or not self._ours.objects]
-        pruned = {Key(r.group, r.kind, r.namespace, r.name): r.requires_pruning for r in asked}
+        pruned = {effects.key_of_listed(r): r.requires_pruning for r in asked}
         return [k for k, extra in pruned.items() if k in former or extra]
 
     def _generated(self) -> list[Key]:
         """Hooks that hold data and were made under a new name, which Argo CD adds to the rendered one."""
         return [
-            effects.key_of_node(n)
+            effects.key_of_listed(n)
             for k in self._ours.generated
             for n in self._tree.of_kind(k.kind)
             if (n.group, n.namespace) == (k.group, k.namespace)
@@ -199,7 +200,7 @@ class Settlement:
 
     def _rewritten(self, seen: Application, former: Mapping[Key, Json]) -> list[Key]:
         """The Secrets in which Argo CD compares not all, and that are other ones than before our sync."""
-        rules = typed(seen.spec.get("ignoreDifferences") or [], list[IgnoreRule], "show ignoreDifferences")
+        rules = ignoring.written(seen.spec, f"show {self._app.name}")
         return [
             k
             for k, m in self._ours.objects.items()
@@ -285,17 +286,17 @@ class Settlement:
     async def _secrets_not_back(self, keys: Collection[Key]) -> list[Remains]:
         """A Secret is back when Argo CD calls it Synced: nobody else may see what it holds."""
         seen = await self._compared()
-        synced = {Key(r.group, r.kind, r.namespace, r.name): r.status for r in seen.status.resources or ()}
+        synced = {effects.key_of_listed(r): r.status for r in seen.status.resources or ()}
         status = {k: synced.get(k, "") for k in keys}
-        left = [Remains(k, f"Argo CD calls it {s}") for k, s in status.items() if s not in ("Synced", "")]
-        ignored = [k for k in self._ignored if not await self._is_as_in_git(k)]
-        left += [Remains(k, "it is not as Git has it, which ignoreDifferences hides") for k in ignored]
-        hooks = await self._read(self._hooks) if self._hooks else {}
+        whys = {k: f"Argo CD calls it {s}" for k, s in status.items() if s not in ("Synced", "")}
+        for key in self._ignored:
+            if key not in whys and not await self._is_as_in_git(key):
+                whys[key] = "it is not as Git has it, which ignoreDifferences hides"
+        left = [Remains(key, why) for key, why in whys.items()]
         why = "it is as the run's sync left it, and Argo CD does not say what it holds"
-        return [
-            *left,
-            *(Remains(k, why, hook=True) for k, m in hooks.items() if effects.version(m) == self._hooks[k]),
-        ]
+        hooks = await self._read(self._hooks)
+        same = [k for k, m in hooks.items() if effects.version(m) == self._hooks[k]]
+        return [*left, *(Remains(k, why, hook=True) for k in same)]
 
     async def _is_as_in_git(self, key: Key) -> bool:
         """Whether a Secret holds what Git has in it; more, which others have put in, does not matter.
@@ -303,13 +304,12 @@ class Settlement:
         Argo CD writes a hidden value alike in both only where it is the same (source: gitops-engine
         pkg/diff/diff.go, HideSecretData).
         """
-        asked = {"group": key.group, "kind": key.kind, "namespace": key.namespace, "name": key.name}
-        kept = await self._client.managed(self._app, **asked)
-        for m in kept:
-            if Key(m.group, m.kind, m.namespace, m.name) == key:
-                target, live = (_data(state, key) for state in (m.target_state, m.live_state))
-                return all(live.get(name) == value for name, value in target.items())
-        return True
+        kept = await managed(self._client, self._app, key)
+        if kept is None:
+            return True
+        states = (state(text, f"show {key}") or {} for text in (kept.target_state, kept.live_state))
+        target, live = (s.get("data") or {} for s in states)
+        return all(live.get(name) == value for name, value in target.items())
 
     # -- requests -------------------------------------------------------------------------------------
 
@@ -348,12 +348,6 @@ class Settlement:
         version = node.version if node is not None else "v1"
         namespace = node.namespace if node is not None else key.namespace
         await self._client.patch_resource(self._app, key.group, version, key.kind, namespace, key.name, patch)
-
-
-def _data(state: str, key: Key) -> Json:
-    """What an object holds that Argo CD keeps, as JSON in a string; "null" where there is none."""
-    thing: Json = decode(state.encode(), Json, f"show {key}") if state not in ("", "null") else {}
-    return thing.get("data") or {}
 
 
 def leaves(key: Key, now: Json) -> Remains:

@@ -69,7 +69,7 @@ async def run_once(client: Client, app: App, setting: Setting, run: str) -> tupl
         rendered = Rendered(ours, app.namespace, [run])
         logs = JobLogs(client, app.ref, live, before, lambda _, name: name == "checks", told, rendered, run)
         seen = await operation.start(client, app.ref, run, operation.body(run))
-        took = await operation.taken(client, app.ref, run, seen)
+        took = await operation.captured(client, app.ref, run, seen)
         assert parameters.holds(took.source, [setting])
         nudging = asyncio.create_task(nudge(client, app.ref, live, logs.jobs))
         state = await operation.follow(client, app.ref, run, lambda s: logs.operation_started(s.started_at))

@@ -11,6 +11,7 @@ from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.carriers import LEFT_ALONE, Carriers
 from argorun.argocd.effects import Key
 from argorun.argocd.ownership import TRACKING
+from argorun.argocd.reach import carriers
 from argorun.errors import OperationFailed
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
 from tests.unit.virtual import run
@@ -40,11 +41,11 @@ READS = checks(valueFrom={"configMapKeyRef": {"name": "settings", "key": "topic"
 
 
 def checked(argocd: FakeArgoCD) -> list[str]:
-    return run(Carriers.of([T], [settings(), READS], [], "n").check(argocd.client, APP))
+    return run(Carriers.of(carriers([T], [settings(), READS], []), "n").check(argocd.client, APP))
 
 
 def test_a_configmap_that_a_test_reads_is_a_carrier_and_the_test_itself_is_none() -> None:
-    found = Carriers.of([T], [settings(), READS, checks(value=T)], [], "n")
+    found = Carriers.of(carriers([T], [settings(), READS, checks(value=T)], []), "n")
     assert (found.objects, found.topics) == ({SETTINGS: settings()}, {SETTINGS: [T]})
 
 

@@ -9,13 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from argorun.argocd import reach
 from argorun.argocd.parameters import ROLLED
-from argorun.argocd.reach import hidden, holders, late, unreached
+from argorun.argocd.reach import carriers, hidden, holders, late
 from argorun.argocd.types import Json
 
 T = "weather_1760000000_deadbeef"
 HOOK = "argocd.argoproj.io/hook"
 HIDDEN = "++++++++"
+
+
+def unreached(topics: list[str], manifests: list[Json], jobs: list[str]) -> list[str]:
+    return reach.unreached(topics, carriers(topics, manifests, jobs))
 
 
 def pod(**fields: Any) -> Json:
@@ -219,7 +224,7 @@ ORDERS: dict[str, tuple[list[Json], bool]] = {
 def test_a_name_that_arrives_after_its_reader_is_the_next_runs(order: str) -> None:
     manifests, in_time = ORDERS[order]
     assert unreached([T], manifests, ["checks"]) == ([] if in_time else [T])
-    assert bool(late(T, manifests, ["checks"])) is not in_time
+    assert bool(late(T, carriers([T], manifests, ["checks"]))) is not in_time
 
 
 def test_of_several_topics_each_must_reach_a_test() -> None:

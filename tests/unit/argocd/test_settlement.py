@@ -528,3 +528,12 @@ def test_a_volume_claim_that_kubernetes_keeps_without_its_stateful_set_is_named(
     claims = [(str(r.key), object_back(APP, r)) for r in run(stage.settlement.look(0))]
     delete = "kubectl delete persistentvolumeclaim data-store-0 --namespace n"
     assert claims == ([("PersistentVolumeClaim data-store-0", delete)] if kept else [])
+
+
+def test_a_secret_that_is_back_in_no_way_is_named_once() -> None:
+    stage = Stage(secret("s"))
+    stage.argocd.spec.update(IGNORED)
+    stage.status({"kind": "Secret", "namespace": "n", "name": "s", "status": "OutOfSync"})
+    stage.argocd.kept = [kept("+++++")]
+    stage.planned()
+    assert stage.looked() == [("Secret s", "Argo CD calls it OutOfSync", False)]
