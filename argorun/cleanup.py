@@ -83,7 +83,7 @@ class CleanUp:
         self._stack.insert(0 if last else len(self._stack), undo)
 
     def forget(self, what: str) -> None:
-        """The act did not take place and never will: there is nothing of ours to undo."""
+        """The act did not take place and never will: there is nothing of this run to undo."""
         self._stack = [u for u in self._stack if u.what != what]
 
     @property

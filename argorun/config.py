@@ -123,7 +123,7 @@ class Timeouts(Strict, frozen=True):
     run: float = 900.0
     busy: float = 600.0
     cleanup: float = 90.0
-    stuck: float = 60.0  # for which a pod may be unable to start; 0: for ever
+    stuck: float = 60.0  # for which a pod may be unable to start; 0: forever
 
 
 class Config(Strict, frozen=True):

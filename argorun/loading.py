@@ -46,7 +46,7 @@ def load(
     """The checked Config of a run.
 
     `folder` is where argorun.yaml is looked for when no file is given. Raises UsageError, whose message
-    names the file, the key and the mend; nothing has been touched then. It may quote a secret, but none that
+    names the file, the key and the fix; nothing has been touched then. It may quote a secret, but none that
     `learn` has not been told of before.
     """
     path = flags.file or (folder / DEFAULT_FILE if (folder / DEFAULT_FILE).exists() else None)

@@ -1,6 +1,6 @@
 """Step two, look: whether the Application, Argo CD and Kafka allow what the run is about to do.
 
-Nothing is touched, and nothing of ours is to be undone when it fails.
+Nothing is touched, and nothing of this run is to be undone when it fails.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 
-from argorun import __version__, arrival, byhand, events, plan
-from argorun.argocd import diagnosis, leftovers, lint, operation, outcome, parameters, records, rendered
+from argorun import __version__, arrival, events, plan, predecessor
+from argorun.argocd import diagnosis, lint, operation, outcome, parameters, records, rendered
 from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.carriers import Carriers
 from argorun.argocd.claim import Claim, Lost, Reverted
@@ -201,28 +201,11 @@ class Run:
             return await self._sync(settings)
 
     async def _take_back_what_a_dead_run_left(self, seen: Application) -> None:
-        """Parameters and workloads: else this run would take the dead one's topic for what was there before.
-
-        Raises OperationFailed, ArgoCDFailed, AccessDenied where that cannot be.
-        """
-        record = parameters.record_of(seen)
-        if record is None or record.run == self.run_id or not records.values(record):
+        """Where one did; what the source renders to without our values is something else then."""
+        dead = parameters.record_of(seen)
+        if dead is None or dead.run == self.run_id or not records.values(dead):
             return
-        limit = self.config.timeouts.cleanup
-        self.tell.notice(f"run {record.run} left its parameters behind; they are taken out")
-        try:
-            async with asyncio.timeout(limit):
-                done = await leftovers.undo(self.client, self.app, record, limit, self.tell.notice)
-        except TimeoutError:
-            raise OperationFailed(
-                f"what run {record.run} left in {self.app} was not taken back within {limit:.0f} s",
-                "argorun sweep takes it back, or says how to do it by hand",
-            ) from None
-        for remains in done.left:
-            command = byhand.object_back(self.app, remains)
-            self.tell.notice(f"{remains.key}, as run {record.run} left it: {remains.why}; {command}")
-        if done.did:
-            self.tell.notice(f"{self.app}: {', '.join(done.did)}", "info")
+        await predecessor.take_back(self.client, self.app, dead, self.config.timeouts.cleanup, self.tell)
         with contextlib.suppress(Refused):  # it may not render without our values
             self.manifests = await self.client.manifests(self.app, self.config.revision)
 

@@ -148,12 +148,12 @@ class Sweep:
                 )
 
     def _named(self, record: Record | None) -> list[TopicName]:
-        """The topics of ours that a record is about."""
+        """The runs' topics that a record is about."""
         values = records.values(record) if record is not None else []
         return [n for v in values for n in sweep.mentioned(v, self.config.prefixes)]
 
     async def _has_our_record(self, listed: Application) -> bool:
-        """Whether a record about topics of ours stands there; with a dead run's, there is something to do."""
+        """Whether a record about runs' topics stands there; with a dead run's, there is something to do."""
         names = self._named(parameters.record_of(listed))
         if names and self.client is not None and all(map(self.going.goes, names)):
             try:

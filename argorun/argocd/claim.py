@@ -429,7 +429,7 @@ class Claim:
                             break
 
     def _came(self, seen: Application) -> bool:
-        """Whether an operation or a record of ours stands there, but for the settling that we started."""
+        """Whether an operation or a record of this run stands there, but for the settling that we started."""
         record = parameters.record_of(seen)
         mine = record is not None and record.run == self.run_id
         running = seen.running or Operation()
@@ -503,12 +503,14 @@ class Claim:
             except operation.Busy as e:
                 if e.holder.run != self.run_id:
                     raise OperationFailed(f"the workloads could not be settled: {e} came first") from None
-                await operation.end(self._client, self._app, e.holder.run_id)  # one of ours that came late
+                await operation.end(
+                    self._client, self._app, e.holder.run_id
+                )  # one of this run's that came late
 
     async def settled(self, run_id: str, *, compared: bool = False) -> OperationState:
         """Wait until the settling operation is over, and with `compared` until that shows as Synced.
 
-        Argo CD's view of the cluster lags behind the end of an operation. Where an operation of ours that
+        Argo CD's view of the cluster lags behind the end of an operation. Where an operation of this run that
         came late took its place, that is ended and the settling begun anew. Raises OperationFailed,
         ArgoCDFailed.
         """

@@ -70,13 +70,13 @@ class Trouble:
     exited: bool = False  # a container ended: the phrase has its exit code
 
     def __str__(self) -> str:
-        """What shows it: the reason with Kubernetes' own words, which need no phrase of ours."""
+        """What shows it: the reason with Kubernetes' own words, which need no other phrase."""
         said = self.phrase if self.exited or not self.message else self.reason
         return f"{said}: {self.message}" if self.message else said
 
 
 def find(cases: Sequence[Case]) -> Finding:
-    """What all the cases come to: the first one's cause and mend, and everybody's evidence."""
+    """What all the cases come to: the first one's cause and fix, and everybody's evidence."""
     found = [diagnose(c) for c in cases]
     lines = tuple(dict.fromkeys(line for f in found for line in f.evidence))
     return Finding(

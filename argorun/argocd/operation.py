@@ -62,7 +62,7 @@ class Deleted(OperationFailed):
 
 
 class Overtaken(OperationFailed):
-    """Another operation took the place of ours before its end was seen."""
+    """Another operation took the place of this run's before its end was seen."""
 
     def __init__(self, app: Application) -> None:
         name = app.metadata.name

@@ -210,7 +210,7 @@ def parent_of(app: Metadata) -> ApplicationRef | None:
 async def of_parent(
     client: Client, seen: Application, after: Application, parent: ApplicationRef
 ) -> Owner | None:
-    """The Application above; None where there is none, or it does not keep this one any more.
+    """The Application above; None where there is none, or it no longer keeps this one.
 
     Argo CD compares only the fields that Git has (a three-way merge): what Git does not name is no
     difference, and no sync takes it away (seen on the real server).

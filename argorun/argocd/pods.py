@@ -90,7 +90,7 @@ class PodManifest(Camel, frozen=True):
 class Standing(msgspec.Struct, frozen=True):
     """How a container stands."""
 
-    over: bool  # nothing will be written any more
+    over: bool  # nothing more will be written
     ran: bool  # it has been started, now or before
     restart: int = 0  # which instance its log is of: 0 is the first
     between: bool = False  # that one has ended, and the next has not started yet

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 
 class Meaning(NamedTuple):
-    """A reason for people, and the mend; either may be empty."""
+    """A reason for people, and the fix; either may be empty."""
 
     phrase: str
     hint: str = ""
@@ -27,8 +27,8 @@ NO_CONFIG = (
 VOLUME = "make the ConfigMap, Secret or claim that the pod's volumes name, in the pod's namespace"
 COMMAND = "check the container's command and args, and that the program is in the image and executable"
 
-# A container waits with one of these until somebody mends it: Kubernetes tries again for ever, and Argo CD
-# waits for ever.
+# A container waits with one of these until somebody fixes it: Kubernetes tries again forever, and Argo CD
+# waits forever.
 CANNOT_START = {
     "ErrImagePull": Meaning("the image cannot be pulled", PULL),
     "ImagePullBackOff": Meaning("the image cannot be pulled", PULL),

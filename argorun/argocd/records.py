@@ -46,7 +46,7 @@ def synced_lately(app: Application, now: float) -> bool:
 
 
 def abandoned(record: Record, app: Application, now: float) -> str:
-    """The id of an operation that nobody will end any more; empty where none such runs.
+    """The id of an operation that nobody will end; empty where none such runs.
 
     A run ends its operation before the time in its record: whoever still has one running then was killed. An
     operation that does not carry the record's run id is never ours to end.

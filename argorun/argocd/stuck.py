@@ -1,4 +1,4 @@
-"""Notices what an operation would wait for in vain: pods that cannot start, which Argo CD waits for for ever.
+"""Notices what an operation would wait for in vain: pods that cannot start, which Argo CD waits for forever.
 
 A hook Job is over only by its conditions, and a pod whose image cannot be pulled never gives it any (source:
 gitops-engine pkg/health/health_job.go, and the reason why in health_pod.go).

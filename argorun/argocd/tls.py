@@ -45,7 +45,7 @@ def tls(settings: Certificates) -> ssl.SSLContext:
         else:
             context = trusted()
         if settings.client_cert:
-            # Without a password of ours OpenSSL would ask for one, and wait.
+            # Without a password given here OpenSSL would ask for one, and wait.
             context.load_cert_chain(str(settings.client_cert), str(settings.client_key), password="")
         elif settings.client_pem:
             with tempfile.NamedTemporaryFile(suffix=".pem") as file:  # 0600; ssl reads it from a file only

@@ -163,7 +163,7 @@ Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 async def whole(opening: Coroutine[None, None, Connection]) -> Connection:
-    """A connection; where nobody waits for it any more, it is dropped once it is there.
+    """A connection; where nobody waits for it any longer, it is dropped once it is there.
 
     Cancelled in its midst, asyncio's race between a host's addresses leaves its socket open (Python 3.11).
     """

@@ -158,7 +158,7 @@ class Client:
     async def create(
         self, name: str, spec: TopicSpec, *, timeout: float, validate_only: bool = False
     ) -> None:
-        """CreateTopics for one topic. Kafka makes it even if nobody waits for the answer any more."""
+        """CreateTopics for one topic. Kafka makes it even if nobody waits for the answer any longer."""
 
         def ask(admin: AdminClient) -> concurrent.futures.Future[Any]:
             new = NewTopic(name, spec.partitions, spec.replication_factor, config=dict(spec.config))

@@ -1,4 +1,4 @@
-"""What Kafka answers when it does not do what was asked, and the error of ours that says so.
+"""What Kafka answers when it does not do what was asked, and argorun's error that says so.
 
 The codes are Kafka's (org.apache.kafka.common.protocol.Errors) and, below zero, librdkafka's own
 (rdkafka.h, rd_kafka_resp_err_t).

@@ -48,7 +48,7 @@ def ours(present: Iterable[str], prefixes: Collection[str]) -> dict[str, TopicNa
 
 
 def mentioned(text: str, prefixes: Collection[str]) -> list[TopicName]:
-    """The names of topics of ours in a text, a patch say, in their order."""
+    """The names of runs' topics in a text, a patch say, in their order."""
     return list(_mentioned(text, prefixes))
 
 

@@ -97,7 +97,7 @@ class Topics:
         Validate-only CreateTopics takes the broker's policies, limits and ACLs (KIP-4); deleting an absent
         topic answers UNKNOWN_TOPIC_OR_PARTITION to who may delete, TOPIC_AUTHORIZATION_FAILED to who may not
         and TOPIC_DELETION_DISABLED where nobody may (seen on 4.3.1). Raises UsageError for what argorun.yaml
-        must mend and TopicExists for a name that is taken. A trial deletion without an answer is not sent
+        must fix and TopicExists for a name that is taken. A trial deletion without an answer is not sent
         again: a late one would hit the real topic.
         """
         for name, spec in drawn.items():
@@ -350,7 +350,7 @@ class Topics:
 
 
 def _heard(task: asyncio.Task[None]) -> None:
-    """Take the result of a create that nobody awaits any more, or asyncio would print it."""
+    """Take the result of a create that nobody awaits any longer, or asyncio would print it."""
     if not task.cancelled():
         task.exception()
 

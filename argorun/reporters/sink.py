@@ -94,7 +94,7 @@ def is_terminal(stream: TextIO) -> bool:
 
 
 def mute(stream: TextIO) -> None:
-    """Points a stream that cannot be written any more at nowhere.
+    """Points a stream that can no longer be written at nowhere.
 
     Otherwise Python tries to write the rest at its exit, and ends with code 120 whatever the verdict was.
     """

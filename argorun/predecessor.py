@@ -1,0 +1,34 @@
+"""What a killed run has left in an Application, taken back by the next one."""
+
+from __future__ import annotations
+
+import asyncio
+
+from argorun import byhand
+from argorun.argocd import leftovers
+from argorun.argocd.client import Client
+from argorun.argocd.parameters import Record
+from argorun.config import ApplicationRef
+from argorun.errors import OperationFailed
+from argorun.telling import Telling
+
+
+async def take_back(client: Client, app: ApplicationRef, dead: Record, limit: float, tell: Telling) -> None:
+    """Parameters and workloads, within `limit` seconds: else they would pass for what was there before.
+
+    Raises OperationFailed, ArgoCDFailed, AccessDenied where that cannot be.
+    """
+    tell.notice(f"run {dead.run} left its parameters behind; they are taken out")
+    try:
+        async with asyncio.timeout(limit):
+            done = await leftovers.undo(client, app, dead, limit, tell.notice)
+    except TimeoutError:
+        raise OperationFailed(
+            f"what run {dead.run} left in {app} was not taken back within {limit:.0f} s",
+            "argorun sweep takes it back, or says how to do it by hand",
+        ) from None
+    for remains in done.left:
+        command = byhand.object_back(app, remains)
+        tell.notice(f"{remains.key}, as run {dead.run} left it: {remains.why}; {command}")
+    if done.did:
+        tell.notice(f"{app}: {', '.join(done.did)}", "info")
