@@ -28,6 +28,7 @@ stamina.instrumentation.set_on_retry_hooks(())  # a retry is the run's own busin
 LANDING = 3.0  # seconds for the answer to what was sent and then cancelled
 LATE = 15.0  # seconds for which a change that was never answered may still take effect
 QUICK = httpx.Timeout(15.0, connect=5.0)
+WHOLE = 60.0  # seconds for a whole answer, however steadily it comes
 RENDERS = httpx.Timeout(15.0, connect=5.0, read=None)  # the answer has a limit of its own
 T = TypeVar("T")
 
@@ -54,8 +55,8 @@ class Settings(Certificates, Protocol):
 class Connection:
     """Sends requests and reads streams. Idempotent requests are retried for `patience` seconds.
 
-    A request has 15 s, one that makes Argo CD render has `rendering`, and is not repeated when that is over.
-    No proxy is used but the settings'.
+    A request has 60 s, 15 s of them silent; one that makes Argo CD render has `rendering`, and is not repeated
+    when that is over. No proxy is used but the settings'.
 
     Raises AccessDenied (6) or ArgoCDFailed (8), and UsageError (2) where it cannot even be made; nothing of
     httpx gets out.
@@ -190,12 +191,15 @@ class Connection:
         content = None if body is None else json.dumps(body).encode()
         timeout, began, sent = RENDERS if renders else QUICK, now(), self.clock.sent()
         try:
-            async with self.rendering.kept() if renders else contextlib.nullcontext():
+            async with self.rendering.kept() if renders else asyncio.timeout(WHOLE):
                 answer = await self._http.request(
                     method, url, params=params, headers=headers, content=content, timeout=timeout
                 )
         except TimeoutError:
-            raise self._slow(doing, now() - began) from None
+            if renders:
+                raise self._slow(doing, now() - began) from None
+            cause = httpx.ReadError(f"its answer was not complete after {WHOLE:.0f} s")
+            raise self._unreachable(cause) from None
         except httpx.HTTPError as e:
             raise self._unreachable(e) from None
         self._check(answer, doing, sent)

@@ -38,7 +38,7 @@ from argorun.argocd.types import Application, ClusterEvent, Node, Ref
 from argorun.config import ApplicationRef, ArgoCD
 from argorun.errors import ArgorunError, UsageError
 from argorun.proxies import Proxy
-from tests.unit.argocd.web import TLS, Reply, Server, after, answer, half, stall, stream
+from tests.unit.argocd.web import TLS, Reply, Server, after, answer, half, stall, stream, trickle
 
 T = TypeVar("T")
 APP = ApplicationRef(name="weather")
@@ -833,6 +833,18 @@ def test_a_rendering_has_time_when_other_requests_have_none_left(
     seen, error = run(main())
     assert seen in ([], Application())
     assert error.message.endswith("cannot be reached: no answer in time (ReadTimeout)")
+
+
+def test_an_answer_that_comes_byte_by_byte_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "WHOLE", 0.3)
+
+    async def asked(client: Client) -> ArgorunError:
+        with pytest.raises(Unreachable) as e:
+            await client.application(APP)
+        return e.value
+
+    error, _ = use(trickle(), use=asked)
+    assert error.message.endswith("cannot be reached: its answer was not complete after 0 s")
 
 
 @pytest.mark.parametrize("harmless_late", [True, False])

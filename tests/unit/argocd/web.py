@@ -76,6 +76,19 @@ def after(event: asyncio.Event, reply: Reply) -> Reply:
     return waits
 
 
+def trickle(pause: float = 0.01) -> Reply:
+    """An answer that comes byte by byte and has no end."""
+
+    async def reply(out: asyncio.StreamWriter) -> None:
+        out.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+        while not out.is_closing():
+            out.write(b" ")
+            await out.drain()
+            await asyncio.sleep(pause)
+
+    return reply
+
+
 def stall(started: bytes = b"") -> Reply:
     """Some bytes, and then silence until the client goes."""
 
