@@ -297,7 +297,11 @@ class WayBack:
     def _leave_object(self, remains: Remains) -> None:
         if remains.key not in self._left:
             self._left.add(remains.key)
-            self._clean.leave(str(remains.key), remains.why, byhand.object_back(self._app, remains))
+            # A sync, or a patch, would be one in the middle of the other run.
+            later = "; another run holds the Application by now: look again when it is over"
+            taken = self._traces.claim.taken
+            command = "" if taken else byhand.object_back(self._app, remains)
+            self._clean.leave(str(remains.key), f"{remains.why}{later if taken else ''}", command)
 
     async def _undo_late(self) -> str | None:
         """A change whose answer was lost may take effect yet: see whether it does, and undo that."""

@@ -508,17 +508,28 @@ def test_a_pod_that_cannot_have_read_the_topic_holds_nobody_up(started: float, p
     assert (stage.unwound(), stage.topics.deleted) == ([], [TOPIC])
 
 
+def another_run_takes(argocd: FakeArgoCD) -> None:
+    theirs = Record(run="theirs", until=9_000_000_000)
+    argocd.document["metadata"]["annotations"] = {RECORD: msgspec.json.encode(theirs).decode()}
+
+
 def test_an_application_that_another_run_holds_by_now_is_not_settled_and_its_holder_is_named() -> None:
     stage = Stage()
-
-    def takes(argocd: FakeArgoCD) -> None:
-        theirs = Record(run="theirs", until=9_000_000_000)
-        argocd.document["metadata"]["annotations"] = {RECORD: msgspec.json.encode(theirs).decode()}
-
-    stage.after_the_sync = lambda: takes(stage.argocd)  # type: ignore[method-assign]
-    whys = [e.why for e in stage.unwound()]
-    assert "weather is held by run theirs by now; nothing is changed" in whys
+    stage.after_the_sync = lambda: another_run_takes(stage.argocd)  # type: ignore[method-assign]
+    left = stage.unwound()
+    assert "weather is held by run theirs by now; nothing is changed" in [e.why for e in left]
+    assert {e.command for e in left} == {""}
     assert (stage.argocd.syncs, len(stage.argocd.patches)) == ([], 1)
+
+
+def test_no_command_is_given_that_would_disturb_the_run_that_holds_the_application_by_now() -> None:
+    """It has taken it while ours was settling, and the settling has not done what it should."""
+    stage = Stage()
+    stage.argocd.carries_out = lambda: another_run_takes(stage.argocd)  # type: ignore[method-assign]
+    left = {e.what: e for e in stage.unwound()}
+    later = "another run holds the Application by now: look again when it is over"
+    assert left["ConfigMap settings"].why == f"it still names {TOPIC}; {later}"
+    assert {e.command for e in left.values()} == {""}
 
 
 def test_the_record_stays_while_the_end_of_an_operation_may_still_arrive() -> None:
