@@ -254,9 +254,10 @@ class WayBack:
         pinned = self._config.revision is not None
         revision = claim.before.deployed if pinned and claim.before else self._traces.revision
         plan = await changed.plan(revision or None)
-        await claim.check_held()
-        for remains in await changed.put_hooks_back(plan):
-            self._leave_object(remains)
+        if plan.patch:
+            await claim.check_held()
+            for remains in await changed.put_hooks_back(plan):
+                self._leave_object(remains)
         resources = changed.resources(plan)
         if not resources and claim.automated:
             resources = await claim.any_synced()
@@ -329,8 +330,10 @@ class WayBack:
         if logs is None:
             return None
         users, told = self._pod_users(logs), False
+        if not (still := await self._using(users)):
+            return None
         async with self._live.kept():
-            while still := await self._using(users):
+            while still:
                 self._users = still  # also where the time is over before the next look
                 late = self._clean.time_left() < ENOUGH
                 if not told and self._clean.hurried:
@@ -340,6 +343,7 @@ class WayBack:
                     self._leave_running(still)
                     return None
                 await self._live.changed(self._live.version, timeout=1.0)
+                still = await self._using(users)
         self._users = []
         return None
 
