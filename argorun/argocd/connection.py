@@ -55,8 +55,8 @@ class Settings(Certificates, Protocol):
 class Connection:
     """Sends requests and reads streams. Idempotent requests are retried for `patience` seconds.
 
-    A request has 60 s, 15 s of them silent; one that makes Argo CD render has `rendering`, and is not repeated
-    when that is over. No proxy is used but the settings'.
+    A request has 60 s, 15 s of them silent; one that makes Argo CD render has `rendering`, and is not
+    repeated when that is over. No proxy is used but the settings'.
 
     Raises AccessDenied (6) or ArgoCDFailed (8), and UsageError (2) where it cannot even be made; nothing of
     httpx gets out.
