@@ -276,13 +276,20 @@ def rendered_plan(
 
     What stood there before is not deleted. Without a former rendering all is synced.
     """
+    differ = list(differ)
     keys = [k for k in differ if not is_hook(ours.get(k) or former[k])]
-    new = {k for k in keys if former and find(before, k) is None}
+    new = {k for k in differ if former and find(before, k) is None}
     alone = [k for k in keys if k in new and k not in former]
     kept = [k for k in alone if is_kept(ours[k], options)]
     fixed = [k for k in keys if k in new and k in former and is_fixed(k, ours.get(k, {}), former[k], options)]
     settle = [k for k in keys if k not in alone and k not in fixed]
-    return Plan(tuple(settle), tuple(k for k in alone if k not in kept), stay=(*fixed, *kept))
+    prune = [k for k in alone if k not in kept]
+    # Of a Secret nobody is shown what it holds; one without a name is another one with each sync.
+    hooks = [k for k in differ if k in ours and is_data_hook(ours[k]) and k.kind != "Secret"]
+    hooks = [k for k in hooks if (ours[k].get("metadata") or {}).get("name")]
+    patch = [(k, merge_patch(ours[k], former[k])) for k in hooks if k in former]
+    delete = [k for k in hooks if k in new and k not in former]
+    return Plan(tuple(settle), tuple(prune), tuple(patch), tuple(delete), (*fixed, *kept))
 
 
 def applied(results: Sequence[ResourceResult]) -> set[Key]:

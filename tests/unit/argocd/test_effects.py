@@ -44,7 +44,14 @@ def hooked(kind: str = "ConfigMap", name: str = "x", value: str = "former", **mo
     return made
 
 
+def nameless(value: str) -> Json:
+    made = hooked(value=value)
+    made["metadata"]["generateName"] = made["metadata"].pop("name")
+    return made
+
+
 X = Key("", "ConfigMap", "n", "x")
+PATCHED = {"data": {"topic": "former"}}  # from a topic's name, as a JSON merge patch
 
 
 def planned(
@@ -161,7 +168,12 @@ def test_what_is_immutable_is_not_settled_by_a_sync_that_can_only_fail(
         (OURS, None, True, Plan(settle=(X,))),
         (job(TOPIC), job("former"), False, Plan(stay=(LOAD,))),
         (job(TOPIC), job("former"), True, Plan(settle=(LOAD,))),
-        (hooked(value=TOPIC), hooked(), False, Plan()),
+        (hooked(value=TOPIC), hooked(), False, Plan(patch=((X, PATCHED),))),
+        (hooked(value=TOPIC), hooked(), True, Plan(patch=((X, PATCHED),))),
+        (hooked(value=TOPIC), None, False, Plan(delete=(X,))),
+        (hooked(value=TOPIC), None, True, Plan()),
+        (hooked("Secret", value=TOPIC), hooked("Secret"), True, Plan()),
+        (nameless(TOPIC), nameless("former"), False, Plan()),
     ],
 )
 def test_the_plan_by_the_renderings_deletes_nothing_that_stood_there_before(
