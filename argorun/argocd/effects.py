@@ -147,11 +147,24 @@ def to_confirm(
     return [k for k, m in former.items() if k not in ours and prune_option(m, options) == CONFIRM]
 
 
+# What Kubernetes lets nobody change (source: kubernetes.io/docs, each kind's own page).
+FIXED = {
+    "Job": ("template", "selector"),
+    "Deployment": ("selector",),
+    "ReplicaSet": ("selector",),
+    "DaemonSet": ("selector",),
+    "StatefulSet": ("selector", "serviceName", "podManagementPolicy", "volumeClaimTemplates"),
+}
+
+
 def is_fixed(key: Key, ours: Json, former: Json, options: Collection[str] = ()) -> bool:
-    """Whether a sync cannot make `former` of `ours`: a Job's template is immutable, unless it is replaced."""
-    if key.kind != "Job" or "Force=true" in sync_options(former, options):
+    """Whether a sync cannot make `former` of `ours`: what differs is immutable, and it is not replaced."""
+    if "Force=true" in sync_options(former, options):
         return False
-    return bool((ours.get("spec") or {}).get("template") != (former.get("spec") or {}).get("template"))
+    if ours.get("immutable") is True:
+        return any(ours.get(f) != former.get(f) for f in ("data", "binaryData", "stringData", "immutable"))
+    was, then = ours.get("spec") or {}, former.get("spec") or {}
+    return any(was.get(f) != then.get(f) for f in FIXED.get(key.kind, ()))
 
 
 def merge_patch(now: Any, then: Any) -> Any:
@@ -163,6 +176,23 @@ def merge_patch(now: Any, then: Any) -> Any:
             continue
         patch[name] = merge_patch(old, new) if isinstance(old, dict) and isinstance(new, dict) else new
     return patch
+
+
+def put_back(now: Json, ours: Json, before: Json) -> Json:
+    """The JSON merge patch that makes `before` of `now`, but for what is not as our sync has put it there.
+
+    Others have changed that since.
+    """
+    patch: Json = {}
+    for name in dict.fromkeys([*now, *before]):
+        is_now, was, put = now.get(name), before.get(name), ours.get(name)
+        if is_now == was:
+            continue
+        if isinstance(is_now, dict) and isinstance(was, dict):
+            patch[name] = put_back(is_now, put if isinstance(put, dict) else {}, was)
+        elif is_now == put:
+            patch[name] = was
+    return {name: value for name, value in patch.items() if value != {}}
 
 
 @dataclass(frozen=True)
@@ -229,6 +259,11 @@ class Plan:
     stay: tuple[Key, ...] = ()  # new ones that no sync takes away, or takes back
 
     @property
+    def alone(self) -> tuple[Key, ...]:
+        """Those that are there only because of the run."""
+        return (*self.prune, *self.delete, *self.stay)
+
+    @property
     def changed(self) -> tuple[Key, ...]:
         """Every object that the operation changed."""
         return (*self.settle, *self.prune, *(k for k, _ in self.patch), *self.delete, *self.stay)
@@ -252,7 +287,7 @@ def plan(
             continue
         hook = is_data_hook(former.get(key) or ours.get(key) or now)
         if hook and key in before.contents:  # most are made anew for each sync
-            patch.append((key, merge_patch(content(now), before.contents[key])))
+            patch.append((key, put_back(content(now), content(ours.get(key, now)), before.contents[key])))
         elif hook and key in former:
             patch.append((key, merge_patch(ours.get(key, {}), former[key])))
         elif hook:

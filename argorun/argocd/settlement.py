@@ -8,10 +8,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from argorun.argocd import effects, ignoring, waiting
-from argorun.argocd.answers import Denied, Refused
+from argorun.argocd.answers import Denied, Nonsense, Refused, Unreachable
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.effects import TESTS, Before, Key, Plan, Rendering
 from argorun.argocd.managed import managed, state
+from argorun.argocd.patience import Patience
 from argorun.argocd.pod_users import readers
 from argorun.argocd.types import Application, Json, Node, ResourceStatus, Tree
 from argorun.errors import AccessDenied, ArgoCDFailed, OperationFailed, UsageError
@@ -21,6 +22,7 @@ MOST = 200  # objects that are read before the sync
 POLL = 0.3  # seconds between two looks at an object that is being deleted
 COMPARED = 1.0  # seconds between two comparisons with Git, each of which is work for Argo CD
 GONE = (400, 404)  # the answers for an object that has left the tree, or the cluster
+UNKNOWN = "it is not as Git has it, and whether the run has changed it nobody is shown"
 SECRET, CONFIGMAP = ("", "Secret"), ("", "ConfigMap")
 
 
@@ -55,9 +57,14 @@ class Settlement:
         self._namespace = ""
         self._ours = Rendering()
         self._before = Before()
-        self._only_named = False  # of what differs, only what names a topic is the run's
+        self._others_secrets = False  # a Secret that is not Synced may have been so before
+        self._hidden: list[Key] = []  # Secrets that may be the run's: nobody can tell
         self.began = False  # the operation may have changed something
+        self._as_made: list[
+            Key
+        ] = []  # new objects of which a sync leaves something (RespectIgnoreDifferences)
         self._plan = Plan()
+        self._planned = False  # it is known what is there only with the run's values
         self.by_hand = Plan()  # what a person would do in place of `plan`: until then, by the renderings
         self._tree = Tree()
 
@@ -85,6 +92,7 @@ class Settlement:
             )
         differing = await self._differing(without) if without else self._ours.naming
         self.by_hand = effects.rendered_plan(self._ours.objects, without, differing, tree, options)
+        self._plan = self.by_hand  # until the cluster is looked at
         hooks = self._ours.data_hooks
         # Of very many the version alone tells later whether they were changed.
         wanted = dict.fromkeys([*differing, *hooks] if len(differing) <= MOST else hooks)
@@ -108,16 +116,15 @@ class Settlement:
         """The same for a run that died, as far as it can still be told.
 
         `since` is when it began, `revision` what it has synced. `stands` says that its values are still in
-        the spec: else nobody can render them. `synced` says that the Application was Synced before: then all
-        that differs from Git is the run's.
+        the spec: else nobody can render them, and only what names a topic is known to be the run's. `synced`
+        says that the Application was Synced before: then a Secret that is not is the run's.
         """
         self._namespace = destination(seen)
         if stands:
             with contextlib.suppress(Refused):
                 await self.renders(await self._client.manifests(self._app, revision))
                 self.by_hand = effects.rendered_plan(self._ours.objects, {}, self._ours.naming, self._tree)
-        self._before = Before(since=since)
-        self._only_named = not synced
+        self._before, self._others_secrets = Before(since=since), not synced
         self.began = True
 
     async def _cannot_patch(self, key: Key) -> Remains | None:
@@ -126,13 +133,18 @@ class Settlement:
             return Remains(key, "Argo CD hides what a Secret holds")
         if key in self._ours.generated:
             return Remains(key, "each sync makes another one")
-        try:
-            await self._patch(key, {})
-        except Denied as e:
-            return Remains(key, e.text)
-        except Refused:
-            return None  # it is not there yet: the permission is asked for first
-        return None
+        patience = Patience(self._client.patience)
+        while True:
+            try:
+                await self._patch(key, {})
+            except Denied as e:
+                return Remains(key, e.text)
+            except Refused:
+                return None  # it is not there yet: the permission is asked for first
+            except (Unreachable, Nonsense) as e:
+                await patience.wait(e)
+            else:
+                return None
 
     # -- the way back ---------------------------------------------------------------------------------
 
@@ -158,15 +170,23 @@ class Settlement:
                 *self._ignored,
                 *hooks,
                 *self._generated(),
+                *(self._named_like_a_topic(former) if not self._ours.objects else ()),
             ]
         )
         live = await self._read(suspects)
         self._hooks = {k: effects.version(live[k]) for k in hooks if k in live}
-        if self._only_named:
+        if self._others_secrets or not self._ours.objects:
+            self._hidden = [k for k in live if k[:2] == SECRET and not effects.named(live[k], self._topics)]
+            live = {k: m for k, m in live.items() if k not in self._hidden}
+        if not self._ours.objects:
             live = {k: m for k, m in live.items() if effects.named(m, self._topics)}
         options = (seen.spec.get("syncPolicy") or {}).get("syncOptions") or ()
         self._plan = effects.plan(live, self._ours.objects, former, self._before, options)
-        self.by_hand = self._plan
+        self.by_hand, self._planned = self._plan, True
+        new = [k for k in self._plan.settle if self._before.is_new(live[k])]
+        rules = ignoring.respected(seen.spec, f"show {self._app.name}") if new else ()
+        where = [(k, (k.name, k.namespace, k.group, k.kind)) for k in new]
+        self._as_made = [k for k, at in where if ignoring.matching(rules, *at)]
         pruned = {k: live[k] for k in self._plan.prune}
         self._claims = [k for sts in pruned.values() for k in effects.kept_claims(sts, self._tree)]
         return self._plan
@@ -185,7 +205,15 @@ class Settlement:
         unsynced = [r for r in seen.status.resources or () if r.status == "OutOfSync" and not r.hook]
         asked = [r for r in unsynced if (r.group, r.kind) == SECRET or not self._ours.objects]
         pruned = {effects.key_of_listed(r): r.requires_pruning for r in asked}
-        return [k for k, extra in pruned.items() if k in former or extra]
+        ours = self._ours.objects
+        return [k for k, extra in pruned.items() if k in former or (extra and (k in ours or not ours))]
+
+    def _named_like_a_topic(self, former: Mapping[Key, Json]) -> list[Key]:
+        """What only a look can tell without a rendering: hooks that hold data, and objects by their names."""
+        spelled = [s for topic in self._topics for s in effects.spellings(topic)]
+        nodes = [n for n in self._tree.nodes or () if not n.parent_refs and n.kind not in TESTS]
+        named = [effects.key_of_listed(n) for n in nodes if any(s in n.name for s in spelled)]
+        return [*(k for k, m in former.items() if effects.is_data_hook(m)), *named]
 
     def _generated(self) -> list[Key]:
         """Hooks that hold data and were made under a new name, which Argo CD adds to the rendered one."""
@@ -263,24 +291,33 @@ class Settlement:
         for some seconds it may be one with the cluster as it was before (seen after one sync in four).
         """
         until = asyncio.get_running_loop().time() + patience
-        secrets = [k for k in self.changed if k[:2] == SECRET]
+        secrets = [k for k in (*self.changed, *self._hidden) if k[:2] == SECRET]
+        alone = self._plan.alone if self._planned else ()
         while True:
             left = await self._secrets_not_back(secrets) if secrets else []
             live = await self._read(k for k in self.changed if k not in secrets)
-            naming = {k: m for k, m in live.items() if effects.named(m, self._topics)}
-            leaving = [k for k, m in naming.items() if (m.get("metadata") or {}).get("deletionTimestamp")]
+            whys = {k: self._why_not_back(m, alone=k in alone) for k, m in live.items()}
+            leaving = [
+                k for k in whys if whys[k] and (live[k].get("metadata") or {}).get("deletionTimestamp")
+            ]
             coming = any(not remains.hook for remains in left)
             if not (leaving or coming) or asyncio.get_running_loop().time() >= until:
                 break
             await asyncio.sleep(COMPARED if coming else POLL)
-        for key, now in naming.items():
-            found = ", ".join(effects.named(now, self._topics))
-            left.append(leaves(key, now) if key in leaving else self._remains(key, f"it still names {found}"))
+        for key, why in whys.items():
+            if why:
+                left.append(leaves(key, live[key]) if key in leaving else self._remains(key, why))
         why = "Kubernetes keeps it when its StatefulSet is deleted"
         return [*left, *(Remains(k, why, delete=True) for k in self._claims)]
 
+    def _why_not_back(self, now: Json, *, alone: bool) -> str:
+        """Why an object is not as it was; empty where it is. `alone`: it should not be there at all."""
+        if found := effects.named(now, self._topics):
+            return f"it still names {', '.join(found)}"
+        return "the run has made it, and it is still there" if alone else ""
+
     def _remains(self, key: Key, why: str) -> Remains:
-        alone = key in (*self._plan.prune, *self._plan.delete, *self._plan.stay)
+        alone = key in (*self._plan.alone, *self._as_made)
         return Remains(key, why, dict(self._plan.patch).get(key), delete=alone)
 
     async def _secrets_not_back(self, keys: Collection[Key]) -> list[Remains]:
@@ -288,7 +325,8 @@ class Settlement:
         seen = await self._compared()
         synced = {effects.key_of_listed(r): r.status for r in seen.status.resources or ()}
         status = {k: synced.get(k, "") for k in keys}
-        whys = {k: f"Argo CD calls it {s}" for k, s in status.items() if s not in ("Synced", "")}
+        out = {k: s for k, s in status.items() if s not in ("Synced", "")}
+        whys = {k: UNKNOWN if k in self._hidden else f"Argo CD calls it {s}" for k, s in out.items()}
         for key in self._ignored:
             if key not in whys and not await self._is_as_in_git(key):
                 whys[key] = "it is not as Git has it, which ignoreDifferences hides"

@@ -205,6 +205,43 @@ def test_a_hook_that_holds_data_and_was_made_anew_is_patched_back_to_what_it_was
     assert plan == Plan(patch=((X, {"data": {"topic": "former"}}),))
 
 
+def test_what_others_have_put_into_a_hook_that_holds_data_meanwhile_stays() -> None:
+    before, live = hooked(uid="u", version="1"), hooked(value=TOPIC, uid="v", version="2")
+    before["data"] |= {"lost": "by the sync", "same": "x"}
+    live["data"] |= {"added": "by hand", "same": "y"}
+    ours = hooked(value=TOPIC)
+    ours["data"] |= {"same": "x"}
+    plan = planned(live, ours, hooked(), was(before))
+    assert plan == Plan(patch=((X, {"data": {"topic": "former", "lost": "by the sync"}}),))
+
+
+def immutable(value: str) -> Json:
+    return thing(value=value) | {"immutable": True}
+
+
+def of_kind(kind: str, **spec: Any) -> Json:
+    return thing(kind, uid="u", version="1") | {"spec": spec}
+
+
+@pytest.mark.parametrize(
+    ("ours", "former", "fixed"),
+    [
+        (immutable(TOPIC), immutable("former"), True),
+        (thing(value=TOPIC), thing(), False),
+        (of_kind("Deployment", selector=TOPIC), of_kind("Deployment", selector="x"), True),
+        (of_kind("Deployment", template=TOPIC), of_kind("Deployment", template="x"), False),
+        (of_kind("StatefulSet", volumeClaimTemplates=[TOPIC]), of_kind("StatefulSet"), True),
+        (of_kind("StatefulSet", template=TOPIC), of_kind("StatefulSet"), False),
+    ],
+)
+def test_a_new_object_that_nobody_may_change_is_not_settled_by_a_sync(
+    ours: Json, former: Json, fixed: bool
+) -> None:
+    live = ours | {"metadata": ours["metadata"] | {"uid": "u", "resourceVersion": "2"}}
+    key = key_of(ours, "n")
+    assert planned(live, ours, former, was()) == (Plan(stay=(key,)) if fixed else Plan(settle=(key,)))
+
+
 def test_a_hook_that_holds_data_and_was_not_there_before_becomes_what_git_has() -> None:
     live = hooked(value=TOPIC, uid="v", version="2")
     plan = planned(live, hooked(value=TOPIC), hooked(), was())

@@ -425,6 +425,33 @@ def test_a_secret_is_looked_at_again_until_argo_cd_has_compared_it_anew() -> Non
     assert run(looked()) == []
 
 
+def test_what_exists_only_with_the_runs_values_and_stays_is_left_whatever_it_is_called() -> None:
+    """Its name may hold the topic's only as a checksum."""
+    stage = Stage(configmap("settings", "x"))
+    kept = configmap("kept-fd04b6c7", "x", **{"argocd.argoproj.io/sync-options": "Prune=false"})
+
+    async def whole() -> Plan:
+        former, tree = stage.argocd.renders(), await stage.argocd.tree(APP)
+        await stage.settlement.note(stage.argocd.seen(), tree, [*former, kept], former)
+        stage.argocd.made(kept)
+        return await stage.settlement.plan("abc")
+
+    assert run(whole()) == Plan(stay=(key("kept-fd04b6c7"),))
+    why = "the run has made it, and it is still there"
+    assert stage.looked() == [("ConfigMap kept-fd04b6c7", why, True)]
+
+
+def test_before_there_is_a_plan_the_look_goes_by_the_renderings() -> None:
+    stage = Stage(configmap("settings"))
+
+    async def whole() -> None:
+        await stage.note()
+        stage.syncs()
+
+    run(whole())
+    assert stage.looked() == [("ConfigMap settings", f"it still names {TOPIC}", False)]
+
+
 @pytest.mark.parametrize("error", [DOWN, Denied("show", 403, "permission denied", "")])
 def test_what_could_not_be_seen_is_not_called_back(error: Any) -> None:
     stage = Stage(configmap("settings"))
@@ -438,22 +465,21 @@ def test_what_could_not_be_seen_is_not_called_back(error: Any) -> None:
 # -- after a run that died -------------------------------------------------------------------------------
 
 
-def after_death(stage: Stage, *, stands: bool, synced: bool) -> Plan:
+def after_death(stage: Stage, *, stands: bool) -> Plan:
     async def whole() -> Plan:
         if stands:
             stage.puts(TOPIC)
-        await stage.settlement.note_dead(stage.argocd.seen(), 0.0, "abc", stands=stands, synced=synced)
+        await stage.settlement.note_dead(stage.argocd.seen(), 0.0, "abc", stands=stands, synced=True)
         return await stage.plan()
 
     return run(whole())
 
 
-@pytest.mark.parametrize("synced", [True, False])
-def test_after_a_run_that_died_what_its_values_changed_is_settled(synced: bool) -> None:
+def test_after_a_run_that_died_what_its_values_changed_is_settled() -> None:
     stage = Stage(configmap("settings"), configmap("same", "x"))
     stage.puts(TOPIC)
     stage.syncs()
-    assert after_death(stage, stands=True, synced=synced) == Plan(settle=(key("settings"),))
+    assert after_death(stage, stands=True) == Plan(settle=(key("settings"),))
 
 
 @pytest.mark.parametrize("stands", [True, False])
@@ -464,20 +490,38 @@ def test_where_a_dead_runs_values_render_nothing_or_are_gone_argo_cds_comparison
     if stands:
         stage.argocd.meets("manifests", Refused("render", 500, 2, "no such commit"))
     stage.status({"kind": "ConfigMap", "namespace": "n", "name": "settings", "status": "OutOfSync"})
-    assert after_death(stage, stands=stands, synced=True) == Plan(settle=(key("settings"),))
+    assert after_death(stage, stands=stands) == Plan(settle=(key("settings"),))
 
 
-def test_of_an_application_that_was_not_synced_only_what_names_the_topic_is_the_dead_runs() -> None:
+def test_where_nobody_can_render_a_dead_runs_values_only_what_names_the_topic_is_its_own() -> None:
+    """Others have changed and made things since it died: they stay."""
     stage = Stage(configmap("settings"), configmap("drifted", "x"))
+    stage.argocd.source.append(configmap("hook", "former", **{HOOK: "PreSync"}))
     stage.puts(TOPIC)
     stage.syncs()
     stage.argocd.made(configmap("drifted", "by hand"))
-    out = [
+    stage.argocd.made(configmap("precious", "by hand"))
+    stage.argocd.made(configmap("hook", TOPIC, **{HOOK: "PreSync"}))
+    stage.argocd.made(configmap(f"of-{TOPIC.replace('_', '-')}", "x", **{HOOK: "PreSync"}))
+    out: list[Json] = [
         {"kind": "ConfigMap", "namespace": "n", "name": n, "status": "OutOfSync"}
-        for n in ("settings", "drifted")
+        for n in ("settings", "drifted", "precious")
     ]
+    out[-1]["requiresPruning"] = True
     stage.status(*out)
-    assert after_death(stage, stands=False, synced=False) == Plan(settle=(key("settings"),))
+    plan = after_death(stage, stands=False)
+    assert (plan.settle, plan.prune) == ((key("settings"),), ())
+    assert [k for k, _ in plan.patch] == [key("hook")]
+    assert plan.delete == (key(f"of-{TOPIC.replace('_', '-')}"),)
+
+
+def test_a_secret_that_may_be_a_dead_runs_is_left_and_named_where_nobody_can_tell() -> None:
+    stage = Stage(secret("s"))
+    stage.syncs()
+    stage.status({"kind": "Secret", "namespace": "n", "name": "s", "status": "OutOfSync"})
+    assert after_death(stage, stands=False) == Plan()
+    why = "it is not as Git has it, and whether the run has changed it nobody is shown"
+    assert stage.looked() == [("Secret s", why, False)]
 
 
 # -- what Kubernetes or Argo CD makes under names of their own -------------------------------------------
