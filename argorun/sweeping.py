@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from argorun import __version__, byhand, events, signals
-from argorun.argocd import leftovers, parameters, records
+from argorun.argocd import leftovers, liveness, parameters, records
 from argorun.argocd.answers import Denied
 from argorun.argocd.client import Client
 from argorun.argocd.leftovers import Leftover
@@ -167,13 +167,14 @@ class Sweep:
             record = parameters.record_of(seen)
             self.hide(*parameters.secrets(seen))
             if record is not None and self._named(record) == names:
-                self._judge(Leftover(reference(listed), seen, record), names)
+                await self._judge(self.client, Leftover(reference(listed), seen, record), names)
         return bool(names)
 
-    def _judge(self, found: Leftover, names: list[TopicName]) -> None:
+    async def _judge(self, client: Client, found: Leftover, names: list[TopicName]) -> None:
         """A run is dead by itself, or by the age that was asked for; the usual age spares a live one."""
         old = all(map(self.age.is_old, names))
-        if not records.live(found.record, found.seen, self.age.now) or (old and self.config.explicit):
+        asked_for = old and self.config.explicit
+        if asked_for or not await liveness.is_live(client, found.app, found.record, found.seen):
             self.applications.append(found)
         elif old:
             self.going.spare(names)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from argorun.argocd import autosync, operation, parameters, records, unvalidated
+from argorun.argocd import autosync, liveness, operation, parameters, records, unvalidated
 from argorun.argocd.answers import (
     DEADLINE_EXCEEDED,
     Denied,
@@ -118,9 +118,9 @@ class Claim:
                     await operation.end(self._client, self._app, left)
                 continue
             reason = self._held(seen)
-            if reason is None:
+            if reason is None and (record is None or not await self._waits_for_its_tests(record, seen)):
                 return seen
-            self._waiting(reason)
+            self._waiting(reason or f"run {record.run if record else ''}, whose tests still run")
             async with busy.spent():
                 await self._change()
 
@@ -146,6 +146,9 @@ class Claim:
             started = f", started {at.replace('+00:00', 'Z')}" if record.since else ""
             return f"run {record.run}{started}, {'settling' if record.settling else 'about to sync'}"
         return None
+
+    async def _waits_for_its_tests(self, record: Record, seen: Application) -> bool:
+        return record.run != self.run_id and await liveness.is_live(self._client, self._app, record, seen)
 
     async def take(self, manifests: Sequence[Json], until: float) -> Application:
         """Put our values in, in one JSON patch with the record; gives back the Application as read back.

@@ -58,15 +58,22 @@ def delete_policies(manifest: Json) -> set[str]:
 
 
 def check_ends(manifests: Iterable[Json], jobs: Sequence[str]) -> None:
-    """Raise UsageError (2) where a test is a bare Pod that is started again whenever it ends.
+    """Raise UsageError (2) where a test passes whatever it does.
 
-    Argo CD takes it for passed once it is ready (source: gitops-engine pkg/health/health_pod.go).
+    A bare Pod that is started again whenever it ends: Argo CD takes it for passed once it is ready (source:
+    gitops-engine pkg/health/health_pod.go). A Job that wants no pod: Kubernetes calls it complete at once.
     """
     for m in manifests:
         hook = hook_of(m)
-        if hook is None or hook.kind != "Pod" or not required([hook], jobs):
+        if hook is None or not required([hook], jobs):
             continue
-        if (m.get("spec") or {}).get("restartPolicy", "Always") == "Always":
+        spec = m.get("spec") or {}
+        if hook.kind == "Job" and spec.get("completions") == 0:
+            raise UsageError(
+                f"test Job {hook.name} has completions: 0: it runs no pod, so it tests nothing",
+                "leave completions out, or name the tests under tests.jobs",
+            )
+        if hook.kind == "Pod" and spec.get("restartPolicy", "Always") == "Always":
             raise UsageError(
                 f"test Pod {hook.name} has restartPolicy Always: it never ends, so it never passes",
                 "write restartPolicy: Never (the default is Always), or name the tests under tests.jobs",

@@ -8,8 +8,10 @@ from argorun.argocd import parameters
 from argorun.argocd.parameters import Record
 from argorun.argocd.types import Application, Deployed, Json, Sync
 
-GRACE_AFTER_END = 60.0  # seconds a record outlives its operation before it counts as dead
-GRACE_BEFORE = 120.0  # seconds in which a record's operation must show: it is started within a few
+GRACE_AFTER_END = 90.0  # seconds a record outlives its operation: its run reads the rest of the logs
+GRACE_BEFORE = (
+    240.0  # seconds in which a record's operation must show; rendering may take argocd.timeout, twice
+)
 LAG = 30.0  # seconds in which a comparison may be behind; clocks differ, and it costs little
 
 
@@ -30,6 +32,11 @@ def live(record: Record, app: Application, now: float) -> bool:
     if ended is None and record.since and now - record.since > GRACE_BEFORE:
         return False
     return parameters.stands(app.spec, record)
+
+
+def may_wait(record: Record, app: Application, now: float) -> bool:
+    """Whether its run is only taken for dead because its operation ended a while ago."""
+    return now < record.until and app.ended_at(record.run) is not None and parameters.stands(app.spec, record)
 
 
 def synced_lately(app: Application, now: float) -> bool:

@@ -94,6 +94,13 @@ def pod(hook: str = "PostSync", name: str = "checks", **spec: str) -> Json:
     return {"kind": "Pod", "metadata": {"name": name, "annotations": {HOOK: hook}}, "spec": spec}
 
 
+def test_a_test_job_that_wants_no_pod_is_refused() -> None:
+    none = {"kind": "Job", "metadata": {"name": "checks", "annotations": {HOOK: "PostSync"}}}
+    check_ends([none | {"spec": {"completions": 1}}], ["other"])
+    with pytest.raises(UsageError, match="test Job checks has completions: 0: it runs no pod"):
+        check_ends([none | {"spec": {"completions": 0}}], [])
+
+
 @pytest.mark.parametrize("policy", [{}, {"restartPolicy": "Always"}], ids=["by default", "said"])
 @pytest.mark.parametrize("jobs", [[], ["checks"]])
 def test_a_test_pod_that_never_ends_is_refused(policy: dict[str, str], jobs: list[str]) -> None:

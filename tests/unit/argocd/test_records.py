@@ -33,9 +33,9 @@ def of(spec: Json, annotations: Json | None = None) -> Json:
         (99, None, False, False, False),  # its values are gone
         (99, None, True, False, True),  # they are to be gone: the workloads are on their way
         (100, None, True, False, False),
-        (99, 39, False, True, True),  # its operation has just ended
-        (99, 38, False, True, False),  # it has had a minute to clean up
-        (99, 38, True, True, True),
+        (99, 9, False, True, True),  # its operation has just ended
+        (99, 8, False, True, False),  # it has had its time to read the logs
+        (99, 8, True, True, True),
         (99, 0, False, False, True),  # its operation runs: somebody may follow it, whatever the spec says
         (100, 0, False, True, False),
     ],
@@ -55,7 +55,7 @@ def test_a_record_is_live_while_its_run_may_still_be_at_it(
 
 
 @pytest.mark.parametrize(
-    ("now", "ours", "alive"), [(1120, False, True), (1121, False, False), (1121, True, True)]
+    ("now", "ours", "alive"), [(1240, False, True), (1241, False, False), (1189, True, True)]
 )
 def test_a_record_is_dead_when_its_operation_does_not_come(now: float, ours: bool, alive: bool) -> None:
     """Its run was killed between the PATCH and the POST; somebody else's operation does not count."""

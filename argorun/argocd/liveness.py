@@ -1,0 +1,27 @@
+"""Whether the run that left a record is still at it, by what the cluster has of its tests as well."""
+
+from __future__ import annotations
+
+from argorun.argocd import effects, operation, records
+from argorun.argocd.client import ApplicationName, Client
+from argorun.argocd.effects import TESTS
+from argorun.argocd.parameters import Record
+from argorun.argocd.types import Application
+
+
+async def is_live(client: Client, app: ApplicationName, record: Record, seen: Application) -> bool:
+    """Whether the run may still be at it. Raises ArgoCDFailed, AccessDenied.
+
+    Argo CD takes a test for ended that is not, a suspended Job say: its run waits for it long after the
+    operation's end.
+    """
+    now = client.clock.now()
+    if records.live(record, seen, now):
+        return True
+    state = seen.status.operation_state
+    if state is None or not records.may_wait(record, seen, now):
+        return False
+    tree = await client.tree(app)
+    tests = [effects.key_of_listed(h) for h in operation.hooks(state) if h.kind in TESTS]
+    found = [effects.find(tree, key) for key in tests]
+    return any(node is not None and not node.ended for node in found)
