@@ -29,6 +29,7 @@ GROUPS = 20.0  # seconds for the consumer groups of a topic
 LEAVES = 20.0  # seconds for which an object that is being deleted is waited for
 ENOUGH = 3.0  # seconds that must be left to wait on for pods: a pause, and two looks
 LIVES_ON = "the Application was deleted without it: it lives on"
+RELEASE = 2.0  # seconds to let go of an Application whose settling took too long
 HELD = 4.0  # seconds for which auto-sync stays off even in a hurry, while settling comes to its end
 
 
@@ -207,13 +208,17 @@ class WayBack:
         if changed is None or not self._settles():
             await self._release(claim)
             return None
-        over = False
+        over, limit = False, None
         try:
             over = await self._taken_back(claim, changed)
+        except asyncio.CancelledError:
+            limit = RELEASE  # the time for this is over
+            raise
         finally:
             # Switched on before the settling is over, auto-sync would run the hooks on the former topic.
             if not self._clean.abandoned and (over or not claim.automated):
-                await self._release(claim)
+                async with asyncio.timeout(limit):
+                    await self._release(claim)
         if not over and claim.automated:
             raise OperationFailed("the settling sync is not over, and auto-sync stays off until it is")
         if not over:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from argorun.argocd import operation, parameters, records
 from argorun.argocd.claim import Claim
 from argorun.argocd.client import ApplicationName, Client
+from argorun.argocd.effects import Key
 from argorun.argocd.parameters import Record
+from argorun.argocd.pod_users import Held, PodUsers
 from argorun.argocd.settlement import Remains, Settlement
+from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Application, Json
 
 LEAVES = 10.0  # seconds for which an object that is being deleted is waited for
+PODS_LEAVE = (
+    45.0  # seconds for which the pods on a dead run's topics are waited for: a rollout, a grace period
+)
 
 
 @dataclass(frozen=True)
@@ -112,30 +119,52 @@ async def undo(
     if not await _still_there(client, app, record):
         return done
     on_again = record.automated is not None
-    await _settle(claim, settlement, record.revision or deployed(seen), done)
+    put_back_at = await _settle(claim, settlement, record.revision or deployed(seen), done)
     await claim.release()
     await claim.stays()
     if on_again and parameters.is_automated((await client.application(app)).spec, record):
         done.did.append("auto-sync switched on again")
     done.did.append("record removed")
+    put_back_at = put_back_at or client.clock.now()
+    done.left += await _pods_that_stay(client, app, record, settlement, put_back_at)
     return done
 
 
-async def _settle(claim: Claim, settlement: Settlement, revision: str | None, done: Undone) -> None:
-    """Take back what the run changed. Where that fails the record stays, and auto-sync off."""
+async def _settle(claim: Claim, settlement: Settlement, revision: str | None, done: Undone) -> float | None:
+    """Take back what the run changed; gives back when a sync that did it began, by the cluster's clock.
+
+    Where that fails the record stays, and auto-sync off.
+    """
     plan = await settlement.plan(revision)
     done.left += await settlement.put_hooks_back(plan)
     resources = settlement.resources(plan)
     if not resources and claim.automated:
         resources = await claim.any_synced()
-    started = await claim.settle(revision, resources, prune=bool(plan.prune))
+    started, began_at = await claim.settle(revision, resources, prune=bool(plan.prune)), None
     if started is not None:
         # Switched on beside a sync that still runs, auto-sync starts one more after it (seen).
-        await claim.settled(started, compared=claim.automated)
+        began_at = (await claim.settled(started, compared=claim.automated)).began_at
     known = {r.key for r in done.left}
     done.left += [r for r in await settlement.look(LEAVES) if r.key not in known]
     if settlement.changed and not done.left:
         done.did.append("workloads settled on what they had before")
+    return began_at
+
+
+async def _pods_that_stay(
+    client: Client, app: ApplicationName, dead: Record, settlement: Settlement, until: float
+) -> list[Remains]:
+    """The pods that may still use the topics once a rollout has had its time."""
+    held = Held(records.values(dead), settlement.sources(), dead.since, until)
+    users, live = PodUsers(client, app, held, (), settlement.with_pods()), LiveTree(client, app)
+    end = asyncio.get_running_loop().time() + PODS_LEAVE
+    still = await users.of(await live.read())
+    async with live.kept():
+        while still and asyncio.get_running_loop().time() < end:
+            await live.changed(live.version, timeout=1.0)
+            still = await users.of(await live.read())
+    pods = [(Key("", "Pod", u.pod.namespace, u.pod.name), u.why) for u in still]
+    return [Remains(key, f"it still runs: {why}", delete=True) for key, why in pods]
 
 
 async def _still_there(client: Client, app: ApplicationName, record: Record) -> bool:

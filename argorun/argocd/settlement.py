@@ -56,6 +56,7 @@ class Settlement:
         self._hooks: dict[Key, str] = {}  # Secrets that are hooks: the version that our sync has left
         self._namespace = ""
         self._ours = Rendering()
+        self._former: Mapping[Key, Json] = {}  # what the source renders to without the run's values
         self._before = Before()
         self._others_secrets = False  # a Secret that is not Synced may have been so before
         self._hidden: list[Key] = []  # Secrets that may be the run's: nobody can tell
@@ -158,7 +159,7 @@ class Settlement:
         except Refused as e:
             self._plan = Plan(stay=self._ours.naming)  # for the look
             raise OperationFailed(f"Argo CD cannot render {self._app} without the topic: {e.text}") from None
-        former = await asyncio.to_thread(effects.by_key, manifests, self._namespace)
+        former = self._former = await asyncio.to_thread(effects.by_key, manifests, self._namespace)
         seen = await self._compared()
         self._tree = await self._client.tree(self._app)
         self._ignored = [k for k in self._rewritten(seen, former) if not await self._is_as_in_git(k)]
@@ -264,14 +265,15 @@ class Settlement:
 
     def sources(self) -> set[tuple[str, str]]:
         """Kind and name of the ConfigMaps that held a topic's name, and of the Secrets that may have."""
-        naming = set(self._ours.naming)
+        # Without a rendering of ours, what was changed is what was seen to name one.
+        naming = set(self._ours.naming if self._ours.objects else self.changed)
         held = [k for k in self.changed if k[:2] == SECRET or (k[:2] == CONFIGMAP and k in naming)]
         return {(k.kind, k.name) for k in held}
 
     def with_pods(self) -> list[Key]:
         """The objects whose pods may use the topics: what was changed, and what reads what was changed."""
-        held = self.sources()
-        return list(dict.fromkeys([*self.changed, *(readers(self._ours.objects, held) if held else ())]))
+        held, objects = self.sources(), self._ours.objects or self._former
+        return list(dict.fromkeys([*self.changed, *(readers(objects, held) if held else ())]))
 
     def resources(self, plan: Plan) -> list[ResourceStatus]:
         """What the settling sync is about, as the live objects are called."""

@@ -302,7 +302,7 @@ class Stage:
 
     def unwound(self, budget: float = 90, **config: Any) -> list[LeftBehind]:
         """Take, sync and go back; what is announced as left."""
-        run(self._unwind(budget, **config))
+        run(self.unwind(budget, **config))
         return [e for e in self.told if isinstance(e, LeftBehind)]
 
     @property
@@ -313,7 +313,7 @@ class Stage:
     def is_as_it_was(self) -> bool:
         return not self.argocd.document["metadata"].get("annotations")
 
-    async def _unwind(self, budget: float, **config: Any) -> None:
+    async def unwind(self, budget: float, **config: Any) -> None:
         argocd, client = self.argocd, self.argocd.client
         topic = Topic(prefix="weather", parameters=())
         kafka = {"bootstrap.servers": "k:1"}
@@ -441,6 +441,30 @@ def test_auto_sync_stays_off_where_settling_is_not_over_in_a_hurry() -> None:
     assert "the settling sync is not over, and auto-sync stays off until it is" in [e.why for e in left]
     assert stage.argocd.spec["syncPolicy"]["automated"]["enabled"] is False
     assert set(stage.topics.deleted) == {TOPIC}
+
+
+def test_letting_go_of_an_application_does_not_outlast_the_clean_up() -> None:
+    """The settling is not over in time, and from then on Argo CD is silent."""
+    stage = Stage()
+    stage.argocd.held = True
+    answers = stage.argocd.client.application
+    began = ended = 0.0
+
+    async def silent_later(*arguments: Any, **more: Any) -> Any:
+        if asyncio.get_running_loop().time() > began + 2:
+            await asyncio.Event().wait()
+        return await answers(*arguments, **more)
+
+    async def unwound() -> None:
+        nonlocal began, ended
+        began = asyncio.get_running_loop().time()
+        stage.argocd.client.application = silent_later  # type: ignore[method-assign]
+        await stage.unwind(20)
+        ended = asyncio.get_running_loop().time()
+
+    run(unwound())
+    assert ended - began < 20
+    assert "the workloads' settings" in [e.what for e in stage.told if isinstance(e, LeftBehind)]
 
 
 def test_auto_sync_is_on_again_after_a_sync_with_the_former_parameters() -> None:

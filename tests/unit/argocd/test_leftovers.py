@@ -10,8 +10,10 @@ import pytest
 
 from argorun.argocd import leftovers
 from argorun.argocd.answers import Denied, Refused
+from argorun.argocd.effects import Key
 from argorun.argocd.leftovers import places, without
 from argorun.argocd.parameters import RECORD, Helm, Record, claimed
+from argorun.byhand import object_back
 from argorun.errors import OperationFailed
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
 from tests.unit.argocd.gopatch import Json
@@ -147,6 +149,27 @@ def test_a_secret_is_settled_where_all_that_differs_is_the_runs(synced: bool, se
     dead.undo()
     (sync,) = dead.argocd.syncs
     assert [r["name"] for r in sync["resources"]] == settled
+
+
+def test_pods_that_go_on_with_the_topic_of_a_dead_run_are_named_once_a_rollout_has_had_its_time() -> None:
+    dead = Dead()
+    dead.ran()
+    workload = dead.argocd.objects[Key("apps", "Deployment", "n", "w")]
+    reference = {"kind": "Deployment", "name": "w", "uid": workload["metadata"]["uid"]}
+    for name, topic in (("w-1", TOPIC), ("w-2", "weather")):
+        dead.argocd.made(
+            {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {"name": name, "namespace": "n", "ownerReferences": [reference]},
+                "spec": {"containers": [{"name": "main", "env": [{"name": "TOPIC", "value": topic}]}]},
+                "status": {"phase": "Running"},
+            }
+        )
+    done = dead.undone()
+    why = "it still runs: its own manifest names the topic"
+    assert [(str(r.key), r.why) for r in done.left] == [("Pod w-1", why)]
+    assert [object_back(APP, r) for r in done.left] == ["kubectl delete pod w-1 --namespace n"]
 
 
 def test_what_was_made_since_the_run_began_and_git_does_not_have_is_pruned() -> None:
