@@ -30,7 +30,7 @@ from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.parameters import Record, Setting
 from argorun.argocd.patience import Allowance, Patience
 from argorun.argocd.types import SETTLE, Application, Json, Operation, OperationState, ResourceStatus
-from argorun.errors import AccessDenied, ArgoCDFailed, OperationFailed
+from argorun.errors import AccessDenied, ArgoCDFailed, OperationFailed, UsageError
 
 SETTLED_IN_TIME = 0.3  # seconds after which a concurrent PATCH shows: about 0.1 s was seen
 BUSY_POLL = 5.0
@@ -154,7 +154,8 @@ class Claim:
         """Put our values in, in one JSON patch with the record; gives back the Application as read back.
 
         Idempotent by what stands there, so a lost answer is looked after. Raises Lost where someone else
-        was there first, UsageError where Argo CD cannot switch auto-sync off, ArgoCDFailed, AccessDenied.
+        was there first, UsageError where Argo CD cannot switch auto-sync off or takes no such values,
+        ArgoCDFailed, AccessDenied.
         """
         patience = Patience(self._client.patience)
         failed: ArgoCDFailed | Lost | None = None
@@ -192,7 +193,9 @@ class Claim:
                 await self._client.patch(self._app, [unless_written, *parameters.changes(seen, spec, record)])
             except (Refused, Unreachable, Nonsense) as e:
                 if isinstance(e, Refused) and e.status == 400:
-                    raise OperationFailed(f"Argo CD does not accept the parameters: {e.text}") from None
+                    # What renders without our values and not with them is no fault of Git's.
+                    kind = UsageError if manifests else OperationFailed
+                    raise kind(f"Argo CD does not accept the parameters: {e.text}") from None
                 slow = isinstance(e, Slow)  # it may have been done all the same
                 if getattr(e, "final", False) and not slow:
                     raise

@@ -22,7 +22,7 @@ from argorun.argocd.operation import body, settling_options
 from argorun.argocd.parameters import RECORD, Helm, HelmValue, Record, record_of
 from argorun.argocd.patience import Allowance
 from argorun.argocd.types import ResourceStatus
-from argorun.errors import ArgoCDFailed, OperationFailed, UsageError
+from argorun.errors import ArgoCDFailed, ArgorunError, OperationFailed, UsageError
 from tests.unit.argocd import fakes
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
 from tests.unit.argocd.fakes import Lost as LostAnswer
@@ -531,13 +531,15 @@ def test_what_was_settled_just_now_is_compared_anew_a_few_times(lags: int, synce
     assert stage.claim.was_synced is synced
 
 
-def test_parameters_that_argo_cd_does_not_accept_end_the_run() -> None:
+@pytest.mark.parametrize(("manifests", "kind"), [([], OperationFailed), ([{"kind": "Job"}], UsageError)])
+def test_parameters_that_argo_cd_does_not_accept_end_the_run(
+    manifests: list[Json], kind: type[ArgorunError]
+) -> None:
+    """They are wrong where the source renders without them; else it may be Git."""
     stage = Stage()
     stage.argocd.meets("patch", INVALID)
-    with pytest.raises(
-        OperationFailed, match="Argo CD does not accept the parameters: application spec for weather"
-    ):
-        run(stage.take())
+    with pytest.raises(kind, match="Argo CD does not accept the parameters: application spec for weather"):
+        run(stage.claim.take(manifests, FUTURE))
 
 
 def test_a_server_that_cannot_be_talked_to_at_all_is_not_tried_for_long() -> None:
