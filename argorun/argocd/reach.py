@@ -15,8 +15,12 @@ from argorun.argocd.types import Json
 
 # Kubernetes' own groups: those without a dot, and those below k8s.io (kubernetes.io/docs, API Groups).
 OWN_GROUP = re.compile(r"[a-z]*|.*\.k8s\.io")
-# What only makes a topic: KafkaTopic (Strimzi, Confluent, Banzai), Topic (Redpanda, Crossplane).
-TOPIC_KINDS = ("KafkaTopic", "Topic")
+# What only makes a topic, or gives a right to it: KafkaTopic, KafkaUser (Strimzi, Confluent, Banzai), Topic
+# (Redpanda, Crossplane). And what only looks at one: alerts, and autoscalers.
+NO_READERS = ("KafkaTopic", "KafkaUser", "Topic")
+LOOKS_ON = ("monitoring.coreos.com", "keda.sh")  # groups
+# The words by which a pod is given its own labels and annotations (kubernetes.io/docs, Downward API).
+DOWNWARD = ("metadata.labels", "metadata.annotations")
 
 
 @dataclass(frozen=True)
@@ -113,18 +117,32 @@ def _reader(manifest: Json, jobs: Sequence[str]) -> Reader | None:
 
 
 def _parts(manifest: Json, jobs: Sequence[str]) -> Iterator[Any]:
-    """What of an object counts: all of a test, a workload's pod templates, a custom resource's spec."""
-    hook = hook_of(manifest)
+    """What of an object counts: what the pods of a test or a workload are given, a custom resource's spec.
+
+    No pod, no reader: a workload that is scaled to none, or suspended.
+    """
+    hook, spec = hook_of(manifest), manifest.get("spec")
     if hook is not None:
         if required([hook], jobs):
-            yield manifest
+            yield from _given_to_pods(manifest)
         return
     if is_hook(_annotations(manifest)):
         return
+    if isinstance(spec, dict) and (spec.get("replicas") == 0 or spec.get("suspend") is True):
+        return
     if OWN_GROUP.fullmatch(_group(manifest)):
-        yield from _templates(manifest)
-    elif manifest.get("kind") not in TOPIC_KINDS:
+        yield from _given_to_pods(manifest)
+    elif manifest.get("kind") not in NO_READERS and _group(manifest) not in LOOKS_ON:
         yield {k: v for k, v in manifest.items() if k != "metadata"}
+
+
+def _given_to_pods(manifest: Json) -> Iterator[Any]:
+    """The pod templates' specs; their labels and annotations where the pods read these."""
+    for template in _templates(manifest):
+        spec = template["spec"]
+        yield spec
+        if any(word in _json(spec) for word in DOWNWARD):
+            yield template.get("metadata") or {}
 
 
 def _templates(value: Any) -> Iterator[Json]:

@@ -59,6 +59,10 @@ def key(key: str = "topic", name: str = "settings", kind: str = "configMap") -> 
     return pod(env=[{"name": "TOPIC", "valueFrom": {f"{kind}KeyRef": {"name": name, "key": key}}}])
 
 
+def downward(field: str) -> Json:
+    return pod(env=[{"name": "TOPIC", "valueFrom": {"fieldRef": {"fieldPath": f"metadata.{field}"}}}])
+
+
 def volume(**source: Any) -> Json:
     return pod(volumes=[{"name": "v", **source}])
 
@@ -106,7 +110,7 @@ def test_a_configmap_counts_where_a_test_or_a_workload_reads_what_holds_the_name
 HELD: dict[str, list[Json]] = {
     "the test's environment": [job(value())],
     "the test's script": [job(pod(command=["sh", "-c", f"read {T}"]))],
-    "the test's annotations, for the downward API": [job(pod(), topic=T)],
+    "the test's annotations, for the downward API": [job(downward("annotations['topic']"), topic=T)],
     "a bare Pod's environment": [thing("Pod", hook="PostSync", spec=value())],
     "a Deployment": [TEST, workload("Deployment", value())],
     "a StatefulSet": [TEST, workload("StatefulSet", value())],
@@ -135,7 +139,7 @@ HELD: dict[str, list[Json]] = {
         settings(),
         thing("KafkaConnect", "kafka.strimzi.io/v1beta2", spec={"template": {"spec": key()}}),
     ],
-    "a template's label, for the downward API": [TEST, workload("Deployment", pod(), topic=T)],
+    "a template's label, for the downward API": [TEST, workload("Deployment", downward("labels"), topic=T)],
 }
 NOT_HELD: dict[str, list[Json]] = {
     "nowhere": [TEST],
@@ -160,6 +164,33 @@ NOT_HELD: dict[str, list[Json]] = {
     "a ConfigMap in another namespace": [
         settings() | {"metadata": {"name": "settings", "namespace": "a"}},
         job(key()) | {"metadata": {"name": "checks", "namespace": "b", "annotations": {HOOK: "PostSync"}}},
+    ],
+    "a label of the test": [
+        job(value("x"))
+        | {"metadata": {"name": "checks", "annotations": {HOOK: "PostSync"}, "labels": {"t": T}}}
+    ],
+    "a label of the test's pods that they do not read": [job(pod(), labels={"topic": T})],
+    "an annotation that a monitor reads": [TEST, workload("Deployment", pod(), annotations={"checks": T})],
+    "an alert": [
+        TEST,
+        thing("PrometheusRule", "monitoring.coreos.com/v1", spec={"groups": [{"rules": [{"expr": T}]}]}),
+    ],
+    "an autoscaler": [
+        TEST,
+        thing("ScaledObject", "keda.sh/v1alpha1", spec={"triggers": [{"metadata": {"topic": T}}]}),
+    ],
+    "a right": [TEST, thing("KafkaUser", "kafka.strimzi.io/v1beta2", spec={"acls": [{"name": T}]})],
+    "a workload that is scaled to none": [
+        TEST,
+        thing("Deployment", "apps/v1", spec={"replicas": 0, "template": {"spec": value()}}),
+    ],
+    "a CronJob that is suspended": [
+        TEST,
+        thing(
+            "CronJob",
+            "batch/v1",
+            spec={"suspend": True, "jobTemplate": {"spec": {"template": {"spec": value()}}}},
+        ),
     ],
     "a workload's own annotations": [
         TEST,
