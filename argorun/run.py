@@ -323,6 +323,9 @@ class Run:
         for text in lint.warnings(manifests, self.config.jobs):
             self.tell.notice(text)
         await self._check_tests(manifests)
+        held = {key.name for key in self.carriers.objects if key.kind == "ConfigMap"}
+        for text in lint.not_restarted(manifests, self.manifests, held):
+            self.tell.notice(text)
         return manifests
 
     async def _check_tests(self, manifests: Sequence[Json]) -> None:

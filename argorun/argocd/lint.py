@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from argorun.argocd.effects import by_key, key_of
+from argorun.argocd.pod_sources import pod_spec, sources
 from argorun.argocd.rendered import ARGO, HELM, RUNNING, Hook, hook_of, hooks_of, required
 from argorun.argocd.types import Json
 from argorun.errors import NoTestRan, UsageError
@@ -16,6 +18,7 @@ FROM_HELM = {
     "hook-succeeded": "HookSucceeded",
     "hook-failed": "HookFailed",
 }
+ROLLING = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")
 SOON = 600  # seconds; a Job that is kept so long after its end is read by then
 MEND = f"annotate it with {ARGO}: PostSync"
 
@@ -48,6 +51,34 @@ def _vanishing(hook: Hook, policies: set[str], ttl: object) -> Iterable[str]:
             f"test Job {hook.name} is deleted {ttl} s after its end (ttlSecondsAfterFinished): {gone}; leave "
             "that out, the next sync deletes the Job"
         )
+
+
+def not_restarted(
+    manifests: Iterable[Json], former: Sequence[Json], configmaps: Collection[str]
+) -> Iterator[str]:
+    """A sentence for each workload whose pods go on with the former topic; and the fix.
+
+    `former` is what the source renders to without the run's values, `configmaps` are those that hold a
+    topic's name with them. A pod reads its environment once (source: kubernetes.io/docs, ConfigMaps are
+    updated automatically when mounted).
+    """
+    was = by_key(former, "")
+    for m in manifests:
+        spec = m.get("spec") or {}
+        if m.get("kind") not in ROLLING or hook_of(m) is not None:
+            continue
+        what, strategy = f"{m['kind']} {m['metadata']['name']}", spec.get("updateStrategy") or {}
+        if m == was.get(key_of(m, "")):
+            read = [s.name for s in sources(pod_spec(m)) if s.name in configmaps and s.kind == "ConfigMap"]
+            if read and not any(s.mounted for s in sources(pod_spec(m)) if s.name in read):
+                yield (
+                    f"{what} reads ConfigMap {read[0]} at its start, and the sync does not restart it: its "
+                    "pods keep the former topic; a checksum of it in the pod template's annotations restarts "
+                    "them"
+                )
+        elif strategy.get("type") == "OnDelete" or (strategy.get("rollingUpdate") or {}).get("partition"):
+            how = "OnDelete" if strategy.get("type") == "OnDelete" else "a partition"
+            yield f"{what} has {how} in its update strategy: pods that the sync leaves keep the former topic"
 
 
 def delete_policies(manifest: Json) -> set[str]:

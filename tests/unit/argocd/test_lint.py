@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from argorun.argocd.lint import Gap, check_ends, gap, warnings
+from argorun.argocd.lint import Gap, check_ends, gap, not_restarted, warnings
 from argorun.argocd.types import Json
 from argorun.errors import UsageError
 
@@ -184,3 +186,43 @@ def test_a_missing_test_is_told_by_what_is_there_in_its_place(
     manifests: list[Json], jobs: list[str], expected: Gap | None
 ) -> None:
     assert gap(manifests, jobs) == expected
+
+
+# -- pods that go on with the former topic -----------------------------------------------------------------
+
+
+def workload(kind: str = "Deployment", checksum: str = "", mounted: bool = False, **spec: Any) -> Json:
+    pods: Json = {"containers": [{"name": "main", "envFrom": [{"configMapRef": {"name": "settings"}}]}]}
+    if mounted:
+        pods["volumes"] = [{"name": "v", "configMap": {"name": "settings"}}]
+    template = {"metadata": {"annotations": {"checksum": checksum}}, "spec": pods}
+    return {"kind": kind, "metadata": {"name": "svc"}, "spec": {"template": template, **spec}}
+
+
+@pytest.mark.parametrize(
+    ("ours", "former", "configmaps", "told"),
+    [
+        (workload(), workload(), {"settings"}, "reads ConfigMap settings at its start"),
+        (workload(), workload(), {"others"}, ""),
+        (workload(checksum="b"), workload(checksum="a"), {"settings"}, ""),
+        (workload(mounted=True), workload(mounted=True), {"settings"}, ""),
+        (workload("Job"), workload("Job"), {"settings"}, ""),
+        (
+            workload("StatefulSet", "b", updateStrategy={"type": "OnDelete"}),
+            workload("StatefulSet", "a", updateStrategy={"type": "OnDelete"}),
+            {"settings"},
+            "OnDelete in its update strategy",
+        ),
+        (
+            workload("StatefulSet", "b", updateStrategy={"rollingUpdate": {"partition": 1}}),
+            workload("StatefulSet", "a", updateStrategy={"rollingUpdate": {"partition": 1}}),
+            {"settings"},
+            "a partition in its update strategy",
+        ),
+    ],
+)
+def test_a_workload_whose_pods_keep_the_former_topic_is_told(
+    ours: Json, former: Json, configmaps: set[str], told: str
+) -> None:
+    texts = list(not_restarted([ours], [former], configmaps))
+    assert [told in text for text in texts] == ([True] if told else [])
