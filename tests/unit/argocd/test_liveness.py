@@ -18,6 +18,7 @@ from argorun.argocd.types import (
     Node,
     Operation,
     OperationState,
+    Ref,
     ResourceResult,
     Status,
     SyncResult,
@@ -41,12 +42,19 @@ def job(name: str, health: str) -> Node:
     return Node(group="batch", kind="Job", namespace="n", name=name, uid=name, health=Health(status=health))
 
 
+def pod(owner: str, health: str) -> Node:
+    of = Ref(kind="Job", name=owner, uid=owner)
+    return Node(kind="Pod", namespace="n", name="p", uid="p", parent_refs=[of], health=Health(status=health))
+
+
 @pytest.mark.parametrize(
     ("nodes", "until", "live"),
     [
         ([job("checks", "Progressing")], AFTER + 60, True),
         ([job("checks", "Suspended")], AFTER + 60, True),
         ([job("checks", "Healthy")], AFTER + 60, False),
+        ([job("checks", "Healthy"), pod("checks", "Progressing")], AFTER + 60, True),
+        ([job("checks", "Healthy"), pod("checks", "Healthy")], AFTER + 60, False),
         ([job("of-others", "Progressing")], AFTER + 60, False),
         ([], AFTER + 60, False),
         ([job("checks", "Progressing")], AFTER - 60, False),
