@@ -360,8 +360,12 @@ class WayBack:
             since=self._traces.started,
             until=self._put_back_at or self._client.clock.now(),
         )
-        others = changed.with_pods() if changed is not None else ()
-        return PodUsers(self._client, self._app, held, logs.uids, others)
+        if changed is None:
+            return PodUsers(self._client, self._app, held, logs.uids, ())
+        where, grace, orphans = changed.with_pods(), changed.grace(), changed.leaves_pods
+        users = PodUsers(self._client, self._app, held, logs.uids, where, grace=grace, orphans=orphans)
+        users.remember(self._live.tree)
+        return users
 
     async def _using(self, users: PodUsers) -> list[User]:
         """The pods that may use the topics, by the tree as it is now; that there are none is asked anew."""

@@ -17,8 +17,15 @@ class Source(NamedTuple):
 
 
 def sources(spec: Json) -> Iterator[Source]:
-    """The ConfigMaps and Secrets that a pod's spec reads, by environment or volume."""
-    for container in [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]:
+    """The ConfigMaps and Secrets that a pod's spec reads, by environment or volume.
+
+    A file that is mounted by its subPath does not change (source: kubernetes.io/docs, ConfigMaps).
+    """
+    containers = [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
+    mounts = [mount for container in containers for mount in container.get("volumeMounts") or ()]
+    still = {m.get("name") for m in mounts if m.get("subPath") or m.get("subPathExpr")}
+    still -= {m.get("name") for m in mounts if not (m.get("subPath") or m.get("subPathExpr"))}
+    for container in containers:
         for entry in container.get("env") or ():
             value = entry.get("valueFrom") or {}
             yield from _named(value.get("configMapKeyRef"), value.get("secretKeyRef"))
@@ -28,7 +35,7 @@ def sources(spec: Json) -> Iterator[Source]:
         for part in [volume, *((volume.get("projected") or {}).get("sources") or ())]:
             secret = part.get("secret") or {}
             named = {"name": secret.get("secretName") or secret.get("name")}
-            yield from _named(part.get("configMap"), named, mounted=True)
+            yield from _named(part.get("configMap"), named, mounted=volume.get("name") not in still)
 
 
 def _named(configmap: Json | None, secret: Json | None, *, mounted: bool = False) -> Iterator[Source]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from argorun.argocd import effects
 from argorun.argocd.answers import Denied, Refused
@@ -14,6 +16,7 @@ from argorun.argocd.effects import Key
 from argorun.argocd.pod_sources import pod_spec, sources
 from argorun.argocd.types import Json, Node, Tree
 
+GRACE = 30.0  # seconds from SIGTERM to SIGKILL, where a pod says nothing (source: kubernetes.io/docs, Pods)
 OVER = ("Succeeded", "Failed")  # phases of a pod whose containers have all ended
 GONE = (400, 404)
 
@@ -90,31 +93,75 @@ class User:
         return f"pod {self.pod.name} ({self.why})"
 
 
+class Sight(NamedTuple):
+    """A pod as it was last seen in the tree."""
+
+    pod: Node
+    root: str  # the uid of what was changed, and made it
+    at: float  # the loop's time
+
+
 class PodUsers:
-    """Looks for the pods that may still use the topics: of the run's hooks, and of what it changed."""
+    """Looks for the pods that may still use the topics: of the run's hooks, and of what it changed.
+
+    A pod leaves Argo CD's tree with its owner, a ReplicaSet that is not kept say, and runs on for its grace
+    period, where nobody can see it: `grace` seconds. `orphans` says that so do the pods of what was pruned.
+    """
 
     def __init__(
-        self, client: Client, app: ApplicationName, held: Held, hooks: Collection[str], others: Iterable[Key]
+        self,
+        client: Client,
+        app: ApplicationName,
+        held: Held,
+        hooks: Collection[str],
+        others: Iterable[Key],
+        *,
+        grace: float = GRACE,
+        orphans: bool = False,
     ) -> None:
         self._client, self._app, self._held = client, app, held
         self._hooks, self._others = hooks, tuple(others)
+        self._grace, self._orphans = grace, orphans
         self._clear: set[str] = set()  # uids of pods that do not use them, and never will
+        self._seen: dict[str, Sight] = {}  # of pods that may, by uid
+
+    def remember(self, tree: Tree) -> None:
+        """The pods of what was changed, as they were before it was taken back."""
+        for root, pod in self._pods(tree):
+            if pod.reason not in ("Completed", "Succeeded", "Failed", "Error"):
+                self._seen[pod.uid] = Sight(pod, root, asyncio.get_running_loop().time())
+
+    def _pods(self, tree: Tree) -> list[tuple[str, Node]]:
+        """The pods of what was changed, each with the uid of that."""
+        roots = [n.uid for k in self._others if (n := effects.find(tree, k)) is not None]
+        return [(root, pod) for root in roots for pod in tree.pods_under([root])]
+
+    def _out_of_sight(self, tree: Tree) -> list[User]:
+        """The pods that left the tree together with their owners, and may still be there."""
+        now, still = asyncio.get_running_loop().time(), []
+        for uid, (pod, root, at) in self._seen.items():
+            owners = [tree.find_uid(ref.uid) for ref in pod.parent_refs or ()]
+            left_alone = tree.find_uid(root) is not None or self._orphans
+            if tree.find_uid(uid) is None and not any(owners) and left_alone and now < at + self._grace:
+                still.append(User(pod, "it was still there when Argo CD lost sight of it"))
+        return still
 
     async def of(self, tree: Tree) -> list[User]:
         """The users among a tree's pods. Raises ArgoCDFailed, AccessDenied."""
         found = [User(n, "it runs a hook of this run") for n in tree.pods_under(self._hooks) if not n.ended]
         own = {n.uid for n in tree.pods_under(self._hooks)}
         cron = {n.uid for n in tree.pods_under(n.uid for n in tree.of_kind("CronJob"))}
-        roots = [n.uid for k in self._others if (n := effects.find(tree, k)) is not None]
-        for pod in tree.pods_under(roots):
+        for root, pod in self._pods(tree):
             if pod.uid in own or pod.uid in self._clear:
                 continue
             why = await self._why(pod, only_itself=pod.uid in cron)
             if why:
                 found.append(User(pod, why))
+                self._seen[pod.uid] = Sight(pod, root, asyncio.get_running_loop().time())
             else:
                 self._clear.add(pod.uid)
-        return found
+                self._seen.pop(pod.uid, None)
+        return [*found, *self._out_of_sight(tree)]
 
     async def _why(self, pod: Node, *, only_itself: bool) -> str:
         try:

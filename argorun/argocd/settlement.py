@@ -13,7 +13,8 @@ from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.effects import TESTS, Before, Key, Plan, Rendering
 from argorun.argocd.managed import managed, state
 from argorun.argocd.patience import Patience
-from argorun.argocd.pod_users import readers
+from argorun.argocd.pod_sources import pod_spec
+from argorun.argocd.pod_users import GRACE, readers
 from argorun.argocd.types import Application, Json, Node, ResourceStatus, Tree
 from argorun.errors import AccessDenied, ArgoCDFailed, OperationFailed, UsageError
 
@@ -57,6 +58,7 @@ class Settlement:
         self._namespace = ""
         self._ours = Rendering()
         self._former: Mapping[Key, Json] = {}  # what the source renders to without the run's values
+        self._options: Collection[str] = ()  # the Application's sync options
         self._before = Before()
         self._others_secrets = False  # a Secret that is not Synced may have been so before
         self._hidden: list[Key] = []  # Secrets that may be the run's: nobody can tell
@@ -181,7 +183,7 @@ class Settlement:
             live = {k: m for k, m in live.items() if k not in self._hidden}
         if not self._ours.objects:
             live = {k: m for k, m in live.items() if effects.named(m, self._topics)}
-        options = (seen.spec.get("syncPolicy") or {}).get("syncOptions") or ()
+        options = self._options = (seen.spec.get("syncPolicy") or {}).get("syncOptions") or ()
         self._plan = effects.plan(live, self._ours.objects, former, self._before, options)
         self.by_hand, self._planned = self._plan, True
         new = [k for k in self._plan.settle if self._before.is_new(live[k])]
@@ -274,6 +276,16 @@ class Settlement:
         """The objects whose pods may use the topics: what was changed, and what reads what was changed."""
         held, objects = self.sources(), self._ours.objects or self._former
         return list(dict.fromkeys([*self.changed, *(readers(objects, held) if held else ())]))
+
+    def grace(self) -> float:
+        """For how long, in seconds, a pod of what was changed may run on once it is told to stop."""
+        rendered = (pod_spec(self._ours.objects.get(k, {})) for k in self.with_pods())
+        return max((float(s.get("terminationGracePeriodSeconds", GRACE)) for s in rendered), default=GRACE)
+
+    @property
+    def leaves_pods(self) -> bool:
+        """Whether the pods of what is pruned run on, out of sight (source: Argo CD's docs, Sync Options)."""
+        return "PrunePropagationPolicy=background" in self._options
 
     def resources(self, plan: Plan) -> list[ResourceStatus]:
         """What the settling sync is about, as the live objects are called."""

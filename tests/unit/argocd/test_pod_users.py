@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 from typing import Any
 
@@ -40,6 +41,11 @@ def pod(
     }
 
 
+def mounts(*mounted: Json) -> Json:
+    volumes = [{"name": "v", "configMap": {"name": "settings"}}]
+    return {"volumes": volumes, "containers": [{"volumeMounts": list(mounted)}]}
+
+
 READ = {"containers": [{"envFrom": [{"configMapRef": {"name": "settings"}}]}]}
 
 # -- what a pod reads ------------------------------------------------------------------------------------
@@ -66,6 +72,9 @@ READ = {"containers": [{"envFrom": [{"configMapRef": {"name": "settings"}}]}]}
             {"volumes": [{"projected": {"sources": [{"secret": {"name": "password"}}]}}]},
             Source(*PASSWORD, mounted=True),
         ),
+        (mounts({"name": "v", "subPath": "topic"}), Source(*SETTINGS, mounted=False)),
+        (mounts({"name": "v", "subPath": "topic"}, {"name": "v"}), Source(*SETTINGS, mounted=True)),
+        (mounts({"name": "another", "subPath": "topic"}), Source(*SETTINGS, mounted=True)),
     ],
 )
 def test_each_way_to_read_a_configmap_or_secret_is_known(spec: Json, read: Source) -> None:
@@ -279,3 +288,44 @@ def test_a_pod_that_does_not_use_it_is_read_once() -> None:
 
     run(twice())
     assert cluster.argocd.calls.count("live a") == 1
+
+
+LOST = "pod a (it was still there when Argo CD lost sight of it)"
+
+
+@pytest.mark.parametrize(
+    ("gone", "orphans", "lost"),
+    [
+        (["a"], False, []),  # its ReplicaSet stands: it is gone for good
+        (["a", "web-1"], False, [LOST]),
+        (["a", "web-1", "web"], False, []),  # pruned, in the foreground: after its pods
+        (["a", "web-1", "web"], True, [LOST]),
+    ],
+)
+@pytest.mark.parametrize("read", [True, False], ids=["read before", "only remembered"])
+def test_a_pod_that_leaves_the_tree_with_its_owner_counts_for_its_grace_period(
+    gone: list[str], orphans: bool, lost: list[str], read: bool
+) -> None:
+    cluster = Cluster()
+    owned = [{"kind": "Deployment", "name": "web", "uid": "web"}]
+    replicas = {"name": "web-1", "ownerReferences": owned}
+    cluster.argocd.made({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": replicas}, uid="web-1")
+    cluster.pod("a", "web-1")
+    web = Key("apps", "Deployment", "n", "web")
+
+    async def looks() -> list[list[str]]:
+        users = PodUsers(cluster.argocd.client, APP, HELD, (), [web], grace=20, orphans=orphans)
+        before = await cluster.argocd.tree(APP)
+        if read:
+            await users.of(before)
+        else:
+            users.remember(before)
+        for key in [k for k in cluster.argocd.objects if k.name in gone]:
+            del cluster.argocd.objects[key]
+        told = []
+        for seconds in (5, 14, 2):
+            await asyncio.sleep(seconds)
+            told.append([str(u) for u in await users.of(await cluster.argocd.tree(APP))])
+        return told
+
+    assert run(looks()) == [lost, lost, []]
