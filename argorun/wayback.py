@@ -104,7 +104,8 @@ class WayBack:
             again = "topics that a leaving pod brings back"
             before(again, self._stay_gone, self._stay_gone_by_hand, patient=True, last=True)
         look = unless_gone(self._look)  # which waits on its own for what leaves
-        before("what our operation changed", look, nothing, limit=LEAVES + 10, patient=True, last=True)
+        changed = "what our operation changed"
+        before(changed, look, self._look_by_hand, limit=LEAVES + 10, patient=True, last=True)
         before("parameters that came back", unless_gone(self._stay_put), nothing, patient=True, last=True)
         late = "what was never answered"
         before(late, unless_gone(self._undo_late), self._undo_late_by_hand, limit=60.0, patient=True)
@@ -299,6 +300,11 @@ class WayBack:
         if self._changed is not None and self._settles():
             await self._is_back(self._changed)
         return None
+
+    def _look_by_hand(self) -> str:
+        """Where the look could not be taken. Who stops at once is told by others' commands."""
+        unseen = self._changed is not None and not self._clean.abandoned
+        return f"argocd app get {self._app} --output tree" if unseen else ""
 
     def _leave_object(self, remains: Remains) -> None:
         if remains.key not in self._left:
