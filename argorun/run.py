@@ -324,7 +324,9 @@ class Run:
             self.tell.notice(text)
         await self._check_tests(manifests)
         held = {key.name for key in self.carriers.objects if key.kind == "ConfigMap"}
-        for text in lint.not_restarted(manifests, self.manifests, held):
+        policy = (self.traces.claim.before or Application()).spec.get("syncPolicy") or {}
+        again = lint.run_again(manifests, self.manifests, policy.get("syncOptions") or ())
+        for text in [*lint.not_restarted(manifests, self.manifests, held), *again]:
             self.tell.notice(text)
         return manifests
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from argorun.argocd.effects import by_key, key_of
+from argorun.argocd.effects import by_key, is_hook, key_of, sync_options
 from argorun.argocd.pod_sources import pod_spec, sources
 from argorun.argocd.rendered import ARGO, HELM, RUNNING, Hook, hook_of, hooks_of, required
 from argorun.argocd.types import Json
@@ -20,6 +20,7 @@ FROM_HELM = {
 }
 ROLLING = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")
 SOON = 600  # seconds; a Job that is kept so long after its end is read by then
+CHECKSUM = "a checksum of it in the pod template's annotations restarts them"
 MEND = f"annotate it with {ARGO}: PostSync"
 
 
@@ -56,11 +57,11 @@ def _vanishing(hook: Hook, policies: set[str], ttl: object) -> Iterable[str]:
 def not_restarted(
     manifests: Iterable[Json], former: Sequence[Json], configmaps: Collection[str]
 ) -> Iterator[str]:
-    """A sentence for each workload whose pods go on with the former topic; and the fix.
+    """A sentence for each workload whose pods the sync does not restart; and the fix.
 
     `former` is what the source renders to without the run's values, `configmaps` are those that hold a
-    topic's name with them. A pod reads its environment once (source: kubernetes.io/docs, ConfigMaps are
-    updated automatically when mounted).
+    topic's name with them. A pod reads its environment once; a file that is mounted changes later, while it
+    runs (source: kubernetes.io/docs, ConfigMaps are updated automatically when mounted).
     """
     was = by_key(former, "")
     for m in manifests:
@@ -69,16 +70,42 @@ def not_restarted(
             continue
         what, strategy = f"{m['kind']} {m['metadata']['name']}", spec.get("updateStrategy") or {}
         if m == was.get(key_of(m, "")):
-            read = [s.name for s in sources(pod_spec(m)) if s.name in configmaps and s.kind == "ConfigMap"]
-            if read and not any(s.mounted for s in sources(pod_spec(m)) if s.name in read):
+            read = [s for s in sources(pod_spec(m)) if s.name in configmaps and s.kind == "ConfigMap"]
+            mounted = [s for s in read if s.mounted]
+            if mounted:
                 yield (
-                    f"{what} reads ConfigMap {read[0]} at its start, and the sync does not restart it: its "
-                    "pods keep the former topic; a checksum of it in the pod template's annotations restarts "
-                    "them"
+                    f"{what} mounts ConfigMap {mounted[0].name}, and the sync does not restart it: when its "
+                    "pods change to the topic, and when they are off it, is not seen, so the topic will be "
+                    f"kept (exit 10); {CHECKSUM}"
+                )
+            elif read:
+                yield (
+                    f"{what} reads ConfigMap {read[0].name} at its start, and the sync does not restart it: "
+                    f"its pods keep the former topic; {CHECKSUM}"
                 )
         elif strategy.get("type") == "OnDelete" or (strategy.get("rollingUpdate") or {}).get("partition"):
             how = "OnDelete" if strategy.get("type") == "OnDelete" else "a partition"
             yield f"{what} has {how} in its update strategy: pods that the sync leaves keep the former topic"
+
+
+def run_again(manifests: Iterable[Json], former: Sequence[Json], options: Collection[str]) -> Iterator[str]:
+    """A sentence for each plain Job or Pod that runs on the topic, and again when it is put back.
+
+    `former` is what the source renders to without the run's values, `options` are the Application's sync
+    options. With Force, what cannot be changed is deleted and made anew (source: Argo CD's docs, Sync
+    Options).
+    """
+    was = by_key(former, "")
+    for m in manifests:
+        before = was.get(key_of(m, ""))
+        if m.get("kind") not in RUNNING or is_hook(m) or before is None or before == m:
+            continue
+        if "Force=true" in sync_options(m, options):
+            what = f"{m['kind']} {m['metadata']['name']}"
+            yield (
+                f"{what} is no hook and has the sync option Force=true: it runs on the topic, and once more, "
+                "on the former one, when it is put back; make it a hook, or leave the topic out of it"
+            )
 
 
 def delete_policies(manifest: Json) -> set[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from argorun.argocd.lint import Gap, check_ends, gap, not_restarted, warnings
+from argorun.argocd.lint import Gap, check_ends, gap, not_restarted, run_again, warnings
 from argorun.argocd.types import Json
 from argorun.errors import UsageError
 
@@ -205,7 +205,8 @@ def workload(kind: str = "Deployment", checksum: str = "", mounted: bool = False
         (workload(), workload(), {"settings"}, "reads ConfigMap settings at its start"),
         (workload(), workload(), {"others"}, ""),
         (workload(checksum="b"), workload(checksum="a"), {"settings"}, ""),
-        (workload(mounted=True), workload(mounted=True), {"settings"}, ""),
+        (workload(mounted=True), workload(mounted=True), {"settings"}, "mounts ConfigMap settings"),
+        (workload(mounted=True), workload(mounted=True), {"others"}, ""),
         (workload("Job"), workload("Job"), {"settings"}, ""),
         (
             workload("StatefulSet", "b", updateStrategy={"type": "OnDelete"}),
@@ -226,3 +227,31 @@ def test_a_workload_whose_pods_keep_the_former_topic_is_told(
 ) -> None:
     texts = list(not_restarted([ours], [former], configmaps))
     assert [told in text for text in texts] == ([True] if told else [])
+
+
+def forced(value: str, options: str = "Force=true,Replace=true", **annotations: str) -> Json:
+    metadata = {"name": "once", "annotations": {"argocd.argoproj.io/sync-options": options} | annotations}
+    return {"kind": "Job", "metadata": metadata, "spec": {"value": value}}
+
+
+@pytest.mark.parametrize(
+    ("ours", "former", "options", "told"),
+    [
+        (forced("b"), [forced("a")], [], ["Job once"]),
+        (forced("b", "Replace=true"), [forced("a", "Replace=true")], ["Force=true"], ["Job once"]),
+        (forced("b", "Replace=true"), [forced("a", "Replace=true")], [], []),
+        (forced("a"), [forced("a")], [], []),
+        (forced("b"), [], [], []),
+        (
+            forced("b", **{"argocd.argoproj.io/hook": "Sync"}),
+            [forced("a", **{"argocd.argoproj.io/hook": "Sync"})],
+            [],
+            [],
+        ),
+    ],
+)
+def test_a_plain_job_that_runs_again_when_it_is_put_back_is_told(
+    ours: Json, former: list[Json], options: list[str], told: list[str]
+) -> None:
+    texts = list(run_again([ours], former, options))
+    assert [text.partition(" is no hook and has the sync option Force=true")[0] for text in texts] == told
