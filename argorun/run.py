@@ -192,7 +192,7 @@ class Run:
             try:
                 await self.traces.claim.take(self.manifests, self._until())
             except Lost as e:
-                await self._lost("somebody who was faster", undone=isinstance(e, Reverted))
+                await self._lost(str(e) or "somebody who was faster", undone=isinstance(e, Reverted))
                 async with busy.spent():
                     await asyncio.sleep(0.5 + secrets.randbelow(1000) / 1000)
                 return False
@@ -220,16 +220,16 @@ class Run:
             await self._lost(str(e), undone=False)
             return False
         except UsageError:
-            if await self.traces.claim.stands():  # the source does not take our value
+            seen = await self.client.application(self.app)
+            if self.traces.claim.stands(seen):  # the source does not take our value
                 raise
-            await self._lost("somebody who changed the parameters just now", undone=True)
+            await self._overwritten(seen)
             return False
         took = await operation.captured(self.client, self.app, self.traces.operation, seen)
         if took.source is not None and not parameters.holds(took.source, settings):
             # PATCH is no lock: this operation would test somebody else's topic.
             await operation.end(self.client, self.app, self.traces.operation)
-            undone = not self.traces.claim.is_others(seen)
-            await self._lost("somebody who changed the parameters at the same moment", undone=undone)
+            await self._overwritten(seen)
             self.traces.operation = (
                 f"{self.run_id}/{secrets.token_hex(2)}"  # to be told from the one that was ended
             )
@@ -249,7 +249,7 @@ class Run:
             return  # the operation will say why
         if manifests == rendered_before or self.traces.logs is None or self.traces.settlement is None:
             return
-        if not await self.traces.claim.stands():
+        if not self.traces.claim.stands(await self.client.application(self.app)):
             return  # by others' parameters: the operation has taken ours
         seen = self.traces.claim.before or Application()
         topics = [name for _, name in self.traces.drawn]
@@ -303,6 +303,11 @@ class Run:
         )
         hooks, carriers, force = rendered.hooks(), self.carriers.objects, self.config.force_owned
         await check_others(self.client, self.app, self.live, self.tell, hooks, carriers, force=force)
+
+    async def _overwritten(self, seen: Application) -> None:
+        rival = self.traces.claim.rival(seen)
+        to = f"{rival}, which took the Application" if rival else "somebody who changed the parameters"
+        await self._lost(f"{to} at the same moment", undone=not rival)
 
     async def _lost(self, to: str, *, undone: bool) -> None:
         """Let go of the Application, to try again; OperationFailed where its owner undoes all we do."""

@@ -41,7 +41,7 @@ LAST_LOOK = 5.0  # seconds
 
 
 class Lost(Exception):
-    """Someone else's change won over ours."""
+    """Someone else's change won over ours; its text is who that is, where it is known."""
 
 
 class Reverted(Lost):
@@ -162,12 +162,12 @@ class Claim:
         while True:
             seen = await self._client.application(self._app)
             await self._see_auto_sync_off(seen)
-            if seen.status.sync.status != "Synced" and not self._ours(seen):
+            if seen.status.sync.status != "Synced" and not self.stands(seen):
                 # It may have been synced or settled just now: whether we settle hangs on this.
                 lately = records.synced_lately(seen, self._client.clock.now())
                 lags = lately and self._held(seen) is None
                 seen = await self._compared(LAGS if lags else 0.0)
-            if self._ours(seen):
+            if self.stands(seen):
                 break
             if failed is not None:
                 raise failed
@@ -205,7 +205,7 @@ class Claim:
         await asyncio.sleep(SETTLED_IN_TIME)
         seen = await self._client.application(self._app)
         await self._see_auto_sync_off(seen)
-        if not self._ours(seen):
+        if not self.stands(seen):
             raise self._lost(seen)
         return seen
 
@@ -218,12 +218,13 @@ class Claim:
             raise autosync.refusal(self._app)
 
     def _lost(self, seen: Application) -> Lost:
-        return Lost() if seen.running is not None or self.is_others(seen) else Reverted()
+        rival = operation.holder(seen) if seen.running is not None else self.rival(seen)
+        return Lost(rival) if rival else Reverted()
 
-    def is_others(self, seen: Application) -> bool:
-        """Whether the Application carries another run's record."""
+    def rival(self, seen: Application) -> str:
+        """The other run whose record the Application carries, in words; empty where there is none."""
         record = parameters.record_of(seen)
-        return record is not None and record.run != self.run_id
+        return f"run {record.run}" if record is not None and record.run != self.run_id else ""
 
     async def check_held(self) -> Application:
         """The Application; raises Taken where another run holds it, ArgoCDFailed, AccessDenied."""
@@ -237,11 +238,8 @@ class Claim:
             self.taken = True
             raise Taken(self._app, record)
 
-    async def stands(self) -> bool:
-        """Whether our values are still in. Raises ArgoCDFailed, AccessDenied."""
-        return self._ours(await self._client.application(self._app))
-
-    def _ours(self, seen: Application) -> bool:
+    def stands(self, seen: Application) -> bool:
+        """Whether our values are still in, with our record beside them."""
         record = parameters.record_of(seen)
         return (
             record is not None

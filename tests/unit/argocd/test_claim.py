@@ -478,7 +478,7 @@ def test_an_owner_that_undoes_it_is_told_from_another_run(owner: Callable[[FakeA
     stage.argocd.meets("application", None, None, owner)
     with pytest.raises(Reverted):
         run(stage.take())
-    assert not run(stage.claim.stands())
+    assert not stage.claim.stands(stage.argocd.seen())
     run(stage.claim.let_go())
     assert (stage.argocd.spec, stage.record) == (SPEC, None)
 
@@ -489,7 +489,7 @@ def test_another_run_that_was_faster_is_no_owner() -> None:
     with pytest.raises(Lost) as e:
         run(stage.take())
     assert e.type is Lost
-    assert stage.claim.is_others(stage.argocd.seen())
+    assert stage.claim.rival(stage.argocd.seen()) == str(e.value) == "run theirs"
 
 
 def test_two_runs_that_take_at_once_end_with_one_winner_and_all_as_it_was() -> None:
