@@ -20,7 +20,7 @@ from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Application
 from argorun.cleanup import CleanUp
 from argorun.config import Config, Topic
-from argorun.errors import ArgorunError, KafkaFailed, OperationFailed
+from argorun.errors import AccessDenied, ArgoCDFailed, ArgorunError, KafkaFailed, OperationFailed
 from argorun.kafka import sweep
 from argorun.kafka.spec import TopicExists
 from argorun.kafka.topics import Topics
@@ -30,6 +30,7 @@ LEAVES = 20.0  # seconds for which an object that is being deleted is waited for
 ENOUGH = 3.0  # seconds that must be left to wait on for pods: a pause, and two looks
 LIVES_ON = "the Application was deleted without it: it lives on"
 RELEASE = 2.0  # seconds to let go of an Application whose settling took too long
+AWAY = 10.0  # seconds without an answer after which Argo CD counts as away: nobody can be asked about pods
 HELD = 4.0  # seconds for which auto-sync stays off even in a hurry, while settling comes to its end
 
 
@@ -73,6 +74,7 @@ class WayBack:
         self._told_what_lives_on = False
         self._others: list[str] = []  # of the spec, what somebody changed during the run
         self._users: list[User] = []  # pods that may still use the topics
+        self._unseen = False  # whether pods use the topics was asked, and the time was over before the answer
         self._put_back_at: float | None = None  # when what the pods read was put back
         self._left: set[Key] = set()  # objects that were announced as left behind
         self._told: set[str] = set()  # topics that stay, and warnings: told once
@@ -340,9 +342,19 @@ class WayBack:
         logs = self._traces.logs
         if logs is None:
             return None
-        users, told = self._pod_users(logs), False
+        users, self._unseen = self._pod_users(logs), True
+        try:
+            await self._wait_for(users)
+        except (AccessDenied, ArgoCDFailed):
+            self._unseen = False  # nobody can be asked
+            raise
+        self._unseen = False
+        return None
+
+    async def _wait_for(self, users: PodUsers) -> None:
+        told = False
         if not (still := await self._using(users)):
-            return None
+            return
         async with self._live.kept():
             while still:
                 self._users = still  # also where the time is over before the next look
@@ -352,11 +364,10 @@ class WayBack:
                     self._tell_who_is_there(still)
                 if late:
                     self._leave_running(still)
-                    return None
+                    return
                 await self._live.changed(self._live.version, timeout=1.0)
                 still = await self._using(users)
         self._users = []
-        return None
 
     def _pod_users(self, logs: JobLogs) -> PodUsers:
         changed = self._changed if self._settles() else None
@@ -403,9 +414,8 @@ class WayBack:
         return byhand.delete_job(job) if job is not None else byhand.delete_pod(user.pod)
 
     async def _delete(self, name: str) -> str | None:
-        if self._users and not self._clean.hurried:
-            who = ", ".join(u.pod.name for u in self._users)
-            raise OperationFailed(f"it is kept, for {who} may still use it")
+        if not self._clean.hurried:
+            self._check_unused()
         try:
             await self._topics.delete(name)
         except TopicExists:
@@ -413,6 +423,14 @@ class WayBack:
         await self._topics.wait_gone(name)
         self._gone.append(name)
         return f"topic {name} deleted"
+
+    def _check_unused(self) -> None:
+        """Raise OperationFailed where pods may still use the topics."""
+        if self._users:
+            who = ", ".join(u.pod.name for u in self._users)
+            raise OperationFailed(f"it is kept, for {who} may still use it")
+        if self._unseen and self._client.has_answered(within=AWAY):
+            raise OperationFailed("it is kept, for there was no time to see whether pods still use it")
 
     async def _delete_derived(self, name: str) -> str | None:
         """Each is told: what is gone, what stays, and other topics that hold the name, which stay, too."""

@@ -68,6 +68,7 @@ class Connection:
         self.rendering = RenderLimit(settings.timeout)
         self.requests = 0  # how many were sent, retries included
         self.clock = Clock()
+        self._answered_at: float | None = None  # loop time of its newest answer, a gateway's aside
         self._in_flight: set[asyncio.Future[Any]] = set()
         self._unheard: float | None = None  # loop time of the newest change that was never answered
         headers = dict(settings.headers) | {"Authorization": f"Bearer {settings.token}"}
@@ -156,6 +157,10 @@ class Connection:
                 self._unheard = now()
             raise
 
+    def has_answered(self, within: float) -> bool:
+        """Whether Argo CD has answered a request in the last so many seconds."""
+        return self._answered_at is not None and now() - self._answered_at < within
+
     def unheard_until(self) -> float | None:
         """The loop time until which a change that was never answered may take effect; None: all were."""
         if self._in_flight:
@@ -208,6 +213,7 @@ class Connection:
     def _check(self, answer: httpx.Response, doing: str, sent: float) -> None:
         """Learn the time from an answer, a gateway's error aside; raise what it means if it is no success."""
         if answer.status_code < 500:
+            self._answered_at = now()
             self.clock.answered(answer.headers, sent)
         expired = self._expired() if answer.status_code == 401 else ""
         check(answer, doing, self._between, expired)

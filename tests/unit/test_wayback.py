@@ -512,6 +512,27 @@ def test_a_topic_is_kept_and_its_pods_named_however_slow_the_looks_are(slow: flo
     assert stage.topics.deleted == []
 
 
+@pytest.mark.parametrize(("answers", "kept"), [(True, True), (False, False)])
+def test_a_topic_is_kept_where_time_was_over_before_pods_were_looked_for_unless_argo_cd_is_away(
+    answers: bool, kept: bool
+) -> None:
+    stage = Stage()
+    stage.argocd.answers = answers
+
+    async def tree(app: object) -> Tree:
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable")
+
+    def nobody_looks() -> None:
+        stage.argocd.tree = tree  # type: ignore[method-assign]
+
+    stage.after_the_sync = nobody_looks  # type: ignore[method-assign]
+    left = {e.what: e.why for e in stage.unwound()}
+    assert "pods of this run" in left
+    assert (f"topic {TOPIC}" in left) == kept
+    assert stage.topics.deleted == ([] if kept else [TOPIC])
+
+
 def test_after_a_signal_a_topic_is_deleted_at_once_and_who_still_uses_it_is_named() -> None:
     stage = Stage()
     stage.after_the_sync = lambda: stage.pod("web-1", "web")  # type: ignore[method-assign]

@@ -82,6 +82,7 @@ class FakeArgoCD:
         self.objects: dict[Key, Json] = {}  # what is live, by key; see `made`
         self.listed = True  # whether its token sees the Application in the list
         self.held = False  # the controller takes no operation up
+        self.answers = True  # it has answered lately
         self.late: float | None = None  # until when the end of an operation may still arrive
         self.resource_patches: list[tuple[str, Json]] = []  # of live objects: the name, and the merge patch
         self._version = 0  # of live objects
@@ -251,6 +252,9 @@ class FakeArgoCD:
 
     async def landed(self) -> None:
         pass
+
+    def has_answered(self, within: float) -> bool:
+        return self.answers
 
     def unheard_until(self) -> float | None:
         return None
