@@ -50,8 +50,8 @@ def topic(event: TopicCreated) -> str:
 
 def parameter(event: ParameterSet) -> str:
     """`helm: kafka.topic = weather_… (was weather)`."""
-    was = "was not set" if event.original is None else f"was {event.original}"
-    return clean(f"{event.place} = {event.value} ({was})")
+    was = {None: "not set", "": "empty"}.get(event.original, event.original)
+    return clean(f"{event.place} = {event.value} (was {was})")
 
 
 def log_source(event: LogStarted | LogEnded) -> str:

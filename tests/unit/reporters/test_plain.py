@@ -17,6 +17,7 @@ from argorun.events import (
     LogEnded,
     LogLines,
     LogStarted,
+    ParameterSet,
     Planned,
     RunEnded,
     SweepEnded,
@@ -229,6 +230,14 @@ def test_a_log_that_may_miss_lines_is_pointed_out(line: LogLines) -> None:
     assert Shown().after(begins, broken).texts[1].splitlines()[1:] == [
         "  ! end of the log of a: 1,200 lines, some may be missing: connection lost"
     ]
+
+
+@pytest.mark.parametrize(
+    ("original", "was"), [(None, "was not set"), ("", "was empty"), ("weather", "was weather")]
+)
+def test_what_a_parameter_was_before_is_always_said(original: str | None, was: str) -> None:
+    event = ParameterSet(time=1.0, place="helm: kafka.topic", value="t_1", original=original)
+    assert Shown().after(event).texts[1] == f"  - helm: kafka.topic = t_1 ({was})\n"
 
 
 def test_a_dry_run_s_plan_is_data(line: LogLines) -> None:
