@@ -23,9 +23,13 @@ WATCHED = ",".join(
         "application.metadata.name",
         "application.metadata.resourceVersion",
         "application.metadata.annotations",
+        "application.metadata.labels",
+        "application.metadata.finalizers",
         "application.spec",
     )
 )
+# Argo CD's own annotations, which it puts in and takes out (source: pkg/apis/application/v1alpha1).
+NOTES = tuple(f"argocd.argoproj.io/{n}" for n in ("refresh", "hydrate", "hydrate-timestamp"))
 SHOWS = 2.0  # seconds within which the watch shows what was written just now
 TIMES = 5  # how often an edit in a row is put back
 
@@ -60,7 +64,11 @@ async def write(client: Client, app: ApplicationName, goal: Goal, notice: Callab
                 return
             notice(f"somebody edited {app.name} at the same moment; the edit is put back")
             raw |= {"spec": copy.deepcopy(edit.spec)}
-            raw["metadata"] |= {"annotations": dict(edit.metadata.annotations or {})}
+            raw["metadata"] |= {
+                "annotations": dict(edit.metadata.annotations or {}),
+                "labels": dict(edit.metadata.labels or {}),
+                "finalizers": list(edit.metadata.finalizers or ()),
+            }
             last = edit
         raise Overwritten(last)
 
@@ -122,17 +130,18 @@ async def _edited(versions: _Versions, read: Application, written: Json) -> Appl
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(SHOWS), versions.changed:
             await versions.changed.wait_for(shows)
-    expected = [(normal_form.normalize(spec), _annotations(read)) for spec in (read.spec, written)]
+    expected = [(normal_form.normalize(spec), _metadata(read)) for spec in (read.spec, written)]
     shown = _since(versions, read)
-    others = [v for v in shown if (normal_form.normalize(v.spec), _annotations(v)) not in expected]
+    others = [v for v in shown if (normal_form.normalize(v.spec), _metadata(v)) not in expected]
     versions.all.clear()
     return others[-1] if others else None
 
 
-def _annotations(seen: Application) -> dict[str, str]:
-    """What others have put there: neither our record nor what Argo CD notes for itself (a refresh, say)."""
+def _metadata(seen: Application) -> tuple[dict[str, str], dict[str, str], list[str]]:
+    """What others have put there: neither our record nor what Argo CD notes for itself."""
     found = (seen.metadata.annotations or {}).items()
-    return {k: v for k, v in found if k != parameters.RECORD and not k.startswith("argocd.argoproj.io/")}
+    annotations = {k: v for k, v in found if k not in (parameters.RECORD, *NOTES)}
+    return annotations, seen.metadata.labels or {}, seen.metadata.finalizers or []
 
 
 def _since(versions: _Versions, read: Application) -> list[Application]:

@@ -111,6 +111,27 @@ def test_an_annotation_that_is_added_in_between_is_an_edit_too() -> None:
     assert stage.puts == 2
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("labels", {"team": "checkout"}),
+        ("finalizers", ["resources-finalizer.argocd.argoproj.io"]),
+        ("annotations", {"kept": "x", "argocd.argoproj.io/skip-reconcile": "true"}),
+    ],
+)
+def test_whatever_else_somebody_has_put_there_in_between_is_an_edit_too(field: str, value: object) -> None:
+    stage = Stage()
+
+    def edited(argocd: FakeArgoCD) -> None:
+        argocd.document["metadata"][field] = value
+        argocd.written()
+
+    stage.argocd.meets("replace", edited)
+    stage.write()
+    assert stage.argocd.document["metadata"][field] == value
+    assert (stage.puts, len(stage.notices)) == (2, 1)
+
+
 @pytest.mark.parametrize("own", ["argocd.argoproj.io/refresh", RECORD])
 def test_what_argo_cd_or_argorun_notes_there_is_no_edit(own: str) -> None:
     stage = Stage()
