@@ -10,7 +10,7 @@ from typing import Protocol
 from urllib.parse import quote
 
 from argorun.argocd import streams
-from argorun.argocd.answers import Denied, Nonsense, Refused, Unreachable, decode
+from argorun.argocd.answers import Denied, Refused, Unreachable, decode
 from argorun.argocd.connection import LATE, Connection
 from argorun.argocd.normal_form import go_json
 from argorun.argocd.types import (
@@ -52,8 +52,6 @@ class ApplicationName(Protocol):
 
 class Client(Connection):
     """One Argo CD. Every method raises AccessDenied (6) or ArgoCDFailed (8); nothing of httpx gets out."""
-
-    _ends_unheard: float | None = None  # loop time of the newest `terminate` that was never answered
 
     # -- the Application ----------------------------------------------------------------------------
 
@@ -194,11 +192,7 @@ class Client(Connection):
     async def terminate(self, app: ApplicationName) -> None:
         """Ask to end the running operation; it is over only when its phase says so."""
         doing, where = f"end the operation of {app.name}", path(app, "operation")
-        try:
-            await self._send("DELETE", doing, where, None, Json, query(app), harmless_late=True)
-        except (Unreachable, Nonsense):
-            self._ends_unheard = asyncio.get_running_loop().time()
-            raise
+        await self._send("DELETE", doing, where, None, Json, query(app), harmless_late=True, ends=True)
 
     def ends_late_until(self) -> float | None:
         """The loop time until which a `terminate` that was never answered may end whatever runs then."""

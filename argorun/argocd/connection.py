@@ -70,6 +70,7 @@ class Connection:
         self.clock = Clock()
         self._answered_at: float | None = None  # loop time of its newest answer, a gateway's aside
         self._in_flight: set[asyncio.Future[Any]] = set()
+        self._ends_unheard: float | None = None  # of the newest that ends an operation, and was not answered
         self._unheard: float | None = None  # loop time of the newest change that was never answered
         headers = dict(settings.headers) | {"Authorization": f"Bearer {settings.token}"}
         try:
@@ -133,10 +134,14 @@ class Connection:
         *,
         harmless_late: bool = False,
         renders: bool = False,
+        ends: bool = False,
     ) -> T:
-        """Send what is not idempotent, once. A cancelled one still arrives: `landed` waits for it."""
+        """Send what is not idempotent, once. A cancelled one still arrives: `landed` waits for it.
+
+        `ends`: it ends whatever operation runs when it arrives.
+        """
         request = self._once(method, doing, url, body, kind, params or {}, renders=renders)
-        task = asyncio.ensure_future(self._heard(request, harmless_late))
+        task = asyncio.ensure_future(self._heard(request, harmless_late, ends))
         self._in_flight.add(task)
         task.add_done_callback(self._answered)
         return await asyncio.shield(task)
@@ -146,7 +151,7 @@ class Connection:
         if not task.cancelled():
             task.exception()  # seen: who is cancelled meanwhile does not take it
 
-    async def _heard(self, request: Coroutine[None, None, T], harmless_late: bool) -> T:
+    async def _heard(self, request: Coroutine[None, None, T], harmless_late: bool, ends: bool) -> T:
         """Remember when a change was not answered, or not by Argo CD itself: it may take effect yet."""
         try:
             return await request
@@ -155,6 +160,8 @@ class Connection:
             # Of a slow one it is not known when what makes it harmless was tested.
             if not answered and (not harmless_late or isinstance(e, Slow)):
                 self._unheard = now()
+            if not answered and ends:
+                self._ends_unheard = now()
             raise
 
     def has_answered(self, within: float) -> bool:

@@ -857,6 +857,30 @@ def test_a_change_that_was_too_slow_may_take_effect_yet_whatever_it_tests(harmle
     assert use(stall(), use=until, timeout=0.1)[0] is not None
 
 
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_an_end_that_a_gateway_answers_for_argo_cd_may_arrive_yet(status: int) -> None:
+    async def until(client: Client) -> float | None:
+        with pytest.raises(Refused):
+            await client.terminate(APP)
+        return client.ends_late_until()
+
+    assert use(answer(status), use=until)[0] is not None
+    assert use(answer(400), use=until)[0] is None
+
+
+def test_an_end_that_was_cancelled_and_given_up_may_arrive_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "LANDING", 0.1)
+
+    async def until(client: Client) -> float | None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await client.terminate(APP)
+        await client.landed()
+        return client.ends_late_until()
+
+    assert use(stall(), use=until)[0] is not None
+
+
 def test_what_was_cancelled_and_takes_too_long_is_given_up_and_may_take_effect_yet(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
