@@ -34,6 +34,7 @@ from argorun.telling import Telling
 PATIENCE = 15.0  # seconds for which a fault of Argo CD's is ridden out
 LAST_LOOK = 3.0  # seconds
 UNAUTHENTICATED = 401
+AGE_ALONE = "a topic's age alone tells whether it is in use"
 CLOCKS_DIFFER = 60.0  # seconds by which two machines' clocks may be apart before it is worth a word
 
 
@@ -99,14 +100,16 @@ class Sweep:
             seen = await self.client.applications() if self.client is not None else []
             self._learn_the_time()
             if self.client is not None and not seen:
-                self.tell.notice(
-                    "the token sees no Application: a topic's age alone tells whether it is in use"
-                )
+                self.tell.notice(f"the token sees no Application: {AGE_ALONE}")
             await self.topics.check_shown(self.config.prefixes, self.age.now)
             present = await self.topics.present()
             await self.going.look(present, self.config.prefixes, self.age)
             younger = self.going.younger
             self._tell_clocks(list(dict.fromkeys(younger.values())))
+            if self.client is not None and seen and self.going.topics:
+                await self._optional(
+                    f"whether the token sees all Applications: {AGE_ALONE}", self._tell_unseen()
+                )
             unrecorded = [app for app in seen if not await self._has_our_record(app)]
             for app in unrecorded:
                 what = f"whether Application {reference(app)} names a topic that goes is not known"
@@ -116,6 +119,14 @@ class Sweep:
             if self.client is not None:
                 put_back, shown = len(self.applications), count(len(seen), "visible Application")
                 result.append(f"{put_back} of {shown} to put back")
+
+    async def _tell_unseen(self) -> None:
+        """Argo CD leaves out of a list what the token may not see."""
+        assert self.client is not None
+        if not await self.client.can_i("get", "applications", "*/*"):
+            self.tell.notice(
+                f"the token may not see every Application: of those that it does not, {AGE_ALONE}"
+            )
 
     def _tell_limits(self) -> None:
         age = self.config.older_than
@@ -161,8 +172,10 @@ class Sweep:
             except Denied as e:
                 if e.status == UNAUTHENTICATED:
                     raise
-                gone = f"Application {reference(listed)} is gone, or no longer shown"
-                self.tell.notice(f"{gone}: {e.text}", "info")
+                app = reference(listed)
+                if not await self.client.is_gone(app, listed.project):
+                    self.going.spare(names)
+                    self.tell.notice(f"Application {app} cannot be read: its topics stay: {e.text}")
                 return True
             record = parameters.record_of(seen)
             self.hide(*parameters.secrets(seen))

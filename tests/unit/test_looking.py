@@ -71,7 +71,7 @@ class Stage:
 
     def look(self) -> ArgorunError | None:
         """What keeps the run from beginning."""
-        self.argocd.can_i = self.can_i  # type: ignore[attr-defined]
+        self.argocd.can_i = self.can_i  # type: ignore[method-assign]
         look = Look(
             self.config,
             self.argocd.client,

@@ -296,6 +296,15 @@ def test_a_token_that_sees_no_application_is_not_taken_for_there_being_none(stag
     ]
 
 
+def test_a_token_that_may_not_see_every_application_is_told_that_age_alone_decides(stage: Stage) -> None:
+    stage.argocd.forbidden = {("get", "applications", "*/*")}
+    assert stage.sweep() == 0
+    assert [e.text for e in stage.all(Notice)] == [
+        "the token may not see every Application: of those that it does not, a topic's age alone tells "
+        "whether it is in use"
+    ]
+
+
 def test_a_token_that_expires_while_applications_are_looked_at_takes_no_topic(stage: Stage) -> None:
     stage.left()
     stage.argocd.meets("application", Denied("show", 401, "token is expired", "hint"))
@@ -548,10 +557,19 @@ def test_an_object_that_still_names_the_topic_is_left_with_the_command_that_chan
 def test_an_application_that_is_deleted_while_we_look_is_nobodys_any_more(stage: Stage) -> None:
     stage.left()
     stage.argocd.meets("application", Denied("show", 403, "permission denied", ""))
+    stage.argocd.gone = True
     assert stage.sweep() == 0
-    assert stage.deleted == [OLD]
+    assert (stage.deleted, stage.all(Notice)) == ([OLD], [])
+
+
+def test_an_application_that_cannot_be_read_keeps_its_topics(stage: Stage) -> None:
+    """The list has shown a record; what it is by now nobody is shown."""
+    stage.left(until=FUTURE)
+    stage.argocd.meets("application", Denied("show", 403, "permission denied", ""))
+    assert stage.sweep() == 0
+    assert stage.deleted == []
     assert [e.text for e in stage.all(Notice)] == [
-        "Application argocd/weather is gone, or no longer shown: permission denied"
+        "Application argocd/weather cannot be read: its topics stay: permission denied"
     ]
 
 

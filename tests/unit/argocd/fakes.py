@@ -16,7 +16,7 @@ import msgspec
 
 from argorun.argocd.answers import Refused, Unreachable
 from argorun.argocd.client import Client
-from argorun.argocd.clock import Clock
+from argorun.argocd.clock import Clock, stamp
 from argorun.argocd.effects import Key, by_key, key_of
 from argorun.argocd.parameters import helm_parameters
 from argorun.argocd.patience import RenderLimit
@@ -82,6 +82,8 @@ class FakeArgoCD:
         self.objects: dict[Key, Json] = {}  # what is live, by key; see `made`
         self.listed = True  # whether its token sees the Application in the list
         self.held = False  # the controller takes no operation up
+        self.gone = False  # there is no such Application
+        self.forbidden: set[tuple[str, str, str]] = set()  # action, resource, object
         self.answers = True  # it has answered lately
         self.late: float | None = None  # until when the end of an operation may still arrive
         self.resource_patches: list[tuple[str, Json]] = []  # of live objects: the name, and the merge patch
@@ -185,7 +187,7 @@ class FakeArgoCD:
         self._version += 1
         noted = {
             "uid": former.get("uid") or f"uid-{self._version}",
-            "creationTimestamp": former.get("creationTimestamp") or "2024-01-01T00:00:05Z",
+            "creationTimestamp": former.get("creationTimestamp") or stamp(self.time()),
             "resourceVersion": str(self._version),
             "namespace": key.namespace,
         }
@@ -263,7 +265,10 @@ class FakeArgoCD:
         return self.late
 
     async def is_gone(self, app: object, project: str) -> bool:
-        return False
+        return self.gone
+
+    async def can_i(self, action: str, resource: str, subject: str) -> bool:
+        return (action, resource, subject) not in self.forbidden
 
     async def raw(self, app: object) -> Json:
         return cast(Json, await self._do("raw", lambda: copy.deepcopy(self.document)))
