@@ -44,12 +44,13 @@ class Held:
         if status.get("phase") in OVER:
             return ""
         spec = pod.get("spec") or {}
-        text = json.dumps([spec, (pod.get("metadata") or {}).get("annotations")], ensure_ascii=False)
+        metadata = pod.get("metadata") or {}  # a pod may read its own labels and annotations
+        text = json.dumps([spec, metadata.get("labels"), metadata.get("annotations")], ensure_ascii=False)
         if any(t in text for t in self.topics):
             return "its own manifest names the topic"
         if only_itself:
             return ""
-        created = (pod.get("metadata") or {}).get("creationTimestamp")
+        created = metadata.get("creationTimestamp")
         there = not created or _seconds(created) < self.until  # before it was put back
         for source in sources(spec):
             if (source.kind, source.name) in self.sources:

@@ -18,6 +18,8 @@ OWN_GROUP = re.compile(r"[a-z]*|.*\.k8s\.io")
 # What only makes a topic, or gives a right to it: KafkaTopic, KafkaUser (Strimzi, Confluent, Banzai), Topic
 # (Redpanda, Crossplane). And what only looks at one: alerts, and autoscalers.
 NO_READERS = ("KafkaTopic", "KafkaUser", "Topic")
+# What only makes other Applications: their workloads are out of this one's sight.
+MAKES_OTHERS = ("Application", "ApplicationSet", "AppProject")  # of the group argoproj.io
 LOOKS_ON = ("monitoring.coreos.com", "keda.sh")  # groups
 # The words by which a pod is given its own labels and annotations (kubernetes.io/docs, Downward API).
 DOWNWARD = ("metadata.labels", "metadata.annotations")
@@ -132,6 +134,8 @@ def _parts(manifest: Json, jobs: Sequence[str]) -> Iterator[Any]:
         return
     if OWN_GROUP.fullmatch(_group(manifest)):
         yield from _given_to_pods(manifest)
+    elif _group(manifest) == "argoproj.io" and manifest.get("kind") in MAKES_OTHERS:
+        return
     elif manifest.get("kind") not in NO_READERS and _group(manifest) not in LOOKS_ON:
         yield {k: v for k, v in manifest.items() if k != "metadata"}
 

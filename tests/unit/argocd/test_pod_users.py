@@ -129,6 +129,7 @@ def test_the_objects_whose_pods_read_what_held_a_name_are_found() -> None:
         pod({"containers": [{"env": [{"name": "TOPIC", "value": TOPIC}]}]}),
         pod({"containers": [{"args": [f"--topic={TOPIC}"]}]}),
         pod(annotations={"topic": TOPIC}),
+        pod(labels={"topic": TOPIC}),
     ],
 )
 def test_a_pod_whose_own_manifest_names_the_topic_uses_it_whenever_it_was_started(named: Json) -> None:

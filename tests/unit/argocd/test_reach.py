@@ -179,6 +179,13 @@ NOT_HELD: dict[str, list[Json]] = {
         TEST,
         thing("ScaledObject", "keda.sh/v1alpha1", spec={"triggers": [{"metadata": {"topic": T}}]}),
     ],
+    "an Application of an Application": [
+        TEST,
+        thing(
+            "Application", "argoproj.io/v1alpha1", spec={"source": {"helm": {"parameters": [{"value": T}]}}}
+        ),
+    ],
+    "an ApplicationSet": [TEST, thing("ApplicationSet", "argoproj.io/v1alpha1", spec={"template": T})],
     "a right": [TEST, thing("KafkaUser", "kafka.strimzi.io/v1beta2", spec={"acls": [{"name": T}]})],
     "a workload that is scaled to none": [
         TEST,
