@@ -136,7 +136,9 @@ async def _settle(claim: Claim, settlement: Settlement, revision: str | None, do
     Where that fails the record stays, and auto-sync off.
     """
     plan = await settlement.plan(revision)
-    done.left += await settlement.put_hooks_back(plan)
+    if plan.patch:
+        await claim.check_held()
+        done.left += await settlement.put_hooks_back(plan)
     resources = settlement.resources(plan)
     if not resources and claim.automated:
         resources = await claim.any_synced()

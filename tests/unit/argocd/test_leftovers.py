@@ -10,9 +10,11 @@ import pytest
 
 from argorun.argocd import leftovers
 from argorun.argocd.answers import Denied, Refused
+from argorun.argocd.claim import Taken
 from argorun.argocd.effects import Key
 from argorun.argocd.leftovers import places, without
 from argorun.argocd.parameters import RECORD, Helm, Record, claimed
+from argorun.argocd.types import Tree
 from argorun.byhand import object_back
 from argorun.errors import OperationFailed
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
@@ -26,6 +28,12 @@ WORKLOAD: Json = {
     "kind": "Deployment",
     "metadata": {"name": "w", "namespace": "n"},
     "spec": {"topic": "TOPIC"},
+}
+HOOK: Json = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"name": "hook", "namespace": "n", "annotations": {"argocd.argoproj.io/hook": "PreSync"}},
+    "data": {"topic": "TOPIC"},
 }
 DRIFTED: Json = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "drifted", "namespace": "n"}}
 SECRET: Json = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "n"}}
@@ -104,6 +112,24 @@ def test_its_operation_is_ended_its_values_go_and_the_workloads_settle() -> None
     wanted = {k: v for k, v in status_of(WORKLOAD).items() if k != "status"}
     # Nothing that was committed since is brought in.
     assert sync == {"revision": "bbb", "resources": [wanted]}
+
+
+def test_a_run_that_takes_the_application_meanwhile_keeps_its_hooks() -> None:
+    """The plan takes a while: a machine may sleep."""
+    dead = Dead()
+    hook = copy.deepcopy(HOOK)
+    dead.argocd.source = [hook]
+    dead.argocd.made(dead.argocd.renders()[0])
+    read = dead.argocd.tree
+
+    async def tree(app: object) -> Tree:
+        dead.annotate(Record("other", 9_000_000_000))
+        return await read(app)
+
+    dead.argocd.tree = tree  # type: ignore[method-assign]
+    with pytest.raises(Taken):
+        dead.undo()
+    assert dead.argocd.resource_patches == []
 
 
 def test_auto_sync_stays_off_until_the_settling_has_begun() -> None:
