@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from argorun import __version__, arrival, events, plan, predecessor
-from argorun.argocd import diagnosis, lint, operation, outcome, parameters, records, rendered
+from argorun.argocd import diagnosis, effects, lint, operation, outcome, parameters, records, rendered
 from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.carriers import Carriers
 from argorun.argocd.claim import Claim, Lost, Reverted
@@ -214,6 +214,10 @@ class Run:
         try:
             manifests = await self._expect_tests()
             await self._note_what_stands(manifests)
+            seen = await self.client.application(self.app)
+            if not self.traces.claim.stands(seen):  # that took a while
+                await self._overwritten(seen)
+                return False
             request = operation.body(self.traces.operation, self.config.revision)
             seen = await operation.start(self.client, self.app, self.traces.operation, request)
         except operation.Busy as e:
@@ -275,9 +279,9 @@ class Run:
         seen = self.traces.claim.before or Application()
         topics = [name for _, name in self.traces.drawn]
         rendered = Rendered(manifests, destination(seen), topics)
-        former = Rendered(self.manifests, destination(seen), topics)
-        if rendered.hooks().keys() - former.hooks().keys():
-            # Argo CD's tree holds what stands in the place of a hook once it has compared with our values in.
+        ours, former = (effects.by_key(m, destination(seen)) for m in (manifests, self.manifests))
+        if ours.keys() - former.keys():
+            # Argo CD's tree holds what stands under their names once it has compared with our values in.
             await self.client.application(self.app, refresh="normal")
         tree = await self.live.read()
         secret = any(topic.unverified for topic, _ in self.traces.drawn)

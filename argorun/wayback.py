@@ -15,7 +15,7 @@ from argorun.argocd.client import Client
 from argorun.argocd.effects import Key
 from argorun.argocd.logs import JobLogs
 from argorun.argocd.pod_users import Held, PodUsers, User
-from argorun.argocd.settlement import Remains, Settlement
+from argorun.argocd.settlement import LIVES_ON, Remains, Settlement
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Application
 from argorun.cleanup import CleanUp
@@ -28,7 +28,6 @@ from argorun.kafka.topics import Topics
 GROUPS = 20.0  # seconds for the consumer groups of a topic
 LEAVES = 20.0  # seconds for which an object that is being deleted is waited for
 ENOUGH = 3.0  # seconds that must be left to wait on for pods: a pause, and two looks
-LIVES_ON = "the Application was deleted without it: it lives on"
 RELEASE = 2.0  # seconds to let go of an Application whose settling took too long
 AWAY = 10.0  # seconds without an answer after which Argo CD counts as away: nobody can be asked about pods
 HELD = 4.0  # seconds for which auto-sync stays off even in a hurry, while settling comes to its end

@@ -9,7 +9,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from argorun.argocd.rendered import ARGO, hook_phases
+from argorun.argocd import rendered
+from argorun.argocd.rendered import hook_phases
 from argorun.argocd.types import Json, ManagedResource, Node, ResourceResult, ResourceStatus, Tree
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -17,6 +18,7 @@ SYNC_OPTIONS = "argocd.argoproj.io/sync-options"
 SERVER_SIDE = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink")
 CONFIRM = "Prune=confirm"
 KEPT = ("Prune=false", CONFIRM)  # what Argo CD does not prune, or not without a person
+CLOCKS = 300.0  # seconds by which the cluster's clock may be behind Argo CD's
 TESTS = ("Job", "Pod")  # hooks of these kinds run; any other kind of hook is data
 
 
@@ -65,9 +67,14 @@ def is_data_hook(manifest: Json) -> bool:
 
 
 def is_hook(manifest: Json) -> bool:
-    """Whether a sync applies the object as a hook, or not at all (`Skip`)."""
+    """Whether a sync applies the object as a hook, or not at all (`Skip`, a Helm test)."""
+    return rendered.is_hook((manifest.get("metadata") or {}).get("annotations") or {})
+
+
+def is_never_applied(manifest: Json) -> bool:
+    """Whether no sync makes the object: a hook of the deletion, a Helm test, one to skip."""
     annotations = (manifest.get("metadata") or {}).get("annotations") or {}
-    return ARGO in annotations or bool(hook_phases(annotations))
+    return is_hook(manifest) and not hook_phases(annotations)
 
 
 def content(manifest: Json) -> Json:
@@ -167,7 +174,7 @@ def is_fixed(key: Key, ours: Json, former: Json, options: Collection[str] = ()) 
     return any(was.get(f) != then.get(f) for f in FIXED.get(key.kind, ()))
 
 
-def merge_patch(now: Any, then: Any) -> Any:
+def merge_patch(now: Json, then: Json) -> Json:
     """The JSON merge patch (RFC 7396) from one object to another."""
     patch: Json = {}
     for name in dict.fromkeys([*now, *then]):
@@ -181,18 +188,25 @@ def merge_patch(now: Any, then: Any) -> Any:
 def put_back(now: Json, ours: Json, before: Json) -> Json:
     """The JSON merge patch that makes `before` of `now`, but for what is not as our sync has put it there.
 
-    Others have changed that since.
+    Others have changed that since, or the API server has put it in. A merge patch replaces a list as a whole.
     """
-    patch: Json = {}
-    for name in dict.fromkeys([*now, *before]):
-        is_now, was, put = now.get(name), before.get(name), ours.get(name)
-        if is_now == was:
-            continue
-        if isinstance(is_now, dict) and isinstance(was, dict):
-            patch[name] = put_back(is_now, put if isinstance(put, dict) else {}, was)
-        elif is_now == put:
-            patch[name] = was
-    return {name: value for name, value in patch.items() if value != {}}
+    then: Json = _taken_back(now, ours, before)
+    return merge_patch(now, then)
+
+
+def _taken_back(now: Any, ours: Any, before: Any) -> Any:
+    """What a value should be; None stands for one that is not there."""
+    if now in (ours, before):
+        return before
+    if isinstance(now, dict) and isinstance(before, dict):
+        put = ours if isinstance(ours, dict) else {}
+        names = dict.fromkeys([*now, *before])
+        then = {n: _taken_back(now.get(n), put.get(n), before.get(n)) for n in names}
+        return {n: value for n, value in then.items() if value is not None}
+    lists = [v for v in (now, ours, before) if isinstance(v, list)]
+    if len(lists) == 3 and len({len(v) for v in lists}) == 1:
+        return [_taken_back(*items) for items in zip(*lists, strict=True)]
+    return now
 
 
 @dataclass(frozen=True)
@@ -223,10 +237,12 @@ class Before:
     since: float = (
         0.0  # in place of `versions`: what was created from then on is new; seconds since the epoch
     )
+    noted: float = 0.0  # when `versions` were read: what was created before is not new
 
     @classmethod
-    def of(cls, tree: Tree, contents: Mapping[Key, Json]) -> Before:
-        return cls({n.uid: n.resource_version for n in tree.nodes or () if n.uid}, contents)
+    def of(cls, tree: Tree, contents: Mapping[Key, Json], noted: float = 0.0) -> Before:
+        versions = {n.uid: n.resource_version for n in tree.nodes or () if n.uid}
+        return cls(versions, contents, noted=noted)
 
     def changed(self, key: Key, live: Json) -> bool:
         """Whether an object is another one than before, by its uid, or its version and content."""
@@ -244,8 +260,17 @@ class Before:
         metadata = live.get("metadata") or {}
         if self.since:
             created = str(metadata.get("creationTimestamp", ""))
-            return bool(created) and datetime.datetime.fromisoformat(created).timestamp() >= self.since
-        return str(metadata.get("uid", "")) not in self.versions
+            return bool(created) and _seconds(created) >= self.since
+        # One that was not in the tree before may have stood there all the same.
+        return str(metadata.get("uid", "")) not in self.versions and not self._is_older(metadata)
+
+    def _is_older(self, metadata: Json) -> bool:
+        created = str(metadata.get("creationTimestamp") or "")
+        return bool(created and self.noted) and _seconds(created) < self.noted - CLOCKS
+
+
+def _seconds(at: str) -> float:
+    return datetime.datetime.fromisoformat(at).timestamp()
 
 
 @dataclass(frozen=True)
@@ -254,9 +279,11 @@ class Plan:
 
     settle: tuple[Key, ...] = ()  # by a sync without hooks
     prune: tuple[Key, ...] = ()  # by the same sync: they exist only with the run's values
-    patch: tuple[tuple[Key, Json], ...] = ()  # hooks that hold data, each with its JSON merge patch
+    # Hooks that hold data, and what Git has only with the run's values; each with its JSON merge patch.
+    patch: tuple[tuple[Key, Json], ...] = ()
     delete: tuple[Key, ...] = ()  # hooks that hold data and exist only with the run's values
     stay: tuple[Key, ...] = ()  # new ones that no sync takes away, or takes back
+    foreign: tuple[Key, ...] = ()  # they were there before, and Git has them only with the run's values
 
     @property
     def alone(self) -> tuple[Key, ...]:
@@ -266,7 +293,8 @@ class Plan:
     @property
     def changed(self) -> tuple[Key, ...]:
         """Every object that the operation changed."""
-        return (*self.settle, *self.prune, *(k for k, _ in self.patch), *self.delete, *self.stay)
+        patched = (k for k, _ in self.patch)
+        return (*self.settle, *self.prune, *patched, *self.delete, *self.stay, *self.foreign)
 
 
 def plan(
@@ -280,7 +308,7 @@ def plan(
 
     `options` are the Application's sync options. An object that the operation did not change is left alone.
     """
-    settle, prune, delete, stay = list[Key](), list[Key](), list[Key](), list[Key]()
+    settle, prune, delete, stay, foreign = list[Key](), list[Key](), list[Key](), list[Key](), list[Key]()
     patch = list[tuple[Key, Json]]()
     for key, now in live.items():
         if not before.changed(key, now):
@@ -291,13 +319,17 @@ def plan(
         elif hook and key in former:
             patch.append((key, merge_patch(ours.get(key, {}), former[key])))
         elif hook:
-            delete.append(key)
+            (delete if before.is_new(now) else foreign).append(key)
         elif key in former:
             fixed = before.is_new(now) and is_fixed(key, ours.get(key, now), former[key], options)
             (stay if fixed else settle).append(key)
         elif before.is_new(now):
             (stay if is_kept(now, options) else prune).append(key)
-    return Plan(tuple(settle), tuple(prune), tuple(patch), tuple(delete), tuple(stay))
+        elif key in ours and key in before.contents and key.kind != "Secret":
+            patch.append((key, put_back(content(now), content(ours[key]), before.contents[key])))
+        elif key in ours:
+            foreign.append(key)
+    return Plan(tuple(settle), tuple(prune), tuple(patch), tuple(delete), tuple(stay), tuple(foreign))
 
 
 def rendered_plan(
@@ -314,11 +346,14 @@ def rendered_plan(
     differ = list(differ)
     keys = [k for k in differ if not is_hook(ours.get(k) or former[k])]
     new = {k for k in differ if former and find(before, k) is None}
-    alone = [k for k in keys if k in new and k not in former]
-    kept = [k for k in alone if is_kept(ours[k], options)]
-    fixed = [k for k in keys if k in new and k in former and is_fixed(k, ours.get(k, {}), former[k], options)]
-    settle = [k for k in keys if k not in alone and k not in fixed]
-    prune = [k for k in alone if k not in kept]
+    settle, prune, fixed, kept = list[Key](), list[Key](), list[Key](), list[Key]()
+    for k in keys:
+        if k in new and k not in former:
+            (kept if is_kept(ours[k], options) else prune).append(k)
+        elif k in new and is_fixed(k, ours.get(k, {}), former[k], options):
+            fixed.append(k)
+        else:
+            settle.append(k)
     # Of a Secret nobody is shown what it holds; one without a name is another one with each sync.
     hooks = [k for k in differ if k in ours and is_data_hook(ours[k]) and k.kind != "Secret"]
     hooks = [k for k in hooks if (ours[k].get("metadata") or {}).get("name")]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from argorun.argocd import effects
+from argorun.argocd import bounded, effects
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.effects import TESTS, Key
 from argorun.argocd.types import Json, Node, Tree
@@ -121,7 +120,7 @@ async def taken(
         by = other(live, manifest)
         return Taken(key, by) if by else None
 
-    found = await asyncio.gather(*(one(k, m) for k, m in rendered.items()))
+    found = await bounded.gather([one(k, m) for k, m in rendered.items()])
     return [t for t in found if t is not None]
 
 

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from argorun.argocd import effects, ignoring, waiting
+from argorun.argocd import bounded, effects, ignoring, waiting
 from argorun.argocd.answers import Denied, Nonsense, Refused, Unreachable
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.effects import TESTS, Before, Key, Plan, Rendering
@@ -18,12 +18,13 @@ from argorun.argocd.pod_users import GRACE, readers
 from argorun.argocd.types import Application, Json, Node, ResourceStatus, Tree
 from argorun.errors import AccessDenied, ArgoCDFailed, OperationFailed, UsageError
 
-AT_ONCE = 16  # objects read at the same time
 MOST = 200  # objects that are read before the sync
 POLL = 0.3  # seconds between two looks at an object that is being deleted
 COMPARED = 1.0  # seconds between two comparisons with Git, each of which is work for Argo CD
 GONE = (400, 404)  # the answers for an object that has left the tree, or the cluster
+LIVES_ON = "the Application was deleted; unless all that it had made was, too, it lives on"
 UNKNOWN = "it is not as Git has it, and whether the run has changed it nobody is shown"
+WAS_THERE = "and it was there before: only who made it knows how it was"
 SECRET, CONFIGMAP = ("", "Secret"), ("", "ConfigMap")
 
 
@@ -81,7 +82,7 @@ class Settlement:
         `ours` is what the source renders to with the run's values, `former` without them; that is empty where
         it does not render so. Raises UsageError where the sync would wait for a person.
         """
-        self._namespace = destination(seen)
+        self._namespace, noted = destination(seen), self._client.clock.now()
         await self.renders(ours)
         without = await asyncio.to_thread(effects.by_key, former, self._namespace)
         self._tree = tree
@@ -94,14 +95,16 @@ class Settlement:
                 "take the option off, or leave the topic out of its name",
             )
         differing = await self._differing(without) if without else self._ours.naming
-        self.by_hand = effects.rendered_plan(self._ours.objects, without, differing, tree, options)
+        self.by_hand = await asyncio.to_thread(
+            effects.rendered_plan, self._ours.objects, without, differing, tree, options
+        )
         self._plan = self.by_hand  # until the cluster is looked at
         hooks = self._ours.data_hooks
         # Of very many the version alone tells later whether they were changed.
         wanted = dict.fromkeys([*differing, *hooks] if len(differing) <= MOST else hooks)
         # What cannot be read now is told by its version alone, too.
         contents = {k: effects.content(m) for k, m in (await self._read(wanted, strict=False)).items()}
-        self._before = Before.of(self._tree, contents)
+        self._before = Before.of(self._tree, contents, noted)
         self.began = True
         at_risk = [k for k in hooks if k in self._ours.naming or k[:2] == SECRET]
         return [r for k in at_risk if (r := await self._cannot_patch(k)) is not None]
@@ -184,7 +187,9 @@ class Settlement:
         if not self._ours.objects:
             live = {k: m for k, m in live.items() if effects.named(m, self._topics)}
         options = self._options = (seen.spec.get("syncPolicy") or {}).get("syncOptions") or ()
-        self._plan = effects.plan(live, self._ours.objects, former, self._before, options)
+        self._plan = await asyncio.to_thread(
+            effects.plan, live, self._ours.objects, former, self._before, options
+        )
         self.by_hand, self._planned = self._plan, True
         new = [k for k in self._plan.settle if self._before.is_new(live[k])]
         rules = ignoring.respected(seen.spec, f"show {self._app.name}") if new else ()
@@ -262,8 +267,10 @@ class Settlement:
 
     def naming(self) -> list[Remains]:
         """The objects that were made to name a topic, where nobody can look at them any longer."""
-        why = "the Application was deleted without it: it lives on, and names the topic"
-        return [Remains(k, why, delete=True) for k in self._ours.naming if k.kind not in TESTS]
+        why = f"{LIVES_ON}, and it names the topic"
+        applied = [k for k in self._ours.naming if k.kind not in TESTS]
+        applied = [k for k in applied if not effects.is_never_applied(self._ours.objects[k])]
+        return [Remains(k, why, delete=True) for k in applied]
 
     def sources(self) -> set[tuple[str, str]]:
         """Kind and name of the ConfigMaps that held a topic's name, and of the Secrets that may have."""
@@ -306,11 +313,11 @@ class Settlement:
         """
         until = asyncio.get_running_loop().time() + patience
         secrets = [k for k in (*self.changed, *self._hidden) if k[:2] == SECRET]
-        alone = self._plan.alone if self._planned else ()
+        alone = frozenset(self._plan.alone if self._planned else ())
         while True:
             left = await self._secrets_not_back(secrets) if secrets else []
-            live = await self._read(k for k in self.changed if k not in secrets)
-            whys = {k: self._why_not_back(m, alone=k in alone) for k, m in live.items()}
+            live = await self._read(k for k in self.changed if k[:2] != SECRET)
+            whys = await asyncio.to_thread(self._whys, live, alone)
             leaving = [
                 k for k in whys if whys[k] and (live[k].get("metadata") or {}).get("deletionTimestamp")
             ]
@@ -324,6 +331,10 @@ class Settlement:
         why = "Kubernetes keeps it when its StatefulSet is deleted"
         return [*left, *(Remains(k, why, delete=True) for k in self._claims)]
 
+    def _whys(self, live: Mapping[Key, Json], alone: Collection[Key]) -> dict[Key, str]:
+        """Some 100 µs an object: where there are thousands, for a thread of its own."""
+        return {k: self._why_not_back(m, alone=k in alone) for k, m in live.items()}
+
     def _why_not_back(self, now: Json, *, alone: bool) -> str:
         """Why an object is not as it was; empty where it is. `alone`: it should not be there at all."""
         if found := effects.named(now, self._topics):
@@ -331,8 +342,12 @@ class Settlement:
         return "the run has made it, and it is still there" if alone else ""
 
     def _remains(self, key: Key, why: str) -> Remains:
+        patch, hook = dict(self._plan.patch).get(key), key in self._ours.data_hooks
+        if key in self._plan.foreign or (patch == {} and not hook):
+            return Remains(key, f"{why}, {WAS_THERE}", command="")
         alone = key in (*self._plan.alone, *self._as_made)
-        return Remains(key, why, dict(self._plan.patch).get(key), delete=alone)
+        # Where others' changes stand in the way of a patch, there is none.
+        return Remains(key, why, patch or None, delete=alone, hook=patch == {})
 
     async def _secrets_not_back(self, keys: Collection[Key]) -> list[Remains]:
         """A Secret is back when Argo CD calls it Synced: nobody else may see what it holds."""
@@ -341,6 +356,7 @@ class Settlement:
         status = {k: synced.get(k, "") for k in keys}
         out = {k: s for k, s in status.items() if s not in ("Synced", "")}
         whys = {k: UNKNOWN if k in self._hidden else f"Argo CD calls it {s}" for k, s in out.items()}
+        whys |= {k: UNKNOWN for k in self._plan.foreign if k[:2] == SECRET}
         for key in self._ignored:
             if key not in whys and not await self._is_as_in_git(key):
                 whys[key] = "it is not as Git has it, which ignoreDifferences hides"
@@ -367,22 +383,20 @@ class Settlement:
 
     async def _read(self, keys: Iterable[Key], *, strict: bool = True) -> dict[Key, Json]:
         """The live objects under these keys, those that are there; unless `strict`, that can be read."""
-        several = asyncio.Semaphore(AT_ONCE)
 
         async def one(key: Key) -> Json | None:
             node = effects.find(self._tree, key)
             if node is None:
                 return None
-            async with several:
-                try:
-                    return await self._one(node)
-                except (ArgoCDFailed, Denied):
-                    if strict:
-                        raise
-                    return None
+            try:
+                return await self._one(node)
+            except (ArgoCDFailed, Denied):
+                if strict:
+                    raise
+                return None
 
         wanted = list(keys)
-        found = await asyncio.gather(*(one(k) for k in wanted))
+        found = await bounded.gather([one(k) for k in wanted])
         return {k: m for k, m in zip(wanted, found, strict=True) if m is not None}
 
     async def _one(self, node: Node) -> Json | None:

@@ -136,6 +136,37 @@ def test_an_object_that_argo_cd_does_not_prune_is_named_with_its_command(
         assert bench.topics() == set()
 
 
+def test_somebodys_object_under_a_name_that_is_rendered_only_with_a_topic_is_as_it_was(
+    stack: Stack, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Argo CD shows it as the Application's only once the run's values are in."""
+    kafka = json.dumps(support.configmap("kafka", topic=TOPIC))
+    files = support.chart(support.configmap("settings", topic=TOPIC), checks())
+    files["chart/templates/kafka.yaml"] = f"{{{{ if .Values.kafka.topic }}}}\n{kafka}\n{{{{ end }}}}\n"
+    with support.bench(stack, tmp_path_factory.mktemp("theirs"), files, name="theirs") as bench:
+        data = ("--from-literal=topic=theirs", "--from-literal=more=precious")
+        stack.kubectl("create", "configmap", "kafka", *data, "--namespace", bench.app.namespace)
+        with bench.as_it_was():
+            result = bench.run()
+        assert result.code == 0, str(result)
+        maps = stack.objects("configmaps", bench.app.namespace)
+        (there,) = [m["data"] for m in maps if m["metadata"]["name"] == "kafka"]
+        assert there == {"topic": "theirs", "more": "precious"}
+
+
+def test_a_workload_that_is_a_hook_is_put_back_whatever_the_api_server_has_filled_in(
+    stack: Stack, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    mock = annotated(support.deployment("mock", TOPIC=TOPIC), hook="PreSync")
+    folder = tmp_path_factory.mktemp("mock")
+    with support.bench(stack, folder, support.chart(mock, checks()), name="mock", source=SHARED) as bench:
+        with bench.as_it_was():
+            result = bench.run()
+        assert result.code == 0, str(result)
+        assert live_names(bench, *WORKLOADS) == []
+        assert set(value_in_pod(bench, "mock")) == {"shared_feed"}
+
+
 def test_a_sync_that_would_wait_for_a_persons_confirmation_is_refused(
     stack: Stack, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

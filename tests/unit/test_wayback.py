@@ -33,7 +33,7 @@ from argorun.events import Event, LeftBehind
 from argorun.kafka.spec import TopicExists
 from argorun.kafka.topics import Related
 from argorun.wayback import Traces, WayBack
-from tests.unit.argocd.fakes import APP, FakeArgoCD
+from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
 from tests.unit.argocd.gopatch import Json
 from tests.unit.virtual import run
 
@@ -388,6 +388,41 @@ def test_settled_is_not_said_where_something_still_names_the_topic() -> None:
     assert (left.what, left.why) == ("ConfigMap settings", f"it still names {TOPIC}")
     assert_pastes(left.command, "argocd", "app", "sync", "weather", "--resource", ":ConfigMap:n/settings")
     assert "workloads settled on what they had before" not in stage.undone
+
+
+class OnlyWithATopic(FakeArgoCD):
+    """A chart that renders its ConfigMap kafka only with a run's topic."""
+
+    def renders(self) -> list[Json]:
+        found = super().renders()
+        return found if TOPIC in json.dumps(found) else [m for m in found if m["metadata"]["name"] != "kafka"]
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_what_is_rendered_only_with_our_values_and_stood_there_before_is_put_back_or_named(
+    readable: bool,
+) -> None:
+    """An earlier run has left it, say."""
+    stage, argocd = Stage(), OnlyWithATopic(copy.deepcopy(SPEC))
+    only: Json = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "kafka", "annotations": {"argocd.argoproj.io/sync-options": "Prune=false"}},
+        "data": {"topic": "TOPIC"},
+    }
+    argocd.source = [*stage.argocd.source, only]
+    stage.argocd = argocd
+    for manifest in argocd.renders():
+        argocd.made(manifest)
+    argocd.made(only | {"data": {"topic": "somebody's"}})
+    if not readable:
+        argocd.meets("live kafka", DOWN)
+    left = [(e.what, e.why, e.command) for e in stage.unwound()]
+    if readable:
+        assert (left, value_of(stage, "kafka")) == ([], "somebody's")
+    else:
+        why = f"it still names {TOPIC}, and it was there before: only who made it knows how it was"
+        assert left == [("ConfigMap kafka", why, "")]
 
 
 def test_what_the_runs_own_parameters_render_takes_nothing_back_and_the_commands_do() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import datetime
 from typing import Any
 
 import pytest
@@ -95,10 +96,41 @@ def test_what_exists_only_with_our_values_and_was_not_there_before_is_pruned() -
     assert planned(thing(value=TOPIC, uid="u", version="2"), OURS, None, was()) == Plan(prune=(X,))
 
 
-def test_what_exists_only_with_our_values_and_stood_there_before_is_left_alone() -> None:
-    """Somebody's, who does not render it with the former parameters: nobody knows how it was meant."""
+def test_what_exists_only_with_our_values_and_stood_there_before_becomes_what_it_was() -> None:
     before = was(thing(value="somebody's", uid="u", version="1"))
-    assert planned(thing(value=TOPIC, uid="u", version="2"), OURS, None, before) == Plan()
+    plan = planned(thing(value=TOPIC, uid="u", version="2"), OURS, None, before)
+    assert plan == Plan(patch=((X, {"data": {"topic": "somebody's"}}),))
+    assert plan.alone == ()
+
+
+@pytest.mark.parametrize("kind", ["ConfigMap", "Secret"])
+def test_what_exists_only_with_our_values_and_was_not_read_before_is_kept_and_looked_at(kind: str) -> None:
+    """Nobody knows how it was."""
+    before = Before({"u": "1"})
+    live, ours = thing(kind, value=TOPIC, uid="u", version="2"), thing(kind, value=TOPIC)
+    plan = planned(live, ours, None, before)
+    assert plan == Plan(foreign=(key_of(live, "n"),))
+    assert (plan.alone, plan.changed) == ((), plan.foreign)
+
+
+@pytest.mark.parametrize(("there", "plan"), [(True, Plan(foreign=(X,))), (False, Plan(delete=(X,)))])
+def test_a_hook_that_exists_only_with_our_values_is_somebodys_where_it_stood_there_before(
+    there: bool, plan: Plan
+) -> None:
+    before = Before({"u": "1"} if there else {})
+    assert planned(hooked(value=TOPIC, uid="u", version="2"), hooked(value=TOPIC), None, before) == plan
+
+
+@pytest.mark.parametrize(
+    ("created", "new"), [("2026-01-01T00:00:00Z", False), ("2026-01-01T00:10:00Z", True)]
+)
+def test_what_was_there_before_is_not_new_though_argo_cd_did_not_show_it(created: str, new: bool) -> None:
+    """Under a name that nothing had yet been rendered to."""
+    live = thing(value=TOPIC, uid="u", version="2")
+    live["metadata"]["creationTimestamp"] = created
+    noted = datetime.datetime.fromisoformat("2026-01-01T00:10:10Z").timestamp()
+    assert Before({}, noted=noted).is_new(live) is new
+    assert Before({}).is_new(live)
 
 
 @pytest.mark.parametrize("was_made_anew", [False, True])
@@ -187,6 +219,16 @@ def test_the_plan_by_the_renderings_deletes_nothing_that_stood_there_before(
     assert effects.rendered_plan({key: ours}, formerly, [key], tree) == plan
 
 
+@pytest.mark.parametrize("phase", ["test", "post-delete"])
+def test_a_helm_hook_that_no_sync_runs_is_in_no_command(phase: str) -> None:
+    pods = [thing("Pod", value=value) for value in (TOPIC, "former")]
+    for pod in pods:
+        pod["metadata"]["annotations"] = {"helm.sh/hook": phase}
+    ours, former = (by_key([pod], "n") for pod in pods)
+    assert effects.rendered_plan(ours, former, list(ours), Tree()) == Plan()
+    assert effects.is_never_applied(pods[0])
+
+
 def test_where_nobody_can_render_the_former_values_all_is_synced_by_hand() -> None:
     assert effects.rendered_plan({X: OURS}, {}, [X], Tree()) == Plan(settle=(X,))
 
@@ -213,6 +255,20 @@ def test_what_others_have_put_into_a_hook_that_holds_data_meanwhile_stays() -> N
     ours["data"] |= {"same": "x"}
     plan = planned(live, ours, hooked(), was(before))
     assert plan == Plan(patch=((X, {"data": {"topic": "former", "lost": "by the sync"}}),))
+
+
+def mock(value: str, **defaults: Any) -> Json:
+    env = [{"name": "MODE", "value": "x"}, {"name": "TOPIC", "value": value}]
+    made = hooked("Deployment", api="apps/v1")
+    del made["data"]
+    return made | {"spec": {"template": {"spec": {"containers": [{"name": "c", "env": env} | defaults]}}}}
+
+
+def test_in_a_list_that_the_api_server_has_filled_in_only_what_the_run_put_there_is_taken_back() -> None:
+    defaults = {"imagePullPolicy": "Always", "terminationMessagePath": "/dev/termination-log"}
+    before = content(mock("former", **defaults))
+    patch = effects.put_back(content(mock(TOPIC, **defaults)), content(mock(TOPIC)), before)
+    assert merged(content(mock(TOPIC, **defaults)), patch) == before
 
 
 def immutable(value: str) -> Json:
@@ -254,9 +310,9 @@ def test_a_hook_that_holds_data_and_exists_only_with_our_values_is_to_be_deleted
 
 
 def test_a_plan_names_every_object_that_the_operation_changed() -> None:
-    a, b, c, d, e = (Key("", "ConfigMap", "n", name) for name in "abcde")
-    plan = Plan(settle=(a,), prune=(b,), patch=((c, {}),), delete=(d,), stay=(e,))
-    assert plan.changed == (a, b, c, d, e)
+    a, b, c, d, e, f = (Key("", "ConfigMap", "n", name) for name in "abcdef")
+    plan = Plan(settle=(a,), prune=(b,), patch=((c, {}),), delete=(d,), stay=(e,), foreign=(f,))
+    assert plan.changed == (a, b, c, d, e, f)
 
 
 # -- what differs ---------------------------------------------------------------------------------------
