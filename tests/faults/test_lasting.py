@@ -102,6 +102,25 @@ async def parameters_that_somebody_undoes_once_the_sync_has_them_are_not_taken_f
     assert (outcome.code, outcome.left, outcome.named) == (0, [], {}), str(outcome)
 
 
+async def parameters_that_somebody_undoes_before_the_sync_are_not_synced(stage: Stage, folder: Path) -> None:
+    """Reading what stands in the cluster takes a while: the hooks must not run on somebody else's topic."""
+    actor = Actor(stage, PASSES)
+    await actor.deploy()
+    former = copy.deepcopy(actor.app.doc["spec"]["source"]["helm"]["parameters"])
+
+    async def undone(exchange: proxy.Exchange) -> None:
+        change = {"op": "replace", "path": "/spec/source/helm/parameters", "value": former}
+        await actor.ask("PATCH", "", {"patch": json.dumps([change]), "patchType": "json"})
+        await exchange.relay()
+
+    looks = Rule("GET", "/api/v1/applications/[^/]+/resource-tree", undone)
+    posts = Rule("POST", "/api/v1/applications/[^/]+/sync", proxy.Exchange.relay, times=EVER)
+    outcome = await actor.run([Blow(looks, Step.SYNC), Blow(posts, Step.SYNC)])
+    assert looks.met == 1
+    assert (outcome.code, outcome.left, outcome.named) == (0, [], {}), str(outcome)
+    assert posts.met == 2, "one for the tests, and one that settles"
+
+
 async def by_hand(actor: Actor, outcome: Outcome) -> None:
     """All that argorun says is to be done, in its order."""
     for command in outcome.named.values():
@@ -176,6 +195,7 @@ SCENARIOS: dict[str, Scenario] = {
     "parameters-undone-once-the-sync-has-them": (
         parameters_that_somebody_undoes_once_the_sync_has_them_are_not_taken_for_those_of_the_sync
     ),
+    "parameters-undone-before-the-sync": parameters_that_somebody_undoes_before_the_sync_are_not_synced,
     "a-silent-watch": a_silent_watch_is_made_up_for_by_the_slow_read,
     "a-rendering-that-does-not-end": a_rendering_that_does_not_end_is_not_called_unreachable,
     "a-rendering-that-does-not-end-in-the-clean-up": (
