@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from argorun.argocd import streams
 from argorun.argocd.answers import Denied, Refused, Unreachable, decode
-from argorun.argocd.connection import LATE, Connection
+from argorun.argocd.connection import Connection
 from argorun.argocd.normal_form import go_json
 from argorun.argocd.types import (
     Application,
@@ -195,8 +195,11 @@ class Client(Connection):
         await self._send("DELETE", doing, where, None, Json, query(app), harmless_late=True, ends=True)
 
     def ends_late_until(self) -> float | None:
-        """The loop time until which a `terminate` that was never answered may end whatever runs then."""
-        return None if self._ends_unheard is None else self._ends_unheard + LATE
+        """The loop time until which a `terminate` that was never answered may end whatever runs then.
+
+        Nothing tells for how long something on the way holds a request back: `argocd.timeout` is allowed for.
+        """
+        return None if self._ends_unheard is None else self._ends_unheard + self.settings.timeout
 
     # -- what it is made of -------------------------------------------------------------------------
 
