@@ -279,7 +279,9 @@ class Run:
         seen = self.traces.claim.before or Application()
         topics = [name for _, name in self.traces.drawn]
         rendered = Rendered(manifests, destination(seen), topics)
-        ours, former = (effects.by_key(m, destination(seen)) for m in (manifests, self.manifests))
+        ours, former = [
+            await asyncio.to_thread(effects.by_key, m, destination(seen)) for m in (manifests, self.manifests)
+        ]
         if ours.keys() - former.keys():
             # Argo CD's tree holds what stands under their names once it has compared with our values in.
             await self.client.application(self.app, refresh="normal")
