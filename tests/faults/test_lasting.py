@@ -83,12 +83,8 @@ async def manifests_that_are_never_shown_verify_nothing_and_nothing_is_synced(
     assert outcome.lines == [], "nothing was synced"
 
 
-async def parameters_that_somebody_undoes_once_the_sync_has_them_are_not_taken_for_those_of_the_sync(
-    stage: Stage, folder: Path
-) -> None:
-    """What is rendered by then is not what the operation applies, and would hide what that changes."""
-    actor = Actor(stage, PASSES)
-    await actor.deploy()
+def undoing(actor: Actor) -> Callable[[proxy.Exchange], Awaitable[None]]:
+    """Somebody puts the parameters back to what they are now, just before the request is passed on."""
     former = copy.deepcopy(actor.app.doc["spec"]["source"]["helm"]["parameters"])
 
     async def undone(exchange: proxy.Exchange) -> None:
@@ -96,7 +92,16 @@ async def parameters_that_somebody_undoes_once_the_sync_has_them_are_not_taken_f
         await actor.ask("PATCH", "", {"patch": json.dumps([change]), "patchType": "json"})
         await exchange.relay()
 
-    rendered = Rule("GET", "/api/v1/applications/[^/]+/manifests", undone, nth=2)
+    return undone
+
+
+async def parameters_that_somebody_undoes_once_the_sync_has_them_are_not_taken_for_those_of_the_sync(
+    stage: Stage, folder: Path
+) -> None:
+    """What is rendered by then is not what the operation applies, and would hide what that changes."""
+    actor = Actor(stage, PASSES)
+    await actor.deploy()
+    rendered = Rule("GET", "/api/v1/applications/[^/]+/manifests", undoing(actor), nth=2)
     outcome = await actor.run([Blow(rendered, Step.SYNC)])
     assert rendered.met == 1
     assert (outcome.code, outcome.left, outcome.named) == (0, [], {}), str(outcome)
@@ -106,14 +111,7 @@ async def parameters_that_somebody_undoes_before_the_sync_are_not_synced(stage: 
     """Reading what stands in the cluster takes a while: the hooks must not run on somebody else's topic."""
     actor = Actor(stage, PASSES)
     await actor.deploy()
-    former = copy.deepcopy(actor.app.doc["spec"]["source"]["helm"]["parameters"])
-
-    async def undone(exchange: proxy.Exchange) -> None:
-        change = {"op": "replace", "path": "/spec/source/helm/parameters", "value": former}
-        await actor.ask("PATCH", "", {"patch": json.dumps([change]), "patchType": "json"})
-        await exchange.relay()
-
-    looks = Rule("GET", "/api/v1/applications/[^/]+/resource-tree", undone)
+    looks = Rule("GET", "/api/v1/applications/[^/]+/resource-tree", undoing(actor))
     posts = Rule("POST", "/api/v1/applications/[^/]+/sync", proxy.Exchange.relay, times=EVER)
     outcome = await actor.run([Blow(looks, Step.SYNC), Blow(posts, Step.SYNC)])
     assert looks.met == 1
