@@ -194,13 +194,6 @@ class Client(Connection):
         doing, where = f"end the operation of {app.name}", path(app, "operation")
         await self._send("DELETE", doing, where, None, Json, query(app), harmless_late=True, ends=True)
 
-    def ends_late_until(self) -> float | None:
-        """The loop time until which a `terminate` that was never answered may end whatever runs then.
-
-        Nothing tells for how long something on the way holds a request back: `argocd.timeout` is allowed for.
-        """
-        return None if self._ends_unheard is None else self._ends_unheard + self.settings.timeout
-
     # -- what it is made of -------------------------------------------------------------------------
 
     async def tree(self, app: ApplicationName) -> Tree:

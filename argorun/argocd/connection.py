@@ -174,6 +174,13 @@ class Connection:
             return asyncio.get_running_loop().time() + LATE
         return None if self._unheard is None else self._unheard + LATE
 
+    def ends_late_until(self) -> float | None:
+        """The loop time until which an end of an operation that was never answered may end what runs then.
+
+        Nothing tells for how long something on the way holds a request back: `argocd.timeout` is allowed for.
+        """
+        return None if self._ends_unheard is None else self._ends_unheard + self.settings.timeout
+
     async def landed(self) -> None:
         """Wait for the answers to what was sent and then cancelled, a few seconds at most.
 
