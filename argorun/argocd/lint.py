@@ -63,7 +63,7 @@ def not_restarted(
     topic's name with them. A pod reads its environment once; a file that is mounted changes later, while it
     runs (source: kubernetes.io/docs, ConfigMaps are updated automatically when mounted).
     """
-    was = by_key(former, "")
+    was = by_key((m for m in former if m.get("kind") in ROLLING), "")
     for m in manifests:
         spec = m.get("spec") or {}
         if m.get("kind") not in ROLLING or hook_of(m) is not None:
@@ -95,7 +95,7 @@ def run_again(manifests: Iterable[Json], former: Sequence[Json], options: Collec
     options. With Force, what cannot be changed is deleted and made anew (source: Argo CD's docs, Sync
     Options).
     """
-    was = by_key(former, "")
+    was = by_key((m for m in former if m.get("kind") in RUNNING), "")
     for m in manifests:
         before = was.get(key_of(m, ""))
         if m.get("kind") not in RUNNING or is_hook(m) or before is None or before == m:
