@@ -311,6 +311,7 @@ class Run:
         await check_others(self.client, self.app, self.live, self.tell, hooks, carriers, force=force)
 
     async def _overwritten(self, seen: Application) -> None:
+        """Our values no longer stand, as seen: let go, to try again."""
         rival = self.traces.claim.rival(seen)
         to = f"{rival}, which took the Application" if rival else "somebody who changed the parameters"
         await self._lost(f"{to} at the same moment", undone=not rival)
@@ -335,8 +336,8 @@ class Run:
             self.tell.notice(text)
         await self._check_tests(manifests)
         held = {key.name for key in self.carriers.objects if key.kind == "ConfigMap"}
-        policy = (self.traces.claim.before or Application()).spec.get("syncPolicy") or {}
-        again = lint.run_again(manifests, self.manifests, policy.get("syncOptions") or ())
+        options = (self.traces.claim.before or Application()).sync_options
+        again = lint.run_again(manifests, self.manifests, options)
         for text in [*lint.not_restarted(manifests, self.manifests, held), *again]:
             self.tell.notice(text)
         return manifests

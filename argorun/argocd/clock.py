@@ -85,6 +85,11 @@ def date(text: str) -> float | None:
     return made.timestamp() if USABLE[0] <= made.timestamp() < USABLE[1] else None
 
 
+def seconds(stamp: str) -> float:
+    """A time as Argo CD and Kubernetes write it, in seconds since the epoch."""
+    return datetime.datetime.fromisoformat(stamp).timestamp()
+
+
 def stamp(seconds: float) -> str:
     """Seconds since the epoch as Argo CD writes a time: 2026-11-26T01:20:00Z."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

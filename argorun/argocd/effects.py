@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-import datetime
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from argorun.argocd import rendered
+from argorun.argocd.clock import seconds
 from argorun.argocd.rendered import hook_phases
 from argorun.argocd.types import Json, ManagedResource, Node, ResourceResult, ResourceStatus, Tree
 
@@ -69,12 +69,6 @@ def is_data_hook(manifest: Json) -> bool:
 def is_hook(manifest: Json) -> bool:
     """Whether a sync applies the object as a hook, or not at all (`Skip`, a Helm test)."""
     return rendered.is_hook((manifest.get("metadata") or {}).get("annotations") or {})
-
-
-def is_never_applied(manifest: Json) -> bool:
-    """Whether no sync makes the object: a hook of the deletion, a Helm test, one to skip."""
-    annotations = (manifest.get("metadata") or {}).get("annotations") or {}
-    return is_hook(manifest) and not hook_phases(annotations)
 
 
 def content(manifest: Json) -> Json:
@@ -260,17 +254,13 @@ class Before:
         metadata = live.get("metadata") or {}
         if self.since:
             created = str(metadata.get("creationTimestamp", ""))
-            return bool(created) and _seconds(created) >= self.since
+            return bool(created) and seconds(created) >= self.since
         # One that was not in the tree before may have stood there all the same.
         return str(metadata.get("uid", "")) not in self.versions and not self._is_older(metadata)
 
     def _is_older(self, metadata: Json) -> bool:
         created = str(metadata.get("creationTimestamp") or "")
-        return bool(created and self.noted) and _seconds(created) < self.noted - CLOCKS
-
-
-def _seconds(at: str) -> float:
-    return datetime.datetime.fromisoformat(at).timestamp()
+        return bool(created and self.noted) and seconds(created) < self.noted - CLOCKS
 
 
 @dataclass(frozen=True)

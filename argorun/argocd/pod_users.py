@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import NamedTuple
 from argorun.argocd import effects
 from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.client import ApplicationName, Client
+from argorun.argocd.clock import seconds
 from argorun.argocd.effects import Key
 from argorun.argocd.pod_sources import pod_spec, sources
 from argorun.argocd.types import Json, Node, Tree
@@ -51,7 +51,7 @@ class Held:
         if only_itself:
             return ""
         created = metadata.get("creationTimestamp")
-        there = not created or _seconds(created) < self.until  # before it was put back
+        there = not created or seconds(created) < self.until  # before it was put back
         for source in sources(spec):
             if (source.kind, source.name) in self.sources:
                 if source.mounted and there:
@@ -69,11 +69,7 @@ def starts(status: Json) -> Iterator[float]:
     for c in [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]:
         at = ((c.get("state") or {}).get("running") or {}).get("startedAt")
         if at:
-            yield _seconds(at)
-
-
-def _seconds(at: str) -> float:
-    return datetime.datetime.fromisoformat(at).timestamp()
+            yield seconds(at)
 
 
 def readers(manifests: Mapping[Key, Json], held: Collection[tuple[str, str]]) -> list[Key]:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from argorun.argocd.parameters import ROLLED
-from argorun.argocd.rendered import Place, hook_of, hook_phases, is_hook, places, required
+from argorun.argocd.rendered import Place, hook_of, is_applied, is_hook, places, required
 from argorun.argocd.types import Json
 
 # Kubernetes' own groups: those without a dot, and those below k8s.io (kubernetes.io/docs, API Groups).
@@ -78,7 +78,7 @@ def _carriers(topics: Sequence[str], manifests: Sequence[Json], jobs: Sequence[s
                 yield Carrier(topic, reader.manifest, after(reader))
     reads = _reads(readers)
     for source in manifests:
-        if not (_is(source, "ConfigMap") and _is_applied(source)):
+        if not (_is(source, "ConfigMap") and is_applied(source)):
             continue
         for reader, keys in _reading(source, reads):
             texts, place = _texts(source, keys), places(source)[0]
@@ -102,7 +102,7 @@ def late(topic: str, found: Iterable[Carrier]) -> list[str]:
 def hidden(manifests: Sequence[Json], jobs: Sequence[str]) -> list[str]:
     """The Secrets that a required test or a workload reads: Argo CD hides their values."""
     reads = _reads([r for m in manifests if (r := _reader(m, jobs)) is not None])
-    found = [m for m in manifests if _is(m, "Secret") and _is_applied(m)]
+    found = [m for m in manifests if _is(m, "Secret") and is_applied(m)]
     return sorted({_name(m) for m in found if any(keys for _, keys in _reading(m, reads))})
 
 
@@ -224,12 +224,6 @@ def _reference(word: str, place: Json) -> Iterator[tuple[str, str, Sequence[str]
         yield kind, name, tuple(str(i.get("key", "")) for i in items if isinstance(i, dict))
     else:
         yield kind, name, None
-
-
-def _is_applied(manifest: Json) -> bool:
-    """Whether a sync makes it, as a hook or for good."""
-    annotations = _annotations(manifest)
-    return bool(hook_phases(annotations)) or not is_hook(annotations)
 
 
 def _annotations(manifest: Json) -> Json:

@@ -83,6 +83,12 @@ def is_hook(annotations: Json) -> bool:
     return ARGO in annotations or annotations.get(HELM, "crd-install") != "crd-install"
 
 
+def is_applied(manifest: Json) -> bool:
+    """Whether a sync makes an object, as a hook or for good: no hook of the deletion, no Helm test."""
+    annotations = (manifest.get("metadata") or {}).get("annotations") or {}
+    return bool(hook_phases(annotations)) or not is_hook(annotations)
+
+
 class Place(NamedTuple):
     """When a sync applies an object; Argo CD goes through these in their order."""
 

@@ -15,6 +15,7 @@ from argorun.argocd.managed import managed, state
 from argorun.argocd.patience import Patience
 from argorun.argocd.pod_sources import pod_spec
 from argorun.argocd.pod_users import GRACE, readers
+from argorun.argocd.rendered import is_applied
 from argorun.argocd.types import Application, Json, Node, ResourceStatus, Tree
 from argorun.errors import AccessDenied, ArgoCDFailed, OperationFailed, UsageError
 
@@ -86,7 +87,7 @@ class Settlement:
         await self.renders(ours)
         without = await asyncio.to_thread(effects.by_key, former, self._namespace)
         self._tree = tree
-        options = (seen.spec.get("syncPolicy") or {}).get("syncOptions") or ()
+        options = seen.sync_options
         held = [k for k in effects.to_confirm(self._ours.objects, without, options) if effects.find(tree, k)]
         if held:
             raise UsageError(
@@ -186,7 +187,7 @@ class Settlement:
             live = {k: m for k, m in live.items() if k not in self._hidden}
         if not self._ours.objects:
             live = {k: m for k, m in live.items() if effects.named(m, self._topics)}
-        options = self._options = (seen.spec.get("syncPolicy") or {}).get("syncOptions") or ()
+        options = self._options = seen.sync_options
         self._plan = await asyncio.to_thread(
             effects.plan, live, self._ours.objects, former, self._before, options
         )
@@ -268,9 +269,8 @@ class Settlement:
     def naming(self) -> list[Remains]:
         """The objects that were made to name a topic, where nobody can look at them any longer."""
         why = f"{LIVES_ON}, and it names the topic"
-        applied = [k for k in self._ours.naming if k.kind not in TESTS]
-        applied = [k for k in applied if not effects.is_never_applied(self._ours.objects[k])]
-        return [Remains(k, why, delete=True) for k in applied]
+        there = [k for k in self._ours.naming if k.kind not in TESTS and is_applied(self._ours.objects[k])]
+        return [Remains(k, why, delete=True) for k in there]
 
     def sources(self) -> set[tuple[str, str]]:
         """Kind and name of the ConfigMaps that held a topic's name, and of the Secrets that may have."""

@@ -6,13 +6,13 @@ the spec, stays raw JSON.
 
 from __future__ import annotations
 
-import datetime
 import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 
+from argorun.argocd.clock import seconds
 from argorun.argocd.reasons import brief
 
 Json = dict[str, Any]
@@ -109,12 +109,12 @@ class OperationState(Said, frozen=True):
     @property
     def began_at(self) -> float | None:
         """When it began, in seconds since the epoch; None where that is not known."""
-        return datetime.datetime.fromisoformat(self.started_at).timestamp() if self.started_at else None
+        return seconds(self.started_at) if self.started_at else None
 
     @property
     def ended_at(self) -> float | None:
         """When it ended, in seconds since the epoch; None where it has not."""
-        return datetime.datetime.fromisoformat(self.finished_at).timestamp() if self.finished_at else None
+        return seconds(self.finished_at) if self.finished_at else None
 
 
 class OwnerReference(Camel, frozen=True):
@@ -200,6 +200,10 @@ class Application(Camel, frozen=True):
     @property
     def project(self) -> str:
         return str(self.spec.get("project") or "default")
+
+    @property
+    def sync_options(self) -> Sequence[str]:
+        return (self.spec.get("syncPolicy") or {}).get("syncOptions") or ()
 
     @property
     def is_auto_synced(self) -> bool:

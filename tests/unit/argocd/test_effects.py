@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from argorun.argocd import effects
 from argorun.argocd.effects import Before, Key, Plan, by_key, content, differing, key_of, merge_patch, named
+from argorun.argocd.rendered import is_applied
 from argorun.argocd.types import Node, ResourceResult, Tree
 from tests.unit.argocd.fakes import merged
 from tests.unit.argocd.gopatch import Json
@@ -226,7 +227,7 @@ def test_a_helm_hook_that_no_sync_runs_is_in_no_command(phase: str) -> None:
         pod["metadata"]["annotations"] = {"helm.sh/hook": phase}
     ours, former = (by_key([pod], "n") for pod in pods)
     assert effects.rendered_plan(ours, former, list(ours), Tree()) == Plan()
-    assert effects.is_never_applied(pods[0])
+    assert not is_applied(pods[0])
 
 
 def test_where_nobody_can_render_the_former_values_all_is_synced_by_hand() -> None:
