@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import Collection
 
 from argorun.argocd.answers import Denied, Refused, typed
 from argorun.argocd.client import ApplicationName, Client
@@ -14,6 +15,7 @@ from argorun.argocd.types import Node
 from argorun.errors import AccessDenied, ArgoCDFailed, ArgorunError
 
 SHORTEST, LONGEST = 0.2, 2.0  # seconds between two tries to open a log; a change in the tree ends the pause
+INIT = 5.0  # seconds for the rest of an init container's log once the container after it has begun
 LOST = "it was started again before this was read"
 
 
@@ -44,7 +46,13 @@ class PodLogs:
             manifest = None  # it may be gone, or not be there yet: Argo CD takes the only container
         names = manifest.containers() if manifest is not None else [""]
         self._first = {name for name in names if manifest is not None and manifest.runs_first(name)}
-        await asyncio.gather(*(self._container(name, manifest) for name in names))
+        tasks: list[asyncio.Task[None]] = []
+        first: list[asyncio.Task[None]] = []
+        for name in names:
+            tasks.append(asyncio.create_task(self._container(name, manifest, tuple(first))))
+            if name in self._first:
+                first.append(tasks[-1])
+        await asyncio.gather(*tasks)
 
     def told(self) -> int:
         """How many lines were told so far."""
@@ -67,12 +75,34 @@ class PodLogs:
         except ArgoCDFailed:
             return None
 
-    async def _container(self, name: str, manifest: PodManifest | None) -> None:
-        """Read a container's log to its end, however often its stream breaks or it starts again."""
+    async def _init_is_read(self, name: str, first: Collection[asyncio.Task[None]]) -> None:
+        """Wait until the init containers before this one are read, for their lines come first.
+
+        Once this one has begun they have INIT seconds: a log that cannot be read holds up no other.
+        Raises AccessDenied.
+        """
+        waiting = set(first)
+        while waiting:
+            _, waiting = await asyncio.wait(waiting, timeout=LONGEST)
+            if not waiting:
+                return
+            standing = await self._standing(name)
+            if standing is not None and (standing.ran or standing.over):
+                await asyncio.wait(waiting, timeout=INIT)
+                return
+
+    async def _container(
+        self, name: str, manifest: PodManifest | None, first: Collection[asyncio.Task[None]]
+    ) -> None:
+        """Read a container's log to its end, however often its stream breaks or it starts again.
+
+        `first` read the init containers that ended before it began.
+        """
         standing = manifest.standing(name) if manifest is not None else None
         reader = self._reader(name, standing.restart if standing is not None else 0)
         pause = SHORTEST
         try:
+            await self._init_is_read(name, first)
             if reader.container.restart:
                 reader = await self._started_again(self._reader(name, 0), reader.container.restart)
             while True:
