@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection
 from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.lint import delete_policies
+from argorun.argocd.outcome import has_ended
 from argorun.argocd.ownership import GONE, Rendered, other
 from argorun.argocd.pod_logs import PodLogs
 from argorun.argocd.reader import Container, Listener, now
@@ -190,11 +191,29 @@ class JobLogs:
         while True:
             tests = {u: n for u, (n, _) in self.strangers.items() if is_test(n.kind, n.name)}
             for uid, node in tests.items():
-                there = self._live.tree.find_uid(uid)
-                ended = there is None or there.ended
-                if ended and clock() - since.setdefault(uid, clock()) >= DISPLACED:
+                if uid not in since and await self._has_ended(node):
+                    since[uid] = clock()
+                if uid in since and clock() - since[uid] >= DISPLACED:
                     return node, self.strangers[uid][1]
-            version = await self._live.changed(version, timeout=1.0 if since else POLL)
+            version = await self._live.changed(version, timeout=1.0 if tests else POLL)
+
+    async def _has_ended(self, stranger: Node) -> bool:
+        """Whether another's Job or bare pod has ended or is gone, as far as Argo CD shows it.
+
+        The tree alone does not do: no change of another Application's object makes Argo CD renew ours (seen
+        on 3.1: 110 s behind).
+        """
+        s = stranger
+        there = self._live.tree.find_uid(s.uid)
+        if there is None or there.ended:
+            return True
+        try:
+            live: Json = await self._client.live(self._app, s.group, s.version, s.kind, s.namespace, s.name)
+        except (Refused, Denied) as e:
+            return e.status in GONE
+        except ArgorunError:
+            return False
+        return (live.get("metadata") or {}).get("uid") != s.uid or has_ended(s.kind, live)
 
     def _candidates(self) -> list[Node]:
         tree = self._live.tree

@@ -186,12 +186,21 @@ def as_it_is(hook: ResourceResult, live: Json, former: Collection[str]) -> Resou
     """
     if (live.get("metadata") or {}).get("uid") in former:
         return replace(hook, hook_phase="", message=NONE_OF_ITS_OWN)
-    phase, message = _pod_end(live) if hook.kind == "Pod" else _job_end(live)
+    phase, message = _end(hook.kind, live)
     if phase == "Running":
         return replace(hook, hook_phase=phase, message="")
     if phase == "Succeeded" and hook.hook_phase in FAILED:
         message = OTHERS_FAILURE
     return replace(hook, hook_phase=phase, message=message)
+
+
+def has_ended(kind: str, live: Json) -> bool:
+    """Whether a live Job or Pod has ended for good, by its own status."""
+    return _end(kind, live)[0] != "Running"
+
+
+def _end(kind: str, live: Json) -> tuple[str, str]:
+    return _pod_end(live) if kind == "Pod" else _job_end(live)
 
 
 def _job_end(job: Json) -> tuple[str, str]:

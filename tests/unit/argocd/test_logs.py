@@ -136,7 +136,15 @@ def test_every_container_is_read_init_containers_too() -> None:
         ("started", "p1", "init"),
         ("started", "p1", "main"),
     ]
-    assert {e[2:] for e in told if e[0] == "line"} == {("main", "a"), ("init", "b")}
+    assert [e[2:] for e in told if e[0] == "line"] == [("init", "b"), ("main", "a")]
+
+
+def test_an_init_containers_log_that_hangs_holds_up_no_other() -> None:
+    stage = Stage()
+    stage.cluster.job("j1")
+    stage.cluster.pod("p1", "j1", [A, LAST], initContainers=[{"name": "init"}])
+    stage.cluster.streams["p1", "init"] = [[asyncio.Event()]]
+    assert [e[2:] for e in stage.followed() if e[0] == "line"] == [("main", "a")]
 
 
 def test_a_pod_that_cannot_be_looked_into_is_read_by_its_only_containers_default_name() -> None:
@@ -464,10 +472,17 @@ def test_a_former_job_is_anothers_only_where_it_says_so_whatever_topic_it_names(
 
 
 @pytest.mark.parametrize(
-    ("health", "seconds"), [("Healthy", 10.0), ("Degraded", 10.0), ("Progressing", None)]
+    ("health", "conditions", "seconds"),
+    [
+        ("Healthy", [], 10.0),
+        ("Degraded", [], 10.0),
+        ("Progressing", [], None),
+        ("Progressing", [{"type": "Failed", "status": "True"}], 10.0),
+    ],
+    ids=["passed", "failed", "runs", "ended-and-the-tree-is-old"],
 )
 def test_a_test_whose_place_another_took_is_given_up_once_that_has_ended(
-    health: str, seconds: float | None
+    health: str, conditions: list[Json], seconds: float | None
 ) -> None:
     """While the other's still runs, to end our operation would delete it."""
 
@@ -476,6 +491,9 @@ def test_a_test_whose_place_another_took_is_given_up_once_that_has_ended(
         stage.rendered = [tracked("weather")]
         a_job(stage, "other")
         stage.cluster.nodes[0]["health"] = {"status": health}
+        made = stage.cluster.jobs["tests"]
+        assert isinstance(made, dict)
+        made["status"] = {"conditions": conditions}
         live = LiveTree(stage.cluster.client, APP)
         rendered = Rendered(stage.rendered, "ns", ())
         logs = JobLogs(
