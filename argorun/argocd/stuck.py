@@ -101,8 +101,10 @@ class Watch:
             since = {uid: since.get(uid, clock()) for uid in held if uid not in self._named}
             due = [uid for uid, began in since.items() if clock() - began >= NAMED_AFTER]
             for uid in due[: MOST - len(self._named)]:
-                found = diagnose(await self.case(held[uid].result))
-                since[uid] = clock()  # ask again when as much time has passed
+                case = await self.case(held[uid].result)
+                found = diagnose(case)
+                # Ask again when as much time has passed, and soon where there was no answer.
+                since[uid] = clock() - (0.0 if case.live else NAMED_AFTER - POLL)
                 if said := held[uid].told(found.cause, found.hint):
                     self._named.add(uid)
                     tell(said)

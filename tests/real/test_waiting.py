@@ -20,7 +20,7 @@ SERVICE = {
     "metadata": {"name": "web"},
     "spec": {"type": "LoadBalancer", "selector": {"app": "web"}, "ports": [{"port": 80}]},
 }
-LIMITS = {"run": "25s", "busy": "60s", "cleanup": "60s"}
+LIMITS = {"run": "40s", "busy": "60s", "cleanup": "60s"}
 
 
 def held(manifest: Json) -> Json:
@@ -70,7 +70,7 @@ def test_a_service_without_an_address_is_named_while_it_is_waited_for(balanced: 
     why = "it is of type LoadBalancer and has no address"
     assert result.code == 4, str(result)
     assert result.err.count(f"  - Argo CD waits for Service web: {why}; set its type to ClusterIP") == 1
-    assert f"time ran out after 25 s: waiting for healthy state of /Service/web: {why}" in result.err
+    assert f"time ran out after 40 s: waiting for healthy state of /Service/web: {why}" in result.err
     assert "  ! hint: set its type to ClusterIP, or wait for the cloud's load balancer" in result.err
 
 
@@ -85,7 +85,7 @@ def test_the_finalizer_that_holds_the_former_hook_is_named_while_it_is_waited_fo
         if cluster.BEFORE_3_2
         else "waiting for deletion of hook batch/Job/checks"
     )
-    title = f"time ran out after 25 s: {said}: {why}"
+    title = f"time ran out after 40 s: {said}: {why}"
     assert title in result.err, str(result)
     (hint,) = [line for line in result.err.splitlines() if "  ! hint: " in line]
     command = hint.partition("take it off: ")[2]

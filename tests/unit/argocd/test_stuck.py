@@ -447,6 +447,19 @@ def test_a_service_without_an_address_is_named_once_while_it_is_waited_for() -> 
     run(main())
 
 
+def test_what_is_waited_for_is_asked_about_again_soon_where_there_was_no_answer() -> None:
+    async def main() -> None:
+        stage = Stage(WEB_SERVICE)
+        await stage.shows(node("Service", "web"))
+        stage.cluster.slow = 3600
+        naming = asyncio.create_task(named(stage, within=19))
+        await asyncio.sleep(14)
+        stage.cluster.slow, stage.cluster.manifests = 0, {"web": balancer([])}
+        assert await naming == [f"Argo CD waits for Service web: {NO_ADDRESS}; {FIXED_BY}"]
+
+    run(main())
+
+
 def test_a_service_that_has_its_address_by_then_is_not_named() -> None:
     async def main() -> None:
         stage = Stage(WEB_SERVICE)
