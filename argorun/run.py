@@ -219,6 +219,7 @@ class Run:
                 await self._overwritten(seen)
                 return False
             request = operation.body(self.traces.operation, self.config.revision)
+            self.traces.posted = True
             seen = await operation.start(self.client, self.app, self.traces.operation, request)
         except operation.Busy as e:
             await self._lost(str(e), undone=False)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from argorun import byhand
 from argorun.argocd import normal_form, operation, parameters
 from argorun.argocd.answers import Denied
-from argorun.argocd.claim import Claim
+from argorun.argocd.claim import Claim, Taken
 from argorun.argocd.client import Client
 from argorun.argocd.effects import Key
 from argorun.argocd.logs import JobLogs
@@ -49,6 +49,7 @@ class Traces:
     settlement: Settlement | None = None  # which knows what our operation may have changed
     started: float = 0.0  # when our operation was started, in seconds since the epoch
     revision: str = ""  # the commit that it syncs
+    posted: bool = False  # our operation may have been started: it was asked for
     deleting: bool = False  # the Application is being deleted, with all that it has made
 
 
@@ -132,7 +133,10 @@ class WayBack:
         return self._gone_app
 
     def _unless_gone(self, act: Callable[[], Awaitable[str | None]]) -> Callable[[], Awaitable[str | None]]:
-        """An undo in the Application: where that is deleted there is nothing left to undo in it."""
+        """An undo in the Application: where that is deleted there is nothing left to undo in it.
+
+        Nor is there where another run took it before our sync, and took our values out.
+        """
 
         async def unless_gone() -> str | None:
             if self._traces.deleting and act not in (self._end, self._pods_leave):
@@ -143,6 +147,10 @@ class WayBack:
             except Denied:
                 if not await self.is_gone():
                     raise
+            except Taken as e:
+                if e.stands or self._traces.posted:
+                    raise
+                return None
             self._leave_what_lives_on()
             return None
 

@@ -49,10 +49,14 @@ class Reverted(Lost):
 
 
 class Taken(OperationFailed):
-    """Another run holds the Application by now: nothing of it is ours to change."""
+    """Another run holds the Application by now: nothing of it is ours to change.
 
-    def __init__(self, app: ApplicationName, holder: Record) -> None:
+    `stands`: our values were seen in it all the same.
+    """
+
+    def __init__(self, app: ApplicationName, holder: Record, *, stands: bool) -> None:
         super().__init__(f"{app.name} is held by run {holder.run} by now; nothing is changed")
+        self.stands = stands
 
 
 def outrun(error: ArgoCDFailed) -> bool:
@@ -236,7 +240,8 @@ class Claim:
         record = parameters.record_of(seen)
         if record is not None and record.run != self.run_id:
             self.taken = True
-            raise Taken(self._app, record)
+            stands = self.record is not None and parameters.stands(seen.spec, self.record)
+            raise Taken(self._app, record, stands=stands)
 
     def stands(self, seen: Application) -> bool:
         """Whether our values are still in, with our record beside them."""

@@ -283,6 +283,7 @@ class Stage:
         self.pods: list[str] = []
         self.notices: list[str] = []
         self.hurries_at: float | None = None
+        self.posted = True  # our operation was asked for
 
     def pod(self, name: str, owner: str, started: float = 0.0, phase: str = "Running", **spec: Any) -> None:
         """A pod of a Deployment that was started so many seconds after our operation."""
@@ -330,7 +331,8 @@ class Stage:
             argocd.made(manifest)
         self.after_the_sync()
         clean = CleanUp(self.told.append)
-        traces = Traces("mine", claim, [(topic, TOPIC)], cast(Any, self), settlement, SYNCED, "abc")
+        logs = cast(Any, self)
+        traces = Traces("mine", claim, [(topic, TOPIC)], logs, settlement, SYNCED, "abc", self.posted)
         back = WayBack(
             settings, client, cast(Any, self.topics), LiveTree(client, APP), clean, traces, self.tell
         )
@@ -600,6 +602,26 @@ def test_an_application_that_another_run_holds_by_now_is_not_settled_and_its_hol
     assert "weather is held by run theirs by now; nothing is changed" in [e.why for e in left]
     assert {e.command for e in left} == {""}
     assert (stage.argocd.syncs, len(stage.argocd.patches)) == ([], 1)
+
+
+def without_our_values(argocd: FakeArgoCD) -> None:
+    another_run_takes(argocd)
+    argocd.document["spec"] = copy.deepcopy(SPEC)
+
+
+@pytest.mark.parametrize(
+    ("takes", "posted", "told"),
+    [(without_our_values, False, False), (without_our_values, True, True), (another_run_takes, False, True)],
+)
+def test_an_application_lost_to_another_run_is_left_behind_only_where_something_of_ours_may_be_in_it(
+    takes: Callable[[FakeArgoCD], None], posted: bool, told: bool
+) -> None:
+    stage = Stage()
+    stage.posted = posted
+    stage.after_the_sync = lambda: takes(stage.argocd)  # type: ignore[method-assign]
+    parameters = [e.why for e in stage.unwound() if e.what == "the parameters"]
+    assert parameters == (["weather is held by run theirs by now; nothing is changed"] if told else [])
+    assert len(stage.argocd.patches) == 1
 
 
 def test_no_command_is_given_that_would_disturb_the_run_that_holds_the_application_by_now() -> None:
