@@ -19,6 +19,7 @@ from typing import Any
 import httpcore
 import httpx
 
+HTTP = b"HTTP/"  # how an answer begins
 PIECE = 1 << 18  # bytes handed on at once, at most
 HEXADECIMAL = re.compile(rb"[0-9a-fA-F]{1,15}")
 CHUNKED = re.compile(rb"\r\ntransfer-encoding:[ \t]*chunked[ \t]*\r\n", re.IGNORECASE)
@@ -109,7 +110,7 @@ class Answer:
 
     def __init__(self) -> None:
         self._held = b""  # the head so far; in a chunked body, half a chunk's head
-        self._in_head, self._chunked = True, False
+        self._in_head, self._chunked = True, False  # what is no HTTP, a proxy's handshake say, has no head
         self._left = 0  # bytes of the current chunk that have not arrived, its line end included
 
     def merged(self, data: bytes) -> bytes:
@@ -120,6 +121,9 @@ class Answer:
 
     def _after_head(self, data: bytes) -> bytes:
         head, end, rest = (self._held + data).partition(b"\r\n\r\n")
+        if not head.startswith(HTTP[: len(head)]):
+            self._in_head = False
+            return head + end + rest
         if not end:
             self._held = head if data else b""
             return b"" if data else head

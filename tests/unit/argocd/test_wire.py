@@ -73,6 +73,11 @@ def test_an_answer_that_is_not_chunked_is_not_touched(body: bytes, cuts: list[in
     assert b"".join(through(cut(whole, cuts))) == whole
 
 
+def test_what_is_no_http_a_proxys_handshake_say_is_handed_on_as_it_comes() -> None:
+    for handshake in (b"\x05\x00", b"\x05\x00\x00\x01\x7f\x00\x00\x01\x1f\x90", b"\x00\x5a\r\n\r\n\x00"):
+        assert through([handshake[:1], handshake[1:]]) == [handshake[:1], handshake[1:]]
+
+
 @pytest.mark.parametrize("end", [b"", b"5\r\nab", b"5", b"x\r\nab\r\n", b"-5\r\nab\r\n"])
 def test_a_chunked_answer_that_breaks_off_or_is_nonsense_is_still_one(end: bytes) -> None:
     whole = CHUNKED + b"\r\n3\r\nabc\r\n" + end
