@@ -145,7 +145,15 @@ def _metadata(seen: Application) -> tuple[dict[str, str], dict[str, str], list[s
 
 
 def _since(versions: _Versions, read: Application) -> list[Application]:
-    """What was shown after the version that was read."""
-    numbers = [v.metadata.resource_version for v in versions.all]
-    at = numbers.index(read.metadata.resource_version) + 1 if read.metadata.resource_version in numbers else 0
-    return versions.all[at:]
+    """What was shown after the version that was read; the watch may begin with older ones.
+
+    They are numbers that grow (source: kubernetes.io/docs, API Concepts, Resource versions).
+    """
+    at = _number(read)
+    return [v for v in versions.all if at and _number(v) > at]
+
+
+def _number(seen: Application) -> int:
+    """The version of an Application; 0 where it is no number."""
+    version = seen.metadata.resource_version
+    return int(version) if version.isdecimal() else 0

@@ -96,6 +96,24 @@ def test_an_edit_between_reading_and_writing_is_put_back_and_told() -> None:
     assert stage.notices == ["somebody edited weather at the same moment; the edit is put back"]
 
 
+def test_an_older_version_that_the_watch_begins_with_is_no_edit_where_nothing_more_is_shown() -> None:
+    """Its first one comes from a cache, which may be behind what was read."""
+    stage = Stage()
+    stage.edits("v2")
+    stage.argocd.written = lambda: None  # type: ignore[method-assign]
+    before = unvalidated.typed
+
+    def behind(raw: Json, kind: type[Application], doing: str) -> Application:
+        raw["metadata"]["resourceVersion"] = "1000"
+        return before(raw, kind, doing)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(unvalidated, "typed", behind)
+        stage.write()
+    assert (stage.puts, stage.notices) == (1, [])
+    assert stage.argocd.spec["source"]["targetRevision"] == "v2"
+
+
 def test_an_edit_before_reading_is_what_was_read_and_no_edit_at_the_same_moment() -> None:
     stage = Stage()
     stage.argocd.meets("raw", lambda _: stage.edits("theirs"))
