@@ -168,17 +168,21 @@ def not_ours_to_delete(name: str, prefix: str) -> AccessDenied:
     )
 
 
+class Away(KafkaFailed):
+    """No broker answers: what is asked next would wait in vain, too."""
+
+
 def unreachable(where: str, trouble: Trouble | None, error: BrokerError | None = None) -> ArgorunError:
     """The error for a broker that gave no answer; `where` is bootstrap.servers."""
     if trouble is not None and trouble.denied:
         return AccessDenied(f"Kafka refused to authenticate us: {trouble.text}", _advice(trouble, where))
     if trouble is None and (error is None or error.code == TIMED_OUT):
-        return KafkaFailed(
+        return Away(
             f"Kafka at {where} cannot be reached: no answer",
             "check kafka.bootstrap.servers and kafka.security.protocol: is it Kafka that listens there?",
         )
     reason = trouble.text.removeprefix(f"{where}: ") if trouble else error.text if error else ""
-    return KafkaFailed(f"Kafka at {where} cannot be reached: {reason}", _advice(trouble, where))
+    return Away(f"Kafka at {where} cannot be reached: {reason}", _advice(trouble, where))
 
 
 _DROPPED = "it closes the connection without an answer"

@@ -11,6 +11,7 @@ from typing import TypeVar
 from argorun.attempt import attempt
 from argorun.errors import ArgorunError
 from argorun.kafka import names
+from argorun.kafka.faults import Away
 from argorun.kafka.names import TopicName
 from argorun.kafka.topics import Topics
 
@@ -111,16 +112,34 @@ async def delete(
     topics: Topics,
     found: Iterable[str],
     deleted: Callable[[str], None],
-    failed: Callable[[str, ArgorunError], None],
+    failed: Callable[[Sequence[str], ArgorunError], None],
 ) -> None:
-    """Delete these topics and see that they are gone; each is told as `deleted` or `failed`."""
+    """Delete these topics and see that they are gone; each is told as `deleted` or `failed`.
+
+    Where Kafka is away for AT_ONCE of them in a row, the rest is not tried, and told as `failed` at once.
+    """
+    rest: list[str] = []
+    away: list[ArgorunError] = []  # in a row
 
     async def one(topic: str) -> None:
+        if len(away) >= AT_ONCE:
+            rest.append(topic)
+            return
         await topics.delete(topic)
         await topics.wait_gone(topic)
+        away.clear()
         deleted(topic)
 
-    await several(found, one, failed)
+    def one_failed(topic: str, error: ArgorunError) -> None:
+        if isinstance(error, Away):
+            away.append(error)
+        else:
+            away.clear()
+        failed([topic], error)
+
+    await several(found, one, one_failed)
+    if rest:
+        failed(rest, away[-1])
 
 
 async def several(

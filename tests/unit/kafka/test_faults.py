@@ -10,6 +10,7 @@ from argorun.kafka import faults
 from argorun.kafka.faults import (
     PASSING,
     Act,
+    Away,
     BrokerError,
     Trouble,
     dropped,
@@ -186,7 +187,7 @@ LOST = "check kafka.bootstrap.servers and that the broker runs"
             -195,
             f"{AT}: Connect to ipv4#192.0.2.1:9092 failed: Connection refused",
             (
-                KafkaFailed,
+                Away,
                 f"Kafka at {AT} cannot be reached: Connect to ipv4#192.0.2.1:9092 failed: Connection refused",
                 LOST,
             ),
@@ -195,7 +196,7 @@ LOST = "check kafka.bootstrap.servers and that the broker runs"
             -193,
             f"{AT}: Failed to resolve '{AT}': Name or service not known",
             (
-                KafkaFailed,
+                Away,
                 f"Kafka at {AT} cannot be reached: Failed to resolve '{AT}': Name or service not known",
                 "check the host in kafka.bootstrap.servers",
             ),
@@ -204,7 +205,7 @@ LOST = "check kafka.bootstrap.servers and that the broker runs"
             -193,
             "inner:29092: Failed to resolve 'inner:29092': Name or service not known",
             (
-                KafkaFailed,
+                Away,
                 f"Kafka at {AT} cannot be reached: "
                 "inner:29092: Failed to resolve 'inner:29092': Name or service not known",
                 "the broker itself names inner:29092 (advertised.listeners): can this machine reach it?",
@@ -234,7 +235,7 @@ LOST = "check kafka.bootstrap.servers and that the broker runs"
             -181,
             f"{AT}: SSL handshake failed: certificate verify failed",
             (
-                KafkaFailed,
+                Away,
                 f"Kafka at {AT} cannot be reached: SSL handshake failed: certificate verify failed",
                 "check kafka.ssl.ca.location, and that the certificate names this host",
             ),
@@ -243,7 +244,7 @@ LOST = "check kafka.bootstrap.servers and that the broker runs"
             -195,
             f"{AT}: SSL handshake failed: connecting to a PLAINTEXT broker listener?",
             (
-                KafkaFailed,
+                Away,
                 f"Kafka at {AT} cannot be reached:"
                 " SSL handshake failed: connecting to a PLAINTEXT broker listener?",
                 "check kafka.security.protocol: this listener seems to be plaintext",
@@ -259,12 +260,12 @@ def test_no_connection_says_why_and_what_to_check(
 
 def test_a_listener_that_hangs_up_without_a_word_is_told_from_one_that_is_silent() -> None:
     assert told(unreachable(AT, dropped(0.0))) == (
-        KafkaFailed,
+        Away,
         f"Kafka at {AT} cannot be reached: it closes the connection without an answer",
         "check kafka.security.protocol and the port: does this listener want TLS or SASL, is it Kafka?",
     )
     assert told(unreachable(AT, None, BrokerError(-185, "Failed while waiting for controller"))) == (
-        KafkaFailed,
+        Away,
         f"Kafka at {AT} cannot be reached: no answer",
         "check kafka.bootstrap.servers and kafka.security.protocol: is it Kafka that listens there?",
     )

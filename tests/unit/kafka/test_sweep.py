@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from argorun.errors import AccessDenied, ArgorunError, KafkaFailed
 from argorun.kafka import names, sweep
+from argorun.kafka.faults import Away
 from argorun.kafka.names import TopicName
 from argorun.kafka.spec import TopicSpec
 from argorun.kafka.sweep import A_PART, AT_ONCE, Age, Going, delete, mentioned, ours
@@ -154,12 +156,17 @@ class Swept:
             self.broker.make(str(name), TopicSpec(prefix=name.prefix))
         self.deleted: list[str] = []
         self.failed: dict[str, ArgorunError] = {}
+        self.told_at_once = 0
+
+    def fail(self, topics: Sequence[str], error: ArgorunError) -> None:
+        self.failed |= dict.fromkeys(topics, error)
+        self.told_at_once = max(self.told_at_once, len(topics))
 
     def all(self) -> None:
         async def act() -> None:
             async with Topics({}, admin=self.broker, limits=Limits(delete=3, gone=3, request=1)) as topics:
                 found = [str(n) for n in self.found]
-                await delete(topics, found, self.deleted.append, lambda n, e: self.failed.update({n: e}))
+                await delete(topics, found, self.deleted.append, self.fail)
 
         run(act())
 
@@ -187,6 +194,17 @@ def test_no_more_than_eight_are_deleted_at_once() -> None:
     swept.all()
     assert max(at_once) == AT_ONCE
     assert len(swept.deleted) == 30
+
+
+def test_once_kafka_is_away_the_rest_is_not_tried_and_told_at_once() -> None:
+    """Each try takes as long as Kafka is waited for: ten thousand of them would take hours."""
+    swept = Swept(*(named(NOW + i) for i in range(100)))
+    swept.broker.faults["delete"] = collections.deque([Answer(-195)] * 10_000)
+    swept.all()
+    tried = {topic for act, topic in swept.broker.asked if act == "delete"}
+    assert len(tried) < 2 * AT_ONCE  # others were under way when the last of them failed
+    assert (len(swept.failed), swept.told_at_once) == (100, 100 - len(tried))
+    assert {type(e) for e in swept.failed.values()} == {Away}
 
 
 def test_what_cannot_be_deleted_is_told_and_holds_nobody_up() -> None:
