@@ -18,13 +18,13 @@ def is_required(hook: ResourceResult, jobs: Sequence[str]) -> bool:
     """Whether a hook is a test: a Job or bare Pod that is named, or, where none is, any of PostSync.
 
     One with generateName is named by that name: Argo CD adds revision, phase and time to it
-    (source: gitops-engine pkg/sync/sync_context.go:1026).
+    (source: gitops-engine pkg/sync/sync_context.go:1026). A chart's revision is its version.
     """
     if hook.kind not in RUNNING:
         return False
     if not jobs:
         return hook.hook_type == "PostSync"
-    generated = r"-?([0-9a-z]{1,7}-)?(presync|sync|postsync|syncfail)-\d+"
+    generated = r"-?(([0-9a-z]{1,7}|v?[0-9][0-9a-z.-]{0,6})-)?(presync|sync|postsync|syncfail)-\d+"
     return any(hook.name == j or re.fullmatch(re.escape(j) + generated, hook.name) for j in jobs)
 
 

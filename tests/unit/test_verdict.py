@@ -217,6 +217,9 @@ def test_a_hook_in_two_phases_must_succeed_in_both() -> None:
         ("tests1a2b3c4-postsync-1700000000", "tests", True),  # generateName without a dash at its end
         ("tests-postsync-1700000000", "tests", True),  # no revision
         ("tests-1a2b3c4-syncfail-1700000000", "tests", True),
+        ("tests-1.2.3-postsync-1700000000", "tests-", True),  # a chart's version
+        ("tests-1.2.3-r-postsync-1700000000", "tests-", True),
+        ("tests-a-1.2.3-postsync-1700000000", "tests-", False),
         ("tests-2", "tests", False),
         ("tests-of-others-1a2b3c4-postsync-1700000000", "tests", False),
         ("my-tests", "tests", False),
