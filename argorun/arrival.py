@@ -8,7 +8,7 @@ import difflib
 from collections.abc import Callable, Sequence
 
 from argorun import secrecy
-from argorun.argocd import helm_command, ignoring, reach
+from argorun.argocd import effects, helm_command, ignoring, reach
 from argorun.argocd.answers import Refused
 from argorun.argocd.client import Client
 from argorun.argocd.left_alone import LeftAlone
@@ -18,6 +18,8 @@ from argorun.argocd.types import Application, Json, Tree
 from argorun.config import Config, Topic
 from argorun.errors import ArgorunError, UsageError
 
+UNCHECKED = "should a test get it all the same, unverified: true at the topic runs the tests unchecked"
+
 
 async def check(
     config: Config,
@@ -25,19 +27,25 @@ async def check(
     drawn: Sequence[tuple[Topic, str]],
     seen: Application,
     manifests: Sequence[Json],
+    former: Sequence[Json],
     notice: Callable[[str], None],
 ) -> list[Carrier]:
     """Each topic's name must be in the manifests, rendered with the run's values, where a test gets it.
 
-    `seen` is the Application; what it leaves alone in an object that is there already does not count. Gives
-    back what carries the names. Raises UsageError that names the cause where it can be seen. A topic with
-    `unverified`, whose name may be in a Secret, only gets a notice. Raises ArgoCDFailed, AccessDenied.
+    `seen` is the Application; what it leaves alone in an object that is there already does not count, nor
+    do pods that the sync does not restart. `former` is what the source renders to without the run's values.
+    Gives back what carries the names. Raises UsageError that names the cause where it can be seen. A topic
+    with `unverified`, whose name is in the manifests or may be in a Secret, only gets a notice. Raises
+    ArgoCDFailed, AccessDenied.
     """
     names = [name for _, name in drawn]
     kept = await _left_alone(config, client, seen)
     applied = await asyncio.to_thread(kept.applied, manifests)
-    found = await asyncio.to_thread(reach.carriers, names, applied, config.jobs)
-    missing = reach.unreached(names, found)
+    found = await asyncio.to_thread(reach.carriers, names, applied, config.jobs, former)
+    if not reach.unreached(names, found):
+        return found
+    is_there = await _is_there(config, client, seen, found)
+    missing = reach.unreached(names, found, is_there)
     if not missing:
         return found
     helm = any(p.helm for topic, name in drawn if name in missing for p in topic.parameters)
@@ -47,23 +55,35 @@ async def check(
     with contextlib.suppress(Refused):
         manifests = await client.manifests(config.application, config.revision)
     applied = await asyncio.to_thread(kept.applied, manifests)
-    found = await asyncio.to_thread(reach.carriers, names, applied, config.jobs)
-    missing = reach.unreached(missing, found)
+    found = await asyncio.to_thread(reach.carriers, names, applied, config.jobs, former)
+    missing = reach.unreached(missing, found, is_there)
     secrets = await asyncio.to_thread(reach.hidden, applied, config.jobs)
     for topic, name in drawn:
         if name not in missing:
             continue
         if pin := _pinned(config, topic, name, shown):
             raise pin
-        if not (topic.unverified and secrets):
+        holders = reach.holders(name, manifests)
+        if not (topic.unverified and (secrets or holders)):
             rendered = await asyncio.to_thread(reach.carriers, [name], manifests, config.jobs)
-            obstacles = [*reach.late(name, found), *kept.told(rendered)]
-            raise _unreached(config, topic, name, reach.holders(name, manifests), obstacles, secrets, shown)
-        notice(
-            f"whether a test gets {name} cannot be seen: no manifest of {config.application} holds it, and "
-            f"Argo CD hides the values of {_secrets(secrets)} (unverified: true)"
-        )
+            keeping = [f"{why}; {UNCHECKED}" for why in reach.kept(name, found)]
+            obstacles = [*reach.late(name, found), *keeping, *kept.told(rendered)]
+            raise _unreached(config, topic, name, holders, obstacles, secrets, shown)
+        why = f"it is only in {', '.join(holders)}"
+        if not holders:
+            hides = f"Argo CD hides the values of {_secrets(secrets)}"
+            why = f"no manifest of {config.application} holds it, and {hides}"
+        notice(f"whether a test gets {name} cannot be seen: {why} (unverified: true)")
     return found
+
+
+async def _is_there(
+    config: Config, client: Client, seen: Application, found: Sequence[Carrier]
+) -> Callable[[Json], bool]:
+    """Tells of a rendered object whether it is in the cluster already; the tree is asked only if need be."""
+    tree = await client.tree(config.application) if any(c.keeps for c in found) else Tree()
+    namespace = destination(seen)
+    return lambda manifest: effects.find(tree, effects.key_of(manifest, namespace)) is not None
 
 
 async def _left_alone(config: Config, client: Client, seen: Application) -> LeftAlone:
@@ -110,6 +130,7 @@ def _unreached(
     elif holders:
         what = f"no test or workload of {app} reads the topic's name from {places}"
         hints.append(f"{name} is only in {', '.join(holders)}, which hands it to no test")
+        hints += [] if secrets else [UNCHECKED]
     elif shown is not None and not app.namespace:
         ask = "is the parameter spelled as the chart has it?"
         hints.append(f"Helm gets it, and nothing uses it: {_near(topic, shown) or ask}")

@@ -103,7 +103,8 @@ class Look:
 
     async def _check_permissions(self, seen: Application) -> None:
         namespace = self._app.namespace or ""
-        own = await self._client.own_namespace() if namespace else ""
+        known = await self._client.server_settings()
+        own = known.controller_namespace if namespace else ""
         subject = policy_object(seen.project, namespace, seen.metadata.name, own)
         asked = (("update", "applications"), ("sync", "applications"), ("get", "logs"))
         answers = await asyncio.gather(*(self._client.can_i(action, what, subject) for action, what in asked))
@@ -152,7 +153,7 @@ class Look:
 
     async def _look_at_hooks(self, seen: Application, manifests: Sequence[Json]) -> None:
         """No hook of another Application stands in the cluster under the name of one of this run's."""
-        rendered = Rendered(manifests, destination(seen), ())
+        rendered = Rendered(manifests, destination(seen), (), self._client.instance_label)
         if not rendered.hooks():
             return
         found = await taken(self._client, self._app, await self._client.tree(self._app), rendered.hooks())

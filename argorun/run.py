@@ -218,7 +218,8 @@ class Run:
             if not self.traces.claim.stands(seen):  # that took a while
                 await self._overwritten(seen)
                 return False
-            request = operation.body(self.traces.operation, self.config.revision)
+            options = operation.testing_options(seen.spec)
+            request = operation.body(self.traces.operation, self.config.revision, options=options)
             self.traces.posted = True
             seen = await operation.start(self.client, self.app, self.traces.operation, request)
         except operation.Busy as e:
@@ -259,9 +260,9 @@ class Run:
         seen = self.traces.claim.before or Application()
         topics = [name for _, name in self.traces.drawn]
         await self.traces.settlement.renders(manifests)
-        self.traces.logs.renders(Rendered(manifests, destination(seen), topics))
+        self.traces.logs.renders(Rendered(manifests, destination(seen), topics, self.client.instance_label))
         try:
-            await self._check_tests(manifests)
+            await self._check_tests(manifests, ())  # the sync may have made what is there by now
         except (UsageError, NoTestRan) as e:
             raise OperationFailed(f"{e.message}, by now: Git has moved", e.hint, reason=e.reason) from None
 
@@ -279,7 +280,7 @@ class Run:
         """What is in the cluster before our operation: what it changes and makes is told by that."""
         seen = self.traces.claim.before or Application()
         topics = [name for _, name in self.traces.drawn]
-        rendered = Rendered(manifests, destination(seen), topics)
+        rendered = Rendered(manifests, destination(seen), topics, self.client.instance_label)
         ours, former = [
             await asyncio.to_thread(effects.by_key, m, destination(seen)) for m in (manifests, self.manifests)
         ]
@@ -335,7 +336,7 @@ class Run:
         manifests = await self._rendered()
         for text in lint.warnings(manifests, self.config.jobs):
             self.tell.notice(text)
-        await self._check_tests(manifests)
+        await self._check_tests(manifests, self.manifests)
         held = {key.name for key in self.carriers.objects if key.kind == "ConfigMap"}
         options = (self.traces.claim.before or Application()).sync_options
         again = lint.run_again(manifests, self.manifests, options)
@@ -343,14 +344,14 @@ class Run:
             self.tell.notice(text)
         return manifests
 
-    async def _check_tests(self, manifests: Sequence[Json]) -> None:
+    async def _check_tests(self, manifests: Sequence[Json], former: Sequence[Json]) -> None:
         before = self.traces.claim.before or Application()
         parameters.check_taken(str(self.app), self.settings(), manifests, before.spec)
         if gap := lint.gap(manifests, self.config.jobs):
             raise gap.error(self.app)
         lint.check_ends(manifests, self.config.jobs)
         drawn, tell = self.traces.drawn, self.tell.notice
-        carriers = await arrival.check(self.config, self.client, drawn, before, manifests, tell)
+        carriers = await arrival.check(self.config, self.client, drawn, before, manifests, former, tell)
         self.carriers = Carriers.of(carriers, destination(before))
         self.progress.expect(rendered.hooks_of(manifests))
 

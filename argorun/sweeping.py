@@ -33,6 +33,7 @@ from argorun.telling import Telling
 
 PATIENCE = 15.0  # seconds for which a fault of Argo CD's is ridden out
 LAST_LOOK = 3.0  # seconds
+A_PART = 100  # Applications that are looked at in one go: a few milliseconds
 UNAUTHENTICATED = 401
 AGE_ALONE = "a topic's age alone tells whether it is in use"
 CLOCKS_DIFFER = 60.0  # seconds by which two machines' clocks may be apart before it is worth a word
@@ -110,8 +111,15 @@ class Sweep:
                 await self._optional(
                     f"whether the token sees all Applications: {AGE_ALONE}", self._tell_unseen()
                 )
-            unrecorded = [app for app in seen if not await self._has_our_record(app)]
-            for app in unrecorded:
+            unrecorded = []
+            for number, app in enumerate(seen):
+                if not await self._has_our_record(app):
+                    unrecorded.append(app)
+                if number % A_PART == 0:
+                    await asyncio.sleep(0)
+            for number, app in enumerate(unrecorded):
+                if number % A_PART == 0:
+                    await asyncio.sleep(0)
                 what = f"whether Application {reference(app)} names a topic that goes is not known"
                 await self._optional(what, self._tell_names(app))
             await self._optional("not all topics could be looked at", self._tell_others(present))
@@ -268,9 +276,7 @@ class Sweep:
                     self._deleted(topic)
                     await asyncio.sleep(0)
                 return
-            await sweep.delete(
-                self.topics, going, self._deleted, lambda topic, error: self._leave_topics([topic], error)
-            )
+            await sweep.delete(self.topics, going, self._deleted, self._leave_topics)
             await self._delete_groups(set(going.values()))
 
     async def _delete_groups(self, names: Collection[TopicName]) -> None:
@@ -356,7 +362,10 @@ def reference(listed: Application) -> ApplicationRef:
 
 
 def by_hand(found: Leftover) -> str:
-    """The commands that undo what a dead run left in an Application."""
+    """The commands that undo what a dead run left in an Application; none where another holds it by now."""
+    stands = parameters.record_of(found.seen)
+    if stands is not None and stands.run != found.record.run:
+        return ""
     commands = [
         byhand.end(found.app) if found.runs else "",
         byhand.patch(found.app, records.way_back(found.seen, found.record)),

@@ -198,8 +198,7 @@ class WayBack:
     @property
     def _changed(self) -> Settlement | None:
         """What our operation may have changed; None where none was started."""
-        settlement = self._traces.settlement
-        return settlement if settlement is not None and settlement.began else None
+        return self._traces.settlement if self._traces.posted else None
 
     def _settles(self) -> bool:
         """Whether what our operation changed is to go back.
@@ -243,19 +242,12 @@ class WayBack:
 
         A DELETE of an operation names none: late, it would end another run's.
         """
-        late = self._client.ends_late_until()
-        now = asyncio.get_running_loop().time()
-        if late is None or late <= now:
-            await claim.release()
+        late = claim.end_may_arrive_for()
+        if late and late <= self._clean.time_left() and not self._clean.hurried:
+            await self._clean.unless_hurried(asyncio.sleep(late))
+        left = await claim.release()
+        if not left:
             return
-        wait = min(late - now, max(0.0, self._clean.time_left()))
-        if wait == late - now and not self._clean.hurried:
-            await self._clean.unless_hurried(asyncio.sleep(wait))
-        left = late - asyncio.get_running_loop().time()
-        if left <= 0:
-            await claim.release()
-            return
-        await claim.release(kept_until=self._client.clock.now() + left)
         why = f"a request to end its operation was never answered; no run may begin for {left:.0f} s"
         self._clean.leave("the run's record", why, byhand.patch(self._app, claim.way_out()))
 
@@ -383,6 +375,7 @@ class WayBack:
             sources=changed.sources() if changed is not None else (),
             since=self._traces.started,
             until=self._put_back_at or self._client.clock.now(),
+            perhaps=changed.perhaps() if changed is not None else (),
         )
         if changed is None:
             return PodUsers(self._client, self._app, held, logs.uids, ())
@@ -448,17 +441,16 @@ class WayBack:
         for other in found.others:
             self._tell_once(f"topic {other} holds the name of {name} and is left alone: is it needed?")
         if name not in self._gone and not self._clean.hurried:
-            for topic in found.derived:
-                self._derived_stays(topic, KafkaFailed(f"it is left for as long as topic {name} is"))
+            self._derived_stay(found.derived, KafkaFailed(f"it is left for as long as topic {name} is"))
             return None
-        await sweep.delete(self._topics, found.derived, self._derived_is_gone, self._derived_stays)
+        await sweep.delete(self._topics, found.derived, self._derived_is_gone, self._derived_stay)
         return None
 
     def _derived_is_gone(self, topic: str) -> None:
         self._notice(f"topic {topic} deleted: its name is derived from that of the run's topic", "info")
 
-    def _derived_stays(self, topic: str, error: ArgorunError) -> None:
-        if topic not in self._told:
+    def _derived_stay(self, topics: Sequence[str], error: ArgorunError) -> None:
+        for topic in (t for t in topics if t not in self._told):
             self._told.add(topic)
             self._clean.leave(f"topic {topic}", error.message, self._delete_by_hand(topic))
 

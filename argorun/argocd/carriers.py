@@ -62,7 +62,7 @@ class Carriers:
         lost = [t for t in dict.fromkeys(self.topics[key]) if not effects.named(live, [t])]
         if not lost:
             return ""
-        by = other(live, rendered)
+        by = other(live, rendered, client.instance_label)
         others = f"it is {by}'s by now; two Applications that have it overwrite each other's: {OWN_NAMES}"
         raise OperationFailed(
             f"no verdict: {key} in namespace {key.namespace} no longer names {', '.join(lost)}, so the tests "

@@ -123,7 +123,14 @@ class Claim:
                 continue
             reason = self._held(seen)
             if reason is None and (record is None or not await self._waits_for_its_tests(record, seen)):
-                return seen
+                if not (late := self.end_may_arrive_for()):
+                    return seen
+                self._waiting(
+                    "a request to end an operation that was never answered: it would end this run's"
+                )
+                async with busy.spent():
+                    await asyncio.sleep(late)
+                continue
             self._waiting(reason or f"run {record.run if record else ''}, whose tests still run")
             async with busy.spent():
                 await self._change()
@@ -187,6 +194,7 @@ class Claim:
                 topics=self._topics,
                 pinned=self._pinned,
                 since=self._client.clock.now(),
+                begins_within=records.begins_within(self._client.rendering.seconds),
             )
             self.before, self.record, self._claimed_spec = before, record, spec
             # One that is held up on its way finds everything as it was, once our values are back: only the
@@ -263,7 +271,7 @@ class Claim:
         """
         if self.record is None:
             return False
-        settling = settling or self.record.automated is not None
+        settling = settling or self.record.automated is not None or self.end_may_arrive_for() > 0
         keep = msgspec.structs.replace(self.record, until=int(until), settling=True)
         stood = await self._give_back(self.record, keep if settling else None)
         self._given_back, self._kept, self._stood = True, keep, stood
@@ -397,22 +405,31 @@ class Claim:
         )
         return parameters.changes(ours, self.before.spec, None)
 
-    async def release(self, *, kept_until: float | None = None) -> None:
+    async def release(self) -> float:
         """Switch auto-sync back as it was and take the record away. Raises ArgoCDFailed, AccessDenied.
 
-        With `kept_until`, in seconds since the epoch, the record stays and is believed until then: no other
-        run begins before that.
+        While an end of an operation that we asked for may still arrive, the record stays, and is believed for
+        so long, that no other run begins: gives back these seconds, 0 where the record is gone.
         """
         if self.record is None:
-            return
-        if kept_until is None:
+            return 0.0
+        late = self.end_may_arrive_for()
+        if not late:
             await self._give_back(self.record, None)
             self._gone = self.record
-        else:
-            self._kept = msgspec.structs.replace(
-                self.record, until=int(kept_until), settling=True, automated=None
-            )
-            await self._give_back(self.record, self._kept)
+            return 0.0
+        until = math.ceil(self._client.clock.now() + late)
+        self._kept = msgspec.structs.replace(self.record, until=until, settling=True, automated=None)
+        await self._give_back(self.record, self._kept)
+        return late
+
+    def end_may_arrive_for(self) -> float:
+        """Seconds for which a DELETE of an operation that was never answered may end what runs then; or 0.
+
+        It names no operation.
+        """
+        until = self._client.ends_late_until()
+        return 0.0 if until is None else max(0.0, until - asyncio.get_running_loop().time())
 
     # -- what comes late ----------------------------------------------------------------------------
 
@@ -438,11 +455,17 @@ class Claim:
                             break
 
     def _came(self, seen: Application) -> bool:
-        """Whether an operation or a record of this run stands there, but for the settling that we started."""
+        """Whether an operation or a record of this run stands there, but for what we left on purpose.
+
+        That is the settling that we started, and the record that stays until we let go.
+        """
         record = parameters.record_of(seen)
-        mine = record is not None and record.run == self.run_id
+        mine = record is not None and record.run == self.run_id and not self._stays_on_purpose(record)
         running = seen.running or Operation()
         return mine or (running.run == self.run_id and running.run_id != self._settling)
+
+    def _stays_on_purpose(self, record: Record) -> bool:
+        return record.settling and (self._gone is None or record == self._kept)
 
     async def _undo(self, seen: Application) -> None:
         running, record = seen.running, parameters.record_of(seen)
@@ -451,8 +474,9 @@ class Claim:
                 await self.settled(running.run_id)
             else:
                 await operation.end(self._client, self._app, running.run_id)
-        if record is not None and record.run == self.run_id:
-            await self._give_back(record, None)
+        if record is not None and record.run == self.run_id and not self._stays_on_purpose(record):
+            # Before it was let go, what auto-sync would sync now is not settled.
+            await self._give_back(record, None if self._gone is not None else self._kept)
 
     # -- the workloads ------------------------------------------------------------------------------
 

@@ -34,6 +34,7 @@ from argorun.argocd.types import (
 )
 
 LISTED = {"fields": "items.metadata.name,items.metadata.namespace,items.metadata.annotations,items.spec"}
+INSTANCE = "app.kubernetes.io/instance"
 IMPOSSIBLE = "argorun asks how helm is called"  # neither a release name nor a label
 REFRESHED = 3.0, 7.0  # seconds for which a refreshing GET is waited for, and the one after it
 REFRESH = "argocd.argoproj.io/refresh"  # the annotation that asks for a comparison; it goes when that is done
@@ -51,7 +52,12 @@ class ApplicationName(Protocol):
 
 
 class Client(Connection):
-    """One Argo CD. Every method raises AccessDenied (6) or ArgoCDFailed (8); nothing of httpx gets out."""
+    """One Argo CD. Every method raises AccessDenied (6) or ArgoCDFailed (8); nothing of httpx gets out.
+
+    `instance_label` is by which label its objects name their Application, once `server_settings` has told.
+    """
+
+    instance_label = INSTANCE
 
     # -- the Application ----------------------------------------------------------------------------
 
@@ -257,12 +263,14 @@ class Client(Connection):
             return True
         return answer.get("value") != "no"
 
-    async def own_namespace(self) -> str:
-        """The namespace that Argo CD itself is in; empty where it does not tell."""
+    async def server_settings(self) -> ServerSettings:
+        """What Argo CD tells of its settings; nothing where it does not."""
+        settings = ServerSettings()
         with contextlib.suppress(Denied):
-            answer = await self._get("show Argo CD's settings", "/api/v1/settings", ServerSettings, {})
-            return answer.controller_namespace
-        return ""
+            doing = "show Argo CD's settings"
+            settings = await self._get(doing, "/api/v1/settings", ServerSettings, {})
+        self.instance_label = settings.app_label_key or INSTANCE
+        return settings
 
     async def version(self) -> str:
         """Argo CD's version, `v3.6.1` say; needs no permission."""

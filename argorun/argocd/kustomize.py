@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ from argorun.argocd.types import Json
 from argorun.errors import UsageError
 
 ROLLED = "argorun.dev/topics"  # the pod template annotation that rolls a workload's pods
-WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
+WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Rollout")
 HASH = re.compile(r"-[2456789bcdfghkmt]{10}$")  # of a generated ConfigMap or Secret
 NEVER_RENAMED = ("CustomResourceDefinition", "APIService", "Namespace")
 
@@ -176,6 +177,10 @@ class Names:
         options = (spec.get("source") or {}).get("kustomize") or {}
         self._set: Affix = (options.get("namePrefix") or "", options.get("nameSuffix") or "")
         self._manifests = manifests
+        self._of_kind: dict[str, set[str]] = {}  # base names
+        for m in manifests:
+            self._of_kind.setdefault(str(m.get("kind")), set()).add(base_name(m))
+        self._taken: dict[tuple[object, ...], Counter[str]] = {}
         names = [base_name(m) for m in manifests if m.get("kind") not in NEVER_RENAMED and rendered_name(m)]
         self._shared: Affix = (common_prefix(names), common_suffix(names))
 
@@ -210,12 +215,25 @@ class Names:
         prefixes = self._prefixes(before)
         suffixes = self._suffixes(behind)
         found = dict.fromkeys(c for p in prefixes for x in suffixes if (c := stripped(rendered, p, x)))
-        others = {base_name(m) for m in self._manifests if m.get("kind") == manifest.get("kind")} - {rendered}
+        kind = str(manifest.get("kind"))
         if hints or any(self._set):
-            taken = {stripped(o, p, x) for o in others for p in prefixes for x in suffixes}
+            own = Counter({stripped(rendered, p, x) for p in prefixes for x in suffixes})
+            taken = self._bare(kind, tuple(prefixes), tuple(suffixes)) - own
         else:  # most likely there is no affix at all
-            taken = {c for c in found if c != rendered and any(list(splits(o, c)) for o in others)}
+            others = self._of_kind.get(kind, set())
+            taken = Counter(
+                c for c in found if c != rendered and any(o != rendered and c in o for o in others)
+            )
         return [c for c in found if c not in taken] or [rendered]
+
+    def _bare(self, kind: str, prefixes: tuple[str, ...], suffixes: tuple[str, ...]) -> Counter[str]:
+        """Of how many objects of a kind this may be the name without an affix, counted once for all."""
+        key = kind, prefixes, suffixes
+        if key not in self._taken:
+            names = self._of_kind.get(kind, set())
+            bare = ({stripped(n, p, x) for p in prefixes for x in suffixes} for n in names)
+            self._taken[key] = Counter(b for each in bare for b in each)
+        return self._taken[key]
 
     def hint(self, manifest: Json, name: str) -> Affix | None:
         """The affix of an object that is called by less than its rendered name; None where it is not."""

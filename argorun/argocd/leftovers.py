@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from argorun.argocd import operation, parameters, records
-from argorun.argocd.claim import Claim
+from argorun.argocd.claim import Claim, Taken
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.effects import Key
 from argorun.argocd.parameters import Record
@@ -93,7 +94,7 @@ class Undone:
 async def undo(
     client: Client, app: ApplicationName, dead: Record, limit: float, notice: Callable[[str], None]
 ) -> Undone:
-    """Undo what a dead run left; nothing where somebody was faster.
+    """Undo what a dead run left; nothing, or nothing more, where somebody was faster.
 
     In the order of a run's own clean-up: its operation is ended, the parameters are put back, what it changed
     settles, auto-sync is switched on again and the record removed. The record stands until then, so that it
@@ -101,6 +102,19 @@ async def undo(
     ArgoCDFailed, AccessDenied.
     """
     done = Undone()
+    with contextlib.suppress(Taken):  # a run that comes carries the original on itself
+        await _undo(client, app, dead, limit, notice, done)
+    return done
+
+
+async def _undo(
+    client: Client,
+    app: ApplicationName,
+    dead: Record,
+    limit: float,
+    notice: Callable[[str], None],
+    done: Undone,
+) -> None:
     seen = await client.application(app)
     if seen.running is not None and seen.running.run == dead.run:
         if await operation.end(client, app, seen.running.run_id):
@@ -108,7 +122,7 @@ async def undo(
         seen = await client.application(app)
     record = parameters.record_of(seen)
     if record is None or record.run != dead.run:
-        return done
+        return
     claim = Claim(client, app, record.run, (), waiting=lambda _: None, notice=notice)
     claim.record, claim.before = record, records.undone(seen, record)
     settlement = Settlement(client, app, records.values(record))
@@ -116,18 +130,23 @@ async def undo(
     await settlement.note_dead(seen, record.since, deployed(seen), stands=stands, synced=claim.was_synced)
     if await claim.give_back(settling=True, until=client.clock.now() + limit):
         done.did.append("parameters put back")
-    if not await _still_there(client, app, record):
-        return done
+    if parameters.record_of(await claim.check_held()) is None:
+        return
     on_again = record.automated is not None
     put_back_at = await _settle(claim, settlement, record.revision or deployed(seen), done)
-    await claim.release()
+    kept = await claim.release()
     await claim.stays()
     if on_again and parameters.is_automated((await client.application(app)).spec, record):
         done.did.append("auto-sync switched on again")
-    done.did.append("record removed")
+    if kept:
+        notice(
+            f"a request to end the operation of run {dead.run} was never answered: its record stays, and no "
+            f"run may begin on {app} for {kept:.0f} s"
+        )
+    else:
+        done.did.append("record removed")
     put_back_at = put_back_at or client.clock.now()
     done.left += await _pods_that_stay(client, app, record, settlement, put_back_at)
-    return done
 
 
 async def _settle(claim: Claim, settlement: Settlement, revision: str | None, done: Undone) -> float | None:
@@ -157,7 +176,7 @@ async def _pods_that_stay(
     client: Client, app: ApplicationName, dead: Record, settlement: Settlement, until: float
 ) -> list[Remains]:
     """The pods that may still use the topics once a rollout has had its time."""
-    held = Held(records.values(dead), settlement.sources(), dead.since, until)
+    held = Held(records.values(dead), settlement.sources(), dead.since, until, settlement.perhaps())
     users, live = PodUsers(client, app, held, (), settlement.with_pods()), LiveTree(client, app)
     end = asyncio.get_running_loop().time() + PODS_LEAVE
     still = await users.of(await live.read())
@@ -167,12 +186,6 @@ async def _pods_that_stay(
             still = await users.of(await live.read())
     pods = [(Key("", "Pod", u.pod.namespace, u.pod.name), u.why) for u in still]
     return [Remains(key, f"it still runs: {why}", delete=True) for key, why in pods]
-
-
-async def _still_there(client: Client, app: ApplicationName, record: Record) -> bool:
-    """Whether nobody has taken the Application meanwhile: a run that comes carries the original on itself."""
-    current = parameters.record_of(await client.application(app))
-    return current is not None and current.run == record.run
 
 
 def deployed(seen: Application) -> str | None:

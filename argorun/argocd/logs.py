@@ -16,7 +16,7 @@ from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.lint import delete_policies
 from argorun.argocd.outcome import has_ended
-from argorun.argocd.ownership import GONE, Rendered, other
+from argorun.argocd.ownership import GONE, Rendered
 from argorun.argocd.pod_logs import PodLogs
 from argorun.argocd.reader import Container, Listener, now
 from argorun.argocd.tree import POLL, LiveTree
@@ -176,8 +176,7 @@ class JobLogs:
 
     def others(self, hook: ResourceResult, live: Json) -> str:
         """Which other Application a live object of a hook's name says it is of; empty where none."""
-        rendered = self._rendered.rendered(self._node(hook))
-        return other(live, rendered) if rendered is not None else ""
+        return self._rendered.other(self._node(hook), live)
 
     async def displaced(self, is_test: Callable[[str, str], bool]) -> tuple[Node, str]:
         """Wait until another's object stood in the place of a test, and has ended; that, and whose it is.

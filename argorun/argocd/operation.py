@@ -123,8 +123,21 @@ def settling_options(spec: Json) -> list[str] | None:
     comparison calls Synced would be left out (source: server/application/application.go, Sync, and the docs
     of sync options).
     """
+    return _without(spec, ("PrunePropagationPolicy=orphan", "ApplyOutOfSyncOnly=true"))
+
+
+def testing_options(spec: Json) -> list[str] | None:
+    """The sync options for the run's own sync; None where they are the Application's own.
+
+    With one of these, the pods of a hook that is deleted, when the run is ended say, would run on out of
+    sight (source: gitops-engine pkg/sync/sync_context.go, getDeleteOptions).
+    """
+    return _without(spec, ("PrunePropagationPolicy=orphan", "PrunePropagationPolicy=background"))
+
+
+def _without(spec: Json, left_out: Sequence[str]) -> list[str] | None:
     own = list((spec.get("syncPolicy") or {}).get("syncOptions") or ())
-    kept = [o for o in own if o not in ("PrunePropagationPolicy=orphan", "ApplyOutOfSyncOnly=true")]
+    kept = [o for o in own if o not in left_out]
     return kept if kept != own else None
 
 

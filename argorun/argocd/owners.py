@@ -15,7 +15,7 @@ import msgspec
 
 from argorun.argocd import ignoring, normal_form, parameters
 from argorun.argocd.answers import Denied, Refused
-from argorun.argocd.client import Client, policy_object
+from argorun.argocd.client import INSTANCE, Client, policy_object
 from argorun.argocd.effects import Key
 from argorun.argocd.ignoring import RESPECT
 from argorun.argocd.managed import managed, state
@@ -25,7 +25,6 @@ from argorun.config import ApplicationRef
 from argorun.errors import AccessDenied, ArgoCDFailed, UsageError
 
 TRACKING = "argocd.argoproj.io/tracking-id"
-INSTANCE = "app.kubernetes.io/instance"
 FORCE = "--force-owned goes on all the same"
 RECORDED = "/metadata/annotations/" + RECORD.replace("/", "~1")
 PARAMETERS = "/spec/source/helm/parameters"
@@ -81,7 +80,7 @@ async def find(client: Client, seen: Application, after: Application) -> Owner |
     for reference in seen.metadata.owner_references or ():
         if reference.kind == "ApplicationSet":
             return await of_application_set(client, seen, after, reference.name)
-    parent = parent_of(seen.metadata)
+    parent = parent_of(seen.metadata, client.instance_label)
     return await of_parent(client, seen, after, parent) if parent is not None else None
 
 
@@ -159,7 +158,7 @@ async def _policy_object(client: Client, seen: Application, name: str) -> str:
     """What Argo CD's policy calls the ApplicationSet: it is in the Application's namespace."""
     own = ""
     with contextlib.suppress(ArgoCDFailed, AccessDenied):
-        own = await client.own_namespace()
+        own = (await client.server_settings()).controller_namespace
     return policy_object(seen.project, seen.metadata.namespace, name, own or seen.metadata.namespace)
 
 
@@ -189,7 +188,7 @@ def application_set_snippet(app: str, pointers: Sequence[str]) -> str:
 # -- an Application that keeps this one in Git ---------------------------------------------------------
 
 
-def parent_of(app: Metadata) -> ApplicationRef | None:
+def parent_of(app: Metadata, label: str = INSTANCE) -> ApplicationRef | None:
     """The Application that may have made this one: by its tracking id, or else by its instance label.
 
     A tracking id of another object was copied with it and says nothing. An Application outside of Argo CD's
@@ -200,7 +199,7 @@ def parent_of(app: Metadata) -> ApplicationRef | None:
     if len(parts) == 3 and parts[1:] == [f"{ignoring.GROUP}/{ignoring.KIND}", f"{app.namespace}/{app.name}"]:
         instance = parts[0]
     else:
-        instance = (app.labels or {}).get(INSTANCE, "")
+        instance = (app.labels or {}).get(label, "")
     namespace, _, name = instance.rpartition("_")
     if not name or (name == app.name and namespace in ("", app.namespace)):
         return None

@@ -7,13 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from argorun.argocd import bounded, effects
-from argorun.argocd.client import ApplicationName, Client
+from argorun.argocd.client import INSTANCE, ApplicationName, Client
 from argorun.argocd.effects import TESTS, Key
 from argorun.argocd.types import Json, Node, Tree
 from argorun.errors import ArgorunError, UsageError
 
 TRACKING = "argocd.argoproj.io/tracking-id"  # "weather:batch/Job:tests/checks"
-INSTANCE = "app.kubernetes.io/instance"
 GONE = (400, 404)
 NOBODY = "no Application"
 OWN_NAMES = (
@@ -21,15 +20,16 @@ OWN_NAMES = (
 )
 
 
-def application_of(manifest: Json) -> str:
+def application_of(manifest: Json, label: str = INSTANCE) -> str:
     """The Application that an object says it belongs to, as Argo CD writes it; empty where it says none.
 
-    By its tracking id, or else its instance label (source: Argo CD's util/argo/resource_tracking.go). An
-    Application outside of Argo CD's own namespace is written NAMESPACE_NAME.
+    By its tracking id, or else its instance label, which Argo CD's setting application.instanceLabelKey may
+    call otherwise (source: Argo CD's util/argo/resource_tracking.go). An Application outside of Argo CD's
+    own namespace is written NAMESPACE_NAME.
     """
     metadata = manifest.get("metadata") or {}
     tracking = str((metadata.get("annotations") or {}).get(TRACKING, ""))
-    return tracking.partition(":")[0] or str((metadata.get("labels") or {}).get(INSTANCE, ""))
+    return tracking.partition(":")[0] or str((metadata.get("labels") or {}).get(label, ""))
 
 
 def readable(instance: str) -> str:
@@ -37,13 +37,13 @@ def readable(instance: str) -> str:
     return instance.replace("_", "/", 1)
 
 
-def stranger(live: Json, rendered: Json, topics: Sequence[str] = ()) -> str:
+def stranger(live: Json, rendered: Json, topics: Sequence[str] = (), label: str = INSTANCE) -> str:
     """Whose a live object is, if not the Application's that renders `rendered`; empty where it is.
 
     Argo CD writes its tracking into what it renders. Where the pods of the rendered object hold a topic's
     name, the live one's must, too: else another operation made it.
     """
-    wanted, found = application_of(rendered), application_of(live)
+    wanted, found = application_of(rendered, label), application_of(live, label)
     if wanted and found != wanted:
         return f"Application {readable(found)}" if found else NOBODY
     template, now = (json.dumps((m.get("spec") or {}), ensure_ascii=False) for m in (rendered, live))
@@ -51,17 +51,22 @@ def stranger(live: Json, rendered: Json, topics: Sequence[str] = ()) -> str:
     return f"another run: it does not name {', '.join(missing)}" if missing else ""
 
 
-def other(live: Json, rendered: Json) -> str:
+def other(live: Json, rendered: Json, label: str = INSTANCE) -> str:
     """Which other Application a live object says it is of; empty where it names none."""
-    by = stranger(live, rendered)
+    by = stranger(live, rendered, label=label)
     return by if by != NOBODY else ""
 
 
 class Rendered:
-    """The Jobs and Pods that an Application renders, by what they are called when they are live."""
+    """The Jobs and Pods that an Application renders, by what they are called when they are live.
 
-    def __init__(self, manifests: Iterable[Json], namespace: str, topics: Sequence[str]) -> None:
-        self._topics = tuple(topics)
+    `label` is what Argo CD calls its instance label.
+    """
+
+    def __init__(
+        self, manifests: Iterable[Json], namespace: str, topics: Sequence[str], label: str = INSTANCE
+    ) -> None:
+        self._topics, self._label = tuple(topics), label
         self._named: dict[Key, Json] = {}
         self._generated: list[tuple[Key, Json]] = []
         for m in manifests:
@@ -82,14 +87,22 @@ class Rendered:
         if key in self._named:
             return self._named[key]
         made = [
-            m for k, m in self._generated if key._replace(name=k.name) == k and key.name.startswith(k.name)
+            (k.name, m)
+            for k, m in self._generated
+            if key._replace(name=k.name) == k and key.name.startswith(k.name)
         ]
-        return made[0] if made else None
+        # One name may begin with another: tests-, tests-e2e-.
+        return max(made, key=lambda pair: len(pair[0]))[1] if made else None
 
     def stranger(self, node: Node, live: Json) -> str:
         """Whose a live object is, if not ours; empty where it is, or where nothing is known of it."""
         rendered = self.rendered(node)
-        return stranger(live, rendered, self._topics) if rendered is not None else ""
+        return stranger(live, rendered, self._topics, self._label) if rendered is not None else ""
+
+    def other(self, node: Node, live: Json) -> str:
+        """Which other Application a live object says it is of; empty where it names none."""
+        rendered = self.rendered(node)
+        return other(live, rendered, self._label) if rendered is not None else ""
 
 
 @dataclass(frozen=True)
@@ -117,7 +130,7 @@ async def taken(
             live = await client.live(app, node.group, node.version, node.kind, node.namespace, node.name)
         except ArgorunError:
             return None  # gone; or it is seen during the run whose it is
-        by = other(live, manifest)
+        by = other(live, manifest, client.instance_label)
         return Taken(key, by) if by else None
 
     found = await bounded.gather([one(k, m) for k, m in rendered.items()])

@@ -69,6 +69,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     revision: str = ""  # what it was synced to then, where the run synced another commit (`--revision`)
     topics: tuple[str, ...] = ()  # those of the values that are topics' names
     since: int = 0  # when it was put there; its operation follows within seconds
+    begins_within: int = 0  # seconds, where rendering may take longer than usual
 
 
 class NewerRecord(msgspec.Struct, frozen=True):
@@ -173,6 +174,7 @@ def claimed(
     topics: Sequence[str] = (),
     pinned: bool = False,
     since: float = 0,
+    begins_within: float = 0,
 ) -> tuple[Json, Record]:
     """The spec with our values in it and auto-sync off, and the record of what was there.
 
@@ -203,6 +205,7 @@ def claimed(
         revision=app.deployed if pinned else "",
         topics=tuple(topics),
         since=int(since),
+        begins_within=int(begins_within),
     )
     return without_automated(spec, record), record
 

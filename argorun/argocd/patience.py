@@ -67,7 +67,8 @@ class RenderLimit:
         """Somebody waits for the end: 2 s from now on, and for what is under way."""
         self.at_most(HURRIED)
         for limit in self._under_way:
-            limit.reschedule(min(limit.when() or 0.0, now() + HURRIED))
+            if not limit.expired():  # from there on it cannot be changed
+                limit.reschedule(min(limit.when() or 0.0, now() + HURRIED))
 
     @property
     def seconds(self) -> float:

@@ -30,15 +30,17 @@ class Held:
     """
 
     topics: Sequence[str]
-    sources: Collection[tuple[str, str]]  # kind and name of ConfigMaps and Secrets
+    sources: Collection[Key]  # ConfigMaps and Secrets
     since: float
     until: float
+    perhaps: Collection[Key] = ()  # those of the sources, Secrets, of which nobody is shown what they held
 
     def uses(self, pod: Json, *, only_itself: bool = False) -> str:
         """Why a live pod may use a topic; empty where it does not, or has ended.
 
         A pod that read a name at its start has it until its container starts again. With `only_itself` what
-        it reads does not count.
+        it reads does not count. A Secret that only perhaps held one counts where a container started with it:
+        many a chart makes another certificate each time that it is rendered, which pods mount all along.
         """
         status = pod.get("status") or {}
         if status.get("phase") in OVER:
@@ -53,11 +55,13 @@ class Held:
         created = metadata.get("creationTimestamp")
         there = not created or seconds(created) < self.until  # before it was put back
         for source in sources(spec):
-            if (source.kind, source.name) in self.sources:
-                if source.mounted and there:
-                    return f"it mounts {source.kind} {source.name}, which named the topic"
+            key = Key("", source.kind, str(metadata.get("namespace") or ""), source.name)
+            if key in self.sources:
+                named = "may have named" if key in self.perhaps else "named"
+                if source.mounted and there and key not in self.perhaps:
+                    return f"it mounts {source.kind} {source.name}, which {named} the topic"
                 if any(self._within(t) for t in starts(status)):
-                    return f"it was started with {source.kind} {source.name}, which named the topic"
+                    return f"it was started with {source.kind} {source.name}, which {named} the topic"
         return ""
 
     def _within(self, started: float) -> bool:
@@ -72,10 +76,12 @@ def starts(status: Json) -> Iterator[float]:
             yield seconds(at)
 
 
-def readers(manifests: Mapping[Key, Json], held: Collection[tuple[str, str]]) -> list[Key]:
+def readers(manifests: Mapping[Key, Json], held: Collection[Key]) -> list[Key]:
     """The rendered objects whose pods read one of these ConfigMaps and Secrets."""
     return [
-        key for key, m in manifests.items() if any((s.kind, s.name) in held for s in sources(pod_spec(m)))
+        key
+        for key, m in manifests.items()
+        if any(Key("", s.kind, key.namespace, s.name) in held for s in sources(pod_spec(m)))
     ]
 
 

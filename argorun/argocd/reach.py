@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from argorun.argocd.effects import Key, by_key, key_of
 from argorun.argocd.parameters import ROLLED
+from argorun.argocd.pod_sources import pod_spec, sources
 from argorun.argocd.rendered import Place, hook_of, is_applied, is_hook, places, required
 from argorun.argocd.types import Json
 
@@ -17,10 +19,17 @@ from argorun.argocd.types import Json
 OWN_GROUP = re.compile(r"[a-z]*|.*\.k8s\.io")
 # What only makes a topic, or gives a right to it: KafkaTopic, KafkaUser (Strimzi, Confluent, Banzai), Topic
 # (Redpanda, Crossplane). And what only looks at one: alerts, and autoscalers.
-NO_READERS = ("KafkaTopic", "KafkaUser", "Topic")
+NO_READERS = (
+    *("KafkaTopic", "KafkaUser", "Topic", "User"),
+    *("KafkaACL", "ACL", "ConfluentRolebinding", "KafkaSchema", "Schema"),  # Aiven, Crossplane, Confluent
+)
 # What only makes other Applications: their workloads are out of this one's sight.
 MAKES_OTHERS = ("Application", "ApplicationSet", "AppProject")  # of the group argoproj.io
-LOOKS_ON = ("monitoring.coreos.com", "keda.sh")  # groups
+# groups
+LOOKS_ON = ("monitoring.coreos.com", "operator.victoriametrics.com", "grafana.integreatly.org", "keda.sh")
+# Workloads whose pods stay for as long as the workload is the same.
+LASTING = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Rollout")
+RELOADER = "reloader.stakater.com"  # the annotations by which it restarts a workload's pods
 # The words by which a pod is given its own labels and annotations (kubernetes.io/docs, Downward API).
 DOWNWARD = ("metadata.labels", "metadata.annotations")
 
@@ -41,31 +50,43 @@ class Carrier:
     """An object that hands a topic's name to a test, to a workload, or to the pods of its own.
 
     With `late` it does so for the next run: that is what has been applied, with the former name, by then.
+    `keeps` is the workload whose pods, where it is there already, go on with what they read at their start.
     """
 
     topic: str
     manifest: Json
     late: str | None = None  # who comes before it
+    keeps: Json | None = None
 
 
-def carriers(topics: Sequence[str], manifests: Sequence[Json], jobs: Sequence[str]) -> list[Carrier]:
+def carriers(
+    topics: Sequence[str], manifests: Sequence[Json], jobs: Sequence[str], former: Sequence[Json] = ()
+) -> list[Carrier]:
     """What carries each topic's name: tests, workloads, custom resources, and the ConfigMaps they read.
 
     A ConfigMap counts where something reads the key that holds the name. What does not count: argorun's own
     annotation, a hook that is no test (one that only makes the topic), a ConfigMap that nothing reads, an
-    operator's topic resource. A Secret's values are hidden by Argo CD: see `hidden`.
+    operator's topic resource. A Secret's values are hidden by Argo CD: see `hidden`. `former` is what the
+    source renders to without the run's values.
     """
-    return list(_carriers(topics, manifests, jobs))
+    return list(_carriers(topics, manifests, jobs, former))
 
 
-def unreached(topics: Sequence[str], found: Iterable[Carrier]) -> list[str]:
-    """The topics that nothing carries to a test in time."""
-    held = {carrier.topic for carrier in found if carrier.late is None}
+def unreached(
+    topics: Sequence[str], found: Iterable[Carrier], is_there: Callable[[Json], bool] = lambda manifest: True
+) -> list[str]:
+    """The topics that nothing carries to a test in time; `is_there` tells of workloads that keep theirs."""
+    in_time = (c for c in found if c.late is None and not (c.keeps is not None and is_there(c.keeps)))
+    held = {carrier.topic for carrier in in_time}
     return [topic for topic in topics if topic not in held]
 
 
-def _carriers(topics: Sequence[str], manifests: Sequence[Json], jobs: Sequence[str]) -> Iterator[Carrier]:
-    readers = [r for m in manifests if (r := _reader(m, jobs)) is not None]
+def _carriers(
+    topics: Sequence[str], manifests: Sequence[Json], jobs: Sequence[str], former: Sequence[Json]
+) -> Iterator[Carrier]:
+    scaled = _scaled(manifests)
+    readers = [r for m in manifests if (r := _reader(m, jobs, scaled)) is not None]
+    same = by_key((m for m in former if m.get("kind") in LASTING), "")
     last = max((r for r in readers if r.is_test), key=lambda r: r.place, default=None)
 
     def after(reader: Reader) -> str | None:
@@ -75,16 +96,18 @@ def _carriers(topics: Sequence[str], manifests: Sequence[Json], jobs: Sequence[s
     for reader in readers:
         for topic in topics:
             if topic in reader.text and any(_holds(part, topic) for part in reader.holds):
-                yield Carrier(topic, reader.manifest, after(reader))
+                keeps = reader.manifest if _rolls_nothing(reader.manifest) else None
+                yield Carrier(topic, reader.manifest, after(reader), keeps)
     reads = _reads(readers)
     for source in manifests:
         if not (_is(source, "ConfigMap") and is_applied(source)):
             continue
         for reader, keys in _reading(source, reads):
             texts, place = _texts(source, keys), places(source)[0]
-            for topic in topics:
-                if any(topic in text for text in texts):
-                    yield Carrier(topic, source, _before(reader, place) or after(reader))
+            held = [topic for topic in topics if any(topic in text for text in texts)]
+            keeps = reader.manifest if held and _keeps(reader.manifest, source, same) else None
+            for topic in held:
+                yield Carrier(topic, source, _before(reader, place) or after(reader), keeps)
 
 
 def _before(reader: Reader, place: Place) -> str | None:
@@ -99,9 +122,51 @@ def late(topic: str, found: Iterable[Carrier]) -> list[str]:
     return list(dict.fromkeys(told))
 
 
+def kept(topic: str, found: Iterable[Carrier]) -> list[str]:
+    """Why pods that are there already do not change to a topic, and what makes them."""
+    keeping = [(c.manifest, c.keeps) for c in found if c.topic == topic and c.late is None and c.keeps]
+    told = [
+        f"{_called(workload)} has OnDelete in its update strategy: the sync leaves its pods as they are"
+        if source is workload
+        else f"{_called(workload)} reads {_called(source)} at its start only, and the sync does not restart "
+        "it: its pods keep the former topic; a checksum of it in the pod template's annotations restarts them"
+        for source, workload in keeping
+    ]
+    return list(dict.fromkeys(told))
+
+
+def _keeps(workload: Json, source: Json, former: Mapping[Key, Json]) -> bool:
+    """Whether a workload's pods read this only at their start, and no change of it starts them anew."""
+    if workload.get("kind") not in LASTING:
+        return False
+    read = [s for s in sources(pod_spec(workload)) if (s.kind, s.name) == (source["kind"], _name(source))]
+    annotated = [_annotations(part) for part in (workload, *_templates(workload))]
+    reloaded = any(RELOADER in word for annotations in annotated for word in annotations)
+    if not read or reloaded or any(s.mounted for s in read):
+        return False
+    return _rolls_nothing(workload) or workload == former.get(key_of(workload, ""))
+
+
+def _rolls_nothing(workload: Json) -> bool:
+    """Whether a sync leaves a workload's pods as they are, whatever it changes in it."""
+    spec = workload.get("spec")
+    if workload.get("kind") not in LASTING or not isinstance(spec, dict):
+        return False
+    strategy = spec.get("updateStrategy")
+    return isinstance(strategy, dict) and strategy.get("type") == "OnDelete"
+
+
+def _scaled(manifests: Iterable[Json]) -> set[tuple[str, str]]:
+    """Kind and name of the workloads whose number of pods something else decides."""
+    specs = [m["spec"] for m in manifests if isinstance(m.get("spec"), dict)]
+    targets = [s.get(word) for s in specs for word in ("scaleTargetRef", "workloadRef")]
+    return {(str(t.get("kind", "Deployment")), str(t.get("name"))) for t in targets if isinstance(t, dict)}
+
+
 def hidden(manifests: Sequence[Json], jobs: Sequence[str]) -> list[str]:
     """The Secrets that a required test or a workload reads: Argo CD hides their values."""
-    reads = _reads([r for m in manifests if (r := _reader(m, jobs)) is not None])
+    scaled = _scaled(manifests)
+    reads = _reads([r for m in manifests if (r := _reader(m, jobs, scaled)) is not None])
     found = [m for m in manifests if _is(m, "Secret") and is_applied(m)]
     return sorted({_name(m) for m in found if any(keys for _, keys in _reading(m, reads))})
 
@@ -111,17 +176,17 @@ def holders(topic: str, manifests: Sequence[Json]) -> list[str]:
     return [_called(m) for m in manifests if topic in _json(m) and _holds(m, topic)]
 
 
-def _reader(manifest: Json, jobs: Sequence[str]) -> Reader | None:
-    parts = tuple(_parts(manifest, jobs))
+def _reader(manifest: Json, jobs: Sequence[str], scaled: Collection[tuple[str, str]]) -> Reader | None:
+    parts = tuple(_parts(manifest, jobs, scaled))
     if not parts:
         return None
     return Reader(manifest, hook_of(manifest) is not None, places(manifest)[-1], parts, _json(parts))
 
 
-def _parts(manifest: Json, jobs: Sequence[str]) -> Iterator[Any]:
+def _parts(manifest: Json, jobs: Sequence[str], scaled: Collection[tuple[str, str]]) -> Iterator[Any]:
     """What of an object counts: what the pods of a test or a workload are given, a custom resource's spec.
 
-    No pod, no reader: a workload that is scaled to none, or suspended.
+    No pod, no reader: a workload that is scaled to none by nobody else, or suspended.
     """
     hook, spec = hook_of(manifest), manifest.get("spec")
     if hook is not None:
@@ -130,7 +195,10 @@ def _parts(manifest: Json, jobs: Sequence[str]) -> Iterator[Any]:
         return
     if is_hook(_annotations(manifest)):
         return
-    if isinstance(spec, dict) and (spec.get("replicas") == 0 or spec.get("suspend") is True):
+    none = isinstance(spec, dict) and spec.get("replicas") == 0
+    if none and (str(manifest.get("kind")), _name(manifest)) not in scaled:
+        return
+    if isinstance(spec, dict) and spec.get("suspend") is True:
         return
     if OWN_GROUP.fullmatch(_group(manifest)):
         yield from _given_to_pods(manifest)

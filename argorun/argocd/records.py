@@ -9,9 +9,9 @@ from argorun.argocd.parameters import Record
 from argorun.argocd.types import Application, Deployed, Json, Sync
 
 GRACE_AFTER_END = 90.0  # seconds a record outlives its operation: its run reads the rest of the logs
-GRACE_BEFORE = (
-    240.0  # seconds in which a record's operation must show; rendering may take argocd.timeout, twice
-)
+# Seconds in which a record's operation must show: some requests that render come before it, each of which may
+# take argocd.timeout, RENDERS seconds where nobody has set it.
+GRACE_BEFORE, RENDERS = 240.0, 90.0
 LAG = 30.0  # seconds in which a comparison may be behind; clocks differ, and it costs little
 
 
@@ -29,9 +29,14 @@ def live(record: Record, app: Application, now: float) -> bool:
     ended = app.ended_at(record.run)
     if ended is not None and now - ended > GRACE_AFTER_END:
         return False
-    if ended is None and record.since and now - record.since > GRACE_BEFORE:
+    if ended is None and record.since and now - record.since > (record.begins_within or GRACE_BEFORE):
         return False
     return parameters.stands(app.spec, record)
+
+
+def begins_within(timeout: float) -> float:
+    """For how many seconds a run may be about to begin, with this argocd.timeout; 0: for the usual time."""
+    return GRACE_BEFORE * timeout / RENDERS if timeout > RENDERS else 0.0
 
 
 def may_wait(record: Record, app: Application, now: float) -> bool:

@@ -64,7 +64,6 @@ class Settlement:
         self._before = Before()
         self._others_secrets = False  # a Secret that is not Synced may have been so before
         self._hidden: list[Key] = []  # Secrets that may be the run's: nobody can tell
-        self.began = False  # the operation may have changed something
         self._as_made: list[
             Key
         ] = []  # new objects of which a sync leaves something (RespectIgnoreDifferences)
@@ -106,7 +105,6 @@ class Settlement:
         # What cannot be read now is told by its version alone, too.
         contents = {k: effects.content(m) for k, m in (await self._read(wanted, strict=False)).items()}
         self._before = Before.of(self._tree, contents, noted)
-        self.began = True
         at_risk = [k for k in hooks if k in self._ours.naming or k[:2] == SECRET]
         return [r for k in at_risk if (r := await self._cannot_patch(k)) is not None]
 
@@ -132,7 +130,6 @@ class Settlement:
                 await self.renders(await self._client.manifests(self._app, revision))
                 self.by_hand = effects.rendered_plan(self._ours.objects, {}, self._ours.naming, self._tree)
         self._before, self._others_secrets = Before(since=since), not synced
-        self.began = True
 
     async def _cannot_patch(self, key: Key) -> Remains | None:
         """Whether a hook that holds data could be put back: a patch that changes nothing is tried."""
@@ -272,12 +269,15 @@ class Settlement:
         there = [k for k in self._ours.naming if k.kind not in TESTS and is_applied(self._ours.objects[k])]
         return [Remains(k, why, delete=True) for k in there]
 
-    def sources(self) -> set[tuple[str, str]]:
-        """Kind and name of the ConfigMaps that held a topic's name, and of the Secrets that may have."""
+    def sources(self) -> set[Key]:
+        """The ConfigMaps that held a topic's name, and the Secrets that may have."""
         # Without a rendering of ours, what was changed is what was seen to name one.
         naming = set(self._ours.naming if self._ours.objects else self.changed)
-        held = [k for k in self.changed if k[:2] == SECRET or (k[:2] == CONFIGMAP and k in naming)]
-        return {(k.kind, k.name) for k in held}
+        return {k for k in self.changed if k[:2] == SECRET or (k[:2] == CONFIGMAP and k in naming)}
+
+    def perhaps(self) -> set[Key]:
+        """Those of the sources that need not have held one: every topic was seen in something else."""
+        return set() if self._secrets else {k for k in self.changed if k[:2] == SECRET}
 
     def with_pods(self) -> list[Key]:
         """The objects whose pods may use the topics: what was changed, and what reads what was changed."""

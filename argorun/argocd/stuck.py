@@ -95,12 +95,15 @@ class Watch:
         """
         clock = asyncio.get_running_loop().time
         since: dict[str, float] = {}
-        version = -1
+        version, free = -1, 0.0  # when the next may be asked about
         while len(self._named) < MOST:
             held = self._held_up()
             since = {uid: since.get(uid, clock()) for uid in held if uid not in self._named}
             due = [uid for uid, began in since.items() if clock() - began >= NAMED_AFTER]
-            for uid in due[: MOST - len(self._named)]:
+            due.sort(key=lambda uid: since[uid])
+            due = due[: MOST - len(self._named)] if clock() >= free else []
+            free = clock() + POLL if due else free
+            for uid in due:
                 case = await self.case(held[uid].result)
                 found = diagnose(case)
                 # Ask again when as much time has passed, and soon where there was no answer.
@@ -108,7 +111,7 @@ class Watch:
                 if said := held[uid].told(found.cause, found.hint):
                     self._named.add(uid)
                     tell(said)
-            wanted = min(since.values(), default=math.inf) + NAMED_AFTER
+            wanted = max(free, min(since.values(), default=math.inf) + NAMED_AFTER)
             version = await self._live.changed(version, timeout=max(0.0, min(POLL, wanted - clock())))
 
     def _held_up(self) -> dict[str, HeldUp]:

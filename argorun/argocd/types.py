@@ -467,6 +467,7 @@ class ServerSettings(Camel, frozen=True):
     """What Argo CD tells of its settings to whoever is logged in."""
 
     controller_namespace: str = ""
+    app_label_key: str = ""
 
 
 class ServerVersion(Camel, frozen=True):

@@ -36,7 +36,12 @@ def late(outcome: Outcome) -> bool:
 
     So is the operation once Argo CD has agreed to end it, and is seen at it.
     """
-    patient = {"pods of this run", "the workloads' settings", "topics that a leaving pod brings back"}
+    patient = {
+        "pods of this run",
+        "the workloads' settings",
+        "what was never answered",
+        "topics that a leaving pod brings back",
+    }
     if any("ending our operation" in e.text for e in outcome.events if isinstance(e, Notice)):
         patient.add("our operation")
     return len(outcome.sent) > 1 and {e.what for e in outcome.left_behind} <= patient

@@ -71,7 +71,7 @@ async def test_its_version_begins_with_two_numbers_and_needs_no_token(app: App, 
 
 async def test_where_it_is_itself_is_told_to_those_with_a_token(app: App, argocd: Target) -> None:
     async with app.client() as client:
-        assert await client.own_namespace() == app.get()["metadata"]["namespace"]
+        assert (await client.server_settings()).controller_namespace == app.get()["metadata"]["namespace"]
     with connect(argocd.settings) as http:
         assert "controllerNamespace" not in http.get("/api/v1/settings", headers={"Authorization": ""}).json()
 

@@ -11,7 +11,7 @@ import pytest
 from argorun.argocd.client import Client
 from argorun.argocd.parameters import ROLLED
 from argorun.argocd.types import Application, Json, Node, Tree
-from argorun.arrival import check
+from argorun.arrival import UNCHECKED, check
 from argorun.config import ApplicationRef, ArgoCD, Config, ConfigMapKey, Parameter, Topic
 from argorun.errors import UsageError
 from argorun.sandbox.standin.helm import command
@@ -77,6 +77,7 @@ def arrives(
     spec: Json | None = None,
     there: Sequence[Node] = (),
     jobs: tuple[str, ...] = (),
+    former: Sequence[Json] = (),
 ) -> tuple[tuple[str, str] | None, list[str], list[str]]:
     """The error's message and hint, the notices, and what Argo CD was asked."""
     config = Config(
@@ -91,7 +92,9 @@ def arrives(
     seen = Application(spec=spec or {})
     notices: list[str] = []
     try:
-        asyncio.run(check(config, cast(Client, argocd), [(topic, NAME)], seen, manifests, notices.append))
+        asyncio.run(
+            check(config, cast(Client, argocd), [(topic, NAME)], seen, manifests, former, notices.append)
+        )
     except UsageError as e:
         return (e.message, e.hint), notices, argocd.asked
     return None, notices, argocd.asked
@@ -162,8 +165,53 @@ def test_a_name_that_gets_to_no_test_is_told_with_what_holds_it() -> None:
     error, _, _ = arrives(HELM, manifests, {"kafka.topic": NAME})
     assert error == (
         "no test or workload of weather reads the topic's name from helm: kafka.topic",
-        f"{NAME} is only in Job create-topic, which hands it to no test",
+        f"{NAME} is only in Job create-topic, which hands it to no test\n{UNCHECKED}",
     )
+    error, notices, _ = arrives(UNVERIFIED, manifests, {"kafka.topic": NAME})
+    assert error is None
+    assert notices == [
+        f"whether a test gets {NAME} cannot be seen: it is only in Job create-topic (unverified: true)"
+    ]
+
+
+READS_AT_START = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "web"},
+    "spec": {
+        "template": {
+            "spec": {"containers": [{"name": "main", "envFrom": [{"configMapRef": {"name": "settings"}}]}]}
+        }
+    },
+}
+NAMED = {"metadata": {"name": "settings"}, "data": {"topic": NAME}}
+READ = {"apiVersion": "v1", "kind": "ConfigMap"} | NAMED
+WEB = Node(group="apps", kind="Deployment", namespace="", name="web", uid="uid of web")
+
+
+@pytest.mark.parametrize(("there", "error"), [([WEB], True), ([], False)], ids=["there", "made anew"])
+def test_a_workload_that_is_there_and_goes_on_with_the_former_topic_gets_none(
+    there: list[Node], error: bool
+) -> None:
+    """Its test talks to it alone: it would pass on the topic that everybody shares."""
+    manifests = [checks(), READ, READS_AT_START]
+    said, _, _ = arrives(HELM, manifests, {"kafka.topic": NAME}, there=there, former=[READS_AT_START])
+    assert (said is not None) is error
+    if said is not None:
+        assert said[1].startswith(
+            "Deployment web reads ConfigMap settings at its start only, and the sync does not restart it"
+        )
+
+
+def test_a_workload_that_goes_on_with_the_former_topic_is_let_be_by_a_word_of_the_user() -> None:
+    manifests = [checks(), READ, READS_AT_START]
+    error, notices, _ = arrives(
+        UNVERIFIED, manifests, {"kafka.topic": NAME}, there=[WEB], former=[READS_AT_START]
+    )
+    assert error is None
+    assert notices == [
+        f"whether a test gets {NAME} cannot be seen: it is only in ConfigMap settings (unverified: true)"
+    ]
 
 
 def test_of_kustomize_argo_cd_is_not_asked_how_it_calls_helm() -> None:
@@ -171,7 +219,7 @@ def test_of_kustomize_argo_cd_is_not_asked_how_it_calls_helm() -> None:
     error, _, asked = arrives(KUSTOMIZE, [checks(), topics])
     assert error == (
         "no test or workload of weather reads the topic's name from kustomize: ConfigMap topics, key main",
-        f"{NAME} is only in ConfigMap topics, which hands it to no test",
+        f"{NAME} is only in ConfigMap topics, which hands it to no test\n{UNCHECKED}",
     )
     assert asked == ["manifests at abc"]
 

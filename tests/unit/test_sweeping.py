@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import copy
+import dataclasses
 import os
 import signal
 import time
@@ -17,8 +18,9 @@ from argorun import signals, sweeping
 from argorun.argocd.answers import Denied, Unauthenticated, Unreachable
 from argorun.argocd.client import Client
 from argorun.argocd.clock import Clock
+from argorun.argocd.leftovers import Leftover
 from argorun.argocd.parameters import RECORD, Helm, Record, claimed
-from argorun.config import ArgoCD
+from argorun.config import ApplicationRef, ArgoCD
 from argorun.errors import AccessDenied
 from argorun.events import Event, LeftBehind, Notice, SweepEnded, SweepStarted, TopicSwept, Undone
 from argorun.kafka.spec import TopicSpec
@@ -713,3 +715,16 @@ def test_a_bug_while_looking_is_70_and_touches_nothing(stage: Stage, monkeypatch
     assert stage.sweep() == 70
     assert "please report it" in stage.end.hint
     assert stage.deleted == []
+
+
+def test_where_another_run_holds_the_application_by_now_no_command_would_disturb_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stage = Stage(monkeypatch, OLD)
+    record = stage.left()
+    found = Leftover(ApplicationRef(name="weather"), stage.argocd.seen(), record)
+    assert "argocd app patch" in sweeping.by_hand(found)
+    stage.argocd.document["metadata"]["annotations"] = {
+        RECORD: msgspec.json.encode(Record("another", FUTURE)).decode()
+    }
+    assert sweeping.by_hand(dataclasses.replace(found, seen=stage.argocd.seen())) == ""

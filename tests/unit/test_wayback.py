@@ -222,7 +222,7 @@ def test_what_our_operation_changed_is_settled_whatever_it_was_before_and_always
     fake = cast(Any, SimpleNamespace)
     claim = fake(record=fake(automated=automated), was_synced=synced)
     config = fake(application="weather", settle=settle)
-    traces = fake(claim=claim, settlement=fake(began=began))
+    traces = fake(claim=claim, settlement=fake(), posted=began)
     assert WayBack(config, fake(), fake(), fake(), fake(), traces, print)._settles() is settles
 
 

@@ -15,7 +15,7 @@ from typing import Any, cast
 import msgspec
 
 from argorun.argocd.answers import Refused, Unreachable
-from argorun.argocd.client import Client
+from argorun.argocd.client import INSTANCE, Client
 from argorun.argocd.clock import Clock, stamp
 from argorun.argocd.effects import Key, by_key, key_of
 from argorun.argocd.parameters import helm_parameters
@@ -27,6 +27,7 @@ from argorun.argocd.types import (
     ManagedResource,
     Node,
     Project,
+    ServerSettings,
     SyncWindows,
     Tree,
 )
@@ -68,7 +69,7 @@ class FakeArgoCD:
         self.clock = Clock()
         self.time: Callable[[], float] = time.time  # Argo CD's own clock, in its answers' Date
         self.version_told = "v3.6.1"
-        self.namespace_told = "argocd"
+        self.namespace_told, self.instance_label = "argocd", INSTANCE
         self.calls: list[str] = []
         self.patches: list[list[Json]] = []
         self.syncs: list[Json] = []
@@ -234,8 +235,9 @@ class FakeArgoCD:
     async def version(self) -> str:
         return cast(str, await self._do("version", lambda: self.version_told))
 
-    async def own_namespace(self) -> str:
-        return cast(str, await self._do("settings", lambda: self.namespace_told))
+    async def server_settings(self) -> ServerSettings:
+        told = ServerSettings(controller_namespace=self.namespace_told, app_label_key=self.instance_label)
+        return cast(ServerSettings, await self._do("settings", lambda: told))
 
     async def managed(self, app: object, **filters: str) -> list[ManagedResource]:
         def act() -> list[ManagedResource]:

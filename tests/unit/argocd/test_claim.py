@@ -959,14 +959,38 @@ def test_a_record_that_is_to_stay_until_nothing_can_arrive_keeps_the_application
 
     async def kept() -> None:
         await stage.take()
+        stage.argocd.late = asyncio.get_running_loop().time() + 60
         await stage.claim.give_back(settling=True, until=FUTURE)
-        await stage.claim.release(kept_until=NOW + 60)
+        assert await stage.claim.release() == pytest.approx(60)
 
     run(kept())
     assert stage.argocd.spec == SPEC
     assert stage.record == recorded(until=NOW + 60, settling=True)
     by_hand = applied(stage.argocd.document, stage.claim.way_out())
     assert (by_hand["spec"], by_hand["metadata"]["annotations"]) == (SPEC, {})
+
+
+def is_settling(stage: Stage) -> bool:
+    return stage.record is not None and stage.record.settling
+
+
+def test_while_an_end_may_still_arrive_no_way_takes_the_record_away_or_begins_a_run() -> None:
+    stage = Stage()
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        await stage.take()
+        stage.argocd.late = loop.time() + 60
+        await stage.claim.give_back(settling=False, until=FUTURE)
+        assert is_settling(stage)
+        await stage.claim.let_go()
+        assert is_settling(stage)
+        began = loop.time()
+        await stage.claim.free()
+        assert loop.time() - began >= 60 - 1
+
+    run(main())
+    assert stage.waited == ["a request to end an operation that was never answered: it would end this run's"]
 
 
 # -- the workloads --------------------------------------------------------------------------------------
@@ -1106,6 +1130,28 @@ def test_a_change_of_ours_that_takes_effect_late_is_seen_and_put_back() -> None:
 
     assert run(late()) is True
     assert (stage.argocd.spec, stage.record) == (SPEC, None)
+
+
+@pytest.mark.parametrize("spec", [SPEC, SPEC | {"syncPolicy": {"automated": {"prune": True}}}])
+def test_what_was_left_on_purpose_is_not_taken_for_a_late_change(spec: Json) -> None:
+    """Settling failed, or an end of the operation may still arrive: record and auto-sync stay as they are."""
+    stage = Stage(copy.deepcopy(spec))
+    assert taken(stage, settling=True)
+    held = copy.deepcopy(stage.argocd.document)
+    assert undone_within(stage, 0) is False
+    assert stage.argocd.document == held
+
+
+def test_what_takes_effect_late_before_auto_sync_may_be_on_again_leaves_it_off() -> None:
+    stage = Stage(SPEC | {"syncPolicy": {"automated": {"prune": True}}})
+    run(stage.take())
+    late = copy.deepcopy(stage.argocd.document)
+    run(stage.claim.give_back(settling=True, until=FUTURE))
+    stage.argocd.document = late
+    assert undone_within(stage, 0) is True
+    assert parameters.helm_parameters(stage.argocd.spec) == parameters.helm_parameters(SPEC)
+    assert stage.argocd.spec["syncPolicy"]["automated"]["enabled"] is False
+    assert is_settling(stage)
 
 
 def test_an_operation_of_ours_that_starts_late_is_ended() -> None:

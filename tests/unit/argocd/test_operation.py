@@ -12,6 +12,7 @@ from argorun.argocd.answers import Denied, Nonsense, Refused
 from argorun.argocd.types import Application, OperationState, ResourceResult, ResourceStatus, SyncResult
 from argorun.errors import ArgoCDFailed, OperationFailed
 from tests.unit.argocd.fakes import APP, DOWN, IN_PROGRESS, FakeArgoCD, Lost
+from tests.unit.argocd.gopatch import Json
 from tests.unit.virtual import run
 
 BODY = operation.body("ours")
@@ -465,3 +466,17 @@ def test_hooks_and_resources_are_told_apart_and_a_hook_of_two_phases_is_there_tw
     ]
     for empty in (OperationState(), OperationState(sync_result=SyncResult())):
         assert (operation.hooks(empty), operation.resources(empty)) == ([], [])
+
+
+def test_no_hook_that_goes_leaves_its_pods_behind_whatever_the_applications_options_are() -> None:
+    """When a run is ended, Argo CD deletes its hooks with the Application's PrunePropagationPolicy."""
+
+    def spec(*options: str) -> Json:
+        return {"syncPolicy": {"syncOptions": list(options)}}
+
+    assert operation.testing_options({}) is None
+    assert operation.testing_options(spec("PrunePropagationPolicy=foreground", "Replace=true")) is None
+    for policy in ("orphan", "background"):
+        options = spec("ServerSideApply=true", f"PrunePropagationPolicy={policy}")
+        assert operation.testing_options(options) == ["ServerSideApply=true"]
+    assert operation.settling_options(spec("ApplyOutOfSyncOnly=true")) == []

@@ -8,6 +8,7 @@ import pytest
 
 from argorun.argocd import ownership
 from argorun.argocd.answers import Denied, Refused
+from argorun.argocd.client import INSTANCE
 from argorun.argocd.effects import Key
 from argorun.argocd.ownership import (
     NOBODY,
@@ -47,11 +48,11 @@ def job(
     [
         ({"annotations": {ownership.TRACKING: "weather:batch/Job:n/checks"}}, "weather"),
         ({"annotations": {ownership.TRACKING: "team_weather:batch/Job:n/checks"}}, "team_weather"),
-        ({"labels": {ownership.INSTANCE: "weather"}}, "weather"),
+        ({"labels": {INSTANCE: "weather"}}, "weather"),
         (
             {
                 "annotations": {ownership.TRACKING: "weather:batch/Job:n/checks"},
-                "labels": {ownership.INSTANCE: "the chart's own"},
+                "labels": {INSTANCE: "the chart's own"},
             },
             "weather",
         ),
@@ -62,6 +63,28 @@ def job(
 )
 def test_whose_an_object_is_says_its_tracking_id_or_else_its_label(metadata: Json, application: str) -> None:
     assert application_of({"metadata": metadata}) == application
+
+
+def test_the_instance_label_is_called_as_argo_cds_settings_call_it() -> None:
+    label = "argocd.argoproj.io/instance"
+
+    def labeled(owner: str) -> Json:
+        return {"metadata": {"name": "checks", "labels": {label: owner, INSTANCE: "the chart's own"}}}
+
+    assert application_of(labeled("weather"), label) == "weather"
+    assert stranger(labeled("other"), labeled("weather"), label=label) == "Application other"
+    rendered = Rendered([job() | labeled("weather")], "n", [], label)
+    found = live_node("checks")
+    assert rendered.stranger(found, job() | labeled("other")) == "Application other"
+    assert rendered.other(found, job() | labeled("other")) == "Application other"
+    assert rendered.stranger(found, job() | labeled("weather")) == ""
+
+
+def test_of_generated_names_the_longest_beginning_is_the_one() -> None:
+    first, second = job(generateName="tests-"), job(generateName="tests-e2e-")
+    rendered = Rendered([first, second], "n", [])
+    assert rendered.rendered(live_node("tests-e2e-abc1234-postsync-17")) is second
+    assert rendered.rendered(live_node("tests-abc1234-postsync-17")) is first
 
 
 def test_an_application_is_written_as_people_write_it() -> None:

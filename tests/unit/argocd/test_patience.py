@@ -45,6 +45,25 @@ def test_a_hurry_also_shortens_what_is_under_way(at: float, seconds: float) -> N
     assert run(main()) == pytest.approx((seconds, HURRIED), abs=0.01)
 
 
+def test_a_hurry_that_comes_just_when_a_limit_is_over_changes_nothing() -> None:
+    """A signal's handler goes on to cancel the steps: nothing may be raised in it."""
+
+    async def main() -> None:
+        limit = RenderLimit(1.0)
+
+        async def hurried_at_its_end() -> None:
+            async with limit.kept():
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    limit.hurry()
+
+        with pytest.raises(TimeoutError):
+            await hurried_at_its_end()
+
+    run(main())
+
+
 def test_all_waits_together_have_the_allowance() -> None:
     async def waits(allowance: Allowance) -> None:
         while True:

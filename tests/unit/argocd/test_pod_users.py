@@ -19,7 +19,8 @@ from tests.unit.virtual import run
 TOPIC = "weather_1700000000_0a1b2c3d"
 SYNCED, SETTLED = 1_000.0, 1_060.0
 SETTINGS, PASSWORD = ("ConfigMap", "settings"), ("Secret", "password")
-HELD = Held([TOPIC], {SETTINGS, PASSWORD}, SYNCED, SETTLED)
+KEYS = {Key("", kind, "n", name) for kind, name in (SETTINGS, PASSWORD)}
+HELD = Held([TOPIC], KEYS, SYNCED, SETTLED)
 
 
 def env(**reference: Json) -> Json:
@@ -35,7 +36,7 @@ def pod(
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": "p"} | metadata,
+        "metadata": {"name": "p", "namespace": "n"} | metadata,
         "spec": spec or {},
         "status": {"phase": phase, "containerStatuses": [{"state": state}]},
     }
@@ -116,8 +117,9 @@ def test_a_pods_spec_is_found_in_whatever_makes_pods(manifest: Json, spec: Json)
 def test_the_objects_whose_pods_read_what_held_a_name_are_found() -> None:
     reading, other = Key("apps", "Deployment", "n", "reads"), Key("apps", "Deployment", "n", "other")
     manifests = {reading: {"kind": "Deployment", "spec": TEMPLATE}, other: {"kind": "Deployment", "spec": {}}}
-    assert readers(manifests, {SETTINGS}) == [reading]
-    assert readers(manifests, {PASSWORD}) == []
+    assert readers(manifests, {Key("", "ConfigMap", "n", "settings")}) == [reading]
+    assert readers(manifests, {Key("", "ConfigMap", "another", "settings")}) == []
+    assert readers(manifests, {Key("", "Secret", "n", "password")}) == []
 
 
 # -- whether it uses a topic -----------------------------------------------------------------------------
@@ -163,6 +165,21 @@ def test_what_is_read_at_a_containers_start_counts_where_it_started_between_sync
 def test_what_is_mounted_counts_whenever_the_container_was_started(started: float) -> None:
     mounts = pod({"volumes": [{"configMap": {"name": "settings"}}]}, started)
     assert HELD.uses(mounts) == "it mounts ConfigMap settings, which named the topic"
+
+
+def test_what_bears_the_same_name_in_another_namespace_held_no_name() -> None:
+    mounts = {"volumes": [{"configMap": {"name": "settings"}}]}
+    assert HELD.uses(pod(mounts, SYNCED, namespace="another")) == ""
+
+
+@pytest.mark.parametrize(("started", "uses"), [(SYNCED - 3600, False), (SYNCED, True)])
+def test_a_secret_that_only_perhaps_held_a_name_counts_where_a_container_started_with_it(
+    started: float, uses: bool
+) -> None:
+    """A chart may make another certificate each time that it is rendered."""
+    held = Held([TOPIC], KEYS, SYNCED, SETTLED, perhaps=KEYS)
+    why = held.uses(pod({"volumes": [{"secret": {"secretName": "password"}}]}, started))
+    assert why == ("it was started with Secret password, which may have named the topic" if uses else "")
 
 
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed"])

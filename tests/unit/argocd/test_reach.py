@@ -186,6 +186,11 @@ NOT_HELD: dict[str, list[Json]] = {
         ),
     ],
     "an ApplicationSet": [TEST, thing("ApplicationSet", "argoproj.io/v1alpha1", spec={"template": T})],
+    "a right of Aiven's": [TEST, thing("KafkaACL", "aiven.io/v1alpha1", spec={"topic": T})],
+    "an alert of Victoria Metrics": [
+        TEST,
+        thing("VMRule", "operator.victoriametrics.com/v1beta1", spec={"rule": T}),
+    ],
     "a right": [TEST, thing("KafkaUser", "kafka.strimzi.io/v1beta2", spec={"acls": [{"name": T}]})],
     "a workload that is scaled to none": [
         TEST,
@@ -328,3 +333,44 @@ def test_no_manifest_is_too_strange_to_be_looked_at(spec: Any) -> None:
     assert unreached([T], made, []) == ([] if T in str(spec) else [T])
     hidden(made, [])
     assert made == before
+
+
+# -- pods that keep the former topic -----------------------------------------------------------------------
+
+AT_START = workload("Deployment", READS["all keys"])
+RELOADED = {"metadata": {"name": "thing", "annotations": {"reloader.stakater.com/auto": "true"}}}
+
+
+def on_delete(spec: Json) -> Json:
+    made = workload("StatefulSet", spec)
+    return made | {"spec": made["spec"] | {"updateStrategy": {"type": "OnDelete"}}}
+
+
+@pytest.mark.parametrize(
+    ("manifest", "former", "reaches"),
+    [
+        (AT_START, AT_START, False),
+        (workload("Rollout", READS["all keys"], "argoproj.io/v1alpha1"), None, False),
+        (AT_START, workload("Deployment", READS["all keys"], checksum="a"), True),
+        (workload("Deployment", READS["a volume"]), None, True),  # files change while it runs
+        (workload("CronJob", READS["all keys"], "batch/v1"), None, True),  # each of its pods is a new one
+        (AT_START | RELOADED, None, True),
+        (on_delete(READS["all keys"]), workload("StatefulSet", pod()), False),
+        (on_delete(value()), workload("StatefulSet", pod()), False),
+    ],
+)
+def test_a_workload_that_is_there_counts_where_its_pods_change_to_the_topic(
+    manifest: Json, former: Json | None, reaches: bool
+) -> None:
+    found = carriers([T], [TEST, settings(), manifest], [], [former or manifest])
+    assert reach.unreached([T], found) == ([] if reaches else [T])
+    assert reach.unreached([T], found, lambda m: False) == []  # it is made anew
+    assert len(reach.kept(T, found)) == (0 if reaches else 1)
+
+
+@pytest.mark.parametrize("word", ["scaleTargetRef", "workloadRef"])
+def test_a_workload_that_something_else_scales_is_not_taken_for_scaled_to_none(word: str) -> None:
+    none = thing("Deployment", "apps/v1", name="web", spec={"replicas": 0, "template": {"spec": value()}})
+    scaler = thing("Scaler", "example.com/v1", spec={word: {"kind": "Deployment", "name": "web"}})
+    assert unreached([T], [TEST, none], []) == [T]
+    assert unreached([T], [TEST, none, scaler], []) == []

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from argorun.argocd.parameters import RECORD, Helm, HelmValue, Record, claimed, record_of
-from argorun.argocd.records import abandoned, live, synced_lately, undone, values, way_back
+from argorun.argocd.records import abandoned, begins_within, live, synced_lately, undone, values, way_back
 from argorun.argocd.types import RUN_INFO, Application, Json
 from tests.unit.argocd.gopatch import applied
 
@@ -209,3 +209,10 @@ def test_after_a_dead_run_of_another_commit_the_one_before_it_is_deployed() -> N
         }
     )
     assert undone(seen, Record(run="dead", until=0, synced=True, revision="aaa")).deployed == "aaa"
+
+
+@pytest.mark.parametrize(("timeout", "alive"), [(90, False), (300, True)])
+def test_where_rendering_may_take_longer_a_run_has_longer_to_begin(timeout: float, alive: bool) -> None:
+    seen = application(of({"source": {"helm": {"parameters": [{"name": "a", "value": TOPIC}]}}}))
+    record = Record("r", 9000, topics=(TOPIC,), since=100, begins_within=int(begins_within(timeout)))
+    assert live(record, seen, 100 + 500) is alive

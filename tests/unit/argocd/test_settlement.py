@@ -102,7 +102,6 @@ def test_only_what_may_be_changed_is_read_beforehand() -> None:
     stage = Stage(configmap("settings"), configmap("same", "x"), configmap("hook", "x", **{HOOK: "PreSync"}))
     assert run(stage.note()) == []
     assert sorted(c for c in stage.argocd.calls if c.startswith("live")) == ["live hook", "live settings"]
-    assert stage.settlement.began
 
 
 def test_where_it_renders_nothing_without_our_values_what_names_the_topic_is_read() -> None:
@@ -261,7 +260,8 @@ def test_a_hook_that_is_a_secret_is_named_at_the_end_where_the_topic_may_be_in_i
     left = run(stage.settlement.look(5))
     assert [(r.key, r.hook) for r in left] == ([(key("hook", "Secret"), True)] if secrets else [])
     assert [object_back(APP, r) for r in left] == (["argocd app sync weather"] if secrets else [])
-    assert stage.settlement.sources() == ({("Secret", "hook")} if secrets else set())
+    assert stage.settlement.sources() == ({key("hook", "Secret")} if secrets else set())
+    assert stage.settlement.perhaps() == set()
 
 
 def test_a_secret_that_our_operation_did_not_change_is_left_alone() -> None:
@@ -307,7 +307,8 @@ def test_what_held_the_topic_and_who_reads_it_is_known() -> None:
     )
     stage.status({"kind": "Secret", "namespace": "n", "name": "s", "status": "OutOfSync"})
     stage.planned()
-    assert stage.settlement.sources() == {("ConfigMap", "settings"), ("Secret", "s")}
+    assert stage.settlement.sources() == {key("settings"), key("s", "Secret")}
+    assert stage.settlement.perhaps() == {key("s", "Secret")}
     assert set(stage.settlement.with_pods()) == {
         key("settings"),
         key("named", "Deployment"),

@@ -460,6 +460,19 @@ def test_what_is_waited_for_is_asked_about_again_soon_where_there_was_no_answer(
     run(main())
 
 
+def test_many_that_nothing_is_known_of_are_asked_about_a_few_at_a_time() -> None:
+    async def main() -> None:
+        names = [f"c{i}" for i in range(50)]
+        stage = Stage(*(replace(WEB_SERVICE, kind="Certificate", name=n) for n in names))
+        await stage.shows(*(node("Certificate", n) for n in names))
+        assert await named(stage, within=60) == []
+        asked = [a for a in stage.cluster.asked if a.startswith("Certificate")]
+        assert 3 <= len(asked) <= 3 * 60 / 5
+        assert len(set(asked)) > 10, "each in its turn"
+
+    run(main())
+
+
 def test_a_service_that_has_its_address_by_then_is_not_named() -> None:
     async def main() -> None:
         stage = Stage(WEB_SERVICE)
