@@ -112,6 +112,28 @@ def test_a_name_that_only_a_hook_has_that_makes_the_topic_reaches_no_test(
         )
 
 
+def test_a_workload_that_goes_on_with_the_former_topic_hands_it_to_no_test(
+    stack: Stack, tmp_path: Path
+) -> None:
+    """Its test talks to the service alone: it would pass on the topic that everybody shares."""
+    files = chart(
+        configmap("settings", topic=support.TOPIC),
+        deployment("service", TOPIC=support.key_of("settings", "topic")),
+        job("checks", "true", "PostSync", TOPIC="none"),
+    )
+    with support.bench(stack, tmp_path, files, name="reach-k") as bench:
+        refused(
+            bench,
+            f"no test or workload of {bench.app.name} gets the topic's name from helm: kafka.topic",
+            "Deployment service reads ConfigMap settings at its start only, and the sync does not restart it",
+        )
+        config = bench.config(topics=topic(bench, unverified=True))
+        with bench.as_it_was():
+            result = bench.run(config=config)
+        assert result.code == 0, str(result)
+        assert result.err.count("it is only in ConfigMap settings (unverified: true)") == 1
+
+
 def test_a_name_in_a_secret_needs_a_word_of_the_user_and_is_warned_about_each_time(
     stack: Stack, tmp_path: Path
 ) -> None:
