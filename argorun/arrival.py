@@ -61,8 +61,7 @@ async def check(
     for topic, name in drawn:
         if name not in missing:
             continue
-        if pin := _pinned(config, topic, name, shown):
-            raise pin
+        check_pins(config, [(topic, name)], shown)
         holders = reach.holders(name, manifests)
         if not (topic.unverified and (secrets or holders)):
             rendered = await asyncio.to_thread(reach.carriers, [name], manifests, config.jobs)
@@ -93,24 +92,24 @@ async def _left_alone(config: Config, client: Client, seen: Application) -> Left
     return LeftAlone(rules, destination(seen), tree)
 
 
-def _pinned(config: Config, topic: Topic, name: str, shown: dict[str, str] | None) -> ArgorunError | None:
-    """The error where Helm gets another value than the Application's: only a file in Git does that.
+def check_pins(config: Config, drawn: Sequence[tuple[Topic, str]], shown: dict[str, str] | None) -> None:
+    """Raise UsageError (2) where Helm gets another value than the Application's: only a file in Git does so.
 
-    Source: reposerver/repository/repository.go, mergeSourceParameters.
+    `shown` is what Helm gets, None where nobody tells. Source: reposerver/repository/repository.go,
+    mergeSourceParameters.
     """
     app = config.application
-    for parameter in topic.parameters:
+    for parameter, name in ((p, name) for topic, name in drawn for p in topic.parameters):
         if parameter.helm is None or shown is None or shown.get(parameter.helm) == name:
             continue
         value = shown.get(parameter.helm)
         gets = "it gets none" if value is None else f"it gets '{helm_command.plain(value)}'"
         pins = ", ".join(f"{n}={_safe(n, v)}" for n, v in sorted(shown.items())) or "an empty list"
-        return UsageError(
+        raise UsageError(
             f"Helm does not get the Application's {parameter.helm}: {gets}",
             f"a file in Git, .argocd-source.yaml or .argocd-source-{app.name}.yaml beside the chart, "
             f"replaces the parameters of {app} with {pins}: take helm.parameters out of it",
         )
-    return None
 
 
 def _unreached(

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from argorun.argocd import autosync, lint, owners, parameters, records, windows
+from argorun.argocd import autosync, helm_command, lint, owners, parameters, records, windows
 from argorun.argocd.answers import NEW_TOKEN, Refused
 from argorun.argocd.client import Client, policy_object
 from argorun.argocd.clock import stamp
@@ -18,6 +18,7 @@ from argorun.argocd.ownership import Rendered, refusal, taken
 from argorun.argocd.settlement import destination
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Application, Json
+from argorun.arrival import check_pins
 from argorun.config import ApplicationRef, Config
 from argorun.errors import AccessDenied, UsageError
 from argorun.kafka.spec import TopicExists
@@ -72,6 +73,7 @@ class Look:
             for line in planned(self._config, traces.drawn, wanted, before, manifests):
                 self._tell.planned(line)
             await self._lint_beforehand(manifests)
+            await self._look_for_pins(traces, owners.changed(seen, wanted, manifests)[1])
         return Seen(manifests, owner)
 
     async def _look_at_topics(self, traces: Traces) -> None:
@@ -161,6 +163,13 @@ class Look:
             raise refusal(self._app, found)
         for hook in found:
             self._tell.notice(f"{hook.key} is {hook.by}'s: the sync deletes it, and makes its own")
+
+    async def _look_for_pins(self, traces: Traces, after: Application) -> None:
+        """No file in Git wins over the run's values, which `after` has; a run sees that once they are in."""
+        helm = (after.spec.get("source") or {}).get("helm")
+        if helm and any(p.helm for topic in self._config.topics for p in topic.parameters):
+            said = await self._client.helm_command(self._app, self._config.revision, helm)
+            check_pins(self._config, traces.drawn, helm_command.parameters(said))
 
     async def _lint_beforehand(self, manifests: Sequence[Json]) -> None:
         """As far as that can be told without our values: a chart may make its hooks only with them."""

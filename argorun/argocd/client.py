@@ -143,19 +143,22 @@ class Client(Connection):
         """The live Application as it is written, for `replace`."""
         return await self._get(f"show Application {app.name}", path(app), Json, query(app))
 
-    async def helm_command(self, app: ApplicationName, revision: str | None = None) -> str:
+    async def helm_command(
+        self, app: ApplicationName, revision: str | None = None, helm: Json | None = None
+    ) -> str:
         """Argo CD's words that quote its helm command for the Application; empty where it says nothing.
 
         It shows neither Git's files nor the command: GET …/manifests leaves `commands` out (source:
         server/application/application.go, GetManifests, v3.6). It quotes the command where Helm fails. So
         this asks for a change that cannot be made: Helm refuses the release name when Argo CD validates the
         change, and, should a file in Git set another one, Kubernetes refuses the label. Nothing is written.
-        The Application's source must have a `helm` section. Raises ArgoCDFailed, AccessDenied.
+        With `helm` it is asked as if that were the source's `helm` section; else it must have one. Raises
+        ArgoCDFailed, AccessDenied.
         """
-        impossible: list[Json] = [
-            {"op": "add", "path": "/spec/source/helm/releaseName", "value": IMPOSSIBLE},
-            {"op": "add", "path": "/metadata/labels", "value": {IMPOSSIBLE: ""}},
-        ]
+        section: Json = {"op": "add", "path": "/spec/source/helm/releaseName", "value": IMPOSSIBLE}
+        if helm is not None:
+            section = {"op": "add", "path": "/spec/source/helm", "value": helm | {"releaseName": IMPOSSIBLE}}
+        impossible = [section, {"op": "add", "path": "/metadata/labels", "value": {IMPOSSIBLE: ""}}]
         if revision is not None:
             impossible.append({"op": "add", "path": "/spec/source/targetRevision", "value": revision})
         try:

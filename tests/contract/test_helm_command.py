@@ -48,7 +48,10 @@ async def test_how_helm_is_called_can_be_asked_without_changing_anything(
         before = app.get()
         async with app.client() as client:
             text = await client.helm_command(app.ref)
-        assert helm_command.parameters(text) == expected, text
+            assert helm_command.parameters(text) == expected, text
+            others = {"parameters": [{"name": "another", "value": "x", "forceString": True}]}
+            text = await client.helm_command(app.ref, helm=others)
+            assert helm_command.parameters(text) == ({"another": "x"} if pinned is None else expected), text
         after = app.get()
         assert after["spec"] == before["spec"]
         assert after["metadata"].get("labels") == before["metadata"].get("labels")

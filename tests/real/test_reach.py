@@ -84,6 +84,12 @@ def test_a_file_in_git_that_replaces_the_parameters_is_named_with_what_it_pins(
             f"replaces the parameters of {pinned.app.name} with {pins}: take helm.parameters out of it",
             topics=topic(pinned, unverified=unverified),
         )
+        with pinned.as_it_was():
+            dry = pinned.run("--dry-run", config=pinned.config(topics=topic(pinned, unverified=unverified)))
+        assert dry.code == 2, str(dry)
+        assert f"Helm does not get the Application's kafka.topic: {gets}" in dry.err, (
+            "before anything is made"
+        )
     finally:
         pinned.repo.commit({path: None})
         pinned.app.get("hard")

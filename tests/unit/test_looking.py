@@ -17,6 +17,7 @@ from argorun.errors import AccessDenied, ArgorunError, UsageError
 from argorun.events import Event, Notice
 from argorun.kafka.spec import TopicExists, TopicSpec
 from argorun.looking import Look, check_others
+from argorun.sandbox.standin.helm import command
 from argorun.telling import Telling
 from argorun.wayback import Traces
 from tests.unit.argocd.fakes import FakeArgoCD
@@ -208,6 +209,29 @@ def test_the_policy_line_that_is_missing_opens_no_other_application() -> None:
     assert error.hint == (
         "add to Argo CD's policy.csv: p, ROLE, applications, update, default/team-a/weather, allow"
     )
+
+
+# -- files in Git ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pinned", [True, False])
+def test_a_dry_run_sees_a_file_in_git_that_wins_over_the_runs_values(pinned: bool) -> None:
+    stage = Stage(dry_run=True)
+
+    def asked(argocd: FakeArgoCD) -> None:
+        listed = [{"name": "kafka.topic", "value": "theirs"}]
+        if not pinned:
+            names = ("kafka.topic", "alerts.topic")
+            listed = [{"name": n, "value": v} for n, v in zip(names, stage.names, strict=True)]
+        argocd.helm_told = f"`{command('x', 'n', listed)}` failed exit status 1: Error"
+
+    stage.argocd.meets("helm_command", asked)
+    error = stage.look()
+    if not pinned:
+        assert error is None
+        return
+    assert isinstance(error, UsageError)
+    assert error.message == "Helm does not get the Application's kafka.topic: it gets 'theirs'"
 
 
 # -- others' objects, right before the sync --------------------------------------------------------------

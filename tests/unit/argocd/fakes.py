@@ -69,6 +69,7 @@ class FakeArgoCD:
         self.clock = Clock()
         self.time: Callable[[], float] = time.time  # Argo CD's own clock, in its answers' Date
         self.version_told = "v3.6.1"
+        self.helm_told = ""  # how Argo CD calls Helm
         self.namespace_told, self.instance_label = "argocd", INSTANCE
         self.calls: list[str] = []
         self.patches: list[list[Json]] = []
@@ -234,6 +235,9 @@ class FakeArgoCD:
 
     async def version(self) -> str:
         return cast(str, await self._do("version", lambda: self.version_told))
+
+    async def helm_command(self, app: object, revision: str | None, helm: Json) -> str:
+        return cast(str, await self._do("helm_command", lambda: self.helm_told))
 
     async def server_settings(self) -> ServerSettings:
         told = ServerSettings(controller_namespace=self.namespace_told, app_label_key=self.instance_label)

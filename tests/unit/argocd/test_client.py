@@ -202,6 +202,13 @@ def test_how_helm_is_called_is_asked_by_a_change_that_cannot_be_made() -> None:
         {"op": "add", "path": "/spec/source/targetRevision", "value": "abc"},
     ]
     assert use(answer(), use=lambda c: c.helm_command(APP))[0] == ""
+    _, server = use(refused, use=lambda c: c.helm_command(APP, helm={"parameters": [], "releaseName": "own"}))
+    (request,) = server.requests
+    assert json.loads(json.loads(request.body)["patch"])[0] == {
+        "op": "add",
+        "path": "/spec/source/helm",
+        "value": {"parameters": [], "releaseName": IMPOSSIBLE},
+    }
 
 
 def test_root_path_and_headers_go_with_every_request_streams_too() -> None:
