@@ -460,12 +460,13 @@ class Claim:
         That is the settling that we started, and the record that stays until we let go.
         """
         record = parameters.record_of(seen)
-        mine = record is not None and record.run == self.run_id and not self._stays_on_purpose(record)
+        mine = record is not None and self._came_late(record)
         running = seen.running or Operation()
         return mine or (running.run == self.run_id and running.run_id != self._settling)
 
-    def _stays_on_purpose(self, record: Record) -> bool:
-        return record.settling and (self._gone is None or record == self._kept)
+    def _came_late(self, record: Record) -> bool:
+        """Whether a record is this run's, and not the one that stays on purpose: until it is let go."""
+        return record.run == self.run_id and not (record.settling and self._gone is None)
 
     async def _undo(self, seen: Application) -> None:
         running, record = seen.running, parameters.record_of(seen)
@@ -474,7 +475,7 @@ class Claim:
                 await self.settled(running.run_id)
             else:
                 await operation.end(self._client, self._app, running.run_id)
-        if record is not None and record.run == self.run_id and not self._stays_on_purpose(record):
+        if record is not None and self._came_late(record):
             # Before it was let go, what auto-sync would sync now is not settled.
             await self._give_back(record, None if self._gone is not None else self._kept)
 

@@ -1142,6 +1142,16 @@ def test_what_was_left_on_purpose_is_not_taken_for_a_late_change(spec: Json) -> 
     assert stage.argocd.document == held
 
 
+def test_a_record_that_a_late_write_brings_back_once_it_was_let_go_is_taken_away() -> None:
+    stage = Stage()
+    assert taken(stage, settling=True)
+    late = copy.deepcopy(stage.argocd.document)
+    run(stage.claim.release())
+    stage.argocd.document = late
+    assert undone_within(stage, 0) is True
+    assert (stage.argocd.spec, stage.record) == (SPEC, None)
+
+
 def test_what_takes_effect_late_before_auto_sync_may_be_on_again_leaves_it_off() -> None:
     stage = Stage(SPEC | {"syncPolicy": {"automated": {"prune": True}}})
     run(stage.take())
