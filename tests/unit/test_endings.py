@@ -16,6 +16,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LIMIT = 60  # seconds: what hangs, does so for an hour
+# Sent at once, these may be heard in either order (seen twice in some hundred runs): POSIX gives two pending
+# signals none, and Python may enter the second's handler before the first's has done its first step.
+BOTH = (signal.SIGINT, signal.SIGTERM)
 CONFIG = """
 application: weather
 argocd: {server: "argocd.example.com"}
@@ -76,7 +79,7 @@ def told(events: Path) -> list[str]:
     return [json.loads(line)["event"] for line in events.read_bytes().splitlines()]
 
 
-@pytest.mark.parametrize("signums", [(signal.SIGINT,), (signal.SIGINT, signal.SIGTERM), (signal.SIGTERM,)])
+@pytest.mark.parametrize("signums", [(signal.SIGINT,), BOTH, (signal.SIGTERM,)])
 def test_a_name_server_that_is_dead_does_not_hold_up_a_process_that_is_told_to_end(
     folder: Path, signums: tuple[signal.Signals, ...]
 ) -> None:
@@ -84,16 +87,16 @@ def test_a_name_server_that_is_dead_does_not_hold_up_a_process_that_is_told_to_e
         until((folder / "asked").exists, process)
         for signum in signums:
             process.send_signal(signum)
-        assert process.wait(LIMIT) == 128 + signums[0]
+        assert process.wait(LIMIT) - 128 in signums
     assert told(folder / "e.jsonl")[-2:] == ["verdict", "run_ended"]
 
 
 def test_a_name_server_that_is_dead_does_not_hold_up_a_sweep_that_is_told_to_end(folder: Path) -> None:
     with argorun(folder, "sweep", "--older-than", "6h") as process:
         until((folder / "asked").exists, process)
-        process.send_signal(signal.SIGINT)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(LIMIT) == 130
+        for signum in BOTH:
+            process.send_signal(signum)
+        assert process.wait(LIMIT) - 128 in BOTH
 
 
 def test_a_name_server_that_is_dead_does_not_hold_up_a_run_whose_time_is_over(
@@ -116,8 +119,8 @@ def test_readers_that_have_stopped_do_not_hold_up_a_process_that_is_told_to_end(
         os.set_blocking(descriptor, True)
     with argorun(folder, "run", "--output", "plain", "--events", "fifo", stderr=writing) as process:
         until((folder / "asked").exists, process)
-        process.send_signal(signal.SIGINT)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(LIMIT) == 130
+        for signum in BOTH:
+            process.send_signal(signum)
+        assert process.wait(LIMIT) - 128 in BOTH
     for descriptor in (reading, full, writing):
         os.close(descriptor)
