@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from argorun import __version__, byhand, events, signals
@@ -111,15 +111,8 @@ class Sweep:
                 await self._optional(
                     f"whether the token sees all Applications: {AGE_ALONE}", self._tell_unseen()
                 )
-            unrecorded = []
-            for number, app in enumerate(seen):
-                if not await self._has_our_record(app):
-                    unrecorded.append(app)
-                if number % A_PART == 0:
-                    await asyncio.sleep(0)
-            for number, app in enumerate(unrecorded):
-                if number % A_PART == 0:
-                    await asyncio.sleep(0)
+            unrecorded = [app async for app in in_parts(seen) if not await self._has_our_record(app)]
+            async for app in in_parts(unrecorded):
                 what = f"whether Application {reference(app)} names a topic that goes is not known"
                 await self._optional(what, self._tell_names(app))
             await self._optional("not all topics could be looked at", self._tell_others(present))
@@ -354,6 +347,14 @@ class Sweep:
         """A step, good if nothing more is left behind after it."""
         left = self.left
         return self.tell.step(step, detail, good=lambda: self.left == left)
+
+
+async def in_parts(listed: Sequence[Application]) -> AsyncIterator[Application]:
+    """Each of them, where there may be thousands: others have their turn after each A_PART."""
+    for number, app in enumerate(listed):
+        if number % A_PART == 0:
+            await asyncio.sleep(0)
+        yield app
 
 
 def reference(listed: Application) -> ApplicationRef:
