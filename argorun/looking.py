@@ -67,13 +67,14 @@ class Look:
         manifests = await self._render(seen, wanted)
         await self._look_for_tests(wanted, manifests)
         await self._look_at_hooks(seen, manifests)
-        owner = await self._look_at_owners(seen, wanted, manifests)
+        changed = owners.changed(seen, wanted, manifests)
+        owner = await self._look_at_owners(seen, changed)
         if self._config.dry_run:
             before = records.undone(seen, parameters.record_of(seen))
             for line in planned(self._config, traces.drawn, wanted, before, manifests):
                 self._tell.planned(line)
             await self._lint_beforehand(manifests)
-            await self._look_for_pins(traces, owners.changed(seen, wanted, manifests)[1])
+            await self._look_for_pins(traces, changed[1])
         return Seen(manifests, owner)
 
     async def _look_at_topics(self, traces: Traces) -> None:
@@ -117,11 +118,8 @@ class Look:
                     f"add to Argo CD's policy.csv: p, ROLE, {what}, {action}, {subject}, allow",
                 )
 
-    async def _look_at_owners(
-        self, seen: Application, wanted: Sequence[parameters.Setting], manifests: Sequence[Json]
-    ) -> str:
+    async def _look_at_owners(self, seen: Application, changed: tuple[Application, Application]) -> str:
         """Nobody else undoes what we are about to change, and no sync window is closed; the owner's name."""
-        changed = owners.changed(seen, wanted, manifests)
         force = self._config.force_owned
         owner = await owners.check(self._client, *changed, self._tell.notice, force=force)
         await windows.check(self._client, self._app, seen.project)
