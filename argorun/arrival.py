@@ -18,7 +18,8 @@ from argorun.argocd.types import Application, Json, Tree
 from argorun.config import Config, Topic
 from argorun.errors import ArgorunError, UsageError
 
-UNCHECKED = "should a test get it all the same, unverified: true at the topic runs the tests unchecked"
+UNVERIFIED = "unverified: true at the topic runs the tests unchecked"
+UNCHECKED = f"should a test get it all the same, {UNVERIFIED}"
 
 
 async def check(
@@ -141,10 +142,7 @@ def _unreached(
         files = f".argocd-source.yaml or .argocd-source-{own}.yaml"
         hints.append(f"the parameter may be misspelled, or pinned by {files} in Git")
     if secrets:
-        hints.append(
-            f"if a test gets it from {_secrets(secrets)}, whose values Argo CD hides: unverified: true at "
-            "the topic runs the tests unchecked"
-        )
+        hints.append(f"if a test gets it from {_secrets(secrets)}, whose values Argo CD hides: {UNVERIFIED}")
     return UsageError(what, "\n".join(hints))
 
 

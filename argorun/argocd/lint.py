@@ -18,6 +18,7 @@ FROM_HELM = {
     "hook-succeeded": "HookSucceeded",
     "hook-failed": "HookFailed",
 }
+# Workloads whose pods stay for as long as the workload is the same.
 ROLLING = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Rollout")
 SOON = 600  # seconds; a Job that is kept so long after its end is read by then
 CHECKSUM = "a checksum of it in the pod template's annotations restarts them"

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from argorun.argocd.effects import Key, by_key, key_of
+from argorun.argocd.lint import CHECKSUM, ROLLING
 from argorun.argocd.parameters import ROLLED
 from argorun.argocd.pod_sources import pod_spec, sources
 from argorun.argocd.rendered import Place, hook_of, is_applied, is_hook, places, required
@@ -27,8 +28,6 @@ NO_READERS = (
 MAKES_OTHERS = ("Application", "ApplicationSet", "AppProject")  # of the group argoproj.io
 # groups
 LOOKS_ON = ("monitoring.coreos.com", "operator.victoriametrics.com", "grafana.integreatly.org", "keda.sh")
-# Workloads whose pods stay for as long as the workload is the same.
-LASTING = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Rollout")
 RELOADER = "reloader.stakater.com"  # the annotations by which it restarts a workload's pods
 # The words by which a pod is given its own labels and annotations (kubernetes.io/docs, Downward API).
 DOWNWARD = ("metadata.labels", "metadata.annotations")
@@ -86,7 +85,7 @@ def _carriers(
 ) -> Iterator[Carrier]:
     scaled = _scaled(manifests)
     readers = [r for m in manifests if (r := _reader(m, jobs, scaled)) is not None]
-    same = by_key((m for m in former if m.get("kind") in LASTING), "")
+    same = by_key((m for m in former if m.get("kind") in ROLLING), "")
     last = max((r for r in readers if r.is_test), key=lambda r: r.place, default=None)
 
     def after(reader: Reader) -> str | None:
@@ -129,7 +128,7 @@ def kept(topic: str, found: Iterable[Carrier]) -> list[str]:
         f"{_called(workload)} has OnDelete in its update strategy: the sync leaves its pods as they are"
         if source is workload
         else f"{_called(workload)} reads {_called(source)} at its start only, and the sync does not restart "
-        "it: its pods keep the former topic; a checksum of it in the pod template's annotations restarts them"
+        f"it: its pods keep the former topic; {CHECKSUM}"
         for source, workload in keeping
     ]
     return list(dict.fromkeys(told))
@@ -137,7 +136,7 @@ def kept(topic: str, found: Iterable[Carrier]) -> list[str]:
 
 def _keeps(workload: Json, source: Json, former: Mapping[Key, Json]) -> bool:
     """Whether a workload's pods read this only at their start, and no change of it starts them anew."""
-    if workload.get("kind") not in LASTING:
+    if workload.get("kind") not in ROLLING:
         return False
     read = [s for s in sources(pod_spec(workload)) if (s.kind, s.name) == (source["kind"], _name(source))]
     annotated = [_annotations(part) for part in (workload, *_templates(workload))]
@@ -150,7 +149,7 @@ def _keeps(workload: Json, source: Json, former: Mapping[Key, Json]) -> bool:
 def _rolls_nothing(workload: Json) -> bool:
     """Whether a sync leaves a workload's pods as they are, whatever it changes in it."""
     spec = workload.get("spec")
-    if workload.get("kind") not in LASTING or not isinstance(spec, dict):
+    if workload.get("kind") not in ROLLING or not isinstance(spec, dict):
         return False
     strategy = spec.get("updateStrategy")
     return isinstance(strategy, dict) and strategy.get("type") == "OnDelete"
