@@ -139,14 +139,3 @@ def exit_code(code: int) -> str:
 def refusal(message: str) -> str:
     """What to do about an object that was not taken; empty where nothing is known."""
     return next((hint for pattern, hint in REFUSALS if re.search(pattern, message)), "")
-
-
-# Of a field that may not be changed the API server repeats the whole new value, a pod's template say
-# (source: apimachinery pkg/util/validation/field/errors.go, ErrorBody).
-_REPEATED = re.compile(r": Invalid value: .*?(?=: field is immutable)", re.DOTALL)
-_FILE = re.compile(r'error when (\w+) "/[^"]*": ')  # of the controller's own
-
-
-def brief(message: str) -> str:
-    """What Argo CD says of an object, without values and files of its own that tell nobody anything."""
-    return _FILE.sub("", _REPEATED.sub("", message)) if "field is immutable" in message else message

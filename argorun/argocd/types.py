@@ -7,18 +7,27 @@ the spec, stays raw JSON.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 
 from argorun.argocd.clock import seconds
-from argorun.argocd.reasons import brief
 
 Json = dict[str, Any]
 
 RUN_INFO = "argorun-run"  # the name under which an operation's infos carry our run id
 SETTLE = "/settle"  # what the run id of a settling operation ends in
+# Of a field that may not be changed the API server repeats the whole new value, a pod's template say
+# (source: apimachinery pkg/util/validation/field/errors.go, ErrorBody).
+_REPEATED = re.compile(r": Invalid value: .*?(?=: field is immutable)", re.DOTALL)
+_FILE = re.compile(r'error when (\w+) "/[^"]*": ')  # of the controller's own
+
+
+def brief(message: str) -> str:
+    """What Argo CD says of an object, without values and files of its own that tell nobody anything."""
+    return _FILE.sub("", _REPEATED.sub("", message)) if "field is immutable" in message else message
 
 
 class Camel(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
