@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 
 from argorun import secrecy
 from argorun.argocd import effects, helm_command, ignoring, reach
-from argorun.argocd.answers import Refused
 from argorun.argocd.client import Client
+from argorun.argocd.http.errors import Refused
 from argorun.argocd.left_alone import LeftAlone
 from argorun.argocd.reach import Carrier
 from argorun.argocd.settlement import destination

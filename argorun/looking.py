@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from argorun.argocd import autosync, helm_command, lint, owners, parameters, records, windows
-from argorun.argocd.answers import NEW_TOKEN, Refused
 from argorun.argocd.client import Client, policy_object
 from argorun.argocd.clock import stamp
 from argorun.argocd.effects import Key
+from argorun.argocd.http.errors import NEW_TOKEN, Refused
 from argorun.argocd.ownership import Rendered, refusal, taken
 from argorun.argocd.settlement import destination
 from argorun.argocd.tree import LiveTree

@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 
 from argorun import __version__, arrival, events, plan, predecessor
 from argorun.argocd import diagnosis, effects, lint, operation, outcome, parameters, records, rendered
-from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.carriers import Carriers
 from argorun.argocd.claim import Claim, Lost, Reverted
 from argorun.argocd.client import Client
+from argorun.argocd.http.errors import Denied, Refused
+from argorun.argocd.http.retry import Allowance
 from argorun.argocd.logs import JobLogs
 from argorun.argocd.nudge import nudge
 from argorun.argocd.ownership import Rendered
-from argorun.argocd.patience import Allowance
 from argorun.argocd.settlement import Settlement, destination
 from argorun.argocd.stuck import Watch
 from argorun.argocd.tree import LiveTree

@@ -11,8 +11,8 @@ from contextlib import AbstractAsyncContextManager
 
 from argorun import __version__, byhand, events, signals
 from argorun.argocd import leftovers, liveness, parameters, records
-from argorun.argocd.answers import Denied
 from argorun.argocd.client import Client
+from argorun.argocd.http.errors import Denied
 from argorun.argocd.leftovers import Leftover
 from argorun.argocd.parameters import Record
 from argorun.argocd.types import Application

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 from argorun import byhand
 from argorun.argocd import normal_form, operation, parameters
-from argorun.argocd.answers import Denied
 from argorun.argocd.claim import Claim, Taken
 from argorun.argocd.client import Client
 from argorun.argocd.effects import Key
+from argorun.argocd.http.errors import Denied
 from argorun.argocd.logs import JobLogs
 from argorun.argocd.pod_users import Held, PodUsers, User
 from argorun.argocd.settlement import LIVES_ON, Remains, Settlement

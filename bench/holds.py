@@ -18,7 +18,8 @@ from typing import Any, NoReturn
 
 from argorun import __main__ as program
 from argorun import signals
-from argorun.argocd import answers, client, connection, streams
+from argorun.argocd import client
+from argorun.argocd.http import connection, errors, streams
 
 MOST = 5  # of the longest holds are named
 
@@ -45,7 +46,7 @@ class Holds:
                 self._note(time.thread_time() - began - self._decoded, handle)
 
         asyncio.events.Handle._run = timed  # type: ignore[assignment,method-assign]
-        decode = answers.decode
+        decode = errors.decode
 
         def decoded(data: bytes, kind: Any, doing: str) -> Any:
             began = time.thread_time()
@@ -57,7 +58,7 @@ class Holds:
                 if took > self.decoding:
                     self.decoding, self.largest = took, len(data)
 
-        for module in (answers, connection, streams, client):
+        for module in (errors, connection, streams, client):
             setattr(module, "decode", decoded)  # noqa: B010  # mypy knows them as functions
 
     def _collected(self, phase: str, info: dict[str, int]) -> None:

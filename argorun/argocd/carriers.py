@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from argorun.argocd import bounded, effects
+from argorun.argocd import concurrency, effects
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.effects import Key
 from argorun.argocd.ownership import GONE, OWN_NAMES, other
@@ -47,7 +47,7 @@ class Carriers:
         One that is gone by now, a hook that its policy has deleted say, tells nothing. Raises
         OperationFailed where one names another: then the tests may have been on that.
         """
-        unseen = await bounded.gather([self._check(client, app, key) for key in self.objects])
+        unseen = await concurrency.gather([self._check(client, app, key) for key in self.objects])
         return list(filter(None, unseen))
 
     async def _check(self, client: Client, app: ApplicationName, key: Key) -> str:

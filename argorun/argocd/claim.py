@@ -17,7 +17,8 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from argorun.argocd import autosync, liveness, operation, parameters, records, unvalidated
-from argorun.argocd.answers import (
+from argorun.argocd.client import ApplicationName, Client
+from argorun.argocd.http.errors import (
     DEADLINE_EXCEEDED,
     Denied,
     Nonsense,
@@ -26,9 +27,8 @@ from argorun.argocd.answers import (
     Unreachable,
     worth_retrying,
 )
-from argorun.argocd.client import ApplicationName, Client
+from argorun.argocd.http.retry import Allowance, Patience
 from argorun.argocd.parameters import Record, Setting
-from argorun.argocd.patience import Allowance, Patience
 from argorun.argocd.types import SETTLE, Application, Json, Operation, OperationState, ResourceStatus
 from argorun.errors import AccessDenied, ArgoCDFailed, OperationFailed, UsageError
 

@@ -9,9 +9,9 @@ from collections.abc import AsyncGenerator
 from typing import Protocol
 from urllib.parse import quote
 
-from argorun.argocd import streams
-from argorun.argocd.answers import Denied, Refused, Unreachable, decode
-from argorun.argocd.connection import Connection
+from argorun.argocd.http import streams
+from argorun.argocd.http.connection import Connection
+from argorun.argocd.http.errors import Denied, Refused, Unreachable, decode
 from argorun.argocd.normal_form import go_json
 from argorun.argocd.types import (
     Application,

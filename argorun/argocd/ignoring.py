@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from argorun.argocd.answers import typed
+from argorun.argocd.http.errors import typed
 from argorun.argocd.types import IgnoreRule, Json
 
 GROUP, KIND = "argoproj.io", "Application"

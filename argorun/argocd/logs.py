@@ -12,8 +12,8 @@ import asyncio
 import collections
 from collections.abc import Callable, Collection
 
-from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.client import ApplicationName, Client
+from argorun.argocd.http.errors import Denied, Refused
 from argorun.argocd.lint import delete_policies
 from argorun.argocd.outcome import has_ended
 from argorun.argocd.ownership import GONE, Rendered

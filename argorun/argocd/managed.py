@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from argorun.argocd.answers import decode
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.effects import Key, key_of_listed
+from argorun.argocd.http.errors import decode
 from argorun.argocd.types import Json, ManagedResource
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from argorun.argocd.answers import Denied
 from argorun.argocd.client import ApplicationName, Client
+from argorun.argocd.http.errors import Denied
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Node
 from argorun.errors import ArgorunError

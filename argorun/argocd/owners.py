@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import msgspec
 
 from argorun.argocd import ignoring, normal_form, parameters
-from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.client import INSTANCE, Client, policy_object
 from argorun.argocd.effects import Key
+from argorun.argocd.http.errors import Denied, Refused
 from argorun.argocd.ignoring import RESPECT
 from argorun.argocd.managed import managed, state
 from argorun.argocd.parameters import RECORD, Setting

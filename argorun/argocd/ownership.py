@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from argorun.argocd import bounded, effects
+from argorun.argocd import concurrency, effects
 from argorun.argocd.client import INSTANCE, ApplicationName, Client
 from argorun.argocd.effects import TESTS, Key
 from argorun.argocd.types import Json, Node, Tree
@@ -133,7 +133,7 @@ async def taken(
         by = other(live, manifest, client.instance_label)
         return Taken(key, by) if by else None
 
-    found = await bounded.gather([one(k, m) for k, m in rendered.items()])
+    found = await concurrency.gather([one(k, m) for k, m in rendered.items()])
     return [t for t in found if t is not None]
 
 

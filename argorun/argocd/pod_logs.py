@@ -6,8 +6,8 @@ import asyncio
 import dataclasses
 from collections.abc import Collection
 
-from argorun.argocd.answers import Denied, Refused, typed
 from argorun.argocd.client import ApplicationName, Client
+from argorun.argocd.http.errors import Denied, Refused, typed
 from argorun.argocd.pods import GONE, PodManifest, Standing
 from argorun.argocd.reader import Container, Listener, Reader
 from argorun.argocd.tree import LiveTree

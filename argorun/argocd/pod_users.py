@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from argorun.argocd import effects
-from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.clock import seconds
 from argorun.argocd.effects import Key
+from argorun.argocd.http.errors import Denied, Refused
 from argorun.argocd.pod_sources import pod_spec, sources
 from argorun.argocd.types import Json, Node, Tree
 

@@ -7,12 +7,12 @@ import contextlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from argorun.argocd import bounded, effects, ignoring, waiting
-from argorun.argocd.answers import Denied, Nonsense, Refused, Unreachable
+from argorun.argocd import concurrency, effects, ignoring, waiting
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.effects import TESTS, Before, Key, Plan, Rendering
+from argorun.argocd.http.errors import Denied, Nonsense, Refused, Unreachable
+from argorun.argocd.http.retry import Patience
 from argorun.argocd.managed import managed, state
-from argorun.argocd.patience import Patience
 from argorun.argocd.pod_sources import pod_spec
 from argorun.argocd.pod_users import GRACE, readers
 from argorun.argocd.rendered import is_applied
@@ -396,7 +396,7 @@ class Settlement:
                 return None
 
         wanted = list(keys)
-        found = await bounded.gather([one(k) for k in wanted])
+        found = await concurrency.gather([one(k) for k in wanted])
         return {k: m for k, m in zip(wanted, found, strict=True) if m is not None}
 
     async def _one(self, node: Node) -> Json | None:

@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from argorun.argocd.answers import Refused
 from argorun.argocd.client import ApplicationName, Client
+from argorun.argocd.http.errors import Refused
 from argorun.argocd.types import Tree
 from argorun.errors import ArgorunError
 

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Callable
 import msgspec
 
 from argorun.argocd import normal_form, parameters
-from argorun.argocd.answers import Refused, typed
 from argorun.argocd.client import ApplicationName, Client
+from argorun.argocd.http.errors import Refused, typed
 from argorun.argocd.parameters import Record
 from argorun.argocd.types import Application, Json
 from argorun.errors import ArgorunError

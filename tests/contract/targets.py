@@ -188,7 +188,7 @@ def good(answer: httpx.Response) -> Json:
 
 def connect(settings: ArgoCD, kind: Any = httpx.Client) -> Any:
     """A raw client with the settings' token."""
-    from argorun.argocd.tls import tls
+    from argorun.argocd.http.tls import tls
 
     return kind(
         base_url=settings.url,

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.client import Client
+from argorun.argocd.http.errors import Denied, Refused
 from argorun.argocd.types import SyncWindows
 from argorun.config import ApplicationRef
 from tests.contract.manifests import TOPIC, configmap

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from argorun.argocd import ownership
-from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.client import Client
+from argorun.argocd.http.errors import Denied, Refused
 from tests.contract.manifests import (
     HOOK,
     TOPIC,

@@ -12,9 +12,9 @@ import pytest
 
 from argorun import jwt
 from argorun.argocd import clock as clocks
-from argorun.argocd.answers import Unauthenticated
 from argorun.argocd.client import Client, policy_object
 from argorun.argocd.clock import Clock
+from argorun.argocd.http.errors import Unauthenticated
 from tests.contract.manifests import job
 from tests.contract.targets import JSON, App, Target, connect, eventually, good
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from argorun.argocd.answers import Refused
+from argorun.argocd.http.errors import Refused
 from argorun.argocd.rendered import Hook, hooks_of
 from tests.contract.recordings import Recording
 from tests.contract.targets import nodes

@@ -8,8 +8,8 @@ import contextlib
 import pytest
 
 from argorun.argocd import parameters
-from argorun.argocd.answers import Refused
 from argorun.argocd.client import Client
+from argorun.argocd.http.errors import Refused
 from argorun.argocd.types import Json
 from argorun.errors import OperationFailed
 from tests.contract.manifests import TOPIC, configmap

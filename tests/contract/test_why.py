@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from argorun.argocd import diagnosis, witness
-from argorun.argocd.answers import Refused
 from argorun.argocd.diagnosis import Case
+from argorun.argocd.http.errors import Refused
 from argorun.argocd.types import Node, ResourceResult
 from tests.contract.manifests import Json, configmap, container, from_configmap, job
 from tests.contract.targets import App, Target

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import httpx
 
-from argorun.argocd.wire import quicken
+from argorun.argocd.http.network_backend import quicken
 
 HOP = ("host", "connection", "accept-encoding", "content-length")  # headers that are this connection's own
 HTML = b"<!doctype html><html><body><h1>Bad gateway</h1></body></html>"

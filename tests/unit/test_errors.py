@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from argorun import errors
-from argorun.argocd import answers
+from argorun.argocd.http import errors as http_errors
 from argorun.errors import ArgorunError, Interrupted
 
 DESIGN = {
@@ -43,9 +43,11 @@ def test_none_derives_from_another_so_that_no_except_takes_too_much() -> None:
     assert {c.__name__: c.__bases__ for c in TREE} == dict.fromkeys(DESIGN, (ArgorunError,))
 
 
-@pytest.mark.parametrize("kind", [answers.Unreachable, answers.Nonsense, answers.Refused, answers.Denied])
+@pytest.mark.parametrize(
+    "kind", [http_errors.Unreachable, http_errors.Nonsense, http_errors.Refused, http_errors.Denied]
+)
 def test_what_the_client_raises_keeps_its_parents_exit_code(kind: type[ArgorunError]) -> None:
-    parent = errors.AccessDenied if kind is answers.Denied else errors.ArgoCDFailed
+    parent = errors.AccessDenied if kind is http_errors.Denied else errors.ArgoCDFailed
     assert (issubclass(kind, parent), kind.exit_code) == (True, parent.exit_code)
 
 

@@ -6,10 +6,10 @@ from typing import Any, cast
 
 import pytest
 
-from argorun.argocd.answers import NEW_TOKEN
 from argorun.argocd.client import INSTANCE, Client
 from argorun.argocd.clock import Clock
 from argorun.argocd.effects import Key
+from argorun.argocd.http.errors import NEW_TOKEN
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Node, Tree
 from argorun.config import ApplicationRef, ArgoCD, Config, Parameter, Topic

@@ -15,9 +15,9 @@ import msgspec
 import pytest
 
 from argorun import signals, sweeping
-from argorun.argocd.answers import Denied, Unauthenticated, Unreachable
 from argorun.argocd.client import Client
 from argorun.argocd.clock import Clock
+from argorun.argocd.http.errors import Denied, Unauthenticated, Unreachable
 from argorun.argocd.leftovers import Leftover
 from argorun.argocd.parameters import RECORD, Helm, Record, claimed
 from argorun.config import ApplicationRef, ArgoCD

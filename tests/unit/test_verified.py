@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from argorun.argocd.answers import Nonsense
 from argorun.argocd.cli_settings import stored
 from argorun.argocd.client import Client
+from argorun.argocd.http.errors import Nonsense
 from argorun.config import ApplicationRef, ArgoCD, Flags
 from argorun.kafka.client import Client as Kafka
 from argorun.kafka.faults import BrokerError

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.carriers import LEFT_ALONE, Carriers
 from argorun.argocd.effects import Key
+from argorun.argocd.http.errors import Denied, Refused
 from argorun.argocd.ownership import TRACKING
 from argorun.argocd.reach import carriers
 from argorun.errors import OperationFailed

@@ -21,9 +21,10 @@ import stamina
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argorun.argocd import answers, connection, streams
 from argorun.argocd import client as module
-from argorun.argocd.answers import (
+from argorun.argocd.client import IMPOSSIBLE, Client
+from argorun.argocd.http import connection, errors, streams
+from argorun.argocd.http.errors import (
     NEW_TOKEN,
     Denied,
     Nonsense,
@@ -33,7 +34,6 @@ from argorun.argocd.answers import (
     Unreachable,
     worth_retrying,
 )
-from argorun.argocd.client import IMPOSSIBLE, Client
 from argorun.argocd.types import Application, ClusterEvent, Node, Ref
 from argorun.config import ApplicationRef, ArgoCD
 from argorun.errors import ArgorunError, UsageError
@@ -481,7 +481,7 @@ def test_a_redirect_to_nowhere_is_an_error_like_any_other(location: dict[str, st
 )
 def test_retry_after_is_honoured_up_to_half_a_minute(value: str, seconds: float | None) -> None:
     answered = httpx.Response(429, headers=[(b"retry-after", value.encode("latin-1"))])
-    assert answers.retry_after(answered) == seconds
+    assert errors.retry_after(answered) == seconds
     assert worth_retrying(Refused("x", 429, 8, "", seconds)) == (True if seconds is None else seconds)
 
 

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from argorun.argocd import leftovers
-from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.effects import Key
+from argorun.argocd.http.errors import Denied, Refused
 from argorun.argocd.leftovers import places, without
 from argorun.argocd.parameters import RECORD, Helm, Record, claimed
 from argorun.argocd.types import Tree

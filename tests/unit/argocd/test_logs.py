@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from argorun.argocd.answers import Refused
+from argorun.argocd.http.errors import Refused
 from argorun.argocd.logs import JobLogs
 from argorun.argocd.ownership import Rendered
 from argorun.argocd.tree import LiveTree

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from argorun.argocd import operation
-from argorun.argocd.answers import Denied, Nonsense, Refused
+from argorun.argocd.http.errors import Denied, Nonsense, Refused
 from argorun.argocd.types import Application, OperationState, ResourceResult, ResourceStatus, SyncResult
 from argorun.errors import ArgoCDFailed, OperationFailed
 from tests.unit.argocd.fakes import APP, DOWN, IN_PROGRESS, FakeArgoCD, Lost

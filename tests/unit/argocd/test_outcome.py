@@ -9,8 +9,8 @@ import pytest
 from msgspec.structs import replace
 
 from argorun.argocd import outcome
-from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.client import Client
+from argorun.argocd.http.errors import Denied, Refused
 from argorun.argocd.outcome import Intruder, Vanished
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Json, Node, OperationState, ResourceResult, SyncResult, Tree

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from argorun.argocd import ignoring, owners
-from argorun.argocd.answers import Denied, Nonsense, Refused, Unauthenticated, Unreachable
+from argorun.argocd.http.errors import Denied, Nonsense, Refused, Unauthenticated, Unreachable
 from argorun.argocd.parameters import Helm, Kustomize, Setting
 from argorun.argocd.types import Application, ApplicationSet, ManagedResource
 from argorun.config import ApplicationRef

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from argorun.argocd import ownership
-from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.client import INSTANCE
 from argorun.argocd.effects import Key
+from argorun.argocd.http.errors import Denied, Refused
 from argorun.argocd.ownership import (
     NOBODY,
     Rendered,

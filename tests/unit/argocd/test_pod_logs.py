@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from argorun.argocd import answers
-from argorun.argocd.answers import Denied, Unauthenticated
+from argorun.argocd.http import errors
+from argorun.argocd.http.errors import Denied, Unauthenticated
 from argorun.argocd.logs import JobLogs
 from argorun.argocd.ownership import Rendered
 from argorun.argocd.pod_logs import LOST, PodLogs
@@ -181,7 +181,7 @@ def test_a_pod_whose_manifest_is_not_as_expected_is_read_by_its_only_containers_
 
 
 def test_no_answer_of_argo_cd_is_made_a_typed_value_but_where_a_wrong_one_becomes_an_error() -> None:
-    package = Path(answers.__file__).parent
+    package = Path(errors.__file__).parent
     converting = {p.name for p in package.glob("*.py") if "msgspec.convert(" in p.read_text(encoding="utf-8")}
     assert converting == {"answers.py", "cli_settings.py"}  # that one reads the argocd CLI's file
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from argorun.argocd.answers import Denied, Refused
 from argorun.argocd.effects import Key
+from argorun.argocd.http.errors import Denied, Refused
 from argorun.argocd.pod_sources import Source, pod_spec, sources
 from argorun.argocd.pod_users import Held, PodUsers, readers, starts
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD

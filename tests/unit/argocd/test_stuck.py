@@ -10,9 +10,9 @@ import pytest
 from msgspec.structs import replace
 
 from argorun.argocd import waiting
-from argorun.argocd.answers import Refused
 from argorun.argocd.client import Client
 from argorun.argocd.diagnosis import Finding
+from argorun.argocd.http.errors import Refused
 from argorun.argocd.stuck import AT_ONCE, Watch
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import (

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from argorun.argocd import unvalidated
-from argorun.argocd.answers import Refused
+from argorun.argocd.http.errors import Refused
 from argorun.argocd.parameters import RECORD, Record, record_of
 from argorun.argocd.types import Application
 from argorun.argocd.unvalidated import Overwritten

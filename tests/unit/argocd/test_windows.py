@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from argorun.argocd import windows
-from argorun.argocd.answers import Denied, Nonsense, Refused
+from argorun.argocd.http.errors import Denied, Nonsense, Refused
 from argorun.argocd.types import Project, ProjectSpec, SyncWindow, SyncWindows
 from argorun.errors import OperationFailed
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from argorun.argocd import bounded
+from argorun.argocd import concurrency
 from tests.unit.virtual import run
 
 
@@ -21,8 +21,8 @@ def test_the_results_come_in_their_order_and_a_few_are_asked_for_at_a_time() -> 
         now -= 1
         return n
 
-    assert run(bounded.gather([one(n) for n in range(100)])) == list(range(100))
-    assert most == bounded.AT_ONCE
+    assert run(concurrency.gather([one(n) for n in range(100)])) == list(range(100))
+    assert most == concurrency.AT_ONCE
 
 
 def test_the_first_error_ends_the_others() -> None:
@@ -34,9 +34,9 @@ def test_the_first_error_ends_the_others() -> None:
         raise ValueError(n)
 
     with pytest.raises(ValueError, match="0"):
-        run(bounded.gather([one(n) for n in range(100)]))
+        run(concurrency.gather([one(n) for n in range(100)]))
     assert len(begun) < 100
 
 
 def test_nothing_to_ask_for_is_nothing() -> None:
-    assert run(bounded.gather([])) == []
+    assert run(concurrency.gather([])) == []

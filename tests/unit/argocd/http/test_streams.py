@@ -8,9 +8,9 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from argorun.argocd import streams
-from argorun.argocd.answers import Unreachable
-from argorun.argocd.streams import BIG, RATE
+from argorun.argocd.http import streams
+from argorun.argocd.http.errors import Unreachable
+from argorun.argocd.http.streams import BIG, RATE
 from tests.unit.virtual import run
 
 

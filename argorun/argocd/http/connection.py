@@ -13,13 +13,13 @@ import httpx
 import stamina
 import stamina.instrumentation
 
-from argorun.argocd import streams
-from argorun.argocd.answers import Nonsense, Refused, Slow, Unreachable, check, decode, slow, unreachable
 from argorun.argocd.clock import Clock, stamp
-from argorun.argocd.patience import Patience, RenderLimit, now
-from argorun.argocd.tls import Certificates, tls, trusted
+from argorun.argocd.http import streams
+from argorun.argocd.http.errors import Nonsense, Refused, Slow, Unreachable, check, decode, slow, unreachable
+from argorun.argocd.http.network_backend import quicken
+from argorun.argocd.http.retry import Patience, RenderLimit, now
+from argorun.argocd.http.tls import Certificates, tls, trusted
 from argorun.argocd.types import Json
-from argorun.argocd.wire import quicken
 from argorun.errors import UsageError
 from argorun.proxies import SCHEMES, Proxy
 

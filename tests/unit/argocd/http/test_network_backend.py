@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from argorun.argocd.wire import Answer, Backend, quicken, whole
+from argorun.argocd.http.network_backend import Answer, Backend, quicken, whole
 from tests.unit.argocd.web import Server, answer, stream
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n"

@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator
 
-from argorun.argocd.answers import Refused, worth_retrying
+from argorun.argocd.http.errors import Refused, worth_retrying
 from argorun.errors import ArgorunError
 
 HURRIED = 2.0  # seconds for a request that renders, once somebody waits for the end

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from argorun.argocd.patience import HURRIED, Allowance, RenderLimit
+from argorun.argocd.http.retry import HURRIED, Allowance, RenderLimit
 from tests.unit.virtual import run
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 import httpx
 import msgspec
 
-from argorun.argocd.answers import Nonsense, Unreachable, decode
+from argorun.argocd.http.errors import Nonsense, Unreachable, decode
 from argorun.argocd.types import LogEntry, StreamError, Tree, WatchEvent
 
 T = TypeVar("T")
