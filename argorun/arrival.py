@@ -8,11 +8,13 @@ import difflib
 from collections.abc import Callable, Sequence
 
 from argorun import secrecy
-from argorun.argocd import effects, helm_command, ignoring, reach
+from argorun.argocd import helm_command
 from argorun.argocd.client import Client
+from argorun.argocd.hooks import topic_readers
+from argorun.argocd.hooks.respect_ignore_differences import LeftAlone
+from argorun.argocd.hooks.topic_readers import Carrier
 from argorun.argocd.http.errors import Refused
-from argorun.argocd.left_alone import LeftAlone
-from argorun.argocd.reach import Carrier
+from argorun.argocd.manifests import changes, ignore_differences
 from argorun.argocd.settlement import destination
 from argorun.argocd.types import Application, Json, Tree
 from argorun.config import Config, Topic
@@ -42,11 +44,11 @@ async def check(
     names = [name for _, name in drawn]
     kept = await _left_alone(config, client, seen)
     applied = await asyncio.to_thread(kept.applied, manifests)
-    found = await asyncio.to_thread(reach.carriers, names, applied, config.jobs, former)
-    if not reach.unreached(names, found):
+    found = await asyncio.to_thread(topic_readers.carriers, names, applied, config.jobs, former)
+    if not topic_readers.unreached(names, found):
         return found
     is_there = await _is_there(config, client, seen, found)
-    missing = reach.unreached(names, found, is_there)
+    missing = topic_readers.unreached(names, found, is_there)
     if not missing:
         return found
     helm = any(p.helm for topic, name in drawn if name in missing for p in topic.parameters)
@@ -56,18 +58,18 @@ async def check(
     with contextlib.suppress(Refused):
         manifests = await client.manifests(config.application, config.revision)
     applied = await asyncio.to_thread(kept.applied, manifests)
-    found = await asyncio.to_thread(reach.carriers, names, applied, config.jobs, former)
-    missing = reach.unreached(missing, found, is_there)
-    secrets = await asyncio.to_thread(reach.hidden, applied, config.jobs)
+    found = await asyncio.to_thread(topic_readers.carriers, names, applied, config.jobs, former)
+    missing = topic_readers.unreached(missing, found, is_there)
+    secrets = await asyncio.to_thread(topic_readers.hidden, applied, config.jobs)
     for topic, name in drawn:
         if name not in missing:
             continue
         check_pins(config, [(topic, name)], shown)
-        holders = reach.holders(name, manifests)
+        holders = topic_readers.holders(name, manifests)
         if not (topic.unverified and (secrets or holders)):
-            rendered = await asyncio.to_thread(reach.carriers, [name], manifests, config.jobs)
-            keeping = [f"{why}; {UNCHECKED}" for why in reach.kept(name, found)]
-            obstacles = [*reach.late(name, found), *keeping, *kept.told(rendered)]
+            rendered = await asyncio.to_thread(topic_readers.carriers, [name], manifests, config.jobs)
+            keeping = [f"{why}; {UNCHECKED}" for why in topic_readers.kept(name, found)]
+            obstacles = [*topic_readers.late(name, found), *keeping, *kept.told(rendered)]
             raise _unreached(config, topic, name, holders, obstacles, secrets, shown)
         why = f"it is only in {', '.join(holders)}"
         if not holders:
@@ -83,12 +85,12 @@ async def _is_there(
     """Tells of a rendered object whether it is in the cluster already; the tree is asked only if need be."""
     tree = await client.tree(config.application) if any(c.keeps for c in found) else Tree()
     namespace = destination(seen)
-    return lambda manifest: effects.find(tree, effects.key_of(manifest, namespace)) is not None
+    return lambda manifest: changes.find(tree, changes.key_of(manifest, namespace)) is not None
 
 
 async def _left_alone(config: Config, client: Client, seen: Application) -> LeftAlone:
     """What the sync leaves as it is in the cluster; the tree is asked for only where there may be such."""
-    rules = ignoring.respected(seen.spec, f"show {config.application}")
+    rules = ignore_differences.respected(seen.spec, f"show {config.application}")
     tree = await client.tree(config.application) if rules else Tree()
     return LeftAlone(rules, destination(seen), tree)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from argorun.argocd.client import as_go_writes_it
-from argorun.argocd.effects import Key, Plan
+from argorun.argocd.manifests.changes import Key, Plan
 from argorun.argocd.settlement import Remains
 from argorun.argocd.types import Node
 

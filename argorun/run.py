@@ -9,15 +9,18 @@ import time
 from collections.abc import Callable, Sequence
 
 from argorun import __version__, arrival, events, plan, predecessor
-from argorun.argocd import diagnosis, effects, lint, operation, outcome, parameters, records, rendered
-from argorun.argocd.carriers import Carriers
+from argorun.argocd import diagnosis, operation, outcome, parameters, records
 from argorun.argocd.claim import Claim, Lost, Reverted
 from argorun.argocd.client import Client
+from argorun.argocd.hooks import lint
+from argorun.argocd.hooks.carriers import Carriers
+from argorun.argocd.hooks.ownership import Rendered
 from argorun.argocd.http.errors import Denied, Refused
 from argorun.argocd.http.retry import Allowance
 from argorun.argocd.logs import JobLogs
+from argorun.argocd.manifests import changes
+from argorun.argocd.manifests import hooks as manifests_hooks
 from argorun.argocd.nudge import nudge
-from argorun.argocd.ownership import Rendered
 from argorun.argocd.settlement import Settlement, destination
 from argorun.argocd.stuck import Watch
 from argorun.argocd.tree import LiveTree
@@ -272,7 +275,7 @@ class Run:
         One that was there before may hold it up.
         """
         logs = self.traces.logs
-        if logs is None or node.kind not in rendered.RUNNING:
+        if logs is None or node.kind not in manifests_hooks.RUNNING:
             return True
         return node.uid in logs.uids or node.uid in logs.former
 
@@ -280,9 +283,9 @@ class Run:
         """What is in the cluster before our operation: what it changes and makes is told by that."""
         seen = self.traces.claim.before or Application()
         topics = [name for _, name in self.traces.drawn]
-        rendered = Rendered(manifests, destination(seen), topics, self.client.instance_label)
+        manifests_hooks = Rendered(manifests, destination(seen), topics, self.client.instance_label)
         ours, former = [
-            await asyncio.to_thread(effects.by_key, m, destination(seen)) for m in (manifests, self.manifests)
+            await asyncio.to_thread(changes.by_key, m, destination(seen)) for m in (manifests, self.manifests)
         ]
         if ours.keys() - former.keys():
             # Argo CD's tree holds what stands under their names once it has compared with our values in.
@@ -305,11 +308,11 @@ class Run:
             {n.uid for n in tree.nodes or ()},
             self.progress.wants_log,
             self.progress,
-            rendered,
+            manifests_hooks,
             self.traces.operation,
             self.progress.is_parallel,
         )
-        hooks, carriers, force = rendered.hooks(), self.carriers.objects, self.config.force_owned
+        hooks, carriers, force = manifests_hooks.hooks(), self.carriers.objects, self.config.force_owned
         await check_others(self.client, self.app, self.live, self.tell, hooks, carriers, force=force)
 
     async def _overwritten(self, seen: Application) -> None:
@@ -353,7 +356,7 @@ class Run:
         drawn, tell = self.traces.drawn, self.tell.notice
         carriers = await arrival.check(self.config, self.client, drawn, before, manifests, former, tell)
         self.carriers = Carriers.of(carriers, destination(before))
-        self.progress.expect(rendered.hooks_of(manifests))
+        self.progress.expect(manifests_hooks.hooks_of(manifests))
 
     async def _rendered(self) -> list[Json]:
         """What the source renders to; UsageError where Argo CD says twice that it cannot."""
@@ -451,7 +454,7 @@ class Run:
         if state.finished_at and state.done:
             self.traces.logs.operation_ended(state.finished_at)
         for hook in changed:
-            if hook.kind in rendered.RUNNING:
+            if hook.kind in manifests_hooks.RUNNING:
                 self.traces.logs.confirm(hook.name)
         if changed:
             self.traces.logs.look()

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 
 from argorun.argocd import operation
+from argorun.argocd.manifests.hooks import RUNNING
 from argorun.argocd.outcome import FAILED, Intruder, Vanished
-from argorun.argocd.rendered import RUNNING
 from argorun.argocd.types import OperationState, ResourceResult
 from argorun.errors import ArgorunError, NoTestRan, OperationFailed, TestsFailed, TimedOut
 

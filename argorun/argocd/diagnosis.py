@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from argorun.argocd.manifests.hooks import is_parallel
 from argorun.argocd.reasons import (
     CANNOT_START,
     MAY_NOT_START,
@@ -15,7 +16,6 @@ from argorun.argocd.reasons import (
     meaning,
     refusal,
 )
-from argorun.argocd.rendered import is_parallel
 from argorun.argocd.types import ClusterEvent, Json, Node
 from argorun.argocd.waiting import hold_up
 

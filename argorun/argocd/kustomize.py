@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from argorun.argocd.pod_sources import pod_spec, sources
+from argorun.argocd.manifests.pod_references import pod_spec, sources
 from argorun.argocd.types import Json
 from argorun.errors import UsageError
 

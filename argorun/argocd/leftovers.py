@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from argorun.argocd import operation, parameters, records
 from argorun.argocd.claim import Claim, Taken
 from argorun.argocd.client import ApplicationName, Client
-from argorun.argocd.effects import Key
+from argorun.argocd.manifests.changes import Key
 from argorun.argocd.parameters import Record
 from argorun.argocd.pod_users import Held, PodUsers
 from argorun.argocd.settlement import Remains, Settlement

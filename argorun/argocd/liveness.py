@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from argorun.argocd import effects, operation, records
+from argorun.argocd import operation, records
 from argorun.argocd.client import ApplicationName, Client
-from argorun.argocd.effects import TESTS
+from argorun.argocd.manifests import changes
+from argorun.argocd.manifests.changes import TESTS
 from argorun.argocd.parameters import Record
 from argorun.argocd.types import Application
 
@@ -22,7 +23,7 @@ async def is_live(client: Client, app: ApplicationName, record: Record, seen: Ap
     if state is None or not records.may_wait(record, seen, now):
         return False
     tree = await client.tree(app)
-    tests = [effects.key_of_listed(h) for h in operation.hooks(state) if h.kind in TESTS]
-    found = [node for key in tests if (node := effects.find(tree, key)) is not None]
+    tests = [changes.key_of_listed(h) for h in operation.hooks(state) if h.kind in TESTS]
+    found = [node for key in tests if (node := changes.find(tree, key)) is not None]
     # A Job that was suspended and resumed is Healthy while it runs (seen in 3.6): its pods tell.
     return any(not node.ended for node in [*found, *tree.pods_under({node.uid for node in found})])

@@ -13,10 +13,10 @@ import collections
 from collections.abc import Callable, Collection
 
 from argorun.argocd.client import ApplicationName, Client
+from argorun.argocd.hooks.lint import delete_policies
+from argorun.argocd.hooks.ownership import GONE, Rendered
 from argorun.argocd.http.errors import Denied, Refused
-from argorun.argocd.lint import delete_policies
 from argorun.argocd.outcome import has_ended
-from argorun.argocd.ownership import GONE, Rendered
 from argorun.argocd.pod_logs import PodLogs
 from argorun.argocd.reader import Container, Listener, now
 from argorun.argocd.tree import POLL, LiveTree

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 
 import msgspec
 
-from argorun.argocd import ignoring, normal_form, parameters
+from argorun.argocd import normal_form, parameters
 from argorun.argocd.client import INSTANCE, Client, policy_object
-from argorun.argocd.effects import Key
 from argorun.argocd.http.errors import Denied, Refused
-from argorun.argocd.ignoring import RESPECT
-from argorun.argocd.managed import managed, state
+from argorun.argocd.managed_resource import managed, state
+from argorun.argocd.manifests import ignore_differences
+from argorun.argocd.manifests.changes import Key
+from argorun.argocd.manifests.ignore_differences import RESPECT
 from argorun.argocd.parameters import RECORD, Setting
 from argorun.argocd.types import Application, ApplicationSet, IgnoreRule, Json, Metadata
 from argorun.config import ApplicationRef
@@ -100,10 +101,10 @@ def changed(
 
 def undone(seen: Application, after: Application, rules: Sequence[IgnoreRule]) -> list[str]:
     """Which of a run's changes an owner would undo that compares by these rules, as pointers."""
-    old, new = (ignoring.without(document(app), rules) for app in (seen, after))
+    old, new = (ignore_differences.without(document(app), rules) for app in (seen, after))
 
     def value(thing: Json, pointer: str) -> object:
-        found = ignoring.at(thing, ignoring.steps(pointer))
+        found = ignore_differences.at(thing, ignore_differences.steps(pointer))
         return None if found in ([], {}, None) else found  # Argo CD drops what is empty
 
     return [p for p in PLACES if value(old, p) != value(new, p)]
@@ -168,8 +169,11 @@ def rules_of(owner: ApplicationSet, app: Metadata) -> list[IgnoreRule]:
     rules = [*(owner.spec.ignore_application_differences or ()), IgnoreRule(json_pointers=[RECORDED])]
     if RECORD not in kept:
         rules.pop()
-    own = [msgspec.structs.replace(r, group=ignoring.GROUP, kind=ignoring.KIND) for r in rules]
-    return ignoring.matching(own, app.name, app.namespace)
+    own = [
+        msgspec.structs.replace(r, group=ignore_differences.GROUP, kind=ignore_differences.KIND)
+        for r in rules
+    ]
+    return ignore_differences.matching(own, app.name, app.namespace)
 
 
 def application_set_snippet(app: str, pointers: Sequence[str]) -> str:
@@ -196,7 +200,10 @@ def parent_of(app: Metadata, label: str = INSTANCE) -> ApplicationRef | None:
     Application.InstanceName).
     """
     parts = (app.annotations or {}).get(TRACKING, "").split(":")
-    if len(parts) == 3 and parts[1:] == [f"{ignoring.GROUP}/{ignoring.KIND}", f"{app.namespace}/{app.name}"]:
+    if len(parts) == 3 and parts[1:] == [
+        f"{ignore_differences.GROUP}/{ignore_differences.KIND}",
+        f"{app.namespace}/{app.name}",
+    ]:
         instance = parts[0]
     else:
         instance = (app.labels or {}).get(label, "")
@@ -217,7 +224,7 @@ async def of_parent(
     who, app = f"Application {parent}", seen.metadata.name
     try:
         above = await client.application(parent)
-        key = Key(ignoring.GROUP, ignoring.KIND, seen.metadata.namespace, app)
+        key = Key(ignore_differences.GROUP, ignore_differences.KIND, seen.metadata.namespace, app)
         kept = await managed(client, parent, key)
         target = state(kept.target_state, f"show what {parent.name} keeps") if kept is not None else None
     except (Denied, Refused) as e:
@@ -231,14 +238,20 @@ async def of_parent(
     if target is None:
         return None
     policy = above.spec.get("syncPolicy") or {}
-    rules = ignoring.matching(ignoring.respected(above.spec, f"show {who}"), app, seen.metadata.namespace)
-    in_git = [p for p in undone(seen, after, ()) if ignoring.at(target, ignoring.steps(p)) is not None]
+    rules = ignore_differences.matching(
+        ignore_differences.respected(above.spec, f"show {who}"), app, seen.metadata.namespace
+    )
+    in_git = [
+        p
+        for p in undone(seen, after, ())
+        if ignore_differences.at(target, ignore_differences.steps(p)) is not None
+    ]
     lost = [p for p in undone(seen, after, rules) if p in in_git]
     if not lost:
         return Owner(who)
     # To Argo CD, a key in a list's element that Git does not name is no difference either; to kubectl's apply
     # it is (source: gitops-engine's pkg/diff, threeWayMergePatch, RemoveMapFields; seen on the real server).
-    listed = ignoring.at(target, ignoring.steps(PARAMETERS)) or []
+    listed = ignore_differences.at(target, ignore_differences.steps(PARAMETERS)) or []
     sees = not is_only_forced(lost, rules, seen, after) or any("forceString" in p for p in listed)
     if not (heals(policy.get("automated")) and sees):
         undoes = f"{app} is part of {who}: a sync of that one during the run would undo {', '.join(lost)}"
@@ -267,8 +280,8 @@ def parent_snippet(app: str, pointers: Sequence[str]) -> str:
         [
             "spec:",
             "  ignoreDifferences:",
-            f"    - group: {ignoring.GROUP}",
-            f"      kind: {ignoring.KIND}",
+            f"    - group: {ignore_differences.GROUP}",
+            f"      kind: {ignore_differences.KIND}",
             f"      name: {app}",
             "      jsonPointers:",
             *(f"        - {p}" for p in pointers),
@@ -287,7 +300,7 @@ def reason(lost: Sequence[str], rules: Sequence[IgnoreRule], seen: Application, 
             "its rule covers only the parameter's .value, not its .forceString: argorun sets both, so that "
             "Helm takes a topic's name as a string"
         )
-    lines += [f"not understood by argorun: {e}" for e in ignoring.not_understood(rules)]
+    lines += [f"not understood by argorun: {e}" for e in ignore_differences.not_understood(rules)]
     return "\n".join(lines)
 
 

@@ -8,12 +8,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from argorun.argocd import effects
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.clock import seconds
-from argorun.argocd.effects import Key
 from argorun.argocd.http.errors import Denied, Refused
-from argorun.argocd.pod_sources import pod_spec, sources
+from argorun.argocd.manifests import changes
+from argorun.argocd.manifests.changes import Key
+from argorun.argocd.manifests.pod_references import pod_spec, sources
 from argorun.argocd.types import Json, Node, Tree
 
 GRACE = 30.0  # seconds from SIGTERM to SIGKILL, where a pod says nothing (source: kubernetes.io/docs, Pods)
@@ -136,7 +136,7 @@ class PodUsers:
 
     def _pods(self, tree: Tree) -> list[tuple[str, Node]]:
         """The pods of what was changed, each with the uid of that."""
-        roots = [n.uid for k in self._others if (n := effects.find(tree, k)) is not None]
+        roots = [n.uid for k in self._others if (n := changes.find(tree, k)) is not None]
         return [(root, pod) for root in roots for pod in tree.pods_under([root])]
 
     def _out_of_sight(self, tree: Tree) -> list[User]:

@@ -11,9 +11,9 @@ import pytest
 from argorun.argocd import operation, parameters
 from argorun.argocd.claim import Claim, Lost
 from argorun.argocd.client import Client
+from argorun.argocd.hooks.ownership import Rendered
 from argorun.argocd.logs import JobLogs
 from argorun.argocd.nudge import nudge
-from argorun.argocd.ownership import Rendered
 from argorun.argocd.parameters import Helm, Kustomize, Setting
 from argorun.argocd.reader import Container, Listener
 from argorun.argocd.settlement import Settlement

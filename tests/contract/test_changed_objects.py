@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from argorun.argocd import ownership
 from argorun.argocd.client import Client
+from argorun.argocd.hooks import ownership
 from argorun.argocd.http.errors import Denied, Refused
 from tests.contract.manifests import (
     HOOK,

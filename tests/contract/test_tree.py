@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from argorun.argocd.http.errors import Refused
-from argorun.argocd.rendered import Hook, hooks_of
+from argorun.argocd.manifests.hooks import Hook, hooks_of
 from tests.contract.recordings import Recording
 from tests.contract.targets import nodes
 

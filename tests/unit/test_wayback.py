@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from argorun import events
 from argorun.argocd.claim import Claim
-from argorun.argocd.effects import Key
 from argorun.argocd.http.errors import Denied
+from argorun.argocd.manifests.changes import Key
 from argorun.argocd.parameters import RECORD, Helm, Record, record_of
 from argorun.argocd.pod_users import User
 from argorun.argocd.settlement import Settlement

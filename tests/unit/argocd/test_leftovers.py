@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from argorun.argocd import leftovers
-from argorun.argocd.effects import Key
 from argorun.argocd.http.errors import Denied, Refused
 from argorun.argocd.leftovers import places, without
+from argorun.argocd.manifests.changes import Key
 from argorun.argocd.parameters import RECORD, Helm, Record, claimed
 from argorun.argocd.types import Tree
 from argorun.byhand import object_back

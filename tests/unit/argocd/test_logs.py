@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from argorun.argocd.hooks.ownership import Rendered
 from argorun.argocd.http.errors import Refused
 from argorun.argocd.logs import JobLogs
-from argorun.argocd.ownership import Rendered
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import ResourceResult
 from tests.unit.argocd.containers import EPOCH, GONE, LAST, SECOND, A, B, Cluster, Told, entry

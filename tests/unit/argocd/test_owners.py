@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argorun.argocd import ignoring, owners
+from argorun.argocd import owners
 from argorun.argocd.http.errors import Denied, Nonsense, Refused, Unauthenticated, Unreachable
+from argorun.argocd.manifests import ignore_differences
 from argorun.argocd.parameters import Helm, Kustomize, Setting
 from argorun.argocd.types import Application, ApplicationSet, ManagedResource
 from argorun.config import ApplicationRef
@@ -205,7 +206,7 @@ def test_a_parent_whose_rule_is_for_the_value_alone_undoes_force_string_in_a_syn
     in_git: Json, refused: bool
 ) -> None:
     stage = Stage(TRACKED, LISTED)
-    policy = HEALS | {"syncOptions": [ignoring.RESPECT]}
+    policy = HEALS | {"syncOptions": [ignore_differences.RESPECT]}
     rule = {"group": "argoproj.io", "kind": "Application", "jqPathExpressions": [VALUE]}
     element: Json = {"name": "kafka.topic", "value": "git"} | in_git
     target = {"spec": {"source": {"helm": {"parameters": [element]}}}}
@@ -365,13 +366,13 @@ def test_a_parent_that_heals_itself_is_told_what_to_put_into_it() -> None:
     "spec",
     [
         {"syncPolicy": HEALS, "ignoreDifferences": [RULE]},  # does not respect it when it syncs
-        {"syncPolicy": HEALS | {"syncOptions": [ignoring.RESPECT]}},
+        {"syncPolicy": HEALS | {"syncOptions": [ignore_differences.RESPECT]}},
         {
-            "syncPolicy": HEALS | {"syncOptions": [ignoring.RESPECT]},
+            "syncPolicy": HEALS | {"syncOptions": [ignore_differences.RESPECT]},
             "ignoreDifferences": [RULE | {"name": "x"}],
         },
         {
-            "syncPolicy": HEALS | {"syncOptions": [ignoring.RESPECT]},
+            "syncPolicy": HEALS | {"syncOptions": [ignore_differences.RESPECT]},
             "ignoreDifferences": [RULE | {"group": ""}],
         },
         {"syncPolicy": {"automated": {"selfHeal": True, "enabled": True}}},
@@ -386,7 +387,13 @@ def test_a_parent_that_would_undo_it_all_the_same_is_refused(spec: Json) -> None
 @pytest.mark.parametrize(
     ("spec", "target"),
     [
-        ({"syncPolicy": HEALS | {"syncOptions": [ignoring.RESPECT]}, "ignoreDifferences": [RULE]}, IN_GIT),
+        (
+            {
+                "syncPolicy": HEALS | {"syncOptions": [ignore_differences.RESPECT]},
+                "ignoreDifferences": [RULE],
+            },
+            IN_GIT,
+        ),
         ({"syncPolicy": HEALS}, {"spec": {"source": {"path": "chart"}}}),  # Git does not name them
         ({"syncPolicy": HEALS}, {"spec": {"source": {}, "syncPolicy": {"automated": {"prune": True}}}}),
         ({}, {"spec": {}}),

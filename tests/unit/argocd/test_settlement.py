@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from argorun.argocd.effects import Key, Plan
 from argorun.argocd.http.errors import Denied, Refused
+from argorun.argocd.manifests.changes import Key, Plan
 from argorun.argocd.settlement import Remains, Settlement, destination
 from argorun.argocd.types import ManagedResource, ResourceStatus
 from argorun.byhand import object_back

@@ -6,11 +6,9 @@ from typing import Any
 
 import pytest
 
-from argorun.argocd import ownership
 from argorun.argocd.client import INSTANCE
-from argorun.argocd.effects import Key
-from argorun.argocd.http.errors import Denied, Refused
-from argorun.argocd.ownership import (
+from argorun.argocd.hooks import ownership
+from argorun.argocd.hooks.ownership import (
     NOBODY,
     Rendered,
     Taken,
@@ -20,6 +18,8 @@ from argorun.argocd.ownership import (
     stranger,
     taken,
 )
+from argorun.argocd.http.errors import Denied, Refused
+from argorun.argocd.manifests.changes import Key
 from argorun.argocd.types import Node
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
 from tests.unit.argocd.gopatch import Json

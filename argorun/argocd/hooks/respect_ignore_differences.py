@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from argorun.argocd import effects, ignoring, reach
-from argorun.argocd.ignoring import RESPECT
-from argorun.argocd.reach import Carrier
+from argorun.argocd.hooks import topic_readers
+from argorun.argocd.hooks.topic_readers import Carrier
+from argorun.argocd.manifests import changes, ignore_differences
+from argorun.argocd.manifests.ignore_differences import RESPECT
 from argorun.argocd.types import IgnoreRule, Json, Tree
 
 
@@ -28,7 +29,7 @@ class LeftAlone:
 
     def applied(self, manifests: Sequence[Json]) -> list[Json]:
         """The rendered objects without what the sync does not write of them."""
-        return [ignoring.without(m, self._about(m)) for m in manifests]
+        return [ignore_differences.without(m, self._about(m)) for m in manifests]
 
     def told(self, carriers: Iterable[Carrier]) -> list[str]:
         """Which of these would carry a topic's name to a test if the sync wrote it, each with its rules."""
@@ -37,18 +38,20 @@ class LeftAlone:
     def _told(self, carriers: Iterable[Carrier]) -> Iterator[str]:
         for carrier in carriers:
             rules = self._about(carrier.manifest)
-            if rules and not reach.holders(carrier.topic, [ignoring.without(carrier.manifest, rules)]):
+            if rules and not topic_readers.holders(
+                carrier.topic, [ignore_differences.without(carrier.manifest, rules)]
+            ):
                 paths = [p for r in rules for p in (*(r.json_pointers or ()), *(r.jq_path_expressions or ()))]
-                called = effects.key_of(carrier.manifest, self.namespace)
+                called = changes.key_of(carrier.manifest, self.namespace)
                 yield (
                     f"{called} keeps what it has: ignoreDifferences with {RESPECT} leaves {', '.join(paths)} "
                     "alone; take the rule or the option off"
                 )
 
     def _about(self, manifest: Json) -> list[IgnoreRule]:
-        if not self.rules or effects.is_hook(manifest):
+        if not self.rules or changes.is_hook(manifest):
             return []
-        key = effects.key_of(manifest, self.namespace)
-        if effects.find(self.tree, key) is None:
+        key = changes.key_of(manifest, self.namespace)
+        if changes.find(self.tree, key) is None:
             return []
-        return ignoring.matching(self.rules, key.name, key.namespace, key.group, key.kind)
+        return ignore_differences.matching(self.rules, key.name, key.namespace, key.group, key.kind)

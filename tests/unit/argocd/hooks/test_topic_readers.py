@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argorun.argocd import reach
+from argorun.argocd.hooks import topic_readers
+from argorun.argocd.hooks.topic_readers import carriers, hidden, holders, late
 from argorun.argocd.parameters import ROLLED
-from argorun.argocd.reach import carriers, hidden, holders, late
 from argorun.argocd.types import Json
 
 T = "weather_1760000000_deadbeef"
@@ -20,7 +20,7 @@ HIDDEN = "++++++++"
 
 
 def unreached(topics: list[str], manifests: list[Json], jobs: list[str]) -> list[str]:
-    return reach.unreached(topics, carriers(topics, manifests, jobs))
+    return topic_readers.unreached(topics, carriers(topics, manifests, jobs))
 
 
 def pod(**fields: Any) -> Json:
@@ -363,9 +363,9 @@ def test_a_workload_that_is_there_counts_where_its_pods_change_to_the_topic(
     manifest: Json, former: Json | None, reaches: bool
 ) -> None:
     found = carriers([T], [TEST, settings(), manifest], [], [former or manifest])
-    assert reach.unreached([T], found) == ([] if reaches else [T])
-    assert reach.unreached([T], found, lambda m: False) == []  # it is made anew
-    assert len(reach.kept(T, found)) == (0 if reaches else 1)
+    assert topic_readers.unreached([T], found) == ([] if reaches else [T])
+    assert topic_readers.unreached([T], found, lambda m: False) == []  # it is made anew
+    assert len(topic_readers.kept(T, found)) == (0 if reaches else 1)
 
 
 @pytest.mark.parametrize("word", ["scaleTargetRef", "workloadRef"])

@@ -10,9 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argorun.argocd import effects
-from argorun.argocd.effects import Before, Key, Plan, by_key, content, differing, key_of, merge_patch, named
-from argorun.argocd.rendered import is_applied
+from argorun.argocd.manifests import changes
+from argorun.argocd.manifests.changes import (
+    Before,
+    Key,
+    Plan,
+    by_key,
+    content,
+    differing,
+    key_of,
+    merge_patch,
+    named,
+)
+from argorun.argocd.manifests.hooks import is_applied
 from argorun.argocd.types import Node, ResourceResult, Tree
 from tests.unit.argocd.fakes import merged
 from tests.unit.argocd.gopatch import Json
@@ -66,7 +76,7 @@ def planned(
     def one(manifest: Json | None) -> dict[Key, Json]:
         return by_key([] if manifest is None else [manifest], "n")
 
-    return effects.plan(one(live), one(ours), one(former), before, options)
+    return changes.plan(one(live), one(ours), one(former), before, options)
 
 
 def was(*objects: Json) -> Before:
@@ -217,7 +227,7 @@ def test_the_plan_by_the_renderings_deletes_nothing_that_stood_there_before(
     others = {Key("", "ConfigMap", "n", "other"): FORMER}
     formerly = others | ({} if former is None else {key: former})
     tree = Tree(nodes=[node] if there else [])
-    assert effects.rendered_plan({key: ours}, formerly, [key], tree) == plan
+    assert changes.rendered_plan({key: ours}, formerly, [key], tree) == plan
 
 
 @pytest.mark.parametrize("phase", ["test", "post-delete"])
@@ -226,12 +236,12 @@ def test_a_helm_hook_that_no_sync_runs_is_in_no_command(phase: str) -> None:
     for pod in pods:
         pod["metadata"]["annotations"] = {"helm.sh/hook": phase}
     ours, former = (by_key([pod], "n") for pod in pods)
-    assert effects.rendered_plan(ours, former, list(ours), Tree()) == Plan()
+    assert changes.rendered_plan(ours, former, list(ours), Tree()) == Plan()
     assert not is_applied(pods[0])
 
 
 def test_where_nobody_can_render_the_former_values_all_is_synced_by_hand() -> None:
-    assert effects.rendered_plan({X: OURS}, {}, [X], Tree()) == Plan(settle=(X,))
+    assert changes.rendered_plan({X: OURS}, {}, [X], Tree()) == Plan(settle=(X,))
 
 
 def test_a_hook_that_holds_data_is_patched_back_to_what_it_was() -> None:
@@ -268,7 +278,7 @@ def mock(value: str, **defaults: Any) -> Json:
 def test_in_a_list_that_the_api_server_has_filled_in_only_what_the_run_put_there_is_taken_back() -> None:
     defaults = {"imagePullPolicy": "Always", "terminationMessagePath": "/dev/termination-log"}
     before = content(mock("former", **defaults))
-    patch = effects.put_back(content(mock(TOPIC, **defaults)), content(mock(TOPIC)), before)
+    patch = changes.put_back(content(mock(TOPIC, **defaults)), content(mock(TOPIC)), before)
     assert merged(content(mock(TOPIC, **defaults)), patch) == before
 
 
@@ -402,12 +412,12 @@ def test_an_object_is_known_by_group_kind_namespace_and_name(manifest: Json, key
 def test_a_cluster_scoped_object_is_found_though_it_renders_into_a_namespace() -> None:
     role = Node(group="rbac", kind="ClusterRole", name="r", uid="u")
     tree = Tree(nodes=[role, Node(group="other", kind="ClusterRole", namespace="n", name="r", uid="v")])
-    assert effects.find(tree, Key("rbac", "ClusterRole", "n", "r")) == role
-    assert effects.find(tree, Key("rbac", "ClusterRole", "n", "q")) is None
+    assert changes.find(tree, Key("rbac", "ClusterRole", "n", "r")) == role
+    assert changes.find(tree, Key("rbac", "ClusterRole", "n", "q")) is None
 
 
 def test_what_servers_and_kubectl_note_in_an_object_is_not_its_content() -> None:
-    noted = thing(uid="u", version="3", **{effects.LAST_APPLIED.replace("/", "__"): f'{{"topic":"{TOPIC}"}}'})
+    noted = thing(uid="u", version="3", **{changes.LAST_APPLIED.replace("/", "__"): f'{{"topic":"{TOPIC}"}}'})
     noted["metadata"] |= {"generation": 3, "creationTimestamp": "2024-01-01T00:00:00Z", "managedFields": [1]}
     noted["status"] = {"topic": TOPIC}
     kept = copy.deepcopy(noted)
@@ -447,14 +457,14 @@ def test_a_topic_with_capitals_is_named_where_kubernetes_wants_small_letters() -
 def test_hooks_that_hold_data_are_told_from_those_that_run(annotations: Json, data: bool, hook: bool) -> None:
     for kind in ("ConfigMap", "Secret", "Job", "Pod"):
         manifest = {"kind": kind, "metadata": {"annotations": annotations}}
-        assert effects.is_hook(manifest) is hook
-        assert effects.is_data_hook(manifest) is (data and kind not in ("Job", "Pod"))
+        assert changes.is_hook(manifest) is hook
+        assert changes.is_data_hook(manifest) is (data and kind not in ("Job", "Pod"))
 
 
 def test_what_an_operation_has_applied_is_told_without_its_hooks() -> None:
     applied = ResourceResult(group="apps", kind="Deployment", namespace="n", name="d")
     hook = ResourceResult(group="batch", kind="Job", namespace="n", name="j", hook_type="PostSync")
-    assert effects.applied([applied, hook]) == {Key("apps", "Deployment", "n", "d")}
+    assert changes.applied([applied, hook]) == {Key("apps", "Deployment", "n", "d")}
 
 
 # -- the patch ------------------------------------------------------------------------------------------

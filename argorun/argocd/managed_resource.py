@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from argorun.argocd.client import ApplicationName, Client
-from argorun.argocd.effects import Key, key_of_listed
 from argorun.argocd.http.errors import decode
+from argorun.argocd.manifests.changes import Key, key_of_listed
 from argorun.argocd.types import Json, ManagedResource
 
 

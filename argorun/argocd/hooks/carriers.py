@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from argorun.argocd import concurrency, effects
+from argorun.argocd import concurrency
 from argorun.argocd.client import ApplicationName, Client
-from argorun.argocd.effects import Key
-from argorun.argocd.ownership import GONE, OWN_NAMES, other
-from argorun.argocd.reach import Carrier
-from argorun.argocd.rendered import hook_of
+from argorun.argocd.hooks.ownership import GONE, OWN_NAMES, other
+from argorun.argocd.hooks.topic_readers import Carrier
+from argorun.argocd.manifests import changes
+from argorun.argocd.manifests.changes import Key
+from argorun.argocd.manifests.hooks import hook_of
 from argorun.argocd.types import Json
 from argorun.errors import ArgorunError, OperationFailed
 
@@ -36,7 +37,7 @@ class Carriers:
         found = cls({}, {})
         for carrier in carriers:
             if hook_of(carrier.manifest) is None:
-                key = effects.key_of(carrier.manifest, namespace)
+                key = changes.key_of(carrier.manifest, namespace)
                 found.objects[key] = carrier.manifest
                 found.topics.setdefault(key, []).append(carrier.topic)
         return found
@@ -59,7 +60,7 @@ class Carriers:
             return (
                 "" if getattr(e, "status", 0) in GONE else f"{key} names the topic was not seen: {e.message}"
             )
-        lost = [t for t in dict.fromkeys(self.topics[key]) if not effects.named(live, [t])]
+        lost = [t for t in dict.fromkeys(self.topics[key]) if not changes.named(live, [t])]
         if not lost:
             return ""
         by = other(live, rendered, client.instance_label)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argorun.argocd import ignoring
+from argorun.argocd.manifests import ignore_differences
 from argorun.argocd.types import IgnoreRule, Json
 
 OWN = {"group": "argoproj.io", "kind": "Application"}
@@ -27,11 +27,11 @@ def thing() -> Json:
 
 
 def by_pointer(*pointers: str) -> Json:
-    return ignoring.without(thing(), [IgnoreRule(json_pointers=list(pointers))])
+    return ignore_differences.without(thing(), [IgnoreRule(json_pointers=list(pointers))])
 
 
 def by_jq(*expressions: str) -> Json:
-    return ignoring.without(thing(), [IgnoreRule(jq_path_expressions=list(expressions))])
+    return ignore_differences.without(thing(), [IgnoreRule(jq_path_expressions=list(expressions))])
 
 
 def left(found: Json) -> list[Any]:
@@ -90,7 +90,7 @@ def test_a_pointer_takes_out_what_it_names(pointer: str, expected: list[Any]) ->
     ],
 )
 def test_a_jq_path_takes_out_what_jq_would(expression: str, expected: list[Any]) -> None:
-    assert ignoring.not_understood([IgnoreRule(jq_path_expressions=[expression])]) == []
+    assert ignore_differences.not_understood([IgnoreRule(jq_path_expressions=[expression])]) == []
     assert left(by_jq(expression)) == expected
 
 
@@ -115,15 +115,15 @@ def test_a_jq_path_takes_out_what_jq_would(expression: str, expected: list[Any])
     ],
 )
 def test_an_expression_that_is_not_understood_takes_nothing_out_and_is_named(expression: str) -> None:
-    assert ignoring.not_understood([IgnoreRule(jq_path_expressions=[expression])]) == [expression]
+    assert ignore_differences.not_understood([IgnoreRule(jq_path_expressions=[expression])]) == [expression]
     assert by_jq(expression) == thing()
 
 
 @given(st.text(alphabet='.[]"|,?()= abselect\\/0', max_size=40))
 def test_any_text_is_either_understood_or_not(expression: str) -> None:
     rules = [IgnoreRule(jq_path_expressions=[expression])]
-    found = ignoring.without(thing(), rules)
-    if ignoring.not_understood(rules):
+    found = ignore_differences.without(thing(), rules)
+    if ignore_differences.not_understood(rules):
         assert found == thing()
 
 
@@ -150,11 +150,11 @@ def test_pointer_and_jq_path_of_a_place_take_out_that_place_alone(tree: Json, da
     jq = "." + "".join(f"[{json.dumps(s)}]" for s in path)
     expected = copy.deepcopy(tree)
     if there:
-        parent = ignoring.at(expected, path[:-1])
+        parent = ignore_differences.at(expected, path[:-1])
         del parent[path[-1]]
     before = copy.deepcopy(tree)
-    assert ignoring.without(tree, [IgnoreRule(json_pointers=[pointer])]) == expected
-    assert ignoring.without(tree, [IgnoreRule(jq_path_expressions=[jq])]) == expected
+    assert ignore_differences.without(tree, [IgnoreRule(json_pointers=[pointer])]) == expected
+    assert ignore_differences.without(tree, [IgnoreRule(jq_path_expressions=[jq])]) == expected
     assert tree == before
 
 
@@ -175,4 +175,4 @@ def test_pointer_and_jq_path_of_a_place_take_out_that_place_alone(tree: Json, da
 )
 def test_a_rule_is_about_the_objects_that_it_names(rule: Json, matches: bool) -> None:
     rules = [IgnoreRule(**rule)]
-    assert ignoring.matching(rules, "weather", "argocd") == (rules if matches else [])
+    assert ignore_differences.matching(rules, "weather", "argocd") == (rules if matches else [])

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from argorun.argocd.carriers import LEFT_ALONE, Carriers
-from argorun.argocd.effects import Key
+from argorun.argocd.hooks.carriers import LEFT_ALONE, Carriers
+from argorun.argocd.hooks.ownership import TRACKING
+from argorun.argocd.hooks.topic_readers import carriers
 from argorun.argocd.http.errors import Denied, Refused
-from argorun.argocd.ownership import TRACKING
-from argorun.argocd.reach import carriers
+from argorun.argocd.manifests.changes import Key
 from argorun.errors import OperationFailed
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
 from tests.unit.virtual import run

@@ -6,9 +6,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from argorun.argocd import concurrency, effects
+from argorun.argocd import concurrency
 from argorun.argocd.client import INSTANCE, ApplicationName, Client
-from argorun.argocd.effects import TESTS, Key
+from argorun.argocd.manifests import changes
+from argorun.argocd.manifests.changes import TESTS, Key
 from argorun.argocd.types import Json, Node, Tree
 from argorun.errors import ArgorunError, UsageError
 
@@ -71,7 +72,7 @@ class Rendered:
         self._generated: list[tuple[Key, Json]] = []
         for m in manifests:
             if m.get("kind") in TESTS:
-                key = effects.key_of(m, namespace)
+                key = changes.key_of(m, namespace)
                 if (m.get("metadata") or {}).get("name"):
                     self._named[key] = m
                 else:
@@ -79,11 +80,11 @@ class Rendered:
 
     def hooks(self) -> dict[Key, Json]:
         """Those that are hooks and have a name of their own."""
-        return {k: m for k, m in self._named.items() if effects.is_hook(m)}
+        return {k: m for k, m in self._named.items() if changes.is_hook(m)}
 
     def rendered(self, node: Node) -> Json | None:
         """What a live object was made from; None where that is not known."""
-        key = effects.key_of_listed(node)
+        key = changes.key_of_listed(node)
         if key in self._named:
             return self._named[key]
         made = [
@@ -123,7 +124,7 @@ async def taken(
     """
 
     async def one(key: Key, manifest: Json) -> Taken | None:
-        node = effects.find(tree, key)
+        node = changes.find(tree, key)
         if node is None:
             return None
         try:

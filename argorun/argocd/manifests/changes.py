@@ -8,9 +8,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from argorun.argocd import rendered
 from argorun.argocd.clock import seconds
-from argorun.argocd.rendered import hook_phases
+from argorun.argocd.manifests import hooks as manifests_hooks
+from argorun.argocd.manifests.hooks import hook_phases
 from argorun.argocd.types import Json, ManagedResource, Node, ResourceResult, ResourceStatus, Tree
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -68,7 +68,7 @@ def is_data_hook(manifest: Json) -> bool:
 
 def is_hook(manifest: Json) -> bool:
     """Whether a sync applies the object as a hook, or not at all (`Skip`, a Helm test)."""
-    return rendered.is_hook((manifest.get("metadata") or {}).get("annotations") or {})
+    return manifests_hooks.is_hook((manifest.get("metadata") or {}).get("annotations") or {})
 
 
 def content(manifest: Json) -> Json:

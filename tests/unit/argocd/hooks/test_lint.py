@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from argorun.argocd.lint import Gap, check_ends, gap, not_restarted, run_again, warnings
+from argorun.argocd.hooks.lint import Gap, check_ends, gap, not_restarted, run_again, warnings
 from argorun.argocd.types import Json
 from argorun.errors import UsageError
 

@@ -1,0 +1,1 @@
+"""Rendered and live manifests: their hooks, changes, references and ignored differences."""
