@@ -17,7 +17,7 @@ from argorun.argocd.hooks.carriers import Carriers
 from argorun.argocd.hooks.ownership import Rendered
 from argorun.argocd.http.errors import Denied, Refused
 from argorun.argocd.http.retry import Allowance
-from argorun.argocd.logs import JobLogs
+from argorun.argocd.logs.jobs import JobLogs
 from argorun.argocd.manifests import changes
 from argorun.argocd.manifests import hooks as manifests_hooks
 from argorun.argocd.nudge import nudge

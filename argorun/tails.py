@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 from collections.abc import Callable, Iterable, Sequence
 
-from argorun.argocd.reader import Container
+from argorun.argocd.logs.container import Container
 
 LAST_LINES = 20
 MOST_LOGS = 3  # of pods and containers that wrote side by side

@@ -12,7 +12,7 @@ from argorun.argocd import normal_form, operation, parameters
 from argorun.argocd.claim import Claim, Taken
 from argorun.argocd.client import Client
 from argorun.argocd.http.errors import Denied
-from argorun.argocd.logs import JobLogs
+from argorun.argocd.logs.jobs import JobLogs
 from argorun.argocd.manifests.changes import Key
 from argorun.argocd.pod_users import Held, PodUsers, User
 from argorun.argocd.settlement import LIVES_ON, Remains, Settlement

@@ -41,7 +41,7 @@ OTHERS_FAILURE = "it succeeded; the operation took the failure of an earlier syn
 
 
 class Made(Protocol):
-    """What our operation was seen to make; argorun.argocd.logs.JobLogs has this shape."""
+    """What our operation was seen to make; argorun.argocd.logs.jobs.JobLogs has this shape."""
 
     former: frozenset[str]  # the uids that were there before
 

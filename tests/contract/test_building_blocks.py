@@ -12,10 +12,10 @@ from argorun.argocd import operation, parameters
 from argorun.argocd.claim import Claim, Lost
 from argorun.argocd.client import Client
 from argorun.argocd.hooks.ownership import Rendered
-from argorun.argocd.logs import JobLogs
+from argorun.argocd.logs.container import Container, Listener
+from argorun.argocd.logs.jobs import JobLogs
 from argorun.argocd.nudge import nudge
 from argorun.argocd.parameters import Helm, Kustomize, Setting
-from argorun.argocd.reader import Container, Listener
 from argorun.argocd.settlement import Settlement
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Node

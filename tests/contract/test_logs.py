@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from argorun.argocd.position import sortable
+from argorun.argocd.logs.cursor import sortable
 from tests.contract.manifests import container, job
 from tests.contract.recordings import FOREVER, Recording
 from tests.contract.targets import App, Target, eventually, nodes, stream

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from argorun import progress as module
+from argorun.argocd.logs.container import Container
 from argorun.argocd.manifests.hooks import Hook, hooks_of
-from argorun.argocd.reader import Container
 from argorun.argocd.types import Node, OperationState, ResourceResult, SyncResult
 from argorun.events import Event, HookStatus, Step
 from argorun.progress import Progress

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from argorun.argocd.http.errors import Denied
-from argorun.argocd.reader import Container, Listener
+from argorun.argocd.logs.container import Container, Listener
 from argorun.argocd.types import LogEntry, Node, Tree
 from tests.unit.argocd.fakes import FakeArgoCD
 from tests.unit.argocd.gopatch import Json

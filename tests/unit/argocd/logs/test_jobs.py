@@ -10,7 +10,7 @@ import pytest
 
 from argorun.argocd.hooks.ownership import Rendered
 from argorun.argocd.http.errors import Refused
-from argorun.argocd.logs import JobLogs
+from argorun.argocd.logs.jobs import JobLogs
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import ResourceResult
 from tests.unit.argocd.containers import EPOCH, GONE, LAST, SECOND, A, B, Cluster, Told, entry

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from argorun.argocd.pods import PodManifest, Standing
+from argorun.argocd.logs.pod_status import PodManifest, Standing
 from tests.unit.argocd.gopatch import Json
 
 RUNNING: Json = {"running": {}}

@@ -8,8 +8,8 @@ from collections.abc import Collection
 
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.http.errors import Denied, Refused, typed
-from argorun.argocd.pods import GONE, PodManifest, Standing
-from argorun.argocd.reader import Container, Listener, Reader
+from argorun.argocd.logs.container import Container, Listener, Reader
+from argorun.argocd.logs.pod_status import GONE, PodManifest, Standing
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Node
 from argorun.errors import AccessDenied, ArgoCDFailed, ArgorunError

@@ -11,8 +11,8 @@ import pytest
 from argorun.argocd.hooks.ownership import Rendered
 from argorun.argocd.http import errors
 from argorun.argocd.http.errors import Denied, Unauthenticated
-from argorun.argocd.logs import JobLogs
-from argorun.argocd.pod_logs import LOST, PodLogs
+from argorun.argocd.logs.jobs import JobLogs
+from argorun.argocd.logs.pod import LOST, PodLogs
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Node, Tree
 from argorun.errors import ArgorunError

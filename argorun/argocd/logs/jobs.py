@@ -16,9 +16,9 @@ from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.hooks.lint import delete_policies
 from argorun.argocd.hooks.ownership import GONE, Rendered
 from argorun.argocd.http.errors import Denied, Refused
+from argorun.argocd.logs.container import Container, Listener, now
+from argorun.argocd.logs.pod import PodLogs
 from argorun.argocd.outcome import has_ended
-from argorun.argocd.pod_logs import PodLogs
-from argorun.argocd.reader import Container, Listener, now
 from argorun.argocd.tree import POLL, LiveTree
 from argorun.argocd.types import Json, Node, ResourceResult
 from argorun.errors import ArgorunError

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from argorun.argocd.position import sortable
-from argorun.argocd.reader import SILENCE, SILENCE_AFTER, Reader
+from argorun.argocd.logs.container import SILENCE, SILENCE_AFTER, Reader
+from argorun.argocd.logs.cursor import sortable
 from argorun.argocd.types import LogEntry
 from tests.unit.argocd.containers import (
     EPOCH,

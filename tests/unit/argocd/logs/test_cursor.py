@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argorun.argocd.position import Position, sortable
+from argorun.argocd.logs.cursor import Position, sortable
 from tests.unit.argocd.containers import EPOCH, SECOND, stamped
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from argorun.argocd.client import ApplicationName, Client
-from argorun.argocd.position import Position, sortable
+from argorun.argocd.logs.cursor import Position, sortable
 from argorun.argocd.types import LogEntry, Node
 from argorun.errors import ArgorunError
 

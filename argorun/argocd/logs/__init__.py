@@ -1,0 +1,1 @@
+"""The logs of a Job, its pods and their containers, read live."""
