@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from argorun.argocd import autosync, helm_command, owners, parameters, records, windows
+from argorun.argocd import autosync, helm_command, owners, parameters, records
 from argorun.argocd.client import Client, policy_object
 from argorun.argocd.clock import stamp
 from argorun.argocd.hooks import lint
@@ -17,6 +17,7 @@ from argorun.argocd.hooks.ownership import Rendered, refusal, taken
 from argorun.argocd.http.errors import NEW_TOKEN, Refused
 from argorun.argocd.manifests.changes import Key
 from argorun.argocd.settlement import destination
+from argorun.argocd.sync import windows
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Application, Json
 from argorun.arrival import check_pins

@@ -6,9 +6,9 @@ import time
 from collections.abc import Sequence
 
 from argorun import events
-from argorun.argocd import operation
 from argorun.argocd.logs.container import Container, Listener
 from argorun.argocd.manifests.hooks import RUNNING, Hook, required
+from argorun.argocd.sync import operation
 from argorun.argocd.types import Node, OperationState, ResourceResult
 from argorun.cleanup import Announce
 from argorun.events import HookStatus, Step

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from argorun import __version__, arrival, events, plan, predecessor
-from argorun.argocd import diagnosis, operation, outcome, parameters, records
+from argorun.argocd import diagnosis, parameters, records
 from argorun.argocd.claim import Claim, Lost, Reverted
 from argorun.argocd.client import Client
 from argorun.argocd.hooks import lint
@@ -20,9 +20,10 @@ from argorun.argocd.http.retry import Allowance
 from argorun.argocd.logs.jobs import JobLogs
 from argorun.argocd.manifests import changes
 from argorun.argocd.manifests import hooks as manifests_hooks
-from argorun.argocd.nudge import nudge
 from argorun.argocd.settlement import Settlement, destination
 from argorun.argocd.stuck import Watch
+from argorun.argocd.sync import hook_results, operation
+from argorun.argocd.sync.nudge import nudge
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Application, Json, Node, OperationState, ResourceResult
 from argorun.cleanup import Announce, CleanUp
@@ -407,7 +408,7 @@ class Run:
             if following.done():
                 return following.result()
             if displaced.done():
-                raise outcome.Intruder(*displaced.result())
+                raise hook_results.Intruder(*displaced.result())
             raise cannot_start(stuck.result(), self.config.jobs, limit)
         finally:
             for task in tasks:
@@ -434,7 +435,9 @@ class Run:
             return state
         tests = [h for h in operation.hooks(state) if is_required(h, self.config.jobs)]
         logs = self.traces.logs
-        return await outcome.settled(self.client, self.app, self.live, state, tests, logs, self._mistaken)
+        return await hook_results.settled(
+            self.client, self.app, self.live, state, tests, logs, self._mistaken
+        )
 
     def _mistaken(self, state: OperationState, hook: ResourceResult) -> None:
         """The operation was over before this test was, or with another's end."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from argorun.argocd import operation
 from argorun.argocd.manifests.hooks import RUNNING
-from argorun.argocd.outcome import FAILED, Intruder, Vanished
+from argorun.argocd.sync import operation
+from argorun.argocd.sync.hook_results import FAILED, Intruder, Vanished
 from argorun.argocd.types import OperationState, ResourceResult
 from argorun.errors import ArgorunError, NoTestRan, OperationFailed, TestsFailed, TimedOut
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from argorun import byhand
-from argorun.argocd import normal_form, operation, parameters
+from argorun.argocd import normal_form, parameters
 from argorun.argocd.claim import Claim, Taken
 from argorun.argocd.client import Client
 from argorun.argocd.http.errors import Denied
@@ -16,6 +16,7 @@ from argorun.argocd.logs.jobs import JobLogs
 from argorun.argocd.manifests.changes import Key
 from argorun.argocd.pod_users import Held, PodUsers, User
 from argorun.argocd.settlement import LIVES_ON, Remains, Settlement
+from argorun.argocd.sync import operation
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Application
 from argorun.cleanup import CleanUp

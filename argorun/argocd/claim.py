@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from argorun.argocd import autosync, liveness, operation, parameters, records, unvalidated
+from argorun.argocd import autosync, liveness, parameters, records, unvalidated
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.http.errors import (
     DEADLINE_EXCEEDED,
@@ -29,6 +29,7 @@ from argorun.argocd.http.errors import (
 )
 from argorun.argocd.http.retry import Allowance, Patience
 from argorun.argocd.parameters import Record, Setting
+from argorun.argocd.sync import operation
 from argorun.argocd.types import SETTLE, Application, Json, Operation, OperationState, ResourceStatus
 from argorun.errors import AccessDenied, ArgoCDFailed, OperationFailed, UsageError
 

@@ -7,13 +7,14 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from argorun.argocd import operation, parameters, records
+from argorun.argocd import parameters, records
 from argorun.argocd.claim import Claim, Taken
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.manifests.changes import Key
 from argorun.argocd.parameters import Record
 from argorun.argocd.pod_users import Held, PodUsers
 from argorun.argocd.settlement import Remains, Settlement
+from argorun.argocd.sync import operation
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Application, Json
 

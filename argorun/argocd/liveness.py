@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from argorun.argocd import operation, records
+from argorun.argocd import records
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.manifests import changes
 from argorun.argocd.manifests.changes import TESTS
 from argorun.argocd.parameters import Record
+from argorun.argocd.sync import operation
 from argorun.argocd.types import Application
 
 

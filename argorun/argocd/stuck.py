@@ -11,10 +11,10 @@ import contextlib
 import math
 from collections.abc import Callable, Sequence
 
-from argorun.argocd import operation
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.diagnosis import Case, Finding, cannot_start, diagnose, find
 from argorun.argocd.reasons import CANNOT_START, MAY_NOT_START
+from argorun.argocd.sync import operation
 from argorun.argocd.tree import POLL, LiveTree
 from argorun.argocd.types import Node, OperationState, ResourceResult
 from argorun.argocd.waiting import PENDING_DELETION, WITH_PODS, HeldUp, held_up

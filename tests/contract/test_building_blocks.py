@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 
-from argorun.argocd import operation, parameters
+from argorun.argocd import parameters
 from argorun.argocd.claim import Claim, Lost
 from argorun.argocd.client import Client
 from argorun.argocd.hooks.ownership import Rendered
 from argorun.argocd.logs.container import Container, Listener
 from argorun.argocd.logs.jobs import JobLogs
-from argorun.argocd.nudge import nudge
 from argorun.argocd.parameters import Helm, Kustomize, Setting
 from argorun.argocd.settlement import Settlement
+from argorun.argocd.sync import operation
+from argorun.argocd.sync.nudge import nudge
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Node
 from tests.contract.manifests import TOPIC, configmap, container, deployment, from_configmap, job

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from argorun.argocd import operation
 from argorun.argocd.http.errors import Refused
+from argorun.argocd.sync import operation
 from argorun.argocd.types import Application, ResourceStatus
 from tests.contract.manifests import TOPIC, configmap, job
 from tests.contract.recordings import FOREVER, Recording

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from argorun.argocd import operation
+from argorun.argocd.sync import operation
 from tests.contract.recordings import Recording
 from tests.contract.targets import App, connect, nodes, stream
 

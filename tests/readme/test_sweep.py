@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 
-from argorun.argocd import operation
 from argorun.argocd.client import Client
+from argorun.argocd.sync import operation
 from argorun.config import ApplicationRef, ArgoCD
 from argorun.kafka.topics import Topics
 from argorun.sandbox.demo import DemoEnvironment, demo_environment

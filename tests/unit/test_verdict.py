@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from argorun.argocd.outcome import Intruder, Vanished
+from argorun.argocd.sync.hook_results import Intruder, Vanished
 from argorun.argocd.types import OperationState, ResourceResult, SyncResult
 from argorun.errors import ArgorunError, NoTestRan, OperationFailed, TestsFailed, TimedOut
 from argorun.verdict import cannot_start, is_required, judge, suspects

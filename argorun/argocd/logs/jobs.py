@@ -18,7 +18,7 @@ from argorun.argocd.hooks.ownership import GONE, Rendered
 from argorun.argocd.http.errors import Denied, Refused
 from argorun.argocd.logs.container import Container, Listener, now
 from argorun.argocd.logs.pod import PodLogs
-from argorun.argocd.outcome import has_ended
+from argorun.argocd.sync.hook_results import has_ended
 from argorun.argocd.tree import POLL, LiveTree
 from argorun.argocd.types import Json, Node, ResourceResult
 from argorun.errors import ArgorunError

@@ -19,8 +19,8 @@ from argorun.argocd.clock import Clock
 from argorun.argocd.http.errors import Denied, Refused, Slow, Unreachable
 from argorun.argocd.http.retry import Allowance
 from argorun.argocd.normal_form import normalize
-from argorun.argocd.operation import body, settling_options
 from argorun.argocd.parameters import RECORD, Helm, HelmValue, Record, record_of
+from argorun.argocd.sync.operation import body, settling_options
 from argorun.argocd.types import ResourceStatus
 from argorun.errors import ArgoCDFailed, ArgorunError, OperationFailed, UsageError
 from tests.unit.argocd import fakes

@@ -17,10 +17,10 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from argorun.argocd import operation
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.http.errors import Denied, Refused
 from argorun.argocd.manifests.hooks import PHASES, RUNNING
+from argorun.argocd.sync import operation
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Json, Node, OperationState, ResourceResult, SyncResult
 from argorun.errors import OperationFailed

@@ -8,10 +8,10 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, S
 
 import msgspec
 
-from argorun.argocd import windows
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.http.errors import TRANSIENT, Denied, Nonsense, Refused, Unreachable
 from argorun.argocd.http.retry import Patience
+from argorun.argocd.sync import windows
 from argorun.argocd.types import (
     RUN_INFO,
     Application,

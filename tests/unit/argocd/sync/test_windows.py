@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from argorun.argocd import windows
 from argorun.argocd.http.errors import Denied, Nonsense, Refused
+from argorun.argocd.sync import windows
 from argorun.argocd.types import Project, ProjectSpec, SyncWindow, SyncWindows
 from argorun.errors import OperationFailed
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD

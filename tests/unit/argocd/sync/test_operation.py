@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from argorun.argocd import operation
 from argorun.argocd.http.errors import Denied, Nonsense, Refused
+from argorun.argocd.sync import operation
 from argorun.argocd.types import Application, OperationState, ResourceResult, ResourceStatus, SyncResult
 from argorun.errors import ArgoCDFailed, OperationFailed
 from tests.unit.argocd.fakes import APP, DOWN, IN_PROGRESS, FakeArgoCD, Lost

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from argorun.argocd import nudge as module
 from argorun.argocd.http.errors import Denied, Refused
+from argorun.argocd.sync import nudge as module
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Health, Node, Tree
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD

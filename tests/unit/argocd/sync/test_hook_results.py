@@ -8,10 +8,10 @@ from typing import Any, cast
 import pytest
 from msgspec.structs import replace
 
-from argorun.argocd import outcome
 from argorun.argocd.client import Client
 from argorun.argocd.http.errors import Denied, Refused
-from argorun.argocd.outcome import Intruder, Vanished
+from argorun.argocd.sync import hook_results
+from argorun.argocd.sync.hook_results import Intruder, Vanished
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Json, Node, OperationState, ResourceResult, SyncResult, Tree
 from argorun.errors import ArgoCDFailed
@@ -145,7 +145,7 @@ def settled_state(
         await live.read()
         state = OperationState(phase="Succeeded", sync_result=SyncResult(resources=list(hooks)))
         began = asyncio.get_running_loop().time()
-        end = await outcome.settled(
+        end = await hook_results.settled(
             cast(Client, cluster),
             APP,
             live,
@@ -179,7 +179,7 @@ def test_a_job_that_still_runs_is_waited_for(at_first: Json, said: str, end: str
     phases, told, seconds = settled(cluster, hook(said))
     assert phases == [phase]
     assert told == [["Running"], [phase]]
-    assert seconds == 3 * outcome.POLL
+    assert seconds == 3 * hook_results.POLL
 
 
 def test_a_success_that_the_job_denies_is_a_failure() -> None:
@@ -271,7 +271,7 @@ def test_whose_job_it_could_not_be_applied_over_must_be_seen() -> None:
 def test_a_job_that_was_gone_before_it_was_seen_is_no_verdict(answer: Exception, said: str) -> None:
     """Its name may have been another's, who deleted it: claim only what was seen."""
     state, _, _ = settled_state(Cluster(answer), hook(said), made=Seen(made=False))
-    assert [(r.hook_phase, r.message) for r in entries(state)] == [("", outcome.UNSEEN)]
+    assert [(r.hook_phase, r.message) for r in entries(state)] == [("", hook_results.UNSEEN)]
 
 
 @pytest.mark.parametrize("said", ["Succeeded", "Failed"])
@@ -304,7 +304,7 @@ def test_one_that_takes_a_former_ones_place_may_appear_late() -> None:
 def test_and_is_not_waited_for_without_end(made: Seen, phase: str, told: list[list[str]]) -> None:
     phases, said, seconds = settled(Cluster(GONE), hook("Succeeded"), tree=(named(FORMER),), made=made)
     assert (phases, said) == ([phase], told)
-    assert outcome.APPEARS < seconds <= outcome.APPEARS + outcome.POLL
+    assert hook_results.APPEARS < seconds <= hook_results.APPEARS + hook_results.POLL
 
 
 def test_of_a_job_in_two_phases_only_the_last_one_is_there_to_be_asked() -> None:
@@ -352,21 +352,21 @@ def bare(phase: str, uid: str = "ours", **state: object) -> Json:
         ("Failed", bare("Pending"), ("Running", "")),
         ("Failed", bare("Failed", terminated={"exitCode": 3}), ("Failed", "container main: exit code 3")),
         ("Succeeded", bare("Failed", terminated={"exitCode": 0}), ("Failed", "")),
-        ("Failed", bare("Succeeded"), ("Succeeded", outcome.OTHERS_FAILURE)),
-        ("Succeeded", bare("Succeeded", uid=FORMER), ("", outcome.NONE_OF_ITS_OWN)),
+        ("Failed", bare("Succeeded"), ("Succeeded", hook_results.OTHERS_FAILURE)),
+        ("Succeeded", bare("Succeeded", uid=FORMER), ("", hook_results.NONE_OF_ITS_OWN)),
     ],
 )
 def test_a_bare_pod_ends_by_its_phase(said: str, live: Json, expected: tuple[str, str]) -> None:
     pod = replace(hook(said), group="", kind="Pod")
-    seen = outcome.as_it_is(pod, live, {FORMER})
+    seen = hook_results.as_it_is(pod, live, {FORMER})
     assert (seen.hook_phase, seen.message) == expected
 
 
 def test_it_says_where_the_operation_took_anothers_end_for_its_own() -> None:
     def message(said: str, live: Json) -> str:
-        return outcome.as_it_is(hook(said), live, {FORMER}).message
+        return hook_results.as_it_is(hook(said), live, {FORMER}).message
 
-    assert message("Failed", job("Complete")) == outcome.OTHERS_FAILURE
+    assert message("Failed", job("Complete")) == hook_results.OTHERS_FAILURE
     assert message("Succeeded", job("Complete")) == "its own"
     assert message("Succeeded", job("Failed")) == "its own"
-    assert message("Succeeded", job("Complete", uid=FORMER)) == outcome.NONE_OF_ITS_OWN
+    assert message("Succeeded", job("Complete", uid=FORMER)) == hook_results.NONE_OF_ITS_OWN

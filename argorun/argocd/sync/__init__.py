@@ -1,0 +1,1 @@
+"""One sync operation: start, follow and end it, and verify its hooks."""
