@@ -9,9 +9,11 @@ import time
 from collections.abc import Callable, Sequence
 
 from argorun import __version__, arrival, events, plan, predecessor
-from argorun.argocd import diagnosis, parameters, records
+from argorun.argocd import parameters, records
 from argorun.argocd.claim import Claim, Lost, Reverted
 from argorun.argocd.client import Client
+from argorun.argocd.diagnosis import analyze
+from argorun.argocd.diagnosis.stuck import Watch
 from argorun.argocd.hooks import lint
 from argorun.argocd.hooks.carriers import Carriers
 from argorun.argocd.hooks.ownership import Rendered
@@ -21,7 +23,6 @@ from argorun.argocd.logs.jobs import JobLogs
 from argorun.argocd.manifests import changes
 from argorun.argocd.manifests import hooks as manifests_hooks
 from argorun.argocd.settlement import Settlement, destination
-from argorun.argocd.stuck import Watch
 from argorun.argocd.sync import hook_results, operation
 from argorun.argocd.sync.nudge import nudge
 from argorun.argocd.tree import LiveTree
@@ -487,10 +488,10 @@ class Run:
                 self.tell.notice(f"whether {text}")
         return error
 
-    async def why(self, error: ArgorunError) -> diagnosis.Finding:
+    async def why(self, error: ArgorunError) -> analyze.Finding:
         """What the cluster says about a red run, asked while its pods are there; within WHY seconds."""
         if self.watch.state is None:
-            return diagnosis.Finding()
+            return analyze.Finding()
         # Where the time ran out or something is stuck, the logs have not come to their ends.
         asking = self._asked(
             suspects(error, self.watch.state, self.config.jobs), late=isinstance(error, TimedOut)
@@ -498,12 +499,12 @@ class Run:
         finding, _ = await asyncio.gather(asking, self._read_the_rest(*CUT_SHORT))
         return finding
 
-    async def _asked(self, failed: Sequence[ResourceResult], *, late: bool) -> diagnosis.Finding:
+    async def _asked(self, failed: Sequence[ResourceResult], *, late: bool) -> analyze.Finding:
         try:
             async with asyncio.timeout(WHY):
                 return await self.watch.why(failed, late=late)
         except TimeoutError:
-            return diagnosis.Finding(evidence=(f"(the cluster did not say why within {WHY:.0f} s)",))
+            return analyze.Finding(evidence=(f"(the cluster did not say why within {WHY:.0f} s)",))
 
     # -- 9. Clean up --------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from argorun import events, signals
 from argorun.argocd.client import Client
-from argorun.argocd.diagnosis import Finding
+from argorun.argocd.diagnosis.analyze import Finding
 from argorun.config import Config
 from argorun.errors import ArgorunError, CleanupIncomplete, InternalError, Interrupted, TimedOut
 from argorun.event_loop import CLOSING, CLOSING_AT_ONCE, connections, finished

@@ -7,8 +7,9 @@ import contextlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from argorun.argocd import concurrency, waiting
+from argorun.argocd import concurrency
 from argorun.argocd.client import ApplicationName, Client
+from argorun.argocd.diagnosis import waiting
 from argorun.argocd.http.errors import Denied, Nonsense, Refused, Unreachable
 from argorun.argocd.http.retry import Patience
 from argorun.argocd.managed_resource import managed, state

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from argorun.argocd import diagnosis, witness
-from argorun.argocd.diagnosis import Case
+from argorun.argocd.diagnosis import analyze, collect
+from argorun.argocd.diagnosis.analyze import Case
 from argorun.argocd.http.errors import Refused
 from argorun.argocd.types import Node, ResourceResult
 from tests.contract.manifests import Json, configmap, container, from_configmap, job
@@ -46,7 +46,7 @@ async def case(app: App, name: str, enough: Callable[[Case], object]) -> Case:
     result = ResourceResult(group="batch", kind="Job", namespace=app.namespace, name=name)
     async with app.client() as client, asyncio.timeout(60):
         while True:
-            seen = await witness.ask(client, app.ref, await client.tree(app.ref), result, ())
+            seen = await collect.ask(client, app.ref, await client.tree(app.ref), result, ())
             if enough(seen):
                 return seen
             await asyncio.sleep(0.2)
@@ -63,8 +63,8 @@ CAUSES = {
 
 @pytest.mark.parametrize("name", CAUSES)
 async def test_a_hook_that_fails_or_cannot_start_says_why(app: App, name: str) -> None:
-    seen = await case(app, name, lambda c: diagnosis.diagnose(c).cause == CAUSES[name])
-    assert diagnosis.cannot_start(seen) is (name in ("unpullable", "keyless"))
+    seen = await case(app, name, lambda c: analyze.diagnose(c).cause == CAUSES[name])
+    assert analyze.cannot_start(seen) is (name in ("unpullable", "keyless"))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from argorun import supervisor as module
-from argorun.argocd.diagnosis import Finding
+from argorun.argocd.diagnosis.analyze import Finding
 from argorun.cleanup import CleanUp
 from argorun.errors import ArgoCDFailed, ArgorunError, TestsFailed, UsageError
 from argorun.events import Event, LeftBehind, Notice, Undone, Verdict

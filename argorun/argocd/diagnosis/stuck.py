@@ -12,13 +12,13 @@ import math
 from collections.abc import Callable, Sequence
 
 from argorun.argocd.client import ApplicationName, Client
-from argorun.argocd.diagnosis import Case, Finding, cannot_start, diagnose, find
-from argorun.argocd.reasons import CANNOT_START, MAY_NOT_START
+from argorun.argocd.diagnosis.analyze import Case, Finding, cannot_start, diagnose, find
+from argorun.argocd.diagnosis.collect import PATIENCE, ask, pods_of, started_by
+from argorun.argocd.diagnosis.reasons import CANNOT_START, MAY_NOT_START
+from argorun.argocd.diagnosis.waiting import PENDING_DELETION, WITH_PODS, HeldUp, held_up
 from argorun.argocd.sync import operation
 from argorun.argocd.tree import POLL, LiveTree
 from argorun.argocd.types import Node, OperationState, ResourceResult
-from argorun.argocd.waiting import PENDING_DELETION, WITH_PODS, HeldUp, held_up
-from argorun.argocd.witness import PATIENCE, ask, pods_of, started_by
 from argorun.errors import ArgorunError
 
 MOST = 3  # resources that are asked about when a run is red

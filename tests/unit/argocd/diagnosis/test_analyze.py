@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argorun.argocd.diagnosis import (
+from argorun.argocd.diagnosis.analyze import (
     LONGEST,
     Case,
     Finding,
@@ -21,7 +21,7 @@ from argorun.argocd.diagnosis import (
     find,
     troubles,
 )
-from argorun.argocd.reasons import COMMAND, NO_CONFIG, PULL, VOLUME
+from argorun.argocd.diagnosis.reasons import COMMAND, NO_CONFIG, PULL, VOLUME
 from argorun.argocd.types import ClusterEvent, Health, Info, Json, Node, Ref
 
 BACKOFF = 'Back-off pulling image "nope:1": failed to pull and unpack image "nope:1": not found'

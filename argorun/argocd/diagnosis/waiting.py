@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from argorun.argocd.reasons import Meaning
+from argorun.argocd.diagnosis.reasons import Meaning
 from argorun.argocd.types import Json, Node, OperationState, ResourceResult, Tree
 
 ANY_TASK = "one or more tasks are running"  # all that Argo CD 3.1 says where it waits for a deletion

@@ -9,11 +9,11 @@ from typing import Any, cast
 import pytest
 from msgspec.structs import replace
 
-from argorun.argocd import waiting
 from argorun.argocd.client import Client
-from argorun.argocd.diagnosis import Finding
+from argorun.argocd.diagnosis import waiting
+from argorun.argocd.diagnosis.analyze import Finding
+from argorun.argocd.diagnosis.stuck import AT_ONCE, Watch
 from argorun.argocd.http.errors import Refused
-from argorun.argocd.stuck import AT_ONCE, Watch
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import (
     ClusterEvent,

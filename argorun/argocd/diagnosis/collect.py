@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import TypeVar
 
 from argorun.argocd.client import ApplicationName, Client
-from argorun.argocd.diagnosis import MOST_PODS, Case, PodSeen, ended_container
+from argorun.argocd.diagnosis.analyze import MOST_PODS, Case, PodSeen, ended_container
 from argorun.argocd.types import ClusterEvent, Json, Node, ResourceResult, Tree
 from argorun.errors import ArgorunError
 

@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from argorun.argocd.manifests.hooks import is_parallel
-from argorun.argocd.reasons import (
+from argorun.argocd.diagnosis.reasons import (
     CANNOT_START,
     MAY_NOT_START,
     NODE_COMES,
@@ -16,8 +15,9 @@ from argorun.argocd.reasons import (
     meaning,
     refusal,
 )
+from argorun.argocd.diagnosis.waiting import hold_up
+from argorun.argocd.manifests.hooks import is_parallel
 from argorun.argocd.types import ClusterEvent, Json, Node
-from argorun.argocd.waiting import hold_up
 
 MOST_PODS = 3  # are told of one resource
 MOST_EVENTS = 4

@@ -1,0 +1,1 @@
+"""Why a resource failed or does not come up."""
