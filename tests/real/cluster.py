@@ -320,7 +320,7 @@ class Application:
     def _awake(self, condition: Callable[[], bool], timeout: float, what: str, every: float = 0.2) -> None:
         """Wait for what Argo CD does by itself; a refresh now and then wakes it where it has missed its turn.
 
-        It can miss an operation for minutes, and any change wakes it (argorun.argocd.sync.operation.waking has the
+        It can miss an operation for minutes, and any change wakes it (argocd.sync.operation.waking has the
         source; seen in these tests, 1 of 500).
         """
         woken = time.monotonic()
