@@ -8,13 +8,13 @@ import difflib
 from collections.abc import Callable, Sequence
 
 from argorun import secrecy
-from argorun.argocd import helm_command
 from argorun.argocd.client import Client
 from argorun.argocd.hooks import topic_readers
 from argorun.argocd.hooks.respect_ignore_differences import LeftAlone
 from argorun.argocd.hooks.topic_readers import Carrier
 from argorun.argocd.http.errors import Refused
 from argorun.argocd.manifests import changes, ignore_differences
+from argorun.argocd.parameters import helm_command
 from argorun.argocd.settlement import destination
 from argorun.argocd.types import Application, Json, Tree
 from argorun.config import Config, Topic

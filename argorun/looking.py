@@ -9,13 +9,15 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from argorun.argocd import autosync, helm_command, owners, parameters, records
+from argorun.argocd import autosync, owners, records
 from argorun.argocd.client import Client, policy_object
 from argorun.argocd.clock import stamp
 from argorun.argocd.hooks import lint
 from argorun.argocd.hooks.ownership import Rendered, refusal, taken
 from argorun.argocd.http.errors import NEW_TOKEN, Refused
 from argorun.argocd.manifests.changes import Key
+from argorun.argocd.parameters import helm_command
+from argorun.argocd.parameters import spec as parameters_spec
 from argorun.argocd.settlement import destination
 from argorun.argocd.sync import windows
 from argorun.argocd.tree import LiveTree
@@ -60,9 +62,9 @@ class Look:
         traces.drawn = draw(self._config.topics, self._client.clock.now())
         if not seen.status.source_type:
             seen = await self._client.application(self._app, refresh="normal")
-        parameters.check_source(seen, settings(self._config, traces.drawn))
-        self._hide(*parameters.secrets(seen))
-        await autosync.check(self._client, records.undone(seen, parameters.record_of(seen)))
+        parameters_spec.check_source(seen, settings(self._config, traces.drawn))
+        self._hide(*parameters_spec.secrets(seen))
+        await autosync.check(self._client, records.undone(seen, parameters_spec.record_of(seen)))
         await self._check_permissions(seen)
         await self._look_at_topics(traces)
         wanted = settings(self._config, traces.drawn)
@@ -72,7 +74,7 @@ class Look:
         changed = owners.changed(seen, wanted, manifests)
         owner = await self._look_at_owners(seen, changed)
         if self._config.dry_run:
-            before = records.undone(seen, parameters.record_of(seen))
+            before = records.undone(seen, parameters_spec.record_of(seen))
             for line in planned(self._config, traces.drawn, wanted, before, manifests):
                 self._tell.planned(line)
             await self._lint_beforehand(manifests)
@@ -127,25 +129,27 @@ class Look:
         await windows.check(self._client, self._app, seen.project)
         return owner
 
-    async def _render(self, seen: Application, wanted: Sequence[parameters.Setting]) -> list[Json]:
+    async def _render(self, seen: Application, wanted: Sequence[parameters_spec.Setting]) -> list[Json]:
         """What the source renders to without our values; nothing where a chart does not without them."""
         try:
             manifests = await self._client.manifests(self._app, self._config.revision)
         except Refused as e:
-            if not (self._config.revision or any(isinstance(s, parameters.Kustomize) for s in wanted)):
+            if not (self._config.revision or any(isinstance(s, parameters_spec.Kustomize) for s in wanted)):
                 return []
             at = f" at revision {self._config.revision}" if self._config.revision else ""
             raise UsageError(f"Argo CD cannot render {self._app}{at}: {e.text}") from None
-        parameters.check_rendered(str(self._app), wanted, manifests, seen.spec)
+        parameters_spec.check_rendered(str(self._app), wanted, manifests, seen.spec)
         return manifests
 
-    async def _look_for_tests(self, wanted: Sequence[parameters.Setting], manifests: Sequence[Json]) -> None:
+    async def _look_for_tests(
+        self, wanted: Sequence[parameters_spec.Setting], manifests: Sequence[Json]
+    ) -> None:
         """The test Jobs are hooks, as far as that is certain without our values.
 
         A chart may make its hooks only with them, Kustomize cannot; and a Job that is there as something else
         becomes no hook by a value. The rest is looked at once the values are in.
         """
-        kustomize = all(isinstance(s, parameters.Kustomize) for s in wanted)
+        kustomize = all(isinstance(s, parameters_spec.Kustomize) for s in wanted)
         if not manifests or not (kustomize or self._config.jobs):
             return
         gap = lint.gap(manifests, self._config.jobs)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from argorun import __version__, arrival, events, plan, predecessor
-from argorun.argocd import parameters, records
+from argorun.argocd import records
 from argorun.argocd.claim import Claim, Lost, Reverted
 from argorun.argocd.client import Client
 from argorun.argocd.diagnosis import analyze
@@ -22,6 +22,7 @@ from argorun.argocd.http.retry import Allowance
 from argorun.argocd.logs.jobs import JobLogs
 from argorun.argocd.manifests import changes
 from argorun.argocd.manifests import hooks as manifests_hooks
+from argorun.argocd.parameters import spec
 from argorun.argocd.settlement import Settlement, destination
 from argorun.argocd.sync import hook_results, operation
 from argorun.argocd.sync.nudge import nudge
@@ -121,7 +122,7 @@ class Run:
             for line in describe(self.config):
                 self.tell.planned(line)
 
-    def settings(self) -> list[parameters.Setting]:
+    def settings(self) -> list[spec.Setting]:
         """Every parameter of the run with its value."""
         return plan.settings(self.config, self.traces.drawn)
 
@@ -191,7 +192,7 @@ class Run:
                 "try again later, or raise timeouts.busy",
             ) from None
 
-    async def _take_and_sync_once(self, settings: Sequence[parameters.Setting], busy: Allowance) -> bool:
+    async def _take_and_sync_once(self, settings: Sequence[spec.Setting], busy: Allowance) -> bool:
         async with self.tell.step(Step.PARAMETERS, "waiting until nobody else uses the Application"):
             await self._take_back_what_a_dead_run_left(await self.traces.claim.free(busy))
             try:
@@ -207,14 +208,14 @@ class Run:
 
     async def _take_back_what_a_dead_run_left(self, seen: Application) -> None:
         """Where one did; what the source renders to without our values is something else then."""
-        dead = parameters.record_of(seen)
+        dead = spec.record_of(seen)
         if dead is None or dead.run == self.run_id or not records.values(dead):
             return
         await predecessor.take_back(self.client, self.app, dead, self.config.timeouts.cleanup, self.tell)
         with contextlib.suppress(Refused):  # it may not render without our values
             self.manifests = await self.client.manifests(self.app, self.config.revision)
 
-    async def _sync(self, settings: Sequence[parameters.Setting]) -> bool:
+    async def _sync(self, settings: Sequence[spec.Setting]) -> bool:
         """POST the operation and see that it took our values; False where another was in the way."""
         try:
             manifests = await self._expect_tests()
@@ -237,7 +238,7 @@ class Run:
             await self._overwritten(seen)
             return False
         took = await operation.captured(self.client, self.app, self.traces.operation, seen)
-        if took.source is not None and not parameters.holds(took.source, settings):
+        if took.source is not None and not spec.holds(took.source, settings):
             # PATCH is no lock: this operation would test somebody else's topic.
             await operation.end(self.client, self.app, self.traces.operation)
             await self._overwritten(seen)
@@ -351,7 +352,7 @@ class Run:
 
     async def _check_tests(self, manifests: Sequence[Json], former: Sequence[Json]) -> None:
         before = self.traces.claim.before or Application()
-        parameters.check_taken(str(self.app), self.settings(), manifests, before.spec)
+        spec.check_taken(str(self.app), self.settings(), manifests, before.spec)
         if gap := lint.gap(manifests, self.config.jobs):
             raise gap.error(self.app)
         lint.check_ends(manifests, self.config.jobs)
@@ -520,9 +521,9 @@ class Run:
 
     # -- telling ------------------------------------------------------------------------------------
 
-    def _tell_parameters(self, settings: Sequence[parameters.Setting]) -> None:
+    def _tell_parameters(self, settings: Sequence[spec.Setting]) -> None:
         for s in settings:
-            was = parameters.original_value(self.traces.claim.before or Application(), s, self.manifests)
+            was = spec.original_value(self.traces.claim.before or Application(), s, self.manifests)
             told = events.ParameterSet(time=time.time(), place=str(s), value=s.value, original=was)
             self.announce(told)
 

@@ -10,11 +10,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coro
 from contextlib import AbstractAsyncContextManager
 
 from argorun import __version__, byhand, events, signals
-from argorun.argocd import leftovers, liveness, parameters, records
+from argorun.argocd import leftovers, liveness, records
 from argorun.argocd.client import Client
 from argorun.argocd.http.errors import Denied
 from argorun.argocd.leftovers import Leftover
-from argorun.argocd.parameters import Record
+from argorun.argocd.parameters import spec
+from argorun.argocd.parameters.spec import Record
 from argorun.argocd.types import Application
 from argorun.attempt import attempt
 from argorun.cleanup import Announce
@@ -166,7 +167,7 @@ class Sweep:
 
     async def _has_our_record(self, listed: Application) -> bool:
         """Whether a record about runs' topics stands there; with a dead run's, there is something to do."""
-        names = self._named(parameters.record_of(listed))
+        names = self._named(spec.record_of(listed))
         if names and self.client is not None and all(map(self.going.goes, names)):
             try:
                 seen = await self.client.application(reference(listed))
@@ -178,8 +179,8 @@ class Sweep:
                     self.going.spare(names)
                     self.tell.notice(f"Application {app} cannot be read: its topics stay: {e.text}")
                 return True
-            record = parameters.record_of(seen)
-            self.hide(*parameters.secrets(seen))
+            record = spec.record_of(seen)
+            self.hide(*spec.secrets(seen))
             if record is not None and self._named(record) == names:
                 await self._judge(self.client, Leftover(reference(listed), seen, record), names)
         return bool(names)
@@ -220,7 +221,7 @@ class Sweep:
         ]
         if not found:
             return
-        self.hide(*parameters.secrets(listed))
+        self.hide(*spec.secrets(listed))
         where = ", ".join(f"{place.what} names topic {name}" for place, name in found)
         chosen = {place.pointer: place for place, _ in found}.values()
         self.tell.notice(
@@ -364,7 +365,7 @@ def reference(listed: Application) -> ApplicationRef:
 
 def by_hand(found: Leftover) -> str:
     """The commands that undo what a dead run left in an Application; none where another holds it by now."""
-    stands = parameters.record_of(found.seen)
+    stands = spec.record_of(found.seen)
     if stands is not None and stands.run != found.record.run:
         return ""
     commands = [

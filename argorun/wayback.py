@@ -8,12 +8,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from argorun import byhand
-from argorun.argocd import normal_form, parameters
+from argorun.argocd import normal_form
 from argorun.argocd.claim import Claim, Taken
 from argorun.argocd.client import Client
 from argorun.argocd.http.errors import Denied
 from argorun.argocd.logs.jobs import JobLogs
 from argorun.argocd.manifests.changes import Key
+from argorun.argocd.parameters import spec
 from argorun.argocd.pod_users import Held, PodUsers, User
 from argorun.argocd.settlement import LIVES_ON, Remains, Settlement
 from argorun.argocd.sync import operation
@@ -255,7 +256,7 @@ class WayBack:
     async def _taken_back(self, claim: Claim, changed: Settlement) -> bool:
         """Take back what our operation changed; False where a hurry left no time to see it done."""
         seen = await claim.check_held()
-        if claim.record is not None and parameters.stands(seen.spec, claim.record):
+        if claim.record is not None and spec.stands(seen.spec, claim.record):
             # Compared with these, nothing has changed.
             raise OperationFailed("the run's parameters stand in the Application still")
         self._tell_others_changes(claim, seen)
@@ -278,7 +279,7 @@ class WayBack:
         """The parameters are back by now: what of the spec still differs is somebody else's, and stays."""
         if claim.before is None or claim.record is None:
             return
-        former = parameters.without_automated(claim.before.spec, claim.record)
+        former = spec.without_automated(claim.before.spec, claim.record)
         self._others = normal_form.differing(former, seen.spec)
         if self._others:
             what = ", ".join(self._others)

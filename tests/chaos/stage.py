@@ -13,8 +13,8 @@ from pathlib import Path
 import httpx
 import msgspec
 
-from argorun.argocd import parameters
 from argorun.argocd.client import Client
+from argorun.argocd.parameters import spec as parameters_spec
 from argorun.argocd.types import RUN_INFO, Application
 from argorun.config import ApplicationRef, ArgoCD, Config, Parameter, Timeouts, Topic
 from argorun.errors import ArgorunError
@@ -189,10 +189,12 @@ class Stage:
         def leave() -> None:
             app = self.ground.standin.apps[self.app.name]
             seen = Application(spec=app.spec)
-            setting = parameters.Helm("kafka.topic", DEAD)
-            spec, record = parameters.claimed(seen, [setting], [], "dead", time.time() - 5)
+            setting = parameters_spec.Helm("kafka.topic", DEAD)
+            spec, record = parameters_spec.claimed(seen, [setting], [], "dead", time.time() - 5)
             app.doc["spec"] = spec
-            app.doc["metadata"]["annotations"] = {parameters.RECORD: msgspec.json.encode(record).decode()}
+            app.doc["metadata"]["annotations"] = {
+                parameters_spec.RECORD: msgspec.json.encode(record).decode()
+            }
             app.save()
 
         self.ground.ask(leave)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from argorun.argocd import helm_command
+from argorun.argocd.parameters import helm_command
 from tests.contract.manifests import TOPIC, configmap
 from tests.contract.targets import Target, good
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from argorun.argocd import kustomize
-from argorun.argocd.kustomize import Kustomize, base_name, rendered_name, rolled_by
+from argorun.argocd.parameters import kustomize
+from argorun.argocd.parameters.kustomize import Kustomize, base_name, rendered_name, rolled_by
 from argorun.errors import UsageError
 from tests.contract.targets import Target
 from tests.kustomizations import LAYOUTS, Json

@@ -12,7 +12,7 @@ from argorun.argocd import leftovers
 from argorun.argocd.http.errors import Denied, Refused
 from argorun.argocd.leftovers import places, without
 from argorun.argocd.manifests.changes import Key
-from argorun.argocd.parameters import RECORD, Helm, Record, claimed
+from argorun.argocd.parameters.spec import RECORD, Helm, Record, claimed
 from argorun.argocd.types import Tree
 from argorun.byhand import object_back
 from argorun.errors import OperationFailed

@@ -10,7 +10,7 @@ import pytest
 
 from argorun.argocd.client import Client
 from argorun.argocd.liveness import is_live
-from argorun.argocd.parameters import Helm, HelmValue, Record
+from argorun.argocd.parameters.spec import Helm, HelmValue, Record
 from argorun.argocd.types import (
     Application,
     Health,

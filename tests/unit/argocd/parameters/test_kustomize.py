@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from argorun.argocd.kustomize import (
+from argorun.argocd.parameters.kustomize import (
     ROLLED,
     Kustomize,
     Names,

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argorun.argocd import parameters
 from argorun.argocd.client import as_go_writes_it
 from argorun.argocd.normal_form import normalize
-from argorun.argocd.parameters import (
+from argorun.argocd.parameters import spec as parameters_spec
+from argorun.argocd.parameters.spec import (
     RECORD,
     Helm,
     HelmValue,
@@ -259,13 +259,13 @@ def test_nothing_is_changed_but_the_parameters_that_are_set(spec: Json, settings
     there = sent(document, changes(application(document), *claim(document, settings)))["spec"]
     names = {s.name for s in settings if isinstance(s, Helm)}
     before, after = (
-        [p for p in parameters.helm_parameters(s) if p["name"] not in names]
+        [p for p in parameters_spec.helm_parameters(s) if p["name"] not in names]
         for s in (document["spec"], there)
     )
     assert after == before
     for s in settings:
         if isinstance(s, Helm) and not s.string:  # what is there already keeps its own typing
-            old, new = (parameters.helm_parameters(x) for x in (document["spec"], there))
+            old, new = (parameters_spec.helm_parameters(x) for x in (document["spec"], there))
             was, now = effective(old, s.name), effective(new, s.name)
             forced = was is not None and old[was].get("forceString", False)
             assert now is not None
@@ -588,8 +588,8 @@ def test_a_newer_argoruns_record_is_believed_for_as_long_as_it_says() -> None:
 
 def test_the_password_in_a_parameters_address_is_secret() -> None:
     values = ["postgres://u:hunter22@db/x", "someone@example.com", "https://example.com"]
-    parameters = [{"name": f"n{i}", "value": v} for i, v in enumerate(values)]
-    assert secrets(application(of({"source": {"helm": {"parameters": parameters}}}))) == ["hunter22"]
+    parameters_spec = [{"name": f"n{i}", "value": v} for i, v in enumerate(values)]
+    assert secrets(application(of({"source": {"helm": {"parameters": parameters_spec}}}))) == ["hunter22"]
 
 
 def test_values_that_are_secret_by_their_names_are_known_also_where_a_former_run_put_them_away() -> None:
@@ -607,5 +607,5 @@ def test_values_that_are_secret_by_their_names_are_known_also_where_a_former_run
         metadata=Metadata(annotations={RECORD: msgspec.json.encode(written).decode()}),
         spec={"source": {"helm": {"parameters": now}}},
     )
-    assert parameters.secrets(app) == ["now", "old"]
-    assert parameters.secrets(Application()) == []
+    assert parameters_spec.secrets(app) == ["now", "old"]
+    assert parameters_spec.secrets(Application()) == []

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argorun.argocd.helm_command import parameters, plain
+from argorun.argocd.parameters.helm_command import parameters, plain
 from argorun.sandbox.standin.helm import command, escaped
 from tests.unit.argocd.fakes import Json
 

@@ -16,9 +16,10 @@ from typing import Any
 import msgspec
 
 from argorun import secrecy
-from argorun.argocd import kustomize, normal_form
-from argorun.argocd.kustomize import ROLLED as ROLLED
-from argorun.argocd.kustomize import Kustomize as Kustomize
+from argorun.argocd import normal_form
+from argorun.argocd.parameters import kustomize
+from argorun.argocd.parameters.kustomize import ROLLED as ROLLED
+from argorun.argocd.parameters.kustomize import Kustomize as Kustomize
 from argorun.argocd.types import Application, Json
 from argorun.errors import UsageError
 
