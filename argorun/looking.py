@@ -17,7 +17,9 @@ from argorun.argocd.hooks.ownership import Rendered, refusal, taken
 from argorun.argocd.http.errors import NEW_TOKEN, Refused
 from argorun.argocd.manifests.changes import Key
 from argorun.argocd.parameters import helm_command
-from argorun.argocd.parameters import spec as parameters_spec
+from argorun.argocd.parameters.kustomize import Kustomize
+from argorun.argocd.parameters.record import record_of
+from argorun.argocd.parameters.spec import Setting, check_rendered, check_source, secrets
 from argorun.argocd.settlement import destination
 from argorun.argocd.sync import windows
 from argorun.argocd.tree import LiveTree
@@ -27,7 +29,7 @@ from argorun.config import ApplicationRef, Config
 from argorun.errors import AccessDenied, UsageError
 from argorun.kafka.spec import TopicExists
 from argorun.kafka.topics import Topics
-from argorun.plan import draw, planned, settings, spec
+from argorun.plan import draw, planned, settings, topic_spec
 from argorun.reporters.phrases import duration
 from argorun.telling import Telling
 from argorun.wayback import Traces
@@ -62,9 +64,9 @@ class Look:
         traces.drawn = draw(self._config.topics, self._client.clock.now())
         if not seen.status.source_type:
             seen = await self._client.application(self._app, refresh="normal")
-        parameters_spec.check_source(seen, settings(self._config, traces.drawn))
-        self._hide(*parameters_spec.secrets(seen))
-        await autosync.check(self._client, records.undone(seen, parameters_spec.record_of(seen)))
+        check_source(seen, settings(self._config, traces.drawn))
+        self._hide(*secrets(seen))
+        await autosync.check(self._client, records.undone(seen, record_of(seen)))
         await self._check_permissions(seen)
         await self._look_at_topics(traces)
         wanted = settings(self._config, traces.drawn)
@@ -74,7 +76,7 @@ class Look:
         changed = owners.changed(seen, wanted, manifests)
         owner = await self._look_at_owners(seen, changed)
         if self._config.dry_run:
-            before = records.undone(seen, parameters_spec.record_of(seen))
+            before = records.undone(seen, record_of(seen))
             for line in planned(self._config, traces.drawn, wanted, before, manifests):
                 self._tell.planned(line)
             await self._lint_beforehand(manifests)
@@ -85,7 +87,7 @@ class Look:
         """Ask Kafka beforehand; a name that exists is not ours, and another one is drawn."""
         while True:
             try:
-                await self._topics.look({name: spec(topic) for topic, name in traces.drawn})
+                await self._topics.look({name: topic_spec(topic) for topic, name in traces.drawn})
                 return
             except TopicExists as e:
                 self._tell.notice(f"{e}; another name is drawn")
@@ -129,27 +131,25 @@ class Look:
         await windows.check(self._client, self._app, seen.project)
         return owner
 
-    async def _render(self, seen: Application, wanted: Sequence[parameters_spec.Setting]) -> list[Json]:
+    async def _render(self, seen: Application, wanted: Sequence[Setting]) -> list[Json]:
         """What the source renders to without our values; nothing where a chart does not without them."""
         try:
             manifests = await self._client.manifests(self._app, self._config.revision)
         except Refused as e:
-            if not (self._config.revision or any(isinstance(s, parameters_spec.Kustomize) for s in wanted)):
+            if not (self._config.revision or any(isinstance(s, Kustomize) for s in wanted)):
                 return []
             at = f" at revision {self._config.revision}" if self._config.revision else ""
             raise UsageError(f"Argo CD cannot render {self._app}{at}: {e.text}") from None
-        parameters_spec.check_rendered(str(self._app), wanted, manifests, seen.spec)
+        check_rendered(str(self._app), wanted, manifests, seen.spec)
         return manifests
 
-    async def _look_for_tests(
-        self, wanted: Sequence[parameters_spec.Setting], manifests: Sequence[Json]
-    ) -> None:
+    async def _look_for_tests(self, wanted: Sequence[Setting], manifests: Sequence[Json]) -> None:
         """The test Jobs are hooks, as far as that is certain without our values.
 
         A chart may make its hooks only with them, Kustomize cannot; and a Job that is there as something else
         becomes no hook by a value. The rest is looked at once the values are in.
         """
-        kustomize = all(isinstance(s, parameters_spec.Kustomize) for s in wanted)
+        kustomize = all(isinstance(s, Kustomize) for s in wanted)
         if not manifests or not (kustomize or self._config.jobs):
             return
         gap = lint.gap(manifests, self._config.jobs)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from argorun.argocd.parameters import spec
+from argorun.argocd.parameters.helm import Helm
+from argorun.argocd.parameters.spec import Setting, claimed, original_value
 from argorun.argocd.types import Application, Json
 from argorun.config import Config, Topic
 from argorun.kafka import names
@@ -17,19 +19,19 @@ def draw(topics: Sequence[Topic], now: float) -> list[tuple[Topic, str]]:
     return [(t, names.draw(t.prefix, now)) for t in topics]
 
 
-def settings(config: Config, drawn: Sequence[tuple[Topic, str]]) -> list[spec.Setting]:
+def settings(config: Config, drawn: Sequence[tuple[Topic, str]]) -> list[Setting]:
     """Every parameter of the run with its value."""
-    made: list[spec.Setting] = []
+    made: list[Setting] = []
     for topic, name in drawn:
         for p in topic.parameters:
             if p.kustomize is not None:
                 made.append(spec.Kustomize(p.kustomize.configmap, p.kustomize.key, name))
             else:
-                made.append(spec.Helm(str(p.helm), name, string=True))
-    return made + [spec.Helm(s.name, s.value, s.string) for s in config.sets]
+                made.append(Helm(str(p.helm), name, string=True))
+    return made + [Helm(s.name, s.value, s.string) for s in config.sets]
 
 
-def spec(topic: Topic) -> TopicSpec:
+def topic_spec(topic: Topic) -> TopicSpec:
     """A topic as Kafka is asked for it."""
     return TopicSpec(
         prefix=topic.prefix,
@@ -43,7 +45,7 @@ def spec(topic: Topic) -> TopicSpec:
 def planned(
     config: Config,
     drawn: Sequence[tuple[Topic, str]],
-    settings: Sequence[spec.Setting],
+    settings: Sequence[Setting],
     seen: Application,
     manifests: Sequence[Json],
 ) -> Iterator[str]:
@@ -54,11 +56,11 @@ def planned(
         end = "leave it there (--keep-topics)" if config.keep_topics else "delete it in the end"
         yield f"create topic {name} ({partitions}), and {end}"
     for s in settings:
-        was = spec.original_value(seen, s, manifests)
-        typed = " as a string" if isinstance(s, spec.Helm) and s.string else ""
+        was = original_value(seen, s, manifests)
+        typed = " as a string" if isinstance(s, Helm) and s.string else ""
         now = "not set" if was is None else repr(was)
         yield f"set {s} to {s.value or repr('')}{typed} (now {now}), and put it back"
-    _, record = spec.claimed(seen, settings, manifests, "", 0)
+    _, record = claimed(seen, settings, manifests, "", 0)
     if record.automated is not None:
         yield "switch auto-sync off, and on again in the end"
     yield f"sync {config.application}" + (f" at {config.revision}" if config.revision else "")

@@ -7,7 +7,7 @@ import asyncio
 from argorun import byhand
 from argorun.argocd import leftovers
 from argorun.argocd.client import Client
-from argorun.argocd.parameters.spec import Record
+from argorun.argocd.parameters.record import Record
 from argorun.config import ApplicationRef
 from argorun.errors import OperationFailed
 from argorun.telling import Telling

@@ -22,7 +22,8 @@ from argorun.argocd.http.retry import Allowance
 from argorun.argocd.logs.jobs import JobLogs
 from argorun.argocd.manifests import changes
 from argorun.argocd.manifests import hooks as manifests_hooks
-from argorun.argocd.parameters import spec
+from argorun.argocd.parameters.record import record_of
+from argorun.argocd.parameters.spec import Setting, check_taken, holds, original_value
 from argorun.argocd.settlement import Settlement, destination
 from argorun.argocd.sync import hook_results, operation
 from argorun.argocd.sync.nudge import nudge
@@ -122,7 +123,7 @@ class Run:
             for line in describe(self.config):
                 self.tell.planned(line)
 
-    def settings(self) -> list[spec.Setting]:
+    def settings(self) -> list[Setting]:
         """Every parameter of the run with its value."""
         return plan.settings(self.config, self.traces.drawn)
 
@@ -149,7 +150,7 @@ class Run:
             name = self.traces.drawn[i][1]
             self.back.from_topic(name, topic)
             try:
-                await self.topics.create(name, plan.spec(topic))
+                await self.topics.create(name, plan.topic_spec(topic))
                 break
             except TopicExists:
                 self.tell.notice(f"topic {name} exists already and is not ours; another name is drawn")
@@ -192,7 +193,7 @@ class Run:
                 "try again later, or raise timeouts.busy",
             ) from None
 
-    async def _take_and_sync_once(self, settings: Sequence[spec.Setting], busy: Allowance) -> bool:
+    async def _take_and_sync_once(self, settings: Sequence[Setting], busy: Allowance) -> bool:
         async with self.tell.step(Step.PARAMETERS, "waiting until nobody else uses the Application"):
             await self._take_back_what_a_dead_run_left(await self.traces.claim.free(busy))
             try:
@@ -208,14 +209,14 @@ class Run:
 
     async def _take_back_what_a_dead_run_left(self, seen: Application) -> None:
         """Where one did; what the source renders to without our values is something else then."""
-        dead = spec.record_of(seen)
+        dead = record_of(seen)
         if dead is None or dead.run == self.run_id or not records.values(dead):
             return
         await predecessor.take_back(self.client, self.app, dead, self.config.timeouts.cleanup, self.tell)
         with contextlib.suppress(Refused):  # it may not render without our values
             self.manifests = await self.client.manifests(self.app, self.config.revision)
 
-    async def _sync(self, settings: Sequence[spec.Setting]) -> bool:
+    async def _sync(self, settings: Sequence[Setting]) -> bool:
         """POST the operation and see that it took our values; False where another was in the way."""
         try:
             manifests = await self._expect_tests()
@@ -238,7 +239,7 @@ class Run:
             await self._overwritten(seen)
             return False
         took = await operation.captured(self.client, self.app, self.traces.operation, seen)
-        if took.source is not None and not spec.holds(took.source, settings):
+        if took.source is not None and not holds(took.source, settings):
             # PATCH is no lock: this operation would test somebody else's topic.
             await operation.end(self.client, self.app, self.traces.operation)
             await self._overwritten(seen)
@@ -352,7 +353,7 @@ class Run:
 
     async def _check_tests(self, manifests: Sequence[Json], former: Sequence[Json]) -> None:
         before = self.traces.claim.before or Application()
-        spec.check_taken(str(self.app), self.settings(), manifests, before.spec)
+        check_taken(str(self.app), self.settings(), manifests, before.spec)
         if gap := lint.gap(manifests, self.config.jobs):
             raise gap.error(self.app)
         lint.check_ends(manifests, self.config.jobs)
@@ -521,9 +522,9 @@ class Run:
 
     # -- telling ------------------------------------------------------------------------------------
 
-    def _tell_parameters(self, settings: Sequence[spec.Setting]) -> None:
+    def _tell_parameters(self, settings: Sequence[Setting]) -> None:
         for s in settings:
-            was = spec.original_value(self.traces.claim.before or Application(), s, self.manifests)
+            was = original_value(self.traces.claim.before or Application(), s, self.manifests)
             told = events.ParameterSet(time=time.time(), place=str(s), value=s.value, original=was)
             self.announce(told)
 

@@ -15,7 +15,7 @@ from argorun.argocd.client import Client
 from argorun.argocd.http.errors import Denied
 from argorun.argocd.leftovers import Leftover
 from argorun.argocd.parameters import spec
-from argorun.argocd.parameters.spec import Record
+from argorun.argocd.parameters.record import Record, record_of
 from argorun.argocd.types import Application
 from argorun.attempt import attempt
 from argorun.cleanup import Announce
@@ -167,7 +167,7 @@ class Sweep:
 
     async def _has_our_record(self, listed: Application) -> bool:
         """Whether a record about runs' topics stands there; with a dead run's, there is something to do."""
-        names = self._named(spec.record_of(listed))
+        names = self._named(record_of(listed))
         if names and self.client is not None and all(map(self.going.goes, names)):
             try:
                 seen = await self.client.application(reference(listed))
@@ -179,7 +179,7 @@ class Sweep:
                     self.going.spare(names)
                     self.tell.notice(f"Application {app} cannot be read: its topics stay: {e.text}")
                 return True
-            record = spec.record_of(seen)
+            record = record_of(seen)
             self.hide(*spec.secrets(seen))
             if record is not None and self._named(record) == names:
                 await self._judge(self.client, Leftover(reference(listed), seen, record), names)
@@ -365,7 +365,7 @@ def reference(listed: Application) -> ApplicationRef:
 
 def by_hand(found: Leftover) -> str:
     """The commands that undo what a dead run left in an Application; none where another holds it by now."""
-    stands = spec.record_of(found.seen)
+    stands = record_of(found.seen)
     if stands is not None and stands.run != found.record.run:
         return ""
     commands = [

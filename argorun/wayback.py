@@ -14,7 +14,7 @@ from argorun.argocd.client import Client
 from argorun.argocd.http.errors import Denied
 from argorun.argocd.logs.jobs import JobLogs
 from argorun.argocd.manifests.changes import Key
-from argorun.argocd.parameters import spec
+from argorun.argocd.parameters.spec import stands, without_automated
 from argorun.argocd.pod_users import Held, PodUsers, User
 from argorun.argocd.settlement import LIVES_ON, Remains, Settlement
 from argorun.argocd.sync import operation
@@ -256,7 +256,7 @@ class WayBack:
     async def _taken_back(self, claim: Claim, changed: Settlement) -> bool:
         """Take back what our operation changed; False where a hurry left no time to see it done."""
         seen = await claim.check_held()
-        if claim.record is not None and spec.stands(seen.spec, claim.record):
+        if claim.record is not None and stands(seen.spec, claim.record):
             # Compared with these, nothing has changed.
             raise OperationFailed("the run's parameters stand in the Application still")
         self._tell_others_changes(claim, seen)
@@ -279,7 +279,7 @@ class WayBack:
         """The parameters are back by now: what of the spec still differs is somebody else's, and stays."""
         if claim.before is None or claim.record is None:
             return
-        former = spec.without_automated(claim.before.spec, claim.record)
+        former = without_automated(claim.before.spec, claim.record)
         self._others = normal_form.differing(former, seen.spec)
         if self._others:
             what = ", ".join(self._others)

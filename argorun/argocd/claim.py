@@ -28,8 +28,18 @@ from argorun.argocd.http.errors import (
     worth_retrying,
 )
 from argorun.argocd.http.retry import Allowance, Patience
+from argorun.argocd.parameters import patch as parameters_patch
 from argorun.argocd.parameters import spec as parameters_spec
-from argorun.argocd.parameters.spec import Record, Setting
+from argorun.argocd.parameters.record import RECORD, Record, record_of
+from argorun.argocd.parameters.spec import (
+    Setting,
+    claimed,
+    holds,
+    is_automated,
+    restored,
+    with_automated,
+    without_automated,
+)
 from argorun.argocd.sync import operation
 from argorun.argocd.types import SETTLE, Application, Json, Operation, OperationState, ResourceStatus
 from argorun.errors import AccessDenied, ArgoCDFailed, OperationFailed, UsageError
@@ -117,7 +127,7 @@ class Claim:
         busy = busy or Allowance(math.inf)
         while True:
             seen = await self._client.application(self._app)
-            record = parameters_spec.record_of(seen)
+            record = record_of(seen)
             if record is not None and (left := records.abandoned(record, seen, self._client.clock.now())):
                 self._notice(f"run {record.run} is dead and left its operation running; it is ended")
                 async with busy.spent():
@@ -144,16 +154,14 @@ class Claim:
             async with asyncio.timeout(BUSY_POLL), contextlib.aclosing(changes):
                 async for _, seen in changes:
                     # The watch is trimmed to what tells whether somebody is at it.
-                    if seen.running is None and parameters_spec.RECORD not in (
-                        seen.metadata.annotations or {}
-                    ):
+                    if seen.running is None and RECORD not in (seen.metadata.annotations or {}):
                         break
 
     def _held(self, seen: Application) -> str | None:
         """Who is at the Application; None where nobody is."""
         if seen.running is not None:
             return operation.holder(seen)
-        record = parameters_spec.record_of(seen)
+        record = record_of(seen)
         if record is None or record.run == self.run_id:
             return None
         if records.live(record, seen, self._client.clock.now()):
@@ -188,8 +196,8 @@ class Claim:
                 raise failed
             if self._held(seen) is not None:
                 raise self._lost(seen)
-            before = records.undone(seen, parameters_spec.record_of(seen))
-            spec, record = parameters_spec.claimed(
+            before = records.undone(seen, record_of(seen))
+            spec, record = claimed(
                 before,
                 self._settings,
                 manifests,
@@ -207,7 +215,7 @@ class Claim:
             unless_written: Json = {"op": "test", "path": "/metadata/resourceVersion", "value": version}
             try:
                 await self._client.patch(
-                    self._app, [unless_written, *parameters_spec.changes(seen, spec, record)]
+                    self._app, [unless_written, *parameters_patch.changes(seen, spec, record)]
                 )
             except (Refused, Unreachable, Nonsense) as e:
                 if isinstance(e, Refused) and e.status == 400:
@@ -229,7 +237,7 @@ class Claim:
 
     async def _see_auto_sync_off(self, seen: Application) -> None:
         """Give everything back, and raise UsageError, where Argo CD has dropped the switch of auto-sync."""
-        record = parameters_spec.record_of(seen)
+        record = record_of(seen)
         ours = record is not None and record.run == self.run_id and record.automated is not None
         if ours and autosync.was_dropped(seen):
             await self.let_go()
@@ -241,7 +249,7 @@ class Claim:
 
     def rival(self, seen: Application) -> str:
         """The other run whose record the Application carries, in words; empty where there is none."""
-        record = parameters_spec.record_of(seen)
+        record = record_of(seen)
         return f"run {record.run}" if record is not None and record.run != self.run_id else ""
 
     async def check_held(self) -> Application:
@@ -251,7 +259,7 @@ class Claim:
         return seen
 
     def _check_held(self, seen: Application) -> None:
-        record = parameters_spec.record_of(seen)
+        record = record_of(seen)
         if record is not None and record.run != self.run_id:
             self.taken = True
             stands = self.record is not None and parameters_spec.stands(seen.spec, self.record)
@@ -259,13 +267,13 @@ class Claim:
 
     def stands(self, seen: Application) -> bool:
         """Whether our values are still in, with our record beside them."""
-        record = parameters_spec.record_of(seen)
+        record = record_of(seen)
         return (
             record is not None
             and record.run == self.run_id
             and not record.settling
             and not (record.automated is not None and seen.is_auto_synced)
-            and parameters_spec.holds(seen.spec.get("source"), self._settings)
+            and holds(seen.spec.get("source"), self._settings)
         )
 
     # -- and back -----------------------------------------------------------------------------------
@@ -324,9 +332,9 @@ class Claim:
                 raise
             stood = stood or parameters_spec.stands(seen.spec, record)
             spec, goal = self._goal(seen, record, keep)
-            patch = parameters_spec.changes(seen, spec, goal)
+            patch = parameters_patch.changes(seen, spec, goal)
             if not patch:
-                if keep is None and goal is None and not parameters_spec.is_automated(seen.spec, record):
+                if keep is None and goal is None and not is_automated(seen.spec, record):
                     self._notice(f"auto-sync of {self._app} was changed meanwhile; it stays as it is now")
                 return stood
             if again:
@@ -344,14 +352,14 @@ class Claim:
 
     def _goal(self, seen: Application, record: Record, keep: Record | None) -> tuple[Json, Record | None]:
         """The spec without what a record put in, and the record that is to stand beside it."""
-        current = parameters_spec.record_of(seen)
+        current = record_of(seen)
         mine = current is not None and current.run == record.run
-        spec = parameters_spec.restored(seen.spec, record)
+        spec = restored(seen.spec, record)
         # The switch went there in one write with the record and the values: without both, it is another's.
         stood = self._stood or parameters_spec.stands(seen.spec, record)
         over = keep is None or keep.automated is None
         if over and (mine or (current is None and stood)):
-            spec = parameters_spec.with_automated(spec, record)
+            spec = with_automated(spec, record)
         # Another's record is not ours to remove, and the auto-sync that it keeps off not ours to switch on.
         return spec, keep if mine else current
 
@@ -391,7 +399,7 @@ class Claim:
         """The JSON patch that does what is still to `release`, for a person to send by hand."""
         if self.before is None or self.record is None or not self._given_back or self._gone is not None:
             return []  # `way_back` does it all, or it is done
-        return self._by_hand(parameters_spec.without_automated(self.before.spec, self._kept or self.record))
+        return self._by_hand(without_automated(self.before.spec, self._kept or self.record))
 
     def _by_hand(self, spec: Json) -> list[Json]:
         """The JSON patch from this spec, with our record beside it, to what was there before us.
@@ -406,10 +414,10 @@ class Claim:
             metadata=msgspec.structs.replace(
                 self.before.metadata,
                 annotations=(self.before.metadata.annotations or {})
-                | {parameters_spec.RECORD: msgspec.json.encode(self._kept or self.record).decode()},
+                | {RECORD: msgspec.json.encode(self._kept or self.record).decode()},
             ),
         )
-        return parameters_spec.changes(ours, self.before.spec, None)
+        return parameters_patch.changes(ours, self.before.spec, None)
 
     async def release(self) -> float:
         """Switch auto-sync back as it was and take the record away. Raises ArgoCDFailed, AccessDenied.
@@ -465,7 +473,7 @@ class Claim:
 
         That is the settling that we started, and the record that stays until we let go.
         """
-        record = parameters_spec.record_of(seen)
+        record = record_of(seen)
         mine = record is not None and self._came_late(record)
         running = seen.running or Operation()
         return mine or (running.run == self.run_id and running.run_id != self._settling)
@@ -475,7 +483,7 @@ class Claim:
         return record.run == self.run_id and not (record.settling and self._gone is None)
 
     async def _undo(self, seen: Application) -> None:
-        running, record = seen.running, parameters_spec.record_of(seen)
+        running, record = seen.running, record_of(seen)
         if running is not None and running.run == self.run_id:
             if running.settles:
                 await self.settled(running.run_id)

@@ -12,7 +12,8 @@ from argorun.argocd.claim import Claim, Taken
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.manifests.changes import Key
 from argorun.argocd.parameters import spec as parameters_spec
-from argorun.argocd.parameters.spec import Record
+from argorun.argocd.parameters.record import Record, record_of
+from argorun.argocd.parameters.spec import is_automated
 from argorun.argocd.pod_users import Held, PodUsers
 from argorun.argocd.settlement import Remains, Settlement
 from argorun.argocd.sync import operation
@@ -122,7 +123,7 @@ async def _undo(
         if await operation.end(client, app, seen.running.run_id):
             done.did.append(f"operation of run {dead.run} ended")
         seen = await client.application(app)
-    record = parameters_spec.record_of(seen)
+    record = record_of(seen)
     if record is None or record.run != dead.run:
         return
     claim = Claim(client, app, record.run, (), waiting=lambda _: None, notice=notice)
@@ -132,13 +133,13 @@ async def _undo(
     await settlement.note_dead(seen, record.since, deployed(seen), stands=stands, synced=claim.was_synced)
     if await claim.give_back(settling=True, until=client.clock.now() + limit):
         done.did.append("parameters put back")
-    if parameters_spec.record_of(await claim.check_held()) is None:
+    if record_of(await claim.check_held()) is None:
         return
     on_again = record.automated is not None
     put_back_at = await _settle(claim, settlement, record.revision or deployed(seen), done)
     kept = await claim.release()
     await claim.stays()
-    if on_again and parameters_spec.is_automated((await client.application(app)).spec, record):
+    if on_again and is_automated((await client.application(app)).spec, record):
         done.did.append("auto-sync switched on again")
     if kept:
         notice(

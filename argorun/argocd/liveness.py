@@ -6,7 +6,7 @@ from argorun.argocd import records
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.manifests import changes
 from argorun.argocd.manifests.changes import TESTS
-from argorun.argocd.parameters.spec import Record
+from argorun.argocd.parameters.record import Record
 from argorun.argocd.sync import operation
 from argorun.argocd.types import Application
 

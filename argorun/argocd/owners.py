@@ -20,8 +20,9 @@ from argorun.argocd.managed_resource import managed, state
 from argorun.argocd.manifests import ignore_differences
 from argorun.argocd.manifests.changes import Key
 from argorun.argocd.manifests.ignore_differences import RESPECT
-from argorun.argocd.parameters import spec as parameters_spec
-from argorun.argocd.parameters.spec import RECORD, Setting
+from argorun.argocd.parameters.helm import helm_parameters
+from argorun.argocd.parameters.record import RECORD, record_of
+from argorun.argocd.parameters.spec import Setting, claimed, restored, with_automated
 from argorun.argocd.types import Application, ApplicationSet, IgnoreRule, Json, Metadata
 from argorun.config import ApplicationRef
 from argorun.errors import AccessDenied, ArgoCDFailed, UsageError
@@ -90,11 +91,11 @@ def changed(
     app: Application, settings: Sequence[Setting], manifests: Sequence[Json]
 ) -> tuple[Application, Application]:
     """An Application without what a dead run may have left in its spec, and as the next run would have it."""
-    left = parameters_spec.record_of(app)
+    left = record_of(app)
     if left is not None:
-        spec = parameters_spec.with_automated(parameters_spec.restored(app.spec, left), left)
+        spec = with_automated(restored(app.spec, left), left)
         app = msgspec.structs.replace(app, spec=spec)
-    spec, record = parameters_spec.claimed(app, settings, manifests, "", 0)
+    spec, record = claimed(app, settings, manifests, "", 0)
     annotations = (app.metadata.annotations or {}) | {RECORD: msgspec.json.encode(record).decode()}
     metadata = msgspec.structs.replace(app.metadata, annotations=annotations)
     return app, msgspec.structs.replace(app, spec=spec, metadata=metadata)
@@ -315,8 +316,6 @@ def is_only_forced(
 def unforced(app: Application) -> Application:
     """The Application without any parameter's `forceString`."""
     source = app.spec.get("source") or {}
-    bare = [
-        {k: v for k, v in p.items() if k != "forceString"} for p in parameters_spec.helm_parameters(app.spec)
-    ]
+    bare = [{k: v for k, v in p.items() if k != "forceString"} for p in helm_parameters(app.spec)]
     helm = (source.get("helm") or {}) | {"parameters": bare}
     return msgspec.structs.replace(app, spec=app.spec | {"source": source | {"helm": helm}})

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from argorun.argocd.parameters import spec as parameters_spec
-from argorun.argocd.parameters.spec import Record
+from argorun.argocd.parameters.patch import changes
+from argorun.argocd.parameters.record import RECORD, Record
+from argorun.argocd.parameters.spec import restored, stands, with_automated
 from argorun.argocd.types import Application, Deployed, Json, Sync
 
 GRACE_AFTER_END = 90.0  # seconds a record outlives its operation: its run reads the rest of the logs
@@ -31,7 +32,7 @@ def live(record: Record, app: Application, now: float) -> bool:
         return False
     if ended is None and record.since and now - record.since > (record.begins_within or GRACE_BEFORE):
         return False
-    return parameters_spec.stands(app.spec, record)
+    return stands(app.spec, record)
 
 
 def begins_within(timeout: float) -> float:
@@ -41,11 +42,7 @@ def begins_within(timeout: float) -> float:
 
 def may_wait(record: Record, app: Application, now: float) -> bool:
     """Whether its run is only taken for dead because its operation ended a while ago."""
-    return (
-        now < record.until
-        and app.ended_at(record.run) is not None
-        and parameters_spec.stands(app.spec, record)
-    )
+    return now < record.until and app.ended_at(record.run) is not None and stands(app.spec, record)
 
 
 def synced_lately(app: Application, now: float) -> bool:
@@ -80,10 +77,10 @@ def undone(app: Application, record: Record | None) -> Application:
     """The Application as it was before the run that left this record: spec, annotations, sync status."""
     if record is None:
         return app
-    annotations = {k: v for k, v in (app.metadata.annotations or {}).items() if k != parameters_spec.RECORD}
+    annotations = {k: v for k, v in (app.metadata.annotations or {}).items() if k != RECORD}
     metadata = msgspec.structs.replace(app.metadata, annotations=annotations or None)
     spec, status = (
-        parameters_spec.with_automated(parameters_spec.restored(app.spec, record), record),
+        with_automated(restored(app.spec, record), record),
         app.status,
     )
     if record.synced is not None:
@@ -104,4 +101,4 @@ def undone(app: Application, record: Record | None) -> Application:
 
 def way_back(seen: Application, record: Record) -> list[Json]:
     """The JSON patch that puts back what the record says, for a person to send by hand."""
-    return parameters_spec.changes(seen, undone(seen, record).spec, None)
+    return changes(seen, undone(seen, record).spec, None)

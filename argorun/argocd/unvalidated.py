@@ -12,8 +12,7 @@ import msgspec
 from argorun.argocd import normal_form
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.http.errors import Refused, typed
-from argorun.argocd.parameters import spec as parameters_spec
-from argorun.argocd.parameters.spec import Record
+from argorun.argocd.parameters.record import RECORD, Record
 from argorun.argocd.types import Application, Json
 from argorun.errors import ArgorunError
 
@@ -78,9 +77,9 @@ async def _put(client: Client, app: ApplicationName, raw: Json, spec: Json, reco
     """Put the whole Application, or only its spec where Argo CD takes no more."""
     annotations = dict((raw.get("metadata") or {}).get("annotations") or {})
     if record is None:
-        annotations.pop(parameters_spec.RECORD, None)
+        annotations.pop(RECORD, None)
     else:
-        annotations[parameters_spec.RECORD] = msgspec.json.encode(record).decode()
+        annotations[RECORD] = msgspec.json.encode(record).decode()
     metadata = raw["metadata"] | {"annotations": annotations}
     try:
         await client.replace(app, raw | {"metadata": metadata, "spec": spec})
@@ -141,7 +140,7 @@ async def _edited(versions: _Versions, read: Application, written: Json) -> Appl
 def _metadata(seen: Application) -> tuple[dict[str, str], dict[str, str], list[str]]:
     """What others have put there: neither our record nor what Argo CD notes for itself."""
     found = (seen.metadata.annotations or {}).items()
-    annotations = {k: v for k, v in found if k not in (parameters_spec.RECORD, *NOTES)}
+    annotations = {k: v for k, v in found if k not in (RECORD, *NOTES)}
     return annotations, seen.metadata.labels or {}, seen.metadata.finalizers or []
 
 

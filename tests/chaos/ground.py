@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from argorun.argocd.parameters.spec import RECORD
+from argorun.argocd.parameters.record import RECORD
 from argorun.sandbox.kafka import Kafka
 from argorun.sandbox.standin import StandIn, Timings
 from argorun.sandbox.standin.objects import key_of

@@ -14,7 +14,9 @@ import httpx
 import msgspec
 
 from argorun.argocd.client import Client
-from argorun.argocd.parameters import spec as parameters_spec
+from argorun.argocd.parameters.helm import Helm
+from argorun.argocd.parameters.record import RECORD
+from argorun.argocd.parameters.spec import claimed
 from argorun.argocd.types import RUN_INFO, Application
 from argorun.config import ApplicationRef, ArgoCD, Config, Parameter, Timeouts, Topic
 from argorun.errors import ArgorunError
@@ -189,12 +191,10 @@ class Stage:
         def leave() -> None:
             app = self.ground.standin.apps[self.app.name]
             seen = Application(spec=app.spec)
-            setting = parameters_spec.Helm("kafka.topic", DEAD)
-            spec, record = parameters_spec.claimed(seen, [setting], [], "dead", time.time() - 5)
+            setting = Helm("kafka.topic", DEAD)
+            spec, record = claimed(seen, [setting], [], "dead", time.time() - 5)
             app.doc["spec"] = spec
-            app.doc["metadata"]["annotations"] = {
-                parameters_spec.RECORD: msgspec.json.encode(record).decode()
-            }
+            app.doc["metadata"]["annotations"] = {RECORD: msgspec.json.encode(record).decode()}
             app.save()
 
         self.ground.ask(leave)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 
-from argorun.argocd.parameters.spec import RECORD
+from argorun.argocd.parameters.record import RECORD
 from argorun.events import LogLines
 from argorun.reporters.json_lines import encode
 from argorun.sandbox.standin import Timings

@@ -13,8 +13,10 @@ from argorun.argocd.client import Client
 from argorun.argocd.hooks.ownership import Rendered
 from argorun.argocd.logs.container import Container, Listener
 from argorun.argocd.logs.jobs import JobLogs
-from argorun.argocd.parameters import spec as parameters_spec
-from argorun.argocd.parameters.spec import Helm, Kustomize, Setting
+from argorun.argocd.parameters.helm import Helm
+from argorun.argocd.parameters.kustomize import Kustomize
+from argorun.argocd.parameters.record import RECORD
+from argorun.argocd.parameters.spec import Setting, holds
 from argorun.argocd.settlement import Settlement
 from argorun.argocd.sync import operation
 from argorun.argocd.sync.nudge import nudge
@@ -61,7 +63,7 @@ async def run_once(client: Client, app: App, setting: Setting, run: str) -> tupl
     await claim.free()
     former = await client.manifests(app.ref)
     taken = await claim.take(former, time.time() + 60)
-    assert parameters_spec.holds(taken.spec["source"], [setting])
+    assert holds(taken.spec["source"], [setting])
     ours = await client.manifests(app.ref)
     settlement = Settlement(client, app.ref, [run])
     assert await settlement.note(taken, await live.read(), ours, former) == []
@@ -71,7 +73,7 @@ async def run_once(client: Client, app: App, setting: Setting, run: str) -> tupl
         logs = JobLogs(client, app.ref, live, before, lambda _, name: name == "checks", told, rendered, run)
         seen = await operation.start(client, app.ref, run, operation.body(run))
         took = await operation.captured(client, app.ref, run, seen)
-        assert parameters_spec.holds(took.source, [setting])
+        assert holds(took.source, [setting])
         nudging = asyncio.create_task(nudge(client, app.ref, live, logs.jobs))
         state = await operation.follow(client, app.ref, run, lambda s: logs.operation_started(s.started_at))
         nudging.cancel()
@@ -112,7 +114,7 @@ async def test_a_run_leaves_the_application_as_it_was(argocd: Target, form: str)
                 assert told.ends == [("checks", 200, True, "")]
             after = await client.application(app.ref)
         assert after.spec == before["spec"]
-        assert parameters_spec.RECORD not in (after.metadata.annotations or {})
+        assert RECORD not in (after.metadata.annotations or {})
         # Argo CD's view of the cluster lags behind the end of an operation.
         app.until(lambda a: a["status"]["sync"]["status"] == "Synced", refresh=True)
 
@@ -143,4 +145,4 @@ async def test_a_claim_is_given_back_while_the_source_cannot_be_rendered(argocd:
             await claim.give_back(settling=False, until=time.time() + 60)
             after = await client.application(app.ref)
         assert "helm" not in after.spec["source"]
-        assert parameters_spec.RECORD not in (after.metadata.annotations or {})
+        assert RECORD not in (after.metadata.annotations or {})

@@ -11,7 +11,10 @@ from hypothesis import settings as examples
 
 from argorun.argocd.normal_form import normalize
 from argorun.argocd.parameters import spec as parameters_spec
-from argorun.argocd.parameters.spec import Helm, Setting
+from argorun.argocd.parameters.helm import Helm
+from argorun.argocd.parameters.patch import changes
+from argorun.argocd.parameters.record import record_of
+from argorun.argocd.parameters.spec import Setting, claimed, restored
 from tests.contract.manifests import TOPIC, configmap
 from tests.contract.targets import App, Target, good
 from tests.normal_forms import KUSTOMIZE_SPELLINGS, ODD, PARAMETERS, SPELLINGS
@@ -159,13 +162,11 @@ async def test_what_is_set_comes_back_as_it_was(
     annotations = chart.get()["metadata"].get("annotations")
     async with chart.client() as client:
         seen = await client.application(chart.ref)
-        spec, record = parameters_spec.claimed(seen, settings, [], "run", 0)
-        taken = await client.patch(chart.ref, parameters_spec.changes(seen, spec, record))
+        spec, record = claimed(seen, settings, [], "run", 0)
+        taken = await client.patch(chart.ref, changes(seen, spec, record))
         assert parameters_spec.holds(taken.spec["source"], settings)
-        kept = parameters_spec.record_of(taken)
+        kept = record_of(taken)
         assert kept == record
-        await client.patch(
-            chart.ref, parameters_spec.changes(taken, parameters_spec.restored(taken.spec, kept), None)
-        )
+        await client.patch(chart.ref, changes(taken, restored(taken.spec, kept), None))
     after = chart.get()
     assert (after["spec"], after["metadata"].get("annotations")) == (before, annotations)

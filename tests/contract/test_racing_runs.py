@@ -8,7 +8,7 @@ from typing import cast
 
 from argorun import events, plan
 from argorun.argocd.client import Client
-from argorun.argocd.parameters import spec
+from argorun.argocd.parameters.record import RECORD
 from argorun.config import Config, Parameter, Timeouts, Topic
 from argorun.events import Event
 from argorun.kafka.topics import Topics
@@ -64,4 +64,4 @@ async def test_eight_simultaneous_patches_and_no_run_tests_anothers_topic(argocd
         assert [racer.log for racer in racers] == [[racer.topic] for racer in racers]
         assert [racer.left for racer in racers] == [[]] * RUNS
         assert after.spec == before
-        assert spec.RECORD not in (after.metadata.annotations or {})
+        assert RECORD not in (after.metadata.annotations or {})

@@ -9,7 +9,7 @@ import pytest
 
 from argorun.argocd.client import Client
 from argorun.argocd.http.errors import Refused
-from argorun.argocd.parameters import spec as parameters_spec
+from argorun.argocd.parameters.record import RECORD, record_of
 from argorun.argocd.types import Json
 from argorun.errors import OperationFailed
 from tests.contract.manifests import TOPIC, configmap
@@ -24,7 +24,7 @@ async def keep(app: App, client: Client, spec: Json) -> None:
     """What an ApplicationSet does with everything in an Application that it did not put there."""
     while True:
         seen = await client.application(app.ref)
-        record = parameters_spec.record_of(seen)
+        record = record_of(seen)
         if record is not None and seen.running is None:
             patch = [
                 {"op": "replace", "path": "/spec/source", "value": spec["source"]},
@@ -56,5 +56,5 @@ async def test_whoever_undoes_the_parameters_time_and_again_ends_the_run(
         )
         assert racer.left == []
         assert after.spec == before
-        assert parameters_spec.RECORD not in (after.metadata.annotations or {})
+        assert RECORD not in (after.metadata.annotations or {})
         assert after.running is None

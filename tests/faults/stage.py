@@ -18,7 +18,7 @@ import httpx
 from confluent_kafka.admin import AdminClient
 
 from argorun import events
-from argorun.argocd.parameters.spec import RECORD
+from argorun.argocd.parameters.record import RECORD
 from argorun.config import ApplicationRef, ArgoCD, Config, Parameter, Timeouts, Topic
 from argorun.events import Event, HookStatus, Step
 from argorun.reporters import Announcer

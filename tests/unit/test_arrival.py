@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from argorun.argocd.client import Client
-from argorun.argocd.parameters.spec import ROLLED
+from argorun.argocd.parameters.kustomize import ROLLED
 from argorun.argocd.types import Application, Json, Node, Tree
 from argorun.arrival import UNCHECKED, check
 from argorun.config import ApplicationRef, ArgoCD, Config, ConfigMapKey, Parameter, Topic

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from argorun.argocd.parameters import spec as parameters_spec
+from argorun.argocd.parameters.helm import Helm
 from argorun.argocd.types import Application
 from argorun.config import ApplicationRef, ArgoCD, Assignment, Config, Parameter, Topic
 from argorun.plan import planned, settings
@@ -24,9 +24,9 @@ def test_the_deeds_of_a_run_stand_in_their_order() -> None:
         revision="abc",
     )
     wanted = [
-        parameters_spec.Helm("kafka.topic", "weather_1_a", string=True),
-        parameters_spec.Helm("alerts.topic", "alerts_1_b", string=True),
-        parameters_spec.Helm("image.tag", ""),
+        Helm("kafka.topic", "weather_1_a", string=True),
+        Helm("alerts.topic", "alerts_1_b", string=True),
+        Helm("image.tag", ""),
     ]
     drawn = [(WEATHER, "weather_1_a"), (ALERTS, "alerts_1_b")]
     seen = msgspec.convert(SEEN, Application)
@@ -51,9 +51,9 @@ def test_topics_are_set_as_strings_and_other_parameters_as_they_were_asked_for()
         sets=(Assignment(name="a", value="1"), Assignment(name="image.tag", value="4651090", string=True)),
     )
     assert settings(config, [(ALERTS, "alerts_1_b")]) == [
-        parameters_spec.Helm("alerts.topic", "alerts_1_b", string=True),
-        parameters_spec.Helm("a", "1"),
-        parameters_spec.Helm("image.tag", "4651090", string=True),
+        Helm("alerts.topic", "alerts_1_b", string=True),
+        Helm("a", "1"),
+        Helm("image.tag", "4651090", string=True),
     ]
 
 
@@ -69,7 +69,7 @@ def deeds(automated: bool = False, synced: bool = True, **changes: bool) -> list
     status = {"sync": {"status": "Synced" if synced else "OutOfSync"}}
     seen = msgspec.convert({"spec": spec, "status": status}, Application)
     one = msgspec.structs.replace(ALERTS, partitions=1)
-    return list(planned(config, [(one, "alerts_1_b")], [parameters_spec.Helm("a", "alerts_1_b")], seen, ()))
+    return list(planned(config, [(one, "alerts_1_b")], [Helm("a", "alerts_1_b")], seen, ()))
 
 
 MADE = "create topic alerts_1_b (1 partition), and delete it in the end"

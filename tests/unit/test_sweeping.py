@@ -19,7 +19,9 @@ from argorun.argocd.client import Client
 from argorun.argocd.clock import Clock
 from argorun.argocd.http.errors import Denied, Unauthenticated, Unreachable
 from argorun.argocd.leftovers import Leftover
-from argorun.argocd.parameters.spec import RECORD, Helm, Record, claimed
+from argorun.argocd.parameters.helm import Helm
+from argorun.argocd.parameters.record import RECORD, Record
+from argorun.argocd.parameters.spec import claimed
 from argorun.config import ApplicationRef, ArgoCD
 from argorun.errors import AccessDenied
 from argorun.events import Event, LeftBehind, Notice, SweepEnded, SweepStarted, TopicSwept, Undone

@@ -21,7 +21,8 @@ from argorun import events
 from argorun.argocd.claim import Claim
 from argorun.argocd.http.errors import Denied
 from argorun.argocd.manifests.changes import Key
-from argorun.argocd.parameters.spec import RECORD, Helm, Record, record_of
+from argorun.argocd.parameters.helm import Helm
+from argorun.argocd.parameters.record import RECORD, Record, record_of
 from argorun.argocd.pod_users import User
 from argorun.argocd.settlement import Settlement
 from argorun.argocd.tree import LiveTree

@@ -13,7 +13,7 @@ from argorun.argocd.hooks.lint import CHECKSUM, ROLLING
 from argorun.argocd.manifests.changes import Key, by_key, key_of
 from argorun.argocd.manifests.hooks import Place, hook_of, is_applied, is_hook, places, required
 from argorun.argocd.manifests.pod_references import pod_spec, sources
-from argorun.argocd.parameters.spec import ROLLED
+from argorun.argocd.parameters.kustomize import ROLLED
 from argorun.argocd.types import Json
 
 # Kubernetes' own groups: those without a dot, and those below k8s.io (kubernetes.io/docs, API Groups).

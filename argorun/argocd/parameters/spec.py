@@ -1,86 +1,31 @@
-"""An Application's parameters: where a value goes in its spec, how it gets there and back. Pure.
-
-A run leaves a *record* in an annotation of the Application while its values stand in the spec: who, until
-when, which values and what was there before, so that whoever comes next can put it back.
-"""
+"""Puts a run's values into an Application's spec and takes them out again. Pure."""
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
-
-import msgspec
 
 from argorun import secrecy
 from argorun.argocd import normal_form
 from argorun.argocd.parameters import kustomize
-from argorun.argocd.parameters.kustomize import ROLLED as ROLLED
-from argorun.argocd.parameters.kustomize import Kustomize as Kustomize
+from argorun.argocd.parameters.helm import (
+    Helm,
+    effective,
+    helm_parameters,
+    is_value,
+    put,
+    untyped,
+    without_ours,
+)
+from argorun.argocd.parameters.kustomize import Kustomize
+from argorun.argocd.parameters.patch import get
+from argorun.argocd.parameters.record import Record, record_of
 from argorun.argocd.types import Application, Json
 from argorun.errors import UsageError
 
-RECORD = "argorun.dev/run"  # the annotation that holds the record
-
-
-@dataclass(frozen=True)
-class Helm:
-    """A Helm parameter (`spec.source.helm.parameters`) and the value it gets.
-
-    `string`: Helm is to take it as a string (`forceString`); else an element that is there keeps its own.
-    """
-
-    name: str
-    value: str
-    string: bool = False
-
-    def __str__(self) -> str:
-        return f"helm: {self.name}"
-
-
 Setting = Helm | Kustomize
-
-
-class HelmValue(msgspec.Struct, frozen=True):
-    """A Helm parameter we set; `original` is the list's element that stood there, None where none did.
-
-    Where others in the list have its name and its value, `alike` is how many, and `at` its place among them.
-    """
-
-    name: str
-    value: str
-    original: Json | None = None
-    at: int | msgspec.UnsetType = msgspec.UNSET  # unset, it is not written: records stay as they were
-    alike: int | msgspec.UnsetType = msgspec.UNSET
-
-
-class Record(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a run did to an Application's spec, and what it was before. Times are seconds since the epoch."""
-
-    run: str
-    until: int
-    helm: tuple[HelmValue, ...] = ()
-    kustomize: tuple[str, ...] = ()  # the patches' texts: each holds a topic's name, so each is unique
-    automated: Json | None = None  # spec.syncPolicy.automated as it was, where it was switched off
-    settling: bool = False  # the values are back already; the workloads are on their way
-    synced: bool | None = None  # whether the Application was Synced before runs came; None: an older record
-    revision: str = ""  # what it was synced to then, where the run synced another commit (`--revision`)
-    topics: tuple[str, ...] = ()  # those of the values that are topics' names
-    since: int = 0  # when it was put there; its operation follows within seconds
-    begins_within: int = 0  # seconds, where rendering may take longer than usual
-
-
-class NewerRecord(msgspec.Struct, frozen=True):
-    """What a record of any argorun says."""
-
-    run: str
-    until: int
-
-
-# -- may this Application be run? ----------------------------------------------------------------------
 
 
 def check_source(app: Application, settings: Iterable[Setting]) -> None:
@@ -138,18 +83,6 @@ def original_value(app: Application, setting: Setting, manifests: Sequence[Json]
     return None if at is None else str(elements[at].get("value", ""))
 
 
-def effective(elements: Sequence[Json], name: str) -> int | None:
-    """Which of a list's elements of this name Helm goes by; None where there is none.
-
-    It is the last one, and one with `forceString` before those without: Argo CD gives them to Helm as
-    `--set-string` and `--set`, each name once (source: helmTemplate in its
-    reposerver/repository/repository.go), and Helm takes `--set-string` last.
-    """
-    named = [i for i, p in enumerate(elements) if p.get("name") == name]
-    forced = [i for i in named if elements[i].get("forceString")]
-    return max(forced or named, default=None)
-
-
 def secrets(app: Application) -> list[str]:
     """The Helm parameters' values that are secret by name, and passwords in their addresses.
 
@@ -160,9 +93,6 @@ def secrets(app: Application) -> list[str]:
     values = [(str(p.get("name", "")), str(p.get("value", ""))) for p in [*helm_parameters(app.spec), *away]]
     named = [value for name, value in values if secrecy.is_parameter(name)]
     return named + [secret for _, v in values if "://" in v for secret in secrecy.in_address(v)]
-
-
-# -- there ---------------------------------------------------------------------------------------------
 
 
 def claimed(
@@ -211,26 +141,6 @@ def claimed(
     return without_automated(spec, record), record
 
 
-def put(elements: list[Json], setting: Helm) -> HelmValue:
-    """Put a value into a list of parameters; what is to be remembered of it."""
-    at = effective(elements, setting.name)
-    original = None if at is None else elements[at]
-    ours: Json = (original or {"name": setting.name}) | {"value": setting.value}
-    if setting.string:
-        ours["forceString"] = True
-    if at is None:
-        at = len(elements)
-    elements[at : at + 1] = [normal_form.parameter(ours)]
-    same = [i for i, p in enumerate(elements) if is_value(p, setting.name, setting.value)]
-    alike = (same.index(at), len(same) - 1) if len(same) > 1 else ()
-    return HelmValue(setting.name, setting.value, original, *alike)
-
-
-def is_value(element: Json, name: str, value: str) -> bool:
-    """Whether an element sets this parameter to this value; Argo CD leaves an empty one out."""
-    return (element.get("name") or "", element.get("value") or "") == (name, value)
-
-
 def holds(source: Json | None, settings: Iterable[Setting]) -> bool:
     """Whether a source, an operation's captured one say, has all our values as we want them taken."""
     spec = {"source": source or {}}
@@ -247,9 +157,6 @@ def holds(source: Json | None, settings: Iterable[Setting]) -> bool:
     return all(held(s) for s in settings)
 
 
-# -- and back ------------------------------------------------------------------------------------------
-
-
 def restored(spec: Json, record: Record) -> Json:
     """The spec with what was there before, wherever our value still stands; auto-sync is left alone."""
     spec = copy.deepcopy(spec)
@@ -264,24 +171,6 @@ def restored(spec: Json, record: Record) -> Json:
         put_or_drop(options, "patches", kept)
         put_or_drop(source, "kustomize", options)
     return spec
-
-
-def without_ours(elements: Sequence[Json], ours: Iterable[HelmValue]) -> list[Json]:
-    """The parameters with what was there in place of our values, as far as those are still there."""
-    kept: list[Json | None] = list(elements)
-    for v in ours:
-        found = [i for i, p in enumerate(elements) if is_value(p, v.name, v.value)]
-        if len(found) > (v.alike or 0):  # the others were there before us
-            kept[found[-1 if v.at is msgspec.UNSET else v.at]] = v.original
-    return [p for p in kept if p is not None]
-
-
-def untyped(elements: Sequence[Json], topics: Iterable[HelmValue]) -> list[Json]:
-    """The parameters without our `forceString` where somebody else has put another value to it meanwhile."""
-    ours = {v.name for v in topics if v.original is not None and not v.original.get("forceString")}
-    return [
-        {k: v for k, v in p.items() if k != "forceString"} if p.get("name") in ours else p for p in elements
-    ]
 
 
 def with_automated(spec: Json, record: Record) -> Json:
@@ -329,75 +218,6 @@ def stands(spec: Json, record: Record) -> bool:
     if any(sum(is_value(p, v.name, v.value) for p in elements) > (v.alike or 0) for v in record.helm):
         return True
     return any(text in record.kustomize for text in kustomize_texts(spec))
-
-
-def record_of(app: Application) -> Record | None:
-    """The record that the Application carries.
-
-    One that only a newer argorun can read is believed for as long as it says; what is no record at all counts
-    as dead and empty.
-    """
-    text = (app.metadata.annotations or {}).get(RECORD)
-    if text is None:
-        return None
-    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
-        return msgspec.json.decode(text, type=Record)
-    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
-        newer = msgspec.json.decode(text, type=NewerRecord)
-        return Record(newer.run, newer.until, settling=True)
-    return Record(run="unreadable", until=0)
-
-
-# -- as a JSON patch -----------------------------------------------------------------------------------
-
-
-def changes(app: Application, spec: Json, record: Record | None) -> list[Json]:
-    """The JSON patch from the Application as read to this spec and record, with a `test` on all it touches.
-
-    A `test` against null holds where the path is missing; `add` needs its parent (both seen on the real
-    server).
-    """
-    operations: list[Json] = []
-    touched: tuple[tuple[str, ...], ...] = (
-        ("source", "helm", "parameters"),
-        ("source", "kustomize", "patches"),
-        ("syncPolicy", "automated"),
-    )
-    before, goal = normal_form.normalize(app.spec), normal_form.normalize(spec)
-    for path in touched:
-        if get(before, path) == get(goal, path):
-            continue
-        if not (get(before, path[:-1]) and get(goal, path[:-1])):
-            path = path[:-1]
-        operations += change("/spec/" + "/".join(path), get(app.spec, path), get(goal, path))
-    annotations = app.metadata.annotations
-    old_text = (annotations or {}).get(RECORD)
-    new_text = None if record is None else msgspec.json.encode(record).decode()
-    pointer = "/metadata/annotations/" + RECORD.replace("/", "~1")
-    if old_text != new_text:
-        if not annotations:
-            operations = change("/metadata/annotations", annotations, {RECORD: new_text}) + operations
-        else:
-            operations = change(pointer, old_text, new_text) + operations
-    return operations
-
-
-def change(pointer: str, old: Any, new: Any) -> list[Json]:
-    test: Json = {"op": "test", "path": pointer, "value": old}
-    if new is None:
-        return [test, {"op": "remove", "path": pointer}]
-    return [test, {"op": "add" if old is None else "replace", "path": pointer, "value": new}]
-
-
-def get(spec: Json, path: Iterable[str]) -> Any:
-    value: Any = spec
-    for key in path:
-        value = (value or {}).get(key)
-    return value
-
-
-def helm_parameters(spec: Json) -> list[Json]:
-    return [p or {} for p in get(spec, ("source", "helm", "parameters")) or ()]
 
 
 def kustomize_texts(spec: Json) -> list[str]:

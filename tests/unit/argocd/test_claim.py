@@ -18,8 +18,8 @@ from argorun.argocd.clock import Clock
 from argorun.argocd.http.errors import Denied, Refused, Slow, Unreachable
 from argorun.argocd.http.retry import Allowance
 from argorun.argocd.normal_form import normalize
-from argorun.argocd.parameters import spec as parameters_spec
-from argorun.argocd.parameters.spec import RECORD, Helm, HelmValue, Record, record_of
+from argorun.argocd.parameters.helm import Helm, helm_parameters
+from argorun.argocd.parameters.record import RECORD, HelmValue, Record, record_of
 from argorun.argocd.sync.operation import body, settling_options
 from argorun.argocd.types import ResourceStatus
 from argorun.errors import ArgoCDFailed, ArgorunError, OperationFailed, UsageError
@@ -86,7 +86,7 @@ class Stage:
 
     @property
     def parameters(self) -> list[Json]:
-        return parameters_spec.helm_parameters(self.argocd.spec)
+        return helm_parameters(self.argocd.spec)
 
     async def take(self) -> None:
         await self.claim.take([], FUTURE)
@@ -1159,7 +1159,7 @@ def test_what_takes_effect_late_before_auto_sync_may_be_on_again_leaves_it_off()
     run(stage.claim.give_back(settling=True, until=FUTURE))
     stage.argocd.document = late
     assert undone_within(stage, 0) is True
-    assert parameters_spec.helm_parameters(stage.argocd.spec) == parameters_spec.helm_parameters(SPEC)
+    assert helm_parameters(stage.argocd.spec) == helm_parameters(SPEC)
     assert stage.argocd.spec["syncPolicy"]["automated"]["enabled"] is False
     assert is_settling(stage)
 

@@ -12,7 +12,9 @@ from argorun.argocd import leftovers
 from argorun.argocd.http.errors import Denied, Refused
 from argorun.argocd.leftovers import places, without
 from argorun.argocd.manifests.changes import Key
-from argorun.argocd.parameters.spec import RECORD, Helm, Record, claimed
+from argorun.argocd.parameters.helm import Helm
+from argorun.argocd.parameters.record import RECORD, Record
+from argorun.argocd.parameters.spec import claimed
 from argorun.argocd.types import Tree
 from argorun.byhand import object_back
 from argorun.errors import OperationFailed

@@ -10,7 +10,8 @@ import pytest
 
 from argorun.argocd.client import Client
 from argorun.argocd.liveness import is_live
-from argorun.argocd.parameters.spec import Helm, HelmValue, Record
+from argorun.argocd.parameters.helm import Helm
+from argorun.argocd.parameters.record import HelmValue, Record
 from argorun.argocd.types import (
     Application,
     Health,

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from argorun.argocd import owners
 from argorun.argocd.http.errors import Denied, Nonsense, Refused, Unauthenticated, Unreachable
 from argorun.argocd.manifests import ignore_differences
-from argorun.argocd.parameters.spec import Helm, Kustomize, Setting
+from argorun.argocd.parameters.helm import Helm
+from argorun.argocd.parameters.kustomize import Kustomize
+from argorun.argocd.parameters.spec import Setting
 from argorun.argocd.types import Application, ApplicationSet, ManagedResource
 from argorun.config import ApplicationRef
 from argorun.errors import ArgoCDFailed, UsageError

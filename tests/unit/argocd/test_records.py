@@ -8,7 +8,9 @@ import json
 import msgspec
 import pytest
 
-from argorun.argocd.parameters.spec import RECORD, Helm, HelmValue, Record, claimed, record_of
+from argorun.argocd.parameters.helm import Helm
+from argorun.argocd.parameters.record import RECORD, HelmValue, Record, record_of
+from argorun.argocd.parameters.spec import claimed
 from argorun.argocd.records import abandoned, begins_within, live, synced_lately, undone, values, way_back
 from argorun.argocd.types import RUN_INFO, Application, Json
 from tests.unit.argocd.gopatch import applied

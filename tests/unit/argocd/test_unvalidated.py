@@ -10,7 +10,7 @@ import pytest
 
 from argorun.argocd import unvalidated
 from argorun.argocd.http.errors import Refused
-from argorun.argocd.parameters.spec import RECORD, Record, record_of
+from argorun.argocd.parameters.record import RECORD, Record, record_of
 from argorun.argocd.types import Application
 from argorun.argocd.unvalidated import Overwritten
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD

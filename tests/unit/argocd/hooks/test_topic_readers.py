@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from argorun.argocd.hooks import topic_readers
 from argorun.argocd.hooks.topic_readers import carriers, hidden, holders, late
-from argorun.argocd.parameters.spec import ROLLED
+from argorun.argocd.parameters.kustomize import ROLLED
 from argorun.argocd.types import Json
 
 T = "weather_1760000000_deadbeef"

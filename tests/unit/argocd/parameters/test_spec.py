@@ -15,21 +15,17 @@ from hypothesis import strategies as st
 from argorun.argocd.client import as_go_writes_it
 from argorun.argocd.normal_form import normalize
 from argorun.argocd.parameters import spec as parameters_spec
+from argorun.argocd.parameters.helm import Helm, effective, helm_parameters
+from argorun.argocd.parameters.patch import changes
+from argorun.argocd.parameters.record import RECORD, HelmValue, Record, record_of
 from argorun.argocd.parameters.spec import (
-    RECORD,
-    Helm,
-    HelmValue,
     Kustomize,
-    Record,
     Setting,
-    changes,
     check_rendered,
     check_source,
     claimed,
-    effective,
     holds,
     original_value,
-    record_of,
     restored,
     secrets,
     stands,
@@ -259,13 +255,12 @@ def test_nothing_is_changed_but_the_parameters_that_are_set(spec: Json, settings
     there = sent(document, changes(application(document), *claim(document, settings)))["spec"]
     names = {s.name for s in settings if isinstance(s, Helm)}
     before, after = (
-        [p for p in parameters_spec.helm_parameters(s) if p["name"] not in names]
-        for s in (document["spec"], there)
+        [p for p in helm_parameters(s) if p["name"] not in names] for s in (document["spec"], there)
     )
     assert after == before
     for s in settings:
         if isinstance(s, Helm) and not s.string:  # what is there already keeps its own typing
-            old, new = (parameters_spec.helm_parameters(x) for x in (document["spec"], there))
+            old, new = (helm_parameters(x) for x in (document["spec"], there))
             was, now = effective(old, s.name), effective(new, s.name)
             forced = was is not None and old[was].get("forceString", False)
             assert now is not None
