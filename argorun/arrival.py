@@ -15,7 +15,7 @@ from argorun.argocd.hooks.topic_readers import Carrier
 from argorun.argocd.http.errors import Refused
 from argorun.argocd.manifests import changes, ignore_differences
 from argorun.argocd.parameters import helm_command
-from argorun.argocd.settlement import destination
+from argorun.argocd.settle.settlement import destination
 from argorun.argocd.types import Application, Json, Tree
 from argorun.config import Config, Topic
 from argorun.errors import ArgorunError, UsageError

@@ -9,7 +9,7 @@ from typing import Any
 
 from argorun.argocd.client import as_go_writes_it
 from argorun.argocd.manifests.changes import Key, Plan
-from argorun.argocd.settlement import Remains
+from argorun.argocd.settle.settlement import Remains
 from argorun.argocd.types import Node
 
 CLIENT_PROPERTIES = "client.properties"  # the Java client's settings: in the README

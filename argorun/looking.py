@@ -9,7 +9,8 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from argorun.argocd import autosync, owners, records
+from argorun.argocd import owners
+from argorun.argocd.claim import autosync, records
 from argorun.argocd.client import Client, policy_object
 from argorun.argocd.clock import stamp
 from argorun.argocd.hooks import lint
@@ -20,7 +21,7 @@ from argorun.argocd.parameters import helm_command
 from argorun.argocd.parameters.kustomize import Kustomize
 from argorun.argocd.parameters.record import record_of
 from argorun.argocd.parameters.spec import Setting, check_rendered, check_source, secrets
-from argorun.argocd.settlement import destination
+from argorun.argocd.settle.settlement import destination
 from argorun.argocd.sync import windows
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Application, Json

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from argorun import byhand
-from argorun.argocd import leftovers
+from argorun.argocd.claim import leftovers
 from argorun.argocd.client import Client
 from argorun.argocd.parameters.record import Record
 from argorun.config import ApplicationRef

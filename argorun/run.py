@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from argorun import __version__, arrival, events, plan, predecessor
-from argorun.argocd import records
-from argorun.argocd.claim import Claim, Lost, Reverted
+from argorun.argocd.claim import records
+from argorun.argocd.claim.acquire import Claim, Lost, Reverted
 from argorun.argocd.client import Client
 from argorun.argocd.diagnosis import analyze
 from argorun.argocd.diagnosis.stuck import Watch
@@ -24,7 +24,7 @@ from argorun.argocd.manifests import changes
 from argorun.argocd.manifests import hooks as manifests_hooks
 from argorun.argocd.parameters.record import record_of
 from argorun.argocd.parameters.spec import Setting, check_taken, holds, original_value
-from argorun.argocd.settlement import Settlement, destination
+from argorun.argocd.settle.settlement import Settlement, destination
 from argorun.argocd.sync import hook_results, operation
 from argorun.argocd.sync.nudge import nudge
 from argorun.argocd.tree import LiveTree

@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coro
 from contextlib import AbstractAsyncContextManager
 
 from argorun import __version__, byhand, events, signals
-from argorun.argocd import leftovers, liveness, records
+from argorun.argocd.claim import leftovers, liveness, records
+from argorun.argocd.claim.leftovers import Leftover
 from argorun.argocd.client import Client
 from argorun.argocd.http.errors import Denied
-from argorun.argocd.leftovers import Leftover
 from argorun.argocd.parameters import spec
 from argorun.argocd.parameters.record import Record, record_of
 from argorun.argocd.types import Application

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 
 from argorun import byhand
 from argorun.argocd import normal_form
-from argorun.argocd.claim import Claim, Taken
+from argorun.argocd.claim.acquire import Claim, Taken
 from argorun.argocd.client import Client
 from argorun.argocd.http.errors import Denied
 from argorun.argocd.logs.jobs import JobLogs
 from argorun.argocd.manifests.changes import Key
 from argorun.argocd.parameters.spec import stands, without_automated
-from argorun.argocd.pod_users import Held, PodUsers, User
-from argorun.argocd.settlement import LIVES_ON, Remains, Settlement
+from argorun.argocd.settle.pod_users import Held, PodUsers, User
+from argorun.argocd.settle.settlement import LIVES_ON, Remains, Settlement
 from argorun.argocd.sync import operation
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Application

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from argorun.argocd.claim import Claim, Lost
+from argorun.argocd.claim.acquire import Claim, Lost
 from argorun.argocd.client import Client
 from argorun.argocd.hooks.ownership import Rendered
 from argorun.argocd.logs.container import Container, Listener
@@ -17,7 +17,7 @@ from argorun.argocd.parameters.helm import Helm
 from argorun.argocd.parameters.kustomize import Kustomize
 from argorun.argocd.parameters.record import RECORD
 from argorun.argocd.parameters.spec import Setting, holds
-from argorun.argocd.settlement import Settlement
+from argorun.argocd.settle.settlement import Settlement
 from argorun.argocd.sync import operation
 from argorun.argocd.sync.nudge import nudge
 from argorun.argocd.tree import LiveTree

@@ -15,10 +15,10 @@ import msgspec
 import pytest
 
 from argorun import signals, sweeping
+from argorun.argocd.claim.leftovers import Leftover
 from argorun.argocd.client import Client
 from argorun.argocd.clock import Clock
 from argorun.argocd.http.errors import Denied, Unauthenticated, Unreachable
-from argorun.argocd.leftovers import Leftover
 from argorun.argocd.parameters.helm import Helm
 from argorun.argocd.parameters.record import RECORD, Record
 from argorun.argocd.parameters.spec import claimed

@@ -18,13 +18,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from argorun import events
-from argorun.argocd.claim import Claim
+from argorun.argocd.claim.acquire import Claim
 from argorun.argocd.http.errors import Denied
 from argorun.argocd.manifests.changes import Key
 from argorun.argocd.parameters.helm import Helm
 from argorun.argocd.parameters.record import RECORD, Record, record_of
-from argorun.argocd.pod_users import User
-from argorun.argocd.settlement import Settlement
+from argorun.argocd.settle.pod_users import User
+from argorun.argocd.settle.settlement import Settlement
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Info, Node, Ref, Tree
 from argorun.cleanup import CleanUp

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from argorun.argocd.claim.records import live
 from argorun.argocd.client import as_go_writes_it
 from argorun.argocd.normal_form import normalize
 from argorun.argocd.parameters import spec as parameters_spec
@@ -31,7 +32,6 @@ from argorun.argocd.parameters.spec import (
     stands,
     with_automated,
 )
-from argorun.argocd.records import live
 from argorun.argocd.types import Application, Json, Metadata
 from argorun.errors import UsageError
 from tests.kustomizations import HELLOTILT, configmap

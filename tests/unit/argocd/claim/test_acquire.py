@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from argorun.argocd import claim as claim_module
-from argorun.argocd.claim import Claim, Lost, Reverted, Taken
+from argorun.argocd.claim import acquire as claim_module
+from argorun.argocd.claim.acquire import Claim, Lost, Reverted, Taken
 from argorun.argocd.clock import Clock
 from argorun.argocd.http.errors import Denied, Refused, Slow, Unreachable
 from argorun.argocd.http.retry import Allowance

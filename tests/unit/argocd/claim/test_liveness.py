@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import pytest
 
+from argorun.argocd.claim.liveness import is_live
 from argorun.argocd.client import Client
-from argorun.argocd.liveness import is_live
 from argorun.argocd.parameters.helm import Helm
 from argorun.argocd.parameters.record import HelmValue, Record
 from argorun.argocd.types import (

@@ -11,7 +11,7 @@ import pytest
 
 from argorun.argocd.http.errors import Denied, Refused
 from argorun.argocd.manifests.changes import Key, Plan
-from argorun.argocd.settlement import Remains, Settlement, destination
+from argorun.argocd.settle.settlement import Remains, Settlement, destination
 from argorun.argocd.types import ManagedResource, ResourceStatus
 from argorun.byhand import object_back
 from argorun.errors import OperationFailed

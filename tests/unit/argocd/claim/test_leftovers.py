@@ -8,9 +8,9 @@ import copy
 import msgspec
 import pytest
 
-from argorun.argocd import leftovers
+from argorun.argocd.claim import leftovers
+from argorun.argocd.claim.leftovers import places, without
 from argorun.argocd.http.errors import Denied, Refused
-from argorun.argocd.leftovers import places, without
 from argorun.argocd.manifests.changes import Key
 from argorun.argocd.parameters.helm import Helm
 from argorun.argocd.parameters.record import RECORD, Record

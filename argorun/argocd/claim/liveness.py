@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argorun.argocd import records
+from argorun.argocd.claim import records
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.manifests import changes
 from argorun.argocd.manifests.changes import TESTS

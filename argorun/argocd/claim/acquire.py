@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from argorun.argocd import autosync, liveness, records, unvalidated
+from argorun.argocd.claim import autosync, liveness, records, unvalidated
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.http.errors import (
     DEADLINE_EXCEEDED,
@@ -367,7 +367,7 @@ class Claim:
         """Send the patch; where it does not pass validation (Git may be out of reach, rendering may take too
         long), write without any.
 
-        See argorun.argocd.unvalidated.
+        See argorun.argocd.claim.unvalidated.
         """
         try:
             await self._client.patch(self._app, patch, harmless_late=True)  # it tests our own record

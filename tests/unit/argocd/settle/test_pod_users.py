@@ -11,7 +11,7 @@ import pytest
 from argorun.argocd.http.errors import Denied, Refused
 from argorun.argocd.manifests.changes import Key
 from argorun.argocd.manifests.pod_references import Source, pod_spec, sources
-from argorun.argocd.pod_users import Held, PodUsers, readers, starts
+from argorun.argocd.settle.pod_users import Held, PodUsers, readers, starts
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
 from tests.unit.argocd.gopatch import Json
 from tests.unit.virtual import run

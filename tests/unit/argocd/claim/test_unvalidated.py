@@ -8,11 +8,11 @@ import copy
 import msgspec
 import pytest
 
-from argorun.argocd import unvalidated
+from argorun.argocd.claim import unvalidated
+from argorun.argocd.claim.unvalidated import Overwritten
 from argorun.argocd.http.errors import Refused
 from argorun.argocd.parameters.record import RECORD, Record, record_of
 from argorun.argocd.types import Application
-from argorun.argocd.unvalidated import Overwritten
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
 from tests.unit.argocd.gopatch import Json
 from tests.unit.virtual import run

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from argorun.argocd import autosync
+from argorun.argocd.claim import autosync
 from argorun.argocd.http.errors import Denied, Nonsense
 from argorun.errors import UsageError
 from tests.unit.argocd.fakes import DOWN, FakeArgoCD

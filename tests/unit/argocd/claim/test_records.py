@@ -8,10 +8,18 @@ import json
 import msgspec
 import pytest
 
+from argorun.argocd.claim.records import (
+    abandoned,
+    begins_within,
+    live,
+    synced_lately,
+    undone,
+    values,
+    way_back,
+)
 from argorun.argocd.parameters.helm import Helm
 from argorun.argocd.parameters.record import RECORD, HelmValue, Record, record_of
 from argorun.argocd.parameters.spec import claimed
-from argorun.argocd.records import abandoned, begins_within, live, synced_lately, undone, values, way_back
 from argorun.argocd.types import RUN_INFO, Application, Json
 from tests.unit.argocd.gopatch import applied
 

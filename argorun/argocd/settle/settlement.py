@@ -17,7 +17,7 @@ from argorun.argocd.manifests import changes, ignore_differences
 from argorun.argocd.manifests.changes import TESTS, Before, Key, Plan, Rendering
 from argorun.argocd.manifests.hooks import is_applied
 from argorun.argocd.manifests.pod_references import pod_spec
-from argorun.argocd.pod_users import GRACE, readers
+from argorun.argocd.settle.pod_users import GRACE, readers
 from argorun.argocd.types import Application, Json, Node, ResourceStatus, Tree
 from argorun.errors import AccessDenied, ArgoCDFailed, OperationFailed, UsageError
 

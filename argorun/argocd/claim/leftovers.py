@@ -7,15 +7,15 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from argorun.argocd import records
-from argorun.argocd.claim import Claim, Taken
+from argorun.argocd.claim import records
+from argorun.argocd.claim.acquire import Claim, Taken
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.manifests.changes import Key
 from argorun.argocd.parameters import spec as parameters_spec
 from argorun.argocd.parameters.record import Record, record_of
 from argorun.argocd.parameters.spec import is_automated
-from argorun.argocd.pod_users import Held, PodUsers
-from argorun.argocd.settlement import Remains, Settlement
+from argorun.argocd.settle.pod_users import Held, PodUsers
+from argorun.argocd.settle.settlement import Remains, Settlement
 from argorun.argocd.sync import operation
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Application, Json
