@@ -17,7 +17,7 @@ from argorun.argocd.manifests import changes, ignore_differences
 from argorun.argocd.parameters import helm_command
 from argorun.argocd.settle.settlement import destination
 from argorun.argocd.types import Application, Json, Tree
-from argorun.config import Config, Topic
+from argorun.config.model import Config, Topic
 from argorun.errors import ArgorunError, UsageError
 
 UNVERIFIED = "unverified: true at the topic runs the tests unchecked"

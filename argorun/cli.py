@@ -13,10 +13,10 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine
 
-    from argorun.config import Config, Flags
+    from argorun.config.model import Config, Flags
+    from argorun.config.sweep import SweepFlags
     from argorun.errors import ArgorunError
     from argorun.reporters import Announcer
-    from argorun.sweep_config import SweepFlags
 
 HELP = """Give one test run behind Argo CD its own Kafka topic.
 
@@ -213,7 +213,7 @@ def run(
       argorun run weather --topic weather_updates --parameter kafka.topic
       argorun run --set-string image.tag=$GITHUB_SHA --timeout 10m --events events.jsonl
     """
-    from argorun.config import Flags
+    from argorun.config.model import Flags
 
     flags = Flags(
         application=application,
@@ -284,7 +284,7 @@ def sweep(
       argorun sweep --dry-run                      what is there, for the topics in ./argorun.yaml
       argorun sweep --topic weather_updates --older-than 1h
     """
-    from argorun.sweep_config import SweepFlags
+    from argorun.config.sweep import SweepFlags
 
     flags = SweepFlags(file=file, topics=tuple(topic or ()), older_than=older_than, yes=yes, dry_run=dry_run)
     raise typer.Exit(start_sweep(flags, output))
@@ -307,8 +307,8 @@ def demo(
 
 def start(flags: Flags, output: Output, events: Path | None, log_dir: Path | None = None) -> int:
     """From flags to the exit code; nothing is touched before the Config stands."""
-    from argorun.argocd.cli_settings import stored
-    from argorun.loading import load
+    from argorun.config.argocd_cli import stored
+    from argorun.config.load import load
     from argorun.veil import redactor
 
     def go() -> int:
@@ -320,8 +320,8 @@ def start(flags: Flags, output: Output, events: Path | None, log_dir: Path | Non
 
 def start_sweep(flags: SweepFlags, output: SweepOutput) -> int:
     """The same for a sweep."""
-    from argorun.argocd.cli_settings import stored
-    from argorun.sweep_config import load
+    from argorun.config.argocd_cli import stored
+    from argorun.config.sweep import load
     from argorun.sweeping import execute as swept
     from argorun.veil import redactor
 

@@ -26,7 +26,7 @@ from argorun.argocd.sync import windows
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Application, Json
 from argorun.arrival import check_pins
-from argorun.config import ApplicationRef, Config
+from argorun.config.model import ApplicationRef, Config
 from argorun.errors import AccessDenied, UsageError
 from argorun.kafka.spec import TopicExists
 from argorun.kafka.topics import Topics

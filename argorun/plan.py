@@ -8,7 +8,7 @@ from argorun.argocd.parameters import spec
 from argorun.argocd.parameters.helm import Helm
 from argorun.argocd.parameters.spec import Setting, claimed, original_value
 from argorun.argocd.types import Application, Json
-from argorun.config import Config, Topic
+from argorun.config.model import Config, Topic
 from argorun.kafka import names
 from argorun.kafka.spec import TopicSpec
 from argorun.reporters.phrases import count

@@ -8,7 +8,7 @@ from argorun import byhand
 from argorun.argocd.claim import leftovers
 from argorun.argocd.client import Client
 from argorun.argocd.parameters.record import Record
-from argorun.config import ApplicationRef
+from argorun.config.model import ApplicationRef
 from argorun.errors import OperationFailed
 from argorun.telling import Telling
 

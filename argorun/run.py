@@ -30,7 +30,7 @@ from argorun.argocd.sync.nudge import nudge
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Application, Json, Node, OperationState, ResourceResult
 from argorun.cleanup import Announce, CleanUp
-from argorun.config import Config, Topic, describe
+from argorun.config.model import Config, Topic, describe
 from argorun.errors import (
     ArgorunError,
     NoTestRan,

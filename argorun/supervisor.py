@@ -12,7 +12,7 @@ from typing import Any
 from argorun import events, signals
 from argorun.argocd.client import Client
 from argorun.argocd.diagnosis.analyze import Finding
-from argorun.config import Config
+from argorun.config.model import Config
 from argorun.errors import ArgorunError, CleanupIncomplete, InternalError, Interrupted, TimedOut
 from argorun.event_loop import CLOSING, CLOSING_AT_ONCE, connections, finished
 from argorun.kafka.topics import Topics

@@ -19,7 +19,8 @@ from argorun.argocd.parameters.record import Record, record_of
 from argorun.argocd.types import Application
 from argorun.attempt import attempt
 from argorun.cleanup import Announce
-from argorun.config import ApplicationRef
+from argorun.config.model import ApplicationRef
+from argorun.config.sweep import SweepConfig
 from argorun.errors import AccessDenied, ArgorunError, CleanupIncomplete, InternalError, Interrupted
 from argorun.event_loop import CLOSING, CLOSING_AT_ONCE, connections
 from argorun.events import Step
@@ -29,7 +30,6 @@ from argorun.kafka.names import TopicName
 from argorun.kafka.topics import Topics
 from argorun.reporters import Announcer
 from argorun.reporters.phrases import count, duration
-from argorun.sweep_config import SweepConfig
 from argorun.telling import Telling
 
 PATIENCE = 15.0  # seconds for which a fault of Argo CD's is ridden out

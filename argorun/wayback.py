@@ -21,7 +21,7 @@ from argorun.argocd.sync import operation
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Application
 from argorun.cleanup import CleanUp
-from argorun.config import Config, Topic
+from argorun.config.model import Config, Topic
 from argorun.errors import AccessDenied, ArgoCDFailed, ArgorunError, KafkaFailed, OperationFailed
 from argorun.kafka import sweep
 from argorun.kafka.spec import TopicExists

@@ -41,7 +41,7 @@ REFRESH = "argocd.argoproj.io/refresh"  # the annotation that asks for a compari
 
 
 class ApplicationName(Protocol):
-    """An Application as the API addresses it; argorun.config.ApplicationRef has this shape."""
+    """An Application as the API addresses it; argorun.config.model.ApplicationRef has this shape."""
 
     @property
     def name(self) -> str: ...

@@ -24,7 +24,7 @@ from argorun.argocd.parameters.helm import helm_parameters
 from argorun.argocd.parameters.record import RECORD, record_of
 from argorun.argocd.parameters.spec import Setting, claimed, restored, with_automated
 from argorun.argocd.types import Application, ApplicationSet, IgnoreRule, Json, Metadata
-from argorun.config import ApplicationRef
+from argorun.config.model import ApplicationRef
 from argorun.errors import AccessDenied, ArgoCDFailed, UsageError
 
 TRACKING = "argocd.argoproj.io/tracking-id"

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 from argorun import event_loop, signals
-from argorun.config import Config, Flags
+from argorun.config.load import load
+from argorun.config.model import Config, Flags
 from argorun.errors import Interrupted
-from argorun.loading import load
 from argorun.reporters import Announcer, Output, open_reporters
 from argorun.sandbox.demo import DemoEnvironment, demo_environment
 from argorun.supervisor import execute

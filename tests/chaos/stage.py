@@ -18,7 +18,7 @@ from argorun.argocd.parameters.helm import Helm
 from argorun.argocd.parameters.record import RECORD
 from argorun.argocd.parameters.spec import claimed
 from argorun.argocd.types import RUN_INFO, Application
-from argorun.config import ApplicationRef, ArgoCD, Config, Parameter, Timeouts, Topic
+from argorun.config.model import ApplicationRef, ArgoCD, Config, Parameter, Timeouts, Topic
 from argorun.errors import ArgorunError
 from argorun.events import Event, LeftBehind, Verdict
 from argorun.kafka.asking import Limits

@@ -20,7 +20,7 @@ import httpx
 
 from argorun.argocd.client import Client
 from argorun.argocd.types import Json
-from argorun.config import ApplicationRef, ArgoCD
+from argorun.config.model import ApplicationRef, ArgoCD
 from argorun.sandbox.render import KustomizeRender
 from argorun.sandbox.standin import RenderError, StandIn
 from tests.contract.manifests import DEFAULT, TOPIC

@@ -12,7 +12,7 @@ import pytest
 from argorun.argocd.client import Client
 from argorun.argocd.http.errors import Denied, Refused
 from argorun.argocd.types import SyncWindows
-from argorun.config import ApplicationRef
+from argorun.config.model import ApplicationRef
 from tests.contract.manifests import TOPIC, configmap
 from tests.contract.targets import JSON, App, Target, connect, good
 

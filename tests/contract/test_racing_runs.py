@@ -9,7 +9,7 @@ from typing import cast
 from argorun import events, plan
 from argorun.argocd.client import Client
 from argorun.argocd.parameters.record import RECORD
-from argorun.config import Config, Parameter, Timeouts, Topic
+from argorun.config.model import Config, Parameter, Timeouts, Topic
 from argorun.events import Event
 from argorun.kafka.topics import Topics
 from argorun.run import Run

@@ -10,11 +10,11 @@ import httpx
 import msgspec
 import pytest
 
-from argorun import jwt
 from argorun.argocd import clock as clocks
 from argorun.argocd.client import Client, policy_object
 from argorun.argocd.clock import Clock
 from argorun.argocd.http.errors import Unauthenticated
+from argorun.config import jwt
 from tests.contract.manifests import job
 from tests.contract.targets import JSON, App, Target, connect, eventually, good
 

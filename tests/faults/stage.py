@@ -19,7 +19,7 @@ from confluent_kafka.admin import AdminClient
 
 from argorun import events
 from argorun.argocd.parameters.record import RECORD
-from argorun.config import ApplicationRef, ArgoCD, Config, Parameter, Timeouts, Topic
+from argorun.config.model import ApplicationRef, ArgoCD, Config, Parameter, Timeouts, Topic
 from argorun.events import Event, HookStatus, Step
 from argorun.reporters import Announcer
 from argorun.sandbox.standin import StandIn, Timings

@@ -12,8 +12,9 @@ import pytest
 import typer.main
 import yaml
 
-from argorun import cli, config, errors, loading, secrecy
+from argorun import cli, errors, secrecy
 from argorun.argocd import owners
+from argorun.config import load, model
 from argorun.reporters.redact import SHORTEST, Redactor
 
 ROOT = Path(__file__).parents[2]
@@ -49,11 +50,11 @@ def workflow_steps() -> list[dict[str, Any]]:
 def test_the_settings_in_the_readme_are_taken_as_they_stand(tmp_path: Path) -> None:
     file = tmp_path / "argorun.yaml"
     file.write_text(settings())
-    loaded = loading.load(config.Flags(file=file), ENVIRONMENT, tmp_path)
+    loaded = load.load(model.Flags(file=file), ENVIRONMENT, tmp_path)
     assert loaded.topics == (
-        config.Topic(
+        model.Topic(
             prefix="weather_updates",
-            parameters=(config.Parameter(helm="kafka.topic"),),
+            parameters=(model.Parameter(helm="kafka.topic"),),
             partitions=1,
             config={"retention.ms": "3600000"},
             groups="weather-tests-",
@@ -69,7 +70,7 @@ def test_every_setting_that_is_commented_out_exists(tmp_path: Path) -> None:
     (tmp_path / "tls.key").touch()
     file = tmp_path / "argorun.yaml"
     file.write_text(re.sub(r"^  # ", "  ", settings(), flags=re.MULTILINE))
-    loaded = loading.load(config.Flags(file=file), ENVIRONMENT, tmp_path).argocd
+    loaded = load.load(model.Flags(file=file), ENVIRONMENT, tmp_path).argocd
     assert (loaded.insecure, loaded.root_path, loaded.headers) == (True, "/argocd", {"X-Gateway-Key": "k"})
 
 

@@ -12,7 +12,7 @@ import httpx
 
 from argorun.argocd.client import Client
 from argorun.argocd.sync import operation
-from argorun.config import ApplicationRef, ArgoCD
+from argorun.config.model import ApplicationRef, ArgoCD
 from argorun.kafka.topics import Topics
 from argorun.sandbox.demo import DemoEnvironment, demo_environment
 

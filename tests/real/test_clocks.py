@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from argorun import jwt
 from argorun.argocd.clock import stamp
+from argorun.config import jwt
 from tests.real import support
 from tests.real.cluster import Stack
 from tests.real.support import Bench, Running, scripted

@@ -13,7 +13,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from argorun import run
-from argorun.config import ApplicationRef, ArgoCD, Config, Parameter, Timeouts, Topic
+from argorun.config.model import ApplicationRef, ArgoCD, Config, Parameter, Timeouts, Topic
 from argorun.events import Step
 from tests.faults import brokers
 from tests.faults.brokers import Broker

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from argorun.argocd.client import ApplicationName, Client
-from argorun.config import Flags
-from argorun.loading import load
+from argorun.config.load import load
+from argorun.config.model import Flags
 from argorun.reporters import Announcer
 from argorun.supervisor import execute
 from tests.real import support

@@ -12,7 +12,7 @@ from argorun.argocd.client import Client
 from argorun.argocd.parameters.kustomize import ROLLED
 from argorun.argocd.types import Application, Json, Node, Tree
 from argorun.arrival import UNCHECKED, check
-from argorun.config import ApplicationRef, ArgoCD, Config, ConfigMapKey, Parameter, Topic
+from argorun.config.model import ApplicationRef, ArgoCD, Config, ConfigMapKey, Parameter, Topic
 from argorun.errors import UsageError
 from argorun.sandbox.standin.helm import command
 

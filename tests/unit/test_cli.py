@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from argorun import __version__, cli
-from argorun.config import Flags
+from argorun.config.model import Flags
 from argorun.errors import ArgoCDFailed, Interrupted, UsageError
 
 ROOT = Path(__file__).parents[2]
@@ -326,7 +326,7 @@ def test_every_flag_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_flag_of_sweep_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
     from typer.testing import CliRunner
 
-    from argorun.sweep_config import SweepFlags
+    from argorun.config.sweep import SweepFlags
 
     started: list[tuple[Any, ...]] = []
 

@@ -12,7 +12,7 @@ from argorun.argocd.http.errors import NEW_TOKEN
 from argorun.argocd.manifests.changes import Key
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Node, Tree
-from argorun.config import ApplicationRef, ArgoCD, Config, Parameter, Topic
+from argorun.config.model import ApplicationRef, ArgoCD, Config, Parameter, Topic
 from argorun.errors import AccessDenied, ArgorunError, UsageError
 from argorun.events import Event, Notice
 from argorun.kafka.spec import TopicExists, TopicSpec

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from argorun import secrecy
-from argorun.config import CliSettings, Flags
+from argorun.config.load import load
+from argorun.config.model import CliSettings, Flags
 from argorun.errors import UsageError
-from argorun.loading import load
 
 FLAGS = Flags(application="weather", topic="t", parameter="kafka.topic")
 PLACES = {

@@ -22,13 +22,13 @@ from argorun.argocd.http.errors import Denied, Unauthenticated, Unreachable
 from argorun.argocd.parameters.helm import Helm
 from argorun.argocd.parameters.record import RECORD, Record
 from argorun.argocd.parameters.spec import claimed
-from argorun.config import ApplicationRef, ArgoCD
+from argorun.config.model import ApplicationRef, ArgoCD
+from argorun.config.sweep import SweepConfig
 from argorun.errors import AccessDenied
 from argorun.events import Event, LeftBehind, Notice, SweepEnded, SweepStarted, TopicSwept, Undone
 from argorun.kafka.spec import TopicSpec
 from argorun.kafka.topics import Limits, Topics
 from argorun.reporters import Announcer
-from argorun.sweep_config import SweepConfig
 from tests.unit.argocd.fakes import FakeArgoCD
 from tests.unit.argocd.gopatch import Json
 from tests.unit.kafka.standin import Answer, Broker, Group, Slow

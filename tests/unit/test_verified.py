@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from argorun.argocd.cli_settings import stored
 from argorun.argocd.client import Client
 from argorun.argocd.http.errors import Nonsense
-from argorun.config import ApplicationRef, ArgoCD, Flags
+from argorun.config.argocd_cli import stored
+from argorun.config.load import load
+from argorun.config.model import ApplicationRef, ArgoCD, Flags
 from argorun.kafka.client import Client as Kafka
 from argorun.kafka.faults import BrokerError
 from argorun.kafka.properties import checked
-from argorun.loading import load
 from tests.unit.argocd.web import TLS, Server, answer
 from tests.unit.test_secrets import CANARIES, Shown, argorun
 

@@ -28,7 +28,7 @@ from argorun.argocd.settle.settlement import Settlement
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Info, Node, Ref, Tree
 from argorun.cleanup import CleanUp
-from argorun.config import Config, Topic
+from argorun.config.model import Config, Topic
 from argorun.errors import AccessDenied, KafkaFailed
 from argorun.events import Event, LeftBehind
 from argorun.kafka.spec import TopicExists

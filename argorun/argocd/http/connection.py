@@ -20,8 +20,8 @@ from argorun.argocd.http.network_backend import quicken
 from argorun.argocd.http.retry import Patience, RenderLimit, now
 from argorun.argocd.http.tls import Certificates, tls, trusted
 from argorun.argocd.types import Json
+from argorun.config.proxies import SCHEMES, Proxy
 from argorun.errors import UsageError
-from argorun.proxies import SCHEMES, Proxy
 
 stamina.instrumentation.set_on_retry_hooks(())  # a retry is the run's own business to tell
 
@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 class Settings(Certificates, Protocol):
-    """How to reach the server; argorun.config.ArgoCD has this shape."""
+    """How to reach the server; argorun.config.model.ArgoCD has this shape."""
 
     @property
     def token(self) -> str: ...

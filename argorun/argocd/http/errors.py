@@ -18,8 +18,8 @@ import httpx
 import msgspec
 
 from argorun.argocd.types import ErrorBody
+from argorun.config.proxies import Proxy, passed_over
 from argorun.errors import AccessDenied, ArgoCDFailed
-from argorun.proxies import Proxy, passed_over
 
 T = TypeVar("T")
 

@@ -31,7 +31,7 @@ from argorun.argocd.types import (
     SyncWindows,
     Tree,
 )
-from argorun.config import ApplicationRef
+from argorun.config.model import ApplicationRef
 from tests.unit.argocd.gopatch import Json, PatchFailed, applied
 
 APP = ApplicationRef(name="weather")

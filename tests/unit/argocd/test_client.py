@@ -35,9 +35,9 @@ from argorun.argocd.http.errors import (
     worth_retrying,
 )
 from argorun.argocd.types import Application, ClusterEvent, Node, Ref
-from argorun.config import ApplicationRef, ArgoCD
+from argorun.config.model import ApplicationRef, ArgoCD
+from argorun.config.proxies import Proxy
 from argorun.errors import ArgorunError, UsageError
-from argorun.proxies import Proxy
 from tests.unit.argocd.web import TLS, Reply, Server, after, answer, half, stall, stream, trickle
 
 T = TypeVar("T")

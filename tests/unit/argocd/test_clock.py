@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from argorun.argocd.client import Client
 from argorun.argocd.clock import Clock, date, stamp, steady
-from argorun.config import ApplicationRef
+from argorun.config.model import ApplicationRef
 from tests.unit.argocd.test_client import settings
 from tests.unit.argocd.web import Server, answer
 

@@ -17,7 +17,7 @@ from argorun.argocd.parameters.helm import Helm
 from argorun.argocd.parameters.kustomize import Kustomize
 from argorun.argocd.parameters.spec import Setting
 from argorun.argocd.types import Application, ApplicationSet, ManagedResource
-from argorun.config import ApplicationRef
+from argorun.config.model import ApplicationRef
 from argorun.errors import ArgoCDFailed, UsageError
 from tests.unit.argocd.fakes import FakeArgoCD, Json
 from tests.unit.virtual import run

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from argorun.argocd.client import Client
-from argorun.config import ApplicationRef, ArgoCD, Config, Parameter, Topic
+from argorun.config.model import ApplicationRef, ArgoCD, Config, Parameter, Topic
 from argorun.errors import AccessDenied, ArgorunError
 from argorun.events import Event, LeftBehind, LogLines, Notice
 from argorun.kafka.spec import CreatedTopic, TopicSpec

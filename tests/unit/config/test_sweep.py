@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from argorun.config import CliSettings
+from argorun.config.model import CliSettings
+from argorun.config.sweep import SweepConfig, SweepFlags, load
 from argorun.errors import UsageError
-from argorun.sweep_config import SweepConfig, SweepFlags, load
 
 TOKEN = {"ARGOCD_AUTH_TOKEN": "t0ken"}
 WHOLE = """

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from argorun.config import CliSettings
+from argorun.config.model import CliSettings
 
 
 def stored(environment: Mapping[str, str]) -> CliSettings | None:

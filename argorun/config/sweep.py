@@ -8,11 +8,11 @@ from pathlib import Path
 import msgspec
 
 from argorun import secrecy
-from argorun.config import ArgoCD, CliSettings, Flags, Strict
+from argorun.config.file import DEFAULT_FILE, File, read
+from argorun.config.load import NotConfigured, argocd_settings, duration, kafka_settings, timeouts, topic
+from argorun.config.model import ArgoCD, CliSettings, Flags, Strict
 from argorun.errors import UsageError
-from argorun.file import DEFAULT_FILE, File, read
 from argorun.kafka import names
-from argorun.loading import NotConfigured, argocd_settings, duration, kafka_settings, timeouts, topic
 
 OLDER_THAN = 6 * 3600.0  # seconds
 YOUNG = 3600.0  # seconds

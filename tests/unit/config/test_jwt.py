@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argorun.jwt import expires
+from argorun.config.jwt import expires
 
 
 def token(claims: Any) -> str:

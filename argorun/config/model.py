@@ -1,4 +1,4 @@
-"""What a run needs to know, as frozen values; how they come about is argorun.loading's business."""
+"""What a run needs to know, as frozen values; how they come about is argorun.config.load's business."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from argorun import jwt
-from argorun.proxies import Proxy, passed_over
+from argorun.config import jwt
+from argorun.config.proxies import Proxy, passed_over
 
 
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -170,7 +170,7 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CliSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the argocd CLI has stored for its current context (see argorun.argocd.cli_settings)."""
+    """What the argocd CLI has stored for its current context (see argorun.config.argocd_cli)."""
 
     server: str | None = None
     token: str | None = None

@@ -13,8 +13,10 @@ from typing import Any
 
 import msgspec
 
-from argorun import proxies, secrecy
-from argorun.config import (
+from argorun import secrecy
+from argorun.config import proxies
+from argorun.config.file import DEFAULT_FILE, ArgoCDFile, File, TopicFile, read
+from argorun.config.model import (
     ApplicationRef,
     ArgoCD,
     Assignment,
@@ -26,7 +28,6 @@ from argorun.config import (
     Topic,
 )
 from argorun.errors import UsageError
-from argorun.file import DEFAULT_FILE, ArgoCDFile, File, TopicFile, read
 from argorun.kafka import names
 
 CLI_CERTIFICATE = ("client-certificate", "client-certificate-key")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from argorun.proxies import Proxy, not_used, proxy_for, with_scheme
+from argorun.config.proxies import Proxy, not_used, proxy_for, with_scheme
 
 PROXY = "http://proxy"
 

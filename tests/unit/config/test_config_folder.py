@@ -11,8 +11,9 @@ import pytest
 import typer.main
 import yaml
 
-from argorun import cli, sweep_config
-from argorun.sweep_config import SweepFlags
+from argorun import cli
+from argorun.config import sweep
+from argorun.config.sweep import SweepFlags
 
 SWEEP = Path(__file__).parents[2] / "config" / "sweep"
 PINNED = r"[\w-]+/[\w-]+@[0-9a-f]{40}"
@@ -119,7 +120,7 @@ def test_the_cronjobs_settings_are_taken_as_they_stand(tmp_path: Path, commented
     file = tmp_path / "argorun.yaml"
     file.write_text(re.sub(r"^  # ", "  ", text, flags=re.MULTILINE) if commented else text, encoding="utf-8")
     environment = {"ARGOCD_AUTH_TOKEN": "t", "KAFKA_PASSWORD": "p"}
-    loaded = sweep_config.load(SweepFlags(file=file), environment, tmp_path)
+    loaded = sweep.load(SweepFlags(file=file), environment, tmp_path)
     assert (loaded.prefixes, loaded.older_than) == ({"weather_updates": None}, 6 * 3600)
     assert loaded.kafka.get("sasl.password") == ("p" if commented else None)
     assert loaded.argocd is not None

@@ -11,8 +11,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argorun.argocd.cli_settings import stored
-from argorun.config import CliSettings
+from argorun.config.argocd_cli import stored
+from argorun.config.model import CliSettings
 
 PEM = "-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----\n"
 LOGIN = {

@@ -12,7 +12,9 @@ import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from argorun.config import (
+from argorun.config.file import File
+from argorun.config.load import duration, load
+from argorun.config.model import (
     ApplicationRef,
     ArgoCD,
     Assignment,
@@ -26,8 +28,6 @@ from argorun.config import (
     describe,
 )
 from argorun.errors import UsageError
-from argorun.file import File
-from argorun.loading import duration, load
 
 ENVIRONMENT = {"ARGOCD_AUTH_TOKEN": "t0ken"}
 MINIMAL = """

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from argorun.config import ApplicationRef, Parameter, Strict
+from argorun.config.model import ApplicationRef, Parameter, Strict
 from argorun.errors import UsageError
 
 DEFAULT_FILE = "argorun.yaml"

@@ -1,0 +1,1 @@
+"""Configuration: flags, environment, argorun.yaml and the argocd CLI's settings become frozen values."""
