@@ -25,7 +25,7 @@ from argorun.errors import AccessDenied, ArgorunError, CleanupIncomplete, Intern
 from argorun.event_loop import CLOSING, CLOSING_AT_ONCE, connections
 from argorun.events import Step
 from argorun.hearing import Hearing
-from argorun.kafka import sweep
+from argorun.kafka import old_topics
 from argorun.kafka.names import TopicName
 from argorun.kafka.topics import Topics
 from argorun.reporters import Announcer
@@ -57,9 +57,9 @@ class Sweep:
         self.config, self.announce, self.hide = config, announce, hide
         self.tell = Telling(announce)
         self.topics, self.client = topics, client
-        self.age = sweep.Age(config.older_than, time.time())  # by this machine's clock, to begin with
+        self.age = old_topics.Age(config.older_than, time.time())  # by this machine's clock, to begin with
         # What there is to do; what is done, or told as left behind, is taken out of both.
-        self.going = sweep.Going()
+        self.going = old_topics.Going()
         self.applications: list[Leftover] = []
         self.swept = self.put_back = self.left = 0
         self.why_left: set[type[ArgorunError]] = set()
@@ -146,7 +146,7 @@ class Sweep:
         """From Argo CD where that is known; UsageError where this machine's clock alone would decide."""
         clock = self.client.clock if self.client is not None else None
         if clock is not None and clock.known:
-            self.age = sweep.Age(self.config.older_than, clock.now())
+            self.age = old_topics.Age(self.config.older_than, clock.now())
             self.tell.clock(clock.ahead())
             return
         self.tell.notice("ages are by the clock of this machine: no Argo CD tells the time", "info")
@@ -163,7 +163,7 @@ class Sweep:
     def _named(self, record: Record | None) -> list[TopicName]:
         """The runs' topics that a record is about."""
         values = records.values(record) if record is not None else []
-        return [n for v in values for n in sweep.mentioned(v, self.config.prefixes)]
+        return [n for v in values for n in old_topics.mentioned(v, self.config.prefixes)]
 
     async def _has_our_record(self, listed: Application) -> bool:
         """Whether a record about runs' topics stands there; with a dead run's, there is something to do."""
@@ -207,7 +207,7 @@ class Sweep:
         for at, topic in enumerate(present):
             if (name := self.going.held_by(topic)) is not None:
                 self.tell.notice(f"topic {topic} holds the name of {name} and is left alone: is it needed?")
-            if name is not None or at % sweep.A_PART == 0:
+            if name is not None or at % old_topics.A_PART == 0:
                 await asyncio.sleep(0)
 
     async def _tell_names(self, listed: Application) -> None:
@@ -216,7 +216,7 @@ class Sweep:
         found = [
             (place, name)
             for place in leftovers.places(listed.spec)
-            for name in sweep.mentioned(place.text, self.config.prefixes)
+            for name in old_topics.mentioned(place.text, self.config.prefixes)
             if self.going.goes(name)
         ]
         if not found:
@@ -236,7 +236,7 @@ class Sweep:
         if self.client is not None:
             self.client.rendering.at_most(self.config.cleanup / 3)
         async with self._step(Step.PARAMETERS, ", ".join(str(a.app) for a in self.applications)):
-            await sweep.several(
+            await old_topics.several(
                 tuple(self.applications),
                 self._restore,
                 lambda found, error: self._leave(str(found), error, ""),
@@ -270,7 +270,7 @@ class Sweep:
                     self._deleted(topic)
                     await asyncio.sleep(0)
                 return
-            await sweep.delete(self.topics, going, self._deleted, self._leave_topics)
+            await old_topics.delete(self.topics, going, self._deleted, self._leave_topics)
             await self._delete_groups(set(going.values()))
 
     async def _delete_groups(self, names: Collection[TopicName]) -> None:

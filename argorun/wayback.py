@@ -23,7 +23,7 @@ from argorun.argocd.types import Application
 from argorun.cleanup import CleanUp
 from argorun.config.model import Config, Topic
 from argorun.errors import AccessDenied, ArgoCDFailed, ArgorunError, KafkaFailed, OperationFailed
-from argorun.kafka import sweep
+from argorun.kafka import old_topics
 from argorun.kafka.spec import TopicExists
 from argorun.kafka.topics import Topics
 
@@ -445,7 +445,7 @@ class WayBack:
         if name not in self._gone and not self._clean.hurried:
             self._derived_stay(found.derived, KafkaFailed(f"it is left for as long as topic {name} is"))
             return None
-        await sweep.delete(self._topics, found.derived, self._derived_is_gone, self._derived_stay)
+        await old_topics.delete(self._topics, found.derived, self._derived_is_gone, self._derived_stay)
         return None
 
     def _derived_is_gone(self, topic: str) -> None:

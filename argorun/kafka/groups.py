@@ -8,8 +8,8 @@ from typing import Protocol, TypeVar
 
 from argorun.errors import UsageError
 from argorun.kafka import names
-from argorun.kafka.client import Admin
-from argorun.kafka.faults import GROUP_NOT_FOUND, NON_EMPTY_GROUP, BrokerError
+from argorun.kafka.admin import Admin
+from argorun.kafka.errors import GROUP_NOT_FOUND, NON_EMPTY_GROUP, BrokerError
 
 T = TypeVar("T")
 

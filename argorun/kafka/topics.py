@@ -10,9 +10,8 @@ from typing import Self, TypeVar
 
 from argorun.errors import AccessDenied, ArgorunError, KafkaFailed
 from argorun.kafka import groups, names
-from argorun.kafka.asking import Asking, Limits, now
-from argorun.kafka.client import Admin, Client, Described
-from argorun.kafka.faults import (
+from argorun.kafka.admin import Admin, Client, Described
+from argorun.kafka.errors import (
     INVALID_REPLICATION_FACTOR,
     TOPIC_EXISTS,
     UNKNOWN_TOPIC,
@@ -21,6 +20,7 @@ from argorun.kafka.faults import (
     not_ours_to_delete,
     refusal,
 )
+from argorun.kafka.retry import Asking, Limits, now
 from argorun.kafka.spec import CreatedTopic, TopicExists, TopicSpec
 
 __all__ = ["CreatedTopic", "Limits", "Related", "TopicExists", "TopicSpec", "Topics"]

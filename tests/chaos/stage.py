@@ -21,7 +21,7 @@ from argorun.argocd.types import RUN_INFO, Application
 from argorun.config.model import ApplicationRef, ArgoCD, Config, Parameter, Timeouts, Topic
 from argorun.errors import ArgorunError
 from argorun.events import Event, LeftBehind, Verdict
-from argorun.kafka.asking import Limits
+from argorun.kafka.retry import Limits
 from argorun.kafka.topics import Topics
 from argorun.reporters import Announcer
 from argorun.run import Run

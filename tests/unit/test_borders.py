@@ -31,7 +31,7 @@ def test_confluent_kafka_is_imported_in_one_place_of_the_kafka_package() -> None
         for file in (ROOT / "argorun" / "kafka").rglob("*.py")
         if "confluent_kafka" in imported_names(file)
     }
-    assert importing == {"argorun/kafka/client.py"}
+    assert importing == {"argorun/kafka/admin.py"}
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,8 @@ from argorun.argocd.http.errors import Nonsense
 from argorun.config.argocd_cli import stored
 from argorun.config.load import load
 from argorun.config.model import ApplicationRef, ArgoCD, Flags
-from argorun.kafka.client import Client as Kafka
-from argorun.kafka.faults import BrokerError
+from argorun.kafka.admin import Client as Kafka
+from argorun.kafka.errors import BrokerError
 from argorun.kafka.properties import checked
 from tests.unit.argocd.web import TLS, Server, answer
 from tests.unit.test_secrets import CANARIES, Shown, argorun

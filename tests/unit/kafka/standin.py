@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from argorun.kafka.client import Described, Partition
-from argorun.kafka.faults import TIMED_OUT, BrokerError, Trouble
+from argorun.kafka.admin import Described, Partition
+from argorun.kafka.errors import TIMED_OUT, BrokerError, Trouble
 from argorun.kafka.spec import TopicSpec
 
 T = TypeVar("T")

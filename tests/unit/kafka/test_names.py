@@ -113,7 +113,7 @@ def test_kafka_takes_what_is_drawn_from_a_prefix_that_passes(prefix: str) -> Non
 
 def test_names_and_specs_are_had_without_the_kafka_client() -> None:
     code = (
-        "import sys, argorun.kafka.names, argorun.kafka.spec, argorun.kafka.properties, argorun.kafka.faults;"
+        "import sys, argorun.kafka.names, argorun.kafka.spec, argorun.kafka.properties, argorun.kafka.errors;"
         "print([m for m in ('confluent_kafka', 'asyncio') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from argorun.errors import AccessDenied, ArgorunError, KafkaFailed, UsageError
-from argorun.kafka.client import Described, Partition
-from argorun.kafka.faults import Trouble
+from argorun.kafka.admin import Described, Partition
+from argorun.kafka.errors import Trouble
 from argorun.kafka.topics import CreatedTopic, TopicExists, Topics, TopicSpec
 from tests.unit.kafka.standin import Answer, Broker, Fault, Group, Lost, LostAnswer, Slow
 from tests.unit.virtual import run

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from argorun.errors import AccessDenied, ArgorunError, KafkaFailed
-from argorun.kafka import names, sweep
-from argorun.kafka.faults import Away
+from argorun.kafka import names, old_topics
+from argorun.kafka.errors import Away
 from argorun.kafka.names import TopicName
+from argorun.kafka.old_topics import A_PART, AT_ONCE, Age, Going, delete, mentioned, ours
 from argorun.kafka.spec import TopicSpec
-from argorun.kafka.sweep import A_PART, AT_ONCE, Age, Going, delete, mentioned, ours
 from argorun.kafka.topics import Limits, Topics
 from tests.unit.kafka.standin import Answer, Broker, Slow
 from tests.unit.virtual import run
@@ -241,7 +241,7 @@ def test_several_acts_on_each_in_its_turn() -> None:
     async def act(n: int) -> None:
         done.append(n)
 
-    run(sweep.several(range(30), act, lambda n, error: None))
+    run(old_topics.several(range(30), act, lambda n, error: None))
     assert done == list(range(30))
 
 
@@ -258,5 +258,5 @@ def test_whatever_goes_wrong_with_one_of_several_the_others_are_acted_on(error: 
         await asyncio.sleep(0)
         done.append(n)
 
-    run(sweep.several(range(30), act, lambda n, e: failed.update({n: e})))
+    run(old_topics.several(range(30), act, lambda n, e: failed.update({n: e})))
     assert (done, list(failed)) == (list(range(2 * AT_ONCE, 30)), list(range(2 * AT_ONCE)))

@@ -6,8 +6,8 @@ import pytest
 from confluent_kafka import KafkaError
 
 from argorun.errors import AccessDenied, ArgorunError, KafkaFailed, UsageError
-from argorun.kafka import faults
-from argorun.kafka.faults import (
+from argorun.kafka import errors
+from argorun.kafka.errors import (
     PASSING,
     Act,
     Away,
@@ -49,7 +49,7 @@ def test_the_codes_are_librdkafkas() -> None:
         "UNKNOWN_SERVER_ERROR": "UNKNOWN",
         "LOCALLY_INVALID": "_INVALID_ARG",
     }
-    ours = {k: v for k, v in vars(faults).items() if k.isupper() and isinstance(v, int)}
+    ours = {k: v for k, v in vars(errors).items() if k.isupper() and isinstance(v, int)}
     theirs = vars(KafkaError)
     assert ours == {k: theirs.get(names.get(k, k), theirs.get(f"_{k}")) for k in ours}
 

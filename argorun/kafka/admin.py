@@ -21,7 +21,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # not in its 
 
 from argorun.errors import UsageError
 from argorun.kafka import properties as librdkafka
-from argorun.kafka.faults import (
+from argorun.kafka.errors import (
     ALL_BROKERS_DOWN,
     AUTHENTICATION,
     INVALID_REQUEST,

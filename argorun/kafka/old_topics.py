@@ -11,7 +11,7 @@ from typing import TypeVar
 from argorun.attempt import attempt
 from argorun.errors import ArgorunError
 from argorun.kafka import names
-from argorun.kafka.faults import Away
+from argorun.kafka.errors import Away
 from argorun.kafka.names import TopicName
 from argorun.kafka.topics import Topics
 

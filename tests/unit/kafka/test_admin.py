@@ -14,9 +14,9 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from argorun.errors import UsageError
-from argorun.kafka import client
-from argorun.kafka.client import Client, _answered
-from argorun.kafka.faults import BrokerError
+from argorun.kafka import admin
+from argorun.kafka.admin import Client, _answered
+from argorun.kafka.errors import BrokerError
 
 NOWHERE = {"bootstrap.servers": "127.0.0.1:1", "client.id": "test"}
 
@@ -74,13 +74,13 @@ def test_whatever_librdkafka_does_not_take_is_bad_usage_without_secrets(
 
 def test_librdkafka_says_nothing_on_its_own(capfd: pytest.CaptureFixture[str]) -> None:
     async def main() -> None:
-        client = Client(NOWHERE | {"debug": "all"})
-        client.open()
+        admin = Client(NOWHERE | {"debug": "all"})
+        admin.open()
         with pytest.raises(BrokerError):
-            await client.describe("x", timeout=0.3)
-        assert client.trouble(0) is not None
-        assert client.all_down(0) is not None
-        await client.close()
+            await admin.describe("x", timeout=0.3)
+        assert admin.trouble(0) is not None
+        assert admin.all_down(0) is not None
+        await admin.close()
 
     asyncio.run(main())
     gc.collect()
@@ -89,12 +89,12 @@ def test_librdkafka_says_nothing_on_its_own(capfd: pytest.CaptureFixture[str]) -
 
 def test_what_librdkafka_tells_is_said_briefly() -> None:
     async def main() -> str:
-        client = Client(NOWHERE)
-        client.open()
+        admin = Client(NOWHERE)
+        admin.open()
         with pytest.raises(BrokerError, match="Failed while waiting for"):
-            await client.describe("x", timeout=0.3)
-        trouble = client.trouble(0)
-        await client.close()
+            await admin.describe("x", timeout=0.3)
+        trouble = admin.trouble(0)
+        await admin.close()
         assert trouble is not None
         return trouble.text
 
@@ -105,14 +105,14 @@ def test_a_topic_that_the_client_cannot_ask_for_is_an_answer_too() -> None:
     from argorun.kafka.spec import TopicSpec
 
     async def main() -> None:
-        client = Client(NOWHERE)
-        client.open()
+        admin = Client(NOWHERE)
+        admin.open()
         with pytest.raises(BrokerError, match="num_partitions out of expected range") as caught:
-            await client.create("x", TopicSpec(prefix="x", partitions=-7), timeout=1)
+            await admin.create("x", TopicSpec(prefix="x", partitions=-7), timeout=1)
         assert caught.value.code == -186
-        await client.close()
+        await admin.close()
         with pytest.raises(BrokerError, match="the Kafka client is closed"):
-            await client.delete("x", timeout=1)
+            await admin.delete("x", timeout=1)
 
     asyncio.run(main())
 
@@ -129,7 +129,7 @@ def test_a_list_of_groups_that_one_broker_gave_none_for_is_not_taken_for_the_who
             listed.set_result(SimpleNamespace(valid=[SimpleNamespace(group_id="g")], errors=[down]))
             return listed
 
-    monkeypatch.setattr(client, "AdminClient", Listing)
+    monkeypatch.setattr(admin, "AdminClient", Listing)
 
     async def main() -> None:
         await Client(NOWHERE).groups(timeout=1)
@@ -172,8 +172,8 @@ def test_an_answer_after_the_loop_is_closed_is_nobodys(capfd: pytest.CaptureFixt
 def test_a_client_never_holds_up_the_interpreters_end(how: str) -> None:
     program = f"""
         import asyncio
-        from argorun.kafka.client import Client
-        from argorun.kafka.faults import BrokerError
+        from argorun.kafka.admin import Client
+        from argorun.kafka.errors import BrokerError
         async def main():
             client = Client({{"bootstrap.servers": "127.0.0.1:1"}})
             client.open()

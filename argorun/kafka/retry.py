@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from argorun.errors import ArgorunError
-from argorun.kafka.client import Admin
-from argorun.kafka.faults import REQUEST_TIMED_OUT, BrokerError, dropped, unreachable
+from argorun.kafka.admin import Admin
+from argorun.kafka.errors import REQUEST_TIMED_OUT, BrokerError, dropped, unreachable
 
 T = TypeVar("T")
 
