@@ -7,7 +7,6 @@ import contextlib
 import difflib
 from collections.abc import Callable, Sequence
 
-from argorun import secrecy
 from argorun.argocd.client import Client
 from argorun.argocd.hooks import topic_readers
 from argorun.argocd.hooks.respect_ignore_differences import LeftAlone
@@ -19,6 +18,7 @@ from argorun.argocd.settle.settlement import destination
 from argorun.argocd.types import Application, Json, Tree
 from argorun.config.model import Config, Topic
 from argorun.errors import ArgorunError, UsageError
+from argorun.redact import secrets as redact_secrets
 
 UNVERIFIED = "unverified: true at the topic runs the tests unchecked"
 UNCHECKED = f"should a test get it all the same, {UNVERIFIED}"
@@ -161,4 +161,4 @@ def _secrets(names: Sequence[str]) -> str:
 
 
 def _safe(name: str, value: str) -> str:
-    return "***" if secrecy.is_parameter(name) else helm_command.plain(value)
+    return "***" if redact_secrets.is_parameter(name) else helm_command.plain(value)

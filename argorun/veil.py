@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import TextIO
 
 if typing.TYPE_CHECKING:
-    from argorun.reporters.redact import Redactor
+    from argorun.redact.redactor import Redactor
     from argorun.reporters.sink import Sink
 
 
@@ -33,7 +33,7 @@ class Veil(io.TextIOBase):
     def redactor(self) -> Redactor:
         """What knows the secrets, from the beginning the one that has a name of its own."""
         if self._redactor is None:
-            from argorun.reporters.redact import Redactor
+            from argorun.redact.redactor import Redactor
 
             self._redactor = Redactor([self._environment.get("ARGOCD_AUTH_TOKEN", "")])
         return self._redactor
@@ -62,17 +62,17 @@ class Veil(io.TextIOBase):
         return True
 
     def _show(self, line: str) -> None:
-        from argorun.reporters.text import clean
+        from argorun.redact.sanitize import clean
 
         with contextlib.suppress(Exception):  # stderr is gone, or the interpreter is about to: tell nobody
             self._sink().raw(clean(self.redactor.text(line)) + "\n")
 
     def _sink(self) -> Sink:
         """While a run is shown on stderr, what writes that: no line gets into another, and none blocks."""
+        from argorun.redact.sanitize import github_guard
         from argorun.reporters import usable
         from argorun.reporters.outlet import in_use
         from argorun.reporters.sink import Sink
-        from argorun.reporters.text import github_guard
 
         if self._stream is None:
             self._stream = usable(self.behind)
@@ -103,7 +103,7 @@ def put_on() -> Veil:
 
 def redactor() -> Redactor:
     """The process's one: what it learns is hidden in events and on stderr alike."""
-    from argorun.reporters.redact import Redactor
+    from argorun.redact.redactor import Redactor
 
     stderr: object = sys.stderr
     return stderr.redactor if isinstance(stderr, Veil) else Redactor()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 
-from argorun import secrecy
 from argorun.errors import UsageError
+from argorun.redact import secrets as redact_secrets
 
 Property = str | int | float | bool
 
@@ -112,7 +112,7 @@ class Mask:
     """Takes secret values out of a text: librdkafka repeats a bad value in its message (seen)."""
 
     def __init__(self, properties: Mapping[str, object], secrets: Iterable[str] = ()) -> None:
-        values = secrecy.of_properties(properties) | set(secrets)
+        values = redact_secrets.of_properties(properties) | set(secrets)
         self._values = sorted(values - {""}, key=len, reverse=True)
 
     def __call__(self, text: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
 
 from argorun.events import Event, LeftBehind
-from argorun.reporters.redact import MASK, Redactor
+from argorun.redact.redactor import MASK, Redactor
 
 
 class Reporter(Protocol):

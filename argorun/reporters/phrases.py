@@ -12,7 +12,7 @@ from argorun.events import (
     SweepStarted,
     TopicCreated,
 )
-from argorun.reporters.text import clean
+from argorun.redact.sanitize import clean
 
 DONE = (HookStatus.SUCCEEDED, HookStatus.FAILED)
 

@@ -39,12 +39,12 @@ from argorun.events import (
     Verdict,
     Waiting,
 )
+from argorun.redact.sanitize import clean, clean_lines
 from argorun.reporters import phrases
 from argorun.reporters.log import Labels, last, log_lines
 from argorun.reporters.phrases import duration
 from argorun.reporters.sink import Sink
 from argorun.reporters.tally import Tally
-from argorun.reporters.text import clean, clean_lines
 
 STEP, OK, ITEM, WRONG, MORE = "==> ", " ok ", "  - ", "  ! ", "  | "
 

@@ -28,13 +28,13 @@ from argorun.events import (
     TopicCreated,
     Undone,
 )
+from argorun.redact.sanitize import clean
 from argorun.reporters import phrases, view
 from argorun.reporters.log import Labels, log_lines
 from argorun.reporters.phrases import duration
 from argorun.reporters.screen import Screen, size_of
 from argorun.reporters.sink import Sink, is_terminal
 from argorun.reporters.tally import HookKey, Tally
-from argorun.reporters.text import clean
 
 FRAME_SECONDS = 0.08
 

@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from argorun import secrecy
 from argorun.argocd import normal_form
 from argorun.argocd.parameters import kustomize
 from argorun.argocd.parameters.helm import (
@@ -24,6 +23,7 @@ from argorun.argocd.parameters.patch import get
 from argorun.argocd.parameters.record import Record, record_of
 from argorun.argocd.types import Application, Json
 from argorun.errors import UsageError
+from argorun.redact import secrets
 
 Setting = Helm | Kustomize
 
@@ -91,8 +91,8 @@ def secrets(app: Application) -> list[str]:
     record = record_of(app)
     away = [h.original for h in record.helm if h.original] if record else []
     values = [(str(p.get("name", "")), str(p.get("value", ""))) for p in [*helm_parameters(app.spec), *away]]
-    named = [value for name, value in values if secrecy.is_parameter(name)]
-    return named + [secret for _, v in values if "://" in v for secret in secrecy.in_address(v)]
+    named = [value for name, value in values if secrets.is_parameter(name)]
+    return named + [secret for _, v in values if "://" in v for secret in secrets.in_address(v)]
 
 
 def claimed(

@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 
 from argorun.argocd.client import as_go_writes_it
 from argorun.events import Event, LeftBehind, LogLines, Notice, ParameterSet
+from argorun.redact.event_text import TEXT_FIELDS
+from argorun.redact.redactor import MASK, SHORTEST, Redactor
 from argorun.reporters import Announcer
-from argorun.reporters.fields import TEXT_FIELDS
 from argorun.reporters.json_lines import encode
-from argorun.reporters.redact import MASK, SHORTEST, Redactor
 
 
 class Keeps:

@@ -7,8 +7,8 @@ import dataclasses
 import pytest
 
 from argorun.events import LogEnded, LogLines, LogStarted
+from argorun.redact.sanitize import RESET
 from argorun.reporters.log import COLOURS, END, HEAD, LONGEST, MOST, Labels, last, log_lines
-from argorun.reporters.text import RESET
 
 
 def source(line: LogLines, **where: str) -> tuple[LogStarted, LogLines, LogEnded]:

@@ -25,9 +25,9 @@ from argorun.events import (
     TopicSwept,
     Verdict,
 )
+from argorun.redact.sanitize import for_github
 from argorun.reporters.plain import Plain
 from argorun.reporters.sink import Sink
-from argorun.reporters.text import for_github
 
 BEGIN = """\
 ==> argorun 0.1.0: weather, run 0badcafe

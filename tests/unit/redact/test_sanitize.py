@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argorun.reporters.text import clean, clean_lines, for_github
+from argorun.redact.sanitize import clean, clean_lines, for_github
 from tests.unit.reporters.runner import commands, weightless
 
 SGR = re.compile("\x1b\\[[0-9;:]*m")

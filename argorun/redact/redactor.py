@@ -11,8 +11,8 @@ import textwrap
 from collections.abc import Collection, Iterator
 from urllib.parse import quote, quote_plus
 
-from argorun.reporters.fields import E, all_text, rewrite
-from argorun.reporters.text import clean
+from argorun.redact.event_text import E, all_text, rewrite
+from argorun.redact.sanitize import clean
 
 MASK = "***"
 SHORTEST = 4  # characters of a secret that is masked inside words, too

@@ -1,0 +1,1 @@
+"""Redaction: what is secret, how it is masked, and text made safe to show."""
