@@ -19,7 +19,7 @@ def main() -> None:
 
     signals.install()
     from argorun.cli import app
-    from argorun.veil import put_on
+    from argorun.reporters.stderr import put_on
 
     put_on()  # from here on nothing gets to stderr by itself
     try:

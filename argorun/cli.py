@@ -309,7 +309,7 @@ def start(flags: Flags, output: Output, events: Path | None, log_dir: Path | Non
     """From flags to the exit code; nothing is touched before the Config stands."""
     from argorun.config.argocd_cli import stored
     from argorun.config.load import load
-    from argorun.veil import redactor
+    from argorun.reporters.stderr import redactor
 
     def go() -> int:
         config = load(flags, os.environ, Path.cwd(), stored(os.environ), redactor().learn)
@@ -322,8 +322,8 @@ def start_sweep(flags: SweepFlags, output: SweepOutput) -> int:
     """The same for a sweep."""
     from argorun.config.argocd_cli import stored
     from argorun.config.sweep import load
+    from argorun.reporters.stderr import redactor
     from argorun.sweeping import execute as swept
-    from argorun.veil import redactor
 
     def go() -> int:
         config = load(flags, os.environ, Path.cwd(), stored(os.environ), redactor().learn)
@@ -351,7 +351,7 @@ def announced(
     from argorun import event_loop, signals
     from argorun.errors import ArgorunError, CleanupIncomplete, InternalError
     from argorun.reporters import Announcer, LogFiles, open_reporters
-    from argorun.veil import redactor
+    from argorun.reporters.stderr import redactor
 
     reporters = open_reporters(output.value, events)
     files = [LogFiles(log_dir)] if log_dir is not None else []
@@ -378,7 +378,7 @@ def announced(
 def guarded(go: Callable[[], int]) -> int:
     """Whatever goes wrong before or around a run, said in one error."""
     from argorun.errors import ArgorunError, InternalError
-    from argorun.veil import veiled
+    from argorun.reporters.stderr import veiled
 
     with veiled():
         try:

@@ -31,7 +31,7 @@ from argorun.errors import AccessDenied, UsageError
 from argorun.kafka.spec import TopicExists
 from argorun.kafka.topics import Topics
 from argorun.plan import draw, planned, settings, topic_spec
-from argorun.reporters.phrases import duration
+from argorun.reporters.wording import duration
 from argorun.telling import Telling
 from argorun.wayback import Traces
 

@@ -11,7 +11,7 @@ from argorun.argocd.types import Application, Json
 from argorun.config.model import Config, Topic
 from argorun.kafka import names
 from argorun.kafka.spec import TopicSpec
-from argorun.reporters.phrases import count
+from argorun.reporters.wording import count
 
 
 def draw(topics: Sequence[Topic], now: float) -> list[tuple[Topic, str]]:

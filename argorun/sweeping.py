@@ -29,7 +29,7 @@ from argorun.kafka import old_topics
 from argorun.kafka.names import TopicName
 from argorun.kafka.topics import Topics
 from argorun.reporters import Announcer
-from argorun.reporters.phrases import count, duration
+from argorun.reporters.wording import count, duration
 from argorun.telling import Telling
 
 PATIENCE = 15.0  # seconds for which a fault of Argo CD's is ridden out

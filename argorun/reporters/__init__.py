@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Literal, TextIO
 
 from argorun.redact.sanitize import github_guard
-from argorun.reporters.announcer import Announcer, Reporter
+from argorun.reporters.background_writer import missing_lines, outlets_of
+from argorun.reporters.dispatcher import Announcer, Reporter
 from argorun.reporters.json_lines import EventsFile, JsonLines, JsonOutlet, missing
 from argorun.reporters.log_files import LogFiles
-from argorun.reporters.outlet import missing_lines, outlets_of
 from argorun.reporters.plain import Plain
-from argorun.reporters.sink import Sink, is_terminal
-from argorun.veil import Veil
+from argorun.reporters.stderr import Veil
+from argorun.reporters.streams import Sink, is_terminal
 
 __all__ = ["Announcer", "LogFiles", "Output", "Reporter", "open_reporters", "usable"]
 

@@ -18,8 +18,8 @@ from argorun.errors import UsageError
 from argorun.events import Event, LogLines, Notice
 from argorun.redact.event_text import rewrite
 from argorun.redact.sanitize import UNSEEN
-from argorun.reporters.outlet import Outlet, open_file
-from argorun.reporters.sink import BATCH_SECONDS
+from argorun.reporters.background_writer import Outlet, open_file
+from argorun.reporters.streams import BATCH_SECONDS
 
 LAST_WRITES = 10.0  # seconds in the end for a file whose disk or reader is slow
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from argorun.errors import UsageError
 from argorun.events import Event, LogEnded, LogLines, LogStarted
+from argorun.reporters.background_writer import OPENING, PATIENCE, Background, within, write_all
 from argorun.reporters.json_lines import LAST_WRITES, Unwritable, not_taken
-from argorun.reporters.outlet import OPENING, PATIENCE, Background, within, write_all
 
 LONGEST_NAME = 250  # bytes of a file's name; file systems take 255
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC

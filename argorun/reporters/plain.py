@@ -40,11 +40,11 @@ from argorun.events import (
     Waiting,
 )
 from argorun.redact.sanitize import clean, clean_lines
-from argorun.reporters import phrases
-from argorun.reporters.log import Labels, last, log_lines
-from argorun.reporters.phrases import duration
-from argorun.reporters.sink import Sink
-from argorun.reporters.tally import Tally
+from argorun.reporters import wording
+from argorun.reporters.log_lines import Labels, last, log_lines
+from argorun.reporters.streams import Sink
+from argorun.reporters.summary import Tally
+from argorun.reporters.wording import duration
 
 STEP, OK, ITEM, WRONG, MORE = "==> ", " ok ", "  - ", "  ! ", "  | "
 
@@ -107,13 +107,13 @@ class Plain:
                 self._tell_operation(event)
             case LogStarted():
                 self._labels.begin(event)
-                self._say(ITEM, f"log of {phrases.log_source(event)}")
+                self._say(ITEM, f"log of {wording.log_source(event)}")
             case LogLines():
                 self._log(event)
             case LogEnded():
                 self._labels.end(event)
                 mark = ITEM if event.complete else WRONG
-                self._say(mark, f"end of the log of {event.job}", phrases.log_end(event))
+                self._say(mark, f"end of the log of {event.job}", wording.log_end(event))
             case Verdict():
                 self._say(ITEM if event.ok else WRONG, "verdict", event.title)
             case LeftBehind():
@@ -129,8 +129,8 @@ class Plain:
         match event:
             case HookChanged():
                 mark = WRONG if event.status is HookStatus.FAILED else ITEM
-                name = f"{event.hook} {phrases.hook_name(event)}{' (test)' if event.required else ''}"
-                self._say(mark, f"hook {name}", phrases.hook_status(event), event.message)
+                name = f"{event.hook} {wording.hook_name(event)}{' (test)' if event.required else ''}"
+                self._say(mark, f"hook {name}", wording.hook_status(event), event.message)
             case ResourceChanged():
                 mark = WRONG if event.status == "SyncFailed" else ITEM
                 self._say(mark, f"{event.kind}/{event.name}", event.status, event.message)
@@ -149,9 +149,9 @@ class Plain:
             case Planned():
                 self._out.line(clean(event.what))  # what --dry-run was asked for: data
             case TopicCreated():
-                self._say(ITEM, f"topic {event.topic}", f"{phrases.topic(event)} ({duration(event.seconds)})")
+                self._say(ITEM, f"topic {event.topic}", f"{wording.topic(event)} ({duration(event.seconds)})")
             case ParameterSet():
-                self._say(ITEM, phrases.parameter(event))
+                self._say(ITEM, wording.parameter(event))
             case Notice(level="warning"):
                 self._say(WRONG, "warning", event.text)
             case Notice():
@@ -164,11 +164,11 @@ class Plain:
     def _tell_sweep(self, event: SweepStarted | TopicSwept | SweepEnded) -> None:
         match event:
             case SweepStarted():
-                self._say(STEP, f"argorun {event.version}", phrases.sweep(event))
+                self._say(STEP, f"argorun {event.version}", wording.sweep(event))
             case TopicSwept():
                 self._out.line(clean(event.topic))  # what a sweep is asked for: data
             case SweepEnded():
-                self._say(STEP, phrases.swept(event), event.error)
+                self._say(STEP, wording.swept(event), event.error)
                 self._explain("hint", event.hint)
                 self._tell_left()
 

@@ -29,12 +29,12 @@ from argorun.events import (
     Undone,
 )
 from argorun.redact.sanitize import clean
-from argorun.reporters import phrases, view
-from argorun.reporters.log import Labels, log_lines
-from argorun.reporters.phrases import duration
+from argorun.reporters import render, wording
+from argorun.reporters.log_lines import Labels, log_lines
 from argorun.reporters.screen import Screen, size_of
-from argorun.reporters.sink import Sink, is_terminal
-from argorun.reporters.tally import HookKey, Tally
+from argorun.reporters.streams import Sink, is_terminal
+from argorun.reporters.summary import HookKey, Tally
+from argorun.reporters.wording import duration
 
 FRAME_SECONDS = 0.08
 
@@ -58,7 +58,7 @@ class Terminal:
         self._sinks = sinks
         self._colour = colour
         self._now = now
-        self._glyphs = view.UNICODE if screen.unicode else view.ASCII
+        self._glyphs = render.UNICODE if screen.unicode else render.ASCII
         self._tally = Tally()
         self._labels = Labels()
         self._operation = ""
@@ -100,7 +100,7 @@ class Terminal:
     def _draw(self) -> None:
         self._drawn = self._now()
         size = self._screen.measure()
-        self._screen.draw(view.region(self._tally, self._operation, self._glyphs, self._drawn, size))
+        self._screen.draw(render.region(self._tally, self._operation, self._glyphs, self._drawn, size))
 
     def _log(self, event: LogLines) -> None:
         if self._log_sink:
@@ -110,13 +110,13 @@ class Terminal:
 
     def _show(self, event: Event) -> None:
         """What of the event scrolls by; the rest is seen in the live lines only."""
-        narrow = self._screen.measure()[0] < view.NARROW
+        narrow = self._screen.measure()[0] < render.NARROW
         match event:
             case RunStarted():
                 self._say(f"argorun {event.version}: {event.application}, run {event.run_id}", "bold")
                 self._say(event.url, "dim")
             case StepEnded():
-                self._screen.print(view.step(event, self._glyphs, narrow), wrap=False)
+                self._screen.print(render.step(event, self._glyphs, narrow), wrap=False)
             case HookChanged():
                 self._show_hook(event, narrow)
             case OperationChanged():
@@ -125,11 +125,11 @@ class Terminal:
                 self._say(f"{self._glyphs.bad} {event.kind}/{event.name}: {event.message}", "red")
             case LogStarted():
                 self._labels.begin(event)
-                self._say(f"  log of {phrases.log_source(event)}", "dim")
+                self._say(f"  log of {wording.log_source(event)}", "dim")
             case LogEnded():
                 self._labels.end(event)
                 if not event.complete:
-                    self._say(f"! log of {event.job}: {phrases.log_end(event)}", "yellow")
+                    self._say(f"! log of {event.job}: {wording.log_end(event)}", "yellow")
             case Planned() if self._log_sink:
                 self._log_sink.line(clean(event.what))
             case Planned():
@@ -139,19 +139,19 @@ class Terminal:
 
     def _show_hook(self, event: HookChanged, narrow: bool) -> None:
         key = (event.hook, event.kind, event.namespace, event.name)
-        if event.status not in phrases.DONE or key in self._done_hooks:
+        if event.status not in wording.DONE or key in self._done_hooks:
             return
         self._done_hooks.add(key)
-        self._screen.print(view.hook(event, self._glyphs, self._now(), narrow), wrap=False)
+        self._screen.print(render.hook(event, self._glyphs, self._now(), narrow), wrap=False)
         if event.status is HookStatus.FAILED:
             self._say(f"  {event.message}", "red")
 
     def _show_deed(self, event: Event) -> None:
         match event:
             case TopicCreated():
-                self._say(f"  topic {event.topic}: {phrases.topic(event)}", "dim")
+                self._say(f"  topic {event.topic}: {wording.topic(event)}", "dim")
             case ParameterSet():
-                self._say(f"  {phrases.parameter(event)}", "dim")
+                self._say(f"  {wording.parameter(event)}", "dim")
             case Notice(level="warning"):
                 self._say(f"! {event.text}", "yellow")
             case Notice():
@@ -164,11 +164,11 @@ class Terminal:
     def _say(self, text: str, style: str = "") -> None:
         indent = text[: len(text) - len(text.lstrip())]
         if text.strip():
-            self._screen.print(Text(indent + view.flat(text), style), wrap=False)
+            self._screen.print(Text(indent + render.flat(text), style), wrap=False)
 
     def _end(self) -> None:
         self._tally.summarised = True
-        for part, wrap in view.summary(self._tally, self._glyphs, self._now(), self._screen.measure()):
+        for part, wrap in render.summary(self._tally, self._glyphs, self._now(), self._screen.measure()):
             self._screen.print(part, wrap=wrap)
         self._screen.draw()
 

@@ -12,9 +12,9 @@ from argorun.config.load import load
 from argorun.config.model import Config, Flags
 from argorun.errors import Interrupted
 from argorun.reporters import Announcer, Output, open_reporters
+from argorun.reporters.stderr import redactor
 from argorun.sandbox.demo import DemoEnvironment, demo_environment
 from argorun.supervisor import execute
-from argorun.veil import redactor
 
 LAST_LINES = 10.0  # seconds for whoever reads them slowly
 

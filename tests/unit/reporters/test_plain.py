@@ -27,7 +27,7 @@ from argorun.events import (
 )
 from argorun.redact.sanitize import for_github
 from argorun.reporters.plain import Plain
-from argorun.reporters.sink import Sink
+from argorun.reporters.streams import Sink
 
 BEGIN = """\
 ==> argorun 0.1.0: weather, run 0badcafe

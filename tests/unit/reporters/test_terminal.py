@@ -20,7 +20,7 @@ from rich.console import Console
 
 from argorun.events import Event, HookChanged, HookStatus, LeftBehind, LogLines, Verdict
 from argorun.reporters.screen import Screen
-from argorun.reporters.sink import Sink
+from argorun.reporters.streams import Sink
 from argorun.reporters.terminal import Terminal
 from tests.unit.reporters.tty import Tty
 

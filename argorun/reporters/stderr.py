@@ -12,7 +12,7 @@ from typing import TextIO
 
 if typing.TYPE_CHECKING:
     from argorun.redact.redactor import Redactor
-    from argorun.reporters.sink import Sink
+    from argorun.reporters.streams import Sink
 
 
 class Veil(io.TextIOBase):
@@ -71,8 +71,8 @@ class Veil(io.TextIOBase):
         """While a run is shown on stderr, what writes that: no line gets into another, and none blocks."""
         from argorun.redact.sanitize import github_guard
         from argorun.reporters import usable
-        from argorun.reporters.outlet import in_use
-        from argorun.reporters.sink import Sink
+        from argorun.reporters.background_writer import in_use
+        from argorun.reporters.streams import Sink
 
         if self._stream is None:
             self._stream = usable(self.behind)

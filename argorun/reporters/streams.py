@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TextIO
 
-from argorun.reporters.outlet import Outlet
+from argorun.reporters.background_writer import Outlet
 
 BATCH_SECONDS = 0.05
 

@@ -14,9 +14,9 @@ from rich.text import Text
 
 from argorun.events import HookChanged, HookStatus, Step, StepEnded, Verdict
 from argorun.redact.sanitize import clean, clean_lines
-from argorun.reporters.log import last
-from argorun.reporters.phrases import DONE, duration, hook_name
-from argorun.reporters.tally import Tally
+from argorun.reporters.log_lines import last
+from argorun.reporters.summary import Tally
+from argorun.reporters.wording import DONE, duration, hook_name
 
 WIDEST_PANEL = 100
 NARROW = 50  # below it, a hook's phase and status give way to its name

@@ -16,10 +16,10 @@ import pytest
 from argorun.errors import UsageError
 from argorun.events import LogLines
 from argorun.reporters import Announcer, LogFiles, open_reporters
-from argorun.reporters import outlet as module
+from argorun.reporters import background_writer as module
+from argorun.reporters.background_writer import Outlet, open_file, outlets_of, within
 from argorun.reporters.json_lines import EventsFile, decode, encode
-from argorun.reporters.outlet import Outlet, open_file, outlets_of, within
-from argorun.reporters.sink import Sink
+from argorun.reporters.streams import Sink
 
 MUCH = b"x" * 1_000_000  # more than any pipe or terminal takes without a reader
 

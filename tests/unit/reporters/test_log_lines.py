@@ -8,7 +8,7 @@ import pytest
 
 from argorun.events import LogEnded, LogLines, LogStarted
 from argorun.redact.sanitize import RESET
-from argorun.reporters.log import COLOURS, END, HEAD, LONGEST, MOST, Labels, last, log_lines
+from argorun.reporters.log_lines import COLOURS, END, HEAD, LONGEST, MOST, Labels, last, log_lines
 
 
 def source(line: LogLines, **where: str) -> tuple[LogStarted, LogLines, LogEnded]:

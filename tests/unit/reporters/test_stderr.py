@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from argorun import cli
 from argorun.errors import UsageError
-from argorun.veil import Veil, redactor, veiled
+from argorun.reporters.stderr import Veil, redactor, veiled
 from tests.unit.reporters.runner import commands
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +30,12 @@ def process(code: str, *arguments: str, **environment: str) -> str:
     """What a process with the veil on writes to stderr."""
     known = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "ARGOCD_AUTH_TOKEN": TOKEN}
     done = subprocess.run(
-        [sys.executable, "-c", f"from argorun.veil import put_on, redactor\nput_on()\n{code}", *arguments],
+        [
+            sys.executable,
+            "-c",
+            f"from argorun.reporters.stderr import put_on, redactor\nput_on()\n{code}",
+            *arguments,
+        ],
         env=known | environment,
         capture_output=True,
         text=True,
