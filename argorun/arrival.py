@@ -18,7 +18,7 @@ from argorun.argocd.settle.settlement import destination
 from argorun.argocd.types import Application, Json, Tree
 from argorun.config.model import Config, Topic
 from argorun.errors import ArgorunError, UsageError
-from argorun.redact import secrets as redact_secrets
+from argorun.redact.secrets import is_parameter
 
 UNVERIFIED = "unverified: true at the topic runs the tests unchecked"
 UNCHECKED = f"should a test get it all the same, {UNVERIFIED}"
@@ -161,4 +161,4 @@ def _secrets(names: Sequence[str]) -> str:
 
 
 def _safe(name: str, value: str) -> str:
-    return "***" if redact_secrets.is_parameter(name) else helm_command.plain(value)
+    return "***" if is_parameter(name) else helm_command.plain(value)

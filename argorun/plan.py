@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from argorun.argocd.parameters import spec
 from argorun.argocd.parameters.helm import Helm
+from argorun.argocd.parameters.kustomize import Kustomize
 from argorun.argocd.parameters.spec import Setting, claimed, original_value
 from argorun.argocd.types import Application, Json
 from argorun.config.model import Config, Topic
@@ -25,7 +25,7 @@ def settings(config: Config, drawn: Sequence[tuple[Topic, str]]) -> list[Setting
     for topic, name in drawn:
         for p in topic.parameters:
             if p.kustomize is not None:
-                made.append(spec.Kustomize(p.kustomize.configmap, p.kustomize.key, name))
+                made.append(Kustomize(p.kustomize.configmap, p.kustomize.key, name))
             else:
                 made.append(Helm(str(p.helm), name, string=True))
     return made + [Helm(s.name, s.value, s.string) for s in config.sets]

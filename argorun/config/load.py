@@ -28,7 +28,7 @@ from argorun.config.model import (
 )
 from argorun.errors import UsageError
 from argorun.kafka import names
-from argorun.redact import secrets as redact_secrets
+from argorun.redact.secrets import Expansion, in_address, is_parameter, noting, of_properties
 
 CLI_CERTIFICATE = ("client-certificate", "client-certificate-key")
 
@@ -52,13 +52,13 @@ def load(
     """
     path = flags.file or (folder / DEFAULT_FILE if (folder / DEFAULT_FILE).exists() else None)
     file, where = (read(path), str(path)) if path else (File(), "the command line")
-    secrets, note = redact_secrets.noting(environment, learn)
-    expand = redact_secrets.Expansion(environment, where, note)
+    secrets, note = noting(environment, learn)
+    expand = Expansion(environment, where, note)
     kafka = kafka_settings(file, environment, expand, "no Kafka to make the topic on")
     argocd = argocd_settings(file.argocd, environment, cli, path.parent if path else folder, expand, note)
     made = topics(flags, file, where)
     sets = assignments(flags, {p.helm for t in made for p in t.parameters if p.helm})
-    note(*(s.value for s in sets if redact_secrets.is_parameter(s.name)))
+    note(*(s.value for s in sets if is_parameter(s.name)))
     return Config(
         application=application(flags, file, where),
         argocd=argocd,
@@ -84,14 +84,14 @@ def text(value: str | int | float | bool) -> str:
 
 
 def kafka_settings(
-    file: File, environment: Mapping[str, str], expand: redact_secrets.Expansion, missing: str
+    file: File, environment: Mapping[str, str], expand: Expansion, missing: str
 ) -> dict[str, str]:
     """librdkafka's properties, their secrets noted; UsageError `missing` where no broker is named."""
     kafka = {k: expand(f"kafka.{k}", text(v)) for k, v in file.kafka.items()}
-    expand.note(*redact_secrets.of_properties(kafka))
+    expand.note(*of_properties(kafka))
     if environment.get("KAFKA_BOOTSTRAP_SERVERS"):
         kafka["bootstrap.servers"] = environment["KAFKA_BOOTSTRAP_SERVERS"]
-        expand.note(*redact_secrets.in_address(kafka["bootstrap.servers"]))
+        expand.note(*in_address(kafka["bootstrap.servers"]))
     if not kafka.get("bootstrap.servers"):
         raise UsageError(
             missing, "set kafka: {bootstrap.servers: HOST:PORT} in argorun.yaml, or KAFKA_BOOTSTRAP_SERVERS"
@@ -104,7 +104,7 @@ def argocd_settings(
     environment: Mapping[str, str],
     cli: CliSettings | None,
     folder: Path,
-    expand: redact_secrets.Expansion,
+    expand: Expansion,
     note: Callable[..., None],
 ) -> ArgoCD:
     """Argo CD's address and credentials, from all the places they may be."""
@@ -114,7 +114,7 @@ def argocd_settings(
             "no Argo CD server to talk to",
             "set argocd: {server: HOST} in argorun.yaml, or ARGOCD_SERVER, or run `argocd login`",
         )
-    note(*redact_secrets.in_address(server))
+    note(*in_address(server))
     # The CLI's settings hold for the server they were stored for, and for no other.
     stored = cli if cli and cli.server and bare(cli.server) == bare(server) else CliSettings()
     token = (environment.get("ARGOCD_AUTH_TOKEN") or stored.token or "").strip()
@@ -139,7 +139,7 @@ def argocd_settings(
     port = re.search(r":([^:\]]*)$", host)
     if port and not (re.fullmatch("[0-9]{1,5}", port[1]) and 0 < int(port[1]) < 65536):
         raise UsageError(f"'{server}' has no port that there is", "write HOST or HOST:PORT")
-    note(*redact_secrets.of_properties({"client.pem": stored.client_pem or ""}))
+    note(*of_properties({"client.pem": stored.client_pem or ""}))
     settings = ArgoCD(
         server=host,
         token=token,

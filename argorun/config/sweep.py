@@ -12,7 +12,7 @@ from argorun.config.load import NotConfigured, argocd_settings, duration, kafka_
 from argorun.config.model import ArgoCD, CliSettings, Flags, Strict
 from argorun.errors import UsageError
 from argorun.kafka import names
-from argorun.redact import secrets as redact_secrets
+from argorun.redact.secrets import Expansion, noting
 
 OLDER_THAN = 6 * 3600.0  # seconds
 YOUNG = 3600.0  # seconds
@@ -67,8 +67,8 @@ def load(
     """
     path = flags.file or (folder / DEFAULT_FILE if (folder / DEFAULT_FILE).exists() else None)
     file, where = (read(path), str(path)) if path else (File(), "the command line")
-    secrets, note = redact_secrets.noting(environment, learn)
-    expand = redact_secrets.Expansion(environment, where, note)
+    secrets, note = noting(environment, learn)
+    expand = Expansion(environment, where, note)
     kafka = kafka_settings(file, environment, expand, "no Kafka to sweep")
     argocd, without = None, ""
     try:

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 
 from argorun.errors import UsageError
-from argorun.redact import secrets as redact_secrets
+from argorun.redact.secrets import of_properties
 
 Property = str | int | float | bool
 
@@ -112,7 +112,7 @@ class Mask:
     """Takes secret values out of a text: librdkafka repeats a bad value in its message (seen)."""
 
     def __init__(self, properties: Mapping[str, object], secrets: Iterable[str] = ()) -> None:
-        values = redact_secrets.of_properties(properties) | set(secrets)
+        values = of_properties(properties) | set(secrets)
         self._values = sorted(values - {""}, key=len, reverse=True)
 
     def __call__(self, text: str) -> str:

@@ -15,8 +15,8 @@ import yaml
 from argorun import cli, errors
 from argorun.argocd import owners
 from argorun.config import load, model
-from argorun.redact import secrets
 from argorun.redact.redactor import SHORTEST, Redactor
+from argorun.redact.secrets import is_parameter, of_properties
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -155,8 +155,8 @@ def test_what_the_readme_calls_secret_is_taken_for_a_secret() -> None:
         "Kafka properties": ["sasl.password", "ssl.key.pem", "sasl.oauthbearer.client.secret"],
         "Helm parameters": ["db.password", "auth.token", "api.secretKey"],
     }
-    assert [n for n in named["Kafka properties"] if secrets.of_properties({n: "canary"}) != {"canary"}] == []
-    assert [n for n in named["Helm parameters"] if not secrets.is_parameter(n)] == []
+    assert [n for n in named["Kafka properties"] if of_properties({n: "canary"}) != {"canary"}] == []
+    assert [n for n in named["Helm parameters"] if not is_parameter(n)] == []
 
 
 def test_the_readme_says_how_short_a_secret_may_be() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 LIMIT = 60  # seconds: what hangs, does so for an hour
 # Sent at once, these may be heard in either order (seen twice in some hundred runs): POSIX gives two pending
 # signals none, and Python may enter the second's handler before the first's has done its first step.

@@ -22,7 +22,7 @@ from argorun.telling import Telling
 from argorun.wayback import Traces
 from tests.unit.argocd.fakes import FakeArgoCD
 from tests.unit.argocd.gopatch import Json
-from tests.unit.test_jwt import token
+from tests.unit.config.test_jwt import token
 from tests.unit.virtual import run
 
 NOW = 1_800_000_000

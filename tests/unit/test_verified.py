@@ -23,7 +23,7 @@ from argorun.kafka.admin import Client as Kafka
 from argorun.kafka.errors import BrokerError
 from argorun.kafka.properties import checked
 from tests.unit.argocd.web import TLS, Server, answer
-from tests.unit.test_secrets import CANARIES, Shown, argorun
+from tests.unit.redact.test_canaries import CANARIES, Shown, argorun
 
 CONFIG = """
 application: weather

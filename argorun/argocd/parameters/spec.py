@@ -23,7 +23,7 @@ from argorun.argocd.parameters.patch import get
 from argorun.argocd.parameters.record import Record, record_of
 from argorun.argocd.types import Application, Json
 from argorun.errors import UsageError
-from argorun.redact import secrets
+from argorun.redact.secrets import in_address, is_parameter
 
 Setting = Helm | Kustomize
 
@@ -91,8 +91,8 @@ def secrets(app: Application) -> list[str]:
     record = record_of(app)
     away = [h.original for h in record.helm if h.original] if record else []
     values = [(str(p.get("name", "")), str(p.get("value", ""))) for p in [*helm_parameters(app.spec), *away]]
-    named = [value for name, value in values if secrets.is_parameter(name)]
-    return named + [secret for _, v in values if "://" in v for secret in secrets.in_address(v)]
+    named = [value for name, value in values if is_parameter(name)]
+    return named + [secret for _, v in values if "://" in v for secret in in_address(v)]
 
 
 def claimed(

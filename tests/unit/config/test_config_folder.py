@@ -15,7 +15,7 @@ from argorun import cli
 from argorun.config import sweep
 from argorun.config.sweep import SweepFlags
 
-SWEEP = Path(__file__).parents[2] / "config" / "sweep"
+SWEEP = Path(__file__).parents[3] / "config" / "sweep"
 PINNED = r"[\w-]+/[\w-]+@[0-9a-f]{40}"
 
 

@@ -28,7 +28,7 @@ from argorun.sandbox.standin.accounts import Account
 from tests.unit.reporters.runner import commands
 from tests.unit.sandbox.world import World, job, world
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CANARIES = {
     "token": "Zq7TkX.w9Rm2-Vb4_Lh8Nc",
     "password": "u5\"Gy'Pe3/Wd&6+Fj=1 Ks<0\\Ha",

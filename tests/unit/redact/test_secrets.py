@@ -9,7 +9,7 @@ import pytest
 from argorun.config.load import load
 from argorun.config.model import CliSettings, Flags
 from argorun.errors import UsageError
-from argorun.redact import secrets as redact_secrets
+from argorun.redact.secrets import in_address, is_parameter, of_properties
 
 FLAGS = Flags(application="weather", topic="t", parameter="kafka.topic")
 PLACES = {
@@ -35,7 +35,7 @@ PLACES = {
     ],
 )
 def test_a_property_of_kafkas_is_secret_by_its_name(name: str) -> None:
-    assert redact_secrets.of_properties({name: "hunter2", "client.id": "ci"}) == {"hunter2"}
+    assert of_properties({name: "hunter2", "client.id": "ci"}) == {"hunter2"}
 
 
 @pytest.mark.parametrize(
@@ -43,12 +43,12 @@ def test_a_property_of_kafkas_is_secret_by_its_name(name: str) -> None:
     ["sasl.username", "ssl.key.location", "ssl.keystore.location", "sasl.oauthbearer.token.endpoint.url"],
 )
 def test_names_and_files_are_no_secrets(name: str) -> None:
-    assert redact_secrets.of_properties({name: "ci@EXAMPLE.COM"}) == set()
+    assert of_properties({name: "ci@EXAMPLE.COM"}) == set()
 
 
 def test_the_password_in_a_url_is_secret_whatever_the_property() -> None:
     url = "https://ci:hunter%2F2@idp.example.com/token"
-    assert redact_secrets.of_properties({"sasl.oauthbearer.token.endpoint.url": url}) == {
+    assert of_properties({"sasl.oauthbearer.token.endpoint.url": url}) == {
         "hunter%2F2",
         "hunter/2",
     }
@@ -67,19 +67,19 @@ def test_the_password_in_a_url_is_secret_whatever_the_property() -> None:
     ],
 )
 def test_the_password_in_an_address(address: str, found: set[str]) -> None:
-    assert set(redact_secrets.in_address(address)) == found
+    assert set(in_address(address)) == found
 
 
 @pytest.mark.parametrize(
     "name", ["db.password", "auth.clientSecret", "API_KEY", "github.token", "app.secret"]
 )
 def test_a_helm_parameter_that_is_secret_by_its_name(name: str) -> None:
-    assert redact_secrets.is_parameter(name)
+    assert is_parameter(name)
 
 
 @pytest.mark.parametrize("name", ["image.tag", "imagePullSecret", "existingSecret", "tokens", "passwordFile"])
 def test_a_helm_parameter_that_is_none(name: str) -> None:
-    assert not redact_secrets.is_parameter(name)
+    assert not is_parameter(name)
 
 
 def test_a_secret_on_the_command_line_is_known_as_one(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from argorun.errors import UsageError
 from argorun.reporters.stderr import Veil, redactor, veiled
 from tests.unit.reporters.runner import commands
 
-ROOT = Path(__file__).parents[2]
+PUT_ON = "from argorun.reporters.stderr import put_on, redactor\nput_on()"
+ROOT = Path(__file__).parents[3]
 TOKEN = "t0ken-of-argocd"
 
 
