@@ -323,7 +323,7 @@ def start_sweep(flags: SweepFlags, output: SweepOutput) -> int:
     from argorun.config.argocd_cli import stored
     from argorun.config.sweep import load
     from argorun.reporters.stderr import redactor
-    from argorun.sweeping import execute as swept
+    from argorun.sweep.steps import execute as swept
 
     def go() -> int:
         config = load(flags, os.environ, Path.cwd(), stored(os.environ), redactor().learn)
@@ -335,7 +335,7 @@ def start_sweep(flags: SweepFlags, output: SweepOutput) -> int:
 
 def execute(config: Config, output: Output, events: Path | None, log_dir: Path | None = None) -> int:
     """Run to the end."""
-    from argorun.supervisor import execute as supervised
+    from argorun.run.supervisor import execute as supervised
 
     return announced(lambda announcer: supervised(config, announcer), output, events, config.secrets, log_dir)
 

@@ -13,8 +13,8 @@ from argorun.config.model import Config, Flags
 from argorun.errors import Interrupted
 from argorun.reporters import Announcer, Output, open_reporters
 from argorun.reporters.stderr import redactor
+from argorun.run.supervisor import execute
 from argorun.sandbox.demo import DemoEnvironment, demo_environment
-from argorun.supervisor import execute
 
 LAST_LINES = 10.0  # seconds for whoever reads them slowly
 

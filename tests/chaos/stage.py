@@ -24,8 +24,8 @@ from argorun.events import Event, LeftBehind, Verdict
 from argorun.kafka.retry import Limits
 from argorun.kafka.topics import Topics
 from argorun.reporters import Announcer
-from argorun.run import Run
-from argorun.supervisor import Supervisor
+from argorun.run.steps import Run
+from argorun.run.supervisor import Supervisor
 from tests.chaos.ground import App, Ground
 from tests.chaos.plans import Deed, How, Kind, Plan, Status
 from tests.contract.manifests import Json

@@ -6,13 +6,14 @@ import asyncio
 import time
 from typing import cast
 
-from argorun import events, plan
+from argorun import events
 from argorun.argocd.client import Client
 from argorun.argocd.parameters.record import RECORD
 from argorun.config.model import Config, Parameter, Timeouts, Topic
 from argorun.events import Event
 from argorun.kafka.topics import Topics
-from argorun.run import Run
+from argorun.run import plan
+from argorun.run.steps import Run
 from tests.contract.manifests import TOPIC, configmap, container, job
 from tests.contract.targets import App, Target
 

@@ -22,8 +22,8 @@ from argorun.argocd.parameters.record import RECORD
 from argorun.config.model import ApplicationRef, ArgoCD, Config, Parameter, Timeouts, Topic
 from argorun.events import Event, HookStatus, Step
 from argorun.reporters import Announcer
+from argorun.run.supervisor import execute
 from argorun.sandbox.standin import StandIn, Timings
-from argorun.supervisor import execute
 from tests.faults import brokers
 from tests.faults.brokers import Broker
 from tests.faults.proxy import Proxy, Rule, reset

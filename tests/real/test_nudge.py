@@ -11,7 +11,7 @@ from argorun.argocd.client import ApplicationName, Client
 from argorun.config.load import load
 from argorun.config.model import Flags
 from argorun.reporters import Announcer
-from argorun.supervisor import execute
+from argorun.run.supervisor import execute
 from tests.real import support
 from tests.real.cluster import Stack
 from tests.real.support import Bench, scripted

@@ -388,7 +388,7 @@ def test_a_run_that_is_interrupted_and_cannot_clean_up_shows_no_secret(tmp_path:
 def test_an_error_inside_argorun_shows_no_secret(tmp_path: Path, where: str) -> None:
     kind = "def" if where == "__init__" else "async def"
     broken = (
-        "import os\nfrom argorun.run import Run\n"
+        "import os\nfrom argorun.run.steps import Run\n"
         f"{kind} fails(*_, **__): raise RuntimeError(dict(os.environ), sys.argv)\nRun.{where} = fails\n"
     )
 

@@ -11,7 +11,7 @@ from argorun.errors import AccessDenied, ArgorunError
 from argorun.events import Event, LeftBehind, LogLines, Notice
 from argorun.kafka.spec import CreatedTopic, TopicSpec
 from argorun.kafka.topics import Related
-from argorun.run import Run
+from argorun.run.steps import Run
 from argorun.sandbox.standin import Account, StandIn
 from tests.unit.sandbox.world import Json, configmap, job, run, world
 

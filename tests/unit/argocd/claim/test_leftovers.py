@@ -16,8 +16,8 @@ from argorun.argocd.parameters.helm import Helm
 from argorun.argocd.parameters.record import RECORD, Record
 from argorun.argocd.parameters.spec import claimed
 from argorun.argocd.types import Tree
-from argorun.byhand import object_back
 from argorun.errors import OperationFailed
+from argorun.recovery import object_back
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
 from tests.unit.argocd.gopatch import Json
 from tests.unit.virtual import run

@@ -13,8 +13,8 @@ from argorun.argocd.http.errors import Denied, Refused
 from argorun.argocd.manifests.changes import Key, Plan
 from argorun.argocd.settle.settlement import Remains, Settlement, destination
 from argorun.argocd.types import ManagedResource, ResourceStatus
-from argorun.byhand import object_back
 from argorun.errors import OperationFailed
+from argorun.recovery import object_back
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
 from tests.unit.argocd.gopatch import Json
 from tests.unit.virtual import run

@@ -11,9 +11,9 @@ import pytest
 from argorun.argocd.client import Client
 from argorun.argocd.parameters.kustomize import ROLLED
 from argorun.argocd.types import Application, Json, Node, Tree
-from argorun.arrival import UNCHECKED, check
 from argorun.config.model import ApplicationRef, ArgoCD, Config, ConfigMapKey, Parameter, Topic
 from argorun.errors import UsageError
+from argorun.run.topic_reach import UNCHECKED, check
 from argorun.sandbox.standin.helm import command
 
 NAME = "weather_1760000000_deadbeef"

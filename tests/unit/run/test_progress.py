@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from argorun import progress as module
 from argorun.argocd.logs.container import Container
 from argorun.argocd.manifests.hooks import Hook, hooks_of
 from argorun.argocd.types import Node, OperationState, ResourceResult, SyncResult
 from argorun.events import Event, HookStatus, Step
-from argorun.progress import Progress
-from argorun.tails import LAST_LINES
+from argorun.run import progress as module
+from argorun.run.last_lines import LAST_LINES
+from argorun.run.progress import Progress
 
 CONTAINER = Container("tests", "ns", "tests-x", "main", 2, 1)
 

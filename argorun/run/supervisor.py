@@ -13,13 +13,13 @@ from argorun import events, signals
 from argorun.argocd.client import Client
 from argorun.argocd.diagnosis.analyze import Finding
 from argorun.config.model import Config
+from argorun.emit import Telling
 from argorun.errors import ArgorunError, CleanupIncomplete, InternalError, Interrupted, TimedOut
 from argorun.event_loop import CLOSING, CLOSING_AT_ONCE, connections, finished
 from argorun.kafka.topics import Topics
 from argorun.reporters import Announcer
-from argorun.run import Run
+from argorun.run.steps import Run
 from argorun.signals import SAME_PRESS
-from argorun.telling import Telling
 
 SWEPT = ("topic", "the parameters")  # what `argorun sweep` would see to, too, as the undos are called
 

@@ -27,13 +27,13 @@ from argorun.argocd.settle.pod_users import User
 from argorun.argocd.settle.settlement import Settlement
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Info, Node, Ref, Tree
-from argorun.cleanup import CleanUp
 from argorun.config.model import Config, Topic
 from argorun.errors import AccessDenied, KafkaFailed
 from argorun.events import Event, LeftBehind
 from argorun.kafka.spec import TopicExists
 from argorun.kafka.topics import Related
-from argorun.wayback import Traces, WayBack
+from argorun.run.cleanup import Traces, WayBack
+from argorun.run.undo import CleanUp
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
 from tests.unit.argocd.gopatch import Json
 from tests.unit.virtual import run

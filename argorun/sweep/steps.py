@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 
-from argorun import __version__, byhand, events, signals
+from argorun import __version__, events, recovery, signals
 from argorun.argocd.claim import leftovers, liveness, records
 from argorun.argocd.claim.leftovers import Leftover
 from argorun.argocd.client import Client
@@ -18,9 +18,9 @@ from argorun.argocd.parameters import spec
 from argorun.argocd.parameters.record import Record, record_of
 from argorun.argocd.types import Application
 from argorun.attempt import attempt
-from argorun.cleanup import Announce
 from argorun.config.model import ApplicationRef
 from argorun.config.sweep import SweepConfig
+from argorun.emit import Telling
 from argorun.errors import AccessDenied, ArgorunError, CleanupIncomplete, InternalError, Interrupted
 from argorun.event_loop import CLOSING, CLOSING_AT_ONCE, connections
 from argorun.events import Step
@@ -30,7 +30,7 @@ from argorun.kafka.names import TopicName
 from argorun.kafka.topics import Topics
 from argorun.reporters import Announcer
 from argorun.reporters.wording import count, duration
-from argorun.telling import Telling
+from argorun.run.undo import Announce
 
 PATIENCE = 15.0  # seconds for which a fault of Argo CD's is ridden out
 LAST_LOOK = 3.0  # seconds
@@ -226,7 +226,7 @@ class Sweep:
         chosen = {place.pointer: place for place, _ in found}.values()
         self.tell.notice(
             f"Application {app}: {where}, which is no more, and no record says what stood there before; "
-            f"to take it out:\n{byhand.patch(app, leftovers.without(chosen))}"
+            f"to take it out:\n{recovery.patch(app, leftovers.without(chosen))}"
         )
 
     # -- put back, and delete -----------------------------------------------------------------------
@@ -257,7 +257,7 @@ class Sweep:
         began, limit = time.monotonic(), self.config.cleanup
         done = await leftovers.undo(self.client, found.app, found.record, limit, self.tell.notice)
         for remains in done.left:
-            self._leave(f"{found}: {remains.key}", remains.why, byhand.object_back(found.app, remains))
+            self._leave(f"{found}: {remains.key}", remains.why, recovery.object_back(found.app, remains))
         what = f"{found}: {', '.join(done.did) or 'somebody was faster'}"
         self.announce(events.Undone(time=time.time(), what=what, seconds=time.monotonic() - began))
 
@@ -335,7 +335,7 @@ class Sweep:
         drawn = dict.fromkeys(str(self.going.topics.pop(topic)) for topic in topics)
         what = f"topic {topics[0]}" if len(topics) == 1 else count(len(topics), "topic")
         names = topics if len(topics) == 1 else tuple(drawn)
-        self._leave(what, why, byhand.delete_topics(self.config.kafka, names), len(topics))
+        self._leave(what, why, recovery.delete_topics(self.config.kafka, names), len(topics))
 
     def _leave(self, what: str, why: str | ArgorunError, command: str, number: int = 1) -> None:
         self.left += number
@@ -369,9 +369,9 @@ def by_hand(found: Leftover) -> str:
     if stands is not None and stands.run != found.record.run:
         return ""
     commands = [
-        byhand.end(found.app) if found.runs else "",
-        byhand.patch(found.app, records.way_back(found.seen, found.record)),
-        byhand.sync(found.app) if found.record.synced else "",
+        recovery.end(found.app) if found.runs else "",
+        recovery.patch(found.app, records.way_back(found.seen, found.record)),
+        recovery.sync(found.app) if found.record.synced else "",
     ]
     return "; ".join(filter(None, commands))
 

@@ -7,7 +7,7 @@ import msgspec
 from argorun.argocd.parameters.helm import Helm
 from argorun.argocd.types import Application
 from argorun.config.model import ApplicationRef, ArgoCD, Assignment, Config, Parameter, Topic
-from argorun.plan import planned, settings
+from argorun.run.plan import planned, settings
 
 WEATHER = Topic(prefix="weather", parameters=(Parameter(helm="kafka.topic"),), partitions=3)
 ALERTS = Topic(prefix="alerts", parameters=(Parameter(helm="alerts.topic"),))

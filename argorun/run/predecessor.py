@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from argorun import byhand
+from argorun import recovery
 from argorun.argocd.claim import leftovers
 from argorun.argocd.client import Client
 from argorun.argocd.parameters.record import Record
 from argorun.config.model import ApplicationRef
+from argorun.emit import Telling
 from argorun.errors import OperationFailed
-from argorun.telling import Telling
 
 
 async def take_back(client: Client, app: ApplicationRef, dead: Record, limit: float, tell: Telling) -> None:
@@ -28,7 +28,7 @@ async def take_back(client: Client, app: ApplicationRef, dead: Record, limit: fl
             "argorun sweep takes it back, or says how to do it by hand",
         ) from None
     for remains in done.left:
-        command = byhand.object_back(app, remains)
+        command = recovery.object_back(app, remains)
         tell.notice(f"{remains.key}, as run {dead.run} left it: {remains.why}; {command}")
     if done.did:
         tell.notice(f"{app}: {', '.join(done.did)}", "info")

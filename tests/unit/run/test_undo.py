@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from argorun.cleanup import CleanUp
 from argorun.errors import AccessDenied, ArgoCDFailed
 from argorun.events import Event, LeftBehind, Undone
+from argorun.run.undo import CleanUp
 from tests.unit.virtual import run
 
 Act = Callable[[], Awaitable[str | None]]

@@ -11,15 +11,15 @@ from typing import Any, cast
 
 import pytest
 
-from argorun import supervisor as module
 from argorun.argocd.diagnosis.analyze import Finding
-from argorun.cleanup import CleanUp
 from argorun.errors import ArgoCDFailed, ArgorunError, TestsFailed, UsageError
 from argorun.events import Event, LeftBehind, Notice, Undone, Verdict
 from argorun.reporters import Announcer
-from argorun.run import Run
+from argorun.run import supervisor as module
+from argorun.run.steps import Run
+from argorun.run.supervisor import STOPPING, Supervisor
+from argorun.run.undo import CleanUp
 from argorun.signals import SIGNALS
-from argorun.supervisor import STOPPING, Supervisor
 from tests.unit.virtual import run
 
 Steps = Callable[["Stage"], Awaitable[ArgorunError | None]]

@@ -8,7 +8,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 
-from argorun import __version__, arrival, events, plan, predecessor
+from argorun import __version__, events
 from argorun.argocd.claim import records
 from argorun.argocd.claim.acquire import Claim, Lost, Reverted
 from argorun.argocd.client import Client
@@ -29,8 +29,8 @@ from argorun.argocd.sync import hook_results, operation
 from argorun.argocd.sync.nudge import nudge
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Application, Json, Node, OperationState, ResourceResult
-from argorun.cleanup import Announce, CleanUp
 from argorun.config.model import Config, Topic, describe
+from argorun.emit import Telling
 from argorun.errors import (
     ArgorunError,
     NoTestRan,
@@ -44,11 +44,12 @@ from argorun.events import Step
 from argorun.kafka import names
 from argorun.kafka.spec import TopicExists
 from argorun.kafka.topics import Topics
-from argorun.looking import Look, check_others
-from argorun.progress import Progress
-from argorun.telling import Telling
-from argorun.verdict import cannot_start, is_required, is_terminated, judge, suspects
-from argorun.wayback import Traces, WayBack
+from argorun.run import plan, predecessor, topic_reach
+from argorun.run.cleanup import Traces, WayBack
+from argorun.run.preflight import Look, check_others
+from argorun.run.progress import Progress
+from argorun.run.undo import Announce, CleanUp
+from argorun.run.verdict import cannot_start, is_required, is_terminated, judge, suspects
 
 RIDE_OUT = 60.0  # seconds for which a fault of Argo CD's is ridden out once the run is under way
 REVERTS = 3  # times in a row that a known owner undoes our parameters; twice as many, where none is known
@@ -358,7 +359,7 @@ class Run:
             raise gap.error(self.app)
         lint.check_ends(manifests, self.config.jobs)
         drawn, tell = self.traces.drawn, self.tell.notice
-        carriers = await arrival.check(self.config, self.client, drawn, before, manifests, former, tell)
+        carriers = await topic_reach.check(self.config, self.client, drawn, before, manifests, former, tell)
         self.carriers = Carriers.of(carriers, destination(before))
         self.progress.expect(manifests_hooks.hooks_of(manifests))
 

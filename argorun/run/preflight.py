@@ -25,15 +25,15 @@ from argorun.argocd.settle.settlement import destination
 from argorun.argocd.sync import windows
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Application, Json
-from argorun.arrival import check_pins
 from argorun.config.model import ApplicationRef, Config
+from argorun.emit import Telling
 from argorun.errors import AccessDenied, UsageError
 from argorun.kafka.spec import TopicExists
 from argorun.kafka.topics import Topics
-from argorun.plan import draw, planned, settings, topic_spec
 from argorun.reporters.wording import duration
-from argorun.telling import Telling
-from argorun.wayback import Traces
+from argorun.run.cleanup import Traces
+from argorun.run.plan import draw, planned, settings, topic_spec
+from argorun.run.topic_reach import check_pins
 
 
 @dataclass(frozen=True)

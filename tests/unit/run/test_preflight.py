@@ -13,13 +13,13 @@ from argorun.argocd.manifests.changes import Key
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Node, Tree
 from argorun.config.model import ApplicationRef, ArgoCD, Config, Parameter, Topic
+from argorun.emit import Telling
 from argorun.errors import AccessDenied, ArgorunError, UsageError
 from argorun.events import Event, Notice
 from argorun.kafka.spec import TopicExists, TopicSpec
-from argorun.looking import Look, check_others
+from argorun.run.cleanup import Traces
+from argorun.run.preflight import Look, check_others
 from argorun.sandbox.standin.helm import command
-from argorun.telling import Telling
-from argorun.wayback import Traces
 from tests.unit.argocd.fakes import FakeArgoCD
 from tests.unit.argocd.gopatch import Json
 from tests.unit.config.test_jwt import token

@@ -7,7 +7,7 @@ import pytest
 from argorun.argocd.sync.hook_results import Intruder, Vanished
 from argorun.argocd.types import OperationState, ResourceResult, SyncResult
 from argorun.errors import ArgorunError, NoTestRan, OperationFailed, TestsFailed, TimedOut
-from argorun.verdict import cannot_start, is_required, judge, suspects
+from argorun.run.verdict import cannot_start, is_required, judge, suspects
 
 TESTS = "run-automation-tests-job"
 

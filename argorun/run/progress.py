@@ -10,10 +10,10 @@ from argorun.argocd.logs.container import Container, Listener
 from argorun.argocd.manifests.hooks import RUNNING, Hook, required
 from argorun.argocd.sync import operation
 from argorun.argocd.types import Node, OperationState, ResourceResult
-from argorun.cleanup import Announce
 from argorun.events import HookStatus, Step
-from argorun.tails import Tails, joined
-from argorun.verdict import is_required
+from argorun.run.last_lines import Tails, joined
+from argorun.run.undo import Announce
+from argorun.run.verdict import is_required
 
 AT_ONCE = 200  # changed resources that are told in one go, some 50 µs each
 STATUS = {

@@ -7,7 +7,7 @@ import functools
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from argorun import byhand
+from argorun import recovery
 from argorun.argocd import normal_form
 from argorun.argocd.claim.acquire import Claim, Taken
 from argorun.argocd.client import Client
@@ -20,12 +20,12 @@ from argorun.argocd.settle.settlement import LIVES_ON, Remains, Settlement
 from argorun.argocd.sync import operation
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Application
-from argorun.cleanup import CleanUp
 from argorun.config.model import Config, Topic
 from argorun.errors import AccessDenied, ArgoCDFailed, ArgorunError, KafkaFailed, OperationFailed
 from argorun.kafka import old_topics
 from argorun.kafka.spec import TopicExists
 from argorun.kafka.topics import Topics
+from argorun.run.undo import CleanUp
 
 GROUPS = 20.0  # seconds for the consumer groups of a topic
 LEAVES = 20.0  # seconds for which an object that is being deleted is waited for
@@ -167,7 +167,7 @@ class WayBack:
         for remains in changed.naming() if changed is not None else ():
             self._leave_object(remains)
         for job in logs.jobs() if logs is not None else ():
-            self._clean.leave(f"Job {job.name}", LIVES_ON, byhand.delete_job(job))
+            self._clean.leave(f"Job {job.name}", LIVES_ON, recovery.delete_job(job))
 
     # -- undoing, the last thing first ----------------------------------------------------------------
 
@@ -182,7 +182,7 @@ class WayBack:
 
     def _end_by_hand(self) -> str:
         # Where none was started, the one that runs is somebody else's.
-        return byhand.end(self._app) if self._traces.logs is not None else ""
+        return recovery.end(self._app) if self._traces.logs is not None else ""
 
     async def _give_back(self) -> str | None:
         await self._client.landed()
@@ -191,7 +191,7 @@ class WayBack:
         return "parameters put back" if stood else None
 
     def _give_back_by_hand(self) -> str:
-        return byhand.patch(self._app, self._traces.claim.way_back())
+        return recovery.patch(self._app, self._traces.claim.way_back())
 
     async def _stay_put(self) -> str | None:
         """The last look: by now a change that was lost to somebody else's shows."""
@@ -251,7 +251,7 @@ class WayBack:
         if not left:
             return
         why = f"a request to end its operation was never answered; no run may begin for {left:.0f} s"
-        self._clean.leave("the run's record", why, byhand.patch(self._app, claim.way_out()))
+        self._clean.leave("the run's record", why, recovery.patch(self._app, claim.way_out()))
 
     async def _taken_back(self, claim: Claim, changed: Settlement) -> bool:
         """Take back what our operation changed; False where a hurry left no time to see it done."""
@@ -315,7 +315,7 @@ class WayBack:
             # A sync, or a patch, would be one in the middle of the other run.
             later = "; another run holds the Application by now: look again when it is over"
             taken = self._traces.claim.taken
-            command = "" if taken else byhand.object_back(self._app, remains)
+            command = "" if taken else recovery.object_back(self._app, remains)
             self._clean.leave(str(remains.key), f"{remains.why}{later if taken else ''}", command)
 
     async def _undo_late(self) -> str | None:
@@ -333,9 +333,9 @@ class WayBack:
         return f"argocd app get {self._app}" if self._client.unheard_until() is not None else ""
 
     def _settle_by_hand(self) -> str:
-        patch = byhand.patch(self._app, self._traces.claim.way_out())
+        patch = recovery.patch(self._app, self._traces.claim.way_out())
         changed = self._changed if self._settles() and not self._traces.claim.taken else None
-        settle = byhand.take_back(self._app, changed.by_hand) if changed is not None else ""
+        settle = recovery.take_back(self._app, changed.by_hand) if changed is not None else ""
         return "; ".join(filter(None, (settle, patch)))
 
     async def _pods_leave(self) -> str | None:
@@ -413,7 +413,7 @@ class WayBack:
             return ""
         jobs = {n.uid: n for n in self._traces.logs.jobs()} if self._traces.logs is not None else {}
         job = next((jobs[r.uid] for r in user.pod.parent_refs or () if r.uid in jobs), None)
-        return byhand.delete_job(job) if job is not None else byhand.delete_pod(user.pod)
+        return recovery.delete_job(job) if job is not None else recovery.delete_pod(user.pod)
 
     async def _delete(self, name: str) -> str | None:
         if not self._clean.hurried:
@@ -473,7 +473,7 @@ class WayBack:
         return "; ".join(ends) or f"argocd app get {self._app} --output tree"
 
     def _delete_by_hand(self, name: str) -> str:
-        return byhand.delete_topics(self._config.kafka, [name])
+        return recovery.delete_topics(self._config.kafka, [name])
 
     async def _stay_gone(self) -> str | None:
         """The last look: by now what a pod has brought back, or has made from a topic's name, shows."""
@@ -487,4 +487,4 @@ class WayBack:
         return None
 
     def _stay_gone_by_hand(self) -> str:
-        return byhand.delete_topics(self._config.kafka, self._gone)
+        return recovery.delete_topics(self._config.kafka, self._gone)

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from argorun import signals, sweeping
+from argorun import signals
 from argorun.argocd.claim.leftovers import Leftover
 from argorun.argocd.client import Client
 from argorun.argocd.clock import Clock
@@ -29,6 +29,7 @@ from argorun.events import Event, LeftBehind, Notice, SweepEnded, SweepStarted, 
 from argorun.kafka.spec import TopicSpec
 from argorun.kafka.topics import Limits, Topics
 from argorun.reporters import Announcer
+from argorun.sweep import steps
 from tests.unit.argocd.fakes import FakeArgoCD
 from tests.unit.argocd.gopatch import Json
 from tests.unit.kafka.standin import Answer, Broker, Group, Slow
@@ -74,8 +75,8 @@ class Stage:
             limits = Limits(delete=3, gone=3, request=1)
             return Topics({}, admin=broker, limits=limits, notice=more["notice"])
 
-        monkeypatch.setattr(sweeping, "Client", lambda *_, **__: Made())
-        monkeypatch.setattr(sweeping, "Topics", kafka)
+        monkeypatch.setattr(steps, "Client", lambda *_, **__: Made())
+        monkeypatch.setattr(steps, "Topics", kafka)
 
     def left(self, topic: str = OLD, until: int = PAST, **changes: Any) -> Record:
         """A run has left the Application with this topic in it."""
@@ -96,7 +97,7 @@ class Stage:
     async def _swept(self, config: SweepConfig, announcer: Announcer) -> int:
         controller = asyncio.create_task(self.argocd.controls()) if self.controls else None
         try:
-            return await sweeping.execute(config, announcer)
+            return await steps.execute(config, announcer)
         finally:
             if controller is not None:
                 controller.cancel()
@@ -331,8 +332,8 @@ def test_whatever_an_optional_helper_raises_every_topic_goes(
     stage.argocd.spec["source"]["helm"]["parameters"] = [{"name": "kafka.topic", "value": OLD}]
     stage.broker.make(f"{OLD}-dlt")
     monkeypatch.setattr(stage.broker, "groups", raises)
-    monkeypatch.setattr(sweeping.leftovers, "places", raises)
-    monkeypatch.setattr(sweeping.sweep.Going, "held_by", raises)
+    monkeypatch.setattr(steps.leftovers, "places", raises)
+    monkeypatch.setattr(steps.sweep.Going, "held_by", raises)
     assert stage.sweep(prefixes={PREFIX: "tests-"}) == (6 if isinstance(error, AccessDenied) else 70)
     assert sorted(stage.deleted) == [OLD, f"{OLD}-dlt"]
     assert [e.what for e in stage.all(LeftBehind)] == ["consumer groups tests-*"]
@@ -643,7 +644,7 @@ def test_a_further_signal_ends_only_the_last_look_and_what_is_left_is_named_all_
         await asyncio.sleep(3)
         looked.append("landed")
 
-    monkeypatch.setattr(sweeping.leftovers, "undo", kills)
+    monkeypatch.setattr(steps.leftovers, "undo", kills)
     monkeypatch.setattr(stage.argocd, "landed", landed)
     assert stage.sweep() == 130
     assert looked == ([] if signal.SIGTERM in further else ["landed"]), "the same key press is no further one"
@@ -672,7 +673,7 @@ def test_after_a_second_signal_nothing_is_waited_for_that_hardly_stops(
             stopped.append("undo")
         return []
 
-    monkeypatch.setattr(sweeping.leftovers, "undo", hardly_stops)
+    monkeypatch.setattr(steps.leftovers, "undo", hardly_stops)
     assert stage.sweep() == 130
     (end,) = stage.all(SweepEnded)
     assert (stopped, end.left, end.error) == ([], 2, "interrupted by SIGINT")
@@ -701,7 +702,7 @@ def test_a_bug_with_one_application_keeps_no_topic_and_no_other_application(
         raise ValueError("oops")
 
     stage.left()
-    monkeypatch.setattr(sweeping.leftovers, "undo", breaks)
+    monkeypatch.setattr(steps.leftovers, "undo", breaks)
     assert stage.sweep() == 70
     assert stage.deleted == [OLD]
     (left,) = stage.all(LeftBehind)
@@ -713,7 +714,7 @@ def test_a_bug_while_looking_is_70_and_touches_nothing(stage: Stage, monkeypatch
     def breaks(*_: object) -> None:
         raise ValueError("oops")
 
-    monkeypatch.setattr(sweeping.parameters, "record_of", breaks)
+    monkeypatch.setattr(steps.parameters, "record_of", breaks)
     assert stage.sweep() == 70
     assert "please report it" in stage.end.hint
     assert stage.deleted == []
@@ -725,8 +726,8 @@ def test_where_another_run_holds_the_application_by_now_no_command_would_disturb
     stage = Stage(monkeypatch, OLD)
     record = stage.left()
     found = Leftover(ApplicationRef(name="weather"), stage.argocd.seen(), record)
-    assert "argocd app patch" in sweeping.by_hand(found)
+    assert "argocd app patch" in steps.by_hand(found)
     stage.argocd.document["metadata"]["annotations"] = {
         RECORD: msgspec.json.encode(Record("another", FUTURE)).decode()
     }
-    assert sweeping.by_hand(dataclasses.replace(found, seen=stage.argocd.seen())) == ""
+    assert steps.by_hand(dataclasses.replace(found, seen=stage.argocd.seen())) == ""

@@ -7,9 +7,9 @@ import time
 from collections.abc import AsyncIterator, Callable
 
 from argorun import events
-from argorun.cleanup import Announce
 from argorun.events import Step
 from argorun.reporters.wording import duration
+from argorun.run.undo import Announce
 
 CLOCKS_DIFFER = 30.0  # seconds by which this machine's clock may be off before it is worth a word
 

@@ -1,0 +1,1 @@
+"""The sweep: finds, restores and deletes what killed runs left."""
