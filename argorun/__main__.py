@@ -19,9 +19,9 @@ def main() -> None:
 
     signals.install()
     from argorun.cli import app
-    from argorun.reporters.stderr import put_on
+    from argorun.reporters.stderr import install_stderr
 
-    put_on()  # from here on nothing gets to stderr by itself
+    install_stderr()  # from here on nothing gets to stderr by itself
     try:
         app(prog_name="argorun")
     except SystemExit as e:

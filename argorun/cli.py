@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from argorun.config.model import Config, Flags
     from argorun.config.sweep import SweepFlags
     from argorun.errors import ArgorunError
-    from argorun.reporters import Announcer
+    from argorun.reporters.dispatcher import Dispatcher
 
 HELP = """Give one test run behind Argo CD its own Kafka topic.
 
@@ -341,7 +341,7 @@ def execute(config: Config, output: Output, events: Path | None, log_dir: Path |
 
 
 def announced(
-    act: Callable[[Announcer], Coroutine[None, None, int]],
+    act: Callable[[Dispatcher], Coroutine[None, None, int]],
     output: Output,
     events: Path | None,
     secrets: Collection[str],
@@ -350,12 +350,14 @@ def announced(
     """Act, shown as it was asked for; an output that could not be written makes 0 a 10."""
     from argorun import event_loop, signals
     from argorun.errors import ArgorunError, CleanupIncomplete, InternalError
-    from argorun.reporters import Announcer, LogFiles, open_reporters
+    from argorun.reporters.dispatcher import Dispatcher
+    from argorun.reporters.log_files import LogFiles
+    from argorun.reporters.open import open_reporters
     from argorun.reporters.stderr import redactor
 
     reporters = open_reporters(output.value, events)
     files = [LogFiles(log_dir)] if log_dir is not None else []
-    announcer = Announcer(reporters, secrets, redactor=redactor(), untouched=files)
+    announcer = Dispatcher(reporters, secrets, redactor=redactor(), untouched=files)
     code = InternalError.exit_code
 
     def exit_code() -> int:
@@ -378,9 +380,9 @@ def announced(
 def guarded(go: Callable[[], int]) -> int:
     """Whatever goes wrong before or around a run, said in one error."""
     from argorun.errors import ArgorunError, InternalError
-    from argorun.reporters.stderr import veiled
+    from argorun.reporters.stderr import masked_stderr
 
-    with veiled():
+    with masked_stderr():
         try:
             return go()
         except ArgorunError as e:

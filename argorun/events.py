@@ -14,7 +14,7 @@ class Step(enum.StrEnum):
     """The nine steps of a run, in their order."""
 
     PLAN = "plan"
-    LOOK = "look"
+    PREFLIGHT = "preflight"
     TOPICS = "topics"
     PARAMETERS = "parameters"
     SYNC = "sync"

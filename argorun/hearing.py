@@ -13,7 +13,7 @@ STOPPING = 0.2  # seconds for what was told to stop at once
 AWAKE = 0.2  # seconds in which a signal that came just before the loop fell asleep is heard
 
 
-class Hearing:
+class Interrupts:
     """The listener of one sweep, and what it listens for: one thing at a time that a signal ends."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from argorun.argocd.http import streams
 from argorun.argocd.http.connection import Connection
-from argorun.argocd.http.errors import Denied, Refused, Unreachable, decode
+from argorun.argocd.http.errors import ApiError, Denied, Unreachable, decode
 from argorun.argocd.normal_form import go_json
 from argorun.argocd.types import (
     Application,
@@ -117,7 +117,7 @@ class Client(Connection):
     async def patch(
         self, app: ApplicationName, operations: list[Json], *, harmless_late: bool = False
     ) -> Application:
-        """Change the Application by a JSON patch, sent once; Refused(500, code 2) where a `test` fails.
+        """Change the Application by a JSON patch, sent once; ApiError(500, code 2) where a `test` fails.
 
         `harmless_late`: `unheard_until` need not tell of it. Argo CD renders the source to validate it.
         """
@@ -163,7 +163,7 @@ class Client(Connection):
             impossible.append({"op": "add", "path": "/spec/source/targetRevision", "value": revision})
         try:
             await self.patch(app, impossible, harmless_late=True)
-        except Refused as e:
+        except ApiError as e:
             return e.text
         return ""
 
@@ -240,7 +240,7 @@ class Client(Connection):
     ) -> None:
         """Change a live object by a JSON merge patch; needs `applications, update/GROUP/KIND/NAMESPACE/NAME`.
 
-        Denied is answered before Argo CD looks whether there is such an object, Refused (400) where it is
+        Denied is answered before Argo CD looks whether there is such an object, ApiError (400) where it is
         none of the Application's (source: getAppLiveResource in server/application/application.go).
         """
         where = an_object(app, group, version, kind, namespace, name)

@@ -15,7 +15,7 @@ import msgspec
 
 from argorun.argocd import normal_form
 from argorun.argocd.client import INSTANCE, Client, policy_object
-from argorun.argocd.http.errors import Denied, Refused
+from argorun.argocd.http.errors import ApiError, Denied
 from argorun.argocd.managed_resource import managed, state
 from argorun.argocd.manifests import ignore_differences
 from argorun.argocd.manifests.changes import Key
@@ -47,23 +47,23 @@ class Owner:
 
     name: str  # "ApplicationSet weather", "Application apps"
     error: UsageError | None = None  # why no run may change it
-    notice: str = ""  # what a person should know who runs it all the same
+    warning: str = ""  # what a person should know who runs it all the same
 
 
 async def check(
-    client: Client, seen: Application, after: Application, notice: Callable[[str], None], *, force: bool
+    client: Client, seen: Application, after: Application, warn: Callable[[str], None], *, force: bool
 ) -> str:
     """Who else writes this Application's spec, by name; empty where nobody does.
 
     `after` is the Application as a run would have it, see `changed`. Raises UsageError (2) where the owner
-    would undo that, and ArgoCDFailed where that cannot be told; with `force` both are but a notice.
+    would undo that, and ArgoCDFailed where that cannot be told; with `force` both are but a warning.
     """
     try:
         owner = await find(client, seen, after)
     except ArgoCDFailed as e:
         if not force:
             raise
-        notice(
+        warn(
             f"whether something else undoes the parameters of {seen.metadata.name} is not known: {e.message}"
         )
         return ""
@@ -72,9 +72,9 @@ async def check(
     if owner.error is not None and not force:
         raise owner.error
     if owner.error is not None:
-        notice(f"{owner.error.message}: it may undo the parameters at any moment, and the run with them")
-    elif owner.notice:
-        notice(owner.notice)
+        warn(f"{owner.error.message}: it may undo the parameters at any moment, and the run with them")
+    elif owner.warning:
+        warn(owner.warning)
     return owner.name
 
 
@@ -126,8 +126,8 @@ async def of_application_set(client: Client, seen: Application, after: Applicati
     who, app = f"ApplicationSet {name}", seen.metadata.name
     try:
         owner = await client.application_set(name, seen.metadata.namespace)
-    except (Denied, Refused) as e:
-        if isinstance(e, Refused) and e.status != 500:  # a namespace that is not permitted is a 500
+    except (Denied, ApiError) as e:
+        if isinstance(e, ApiError) and e.status != 500:  # a namespace that is not permitted is a 500
             raise
         named = re.search(r"applicationsets, get, ([^,\s]+)", e.text)
         subject = named[1] if named else await _policy_object(client, seen, name)
@@ -229,12 +229,12 @@ async def of_parent(
         key = Key(ignore_differences.GROUP, ignore_differences.KIND, seen.metadata.namespace, app)
         kept = await managed(client, parent, key)
         target = state(kept.target_state, f"show what {parent.name} keeps") if kept is not None else None
-    except (Denied, Refused) as e:
+    except (Denied, ApiError) as e:
         if TRACKING not in (seen.metadata.annotations or {}):
             return None  # the label is often a chart's own
         return Owner(
             who,
-            notice=f"{app} is part of {who}, which cannot be read ({e.text}): it may undo the parameters "
+            warning=f"{app} is part of {who}, which cannot be read ({e.text}): it may undo the parameters "
             f"during the run where it heals itself",
         )
     if target is None:
@@ -257,7 +257,7 @@ async def of_parent(
     sees = not is_only_forced(lost, rules, seen, after) or any("forceString" in p for p in listed)
     if not (heals(policy.get("automated")) and sees):
         undoes = f"{app} is part of {who}: a sync of that one during the run would undo {', '.join(lost)}"
-        return Owner(who, notice="; ".join([undoes, *reason(lost, rules, seen, after).splitlines()[1:]]))
+        return Owner(who, warning="; ".join([undoes, *reason(lost, rules, seen, after).splitlines()[1:]]))
     return Owner(
         who,
         UsageError(

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from argorun.argocd.client import ApplicationName, Client
-from argorun.argocd.http.errors import Refused
+from argorun.argocd.http.errors import ApiError
 from argorun.argocd.types import Tree
 from argorun.errors import ArgorunError
 
@@ -68,7 +68,7 @@ class LiveTree:
     async def _poll(self) -> None:
         while True:
             self._stale.clear()
-            with contextlib.suppress(ArgorunError, Refused):
+            with contextlib.suppress(ArgorunError, ApiError):
                 await self.read()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stale.wait(), POLL)

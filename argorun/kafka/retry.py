@@ -35,10 +35,10 @@ class Limits:
 class Asking:
     """Sends requests to one broker: once, to hear what it says, or again until it does what was asked."""
 
-    def __init__(self, admin: Admin, limits: Limits, notice: Callable[[str], None]) -> None:
+    def __init__(self, admin: Admin, limits: Limits, warn: Callable[[str], None]) -> None:
         self._admin = admin
         self._limits = limits
-        self._notice = notice
+        self._warn = warn
 
     async def once(self, ask: Callable[[float], Awaitable[None]]) -> BrokerError | None:
         """The broker's definite answer, None for yes; KafkaFailed or AccessDenied when it cannot be reached.
@@ -102,7 +102,7 @@ class Asking:
                 raise failure
             if not told and now() >= start + limits.down:
                 told = True
-                self._notice(f"{failure.message}; trying again for {start + limit - now():.0f} s")
+                self._warn(f"{failure.message}; trying again for {start + limit - now():.0f} s")
             await asyncio.sleep(pause)
             pause = min(2 * pause, limits.longest_pause)
 

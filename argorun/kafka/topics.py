@@ -67,17 +67,17 @@ class Topics:
         self,
         properties: Mapping[str, str | int | float | bool],
         *,
-        notice: Callable[[str], None] = _silent,
+        warn: Callable[[str], None] = _silent,
         secrets: Collection[str] = (),
         keep: bool = False,
         limits: Limits | None = None,
         admin: Admin | None = None,
     ) -> None:
         self._admin: Admin = admin if admin is not None else Client(properties, secrets=secrets)
-        self._notice = notice
+        self._warn = warn
         self._keep = keep
         self._limits = limits or Limits()
-        self._asking = Asking(self._admin, self._limits, notice)
+        self._asking = Asking(self._admin, self._limits, warn)
         self._creations: dict[str, _Creation] = {}
 
     async def __aenter__(self) -> Self:
@@ -261,7 +261,7 @@ class Topics:
                     comebacks += 1
                     if comebacks > _COMEBACKS:
                         break
-                    self._notice(f"topic {name} is there again after its deletion; deleting it again")
+                    self._warn(f"topic {name} is there again after its deletion; deleting it again")
                     await self._delete(name)
                     deleted = now()
                     pause *= 2  # what brings it back may be about to end

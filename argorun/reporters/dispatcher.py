@@ -25,7 +25,7 @@ class Reporter(Protocol):
     def close(self) -> None: ...
 
 
-class Announcer:
+class Dispatcher:
     """The fan-out: `announce(event)`. Use it from one thread, the event loop's.
 
     Secrets are masked first. A reporter that raises is closed and gets nothing more; what happened is kept in

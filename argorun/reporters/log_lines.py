@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from argorun.events import LogEnded, LogLines, LogStarted
+from argorun.humanize import count
 from argorun.redact.sanitize import RESET, clean
-from argorun.reporters.wording import count
 
 LONGEST = 10_000  # characters of a line that are shown
 HEAD, END = 300, 150  # characters of a long line that are shown at the end of a run

@@ -39,12 +39,12 @@ from argorun.events import (
     Verdict,
     Waiting,
 )
+from argorun.humanize import duration
 from argorun.redact.sanitize import clean, clean_lines
 from argorun.reporters import wording
 from argorun.reporters.log_lines import Labels, last, log_lines
 from argorun.reporters.streams import Sink
 from argorun.reporters.summary import Tally
-from argorun.reporters.wording import duration
 
 STEP, OK, ITEM, WRONG, MORE = "==> ", " ok ", "  - ", "  ! ", "  | "
 

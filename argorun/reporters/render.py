@@ -13,10 +13,11 @@ from rich.panel import Panel
 from rich.text import Text
 
 from argorun.events import HookChanged, HookStatus, Step, StepEnded, Verdict
+from argorun.humanize import duration
 from argorun.redact.sanitize import clean, clean_lines
 from argorun.reporters.log_lines import last
 from argorun.reporters.summary import Tally
-from argorun.reporters.wording import DONE, duration, hook_name
+from argorun.reporters.wording import DONE, hook_name
 
 WIDEST_PANEL = 100
 NARROW = 50  # below it, a hook's phase and status give way to its name

@@ -15,10 +15,10 @@ if typing.TYPE_CHECKING:
     from argorun.reporters.streams import Sink
 
 
-class Veil(io.TextIOBase):
+class MaskedStderr(io.TextIOBase):
     """Takes the place of `sys.stderr`; line by line, secrets are masked and control characters made visible.
 
-    Events do not pass here but their own border, the Announcer: reporters write to what is `behind`. Nothing
+    Events do not pass here but their own border, the Dispatcher: reporters write to what is `behind`. Nothing
     is loaded before something is written. A stderr that is closed or broken swallows it: that is no verdict.
     """
 
@@ -70,9 +70,8 @@ class Veil(io.TextIOBase):
     def _sink(self) -> Sink:
         """While a run is shown on stderr, what writes that: no line gets into another, and none blocks."""
         from argorun.redact.sanitize import github_guard
-        from argorun.reporters import usable
         from argorun.reporters.background_writer import in_use
-        from argorun.reporters.streams import Sink
+        from argorun.reporters.streams import Sink, usable
 
         if self._stream is None:
             self._stream = usable(self.behind)
@@ -80,13 +79,13 @@ class Veil(io.TextIOBase):
 
 
 @contextlib.contextmanager
-def veiled() -> Iterator[None]:
+def masked_stderr() -> Iterator[None]:
     """Puts the veil before the process's stderr for a while, where there is none yet."""
-    before: TextIO | Veil = sys.stderr
-    if isinstance(before, Veil):
+    before: TextIO | MaskedStderr = sys.stderr
+    if isinstance(before, MaskedStderr):
         yield
         return
-    veil = put_on()
+    veil = install_stderr()
     try:
         yield
     finally:
@@ -94,9 +93,9 @@ def veiled() -> Iterator[None]:
         sys.stderr = before
 
 
-def put_on() -> Veil:
+def install_stderr() -> MaskedStderr:
     """Puts it there for good."""
-    veil = Veil(sys.stderr, os.environ)
+    veil = MaskedStderr(sys.stderr, os.environ)
     sys.stderr = typing.cast("TextIO", veil)
     return veil
 
@@ -106,4 +105,9 @@ def redactor() -> Redactor:
     from argorun.redact.redactor import Redactor
 
     stderr: object = sys.stderr
-    return stderr.redactor if isinstance(stderr, Veil) else Redactor()
+    return stderr.redactor if isinstance(stderr, MaskedStderr) else Redactor()
+
+
+def unmasked(stream: TextIO) -> TextIO | None:
+    """The stream that a reporter writes to: its events are masked before, by the Dispatcher."""
+    return stream.behind if isinstance(stream, MaskedStderr) else stream

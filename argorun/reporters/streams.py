@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
+import io
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -105,3 +107,22 @@ def mute(stream: TextIO) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, descriptor)
     os.close(nowhere)
+
+
+def usable(stream: TextIO | None) -> TextIO:
+    """The stream, made to take any character; nowhere, where there is none (`argorun >&-`)."""
+    if stream is None:
+        return _nowhere()
+    if not isinstance(stream, io.TextIOWrapper):
+        return stream
+    if isinstance(stream.buffer, io.RawIOBase):
+        # PYTHONUNBUFFERED: there, a write that a signal cuts short loses the rest.
+        descriptor, encoding = stream.fileno(), stream.encoding
+        return open(descriptor, "w", encoding=encoding, errors="backslashreplace", closefd=False)
+    stream.reconfigure(errors="backslashreplace")
+    return stream
+
+
+@functools.cache
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")  # for as long as the process lives

@@ -28,13 +28,13 @@ from argorun.events import (
     TopicCreated,
     Undone,
 )
+from argorun.humanize import duration
 from argorun.redact.sanitize import clean
 from argorun.reporters import render, wording
 from argorun.reporters.log_lines import Labels, log_lines
 from argorun.reporters.screen import Screen, size_of
 from argorun.reporters.streams import Sink, is_terminal
 from argorun.reporters.summary import HookKey, Tally
-from argorun.reporters.wording import duration
 
 FRAME_SECONDS = 0.08
 

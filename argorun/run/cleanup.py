@@ -21,11 +21,12 @@ from argorun.argocd.sync import operation
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Application
 from argorun.config.model import Config, Topic
+from argorun.emit import Emitter
 from argorun.errors import AccessDenied, ArgoCDFailed, ArgorunError, KafkaFailed, OperationFailed
 from argorun.kafka import old_topics
 from argorun.kafka.spec import TopicExists
 from argorun.kafka.topics import Topics
-from argorun.run.undo import CleanUp
+from argorun.run.undo import UndoStack
 
 GROUPS = 20.0  # seconds for the consumer groups of a topic
 LEAVES = 20.0  # seconds for which an object that is being deleted is waited for
@@ -41,7 +42,7 @@ def nothing() -> str:
 
 
 @dataclass
-class Traces:
+class RunState:
     """What a run has left in the world so far."""
 
     operation: str  # the id that our operation carries
@@ -55,7 +56,7 @@ class Traces:
     deleting: bool = False  # the Application is being deleted, with all that it has made
 
 
-class WayBack:
+class RunCleanup:
     """Registers the undos of a run on its undo stack, before their acts, and carries them out."""
 
     def __init__(
@@ -64,13 +65,13 @@ class WayBack:
         client: Client,
         topics: Topics,
         live: LiveTree,
-        clean: CleanUp,
-        traces: Traces,
-        notice: Callable[[str, str], None],
+        clean: UndoStack,
+        traces: RunState,
+        emitter: Emitter,
     ) -> None:
         self._config, self._app = config, config.application
         self._client, self._topics, self._live = client, topics, live
-        self._clean, self._traces, self._notice = clean, traces, notice
+        self._clean, self._traces, self._emitter = clean, traces, emitter
         self._gone: list[str] = []  # the topics that were deleted, and seen gone
         self._gone_app = False  # the Application was deleted
         self._told_what_lives_on = False
@@ -175,9 +176,7 @@ class WayBack:
         if self._traces.logs is not None:
             await self._traces.logs.close()
         await self._client.landed()
-        ended = await operation.end(
-            self._client, self._app, self._traces.operation, lambda text: self._notice(text, "info")
-        )
+        ended = await operation.end(self._client, self._app, self._traces.operation, self._emitter.info)
         return "our operation ended" if ended else None
 
     def _end_by_hand(self) -> str:
@@ -395,9 +394,9 @@ class WayBack:
 
     def _tell_who_is_there(self, still: Sequence[User]) -> None:
         if leaving := [u.pod.name for u in still if u.pod.leaving]:
-            self._notice(f"still in their grace period: {', '.join(leaving)}", "info")
+            self._emitter.info(f"still in their grace period: {', '.join(leaving)}")
         if running := [u.pod.name for u in still if not u.pod.leaving]:
-            self._notice(f"still running: {', '.join(running)}", "info")
+            self._emitter.info(f"still running: {', '.join(running)}")
 
     def _leave_running(self, still: Sequence[User]) -> None:
         """Time is over: whoever uses the topics is named."""
@@ -449,7 +448,7 @@ class WayBack:
         return None
 
     def _derived_is_gone(self, topic: str) -> None:
-        self._notice(f"topic {topic} deleted: its name is derived from that of the run's topic", "info")
+        self._emitter.info(f"topic {topic} deleted: its name is derived from that of the run's topic")
 
     def _derived_stay(self, topics: Sequence[str], error: ArgorunError) -> None:
         for topic in (t for t in topics if t not in self._told):
@@ -459,11 +458,11 @@ class WayBack:
     def _tell_once(self, text: str) -> None:
         if text not in self._told:
             self._told.add(text)
-            self._notice(text, "warning")
+            self._emitter.warn(text)
 
     async def _delete_groups(self, prefix: str, topic: str) -> str | None:
         for group in await self._topics.delete_groups(prefix, [topic]):
-            self._notice(f"consumer group {group} deleted", "info")
+            self._emitter.info(f"consumer group {group} deleted")
         return None
 
     def _wait_by_hand(self) -> str:

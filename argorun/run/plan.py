@@ -9,9 +9,9 @@ from argorun.argocd.parameters.kustomize import Kustomize
 from argorun.argocd.parameters.spec import Setting, claimed, original_value
 from argorun.argocd.types import Application, Json
 from argorun.config.model import Config, Topic
+from argorun.humanize import count
 from argorun.kafka import names
 from argorun.kafka.spec import TopicSpec
-from argorun.reporters.wording import count
 
 
 def draw(topics: Sequence[Topic], now: float) -> list[tuple[Topic, str]]:

@@ -9,19 +9,21 @@ from argorun.argocd.claim import leftovers
 from argorun.argocd.client import Client
 from argorun.argocd.parameters.record import Record
 from argorun.config.model import ApplicationRef
-from argorun.emit import Telling
+from argorun.emit import Emitter
 from argorun.errors import OperationFailed
 
 
-async def take_back(client: Client, app: ApplicationRef, dead: Record, limit: float, tell: Telling) -> None:
+async def take_back(
+    client: Client, app: ApplicationRef, dead: Record, limit: float, emitter: Emitter
+) -> None:
     """Parameters and workloads, within `limit` seconds: else they would pass for what was there before.
 
     Raises OperationFailed, ArgoCDFailed, AccessDenied where that cannot be.
     """
-    tell.notice(f"run {dead.run} left its parameters behind; they are taken out")
+    emitter.warn(f"run {dead.run} left its parameters behind; they are taken out")
     try:
         async with asyncio.timeout(limit):
-            done = await leftovers.undo(client, app, dead, limit, tell.notice)
+            done = await leftovers.undo(client, app, dead, limit, emitter.notice)
     except TimeoutError:
         raise OperationFailed(
             f"what run {dead.run} left in {app} was not taken back within {limit:.0f} s",
@@ -29,6 +31,6 @@ async def take_back(client: Client, app: ApplicationRef, dead: Record, limit: fl
         ) from None
     for remains in done.left:
         command = recovery.object_back(app, remains)
-        tell.notice(f"{remains.key}, as run {dead.run} left it: {remains.why}; {command}")
+        emitter.warn(f"{remains.key}, as run {dead.run} left it: {remains.why}; {command}")
     if done.did:
-        tell.notice(f"{app}: {', '.join(done.did)}", "info")
+        emitter.info(f"{app}: {', '.join(done.did)}")

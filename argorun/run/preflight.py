@@ -15,7 +15,7 @@ from argorun.argocd.client import Client, policy_object
 from argorun.argocd.clock import stamp
 from argorun.argocd.hooks import lint
 from argorun.argocd.hooks.ownership import Rendered, refusal, taken
-from argorun.argocd.http.errors import NEW_TOKEN, Refused
+from argorun.argocd.http.errors import NEW_TOKEN, ApiError
 from argorun.argocd.manifests.changes import Key
 from argorun.argocd.parameters import helm_command
 from argorun.argocd.parameters.kustomize import Kustomize
@@ -26,12 +26,12 @@ from argorun.argocd.sync import windows
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Application, Json
 from argorun.config.model import ApplicationRef, Config
-from argorun.emit import Telling
+from argorun.emit import Emitter
 from argorun.errors import AccessDenied, UsageError
+from argorun.humanize import duration
 from argorun.kafka.spec import TopicExists
 from argorun.kafka.topics import Topics
-from argorun.reporters.wording import duration
-from argorun.run.cleanup import Traces
+from argorun.run.cleanup import RunState
 from argorun.run.plan import draw, planned, settings, topic_spec
 from argorun.run.topic_reach import check_pins
 
@@ -44,29 +44,29 @@ class Seen:
     owner: str  # who else writes the Application's spec; empty where nobody does
 
 
-class Look:
+class Preflight:
     """One look. Every check raises the ArgorunError that keeps the run from beginning.
 
-    `hide` takes values that are secrets, once they are known.
+    `mask` takes values that are secrets, once they are known.
     """
 
     def __init__(
-        self, config: Config, client: Client, topics: Topics, tell: Telling, hide: Callable[..., None]
+        self, config: Config, client: Client, topics: Topics, emitter: Emitter, mask: Callable[..., None]
     ) -> None:
         self._config, self._app = config, config.application
         self._client, self._topics = client, topics
-        self._tell, self._hide = tell, hide
+        self._emitter, self._mask = emitter, mask
 
-    async def at(self, traces: Traces) -> Seen:
+    async def at(self, traces: RunState) -> Seen:
         """Look at everything; the topics' names are drawn into `traces`, by Argo CD's time."""
         seen = await self._client.application(self._app)
-        self._tell.clock(self._client.clock.ahead())
+        self._emitter.clock(self._client.clock.ahead())
         self._check_token()
         traces.drawn = draw(self._config.topics, self._client.clock.now())
         if not seen.status.source_type:
             seen = await self._client.application(self._app, refresh="normal")
         check_source(seen, settings(self._config, traces.drawn))
-        self._hide(*secrets(seen))
+        self._mask(*secrets(seen))
         await autosync.check(self._client, records.undone(seen, record_of(seen)))
         await self._check_permissions(seen)
         await self._look_at_topics(traces)
@@ -79,19 +79,19 @@ class Look:
         if self._config.dry_run:
             before = records.undone(seen, record_of(seen))
             for line in planned(self._config, traces.drawn, wanted, before, manifests):
-                self._tell.planned(line)
+                self._emitter.planned(line)
             await self._lint_beforehand(manifests)
             await self._look_for_pins(traces, changed[1])
         return Seen(manifests, owner)
 
-    async def _look_at_topics(self, traces: Traces) -> None:
+    async def _look_at_topics(self, traces: RunState) -> None:
         """Ask Kafka beforehand; a name that exists is not ours, and another one is drawn."""
         while True:
             try:
                 await self._topics.look({name: topic_spec(topic) for topic, name in traces.drawn})
                 return
             except TopicExists as e:
-                self._tell.notice(f"{e}; another name is drawn")
+                self._emitter.warn(f"{e}; another name is drawn")
                 fresh = draw(self._config.topics, self._client.clock.now())
                 pairs = zip(traces.drawn, fresh, strict=True)
                 traces.drawn = [new if old[1] == e.name else old for old, new in pairs]
@@ -105,7 +105,7 @@ class Look:
             raise AccessDenied(f"the token for Argo CD expired at {stamp(expires)}", NEW_TOKEN)
         limits = self._config.timeouts
         if expires < now + limits.run + limits.cleanup:
-            self._tell.notice(
+            self._emitter.warn(
                 f"the token expires at {stamp(expires)} (in {duration(expires - now)}), before the run may "
                 f"end ({duration(limits.run)} + {duration(limits.cleanup)} for the clean-up): after that "
                 f"nothing can be put back; {NEW_TOKEN}"
@@ -128,7 +128,7 @@ class Look:
     async def _look_at_owners(self, seen: Application, changed: tuple[Application, Application]) -> str:
         """Nobody else undoes what we are about to change, and no sync window is closed; the owner's name."""
         force = self._config.force_owned
-        owner = await owners.check(self._client, *changed, self._tell.notice, force=force)
+        owner = await owners.check(self._client, *changed, self._emitter.warn, force=force)
         await windows.check(self._client, self._app, seen.project)
         return owner
 
@@ -136,7 +136,7 @@ class Look:
         """What the source renders to without our values; nothing where a chart does not without them."""
         try:
             manifests = await self._client.manifests(self._app, self._config.revision)
-        except Refused as e:
+        except ApiError as e:
             if not (self._config.revision or any(isinstance(s, Kustomize) for s in wanted)):
                 return []
             at = f" at revision {self._config.revision}" if self._config.revision else ""
@@ -167,9 +167,9 @@ class Look:
         if found and not self._config.force_owned:
             raise refusal(self._app, found)
         for hook in found:
-            self._tell.notice(f"{hook.key} is {hook.by}'s: the sync deletes it, and makes its own")
+            self._emitter.warn(f"{hook.key} is {hook.by}'s: the sync deletes it, and makes its own")
 
-    async def _look_for_pins(self, traces: Traces, after: Application) -> None:
+    async def _look_for_pins(self, traces: RunState, after: Application) -> None:
         """No file in Git wins over the run's values, which `after` has; a run sees that once they are in."""
         helm = (after.spec.get("source") or {}).get("helm")
         if helm and any(p.helm for topic in self._config.topics for p in topic.parameters):
@@ -180,22 +180,20 @@ class Look:
         """As far as that can be told without our values: a chart may make its hooks only with them."""
         try:
             manifests = manifests or await self._client.manifests(self._app, self._config.revision)
-        except Refused as e:
-            self._tell.notice(f"without the topic's name {self._app} does not render: {e.text}", "info")
+        except ApiError as e:
+            self._emitter.info(f"without the topic's name {self._app} does not render: {e.text}")
             return
         for text in lint.warnings(manifests, self._config.jobs):
-            self._tell.notice(text)
+            self._emitter.warn(text)
         if gap := lint.gap(manifests, self._config.jobs):
-            self._tell.notice(
-                f"without the topic's name {self._app} has no {gap.wanted}; {gap.instead}", "info"
-            )
+            self._emitter.info(f"without the topic's name {self._app} has no {gap.wanted}; {gap.instead}")
 
 
 async def check_others(
     client: Client,
     app: ApplicationRef,
     live: LiveTree,
-    tell: Telling,
+    emitter: Emitter,
     hooks: Mapping[Key, Json],
     carriers: Mapping[Key, Json],
     *,
@@ -211,4 +209,4 @@ async def check_others(
     if found and not force:
         raise refusal(app, found)
     for shared in (t for t in found if t.key in carriers):
-        tell.notice(f"{shared.key} is {shared.by}'s, too: its syncs take the topic out of it")
+        emitter.warn(f"{shared.key} is {shared.by}'s, too: its syncs take the topic out of it")

@@ -10,9 +10,9 @@ from argorun.argocd.logs.container import Container, Listener
 from argorun.argocd.manifests.hooks import RUNNING, Hook, required
 from argorun.argocd.sync import operation
 from argorun.argocd.types import Node, OperationState, ResourceResult
+from argorun.emit import Emit
 from argorun.events import HookStatus, Step
 from argorun.run.last_lines import Tails, joined
-from argorun.run.undo import Announce
 from argorun.run.verdict import is_required
 
 AT_ONCE = 200  # changed resources that are told in one go, some 50 µs each
@@ -30,7 +30,7 @@ Key = tuple[str, str, str, str, str]
 class Progress(Listener):
     """What is known of the run's operation so far."""
 
-    def __init__(self, announce: Announce, jobs: Sequence[str], logs: str = "tests") -> None:
+    def __init__(self, announce: Emit, jobs: Sequence[str], logs: str = "tests") -> None:
         self._announce, self._required, self._logs = announce, jobs, logs
         self._expected: list[Hook] = []
         self._appeared: dict[str, float] = {}  # when a Job or Pod was first seen, by name; monotonic seconds

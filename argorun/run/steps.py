@@ -17,8 +17,8 @@ from argorun.argocd.diagnosis.stuck import Watch
 from argorun.argocd.hooks import lint
 from argorun.argocd.hooks.carriers import Carriers
 from argorun.argocd.hooks.ownership import Rendered
-from argorun.argocd.http.errors import Denied, Refused
-from argorun.argocd.http.retry import Allowance
+from argorun.argocd.http.errors import ApiError, Denied
+from argorun.argocd.http.retry import WaitBudget
 from argorun.argocd.logs.jobs import JobLogs
 from argorun.argocd.manifests import changes
 from argorun.argocd.manifests import hooks as manifests_hooks
@@ -30,7 +30,7 @@ from argorun.argocd.sync.nudge import nudge
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Application, Json, Node, OperationState, ResourceResult
 from argorun.config.model import Config, Topic, describe
-from argorun.emit import Telling
+from argorun.emit import Emit, Emitter
 from argorun.errors import (
     ArgorunError,
     NoTestRan,
@@ -45,10 +45,10 @@ from argorun.kafka import names
 from argorun.kafka.spec import TopicExists
 from argorun.kafka.topics import Topics
 from argorun.run import plan, predecessor, topic_reach
-from argorun.run.cleanup import Traces, WayBack
-from argorun.run.preflight import Look, check_others
+from argorun.run.cleanup import RunCleanup, RunState
+from argorun.run.preflight import Preflight, check_others
 from argorun.run.progress import Progress
-from argorun.run.undo import Announce, CleanUp
+from argorun.run.undo import UndoStack
 from argorun.run.verdict import cannot_start, is_required, is_terminated, judge, suspects
 
 RIDE_OUT = 60.0  # seconds for which a fault of Argo CD's is ridden out once the run is under way
@@ -64,7 +64,7 @@ class Run:
     def __init__(
         self,
         config: Config,
-        announce: Announce,
+        announce: Emit,
         client: Client,
         topics: Topics,
         *,
@@ -74,10 +74,10 @@ class Run:
         self.hide = hide  # takes values that are secrets, once they are known
         self.app = config.application
         self.announce = announce
-        self.tell = Telling(announce)
+        self.emitter = Emitter(announce)
         self.client = client
         self.topics = topics
-        self.clean = CleanUp(announce, client.rendering.hurry)
+        self.clean = UndoStack(announce, client.rendering.hurry)
         self.live = LiveTree(client, self.app)
         self.watch = Watch(client, self.app, self.live, self._is_ours)
         self.progress = Progress(announce, config.jobs, config.logs)
@@ -88,9 +88,9 @@ class Run:
         self.limit: asyncio.Timeout | None = None  # timeouts.run, as the supervisor keeps it
         self.owner = ""  # who else writes the Application's spec
         self.reverts = 0  # how often in a row our parameters were undone
-        claim = Claim(client, self.app, self.run_id, (), waiting=self._waits, notice=self.tell.notice)
-        self.traces = Traces(operation=self.run_id, claim=claim)
-        self.back = WayBack(config, client, topics, self.live, self.clean, self.traces, self.tell.notice)
+        claim = Claim(client, self.app, self.run_id, (), waiting=self._waits, warn=self.emitter.warn)
+        self.traces = RunState(operation=self.run_id, claim=claim)
+        self.back = RunCleanup(config, client, topics, self.live, self.clean, self.traces, self.emitter)
 
     async def steps(self) -> ArgorunError | None:
         """From the plan to the verdict. Raises ArgorunError for whatever keeps the tests from running."""
@@ -119,10 +119,10 @@ class Run:
         )
         self.announce(started)
         for text in self.config.argocd.warnings:
-            self.tell.notice(text)
+            self.emitter.warn(text)
         if self.config.dry_run:
             for line in describe(self.config):
-                self.tell.planned(line)
+                self.emitter.planned(line)
 
     def settings(self) -> list[Setting]:
         """Every parameter of the run with its value."""
@@ -132,8 +132,8 @@ class Run:
 
     async def look(self) -> None:
         """Draw the topics' names, and see that we may do what we are about to; nothing is touched."""
-        async with self.tell.step(Step.LOOK, f"{self.app} on {self.config.argocd.server}"):
-            look = Look(self.config, self.client, self.topics, self.tell, self.hide)
+        async with self.emitter.step(Step.PREFLIGHT, f"{self.app} on {self.config.argocd.server}"):
+            look = Preflight(self.config, self.client, self.topics, self.emitter, self.hide)
             seen = await look.at(self.traces)
             self.manifests, self.owner = seen.manifests, seen.owner
 
@@ -141,7 +141,7 @@ class Run:
 
     async def create_topics(self) -> None:
         """Make every topic and wait until it can be produced to."""
-        async with self.tell.step(Step.TOPICS, ", ".join(name for _, name in self.traces.drawn)):
+        async with self.emitter.step(Step.TOPICS, ", ".join(name for _, name in self.traces.drawn)):
             for i, (topic, _) in enumerate(self.traces.drawn):
                 await self._create_topic(i, topic)
 
@@ -154,7 +154,7 @@ class Run:
                 await self.topics.create(name, plan.topic_spec(topic))
                 break
             except TopicExists:
-                self.tell.notice(f"topic {name} exists already and is not ours; another name is drawn")
+                self.emitter.warn(f"topic {name} exists already and is not ours; another name is drawn")
                 self.back.forget_topic(name)
                 self.traces.drawn[i] = (topic, names.draw(topic.prefix, self.client.clock.now()))
         made = await self.topics.wait_usable(name)
@@ -178,12 +178,12 @@ class Run:
             self.run_id,
             settings,
             waiting=self._waits,
-            notice=self.tell.notice,
+            warn=self.emitter.warn,
             topics=[name for _, name in self.traces.drawn],
             pinned=self.config.revision is not None,
         )
         self.back.from_application()
-        busy = Allowance(self.config.timeouts.busy)
+        busy = WaitBudget(self.config.timeouts.busy)
         try:
             while not await self._take_and_sync_once(settings, busy):
                 pass
@@ -194,8 +194,8 @@ class Run:
                 "try again later, or raise timeouts.busy",
             ) from None
 
-    async def _take_and_sync_once(self, settings: Sequence[Setting], busy: Allowance) -> bool:
-        async with self.tell.step(Step.PARAMETERS, "waiting until nobody else uses the Application"):
+    async def _take_and_sync_once(self, settings: Sequence[Setting], busy: WaitBudget) -> bool:
+        async with self.emitter.step(Step.PARAMETERS, "waiting until nobody else uses the Application"):
             await self._take_back_what_a_dead_run_left(await self.traces.claim.free(busy))
             try:
                 await self.traces.claim.take(self.manifests, self._until())
@@ -205,7 +205,7 @@ class Run:
                     await asyncio.sleep(0.5 + secrets.randbelow(1000) / 1000)
                 return False
             self._tell_parameters(settings)
-        async with self.tell.step(Step.SYNC, str(self.app)):
+        async with self.emitter.step(Step.SYNC, str(self.app)):
             return await self._sync(settings)
 
     async def _take_back_what_a_dead_run_left(self, seen: Application) -> None:
@@ -213,8 +213,8 @@ class Run:
         dead = record_of(seen)
         if dead is None or dead.run == self.run_id or not records.values(dead):
             return
-        await predecessor.take_back(self.client, self.app, dead, self.config.timeouts.cleanup, self.tell)
-        with contextlib.suppress(Refused):  # it may not render without our values
+        await predecessor.take_back(self.client, self.app, dead, self.config.timeouts.cleanup, self.emitter)
+        with contextlib.suppress(ApiError):  # it may not render without our values
             self.manifests = await self.client.manifests(self.app, self.config.revision)
 
     async def _sync(self, settings: Sequence[Setting]) -> bool:
@@ -259,7 +259,7 @@ class Run:
         """Git may have moved between our rendering and the sync: what that has taken is what counts."""
         try:
             manifests = await self.client.manifests(self.app, self.traces.revision or self.config.revision)
-        except Refused:
+        except ApiError:
             return  # the operation will say why
         if manifests == rendered_before or self.traces.logs is None or self.traces.settlement is None:
             return
@@ -299,7 +299,7 @@ class Run:
         secret = any(topic.unverified for topic, _ in self.traces.drawn)
         settlement = Settlement(self.client, self.app, topics, secrets=secret)
         for remains in await settlement.note(seen, tree, manifests, self.manifests):
-            self.tell.notice(
+            self.emitter.warn(
                 f"{remains.key} is a hook that a sync without hooks does not put back, and argorun cannot "
                 f"({remains.why}): it will stay as the run's sync leaves it"
             )
@@ -318,7 +318,7 @@ class Run:
             self.progress.is_parallel,
         )
         hooks, carriers, force = manifests_hooks.hooks(), self.carriers.objects, self.config.force_owned
-        await check_others(self.client, self.app, self.live, self.tell, hooks, carriers, force=force)
+        await check_others(self.client, self.app, self.live, self.emitter, hooks, carriers, force=force)
 
     async def _overwritten(self, seen: Application) -> None:
         """Our values no longer stand, as seen: let go, to try again."""
@@ -343,13 +343,13 @@ class Run:
         """With our values in, the source renders to what the sync will run: the tests, on our topics."""
         manifests = await self._rendered()
         for text in lint.warnings(manifests, self.config.jobs):
-            self.tell.notice(text)
+            self.emitter.warn(text)
         await self._check_tests(manifests, self.manifests)
         held = {key.name for key in self.carriers.objects if key.kind == "ConfigMap"}
         options = (self.traces.claim.before or Application()).sync_options
         again = lint.run_again(manifests, self.manifests, options)
         for text in [*lint.not_restarted(manifests, self.manifests, held), *again]:
-            self.tell.notice(text)
+            self.emitter.warn(text)
         return manifests
 
     async def _check_tests(self, manifests: Sequence[Json], former: Sequence[Json]) -> None:
@@ -358,18 +358,18 @@ class Run:
         if gap := lint.gap(manifests, self.config.jobs):
             raise gap.error(self.app)
         lint.check_ends(manifests, self.config.jobs)
-        drawn, tell = self.traces.drawn, self.tell.notice
+        drawn, tell = self.traces.drawn, self.emitter.warn
         carriers = await topic_reach.check(self.config, self.client, drawn, before, manifests, former, tell)
         self.carriers = Carriers.of(carriers, destination(before))
         self.progress.expect(manifests_hooks.hooks_of(manifests))
 
     async def _rendered(self) -> list[Json]:
         """What the source renders to; UsageError where Argo CD says twice that it cannot."""
-        with contextlib.suppress(Refused):
+        with contextlib.suppress(ApiError):
             return await self.client.manifests(self.app, self.config.revision)
         try:
             return await self.client.manifests(self.app, self.config.revision)
-        except Refused as e:
+        except ApiError as e:
             raise UsageError(f"Argo CD cannot render {self.app} with the run's values: {e.text}") from None
 
     # -- 6. Follow; 7. Logs -------------------------------------------------------------------------
@@ -379,7 +379,7 @@ class Run:
 
         From there on timeouts.run only shortens the reading of the logs, for the verdict is known.
         """
-        async with self.tell.step(Step.FOLLOW, "the hooks"):
+        async with self.emitter.step(Step.FOLLOW, "the hooks"):
             state = await self._until_over()
         silence, most = LAST_LOGS
         if self.limit is not None and not self.limit.expired() and (end := self.limit.when()) is not None:
@@ -392,7 +392,7 @@ class Run:
         """Read the logs until nothing has come for `silence` seconds, `most` in all; tell how it went."""
         if self.traces.logs is None or self.logs_are_read:
             return
-        async with self.tell.step(Step.LOGS, "the rest of the logs") as result:
+        async with self.emitter.step(Step.LOGS, "the rest of the logs") as result:
             await self.traces.logs.finish(silence, most, self.progress.ran())
             self.logs_are_read = True
             result.append(self.progress.logs_read())
@@ -403,7 +403,7 @@ class Run:
         following = asyncio.create_task(self._followed())
         stuck = asyncio.create_task(self.watch.stuck(limit))
         displaced = asyncio.create_task(self._displaced())
-        naming = asyncio.create_task(self.watch.name(lambda text: self.tell.notice(text, "info")))
+        naming = asyncio.create_task(self.watch.name(self.emitter.info))
         tasks: list[asyncio.Task[object]] = [following, stuck, displaced, naming]
         if self.config.nudge:
             tasks.append(asyncio.create_task(nudge(self.client, self.app, self.live, self._running_jobs)))
@@ -448,7 +448,7 @@ class Run:
         self._told(state)
         if hook.hook_phase == "Running":
             text = f"Argo CD took {hook.name} for ended, and it still runs: its own end is waited for"
-            self.tell.notice(text)
+            self.emitter.warn(text)
 
     def _told(self, state: OperationState) -> bool:
         """Tell how our operation stands; True where there is more to tell."""
@@ -488,7 +488,7 @@ class Run:
             except TimeoutError:
                 unseen = [f"what the tests read names the topic was not seen: no answer within {WHY:.0f} s"]
             for text in unseen:
-                self.tell.notice(f"whether {text}")
+                self.emitter.warn(f"whether {text}")
         return error
 
     async def why(self, error: ArgorunError) -> analyze.Finding:
@@ -518,7 +518,7 @@ class Run:
         # An undo makes several requests within its own limit.
         self.client.patience = min(RIDE_OUT, self.config.timeouts.cleanup / 6)
         self.client.rendering.clean_up_until(asyncio.get_running_loop().time() + self.config.timeouts.cleanup)
-        async with self.tell.step(Step.CLEANUP, good=lambda: not self.clean.left):
+        async with self.emitter.step(Step.CLEANUP, good=lambda: not self.clean.left):
             await self.clean.unwind(self.config.timeouts.cleanup)
 
     # -- telling ------------------------------------------------------------------------------------

@@ -13,11 +13,11 @@ from argorun import events, signals
 from argorun.argocd.client import Client
 from argorun.argocd.diagnosis.analyze import Finding
 from argorun.config.model import Config
-from argorun.emit import Telling
+from argorun.emit import Emitter
 from argorun.errors import ArgorunError, CleanupIncomplete, InternalError, Interrupted, TimedOut
 from argorun.event_loop import CLOSING, CLOSING_AT_ONCE, connections, finished
 from argorun.kafka.topics import Topics
-from argorun.reporters import Announcer
+from argorun.reporters.dispatcher import Dispatcher
 from argorun.run.steps import Run
 from argorun.signals import SAME_PRESS
 
@@ -28,7 +28,7 @@ STOPPING = 2.0  # seconds for the steps to stop after a signal; what they had be
 STOPPING_AT_ONCE = 0.2  # the same after a second one
 
 
-async def execute(config: Config, announcer: Announcer) -> int:
+async def execute(config: Config, announcer: Dispatcher) -> int:
     """Run the tests and give back the exit code. Raises UsageError only before anything was done."""
     began = time.monotonic()
     at_once = asyncio.Event()
@@ -36,7 +36,7 @@ async def execute(config: Config, announcer: Announcer) -> int:
 
     async with connections(lambda: CLOSING_AT_ONCE if at_once.is_set() else CLOSING) as stack:
         kafka = Topics(
-            config.kafka, notice=Telling(announcer).notice, secrets=config.secrets, keep=config.keep_topics
+            config.kafka, warn=Emitter(announcer).warn, secrets=config.secrets, keep=config.keep_topics
         )
         client = await stack.enter_async_context(Client(config.argocd))
         topics = await stack.enter_async_context(kafka)
@@ -52,7 +52,7 @@ class Supervisor:
     After a second signal, `at_once`, nothing is waited for any longer.
     """
 
-    def __init__(self, run: Run, announcer: Announcer, at_once: asyncio.Event | None = None) -> None:
+    def __init__(self, run: Run, announcer: Dispatcher, at_once: asyncio.Event | None = None) -> None:
         self._run, self._announcer = run, announcer
         self._signal: int | None = None
         self._at = 0.0  # when it came
@@ -154,7 +154,7 @@ class Supervisor:
         """What is left need not be done by hand at once."""
         if any(left.what.startswith(SWEPT) for left in self._run.clean.left):
             text = "topics and parameters that are left behind can also wait for argorun sweep"
-            Telling(self._announcer).notice(text, "info")
+            Emitter(self._announcer).info(text)
 
     async def _clean_up(self) -> None:
         self._in_cleanup = True

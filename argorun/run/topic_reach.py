@@ -11,7 +11,7 @@ from argorun.argocd.client import Client
 from argorun.argocd.hooks import topic_readers
 from argorun.argocd.hooks.respect_ignore_differences import LeftAlone
 from argorun.argocd.hooks.topic_readers import Carrier
-from argorun.argocd.http.errors import Refused
+from argorun.argocd.http.errors import ApiError
 from argorun.argocd.manifests import changes, ignore_differences
 from argorun.argocd.parameters import helm_command
 from argorun.argocd.settle.settlement import destination
@@ -55,7 +55,7 @@ async def check(
     said = await client.helm_command(config.application, config.revision) if helm else ""
     shown = helm_command.parameters(said)
     # Another replica of argocd-server may have rendered the Application as it was a moment before.
-    with contextlib.suppress(Refused):
+    with contextlib.suppress(ApiError):
         manifests = await client.manifests(config.application, config.revision)
     applied = await asyncio.to_thread(kept.applied, manifests)
     found = await asyncio.to_thread(topic_readers.carriers, names, applied, config.jobs, former)

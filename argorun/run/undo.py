@@ -11,10 +11,10 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 
+from argorun.emit import Emit
 from argorun.errors import AccessDenied, ArgoCDFailed, ArgorunError
-from argorun.events import Event, LeftBehind, Undone
+from argorun.events import LeftBehind, Undone
 
-Announce = Callable[[Event], None]
 ONCE_MORE = 1.0  # seconds before an undo that failed is tried again
 STUCK = 3.0  # seconds past its limit after which an undo that does not even stop is left
 RESERVE = 5.0  # seconds of the whole budget that each undo still to come keeps for itself, at most
@@ -33,10 +33,10 @@ class Undo:
     done: bool = False
 
 
-class CleanUp:
+class UndoStack:
     """Undoes last-in first-out, each within its limit, all within the budget; errors are collected."""
 
-    def __init__(self, announce: Announce, hurried: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, announce: Emit, hurried: Callable[[], None] = lambda: None) -> None:
         self._announce, self._told = announce, hurried
         self._stack: list[Undo] = []
         self._hurry = asyncio.Event()
@@ -171,7 +171,7 @@ class CleanUp:
             return await undo.act()
 
     def leave(self, what: str, why: str, command: str = "") -> None:
-        """Announce something that could not be undone, and the command that does it by hand."""
+        """Emit something that could not be undone, and the command that does it by hand."""
         event = LeftBehind(time=time.time(), what=what, why=why, command=command)
         self.left.append(event)
         self._announce(event)

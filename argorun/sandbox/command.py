@@ -11,7 +11,8 @@ from argorun import event_loop, signals
 from argorun.config.load import load
 from argorun.config.model import Config, Flags
 from argorun.errors import Interrupted
-from argorun.reporters import Announcer, Output, open_reporters
+from argorun.reporters.dispatcher import Dispatcher
+from argorun.reporters.open import Output, open_reporters
 from argorun.reporters.stderr import redactor
 from argorun.run.supervisor import execute
 from argorun.sandbox.demo import DemoEnvironment, demo_environment
@@ -51,7 +52,7 @@ async def _demo(fail: bool, output: Output) -> int:
 
 async def _run(environment: DemoEnvironment, output: Output) -> int:
     config = demo_config(environment)
-    announcer = Announcer(open_reporters(output), config.secrets, redactor=redactor())
+    announcer = Dispatcher(open_reporters(output), config.secrets, redactor=redactor())
     try:
         return await execute(config, announcer)
     finally:

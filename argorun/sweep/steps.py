@@ -20,17 +20,16 @@ from argorun.argocd.types import Application
 from argorun.attempt import attempt
 from argorun.config.model import ApplicationRef
 from argorun.config.sweep import SweepConfig
-from argorun.emit import Telling
+from argorun.emit import Emit, Emitter
 from argorun.errors import AccessDenied, ArgorunError, CleanupIncomplete, InternalError, Interrupted
 from argorun.event_loop import CLOSING, CLOSING_AT_ONCE, connections
 from argorun.events import Step
-from argorun.hearing import Hearing
+from argorun.hearing import Interrupts
+from argorun.humanize import count, duration
 from argorun.kafka import old_topics
 from argorun.kafka.names import TopicName
 from argorun.kafka.topics import Topics
-from argorun.reporters import Announcer
-from argorun.reporters.wording import count, duration
-from argorun.run.undo import Announce
+from argorun.reporters.dispatcher import Dispatcher
 
 PATIENCE = 15.0  # seconds for which a fault of Argo CD's is ridden out
 LAST_LOOK = 3.0  # seconds
@@ -49,13 +48,13 @@ class Sweep:
     def __init__(
         self,
         config: SweepConfig,
-        announce: Announce,
+        announce: Emit,
         topics: Topics,
         client: Client | None,
         hide: Callable[..., None] = lambda *secrets: None,
     ) -> None:
         self.config, self.announce, self.hide = config, announce, hide
-        self.tell = Telling(announce)
+        self.emitter = Emitter(announce)
         self.topics, self.client = topics, client
         self.age = old_topics.Age(config.older_than, time.time())  # by this machine's clock, to begin with
         # What there is to do; what is done, or told as left behind, is taken out of both.
@@ -98,11 +97,11 @@ class Sweep:
     async def look(self) -> None:
         """Find what is ours and old. Applications first: a run makes its topic before its record."""
         self._tell_limits()
-        async with self._step(Step.LOOK) as result:
+        async with self._step(Step.PREFLIGHT) as result:
             seen = await self.client.applications() if self.client is not None else []
             self._learn_the_time()
             if self.client is not None and not seen:
-                self.tell.notice(f"the token sees no Application: {AGE_ALONE}")
+                self.emitter.warn(f"the token sees no Application: {AGE_ALONE}")
             await self.topics.check_shown(self.config.prefixes, self.age.now)
             present = await self.topics.present()
             await self.going.look(present, self.config.prefixes, self.age)
@@ -126,36 +125,36 @@ class Sweep:
         """Argo CD leaves out of a list what the token may not see. No run lives longer than it may."""
         assert self.client is not None
         if not await self.client.can_i("get", "applications", "*/*"):
-            level = "info" if self.config.older_than >= self.config.longest_run else "warning"
-            text = f"the token may not see every Application: of those that it does not, {AGE_ALONE}"
-            self.tell.notice(text, level)
+            old_enough = self.config.older_than >= self.config.longest_run
+            tell = self.emitter.info if old_enough else self.emitter.warn
+            tell(f"the token may not see every Application: of those that it does not, {AGE_ALONE}")
 
     def _tell_limits(self) -> None:
         age = self.config.older_than
         if age < self.config.longest_run:
-            self.tell.notice(
+            self.emitter.warn(
                 f"--older-than {duration(age) if age else '0s'} is less than a run may take "
                 f"({duration(self.config.longest_run)}): one that is still at it would be hit"
             )
         for text in self.config.argocd.warnings if self.config.argocd is not None else ():
-            self.tell.notice(text)
+            self.emitter.warn(text)
         if self.client is None:
-            self.tell.notice(f"Applications are not looked at: {self.config.without_argocd}", "info")
+            self.emitter.info(f"Applications are not looked at: {self.config.without_argocd}")
 
     def _learn_the_time(self) -> None:
         """From Argo CD where that is known; UsageError where this machine's clock alone would decide."""
         clock = self.client.clock if self.client is not None else None
         if clock is not None and clock.known:
             self.age = old_topics.Age(self.config.older_than, clock.now())
-            self.tell.clock(clock.ahead())
+            self.emitter.clock(clock.ahead())
             return
-        self.tell.notice("ages are by the clock of this machine: no Argo CD tells the time", "info")
+        self.emitter.info("ages are by the clock of this machine: no Argo CD tells the time")
         self.config.check_age_by_this_clock()
 
     def _tell_clocks(self, younger: list[TopicName]) -> None:
         for name in younger:
             if self.age.of(name) < -CLOCKS_DIFFER:
-                self.tell.notice(
+                self.emitter.warn(
                     f"topic {name} is dated {duration(-self.age.of(name))} ahead of now: the clock of this "
                     "machine is wrong, or that of the one which made it; it is left alone"
                 )
@@ -177,7 +176,7 @@ class Sweep:
                 app = reference(listed)
                 if not await self.client.is_gone(app, listed.project):
                     self.going.spare(names)
-                    self.tell.notice(f"Application {app} cannot be read: its topics stay: {e.text}")
+                    self.emitter.warn(f"Application {app} cannot be read: its topics stay: {e.text}")
                 return True
             record = record_of(seen)
             self.hide(*spec.secrets(seen))
@@ -193,20 +192,20 @@ class Sweep:
             self.applications.append(found)
         elif old:
             self.going.spare(names)
-            self.tell.notice(
+            self.emitter.warn(
                 f"{found}: run {found.record.run} is still at it, for all its age: its topics stay"
             )
 
     async def _optional(self, what: str, helper: Awaitable[None]) -> None:
         """What is only told keeps nothing from being done; `what` is said where it fails."""
         if (error := await attempt(helper)) is not None:
-            self.tell.notice(f"{what}: {reason(error)}")
+            self.emitter.warn(f"{what}: {reason(error)}")
 
     async def _tell_others(self, present: Sequence[str]) -> None:
         """A topic that only holds the name of one that goes may be somebody's."""
         for at, topic in enumerate(present):
             if (name := self.going.held_by(topic)) is not None:
-                self.tell.notice(f"topic {topic} holds the name of {name} and is left alone: is it needed?")
+                self.emitter.warn(f"topic {topic} holds the name of {name} and is left alone: is it needed?")
             if name is not None or at % old_topics.A_PART == 0:
                 await asyncio.sleep(0)
 
@@ -224,7 +223,7 @@ class Sweep:
         self.hide(*spec.secrets(listed))
         where = ", ".join(f"{place.what} names topic {name}" for place, name in found)
         chosen = {place.pointer: place for place, _ in found}.values()
-        self.tell.notice(
+        self.emitter.warn(
             f"Application {app}: {where}, which is no more, and no record says what stood there before; "
             f"to take it out:\n{recovery.patch(app, leftovers.without(chosen))}"
         )
@@ -245,7 +244,7 @@ class Sweep:
     async def _restore(self, found: Leftover) -> None:
         if self.config.dry_run:
             ends = "end its operation, " if found.runs else ""
-            self.tell.notice(f"{found}: would {ends}put back what run {found.record.run} left", "info")
+            self.emitter.info(f"{found}: would {ends}put back what run {found.record.run} left")
         elif (error := await attempt(self._undo(found), self.config.cleanup)) is not None:
             await self._leave_application(found, error)
             return
@@ -255,7 +254,7 @@ class Sweep:
     async def _undo(self, found: Leftover) -> None:
         assert self.client is not None
         began, limit = time.monotonic(), self.config.cleanup
-        done = await leftovers.undo(self.client, found.app, found.record, limit, self.tell.notice)
+        done = await leftovers.undo(self.client, found.app, found.record, limit, self.emitter.warn)
         for remains in done.left:
             self._leave(f"{found}: {remains.key}", remains.why, recovery.object_back(found.app, remains))
         what = f"{found}: {', '.join(done.did) or 'somebody was faster'}"
@@ -285,7 +284,7 @@ class Sweep:
 
     async def _delete_groups_of(self, prefix: str, topics: Collection[str]) -> None:
         for group in await self.topics.delete_groups(prefix, topics):
-            self.tell.notice(f"consumer group {group} deleted", "info")
+            self.emitter.info(f"consumer group {group} deleted")
 
     def _deleted(self, topic: str) -> None:
         self.swept += 1
@@ -347,7 +346,7 @@ class Sweep:
     def _step(self, step: Step, detail: str = "") -> AbstractAsyncContextManager[list[str]]:
         """A step, good if nothing more is left behind after it."""
         left = self.left
-        return self.tell.step(step, detail, good=lambda: self.left == left)
+        return self.emitter.step(step, detail, good=lambda: self.left == left)
 
 
 async def in_parts(listed: Sequence[Application]) -> AsyncIterator[Application]:
@@ -384,19 +383,19 @@ def reason(error: ArgorunError) -> str:
 # -- from the settings to the exit code ------------------------------------------------------------------
 
 
-async def execute(config: SweepConfig, announcer: Announcer) -> int:
+async def execute(config: SweepConfig, announcer: Dispatcher) -> int:
     """Sweep and give back the exit code. Raises UsageError only before anything was done."""
-    hearing = Hearing()
+    hearing = Interrupts()
     with signals.heard_by(hearing.heard):
         return await sweep_and_tell(config, announcer, hearing)
 
 
-async def sweep_and_tell(config: SweepConfig, announcer: Announcer, hearing: Hearing) -> int:
+async def sweep_and_tell(config: SweepConfig, announcer: Dispatcher, hearing: Interrupts) -> int:
     """Whatever signals come, what is left and the end are told."""
     began = time.monotonic()
 
     async with connections(lambda: CLOSING_AT_ONCE if hearing.at_once else CLOSING) as stack:
-        kafka = Topics(config.kafka, notice=Telling(announcer).notice, secrets=config.secrets)
+        kafka = Topics(config.kafka, warn=Emitter(announcer).warn, secrets=config.secrets)
         topics = await stack.enter_async_context(kafka)
         client = None
         if config.argocd is not None:
@@ -423,7 +422,7 @@ async def sweep_and_tell(config: SweepConfig, announcer: Announcer, hearing: Hea
     return code
 
 
-async def to_its_end(steps: Coroutine[None, None, None], hearing: Hearing) -> ArgorunError | None:
+async def to_its_end(steps: Coroutine[None, None, None], hearing: Interrupts) -> ArgorunError | None:
     """Go through the steps; why they did not come to their end, a signal say, or None."""
     try:
         await hearing.steps(steps)

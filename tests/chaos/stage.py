@@ -23,7 +23,7 @@ from argorun.errors import ArgorunError
 from argorun.events import Event, LeftBehind, Verdict
 from argorun.kafka.retry import Limits
 from argorun.kafka.topics import Topics
-from argorun.reporters import Announcer
+from argorun.reporters.dispatcher import Dispatcher
 from argorun.run.steps import Run
 from argorun.run.supervisor import Supervisor
 from tests.chaos.ground import App, Ground
@@ -235,7 +235,7 @@ class Stage:
         """The run with its plan, and its rival without one."""
         rival = asyncio.create_task(self._rival()) if self.plan.rival else None
         config, keeps = self.config("weather_updates"), Keeps(self)
-        announcer = Announcer([keeps], config.secrets)
+        announcer = Dispatcher([keeps], config.secrets)
         async with Client(config.argocd, patience=2.0) as client:
             client._http._transport = Flaky(client._http._transport, self)
             async with Topics(config.kafka, limits=LIMITS, admin=self.broker) as topics:

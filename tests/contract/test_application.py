@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from argorun.argocd.client import Client
-from argorun.argocd.http.errors import Denied, Refused
+from argorun.argocd.http.errors import ApiError, Denied
 from argorun.argocd.types import SyncWindows
 from argorun.config.model import ApplicationRef
 from tests.contract.manifests import TOPIC, configmap
@@ -144,7 +144,7 @@ async def test_a_parameter_is_replaced_where_it_has_the_expected_name(app: App) 
 async def test_a_test_that_fails_is_500_code_2_and_changes_nothing(app: App) -> None:
     before = app.get()
     async with app.client() as client:
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(ApiError) as refused:
             await client.patch(
                 app.ref,
                 [put(PARAMETERS + "/-", {"name": "x", "value": "y"}), test(PARAMETERS + "/0/value", "z")],

@@ -9,7 +9,7 @@ import pytest
 
 from argorun.argocd.client import Client
 from argorun.argocd.hooks import ownership
-from argorun.argocd.http.errors import Denied, Refused
+from argorun.argocd.http.errors import ApiError, Denied
 from tests.contract.manifests import (
     HOOK,
     TOPIC,
@@ -225,7 +225,7 @@ async def test_who_may_not_patch_is_told_so_before_it_is_looked_whether_there_is
                     await patch(client, app, {}, name)
                 assert denied.value.status == 403
         async with app.client() as client:
-            with pytest.raises(Refused) as refused:
+            with pytest.raises(ApiError) as refused:
                 await patch(client, app, {}, "missing")
             assert refused.value.status == 400
             assert "not found as part of application" in refused.value.text

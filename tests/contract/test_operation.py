@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from argorun.argocd.http.errors import Refused
+from argorun.argocd.http.errors import ApiError
 from argorun.argocd.sync import operation
 from argorun.argocd.types import Application, ResourceStatus
 from tests.contract.manifests import TOPIC, configmap, job
@@ -91,7 +91,7 @@ def test_nothing_can_be_ended_where_nothing_runs(app: App) -> None:
 async def test_a_second_sync_is_refused_while_one_runs(app: App) -> None:
     app.sync(infos=[{"name": "argorun-run", "value": "theirs"}])
     async with app.client() as client:
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(ApiError) as refused:
             await client.sync(app.ref, operation.body("ours"))
         assert (refused.value.status, refused.value.code) == (400, 9)
         assert refused.value.text == "another operation is already in progress"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from argorun.argocd.http.errors import Refused
+from argorun.argocd.http.errors import ApiError
 from argorun.argocd.manifests.hooks import Hook, hooks_of
 from tests.contract.recordings import Recording
 from tests.contract.targets import nodes
@@ -92,7 +92,7 @@ async def test_a_live_object_is_as_the_cluster_has_it(green: Pair) -> None:
     async with app.client() as client:
         live = await client.live(app.ref, "", "v1", "Pod", app.namespace, pod["name"])
         settings = await client.live(app.ref, "", "v1", "ConfigMap", app.namespace, "settings")
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(ApiError) as refused:
             await client.live(app.ref, "", "v1", "Pod", app.namespace, "nope")
     assert live["metadata"]["uid"] == pod["uid"]
     assert live["status"]["phase"] == "Succeeded"

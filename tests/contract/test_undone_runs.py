@@ -8,7 +8,7 @@ import contextlib
 import pytest
 
 from argorun.argocd.client import Client
-from argorun.argocd.http.errors import Refused
+from argorun.argocd.http.errors import ApiError
 from argorun.argocd.parameters.record import RECORD, record_of
 from argorun.argocd.types import Json
 from argorun.errors import OperationFailed
@@ -30,7 +30,7 @@ async def keep(app: App, client: Client, spec: Json) -> None:
                 {"op": "replace", "path": "/spec/source", "value": spec["source"]},
                 {"op": "remove", "path": "/metadata/annotations/argorun.dev~1run"},
             ]
-            with contextlib.suppress(Refused):  # the run was faster
+            with contextlib.suppress(ApiError):  # the run was faster
                 await client.patch(app.ref, patch)
         await asyncio.sleep(0.02)
 

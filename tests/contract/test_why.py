@@ -9,7 +9,7 @@ import pytest
 
 from argorun.argocd.diagnosis import analyze, collect
 from argorun.argocd.diagnosis.analyze import Case
-from argorun.argocd.http.errors import Refused
+from argorun.argocd.http.errors import ApiError
 from argorun.argocd.types import Node, ResourceResult
 from tests.contract.manifests import Json, configmap, container, from_configmap, job
 from tests.contract.targets import App, Target
@@ -97,7 +97,7 @@ async def test_of_what_is_not_in_the_tree_there_are_no_events_to_be_read(app: Ap
             Node(kind="Job", namespace=app.namespace, name="nope", uid="nope"),
             Node(kind="Job", namespace=app.namespace, name="broken", uid="of another Job"),
         ):
-            with pytest.raises(Refused) as refused:
+            with pytest.raises(ApiError) as refused:
                 await client.events(app.ref, node)
             assert (refused.value.status, refused.value.code) == (400, 3)
             assert refused.value.text == f"{node.name} not found as part of application {app.name}"

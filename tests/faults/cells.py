@@ -96,9 +96,14 @@ BEFORE = all_of(DENIED, 6) | all_of(QUIET, 8)  # patience is 5 s there, and a si
 UNSENT = all_of(DENIED, 6) | {"stall": 8}  # what arrived is found, though nobody heard of it
 
 PLACES: tuple[Place, ...] = (
-    Place("look", Step.LOOK, "GET", APP, BEFORE, tuple(f for f in ALL if f not in ("late", "silence"))),
+    Place("look", Step.PREFLIGHT, "GET", APP, BEFORE, tuple(f for f in ALL if f not in ("late", "silence"))),
     Place(
-        "can-i", Step.LOOK, "GET", r"/api/v1/account/can-i/.*", all_of(QUIET, 8) | {"401": 6}, (*READ, "401")
+        "can-i",
+        Step.PREFLIGHT,
+        "GET",
+        r"/api/v1/account/can-i/.*",
+        all_of(QUIET, 8) | {"401": 6},
+        (*READ, "401"),
     ),
     Place("free", Step.PARAMETERS, "GET", APP, BEFORE),
     Place("patch", Step.PARAMETERS, "PATCH", APP, UNSENT, ALL),
@@ -128,8 +133,8 @@ PLACES: tuple[Place, ...] = (
 # Asked once beforehand: nothing is made yet.
 LOST = all_of(("lost-reply", "lost-request", "reset", "late", "reset-and-late"), 7)
 KAFKA_PLACES: tuple[KafkaPlace, ...] = (
-    KafkaPlace("kafka-validate", Step.LOOK, CREATE_TOPICS, LOST),
-    KafkaPlace("kafka-trial", Step.LOOK, DELETE_TOPICS, LOST),
+    KafkaPlace("kafka-validate", Step.PREFLIGHT, CREATE_TOPICS, LOST),
+    KafkaPlace("kafka-trial", Step.PREFLIGHT, DELETE_TOPICS, LOST),
     KafkaPlace("kafka-create", Step.TOPICS, CREATE_TOPICS),
     KafkaPlace("kafka-delete", Step.CLEANUP, DELETE_TOPICS),
 )

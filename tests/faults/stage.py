@@ -21,7 +21,7 @@ from argorun import events
 from argorun.argocd.parameters.record import RECORD
 from argorun.config.model import ApplicationRef, ArgoCD, Config, Parameter, Timeouts, Topic
 from argorun.events import Event, HookStatus, Step
-from argorun.reporters import Announcer
+from argorun.reporters.dispatcher import Dispatcher
 from argorun.run.supervisor import execute
 from argorun.sandbox.standin import StandIn, Timings
 from tests.faults import brokers
@@ -244,7 +244,7 @@ class Player:
                 blow.rule.about = self.prefix
                 self.kafka.rules.append(blow.rule)
         watcher = Watcher(blows, then)
-        code = await execute(self.config(**timeouts), Announcer([watcher]))
+        code = await execute(self.config(**timeouts), Dispatcher([watcher]))
         await self.proxy.delivered()
         await self.kafka.delivered()
         return await self.outcome(code, watcher, blows)

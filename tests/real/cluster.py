@@ -359,7 +359,7 @@ class Application:
             phase = app.get("status", {}).get("operationState", {}).get("phase", "")
             if "operation" not in app and phase not in ("Running", "Terminating"):
                 return True
-            # Refused while the controller has not picked the operation up yet: asked again.
+            # ApiError while the controller has not picked the operation up yet: asked again.
             self.stack.http.delete(f"{url}/operation", headers=headers)
             return False
 

@@ -10,7 +10,7 @@ import pytest
 from argorun.argocd.client import ApplicationName, Client
 from argorun.config.load import load
 from argorun.config.model import Flags
-from argorun.reporters import Announcer
+from argorun.reporters.dispatcher import Dispatcher
 from argorun.run.supervisor import execute
 from tests.real import support
 from tests.real.cluster import Stack
@@ -46,7 +46,7 @@ def run(bench: Bench, monkeypatch: pytest.MonkeyPatch, **flags: bool) -> list[se
     monkeypatch.setattr(Client, "nudge", counted)
     config = load(Flags(file=bench.config(), **flags), bench.environment(), bench.folder)
     with bench.as_it_was():
-        assert asyncio.run(execute(config, Announcer([]))) == 0
+        assert asyncio.run(execute(config, Dispatcher([]))) == 0
     return nudges
 
 

@@ -66,7 +66,7 @@ def use(properties: Properties, what: Callable[[Topics], Awaitable[None]]) -> li
     notices: list[str] = []
 
     async def main() -> None:
-        async with Topics(properties, notice=notices.append) as topics:
+        async with Topics(properties, warn=notices.append) as topics:
             await what(topics)
 
     asyncio.run(main())
@@ -505,7 +505,7 @@ def proxied(
         proxy = Proxy()
         async with (
             proxy.before(own),
-            Topics(at(own.proxied), notice=notices.append) as topics,
+            Topics(at(own.proxied), warn=notices.append) as topics,
         ):
             proxy.faults = {key: deque(kinds) for key, kinds in faults.items()}
             await what(topics, proxy)

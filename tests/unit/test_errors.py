@@ -44,7 +44,7 @@ def test_none_derives_from_another_so_that_no_except_takes_too_much() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [http_errors.Unreachable, http_errors.Nonsense, http_errors.Refused, http_errors.Denied]
+    "kind", [http_errors.Unreachable, http_errors.InvalidResponse, http_errors.ApiError, http_errors.Denied]
 )
 def test_what_the_client_raises_keeps_its_parents_exit_code(kind: type[ArgorunError]) -> None:
     parent = errors.AccessDenied if kind is http_errors.Denied else errors.ArgoCDFailed

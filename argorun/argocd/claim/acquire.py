@@ -20,14 +20,14 @@ from argorun.argocd.claim import autosync, liveness, records, unvalidated
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.http.errors import (
     DEADLINE_EXCEEDED,
+    ApiError,
     Denied,
-    Nonsense,
-    Refused,
+    InvalidResponse,
     Slow,
     Unreachable,
     worth_retrying,
 )
-from argorun.argocd.http.retry import Allowance, Patience
+from argorun.argocd.http.retry import RetryBudget, WaitBudget
 from argorun.argocd.parameters import patch as parameters_patch
 from argorun.argocd.parameters import spec as parameters_spec
 from argorun.argocd.parameters.record import RECORD, Record, record_of
@@ -76,7 +76,7 @@ def outrun(error: ArgoCDFailed) -> bool:
 
     (Source: Argo CD's server/application/application.go, Patch and updateApp.) Others are faults on the way.
     """
-    text = error.text if isinstance(error, Refused) and error.status == 500 else ""
+    text = error.text if isinstance(error, ApiError) and error.status == 500 else ""
     return "test failed" in text or "Too many conflicts" in text
 
 
@@ -95,13 +95,13 @@ class Claim:
         settings: Sequence[Setting],
         *,
         waiting: Callable[[str], None],
-        notice: Callable[[str], None],
+        warn: Callable[[str], None],
         topics: Sequence[str] = (),
         pinned: bool = False,
     ) -> None:
         self._client, self._app, self.run_id = client, app, run_id
         self._settings, self._topics, self._pinned = tuple(settings), tuple(topics), pinned
-        self._waiting, self._notice = waiting, notice
+        self._waiting, self._warn = waiting, warn
         self.record: Record | None = None
         self.taken = (
             False  # another run was seen to hold the Application: there is nothing for a person to do
@@ -118,18 +118,18 @@ class Claim:
 
     # -- there --------------------------------------------------------------------------------------
 
-    async def free(self, busy: Allowance | None = None) -> Application:
+    async def free(self, busy: WaitBudget | None = None) -> Application:
         """Wait until no operation runs and no live record stands; a dead run's may.
 
         What a dead run still has running is ended first. `busy` bounds the waiting for others, and nothing
         but that. Raises TimeoutError where it is over, ArgoCDFailed, AccessDenied.
         """
-        busy = busy or Allowance(math.inf)
+        busy = busy or WaitBudget(math.inf)
         while True:
             seen = await self._client.application(self._app)
             record = record_of(seen)
             if record is not None and (left := records.abandoned(record, seen, self._client.clock.now())):
-                self._notice(f"run {record.run} is dead and left its operation running; it is ended")
+                self._warn(f"run {record.run} is dead and left its operation running; it is ended")
                 async with busy.spent():
                     await operation.end(self._client, self._app, left)
                 continue
@@ -180,7 +180,7 @@ class Claim:
         was there first, UsageError where Argo CD cannot switch auto-sync off or takes no such values,
         ArgoCDFailed, AccessDenied.
         """
-        patience = Patience(self._client.patience)
+        patience = RetryBudget(self._client.patience)
         failed: ArgoCDFailed | Lost | None = None
         while True:
             seen = await self._client.application(self._app)
@@ -217,8 +217,8 @@ class Claim:
                 await self._client.patch(
                     self._app, [unless_written, *parameters_patch.changes(seen, spec, record)]
                 )
-            except (Refused, Unreachable, Nonsense) as e:
-                if isinstance(e, Refused) and e.status == 400:
+            except (ApiError, Unreachable, InvalidResponse) as e:
+                if isinstance(e, ApiError) and e.status == 400:
                     # What renders without our values and not with them is no fault of Git's.
                     kind = UsageError if manifests else OperationFailed
                     raise kind(f"Argo CD does not accept the parameters: {e.text}") from None
@@ -322,7 +322,7 @@ class Claim:
 
     async def _give_back(self, record: Record, keep: Record | None, *, again: bool = False) -> bool:
         stood = released = False
-        patience = Patience(self._client.patience)
+        patience = RetryBudget(self._client.patience)
         while True:
             try:
                 seen = await self.check_held()
@@ -335,10 +335,10 @@ class Claim:
             patch = parameters_patch.changes(seen, spec, goal)
             if not patch:
                 if keep is None and goal is None and not is_automated(seen.spec, record):
-                    self._notice(f"auto-sync of {self._app} was changed meanwhile; it stays as it is now")
+                    self._warn(f"auto-sync of {self._app} was changed meanwhile; it stays as it is now")
                 return stood
             if again:
-                self._notice(
+                self._warn(
                     f"somebody's change at the same moment brought run {record.run}'s parameters back; "
                     "they are taken out again"
                 )
@@ -346,7 +346,7 @@ class Claim:
             try:
                 await self._write(patch, record, keep)
                 again = True
-            except (Refused, Unreachable, Nonsense) as e:
+            except (ApiError, Unreachable, InvalidResponse) as e:
                 released = released and bool(worth_retrying(e))
                 await patience.wait(e)
 
@@ -373,7 +373,7 @@ class Claim:
             await self._client.patch(self._app, patch, harmless_late=True)  # it tests our own record
         except Slow:
             pass
-        except Refused as e:
+        except ApiError as e:
             if e.status != 400 and e.code != DEADLINE_EXCEEDED:
                 raise
         else:
@@ -384,7 +384,7 @@ class Claim:
             return self._goal(seen, record, keep)
 
         try:
-            await unvalidated.write(self._client, self._app, goal, self._notice)
+            await unvalidated.write(self._client, self._app, goal, self._warn)
         except unvalidated.Overwritten as e:
             raise OperationFailed(
                 f"an edit of {self._app.name} at the same moment is lost: others write it time and again",

@@ -95,7 +95,7 @@ class Undone:
 
 
 async def undo(
-    client: Client, app: ApplicationName, dead: Record, limit: float, notice: Callable[[str], None]
+    client: Client, app: ApplicationName, dead: Record, limit: float, warn: Callable[[str], None]
 ) -> Undone:
     """Undo what a dead run left; nothing, or nothing more, where somebody was faster.
 
@@ -106,7 +106,7 @@ async def undo(
     """
     done = Undone()
     with contextlib.suppress(Taken):  # a run that comes carries the original on itself
-        await _undo(client, app, dead, limit, notice, done)
+        await _undo(client, app, dead, limit, warn, done)
     return done
 
 
@@ -115,7 +115,7 @@ async def _undo(
     app: ApplicationName,
     dead: Record,
     limit: float,
-    notice: Callable[[str], None],
+    warn: Callable[[str], None],
     done: Undone,
 ) -> None:
     seen = await client.application(app)
@@ -126,7 +126,7 @@ async def _undo(
     record = record_of(seen)
     if record is None or record.run != dead.run:
         return
-    claim = Claim(client, app, record.run, (), waiting=lambda _: None, notice=notice)
+    claim = Claim(client, app, record.run, (), waiting=lambda _: None, warn=warn)
     claim.record, claim.before = record, records.undone(seen, record)
     settlement = Settlement(client, app, records.values(record))
     stands = parameters_spec.stands(seen.spec, record)
@@ -142,7 +142,7 @@ async def _undo(
     if on_again and is_automated((await client.application(app)).spec, record):
         done.did.append("auto-sync switched on again")
     if kept:
-        notice(
+        warn(
             f"a request to end the operation of run {dead.run} was never answered: its record stays, and no "
             f"run may begin on {app} for {kept:.0f} s"
         )

@@ -11,7 +11,7 @@ import msgspec
 
 from argorun.argocd import normal_form
 from argorun.argocd.client import ApplicationName, Client
-from argorun.argocd.http.errors import Refused, typed
+from argorun.argocd.http.errors import ApiError, typed
 from argorun.argocd.parameters.record import RECORD, Record
 from argorun.argocd.types import Application, Json
 from argorun.errors import ArgorunError
@@ -44,7 +44,7 @@ class Overwritten(Exception):
         self.edit = edit
 
 
-async def write(client: Client, app: ApplicationName, goal: Goal, notice: Callable[[str], None]) -> None:
+async def write(client: Client, app: ApplicationName, goal: Goal, warn: Callable[[str], None]) -> None:
     """Bring the Application to what `goal` makes of it, with a PUT, which renders and validates nothing.
 
     Argo CD has no conditional write: what somebody else writes between our reading and our writing is lost
@@ -62,7 +62,7 @@ async def write(client: Client, app: ApplicationName, goal: Goal, notice: Callab
             edit = await _edited(versions, read, spec)
             if edit is None:
                 return
-            notice(f"somebody edited {app.name} at the same moment; the edit is put back")
+            warn(f"somebody edited {app.name} at the same moment; the edit is put back")
             raw |= {"spec": copy.deepcopy(edit.spec)}
             raw["metadata"] |= {
                 "annotations": dict(edit.metadata.annotations or {}),
@@ -83,7 +83,7 @@ async def _put(client: Client, app: ApplicationName, raw: Json, spec: Json, reco
     metadata = raw["metadata"] | {"annotations": annotations}
     try:
         await client.replace(app, raw | {"metadata": metadata, "spec": spec})
-    except Refused:
+    except ApiError:
         if normal_form.same(raw["spec"], spec):
             raise  # only the annotation is left, and nothing else takes it away
         await client.replace_spec(app, spec)

@@ -15,9 +15,18 @@ import stamina.instrumentation
 
 from argorun.argocd.clock import Clock, stamp
 from argorun.argocd.http import streams
-from argorun.argocd.http.errors import Nonsense, Refused, Slow, Unreachable, check, decode, slow, unreachable
+from argorun.argocd.http.errors import (
+    ApiError,
+    InvalidResponse,
+    Slow,
+    Unreachable,
+    check,
+    decode,
+    slow,
+    unreachable,
+)
 from argorun.argocd.http.network_backend import quicken
-from argorun.argocd.http.retry import Patience, RenderLimit, now
+from argorun.argocd.http.retry import RenderLimit, RetryBudget, now
 from argorun.argocd.http.tls import Certificates, tls, trusted
 from argorun.argocd.types import Json
 from argorun.config.proxies import SCHEMES, Proxy
@@ -110,7 +119,7 @@ class Connection:
         renders: bool = False,
     ) -> T:
         """Read, again and again; `also_500` is False where a 500 is what Argo CD has to say about it."""
-        patience = Patience(self.patience)
+        patience = RetryBudget(self.patience)
         async for attempt in stamina.retry_context(
             on=lambda error: patience.retry(error, also_500=also_500),
             attempts=None,
@@ -155,8 +164,8 @@ class Connection:
         """Remember when a change was not answered, or not by Argo CD itself: it may take effect yet."""
         try:
             return await request
-        except (Unreachable, Nonsense, Refused, asyncio.CancelledError) as e:
-            answered = isinstance(e, Refused) and e.status not in (502, 503, 504)
+        except (Unreachable, InvalidResponse, ApiError, asyncio.CancelledError) as e:
+            answered = isinstance(e, ApiError) and e.status not in (502, 503, 504)
             # Of a slow one it is not known when what makes it harmless was tested.
             if not answered and (not harmless_late or isinstance(e, Slow)):
                 self._unheard = now()

@@ -4,8 +4,8 @@ ArgoCDFailed (8)                        AccessDenied (6)
 ├── Unreachable   no answer             ├── Denied            403, 404
 │   └── Slow      none yet, to a        └── Unauthenticated   401: nothing was said of what was asked for
 │                 request that renders
-├── Nonsense      not what Argo CD says
-└── Refused       any other error it answered
+├── InvalidResponse      not what Argo CD says
+└── ApiError       any other error it answered
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ class Slow(Unreachable):
     final = True  # it had its time
 
 
-class Nonsense(ArgoCDFailed):
+class InvalidResponse(ArgoCDFailed):
     """An answer that is not Argo CD's: a web page, half a JSON, a redirect."""
 
     final = False  # True where trying again cannot help
 
 
-class Refused(ArgoCDFailed):
+class ApiError(ArgoCDFailed):
     """Argo CD answered with an error. `code` is gRPC's, `status` HTTP's."""
 
     def __init__(
@@ -88,18 +88,18 @@ class Unauthenticated(AccessDenied):
 
 def worth_retrying(error: Exception) -> bool | float:
     """Whether an idempotent request may be sent again, or after how many seconds the server asks for it."""
-    if isinstance(error, Refused) and error.status in TRANSIENT:
+    if isinstance(error, ApiError) and error.status in TRANSIENT:
         return error.retry_after if error.retry_after is not None else True
-    return isinstance(error, Nonsense | Unreachable) and not error.final
+    return isinstance(error, InvalidResponse | Unreachable) and not error.final
 
 
 def decode(data: bytes, kind: type[T], doing: str) -> T:
-    """JSON as a typed value; raises Nonsense."""
+    """JSON as a typed value; raises InvalidResponse."""
     decoder = DECODERS.get(kind) or DECODERS.setdefault(kind, msgspec.json.Decoder(kind))
     try:
         return cast(T, decoder.decode(data))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
-        raise Nonsense(
+        raise InvalidResponse(
             f"what the server answered to '{doing}' is not Argo CD's JSON: {e}",
             NOT_ARGOCD,
         ) from None
@@ -110,7 +110,9 @@ def typed(value: object, kind: type[T], doing: str) -> T:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as e:
-        raise Nonsense(f"what the server answered to '{doing}' is not as expected: {e}", NOT_ARGOCD) from None
+        raise InvalidResponse(
+            f"what the server answered to '{doing}' is not as expected: {e}", NOT_ARGOCD
+        ) from None
 
 
 def check(answer: httpx.Response, doing: str, proxy: Proxy | None = None, expired: str = "") -> None:
@@ -122,7 +124,7 @@ def check(answer: httpx.Response, doing: str, proxy: Proxy | None = None, expire
     if status < 300:
         return
     if status < 400:
-        elsewhere = Nonsense(
+        elsewhere = InvalidResponse(
             f"{answer.request.url.host} redirects to {answer.headers.get('location', '?')}",
             "use that address, or drop `plaintext: true` if it is https",
         )
@@ -135,7 +137,7 @@ def check(answer: httpx.Response, doing: str, proxy: Proxy | None = None, expire
         hint = f"it may be the proxy {proxy} that says so" if proxy else ""
         body = ErrorBody(message=answer.reason_phrase or "no reason given")
         if status == 404:
-            raise Nonsense(
+            raise InvalidResponse(
                 f"there is no Argo CD API at {answer.request.url.copy_with(query=None)} (HTTP 404)",
                 NOT_ARGOCD,
             ) from None
@@ -151,7 +153,7 @@ def check(answer: httpx.Response, doing: str, proxy: Proxy | None = None, expire
             "either there is no such Application or the token's account may not do this: "
             "Argo CD answers both alike; see the RBAC policy in config/argocd/",
         )
-    raise Refused(doing, status, body.code, text, retry_after(answer), hint)
+    raise ApiError(doing, status, body.code, text, retry_after(answer), hint)
 
 
 def retry_after(answer: httpx.Response) -> float | None:

@@ -7,13 +7,13 @@ import contextlib
 import time
 from collections.abc import AsyncIterator
 
-from argorun.argocd.http.errors import Refused, worth_retrying
+from argorun.argocd.http.errors import ApiError, worth_retrying
 from argorun.errors import ArgorunError
 
 HURRIED = 2.0  # seconds for a request that renders, once somebody waits for the end
 
 
-class Patience:
+class RetryBudget:
     """So many seconds from now on. What a server asks for by Retry-After is honoured, but not beyond them."""
 
     def __init__(self, seconds: float) -> None:
@@ -26,7 +26,7 @@ class Patience:
 
     def retry(self, error: Exception, *, also_500: bool) -> bool | float:
         """Whether an idempotent request may be sent again, or after how many seconds (for stamina)."""
-        if also_500 and isinstance(error, Refused) and error.status == 500:
+        if also_500 and isinstance(error, ApiError) and error.status == 500:
             return True
         worth = worth_retrying(error)
         return worth if isinstance(worth, bool) else min(worth, self.left) or True
@@ -39,7 +39,7 @@ class Patience:
 
     def pause(self, error: ArgorunError, otherwise: float = 0.2) -> float:
         """Seconds until the next try is due."""
-        asked = error.retry_after if isinstance(error, Refused) else None
+        asked = error.retry_after if isinstance(error, ApiError) else None
         return otherwise if asked is None else min(asked, self.left)
 
 
@@ -86,7 +86,7 @@ class RenderLimit:
                 self._under_way.discard(limit)
 
 
-class Allowance:
+class WaitBudget:
     """So many seconds for waiting, all waits taken together."""
 
     def __init__(self, seconds: float) -> None:

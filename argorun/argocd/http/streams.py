@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 import httpx
 import msgspec
 
-from argorun.argocd.http.errors import Nonsense, Unreachable, decode
+from argorun.argocd.http.errors import InvalidResponse, Unreachable, decode
 from argorun.argocd.types import LogEntry, StreamError, Tree, WatchEvent
 
 T = TypeVar("T")
@@ -100,18 +100,18 @@ async def newest(blocks: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
 
 
 def results(block: bytes, kind: type[T]) -> Iterator[T]:
-    """What the frames in a block of lines hold; raises Unreachable at one that is an error, or Nonsense."""
+    """What the frames in a block of lines hold; raises Unreachable for an error, or InvalidResponse."""
     for data in payloads(block):
         yield result(data, kind)
 
 
 def result(data: bytes, kind: type[T]) -> T:
-    """What one frame holds; raises Unreachable where it is an error, or Nonsense."""
+    """What one frame holds; raises Unreachable where it is an error, or InvalidResponse."""
     frame = decode(data, FRAMES[kind], "stream")
     if frame.error is not None:
         raise Unreachable(f"Argo CD broke off a stream: {frame.error.message}")
     if frame.result is None:
-        raise Nonsense("Argo CD sent a stream frame with neither a result nor an error")
+        raise InvalidResponse("Argo CD sent a stream frame with neither a result nor an error")
     return cast(T, frame.result)
 
 

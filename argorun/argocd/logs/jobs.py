@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.hooks.lint import delete_policies
 from argorun.argocd.hooks.ownership import GONE, Rendered
-from argorun.argocd.http.errors import Denied, Refused
+from argorun.argocd.http.errors import ApiError, Denied
 from argorun.argocd.logs.container import Container, Listener, now
 from argorun.argocd.logs.pod import PodLogs
 from argorun.argocd.sync.hook_results import has_ended
@@ -208,7 +208,7 @@ class JobLogs:
             return True
         try:
             live: Json = await self._client.live(self._app, s.group, s.version, s.kind, s.namespace, s.name)
-        except (Refused, Denied) as e:
+        except (ApiError, Denied) as e:
             return e.status in GONE
         except ArgorunError:
             return False
@@ -256,7 +256,7 @@ class JobLogs:
         s = source
         try:
             live: Json = await self._client.live(self._app, s.group, s.version, s.kind, s.namespace, s.name)
-        except (Refused, Denied) as e:
+        except (ApiError, Denied) as e:
             if e.status not in GONE:
                 raise
             return REPLACED

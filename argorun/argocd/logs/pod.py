@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Collection
 
 from argorun.argocd.client import ApplicationName, Client
-from argorun.argocd.http.errors import Denied, Refused, typed
+from argorun.argocd.http.errors import ApiError, Denied, typed
 from argorun.argocd.logs.container import Container, Listener, Reader
 from argorun.argocd.logs.pod_status import GONE, PodManifest, Standing
 from argorun.argocd.tree import LiveTree
@@ -70,7 +70,7 @@ class PodLogs:
             if e.status != 404:
                 raise
             return GONE
-        except Refused as e:
+        except ApiError as e:
             return GONE if e.status == 400 else None  # "not found as part of application"
         except ArgoCDFailed:
             return None

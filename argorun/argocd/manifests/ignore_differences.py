@@ -53,7 +53,7 @@ Path = tuple[Step, ...]
 
 
 def written(spec: Json, doing: str) -> list[IgnoreRule]:
-    """An Application's own rules. Raises Nonsense, which says what argorun was `doing`."""
+    """An Application's own rules. Raises InvalidResponse, which says what argorun was `doing`."""
     return typed(spec.get("ignoreDifferences") or [], list[IgnoreRule], doing)
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.clock import seconds
-from argorun.argocd.http.errors import Denied, Refused
+from argorun.argocd.http.errors import ApiError, Denied
 from argorun.argocd.manifests import changes
 from argorun.argocd.manifests.changes import Key
 from argorun.argocd.manifests.pod_references import pod_spec, sources
@@ -169,7 +169,7 @@ class PodUsers:
     async def _why(self, pod: Node, *, only_itself: bool) -> str:
         try:
             live = await self._client.live(self._app, "", "v1", "Pod", pod.namespace, pod.name)
-        except (Refused, Denied) as e:
+        except (ApiError, Denied) as e:
             if e.status in GONE:
                 return ""
             raise

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from argorun.argocd import concurrency
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.diagnosis import waiting
-from argorun.argocd.http.errors import Denied, Nonsense, Refused, Unreachable
-from argorun.argocd.http.retry import Patience
+from argorun.argocd.http.errors import ApiError, Denied, InvalidResponse, Unreachable
+from argorun.argocd.http.retry import RetryBudget
 from argorun.argocd.managed_resource import managed, state
 from argorun.argocd.manifests import changes, ignore_differences
 from argorun.argocd.manifests.changes import TESTS, Before, Key, Plan, Rendering
@@ -128,7 +128,7 @@ class Settlement:
         """
         self._namespace = destination(seen)
         if stands:
-            with contextlib.suppress(Refused):
+            with contextlib.suppress(ApiError):
                 await self.renders(await self._client.manifests(self._app, revision))
                 self.by_hand = changes.rendered_plan(self._ours.objects, {}, self._ours.naming, self._tree)
         self._before, self._others_secrets = Before(since=since), not synced
@@ -139,15 +139,15 @@ class Settlement:
             return Remains(key, "Argo CD hides what a Secret holds")
         if key in self._ours.generated:
             return Remains(key, "each sync makes another one")
-        patience = Patience(self._client.patience)
+        patience = RetryBudget(self._client.patience)
         while True:
             try:
                 await self._patch(key, {})
             except Denied as e:
                 return Remains(key, e.text)
-            except Refused:
+            except ApiError:
                 return None  # it is not there yet: the permission is asked for first
-            except (Unreachable, Nonsense) as e:
+            except (Unreachable, InvalidResponse) as e:
                 await patience.wait(e)
             else:
                 return None
@@ -161,7 +161,7 @@ class Settlement:
         """
         try:
             manifests = await self._client.manifests(self._app, revision)
-        except Refused as e:
+        except ApiError as e:
             self._plan = Plan(stay=self._ours.naming)  # for the look
             raise OperationFailed(f"Argo CD cannot render {self._app} without the topic: {e.text}") from None
         former = self._former = await asyncio.to_thread(changes.by_key, manifests, self._namespace)
@@ -406,7 +406,7 @@ class Settlement:
             return await self._client.live(
                 self._app, node.group, node.version, node.kind, node.namespace, node.name
             )
-        except (Refused, Denied) as e:
+        except (ApiError, Denied) as e:
             if e.status in GONE:
                 return None
             raise

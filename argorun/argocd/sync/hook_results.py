@@ -18,7 +18,7 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from argorun.argocd.client import ApplicationName, Client
-from argorun.argocd.http.errors import Denied, Refused
+from argorun.argocd.http.errors import ApiError, Denied
 from argorun.argocd.manifests.hooks import PHASES, RUNNING
 from argorun.argocd.sync import operation
 from argorun.argocd.tree import LiveTree
@@ -120,7 +120,7 @@ async def _check_place(
     """
     try:
         live = await client.live(app, hook.group, hook.version, hook.kind, hook.namespace, hook.name)
-    except (Refused, Denied) as e:
+    except (ApiError, Denied) as e:
         if e.status not in GONE and is_test:
             raise
         whose = made.in_place_of(hook)
@@ -149,7 +149,7 @@ async def _as_it_goes(
         try:
             key = (hook.group, hook.version, hook.kind, hook.namespace, hook.name)
             found = await client.live(app, *key)
-        except (Refused, Denied) as e:
+        except (ApiError, Denied) as e:
             late = clock() - began > APPEARS
             there = live.tree.find(hook.kind, hook.namespace, hook.name)
             is_to_come = there is not None and there.uid in former

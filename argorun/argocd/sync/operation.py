@@ -9,8 +9,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, S
 import msgspec
 
 from argorun.argocd.client import ApplicationName, Client
-from argorun.argocd.http.errors import TRANSIENT, Denied, Nonsense, Refused, Unreachable
-from argorun.argocd.http.retry import Patience
+from argorun.argocd.http.errors import TRANSIENT, ApiError, Denied, InvalidResponse, Unreachable
+from argorun.argocd.http.retry import RetryBudget
 from argorun.argocd.sync import windows
 from argorun.argocd.types import (
     RUN_INFO,
@@ -148,7 +148,7 @@ async def start(client: Client, app: ApplicationName, run_id: str, request: Json
     carry our run id. Raises Busy, OperationFailed (sync window, Argo CD's refusal), AccessDenied,
     ArgoCDFailed.
     """
-    patience, pause = Patience(client.patience), 0.2
+    patience, pause = RetryBudget(client.patience), 0.2
     while True:
         try:
             return await client.sync(app, request)
@@ -157,16 +157,16 @@ async def start(client: Client, app: ApplicationName, run_id: str, request: Json
                 seen = await client.application(app)
                 raise await windows.blocked(client, app, seen.project) from None
             raise
-        except Refused as e:
+        except ApiError as e:
             lost: ArgorunError = e
             if e.status < 500 and e.status not in TRANSIENT and "already in progress" not in e.text:
                 raise OperationFailed(f"Argo CD refused to sync {app.name}: {e.text}") from None
-        except (Unreachable, Nonsense) as e:
+        except (Unreachable, InvalidResponse) as e:
             lost = e
         seen = await client.application(app)
         if (seen.running and seen.running.run_id == run_id) or seen.state_of(run_id):
             return seen
-        if isinstance(lost, Refused) and "already in progress" in lost.text:
+        if isinstance(lost, ApiError) and "already in progress" in lost.text:
             raise Busy(seen)
         await patience.wait(lost, pause)
         pause = min(2 * pause, 3.0)
@@ -291,9 +291,9 @@ async def end(
                 try:
                     await client.terminate(app)
                     asked = True
-                except (Unreachable, Nonsense):
+                except (Unreachable, InvalidResponse):
                     pass  # it may have arrived: look again
-                except Refused as e:
+                except ApiError as e:
                     pause = min(e.retry_after or pause, client.patience)
             elif patient_until is not None and asyncio.get_running_loop().time() >= patient_until:
                 patient_until = None

@@ -16,7 +16,7 @@ import msgspec
 
 from argorun.argocd.client import INSTANCE, Client
 from argorun.argocd.clock import Clock, stamp
-from argorun.argocd.http.errors import Refused, Unreachable
+from argorun.argocd.http.errors import ApiError, Unreachable
 from argorun.argocd.http.retry import RenderLimit
 from argorun.argocd.manifests.changes import Key, by_key, key_of
 from argorun.argocd.parameters.helm import helm_parameters
@@ -285,7 +285,7 @@ class FakeArgoCD:
             try:
                 self.document = applied(self.document, operations)
             except PatchFailed as e:
-                raise Refused("change", 500, 2, f"error applying patch: {e}") from None
+                raise ApiError("change", 500, 2, f"error applying patch: {e}") from None
             self.written()
             return self.seen()
 
@@ -325,7 +325,7 @@ class FakeArgoCD:
         def act() -> Json:
             key = Key(group, kind, namespace, name)
             if key not in self.objects:
-                raise Refused(
+                raise ApiError(
                     f"show {kind} {name}", 400, 3, f"{kind} {name} not found as part of application"
                 )
             return copy.deepcopy(self.objects[key])
@@ -338,7 +338,7 @@ class FakeArgoCD:
         def act() -> None:
             key = Key(group, kind, namespace, name)
             if key not in self.objects:
-                raise Refused(f"change {kind} {name}", 400, 3, f"{kind} {name} not found")
+                raise ApiError(f"change {kind} {name}", 400, 3, f"{kind} {name} not found")
             self.resource_patches.append((name, patch))
             self.made(merged(self.objects[key], patch))
 
@@ -347,7 +347,7 @@ class FakeArgoCD:
     async def sync(self, app: object, body: Json) -> Application:
         def act() -> Application:
             if "operation" in self.document:
-                raise Refused("sync", 400, 9, IN_PROGRESS)
+                raise ApiError("sync", 400, 9, IN_PROGRESS)
             self.syncs.append(body)
             self.document["operation"] = {"sync": {"source": self.spec["source"]}, "info": body["infos"]}
             self.document["status"].pop("operationState", None)
@@ -359,7 +359,7 @@ class FakeArgoCD:
         def act() -> None:
             if self.document["status"].get("operationState", {}).get("phase") != "Running":
                 text = "Unable to terminate operation. No operation is in progress"
-                raise Refused("end the operation", 400, 3, text)
+                raise ApiError("end the operation", 400, 3, text)
             self.document["status"]["operationState"]["phase"] = "Terminating"
 
         await self._do("terminate", act)

@@ -26,9 +26,9 @@ from argorun.argocd.client import IMPOSSIBLE, Client
 from argorun.argocd.http import connection, errors, streams
 from argorun.argocd.http.errors import (
     NEW_TOKEN,
+    ApiError,
     Denied,
-    Nonsense,
-    Refused,
+    InvalidResponse,
     Slow,
     Unauthenticated,
     Unreachable,
@@ -284,13 +284,13 @@ def test_an_error_page_of_a_proxy_is_said_to_be_one() -> None:
             proxy = Proxy(f"http://127.0.0.1:{server.port}", "HTTP_PROXY")
             given = settings(1, server="argocd.example.com", proxy=proxy)
             async with Client(given, patience=NO_PATIENCE) as client:
-                with pytest.raises(Refused) as e:
+                with pytest.raises(ApiError) as e:
                     await client.application(APP)
                 return e.value, proxy
 
     error, proxy = run(main())
     assert said(error) == (
-        Refused,
+        ApiError,
         "Argo CD could not show Application weather: Reason (HTTP 407)",
         f"it may be the proxy {proxy} that says so",
     )
@@ -399,15 +399,15 @@ ALIKE = (
         ),
         (403, '{"message": "permission denied", "code": 7}', Denied, "would not: permission denied", ALIKE),
         (404, '{"message": "not found", "code": 5}', Denied, "would not: not found", ALIKE),
-        (400, '{"message": "no", "code": 3}', Refused, "could not: no", ""),
-        (409, '{"error": "conflict", "code": 10}', Refused, "could not: conflict", ""),
-        (415, "Invalid content type", Refused, "could not: Reason", ""),
-        (429, "", Refused, "could not: Reason", ""),
-        (500, '{"message": "rpc error", "code": 13}', Refused, "could not: rpc error", ""),
-        (502, "<html>Bad Gateway</html>", Refused, "could not: Reason", ""),
-        (503, "[]", Refused, "could not: Reason", ""),
-        (504, '{"message": 5}', Refused, "could not: Reason", ""),
-        (502, '{"message":' * 9999, Refused, "could not: Reason", ""),
+        (400, '{"message": "no", "code": 3}', ApiError, "could not: no", ""),
+        (409, '{"error": "conflict", "code": 10}', ApiError, "could not: conflict", ""),
+        (415, "Invalid content type", ApiError, "could not: Reason", ""),
+        (429, "", ApiError, "could not: Reason", ""),
+        (500, '{"message": "rpc error", "code": 13}', ApiError, "could not: rpc error", ""),
+        (502, "<html>Bad Gateway</html>", ApiError, "could not: Reason", ""),
+        (503, "[]", ApiError, "could not: Reason", ""),
+        (504, '{"message": 5}', ApiError, "could not: Reason", ""),
+        (502, '{"message":' * 9999, ApiError, "could not: Reason", ""),
     ],
 )
 def test_every_status_of_argo_cd_has_its_error(
@@ -438,7 +438,7 @@ NOT_ARGO_CD = "is this Argo CD's address? a proxy may stand in between, or argoc
 )
 def test_a_success_that_is_not_argo_cds_json_is_nonsense(body: str | bytes) -> None:
     error = failed(answer(body=body, Content_Type="text/html"))
-    assert (type(error), error.hint) == (Nonsense, NOT_ARGO_CD)
+    assert (type(error), error.hint) == (InvalidResponse, NOT_ARGO_CD)
     assert error.message.startswith(
         "what the server answered to 'show Application weather' is not Argo CD's JSON: "
     )
@@ -448,7 +448,7 @@ def test_a_success_that_is_not_argo_cds_json_is_nonsense(body: str | bytes) -> N
 def test_a_redirect_is_not_followed_and_says_where_to(status: int) -> None:
     error = failed(answer(status, Location="https://argocd.example.com/login"))
     assert said(error) == (
-        Nonsense,
+        InvalidResponse,
         "127.0.0.1 redirects to https://argocd.example.com/login",
         "use that address, or drop `plaintext: true` if it is https",
     )
@@ -465,14 +465,14 @@ def test_a_404_that_is_not_argo_cds_is_a_wrong_address_and_no_missing_applicatio
 
     error, port = run(main())
     url = f"http://127.0.0.1:{port}/x/api/v1/applications/weather"
-    assert said(error) == (Nonsense, f"there is no Argo CD API at {url} (HTTP 404)", NOT_ARGO_CD)
+    assert said(error) == (InvalidResponse, f"there is no Argo CD API at {url} (HTTP 404)", NOT_ARGO_CD)
 
 
 @pytest.mark.parametrize(
     "location", [{}, {"Location": "http://["}, {"Location": "//"}, {"Location": "ftp://x"}]
 )
 def test_a_redirect_to_nowhere_is_an_error_like_any_other(location: dict[str, str]) -> None:
-    assert isinstance(failed(answer(302, **location)), Nonsense | Unreachable)
+    assert isinstance(failed(answer(302, **location)), InvalidResponse | Unreachable)
 
 
 @pytest.mark.parametrize(
@@ -482,7 +482,7 @@ def test_a_redirect_to_nowhere_is_an_error_like_any_other(location: dict[str, st
 def test_retry_after_is_honoured_up_to_half_a_minute(value: str, seconds: float | None) -> None:
     answered = httpx.Response(429, headers=[(b"retry-after", value.encode("latin-1"))])
     assert errors.retry_after(answered) == seconds
-    assert worth_retrying(Refused("x", 429, 8, "", seconds)) == (True if seconds is None else seconds)
+    assert worth_retrying(ApiError("x", 429, 8, "", seconds)) == (True if seconds is None else seconds)
 
 
 def test_a_429_carries_what_the_server_asked_for() -> None:
@@ -752,7 +752,7 @@ def test_a_read_is_not_repeated_where_that_cannot_help(status: int) -> None:
 )
 def test_a_500_that_is_argo_cds_answer_is_not_asked_for_again(read: Use[Any]) -> None:
     async def counted(client: Client) -> int:
-        with pytest.raises(Refused):
+        with pytest.raises(ApiError):
             await read(client)
         return client.requests
 
@@ -762,7 +762,7 @@ def test_a_500_that_is_argo_cds_answer_is_not_asked_for_again(read: Use[Any]) ->
 def test_what_a_server_asks_for_is_waited_for_only_as_long_as_patience_lasts() -> None:
     async def timed(client: Client) -> float:
         began = asyncio.get_running_loop().time()
-        with pytest.raises(Refused):
+        with pytest.raises(ApiError):
             await client.application(APP)
         return asyncio.get_running_loop().time() - began
 
@@ -867,7 +867,7 @@ def test_a_change_that_was_too_slow_may_take_effect_yet_whatever_it_tests(harmle
 @pytest.mark.parametrize("status", [502, 503, 504])
 def test_an_end_that_a_gateway_answers_for_argo_cd_may_arrive_yet(status: int) -> None:
     async def until(client: Client) -> float | None:
-        with pytest.raises(Refused):
+        with pytest.raises(ApiError):
             await client.terminate(APP)
         late = client.ends_late_until()
         return None if late is None else late - asyncio.get_running_loop().time()
@@ -1049,7 +1049,7 @@ def test_manifests_and_live_objects_are_unpacked_from_their_texts() -> None:
         assert isinstance(failed(answer(body=wrong), act=lambda c: c.manifests(APP)), ArgorunError)
     for wrong in ('{"manifest": "{"}', '{"manifest": 5}', "{}"):
         live_of = failed(answer(body=wrong), act=lambda c: c.live(APP, "", "v1", "Pod", "ns", "p"))
-        assert isinstance(live_of, Nonsense)
+        assert isinstance(live_of, InvalidResponse)
 
 
 # -- streams -----------------------------------------------------------------------------------------------
@@ -1135,7 +1135,7 @@ def test_an_error_frame_breaks_the_stream_off() -> None:
 )
 def test_a_frame_that_is_no_result_is_nonsense(chunk: bytes) -> None:
     names, raised = after_one(chunk)
-    assert (names, type(raised)) == (["a"], Nonsense)
+    assert (names, type(raised)) == (["a"], InvalidResponse)
 
 
 def test_a_stream_that_is_cut_off_is_unreachable() -> None:
@@ -1153,7 +1153,7 @@ def test_a_stream_that_goes_silent_is_a_stall(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [(401, Unauthenticated), (403, Denied), (503, Refused), (302, Nonsense)]
+    ("status", "kind"), [(401, Unauthenticated), (403, Denied), (503, ApiError), (302, InvalidResponse)]
 )
 def test_a_stream_that_is_refused_says_why(status: int, kind: type) -> None:
     assert type(failed(answer(status, '{"message": "no"}'), act=watched)) is kind
@@ -1216,9 +1216,9 @@ def test_lines_that_come_at_once_are_given_at_once() -> None:
     ("end", "kind"),
     [
         (b'{"error": {"message": "EOF"}}\n', Unreachable),
-        (b'{"result": {"content": "ha\n', Nonsense),
-        (b'{"result": {"content": "ha', Nonsense),
-        (b"{}\n", Nonsense),
+        (b'{"result": {"content": "ha\n', InvalidResponse),
+        (b'{"result": {"content": "ha', InvalidResponse),
+        (b"{}\n", InvalidResponse),
     ],
 )
 def test_what_comes_before_the_break_in_a_log_is_not_lost(end: bytes, kind: type) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from argorun.argocd import owners
-from argorun.argocd.http.errors import Denied, Nonsense, Refused, Unauthenticated, Unreachable
+from argorun.argocd.http.errors import ApiError, Denied, InvalidResponse, Unauthenticated, Unreachable
 from argorun.argocd.manifests import ignore_differences
 from argorun.argocd.parameters.helm import Helm
 from argorun.argocd.parameters.kustomize import Kustomize
@@ -240,7 +240,7 @@ def test_an_expression_that_is_not_understood_is_named() -> None:
         ),
         (Denied("x", 403, "permission denied", ""), "default/all"),
         (Denied("x", 404, 'applicationset.argoproj.io "all" not found', ""), "default/all"),
-        (Refused("x", 500, 2, "namespace 'argocd' is not permitted"), "default/all"),
+        (ApiError("x", 500, 2, "namespace 'argocd' is not permitted"), "default/all"),
     ],
 )
 def test_an_application_set_that_cannot_be_read_is_refused_with_the_policy_line(
@@ -270,13 +270,13 @@ def test_a_token_that_has_expired_is_no_matter_of_the_policy() -> None:
 
 def test_an_argo_cd_that_fails_is_no_refusal() -> None:
     stage = Stage(BY_SET)
-    stage.argocd.meets("set ('all', 'argocd')", Refused("x", 503, 14, "down"))
-    with pytest.raises(Refused):
+    stage.argocd.meets("set ('all', 'argocd')", ApiError("x", 503, 14, "down"))
+    with pytest.raises(ApiError):
         stage.check()
 
 
 @pytest.mark.parametrize(
-    "error", [Refused("x", 503, 14, "down"), Unreachable("gone"), Nonsense("a web page")]
+    "error", [ApiError("x", 503, 14, "down"), Unreachable("gone"), InvalidResponse("a web page")]
 )
 def test_force_goes_on_where_argo_cd_cannot_say_what_would_be_undone(error: ArgoCDFailed) -> None:
     stage = Stage(BY_SET)
@@ -435,7 +435,7 @@ def test_a_parent_that_does_not_heal_itself_is_a_notice(policy: Json) -> None:
     ("method", "error"),
     [
         ("application", Denied("show", 403, "permission denied", "")),
-        ("managed", Refused("show", 400, 9, "permission denied")),
+        ("managed", ApiError("show", 400, 9, "permission denied")),
     ],
 )
 def test_a_parent_that_cannot_be_read_is_a_notice(method: str, error: Exception) -> None:

@@ -26,7 +26,7 @@ def on(broker: Broker, use: Callable[[Topics], Awaitable[None]], *, keep: bool =
     notices: list[str] = []
 
     async def main() -> None:
-        async with Topics({}, admin=broker, notice=notices.append, keep=keep) as topics:
+        async with Topics({}, admin=broker, warn=notices.append, keep=keep) as topics:
             assert broker.is_open
             await use(topics)
         assert not broker.is_open

@@ -59,7 +59,7 @@ timeouts: {{run: 90, busy: 60, cleanup: 60}}
 # argorun as it is, but Kafka is a stand-in in memory.
 NO_KAFKA = """
 import functools, sys
-from argorun import supervisor
+from argorun.run import supervisor
 from argorun.kafka.topics import Topics
 from tests.unit.kafka.standin import Broker
 supervisor.Topics = functools.partial(Topics, admin=Broker())

@@ -74,7 +74,7 @@ def _until_the_test_runs() -> list[Event]:
     return [
         RunStarted(time=T, run_id="0badcafe", application="weather", url=URL, version="0.1.0"),
         *_step(Step.PLAN, 0.0, 0.1),
-        *_step(Step.LOOK, 0.1, 0.3),
+        *_step(Step.PREFLIGHT, 0.1, 0.3),
         StepStarted(time=T + 0.4, step=Step.TOPICS, detail=TOPIC),
         TopicCreated(time=T + 1.2, topic=TOPIC, partitions=1, replication_factor=3, seconds=0.8),
         StepEnded(time=T + 1.2, step=Step.TOPICS, ok=True, seconds=0.8),

@@ -15,10 +15,12 @@ import pytest
 
 from argorun.errors import UsageError
 from argorun.events import LogLines
-from argorun.reporters import Announcer, LogFiles, open_reporters
 from argorun.reporters import background_writer as module
 from argorun.reporters.background_writer import Outlet, open_file, outlets_of, within
+from argorun.reporters.dispatcher import Dispatcher
 from argorun.reporters.json_lines import EventsFile, decode, encode
+from argorun.reporters.log_files import LogFiles
+from argorun.reporters.open import open_reporters
 from argorun.reporters.streams import Sink
 
 MUCH = b"x" * 1_000_000  # more than any pipe or terminal takes without a reader
@@ -144,7 +146,7 @@ def test_a_disk_that_hangs_holds_up_no_reporter_and_gets_all_once_it_is_well(
     disk: Disk, tmp_path: Path, line: LogLines
 ) -> None:
     with open(tmp_path / "out", "w", encoding="utf-8") as out:
-        announcer = Announcer(
+        announcer = Dispatcher(
             open_reporters("plain", tmp_path / "events", environ={}, stdout=out, stderr=out),
             untouched=[LogFiles(tmp_path / "logs")],
         )
@@ -168,7 +170,7 @@ def test_what_a_disk_that_hangs_has_not_taken_in_the_end_is_a_failure_and_holds_
     files = open_reporters(
         "plain", tmp_path / "events", environ={}, stdout=io.StringIO(), stderr=io.StringIO()
     )
-    announcer = Announcer(files, untouched=[LogFiles(tmp_path / "logs")])
+    announcer = Dispatcher(files, untouched=[LogFiles(tmp_path / "logs")])
     announcer(lines_of(line, "first"))
     assert disk.hangs.wait(60)
     announcer.close(0.0)
@@ -204,7 +206,7 @@ def test_a_log_directory_that_falls_behind_is_a_failure_and_never_loses_lines_in
     disk: Disk, tmp_path: Path, line: LogLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LIMIT", 20)
-    announcer = Announcer([], untouched=[LogFiles(tmp_path)])
+    announcer = Dispatcher([], untouched=[LogFiles(tmp_path)])
     announcer(lines_of(line, "first"))
     assert disk.hangs.wait(60)
     for text in ("x" * 30, "y"):
@@ -219,7 +221,7 @@ def test_a_pipe_as_events_file_whose_reader_has_stopped_holds_up_nothing_and_is_
 ) -> None:
     os.mkfifo(tmp_path / "fifo")
     reading = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
-    announcer = Announcer([EventsFile(tmp_path / "fifo")])
+    announcer = Dispatcher([EventsFile(tmp_path / "fifo")])
     for _ in range(3):
         announcer(lines_of(line, MUCH.decode()))
     announcer.close(0.0)

@@ -22,7 +22,7 @@ from argorun.argocd.client import as_go_writes_it
 from argorun.events import Event, LeftBehind, LogLines, Notice, ParameterSet
 from argorun.redact.event_text import TEXT_FIELDS
 from argorun.redact.redactor import MASK, SHORTEST, Redactor
-from argorun.reporters import Announcer
+from argorun.reporters.dispatcher import Dispatcher
 from argorun.reporters.json_lines import encode
 
 
@@ -54,7 +54,7 @@ class Raises(Keeps):
 
 def shown(event: Event, *secrets: str) -> Event:
     keeps = Keeps()
-    Announcer([keeps], secrets)(event)
+    Dispatcher([keeps], secrets)(event)
     return keeps.events[0]
 
 
@@ -64,7 +64,7 @@ def notice(text: str) -> Notice:
 
 def test_every_reporter_hears_every_event_in_order(green: list[Event]) -> None:
     first, second = Keeps(), Keeps()
-    announce = Announcer([first, second], ["s3cret"])
+    announce = Dispatcher([first, second], ["s3cret"])
     for event in green:
         announce(event)
     announce.flush()
@@ -84,7 +84,7 @@ def test_every_reporter_hears_every_event_in_order(green: list[Event]) -> None:
 )
 def test_a_reporter_that_fails_is_dropped_and_the_others_go_on(error: Exception, failures: list[str]) -> None:
     raises, keeps = Raises(error), Keeps()
-    announce = Announcer([raises, keeps], ["s3cret"])
+    announce = Dispatcher([raises, keeps], ["s3cret"])
     announce(notice("1"))
     announce(notice("2"))
     announce.flush()
@@ -106,7 +106,7 @@ def test_a_failure_to_flush_or_to_close_is_remembered_too() -> None:
         def flush(self) -> None:
             raise OSError(errno.EIO, "Input/output error")
 
-    announce = Announcer([Late(), Flush()])
+    announce = Dispatcher([Late(), Flush()])
     announce.flush()
     announce.close()
     assert announce.failures == ["flush: Input/output error", "late: Disk quota exceeded"]
@@ -117,7 +117,7 @@ def test_a_ctrl_c_is_not_swallowed() -> None:
         def report(self, event: Event) -> None:
             raise KeyboardInterrupt
 
-    announce = Announcer([Interrupted()])
+    announce = Dispatcher([Interrupted()])
     with pytest.raises(KeyboardInterrupt):
         announce(notice(""))
 
@@ -259,7 +259,7 @@ def test_a_parameter_without_an_original_stays_without() -> None:
 
 def test_looking_for_secrets_in_a_line_costs_about_as_much_as_writing_it(line: LogLines) -> None:
     """Side by side on the same machine: 200,000 lines must not wait for the redaction."""
-    announce = Announcer([], [f"secret-number-{n}" for n in range(5)])
+    announce = Dispatcher([], [f"secret-number-{n}" for n in range(5)])
     looked = min(timeit.repeat(lambda: announce(line), number=2000, repeat=5))
     encoded = min(timeit.repeat(lambda: encode(line), number=2000, repeat=5))
     assert looked < 30 * encoded
@@ -279,7 +279,7 @@ def test_a_command_with_a_secret_in_it_says_that_it_must_be_filled_in() -> None:
 
 def test_what_the_run_finds_to_be_secret_is_hidden_from_then_on() -> None:
     keeps = Keeps()
-    announce = Announcer([keeps])
+    announce = Dispatcher([keeps])
     announce.hide("s3cret")
     announce(notice("s3cret"))
     assert keeps.events == [notice("***")]

@@ -13,7 +13,7 @@ import pytest
 
 from argorun.errors import UsageError
 from argorun.events import Event, LogEnded, LogLines, LogStarted
-from argorun.reporters import Announcer
+from argorun.reporters.dispatcher import Dispatcher
 from argorun.reporters.log_files import LogFiles, safe
 
 
@@ -68,7 +68,7 @@ def test_a_file_is_not_masked_and_what_is_shown_is(tmp_path: Path, line: LogLine
             pass
 
     secret = dataclasses.replace(line, texts=("the password is hunter22",))
-    announcer = Announcer([Watcher()], ["hunter22"], untouched=[LogFiles(tmp_path)])
+    announcer = Dispatcher([Watcher()], ["hunter22"], untouched=[LogFiles(tmp_path)])
     announcer(secret)
     announcer.close()
     assert shown == [dataclasses.replace(line, texts=("the password is ***",))]
@@ -77,7 +77,7 @@ def test_a_file_is_not_masked_and_what_is_shown_is(tmp_path: Path, line: LogLine
 
 def through_the_announcer(folder: Path, line: LogLines) -> list[str]:
     """What could not be written."""
-    announcer = Announcer([], untouched=[LogFiles(folder)])
+    announcer = Dispatcher([], untouched=[LogFiles(folder)])
     announcer(line)
     announcer.close()
     return announcer.failures

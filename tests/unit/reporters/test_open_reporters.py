@@ -15,8 +15,9 @@ import pytest
 
 from argorun.errors import UsageError
 from argorun.events import Event
-from argorun.reporters import Announcer, Output, open_reporters
+from argorun.reporters.dispatcher import Dispatcher
 from argorun.reporters.json_lines import decode, encode
+from argorun.reporters.open import Output, open_reporters
 from argorun.reporters.picture import main
 
 
@@ -65,7 +66,7 @@ def test_the_run_is_shown_and_written_down_even_where_ascii_is_all_there_is(
     output: Output, red: list[Event], pipe: TextIO, tmp_path: Path
 ) -> None:
     path = tmp_path / "events.jsonl"
-    announce = Announcer(open_reporters(output, path, environ={}, stdout=pipe, stderr=pipe))
+    announce = Dispatcher(open_reporters(output, path, environ={}, stdout=pipe, stderr=pipe))
     for event in red:
         announce(event)
     announce.close()
@@ -80,7 +81,7 @@ def test_secrets_are_in_no_output_at_all(red: list[Event], pipe: TextIO, tmp_pat
     secret = "specified backoff"
     for output in ("rich", "plain", "json"):
         path = tmp_path / output
-        announce = Announcer(open_reporters(output, path, environ={}, stdout=pipe, stderr=pipe), [secret])
+        announce = Dispatcher(open_reporters(output, path, environ={}, stdout=pipe, stderr=pipe), [secret])
         for event in red:
             announce(event)
         announce.close()
@@ -91,7 +92,7 @@ def test_secrets_are_in_no_output_at_all(red: list[Event], pipe: TextIO, tmp_pat
 
 def test_under_github_a_red_run_gives_no_command_in_any_output(red: list[Event], pipe: TextIO) -> None:
     for output in ("rich", "plain", "json"):
-        announce = Announcer(
+        announce = Dispatcher(
             open_reporters(output, environ={"GITHUB_ACTIONS": "true"}, stdout=pipe, stderr=pipe)
         )
         for event in red:
@@ -111,9 +112,9 @@ def test_rich_is_imported_only_where_it_is_used() -> None:
 
 def test_closed_standard_streams_break_nothing() -> None:
     script = (
-        "from argorun.events import Notice; from argorun.reporters import Announcer, open_reporters\n"
+        "from argorun.events import Notice; from argorun.reporters import Dispatcher, open_reporters\n"
         "for output in ('plain', 'json', 'rich'):\n"
-        "    announce = Announcer(open_reporters(output))\n"
+        "    announce = Dispatcher(open_reporters(output))\n"
         "    announce(Notice(time=1.0, level='info', text='x')); announce.close()\n"
         "    assert not announce.failures\n"
     )

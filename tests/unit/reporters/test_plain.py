@@ -279,8 +279,9 @@ def test_a_verdict_is_explained_even_if_argorun_dies_after_it(red: list[Event]) 
 PIPED = """
 import sys
 from argorun.events import LogLines, Notice, RunEnded
-from argorun.reporters import Announcer, open_reporters
-announce = Announcer(open_reporters({output!r}))
+from argorun.reporters.dispatcher import Dispatcher
+from argorun.reporters.open import open_reporters
+announce = Dispatcher(open_reporters({output!r}))
 for number in range({lines}):
     line = dict(stamps=("",), texts=(f"line {{number}}",))
     announce(LogLines(time=1.0, job="j", pod="p", container="c", attempt=1, **line))

@@ -14,17 +14,17 @@ from hypothesis import strategies as st
 
 from argorun import cli
 from argorun.errors import UsageError
-from argorun.reporters.stderr import Veil, redactor, veiled
+from argorun.reporters.stderr import MaskedStderr, masked_stderr, redactor
 from tests.unit.reporters.runner import commands
 
-PUT_ON = "from argorun.reporters.stderr import put_on, redactor\nput_on()"
+PUT_ON = "from argorun.reporters.stderr import install_stderr, redactor\nput_on()"
 ROOT = Path(__file__).parents[3]
 TOKEN = "t0ken-of-argocd"
 
 
-def veil(**environment: str) -> tuple[Veil, io.StringIO]:
+def veil(**environment: str) -> tuple[MaskedStderr, io.StringIO]:
     behind = io.StringIO()
-    return Veil(behind, environment), behind
+    return MaskedStderr(behind, environment), behind
 
 
 def process(code: str, *arguments: str, **environment: str) -> str:
@@ -34,7 +34,7 @@ def process(code: str, *arguments: str, **environment: str) -> str:
         [
             sys.executable,
             "-c",
-            f"from argorun.reporters.stderr import put_on, redactor\nput_on()\n{code}",
+            f"{PUT_ON}\n{code}",
             *arguments,
         ],
         env=known | environment,
@@ -124,6 +124,6 @@ def test_without_a_stderr_nothing_happens(stream: str | None, monkeypatch: pytes
     closed = io.StringIO()
     closed.close()
     monkeypatch.setattr(sys, "stderr", closed if stream else None)
-    with veiled():
+    with masked_stderr():
         print("x", file=sys.stderr)
         assert not sys.stderr.isatty()

@@ -323,8 +323,9 @@ def test_a_terminal_without_unicode_gets_ascii(red: list[Event]) -> None:
 AT_A_TERMINAL = """
 import sys, time
 from argorun.events import *
-from argorun.reporters import Announcer, open_reporters
-announce = Announcer(open_reporters("auto"))
+from argorun.reporters.dispatcher import Dispatcher
+from argorun.reporters.open import open_reporters
+announce = Dispatcher(open_reporters("auto"))
 line = dict(job="j", pod="p", container="c", attempt=1)
 announce(RunStarted(time=time.time(), run_id="r", application="a", url="u", version="v"))
 announce(StepStarted(time=time.time(), step=Step.FOLLOW, detail="x" * 200))

@@ -32,8 +32,8 @@ from argorun.errors import AccessDenied, KafkaFailed
 from argorun.events import Event, LeftBehind
 from argorun.kafka.spec import TopicExists
 from argorun.kafka.topics import Related
-from argorun.run.cleanup import Traces, WayBack
-from argorun.run.undo import CleanUp
+from argorun.run.cleanup import RunCleanup, RunState
+from argorun.run.undo import UndoStack
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
 from tests.unit.argocd.gopatch import Json
 from tests.unit.virtual import run
@@ -42,7 +42,7 @@ from tests.unit.virtual import run
 def way_back(servers: str = "", patch: object = ()) -> Any:
     fake = cast(Any, SimpleNamespace)
     config = fake(application="ns/weather", kafka={"bootstrap.servers": servers})
-    return WayBack(config, fake(), fake(), fake(), fake(), fake(claim=fake(way_back=lambda: patch)), print)
+    return RunCleanup(config, fake(), fake(), fake(), fake(), fake(claim=fake(way_back=lambda: patch)), print)
 
 
 def assert_pastes(command: str, *words: str) -> None:
@@ -119,21 +119,22 @@ class Undone:
     def __init__(self, topics: Topics, topic: Topic, *, hurried: bool = False, synced: bool = False) -> None:
         self.told: list[Event] = []
         self.notices: list[tuple[str, str]] = []
-        clean = CleanUp(self.told.append)
+        clean = UndoStack(self.told.append)
         config = Config(
             application="weather", argocd=None, kafka={"bootstrap.servers": "k:1"}, topics=(topic,)
         )
         traces = cast(Any, SimpleNamespace(logs="of the run" if synced else None))
         none = cast(Any, None)
-        back = WayBack(config, none, cast(Any, topics), none, clean, traces, self.notice)
+        back = RunCleanup(config, none, cast(Any, topics), none, clean, traces, Emitter(self.emit))
         clean.before("the last look", back._stay_gone, lambda: "", patient=True)
         back.from_topic("t_1", topic)
         if hurried:
             clean.hurry()
         run(clean.unwind(90))
 
-    def notice(self, text: str, level: str) -> None:
-        self.notices.append((level, text))
+    def emit(self, event: Event) -> None:
+        if isinstance(event, Notice):
+            self.notices.append((event.level, event.text))
 
     @property
     def left(self) -> list[tuple[str, str]]:
@@ -224,14 +225,14 @@ def test_what_our_operation_changed_is_settled_whatever_it_was_before_and_always
     claim = fake(record=fake(automated=automated), was_synced=synced)
     config = fake(application="weather", settle=settle)
     traces = fake(claim=claim, settlement=fake(), posted=began)
-    assert WayBack(config, fake(), fake(), fake(), fake(), traces, print)._settles() is settles
+    assert RunCleanup(config, fake(), fake(), fake(), fake(), traces, print)._settles() is settles
 
 
 def test_before_our_sync_nobody_is_told_to_end_the_operation_that_runs() -> None:
     fake = cast(Any, SimpleNamespace)
 
     def back(logs: object) -> Any:
-        return WayBack(fake(application="weather"), fake(), fake(), fake(), fake(), fake(logs=logs), print)
+        return RunCleanup(fake(application="weather"), fake(), fake(), fake(), fake(), fake(logs=logs), print)
 
     assert (back(None)._end_by_hand(), back(None)._wait_by_hand()) == ("", "")
     assert (
@@ -321,7 +322,7 @@ class Stage:
         kafka = {"bootstrap.servers": "k:1"}
         settings = Config(application=APP, argocd=cast(Any, None), kafka=kafka, topics=(topic,), **config)
         claim = Claim(
-            client, APP, "mine", [Helm("kafka.topic", TOPIC)], waiting=print, notice=print, topics=[TOPIC]
+            client, APP, "mine", [Helm("kafka.topic", TOPIC)], waiting=print, warn=print, topics=[TOPIC]
         )
         former = argocd.renders()
         settlement = Settlement(client, APP, [TOPIC])
@@ -331,10 +332,10 @@ class Stage:
         for manifest in argocd.renders():
             argocd.made(manifest)
         self.after_the_sync()
-        clean = CleanUp(self.told.append)
+        clean = UndoStack(self.told.append)
         logs = cast(Any, self)
-        traces = Traces("mine", claim, [(topic, TOPIC)], logs, settlement, SYNCED, "abc", self.posted)
-        back = WayBack(
+        traces = RunState("mine", claim, [(topic, TOPIC)], logs, settlement, SYNCED, "abc", self.posted)
+        back = RunCleanup(
             settings, client, cast(Any, self.topics), LiveTree(client, APP), clean, traces, self.tell
         )
         back.from_topic(TOPIC, topic)
@@ -669,7 +670,7 @@ def test_a_pod_that_nobody_has_told_to_stop_is_left_with_the_command_that_ends_i
     fake = cast(Any, SimpleNamespace)
     logs = fake(jobs=lambda: jobs)
     config = fake(application="ns/weather")
-    back = WayBack(config, fake(), fake(), fake(), CleanUp(told.append), fake(logs=logs), print)
+    back = RunCleanup(config, fake(), fake(), fake(), UndoStack(told.append), fake(logs=logs), print)
     back._leave_running(still)
     left = [(e.what, e.why, e.command) for e in told if isinstance(e, LeftBehind)]
     assert left == [

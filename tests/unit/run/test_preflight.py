@@ -13,12 +13,12 @@ from argorun.argocd.manifests.changes import Key
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Node, Tree
 from argorun.config.model import ApplicationRef, ArgoCD, Config, Parameter, Topic
-from argorun.emit import Telling
+from argorun.emit import Emitter
 from argorun.errors import AccessDenied, ArgorunError, UsageError
 from argorun.events import Event, Notice
 from argorun.kafka.spec import TopicExists, TopicSpec
-from argorun.run.cleanup import Traces
-from argorun.run.preflight import Look, check_others
+from argorun.run.cleanup import RunState
+from argorun.run.preflight import Preflight, check_others
 from argorun.sandbox.standin.helm import command
 from tests.unit.argocd.fakes import FakeArgoCD
 from tests.unit.argocd.gopatch import Json
@@ -64,7 +64,7 @@ class Stage:
         } | more
         self.config = Config(kafka={}, topics=TOPICS, **more)
         self.events: list[Event] = []
-        self.traces = Traces(operation="mine", claim=cast(Any, None))
+        self.traces = RunState(operation="mine", claim=cast(Any, None))
 
     async def can_i(self, action: str, resource: str, subject: str) -> bool:
         self.asked.append(f"{resource}, {action}, {subject}")
@@ -73,11 +73,11 @@ class Stage:
     def look(self) -> ArgorunError | None:
         """What keeps the run from beginning."""
         self.argocd.can_i = self.can_i  # type: ignore[method-assign]
-        look = Look(
+        look = Preflight(
             self.config,
             self.argocd.client,
             cast(Any, self.topics),
-            Telling(self.events.append),
+            Emitter(self.events.append),
             lambda *_: None,
         )
         try:
@@ -264,7 +264,7 @@ def test_anothers_job_that_appears_just_before_the_sync_is_seen_by_comparing_ane
 
     async def look() -> None:
         cluster, app = cast(Client, Cluster()), ApplicationRef(name="weather")
-        tell = Telling(lambda event: None)
+        tell = Emitter(lambda event: None)
         hooks = {key: tracked("weather")}
         await check_others(cluster, app, LiveTree(cluster, app), tell, hooks, {}, force=force)
 

@@ -14,11 +14,11 @@ import pytest
 from argorun.argocd.diagnosis.analyze import Finding
 from argorun.errors import ArgoCDFailed, ArgorunError, TestsFailed, UsageError
 from argorun.events import Event, LeftBehind, Notice, Undone, Verdict
-from argorun.reporters import Announcer
+from argorun.reporters.dispatcher import Dispatcher
 from argorun.run import supervisor as module
 from argorun.run.steps import Run
 from argorun.run.supervisor import STOPPING, Supervisor
-from argorun.run.undo import CleanUp
+from argorun.run.undo import UndoStack
 from argorun.signals import SIGNALS
 from tests.unit.virtual import run
 
@@ -64,8 +64,8 @@ class Stage:
 
     def __init__(self, steps: Steps, topic: Steps | None = None, pods: Steps | None = None) -> None:
         self.reporter = Reporter()
-        self.announcer = Announcer([self.reporter])
-        self.clean = CleanUp(self.announcer)
+        self.announcer = Dispatcher([self.reporter])
+        self.clean = UndoStack(self.announcer)
         self.progress = SimpleNamespace(
             doing=lambda: "tests still running",
             last_lines=lambda running: ("last line",),
@@ -483,7 +483,7 @@ def test_a_run_ends_with_its_code_and_closes_its_connections_and_who_keeps_topic
     monkeypatch.setattr(module, "Run", made)
     reporter = Reporter()
     config = SimpleNamespace(argocd=None, kafka={}, secrets=(), keep_topics=keep)
-    assert run(module.execute(cast(Any, config), Announcer([reporter]))) == 1
+    assert run(module.execute(cast(Any, config), Dispatcher([reporter]))) == 1
     assert (order, kept) == (["closed", "closed"], [keep])
     assert [type(e).__name__ for e in reporter.events][-1] == "RunEnded"
     assert reporter.events[-1].exit_code == 1  # type: ignore[union-attr]

@@ -10,7 +10,7 @@ import pytest
 
 from argorun.errors import AccessDenied, ArgoCDFailed
 from argorun.events import Event, LeftBehind, Undone
-from argorun.run.undo import CleanUp
+from argorun.run.undo import UndoStack
 from tests.unit.virtual import run
 
 Act = Callable[[], Awaitable[str | None]]
@@ -32,7 +32,7 @@ class Stage:
 
     def __init__(self) -> None:
         self.told = Told()
-        self.clean = CleanUp(self.told)
+        self.clean = UndoStack(self.told)
         self.order: list[str] = []
 
     def add(
@@ -65,7 +65,7 @@ async def never() -> str | None:
 
 def test_who_makes_slow_requests_is_told_of_the_hurry() -> None:
     told: list[str] = []
-    clean = CleanUp(Told(), lambda: told.append("hurry"))
+    clean = UndoStack(Told(), lambda: told.append("hurry"))
     assert not clean.hurried
     clean.hurry()
     assert (clean.hurried, told) == (True, ["hurry"])
@@ -267,20 +267,20 @@ def test_what_is_registered_as_the_last_is_undone_last() -> None:
 
 
 def test_what_can_be_left_to_itself_is_waited_for_only_until_somebody_hurries() -> None:
-    async def waited(clean: CleanUp, seconds: float) -> tuple[bool, float]:
+    async def waited(clean: UndoStack, seconds: float) -> tuple[bool, float]:
         began = asyncio.get_running_loop().time()
         asyncio.get_running_loop().call_later(5, clean.hurry)
         ended = await clean.unless_hurried(asyncio.sleep(seconds))
         return ended, asyncio.get_running_loop().time() - began
 
-    assert run(waited(CleanUp(Told()), 3)) == (True, 3)
-    assert run(waited(CleanUp(Told()), 30)) == (False, 5)
+    assert run(waited(UndoStack(Told()), 3)) == (True, 3)
+    assert run(waited(UndoStack(Told()), 30)) == (False, 5)
 
 
 def test_what_should_come_to_its_end_is_waited_for_a_little_longer_even_in_a_hurry() -> None:
     async def waited(seconds: float) -> tuple[bool, float]:
         began = asyncio.get_running_loop().time()
-        clean = CleanUp(Told())
+        clean = UndoStack(Told())
         clean.hurry()
         ended = await clean.unless_hurried(asyncio.sleep(seconds), grace=3)
         return ended, asyncio.get_running_loop().time() - began
@@ -294,7 +294,7 @@ def test_what_goes_wrong_while_it_is_waited_for_is_raised() -> None:
         raise ArgoCDFailed("down")
 
     with pytest.raises(ArgoCDFailed, match="down"):
-        run(CleanUp(Told()).unless_hurried(fails()))
+        run(UndoStack(Told()).unless_hurried(fails()))
 
 
 def test_a_hurry_in_the_middle_starts_what_is_urgent_without_waiting_for_what_is_under_way() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from argorun.argocd.client import Client
-from argorun.argocd.http.errors import Nonsense
+from argorun.argocd.http.errors import InvalidResponse
 from argorun.config.argocd_cli import stored
 from argorun.config.load import load
 from argorun.config.model import ApplicationRef, ArgoCD, Flags
@@ -152,7 +152,7 @@ def test_a_redirect_carries_the_token_nowhere(status: int, where: str) -> None:
                 settings = ArgoCD(server=f"localhost:{server.port}", token="t0ken", ca=TLS / "localhost.crt")
                 async with Client(settings, patience=0.1) as client:
                     for request in (client.application, client.terminate):
-                        with pytest.raises(Nonsense, match="redirects to"):
+                        with pytest.raises(InvalidResponse, match="redirects to"):
                             await request(ApplicationRef(name="weather"))
         assert elsewhere.requests == []
         asked.extend(r.method for r in server.requests)

@@ -28,7 +28,7 @@ from argorun.errors import AccessDenied
 from argorun.events import Event, LeftBehind, Notice, SweepEnded, SweepStarted, TopicSwept, Undone
 from argorun.kafka.spec import TopicSpec
 from argorun.kafka.topics import Limits, Topics
-from argorun.reporters import Announcer
+from argorun.reporters.dispatcher import Dispatcher
 from argorun.sweep import steps
 from tests.unit.argocd.fakes import FakeArgoCD
 from tests.unit.argocd.gopatch import Json
@@ -73,7 +73,7 @@ class Stage:
 
         def kafka(*_: object, **more: Any) -> Topics:
             limits = Limits(delete=3, gone=3, request=1)
-            return Topics({}, admin=broker, limits=limits, notice=more["notice"])
+            return Topics({}, admin=broker, limits=limits, warn=more["notice"])
 
         monkeypatch.setattr(steps, "Client", lambda *_, **__: Made())
         monkeypatch.setattr(steps, "Topics", kafka)
@@ -89,12 +89,12 @@ class Stage:
 
     def sweep(self, **changes: Any) -> int:
         config = msgspec.structs.replace(CONFIG, **changes)
-        announcer = Announcer([self])
+        announcer = Dispatcher([self])
         self.code = run(self._swept(config, announcer))
         assert announcer.failures == []
         return self.code
 
-    async def _swept(self, config: SweepConfig, announcer: Announcer) -> int:
+    async def _swept(self, config: SweepConfig, announcer: Dispatcher) -> int:
         controller = asyncio.create_task(self.argocd.controls()) if self.controls else None
         try:
             return await steps.execute(config, announcer)

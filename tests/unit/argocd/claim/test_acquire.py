@@ -15,8 +15,8 @@ import pytest
 from argorun.argocd.claim import acquire as claim_module
 from argorun.argocd.claim.acquire import Claim, Lost, Reverted, Taken
 from argorun.argocd.clock import Clock
-from argorun.argocd.http.errors import Denied, Refused, Slow, Unreachable
-from argorun.argocd.http.retry import Allowance
+from argorun.argocd.http.errors import ApiError, Denied, Slow, Unreachable
+from argorun.argocd.http.retry import WaitBudget
 from argorun.argocd.normal_form import normalize
 from argorun.argocd.parameters.helm import Helm, helm_parameters
 from argorun.argocd.parameters.record import RECORD, HelmValue, Record, record_of
@@ -36,9 +36,9 @@ SPEC: Json = {
     "syncPolicy": {"automated": {"prune": True}},
 }
 OURS = {"name": "kafka.topic", "value": TOPIC}
-INVALID = Refused("change", 400, 3, "application spec for weather is invalid: repository not accessible")
+INVALID = ApiError("change", 400, 3, "application spec for weather is invalid: repository not accessible")
 SLOW = Slow("Argo CD did not change Application weather within 90 s (argocd.timeout)")
-GIVEN_UP = Refused("change", 504, 4, "context deadline exceeded")
+GIVEN_UP = ApiError("change", 504, 4, "context deadline exceeded")
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +63,7 @@ class Stage:
             run_id,
             [Helm("kafka.topic", value)],
             waiting=self.waited.append,
-            notice=self.notices.append,
+            warn=self.notices.append,
             topics=[value],
         )
 
@@ -211,7 +211,7 @@ def test_only_the_waiting_for_others_is_bounded_and_no_slow_answer(slow: float) 
 
     async def waited(allowed: float) -> None:
         stage.argocd.meets("application", None, None, None, lambda a: a.ends())
-        await stage.claim.free(Allowance(allowed))
+        await stage.claim.free(WaitBudget(allowed))
 
     stage.argocd.application = slowly  # type: ignore[method-assign]
     run(waited(3 * claim_module.BUSY_POLL + 1))
@@ -383,7 +383,7 @@ def test_taking_puts_value_record_and_switch_in_by_one_patch(annotations: Json |
     assert (stage.claim.before, stage.claim.record) == (before, stage.record)
 
 
-@pytest.mark.parametrize("lost", [DOWN, Refused("change", 504, 4, "timeout")])
+@pytest.mark.parametrize("lost", [DOWN, ApiError("change", 504, 4, "timeout")])
 def test_a_lost_answer_to_a_patch_that_took_sends_no_second_one(lost: Exception) -> None:
     stage = Stage()
     before = stage.argocd.seen()
@@ -394,7 +394,7 @@ def test_a_lost_answer_to_a_patch_that_took_sends_no_second_one(lost: Exception)
 
 def test_a_patch_that_did_not_arrive_is_sent_again() -> None:
     stage = Stage()
-    stage.argocd.meets("patch", DOWN, Refused("change", 503, 14, "unavailable"))
+    stage.argocd.meets("patch", DOWN, ApiError("change", 503, 14, "unavailable"))
     run(stage.take())
     assert (stage.parameters, len(stage.argocd.patches)) == ([OURS], 1)
 
@@ -607,7 +607,7 @@ def test_a_patch_that_never_takes_is_given_up_when_patience_is_over() -> None:
 @pytest.mark.parametrize(
     "refused",
     [
-        Refused("change", 500, 13, "Failed to update application. Too many conflicts"),
+        ApiError("change", 500, 13, "Failed to update application. Too many conflicts"),
         lambda argocd: argocd.written(),  # in between: the patch's own `test` fails
     ],
     ids=["conflicts", "test"],
@@ -738,7 +738,7 @@ def test_an_empty_value_is_found_again_and_the_former_one_put_back(former: list[
     stage = Stage(normalize(spec))
     settings = [Helm("kafka.topic", TOPIC, string=True), Helm("image.tag", "")]
     told = stage.notices.append
-    claim = Claim(stage.argocd.client, APP, "mine", settings, waiting=told, notice=told, topics=[TOPIC])
+    claim = Claim(stage.argocd.client, APP, "mine", settings, waiting=told, warn=told, topics=[TOPIC])
 
     async def there_and_back() -> bool:
         await claim.take([], FUTURE)
@@ -768,7 +768,7 @@ def test_a_parameter_that_someone_adds_between_reading_and_giving_back_is_kept()
 
 
 @pytest.mark.parametrize(
-    "fault", [DOWN, LostAnswer(), Refused("change", 502, 0, "x"), LostAnswer(Refused("c", 504, 4, "x"))]
+    "fault", [DOWN, LostAnswer(), ApiError("change", 502, 0, "x"), LostAnswer(ApiError("c", 504, 4, "x"))]
 )
 def test_a_patch_or_its_answer_lost_on_the_way_is_looked_after(fault: Any) -> None:
     stage = Stage(MANUAL)
@@ -861,7 +861,7 @@ def test_what_cannot_be_given_back_is_told_when_patience_is_over() -> None:
     async def timed() -> float:
         await stage.take()
         began = asyncio.get_running_loop().time()
-        with pytest.raises(Refused, match="repository not accessible"):
+        with pytest.raises(ApiError, match="repository not accessible"):
             await stage.claim.give_back(settling=False, until=FUTURE)
         return asyncio.get_running_loop().time() - began
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from argorun.argocd.claim import autosync
-from argorun.argocd.http.errors import Denied, Nonsense
+from argorun.argocd.http.errors import Denied, InvalidResponse
 from argorun.errors import UsageError
 from tests.unit.argocd.fakes import DOWN, FakeArgoCD
 from tests.unit.virtual import run
@@ -45,7 +45,7 @@ def test_a_version_that_cannot_be_read_refuses_nothing(version: str) -> None:
     checked(version, {})
 
 
-@pytest.mark.parametrize("fault", [Denied("show", 403, "no", ""), Nonsense("a web page"), DOWN])
+@pytest.mark.parametrize("fault", [Denied("show", 403, "no", ""), InvalidResponse("a web page"), DOWN])
 def test_neither_does_one_that_is_not_told(fault: Exception) -> None:
     checked("v2.14.21", {}, fault)
 

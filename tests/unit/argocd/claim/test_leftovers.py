@@ -10,7 +10,7 @@ import pytest
 
 from argorun.argocd.claim import leftovers
 from argorun.argocd.claim.leftovers import places, without
-from argorun.argocd.http.errors import Denied, Refused
+from argorun.argocd.http.errors import ApiError, Denied
 from argorun.argocd.manifests.changes import Key
 from argorun.argocd.parameters.helm import Helm
 from argorun.argocd.parameters.record import RECORD, Record
@@ -225,7 +225,7 @@ def test_what_still_names_the_topic_is_left_and_not_called_settled() -> None:
 def test_an_application_that_renders_nothing_without_the_topic_keeps_its_record() -> None:
     dead = Dead(SPEC)
     dead.ran()
-    broken = Refused("render", 500, 2, "no such chart")
+    broken = ApiError("render", 500, 2, "no such chart")
     dead.argocd.meets("manifests", None, *[broken] * 9)
     with pytest.raises(OperationFailed, match="cannot render weather without the topic: no such chart"):
         dead.undo()

@@ -10,7 +10,7 @@ import pytest
 
 from argorun.argocd.claim import unvalidated
 from argorun.argocd.claim.unvalidated import Overwritten
-from argorun.argocd.http.errors import Refused
+from argorun.argocd.http.errors import ApiError
 from argorun.argocd.parameters.record import RECORD, Record, record_of
 from argorun.argocd.types import Application
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
@@ -19,7 +19,7 @@ from tests.unit.virtual import run
 
 SPEC: Json = {"source": {"repoURL": "git", "targetRevision": "main"}, "ours": "in"}
 OURS = Record(run="mine", until=9_000_000_000)
-INVALID = Refused("change", 400, 3, "application spec for weather is invalid: repository not accessible")
+INVALID = ApiError("change", 400, 3, "application spec for weather is invalid: repository not accessible")
 
 
 def goal(seen: Application) -> tuple[Json, Record | None]:
@@ -195,7 +195,7 @@ def test_where_nothing_but_the_record_is_left_and_argo_cd_takes_no_put_it_is_tol
     stage = Stage()
     del stage.argocd.spec["ours"]
     stage.argocd.meets("replace", INVALID)
-    with pytest.raises(Refused):
+    with pytest.raises(ApiError):
         stage.write()
     assert "replace_spec" not in stage.argocd.calls
 

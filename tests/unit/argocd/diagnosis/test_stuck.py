@@ -13,7 +13,7 @@ from argorun.argocd.client import Client
 from argorun.argocd.diagnosis import waiting
 from argorun.argocd.diagnosis.analyze import Finding
 from argorun.argocd.diagnosis.stuck import AT_ONCE, Watch
-from argorun.argocd.http.errors import Refused
+from argorun.argocd.http.errors import ApiError
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import (
     ClusterEvent,
@@ -63,7 +63,7 @@ class Cluster:
     async def live(self, app: object, group: str, version: str, kind: str, namespace: str, name: str) -> Json:
         await self._answer(f"{kind} {name}")
         if name not in self.manifests:
-            raise Refused("show", 400, 3, f"{name} not found")
+            raise ApiError("show", 400, 3, f"{name} not found")
         return {"metadata": {"uid": f"uid of {name}"}} | self.manifests[name]
 
     async def events(self, app: object, node: Node) -> list[ClusterEvent]:
@@ -277,7 +277,7 @@ def test_a_job_that_may_make_no_pod_is_stuck_by_its_event_and_a_suspended_one_is
     run(main())
 
 
-@pytest.mark.parametrize("error", [DOWN, Refused("show", 500, 2, "x")])
+@pytest.mark.parametrize("error", [DOWN, ApiError("show", 500, 2, "x")])
 def test_where_nothing_can_be_asked_nothing_is_stuck(error: Exception) -> None:
     async def main() -> None:
         stage = Stage(TESTS)
@@ -367,7 +367,7 @@ def test_the_pods_of_the_job_of_the_run_before_are_not_this_one_s() -> None:
     run(main())
 
 
-@pytest.mark.parametrize("error", [DOWN, Refused("show", 400, 3, "not found")])
+@pytest.mark.parametrize("error", [DOWN, ApiError("show", 400, 3, "not found")])
 def test_where_argo_cd_tells_nothing_the_tree_still_does(error: Exception) -> None:
     async def main() -> None:
         stage = Stage(TESTS)

@@ -10,7 +10,7 @@ import pytest
 from argorun.argocd.hooks.carriers import LEFT_ALONE, Carriers
 from argorun.argocd.hooks.ownership import TRACKING
 from argorun.argocd.hooks.topic_readers import carriers
-from argorun.argocd.http.errors import Denied, Refused
+from argorun.argocd.http.errors import ApiError, Denied
 from argorun.argocd.manifests.changes import Key
 from argorun.errors import OperationFailed
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
@@ -75,7 +75,7 @@ def test_what_names_another_topic_by_now_leaves_no_verdict(owner: str, hint: str
 @pytest.mark.parametrize(
     ("error", "unseen"),
     [
-        (Refused("show", 400, 3, "not found"), []),
+        (ApiError("show", 400, 3, "not found"), []),
         (Denied("show", 404, "not found", ""), []),
         (Denied("show", 403, "permission denied", ""), ["ConfigMap settings names the topic was not seen: "]),
         (DOWN, ["ConfigMap settings names the topic was not seen: "]),

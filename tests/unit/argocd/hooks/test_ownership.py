@@ -18,7 +18,7 @@ from argorun.argocd.hooks.ownership import (
     stranger,
     taken,
 )
-from argorun.argocd.http.errors import Denied, Refused
+from argorun.argocd.http.errors import ApiError, Denied
 from argorun.argocd.manifests.changes import Key
 from argorun.argocd.types import Node
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
@@ -203,7 +203,7 @@ def test_a_name_that_is_free_or_no_hooks_is_not_asked_for() -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        Refused("show", 400, 3, "not found"),
+        ApiError("show", 400, 3, "not found"),
         Denied("show", 404, "not found", ""),
         Denied("show", 403, "permission denied", ""),
         DOWN,

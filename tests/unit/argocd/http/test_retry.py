@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from argorun.argocd.http.retry import HURRIED, Allowance, RenderLimit
+from argorun.argocd.http.retry import HURRIED, RenderLimit, WaitBudget
 from tests.unit.virtual import run
 
 
@@ -65,7 +65,7 @@ def test_a_hurry_that_comes_just_when_a_limit_is_over_changes_nothing() -> None:
 
 
 def test_all_waits_together_have_the_allowance() -> None:
-    async def waits(allowance: Allowance) -> None:
+    async def waits(allowance: WaitBudget) -> None:
         while True:
             async with allowance.spent():
                 await asyncio.sleep(4)
@@ -74,7 +74,7 @@ def test_all_waits_together_have_the_allowance() -> None:
     async def main() -> float:
         began = asyncio.get_running_loop().time()
         with pytest.raises(TimeoutError):
-            await waits(Allowance(10.0))
+            await waits(WaitBudget(10.0))
         return asyncio.get_running_loop().time() - began
 
     assert run(main()) == pytest.approx(210, abs=0.01)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from argorun.argocd.hooks.ownership import Rendered
-from argorun.argocd.http.errors import Refused
+from argorun.argocd.http.errors import ApiError
 from argorun.argocd.logs.jobs import JobLogs
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import ResourceResult
@@ -524,7 +524,7 @@ def test_a_job_of_a_cronjob_is_no_hook_of_ours() -> None:
     assert stage.followed(confirm="tests") == []
 
 
-@pytest.mark.parametrize("gone", [GONE, Refused("show Job tests", 400, 3, "not found")])
+@pytest.mark.parametrize("gone", [GONE, ApiError("show Job tests", 400, 3, "not found")])
 def test_a_job_that_is_gone_before_it_was_read_is_not_said_to_be_ours(gone: Exception) -> None:
     stage = Stage()
     a_job(stage, "weather")

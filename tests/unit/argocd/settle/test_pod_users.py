@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from argorun.argocd.http.errors import Denied, Refused
+from argorun.argocd.http.errors import ApiError, Denied
 from argorun.argocd.manifests.changes import Key
 from argorun.argocd.manifests.pod_references import Source, pod_spec, sources
 from argorun.argocd.settle.pod_users import Held, PodUsers, readers, starts
@@ -267,7 +267,9 @@ def test_the_pods_of_a_cronjob_count_only_by_their_own_manifest() -> None:
     assert cluster.users() == ["pod named (its own manifest names the topic)"]
 
 
-@pytest.mark.parametrize("gone", [Refused("show", 400, 3, "not found"), Denied("show", 404, "not found", "")])
+@pytest.mark.parametrize(
+    "gone", [ApiError("show", 400, 3, "not found"), Denied("show", 404, "not found", "")]
+)
 def test_a_pod_that_is_gone_uses_nothing(gone: Exception) -> None:
     cluster = Cluster()
     cluster.pod("a", "web")

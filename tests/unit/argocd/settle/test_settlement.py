@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from argorun.argocd.http.errors import Denied, Refused
+from argorun.argocd.http.errors import ApiError, Denied
 from argorun.argocd.manifests.changes import Key, Plan
 from argorun.argocd.settle.settlement import Remains, Settlement, destination
 from argorun.argocd.types import ManagedResource, ResourceStatus
@@ -286,7 +286,7 @@ def test_an_application_that_cannot_be_compared_is_not_called_settled() -> None:
 
 def test_where_it_cannot_be_rendered_any_more_what_names_the_topic_is_still_looked_for() -> None:
     stage = Stage(configmap("settings"), configmap("same", "x"))
-    stage.argocd.meets("manifests", Refused("render", 500, 2, "git is down"))
+    stage.argocd.meets("manifests", ApiError("render", 500, 2, "git is down"))
     with pytest.raises(OperationFailed, match="cannot render weather without the topic: git is down"):
         stage.planned()
     assert stage.settlement.changed == (key("settings"),)
@@ -489,7 +489,7 @@ def test_where_a_dead_runs_values_render_nothing_or_are_gone_argo_cds_comparison
     stage.puts(TOPIC)
     stage.syncs()
     if stands:
-        stage.argocd.meets("manifests", Refused("render", 500, 2, "no such commit"))
+        stage.argocd.meets("manifests", ApiError("render", 500, 2, "no such commit"))
     stage.status({"kind": "ConfigMap", "namespace": "n", "name": "settings", "status": "OutOfSync"})
     assert after_death(stage, stands=stands) == Plan(settle=(key("settings"),))
 

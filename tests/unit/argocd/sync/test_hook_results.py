@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from argorun.argocd.client import Client
-from argorun.argocd.http.errors import Denied, Refused
+from argorun.argocd.http.errors import ApiError, Denied
 from argorun.argocd.sync import hook_results
 from argorun.argocd.sync.hook_results import Intruder, Vanished
 from argorun.argocd.tree import LiveTree
@@ -18,7 +18,7 @@ from argorun.errors import ArgoCDFailed
 from tests.unit.argocd.fakes import APP, DOWN
 from tests.unit.virtual import run
 
-GONE = Refused("show Job checks", 400, 3, "checks not found as part of application weather")
+GONE = ApiError("show Job checks", 400, 3, "checks not found as part of application weather")
 DELETED = Denied("show Job checks", 404, 'jobs.batch "checks" not found', "")
 FORMER = "former"
 
@@ -321,7 +321,7 @@ def test_what_is_not_said_to_have_ended_is_not_asked() -> None:
 
 
 REFUSED = (
-    Refused("show Job checks", 500, 13, "no such host"),
+    ApiError("show Job checks", 500, 13, "no such host"),
     Denied("show Job checks", 403, "permission denied", ""),
 )
 

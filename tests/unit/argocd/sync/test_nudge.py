@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from argorun.argocd.http.errors import Denied, Refused
+from argorun.argocd.http.errors import ApiError, Denied
 from argorun.argocd.sync import nudge as module
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Health, Node, Tree
@@ -144,7 +144,7 @@ def test_the_next_job_has_its_own_two() -> None:
     assert stage.refreshed == [0.0, 3.5, 20.0, 23.5]
 
 
-@pytest.mark.parametrize("fault", [DOWN, Refused("show", 500, 13, "x")])
+@pytest.mark.parametrize("fault", [DOWN, ApiError("show", 500, 13, "x")])
 def test_a_refresh_that_fails_is_no_matter(fault: Exception) -> None:
     stage = Stage()
     stage.job("a", "Healthy")

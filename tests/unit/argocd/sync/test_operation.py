@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from argorun.argocd.http.errors import Denied, Nonsense, Refused
+from argorun.argocd.http.errors import ApiError, Denied, InvalidResponse
 from argorun.argocd.sync import operation
 from argorun.argocd.types import Application, OperationState, ResourceResult, ResourceStatus, SyncResult
 from argorun.errors import ArgoCDFailed, OperationFailed
@@ -51,7 +51,9 @@ def test_an_operation_is_started_by_one_request() -> None:
     assert (seen.running.run_id, argocd.calls, argocd.syncs) == ("ours", ["sync"], [BODY])
 
 
-@pytest.mark.parametrize("lost", [DOWN, Nonsense("half an answer"), Refused("sync", 502, 0, "bad gateway")])
+@pytest.mark.parametrize(
+    "lost", [DOWN, InvalidResponse("half an answer"), ApiError("sync", 502, 0, "bad gateway")]
+)
 def test_a_lost_answer_to_a_sync_that_took_starts_no_second_one(lost: Exception) -> None:
     argocd = FakeArgoCD()
     argocd.meets("sync", Lost(lost))
@@ -72,9 +74,9 @@ def test_a_lost_answer_to_a_sync_that_is_over_already_starts_no_second_one() -> 
     "lost",
     [
         DOWN,
-        Nonsense("a web page"),
-        Refused("sync", 503, 0, "unavailable"),
-        Refused("sync", 429, 8, "slow down"),
+        InvalidResponse("a web page"),
+        ApiError("sync", 503, 0, "unavailable"),
+        ApiError("sync", 429, 8, "slow down"),
     ],
 )
 def test_a_sync_that_did_not_take_is_sent_again(lost: Exception) -> None:
@@ -106,7 +108,7 @@ def test_somebody_elses_operation_in_the_way_is_busy_and_is_left_alone(first: Ex
 
 def test_an_operation_in_the_way_that_is_gone_when_one_looks_is_busy_too() -> None:
     argocd = FakeArgoCD()
-    argocd.meets("sync", Refused("sync", 400, 9, IN_PROGRESS))
+    argocd.meets("sync", ApiError("sync", 400, 9, IN_PROGRESS))
     with pytest.raises(operation.Busy, match=r"^another operation$"):
         starting(argocd)
 
@@ -134,7 +136,7 @@ def test_no_permission_stays_no_permission() -> None:
 )
 def test_what_argo_cd_does_not_accept_is_not_sent_again(text: str) -> None:
     argocd = FakeArgoCD()
-    argocd.meets("sync", Refused("sync", 400, 9, text))
+    argocd.meets("sync", ApiError("sync", 400, 9, text))
     with pytest.raises(OperationFailed) as e:
         starting(argocd)
     assert (e.value.message, argocd.calls) == (f"Argo CD refused to sync weather: {text}", ["sync"])
@@ -142,12 +144,12 @@ def test_what_argo_cd_does_not_accept_is_not_sent_again(text: str) -> None:
 
 def test_a_sync_that_never_takes_is_given_up_with_the_last_error_when_patience_is_over() -> None:
     argocd = FakeArgoCD()
-    last = Refused("sync weather", 503, 14, "no healthy upstream")
+    last = ApiError("sync weather", 503, 14, "no healthy upstream")
     argocd.meets("sync", *[last] * 99)
 
     async def timed() -> float:
         began = asyncio.get_running_loop().time()
-        with pytest.raises(Refused, match="no healthy upstream"):
+        with pytest.raises(ApiError, match="no healthy upstream"):
             await operation.start(argocd.client, APP, "ours", BODY)
         return asyncio.get_running_loop().time() - began
 
@@ -224,7 +226,7 @@ def test_states_of_other_operations_are_not_told_not_even_their_end() -> None:
     assert following.told == [("Succeeded", "")]
 
 
-@pytest.mark.parametrize("broken", [DOWN, Nonsense("half a frame"), Denied("watch", 403, "no", "")])
+@pytest.mark.parametrize("broken", [DOWN, InvalidResponse("half a frame"), Denied("watch", 403, "no", "")])
 def test_a_watch_that_breaks_is_taken_up_again(broken: Exception) -> None:
     argocd = FakeArgoCD()
     following = Following(argocd)
@@ -420,7 +422,7 @@ def test_a_terminate_that_comes_too_early_is_sent_again() -> None:
     assert argocd.calls == ["application", "terminate"] * 3 + ["application"]
 
 
-@pytest.mark.parametrize("fault", [DOWN, Nonsense("x"), Refused("end", 503, 14, "x")])
+@pytest.mark.parametrize("fault", [DOWN, InvalidResponse("x"), ApiError("end", 503, 14, "x")])
 def test_a_terminate_that_is_lost_on_its_way_is_sent_again(fault: Exception) -> None:
     argocd = FakeArgoCD()
     argocd.runs("ours")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from argorun.argocd.http.errors import Denied, Nonsense, Refused
+from argorun.argocd.http.errors import ApiError, Denied, InvalidResponse
 from argorun.argocd.sync import windows
 from argorun.argocd.types import Project, ProjectSpec, SyncWindow, SyncWindows
 from argorun.errors import OperationFailed
@@ -65,9 +65,9 @@ def test_the_project_knows_the_time_zone() -> None:
     [
         Denied("x", 403, "denied", ""),
         Denied("x", 404, "Not Found", ""),
-        Nonsense("html"),
+        InvalidResponse("html"),
         DOWN,
-        Refused("x", 500, 2, ""),
+        ApiError("x", 500, 2, ""),
     ],
 )
 def test_an_argo_cd_that_does_not_tell_is_no_reason_to_stop(fault: Exception) -> None:

@@ -1,0 +1,19 @@
+"""Durations and counts as people read them."""
+
+from __future__ import annotations
+
+
+def duration(seconds: float) -> str:
+    """`0.4s`, `12.0s`, `1m02s`, `1h00m`."""
+    seconds = max(0.0, seconds)
+    if seconds < 59.95:
+        return f"{seconds:.1f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}m{rest:02}s"
+    return f"{minutes // 60}h{minutes % 60:02}m"
+
+
+def count(number: int, noun: str) -> str:
+    """`1 line`, `2 lines`, `20,000 lines`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
