@@ -19,11 +19,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from argorun.sandbox.standin.accounts import Account
 from argorun.sandbox.standin.api import Api
 from argorun.sandbox.standin.application import OWN_NAMESPACE, Application, Render
-from argorun.sandbox.standin.cluster import Cluster, Timings
+from argorun.sandbox.standin.cluster import Cluster
 from argorun.sandbox.standin.containers import Images
 from argorun.sandbox.standin.controller import Controller
 from argorun.sandbox.standin.faults import ApiError
 from argorun.sandbox.standin.objects import Json, report
+from argorun.sandbox.standin.timings import Timings
 from argorun.sandbox.watchdog import Watchdog
 
 TOKEN = "stand-in-token"
