@@ -7,12 +7,10 @@ import contextlib
 import copy
 import time
 from base64 import b64decode
-from collections.abc import Callable, Coroutine, Iterator
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from typing import Any, Protocol
 
 from argorun.sandbox.standin.containers import Images
-from argorun.sandbox.standin.deployments import run_deployment
-from argorun.sandbox.standin.jobs import run_job
 from argorun.sandbox.standin.objects import Json, Key, Pulse, key_of, new_uid, report, rfc3339
 from argorun.sandbox.standin.patching import merge_patch
 from argorun.sandbox.standin.pods import Pod
@@ -20,13 +18,27 @@ from argorun.sandbox.standin.timings import Timings
 from argorun.sandbox.watchdog import Watchdog
 
 
+class WorkloadController(Protocol):
+    """Drives one workload, such as a Job; canceled when the workload is deleted."""
+
+    def __call__(self, cluster: Cluster, obj: Json, /) -> Coroutine[Any, Any, None]: ...
+
+
 class Cluster:
-    """All live objects by key; workloads run as tasks of the loop that made it."""
+    """All live objects by key; workloads run as tasks of the loop that made it.
+
+    `controllers` are those of the workloads, by API group and kind.
+    """
 
     def __init__(
-        self, dog: Watchdog, images: Images, timings: Timings, extra_env: dict[str, str] | None = None
+        self,
+        dog: Watchdog,
+        images: Images,
+        timings: Timings,
+        controllers: Mapping[tuple[str, str], WorkloadController],
+        extra_env: dict[str, str] | None = None,
     ) -> None:
-        self.dog, self.images, self.timings = dog, images, timings
+        self.dog, self.images, self.timings, self.controllers = dog, images, timings, controllers
         self.extra_env = extra_env or {}  # set in every container, over what its manifest says
         self.objects: dict[Key, Json] = {}
         self.applied: dict[Key, Json] = {}  # what was applied last, as `kubectl apply` remembers it
@@ -110,10 +122,8 @@ class Cluster:
         if key[:2] == ("", "Pod"):
             pod = self.pods[meta["uid"]] = Pod(self, obj)
             self.spawn(meta["uid"], pod.run())
-        elif key[:2] == ("batch", "Job"):
-            self.spawn(meta["uid"], run_job(self, obj))
-        elif key[:2] == ("apps", "Deployment"):
-            self.spawn(meta["uid"], run_deployment(self, obj))
+        elif drive := self.controllers.get(key[:2]):
+            self.spawn(meta["uid"], drive(self, obj))
         return obj
 
     def spawn(self, uid: str, work: Coroutine[Any, Any, None]) -> None:

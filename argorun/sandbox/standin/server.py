@@ -19,10 +19,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from argorun.sandbox.standin.accounts import Account
 from argorun.sandbox.standin.api import Api
 from argorun.sandbox.standin.application import OWN_NAMESPACE, Application, Render
-from argorun.sandbox.standin.cluster import Cluster
+from argorun.sandbox.standin.cluster import Cluster, WorkloadController
 from argorun.sandbox.standin.containers import Images
 from argorun.sandbox.standin.controller import Controller
+from argorun.sandbox.standin.deployments import run_deployment
 from argorun.sandbox.standin.faults import ApiError
+from argorun.sandbox.standin.jobs import run_job
 from argorun.sandbox.standin.objects import Json, report
 from argorun.sandbox.standin.timings import Timings
 from argorun.sandbox.watchdog import Watchdog
@@ -30,6 +32,10 @@ from argorun.sandbox.watchdog import Watchdog
 TOKEN = "stand-in-token"
 READ_ONLY_TOKEN = "stand-in-read-only-token"
 VERSION = "v3.6.1+argorun-stand-in"
+WORKLOAD_CONTROLLERS: dict[tuple[str, str], WorkloadController] = {
+    ("batch", "Job"): run_job,
+    ("apps", "Deployment"): run_deployment,
+}
 BeforeRequest = Callable[[Request], Awaitable[Response | None]]
 
 
@@ -38,7 +44,7 @@ class StandIn:
 
     def __init__(self, dog: Watchdog, images: Images, timings: Timings, env: dict[str, str]) -> None:
         self.timings = timings
-        self.cluster = Cluster(dog, images, timings, env)
+        self.cluster = Cluster(dog, images, timings, WORKLOAD_CONTROLLERS, env)
         self.apps: dict[str, Application] = {}
         self.controllers: dict[str, Controller] = {}
         self.accounts = {
