@@ -31,7 +31,6 @@ from argorun.sandbox.watchdog import Watchdog
 
 TOKEN = "stand-in-token"
 READ_ONLY_TOKEN = "stand-in-read-only-token"
-VERSION = "v3.6.1+argorun-stand-in"
 WORKLOAD_CONTROLLERS: dict[tuple[str, str], WorkloadController] = {
     ("batch", "Job"): run_job,
     ("apps", "Deployment"): run_deployment,
@@ -43,7 +42,6 @@ class StandIn:
     """An Argo CD stand-in; use `StandIn.start`. Not Argo CD: it says so in /api/version."""
 
     def __init__(self, dog: Watchdog, images: Images, timings: Timings, env: dict[str, str]) -> None:
-        self.timings = timings
         self.cluster = Cluster(dog, images, timings, WORKLOAD_CONTROLLERS, env)
         self.apps: dict[str, Application] = {}
         self.controllers: dict[str, Controller] = {}
@@ -51,7 +49,6 @@ class StandIn:
             TOKEN: Account(name="ci"),
             READ_ONLY_TOKEN: Account(name="readonly", applications=frozenset({"get"})),
         }
-        self.version = VERSION  # told by /api/version
         self.before_request: BeforeRequest | None = None
         self.url = ""
         self.token, self.read_only_token = TOKEN, READ_ONLY_TOKEN
@@ -111,9 +108,8 @@ class StandIn:
 
     def asgi(self) -> ASGIApp:
         """The web application."""
-        app = Starlette(
-            routes=Api(self).routes(), exception_handlers={ApiError: _answer_error, 404: _not_found}
-        )
+        api = Api(self.apps, self.controllers, self.accounts, self.cluster.timings.keep_alive)
+        app = Starlette(routes=api.routes(), exception_handlers={ApiError: _answer_error, 404: _not_found})
         return _Front(app, self)
 
     async def _stop(self) -> None:
