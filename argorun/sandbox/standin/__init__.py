@@ -1,4 +1,4 @@
-"""An Argo CD stand-in: the API that argorun needs, over real HTTP, with hooks as local processes."""
+"""An Argo CD stand-in: the API over real HTTP, the hooks as local processes."""
 
 from argorun.sandbox.standin.accounts import Account
 from argorun.sandbox.standin.application import Application, Render, RenderError

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import shutil
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -21,7 +20,6 @@ from argorun.sandbox.standin.objects import Json, rfc3339
 from argorun.sandbox.standin.timings import Timings
 from argorun.sandbox.watchdog import Watchdog
 
-Report = Callable[[], None]
 GRACE = 30.0  # seconds between SIGTERM and SIGKILL where the pod names none, as in Kubernetes
 
 
