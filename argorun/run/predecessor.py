@@ -23,7 +23,7 @@ async def take_back(
     emitter.warn(f"run {dead.run} left its parameters behind; they are taken out")
     try:
         async with asyncio.timeout(limit):
-            done = await leftovers.undo(client, app, dead, limit, emitter.notice)
+            done = await leftovers.undo(client, app, dead, limit, emitter.warn)
     except TimeoutError:
         raise OperationFailed(
             f"what run {dead.run} left in {app} was not taken back within {limit:.0f} s",

@@ -1,9 +1,9 @@
-"""An Argo CD stand-in: the API that argorun needs, over real HTTP, with hooks as local processes."""
+"""An Argo CD stand-in: the API over real HTTP, the hooks as local processes."""
 
 from argorun.sandbox.standin.accounts import Account
 from argorun.sandbox.standin.application import Application, Render, RenderError
-from argorun.sandbox.standin.cluster import Timings
 from argorun.sandbox.standin.faults import ApiError
 from argorun.sandbox.standin.server import StandIn
+from argorun.sandbox.standin.timings import Timings
 
 __all__ = ["Account", "ApiError", "Application", "Render", "RenderError", "StandIn", "Timings"]

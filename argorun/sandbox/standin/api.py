@@ -1,4 +1,4 @@
-"""The API's paths: each answers as Argo CD v3.6 does, from the Application and its cluster."""
+"""The API's paths: each answers as Argo CD v3.6 does."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import asyncio
 import contextlib
 import copy
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
-from typing import TYPE_CHECKING
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -21,6 +20,7 @@ from argorun.sandbox.standin.application import (
     RenderError,
     policy_object,
 )
+from argorun.sandbox.standin.controller import Controller
 from argorun.sandbox.standin.faults import DENIED, INVALID, NOT_FOUND, UNKNOWN, ApiError
 from argorun.sandbox.standin.logs import LogQuery, read_logs, selected_pods
 from argorun.sandbox.standin.objects import Json, Key, key_of, without_secrets
@@ -29,17 +29,25 @@ from argorun.sandbox.standin.streams import stream, trimmed
 from argorun.sandbox.standin.tasks import is_hook
 from argorun.sandbox.standin.tree import resource_tree
 
-if TYPE_CHECKING:
-    from argorun.sandbox.standin.server import StandIn
-
+VERSION = "v3.6.1+argorun-stand-in"
 MERGE_PATCH = "application/merge-patch+json"
 
 
 class Api:
-    """The handlers. Every one that needs a token finds the Application by `_find`."""
+    """The handlers. Every one that needs a token finds the Application by `_find`.
 
-    def __init__(self, standin: StandIn) -> None:
-        self.standin = standin
+    Applications and controllers are by the Application's name, accounts by their token.
+    """
+
+    def __init__(
+        self,
+        apps: Mapping[str, Application],
+        controllers: Mapping[str, Controller],
+        accounts: dict[str, Account],
+        keep_alive: float,
+    ) -> None:
+        self.apps, self.controllers, self.accounts = apps, controllers, accounts
+        self.keep_alive = keep_alive  # seconds between comments on an SSE stream
 
     def routes(self) -> list[BaseRoute]:
         """All paths."""
@@ -74,7 +82,7 @@ class Api:
     # -- who and what ---------------------------------------------------------------------
 
     def _account(self, request: Request) -> Account:
-        return authenticate(request, self.standin.accounts)
+        return authenticate(request, self.accounts)
 
     def _find(self, request: Request, action: str, body: Json | None = None) -> tuple[Application, Account]:
         """The Application that a request names; 403 and 404 as Argo CD tells them apart."""
@@ -82,7 +90,7 @@ class Api:
         name = request.path_params.get("name") or query.get("name", "")
         project = str((body or {}).get("project") or query.get("project", ""))
         namespace = str((body or {}).get("appNamespace") or query.get("appNamespace", ""))
-        app = self.standin.apps.get(name)
+        app = self.apps.get(name)
         named = policy_object(project, namespace, name)
         if project and not account.may("applications", action, named):
             raise ApiError(DENIED, "permission denied")
@@ -97,19 +105,19 @@ class Api:
         return app, account
 
     def _tree(self, app: Application) -> Json:
-        controller = self.standin.controllers[app.name]
+        controller = self.controllers[app.name]
         return resource_tree(app.cluster, controller.live(), controller.missing())
 
     async def version(self, request: Request) -> Response:
         """GET /api/version: says that this is a stand-in; needs no token, and tells less without one."""
-        told = {"Version": self.standin.version}
-        if token_of(request) in self.standin.accounts:
+        told = {"Version": VERSION}
+        if token_of(request) in self.accounts:
             told |= {"BuildDate": "1970-01-01T00:00:00Z", "Platform": "argorun Argo CD stand-in"}
         return JSONResponse(told)
 
     async def settings(self, request: Request) -> Response:
         """GET /settings: needs no token; where Argo CD itself is, is told only with one."""
-        known = token_of(request) in self.standin.accounts
+        known = token_of(request) in self.accounts
         told = {"controllerNamespace": OWN_NAMESPACE} if known else {}
         return JSONResponse({"appLabelKey": "app.kubernetes.io/instance", **told})
 
@@ -120,12 +128,12 @@ class Api:
             raise ApiError(DENIED, "permission denied")
         made = account.lasting(int(body.get("expiresIn") or 0))
         token = made.token()
-        self.standin.accounts[token] = made
+        self.accounts[token] = made
         return JSONResponse({"token": token})
 
     async def userinfo(self, request: Request) -> Response:
         """GET /session/userinfo: needs no token."""
-        account = self.standin.accounts.get(token_of(request))
+        account = self.accounts.get(token_of(request))
         return JSONResponse({"loggedIn": True, "username": account.name, "iss": "argocd"} if account else {})
 
     async def can_i(self, request: Request) -> Response:
@@ -142,7 +150,7 @@ class Api:
     async def list_all(self, request: Request) -> Response:
         """GET /applications?fields=: those that the account may see, and of each only these fields."""
         account = self._account(request)
-        apps = [a for a in self.standin.apps.values() if account.may("applications", "get", a.policy_object)]
+        apps = [a for a in self.apps.values() if account.may("applications", "get", a.policy_object)]
         fields = request.query_params.get("fields", "").replace("items.", "result.")
         items = [trimmed(app.told(), fields) for app in apps]
         return JSONResponse({"metadata": {"resourceVersion": "1"}, "items": items or None})
@@ -212,7 +220,7 @@ class Api:
             query["podName"] = pod
         wanted = LogQuery(query)
         pods = selected_pods(self._tree(app), query)
-        return stream(request, read_logs(app.cluster, pods, wanted), app.cluster.timings.keep_alive)
+        return stream(request, read_logs(app.cluster, pods, wanted), self.keep_alive)
 
     async def manifests(self, request: Request) -> Response:
         """GET /applications/NAME/manifests?revision=."""
@@ -221,7 +229,7 @@ class Api:
         if revision := request.query_params.get("revision"):
             source["targetRevision"] = revision
         try:
-            targets = self.standin.controllers[app.name].targets(source, placed=False)
+            targets = self.controllers[app.name].targets(source, placed=False)
         except RenderError as error:
             raise ApiError(UNKNOWN, f"error getting manifests: {error}") from None
         return JSONResponse({"manifests": [json.dumps(without_secrets(target)) for target in targets]})
@@ -252,9 +260,7 @@ class Api:
         names = ("group", "kind", "namespace", "resourceName")
         key = Key(*(request.query_params.get(name, "") for name in names))
         known = {
-            key_of(obj)
-            for root in self.standin.controllers[app.name].live()
-            for obj in app.cluster.descendants(root)
+            key_of(obj) for root in self.controllers[app.name].live() for obj in app.cluster.descendants(root)
         }
         if key not in known:
             raise ApiError(
@@ -284,7 +290,7 @@ class Api:
         """GET /applications/NAME/managed-resources: hooks are left out."""
         app, _ = self._find(request, "get")
         items = []
-        for target in self.standin.controllers[app.name].targets(app.source):
+        for target in self.controllers[app.name].targets(app.source):
             key = key_of(target)
             if is_hook(target):
                 continue
@@ -307,7 +313,7 @@ class Api:
     async def watch(self, request: Request) -> Response:
         """GET /stream/applications?name=&resourceVersion=&fields=."""
         account = self._account(request)
-        return stream(request, self._trimmed(request, account), self.standin.timings.keep_alive)
+        return stream(request, self._trimmed(request, account), self.keep_alive)
 
     async def _trimmed(self, request: Request, account: Account) -> AsyncIterator[list[Json]]:
         """The changes with the wanted fields only; what is the same as the last one is left out then."""
@@ -326,7 +332,7 @@ class Api:
         oldest = int(at_least) if at_least.isdigit() else 0
         apps = [
             a
-            for a in self.standin.apps.values()
+            for a in self.apps.values()
             if name in ("", a.name) and account.may("applications", "get", a.policy_object)
         ]
         queue: asyncio.Queue[Json] = asyncio.Queue(BUFFER)
@@ -347,7 +353,7 @@ class Api:
     async def watch_tree(self, request: Request) -> Response:
         """GET /stream/applications/NAME/resource-tree: changes only."""
         app, _ = self._find(request, "get")
-        return stream(request, self._trees(app), self.standin.timings.keep_alive)
+        return stream(request, self._trees(app), self.keep_alive)
 
     async def _trees(self, app: Application) -> AsyncIterator[list[Json]]:
         seen, last = app.cluster.pulse.count, self._tree(app)

@@ -5,45 +5,40 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
-import dataclasses
 import time
 from base64 import b64decode
-from collections.abc import Callable, Coroutine, Iterator
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from typing import Any, Protocol
 
 from argorun.sandbox.standin.containers import Images
-from argorun.sandbox.standin.deployments import run_deployment
-from argorun.sandbox.standin.jobs import run_job
 from argorun.sandbox.standin.objects import Json, Key, Pulse, key_of, new_uid, report, rfc3339
 from argorun.sandbox.standin.patching import merge_patch
 from argorun.sandbox.standin.pods import Pod
+from argorun.sandbox.standin.timings import Timings
 from argorun.sandbox.watchdog import Watchdog
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Timings:
-    """How long things take, in seconds: small ones for tests; `real()` is what a real cluster has."""
+class WorkloadController(Protocol):
+    """Drives one workload, such as a Job; canceled when the workload is deleted."""
 
-    pick_up: float = 0.0  # between POST /sync and the operation's first state
-    wave_delay: float = 0.02  # after every wave but the last
-    job_batch: float = 0.1  # an operation looks at changed objects after this; a refresh cuts it short
-    container_start: float = 0.02
-    backoff: float = 0.1  # the first delay before a failed container or pod runs again; doubled each time
-    keep_alive: float = 15.0  # between comments on an SSE stream
-
-    @classmethod
-    def real(cls) -> Timings:
-        """Argo CD's and Kubernetes' own."""
-        return cls(pick_up=0.05, wave_delay=2.0, job_batch=5.0, container_start=0.5, backoff=10.0)
+    def __call__(self, cluster: Cluster, obj: Json, /) -> Coroutine[Any, Any, None]: ...
 
 
 class Cluster:
-    """All live objects by key; workloads run as tasks of the loop that made it."""
+    """All live objects by key; workloads run as tasks of the loop that made it.
+
+    `controllers` are those of the workloads, by API group and kind.
+    """
 
     def __init__(
-        self, dog: Watchdog, images: Images, timings: Timings, extra_env: dict[str, str] | None = None
+        self,
+        dog: Watchdog,
+        images: Images,
+        timings: Timings,
+        controllers: Mapping[tuple[str, str], WorkloadController],
+        extra_env: dict[str, str] | None = None,
     ) -> None:
-        self.dog, self.images, self.timings = dog, images, timings
+        self.dog, self.images, self.timings, self.controllers = dog, images, timings, controllers
         self.extra_env = extra_env or {}  # set in every container, over what its manifest says
         self.objects: dict[Key, Json] = {}
         self.applied: dict[Key, Json] = {}  # what was applied last, as `kubectl apply` remembers it
@@ -127,10 +122,8 @@ class Cluster:
         if key[:2] == ("", "Pod"):
             pod = self.pods[meta["uid"]] = Pod(self, obj)
             self.spawn(meta["uid"], pod.run())
-        elif key[:2] == ("batch", "Job"):
-            self.spawn(meta["uid"], run_job(self, obj))
-        elif key[:2] == ("apps", "Deployment"):
-            self.spawn(meta["uid"], run_deployment(self, obj))
+        elif drive := self.controllers.get(key[:2]):
+            self.spawn(meta["uid"], drive(self, obj))
         return obj
 
     def spawn(self, uid: str, work: Coroutine[Any, Any, None]) -> None:

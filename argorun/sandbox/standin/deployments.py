@@ -6,13 +6,10 @@ import asyncio
 import copy
 import hashlib
 import json
-from typing import TYPE_CHECKING
 
+from argorun.sandbox.standin.cluster import Cluster
 from argorun.sandbox.standin.objects import Json, Key, key_of, new_uid
 from argorun.sandbox.standin.pods import Pod
-
-if TYPE_CHECKING:
-    from argorun.sandbox.standin.cluster import Cluster
 
 
 async def run_deployment(cluster: Cluster, deployment: Json) -> None:

@@ -1,15 +1,12 @@
-"""The Job controller: pods one after the other until one succeeds or the back-off limit is reached."""
+"""The Job controller: one pod after the other, up to the back-off limit."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
+from argorun.sandbox.standin.cluster import Cluster
 from argorun.sandbox.standin.objects import Json, key_of, new_uid, rfc3339
 from argorun.sandbox.standin.pods import Pod
-
-if TYPE_CHECKING:
-    from argorun.sandbox.standin.cluster import Cluster
 
 LIMIT = "Job has reached the specified backoff limit"
 DEADLINE = "Job was active longer than specified deadline"

@@ -1,4 +1,4 @@
-"""A pod: its containers run as local processes, its status is what a kubelet would report."""
+"""A pod: containers as local processes, and the status that a kubelet would report."""
 
 from __future__ import annotations
 
@@ -6,32 +6,48 @@ import asyncio
 import contextlib
 import shutil
 import signal
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from argorun.sandbox.standin.containers import ConfigError, ContainerLog, Process, build_environment
+from argorun.sandbox.standin.containers import (
+    ConfigError,
+    ContainerLog,
+    Images,
+    Process,
+    build_environment,
+)
 from argorun.sandbox.standin.objects import Json, rfc3339
+from argorun.sandbox.standin.timings import Timings
+from argorun.sandbox.watchdog import Watchdog
 
-if TYPE_CHECKING:
-    from argorun.sandbox.standin.cluster import Cluster
-
-Report = Callable[[], None]
 GRACE = 30.0  # seconds between SIGTERM and SIGKILL where the pod names none, as in Kubernetes
+
+
+class Node(Protocol):
+    """What a pod needs of its cluster: where its containers run, and where they are reported."""
+
+    dog: Watchdog
+    images: Images
+    timings: Timings
+    extra_env: dict[str, str]
+
+    def touched(self, obj: Json) -> None: ...
+    def event(self, obj: Json, kind: str, reason: str, message: str) -> None: ...
+    def data_of(self, kind: str, namespace: str, name: str) -> dict[str, str] | None: ...
 
 
 class Pod:
     """Runs one pod object; `done` is set when it has ended, by itself or by being stopped."""
 
-    def __init__(self, cluster: Cluster, obj: Json) -> None:
-        self.cluster, self.obj = cluster, obj
+    def __init__(self, node: Node, obj: Json) -> None:
+        self.node, self.obj = node, obj
         self.name: str = obj["metadata"]["name"]
         self.logs: dict[str, list[ContainerLog]] = {}
         self.restarts = 0
         self.done = asyncio.Event()
         self._stopping = asyncio.Event()
         self._processes: dict[str, Process] = {}
-        self._home: Path = cluster.dog.folder / obj["metadata"]["uid"]
+        self._home: Path = node.dog.folder / obj["metadata"]["uid"]
         self._inits: dict[str, Json] = {}
         self._mains: dict[str, Json] = {}
         self._started = rfc3339()
@@ -67,7 +83,7 @@ class Pod:
             "containerStatuses": list(self._mains.values()),
             **more,
         }
-        self.cluster.touched(self.obj)
+        self.node.touched(self.obj)
 
     async def run(self) -> None:
         """Run every container as the pod's restartPolicy says."""
@@ -123,7 +139,7 @@ class Pod:
             ):
                 return code
             last = table[container["name"]]["state"]
-            delay = self.cluster.timings.backoff * min(2**restarts, 30)
+            delay = self.node.timings.backoff * min(2**restarts, 30)
             restarts += 1
             self.restarts = max(self.restarts, restarts)
             text = f"back-off {delay:g}s restarting failed container={container['name']} pod={self.name}"
@@ -135,16 +151,16 @@ class Pod:
         self, container: Json, table: dict[str, Json], restarts: int, last: Json
     ) -> int | None:
         self._wait_because(container, table, "ContainerCreating", "", restarts, last)
-        if await self._stopped_within(self.cluster.timings.container_start):
+        if await self._stopped_within(self.node.timings.container_start):
             return None
-        image = self.cluster.images.find(container["image"])
+        image = self.node.images.find(container["image"])
         if image is None:
             await self._cannot_pull(container, table, restarts, last)
             return None
         try:
             env = build_environment(container, self.obj, self._home, self._lookup)
         except ConfigError as error:
-            self.cluster.event(self.obj, "Warning", "Failed", f"Error: {error}")
+            self.node.event(self.obj, "Warning", "Failed", f"Error: {error}")
             self._wait_because(container, table, "CreateContainerConfigError", str(error), restarts, last)
             await self._stopping.wait()
             return None
@@ -152,7 +168,7 @@ class Pod:
         self.logs.setdefault(container["name"], []).append(log)
         began = rfc3339()
         try:
-            process = await Process.start(container, image, env | self.cluster.extra_env, self._home, log)
+            process = await Process.start(container, image, env | self.node.extra_env, self._home, log)
         except OSError as error:
             log.close()
             state = {
@@ -165,11 +181,11 @@ class Pod:
             self._mark(table, container, {"terminated": state}, restarts, last)
             return 128
         self._processes[container["name"]] = process
-        self.cluster.dog.watch(process.pid)
+        self.node.dog.watch(process.pid)
         self._mark(table, container, {"running": {"startedAt": began}}, restarts, last)
         self.report("Running" if table is self._mains else "Pending")
         code = await process.wait()
-        self.cluster.dog.forget(process.pid)
+        self.node.dog.forget(process.pid)
         reason = "Completed" if code == 0 else "Error"
         self._mark(
             table,
@@ -186,14 +202,14 @@ class Pod:
             ("ErrImagePull", text),
             ("ImagePullBackOff", f'Back-off pulling image "{container["image"]}": {text}'),
         ):
-            self.cluster.event(self.obj, "Warning", "Failed", message)
+            self.node.event(self.obj, "Warning", "Failed", message)
             self._wait_because(container, table, reason, message, restarts, last)
-            if await self._stopped_within(self.cluster.timings.backoff):
+            if await self._stopped_within(self.node.timings.backoff):
                 return
         await self._stopping.wait()
 
     def _lookup(self, kind: str, name: str) -> dict[str, str] | None:
-        return self.cluster.data_of(kind, self.obj["metadata"]["namespace"], name)
+        return self.node.data_of(kind, self.obj["metadata"]["namespace"], name)
 
     def _wait_because(
         self, container: Json, table: dict[str, Json], reason: str, message: str, restarts: int, last: Json

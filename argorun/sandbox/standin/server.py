@@ -19,16 +19,22 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from argorun.sandbox.standin.accounts import Account
 from argorun.sandbox.standin.api import Api
 from argorun.sandbox.standin.application import OWN_NAMESPACE, Application, Render
-from argorun.sandbox.standin.cluster import Cluster, Timings
+from argorun.sandbox.standin.cluster import Cluster, WorkloadController
 from argorun.sandbox.standin.containers import Images
 from argorun.sandbox.standin.controller import Controller
+from argorun.sandbox.standin.deployments import run_deployment
 from argorun.sandbox.standin.faults import ApiError
+from argorun.sandbox.standin.jobs import run_job
 from argorun.sandbox.standin.objects import Json, report
+from argorun.sandbox.standin.timings import Timings
 from argorun.sandbox.watchdog import Watchdog
 
 TOKEN = "stand-in-token"
 READ_ONLY_TOKEN = "stand-in-read-only-token"
-VERSION = "v3.6.1+argorun-stand-in"
+WORKLOAD_CONTROLLERS: dict[tuple[str, str], WorkloadController] = {
+    ("batch", "Job"): run_job,
+    ("apps", "Deployment"): run_deployment,
+}
 BeforeRequest = Callable[[Request], Awaitable[Response | None]]
 
 
@@ -36,15 +42,13 @@ class StandIn:
     """An Argo CD stand-in; use `StandIn.start`. Not Argo CD: it says so in /api/version."""
 
     def __init__(self, dog: Watchdog, images: Images, timings: Timings, env: dict[str, str]) -> None:
-        self.timings = timings
-        self.cluster = Cluster(dog, images, timings, env)
+        self.cluster = Cluster(dog, images, timings, WORKLOAD_CONTROLLERS, env)
         self.apps: dict[str, Application] = {}
         self.controllers: dict[str, Controller] = {}
         self.accounts = {
             TOKEN: Account(name="ci"),
             READ_ONLY_TOKEN: Account(name="readonly", applications=frozenset({"get"})),
         }
-        self.version = VERSION  # told by /api/version
         self.before_request: BeforeRequest | None = None
         self.url = ""
         self.token, self.read_only_token = TOKEN, READ_ONLY_TOKEN
@@ -104,9 +108,8 @@ class StandIn:
 
     def asgi(self) -> ASGIApp:
         """The web application."""
-        app = Starlette(
-            routes=Api(self).routes(), exception_handlers={ApiError: _answer_error, 404: _not_found}
-        )
+        api = Api(self.apps, self.controllers, self.accounts, self.cluster.timings.keep_alive)
+        app = Starlette(routes=api.routes(), exception_handlers={ApiError: _answer_error, 404: _not_found})
         return _Front(app, self)
 
     async def _stop(self) -> None:

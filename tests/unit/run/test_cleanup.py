@@ -28,8 +28,9 @@ from argorun.argocd.settle.settlement import Settlement
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Info, Node, Ref, Tree
 from argorun.config.model import Config, Topic
+from argorun.emit import Emitter
 from argorun.errors import AccessDenied, KafkaFailed
-from argorun.events import Event, LeftBehind
+from argorun.events import Event, LeftBehind, Notice
 from argorun.kafka.spec import TopicExists
 from argorun.kafka.topics import Related
 from argorun.run.cleanup import RunCleanup, RunState

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from argorun import argocd
 from argorun.argocd.hooks.ownership import Rendered
 from argorun.argocd.http.errors import Denied, Unauthenticated
 from argorun.argocd.logs.jobs import JobLogs
@@ -180,10 +181,8 @@ def test_a_pod_whose_manifest_is_not_as_expected_is_read_by_its_only_containers_
 
 
 def test_no_answer_of_argo_cd_is_made_a_typed_value_but_where_a_wrong_one_becomes_an_error() -> None:
-    package = Path(argocd.__file__).parent
-    converting = {
-        p.name for p in package.rglob("*.py") if "msgspec.convert(" in p.read_text(encoding="utf-8")
-    }
+    files = Path(argocd.__file__).parent.rglob("*.py")
+    converting = {p.name for p in files if "msgspec.convert(" in p.read_text(encoding="utf-8")}
     assert converting == {"errors.py"}
 
 
