@@ -312,7 +312,7 @@ def start(flags: Flags, output: Output, events: Path | None, log_dir: Path | Non
     from argorun.reporters.stderr import redactor
 
     def go() -> int:
-        config = load(flags, os.environ, Path.cwd(), stored(os.environ), redactor().learn)
+        config = load(flags, os.environ, Path.cwd(), stored(os.environ), redactor().mask)
         return execute(config, output, events, log_dir)
 
     return guarded(go)
@@ -326,9 +326,9 @@ def start_sweep(flags: SweepFlags, output: SweepOutput) -> int:
     from argorun.sweep.steps import execute as swept
 
     def go() -> int:
-        config = load(flags, os.environ, Path.cwd(), stored(os.environ), redactor().learn)
+        config = load(flags, os.environ, Path.cwd(), stored(os.environ), redactor().mask)
         shown = Output.JSON if output is SweepOutput.JSON else Output.PLAIN
-        return announced(lambda announcer: swept(config, announcer), shown, None, config.secrets)
+        return announced(lambda dispatcher: swept(config, dispatcher), shown, None, config.secrets)
 
     return guarded(go)
 
@@ -337,7 +337,9 @@ def execute(config: Config, output: Output, events: Path | None, log_dir: Path |
     """Run to the end."""
     from argorun.run.supervisor import execute as supervised
 
-    return announced(lambda announcer: supervised(config, announcer), output, events, config.secrets, log_dir)
+    return announced(
+        lambda dispatcher: supervised(config, dispatcher), output, events, config.secrets, log_dir
+    )
 
 
 def announced(
@@ -357,21 +359,21 @@ def announced(
 
     reporters = open_reporters(output.value, events)
     files = [LogFiles(log_dir)] if log_dir is not None else []
-    announcer = Dispatcher(reporters, secrets, redactor=redactor(), untouched=files)
+    dispatcher = Dispatcher(reporters, secrets, redactor=redactor(), untouched=files)
     code = InternalError.exit_code
 
     def exit_code() -> int:
-        return code or (CleanupIncomplete.exit_code if announcer.unwritten else 0)
+        return code or (CleanupIncomplete.exit_code if dispatcher.unwritten else 0)
 
     try:
-        code = event_loop.run(act(announcer))
+        code = event_loop.run(act(dispatcher))
     except ArgorunError as e:
         code = e.exit_code
         raise
     finally:
         signals.from_now_on(signals.leave_with(exit_code))
-        announcer.close(LAST_LINES if signals.came() else None)
-    for failure in announcer.failures:
+        dispatcher.close(LAST_LINES if signals.came() else None)
+    for failure in dispatcher.failures:
         print(f"argorun: not everything could be shown or written: {failure}", file=sys.stderr)
     signals.ignore_for_good()
     return exit_code()

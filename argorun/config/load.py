@@ -28,7 +28,7 @@ from argorun.config.model import (
 )
 from argorun.errors import UsageError
 from argorun.kafka import names
-from argorun.redact.secrets import Expansion, in_address, is_parameter, noting, of_properties
+from argorun.redact.secrets import Expansion, collecting, in_address, is_parameter, of_properties
 
 CLI_CERTIFICATE = ("client-certificate", "client-certificate-key")
 
@@ -42,23 +42,23 @@ def load(
     environment: Mapping[str, str],
     folder: Path,
     cli: CliSettings | None = None,
-    learn: Callable[..., None] = lambda *secrets: None,
+    mask: Callable[..., None] = lambda *secrets: None,
 ) -> Config:
     """The checked Config of a run.
 
     `folder` is where argorun.yaml is looked for when no file is given. Raises UsageError, whose message
     names the file, the key and the fix; nothing has been touched then. It may quote a secret, but none that
-    `learn` has not been told of before.
+    `mask` has not been told of before.
     """
     path = flags.file or (folder / DEFAULT_FILE if (folder / DEFAULT_FILE).exists() else None)
     file, where = (read(path), str(path)) if path else (File(), "the command line")
-    secrets, note = noting(environment, learn)
-    expand = Expansion(environment, where, note)
+    secrets, mask = collecting(environment, mask)
+    expand = Expansion(environment, where, mask)
     kafka = kafka_settings(file, environment, expand, "no Kafka to make the topic on")
-    argocd = argocd_settings(file.argocd, environment, cli, path.parent if path else folder, expand, note)
+    argocd = argocd_settings(file.argocd, environment, cli, path.parent if path else folder, expand, mask)
     made = topics(flags, file, where)
     sets = assignments(flags, {p.helm for t in made for p in t.parameters if p.helm})
-    note(*(s.value for s in sets if is_parameter(s.name)))
+    mask(*(s.value for s in sets if is_parameter(s.name)))
     return Config(
         application=application(flags, file, where),
         argocd=argocd,
@@ -88,10 +88,10 @@ def kafka_settings(
 ) -> dict[str, str]:
     """librdkafka's properties, their secrets noted; UsageError `missing` where no broker is named."""
     kafka = {k: expand(f"kafka.{k}", text(v)) for k, v in file.kafka.items()}
-    expand.note(*of_properties(kafka))
+    expand.mask(*of_properties(kafka))
     if environment.get("KAFKA_BOOTSTRAP_SERVERS"):
         kafka["bootstrap.servers"] = environment["KAFKA_BOOTSTRAP_SERVERS"]
-        expand.note(*in_address(kafka["bootstrap.servers"]))
+        expand.mask(*in_address(kafka["bootstrap.servers"]))
     if not kafka.get("bootstrap.servers"):
         raise UsageError(
             missing, "set kafka: {bootstrap.servers: HOST:PORT} in argorun.yaml, or KAFKA_BOOTSTRAP_SERVERS"
@@ -105,7 +105,7 @@ def argocd_settings(
     cli: CliSettings | None,
     folder: Path,
     expand: Expansion,
-    note: Callable[..., None],
+    mask: Callable[..., None],
 ) -> ArgoCD:
     """Argo CD's address and credentials, from all the places they may be."""
     server = environment.get("ARGOCD_SERVER") or file.server or (cli.server if cli else None)
@@ -114,11 +114,11 @@ def argocd_settings(
             "no Argo CD server to talk to",
             "set argocd: {server: HOST} in argorun.yaml, or ARGOCD_SERVER, or run `argocd login`",
         )
-    note(*in_address(server))
+    mask(*in_address(server))
     # The CLI's settings hold for the server they were stored for, and for no other.
     stored = cli if cli and cli.server and bare(cli.server) == bare(server) else CliSettings()
     token = (environment.get("ARGOCD_AUTH_TOKEN") or stored.token or "").strip()
-    note(token)
+    mask(token)
     if not token:
         raise NotConfigured(
             f"no token for Argo CD at {bare(server)}",
@@ -127,7 +127,7 @@ def argocd_settings(
     if not re.fullmatch(r"[!-~]+", token):
         raise UsageError(f"the token for Argo CD at {bare(server)} holds a character that no token has")
     headers = {k: expand(f"argocd.headers.{k}", v).strip() for k, v in file.headers.items()}
-    note(*headers.values())
+    mask(*headers.values())
     for name, value in headers.items():
         if not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII) or not re.fullmatch(r"[ -~]*", value):
             raise UsageError(f"argocd.headers.{name}: name or value cannot be sent as an HTTP header")
@@ -139,7 +139,7 @@ def argocd_settings(
     port = re.search(r":([^:\]]*)$", host)
     if port and not (re.fullmatch("[0-9]{1,5}", port[1]) and 0 < int(port[1]) < 65536):
         raise UsageError(f"'{server}' has no port that there is", "write HOST or HOST:PORT")
-    note(*of_properties({"client.pem": stored.client_pem or ""}))
+    mask(*of_properties({"client.pem": stored.client_pem or ""}))
     settings = ArgoCD(
         server=host,
         token=token,

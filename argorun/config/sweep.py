@@ -12,7 +12,7 @@ from argorun.config.load import NotConfigured, argocd_settings, duration, kafka_
 from argorun.config.model import ArgoCD, CliSettings, Flags, Strict
 from argorun.errors import UsageError
 from argorun.kafka import names
-from argorun.redact.secrets import Expansion, noting
+from argorun.redact.secrets import Expansion, collecting
 
 OLDER_THAN = 6 * 3600.0  # seconds
 YOUNG = 3600.0  # seconds
@@ -58,21 +58,21 @@ def load(
     environment: Mapping[str, str],
     folder: Path,
     cli: CliSettings | None = None,
-    learn: Callable[..., None] = lambda *secrets: None,
+    mask: Callable[..., None] = lambda *secrets: None,
 ) -> SweepConfig:
     """The checked settings of a sweep; where Argo CD is unknown, the sweep does without.
 
-    `folder` is where argorun.yaml is looked for when no file is given, `learn` is told every secret. Raises
+    `folder` is where argorun.yaml is looked for when no file is given, `mask` is told every secret. Raises
     UsageError, as for a run.
     """
     path = flags.file or (folder / DEFAULT_FILE if (folder / DEFAULT_FILE).exists() else None)
     file, where = (read(path), str(path)) if path else (File(), "the command line")
-    secrets, note = noting(environment, learn)
-    expand = Expansion(environment, where, note)
+    secrets, mask = collecting(environment, mask)
+    expand = Expansion(environment, where, mask)
     kafka = kafka_settings(file, environment, expand, "no Kafka to sweep")
     argocd, without = None, ""
     try:
-        argocd = argocd_settings(file.argocd, environment, cli, path.parent if path else folder, expand, note)
+        argocd = argocd_settings(file.argocd, environment, cli, path.parent if path else folder, expand, mask)
     except NotConfigured as e:
         without = e.message
     prefixes = wanted(flags, file, where)

@@ -30,9 +30,9 @@ class Redactor:
         self._forms: set[str] = set()
         self._needles: list[str] = []  # the longest first
         self._quick: list[str] = []  # one of them is in every text that holds any
-        self.learn(*secrets)
+        self.mask(*secrets)
 
-    def learn(self, *secrets: str) -> None:
+    def mask(self, *secrets: str) -> None:
         """From now on these are masked, too."""
         known = {part for secret in secrets for part in (secret, *_credentials(secret)) if part.strip()}
         fresh = {form for secret in known for form in _forms(secret)} - self._forms
@@ -56,8 +56,8 @@ class Redactor:
         if "\x1b" in text:
             shown = clean(text)
             if self._found(shown):
-                return self._mask(shown)
-        return self._mask(text) if self._found(text) else text
+                return self._masked(shown)
+        return self._masked(text) if self._found(text) else text
 
     def _found(self, text: str) -> bool:
         for needle in self._quick:  # noqa: SIM110  # any() with a generator costs twice as much, 200,000 times
@@ -65,7 +65,7 @@ class Redactor:
                 return True
         return False
 
-    def _mask(self, text: str) -> str:
+    def _masked(self, text: str) -> str:
         # Secrets may overlap: mask their union, so that no end of one stays readable.
         masked, end = [], 0
         for start, stop in _union(sorted(span for needle in self._needles for span in _spans(needle, text))):

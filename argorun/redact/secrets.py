@@ -48,26 +48,26 @@ def _parts(value: str) -> list[str]:
     return [part for part in re.split(r"[\s=,;\"']+", value) if len(part) > 5]
 
 
-def noting(
-    environment: Mapping[str, str], learn: Callable[..., None]
+def collecting(
+    environment: Mapping[str, str], mask: Callable[..., None]
 ) -> tuple[set[str], Callable[..., None]]:
-    """A set for secrets, and what puts them there and tells `learn`; a proxy's password is among them."""
+    """A set, and a `mask` that also adds each secret to it; a proxy's password is in it from the start."""
     secrets: set[str] = set()
 
-    def note(*values: str) -> None:
+    def collect(*values: str) -> None:
         secrets.update(values)
-        learn(*values)
+        mask(*values)
 
     for name in PROXIES:
-        note(*in_address(environment.get(name, "")))
-    return secrets, note
+        collect(*in_address(environment.get(name, "")))
+    return secrets, collect
 
 
 class Expansion:
-    """Puts environment variables in for ${NAME}, and notes the values as secrets."""
+    """Puts environment variables in for ${NAME}, and masks the values."""
 
-    def __init__(self, environment: Mapping[str, str], where: str, note: Callable[..., None]) -> None:
-        self.environment, self.where, self.note = environment, where, note
+    def __init__(self, environment: Mapping[str, str], where: str, mask: Callable[..., None]) -> None:
+        self.environment, self.where, self.mask = environment, where, mask
 
     def __call__(self, key: str, value: str) -> str:
         def put(match: re.Match[str]) -> str:
@@ -77,7 +77,7 @@ class Expansion:
                     f"{self.where}: {key} takes ${{{name}}}, but the environment has no {name}",
                     f"export {name}, or in GitHub Actions give it under env:",
                 )
-            self.note(self.environment[name])
+            self.mask(self.environment[name])
             return self.environment[name]
 
         return re.sub(r"\$\{(\w+)\}", put, value)

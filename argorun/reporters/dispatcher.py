@@ -44,11 +44,11 @@ class Dispatcher:
         self._untouched = list(untouched)  # who gets the events as they are, secrets included
         self._reporters = [*reporters, *self._untouched]
         self._redactor = redactor or Redactor()
-        self._redactor.learn(*secrets)
+        self._redactor.mask(*secrets)
 
-    def hide(self, *secrets: str) -> None:
+    def mask(self, *secrets: str) -> None:
         """From now on these are secrets, too."""
-        self._redactor.learn(*secrets)
+        self._redactor.mask(*secrets)
 
     def __call__(self, event: Event) -> None:
         masked = self._redacted(event)

@@ -30,8 +30,8 @@ Key = tuple[str, str, str, str, str]
 class Progress(Listener):
     """What is known of the run's operation so far."""
 
-    def __init__(self, announce: Emit, jobs: Sequence[str], logs: str = "tests") -> None:
-        self._announce, self._required, self._logs = announce, jobs, logs
+    def __init__(self, emit: Emit, jobs: Sequence[str], logs: str = "tests") -> None:
+        self._emit, self._required, self._logs = emit, jobs, logs
         self._expected: list[Hook] = []
         self._appeared: dict[str, float] = {}  # when a Job or Pod was first seen, by name; monotonic seconds
         self._hooks: dict[Key, ResourceResult] = {}
@@ -51,7 +51,7 @@ class Progress(Listener):
         """Tell for whom the run waits, once."""
         if reason != self.waiting_for:
             self.waiting_for = reason
-            self._announce(events.Waiting(time=time.time(), step=step, reason=reason))
+            self._emit(events.Waiting(time=time.time(), step=step, reason=reason))
 
     def doing(self) -> str:
         """What the run was at, for a person who reads that its time ran out."""
@@ -68,9 +68,7 @@ class Progress(Listener):
         """Tell what changed; gives back the hooks that did. Where `behind`, tell it again: there is more."""
         if (state.phase, state.message) != self._operation:
             self._operation = (state.phase, state.message)
-            self._announce(
-                events.OperationChanged(time=time.time(), phase=state.phase, message=state.message)
-            )
+            self._emit(events.OperationChanged(time=time.time(), phase=state.phase, message=state.message))
         self._tell_resources(operation.resources(state))
         changed = [h for h in operation.hooks(state) if self._hooks.get(operation.key(h)) != h]
         for hook in changed:
@@ -89,7 +87,7 @@ class Progress(Listener):
         self.behind = len(new) > AT_ONCE
         for i in new[:AT_ONCE]:
             r, self._resources[keys[i]] = resources[i], told[i]
-            self._announce(
+            self._emit(
                 events.ResourceChanged(
                     time=time.time(),
                     kind=r.kind,
@@ -115,7 +113,7 @@ class Progress(Listener):
     def stranger(self, job: Node, whose: str) -> None:
         """An object of another's stands under the name of one of this run's, or came after it."""
         text = f"{job.kind} {job.name} in namespace {job.namespace} is not this run's: it is of {whose}"
-        self._announce(events.Notice(time=time.time(), level="warning", text=text))
+        self._emit(events.Notice(time=time.time(), level="warning", text=text))
 
     def _tell_hook(
         self, phase: str, kind: str, namespace: str, name: str, status: HookStatus, message: str
@@ -126,7 +124,7 @@ class Progress(Listener):
         self._told[key] = status
         now = time.monotonic()
         began = self._began.setdefault(key, self._appeared.get(name, now))
-        self._announce(
+        self._emit(
             events.HookChanged(
                 time=time.time(),
                 hook=phase,
@@ -176,7 +174,7 @@ class Progress(Listener):
 
     def started(self, container: Container) -> None:
         c = container
-        self._announce(
+        self._emit(
             events.LogStarted(
                 time=time.time(),
                 job=c.job,
@@ -193,7 +191,7 @@ class Progress(Listener):
         if (tails := self._tails.get(c.job)) is None:
             tails = self._tails[c.job] = Tails()
         tails.add(c, texts)
-        self._announce(
+        self._emit(
             events.LogLines(
                 time=time.time(),
                 job=c.job,
@@ -209,7 +207,7 @@ class Progress(Listener):
     def ended(self, container: Container, lines: int, complete: bool, reason: str) -> None:
         c = container
         self._ended.append((c, lines, complete))
-        self._announce(
+        self._emit(
             events.LogEnded(
                 time=time.time(),
                 job=c.job,

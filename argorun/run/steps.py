@@ -64,23 +64,23 @@ class Run:
     def __init__(
         self,
         config: Config,
-        announce: Emit,
+        emit: Emit,
         client: Client,
         topics: Topics,
         *,
-        hide: Callable[..., None] = lambda *secrets: None,
+        mask: Callable[..., None] = lambda *secrets: None,
     ) -> None:
         self.config = config
-        self.hide = hide  # takes values that are secrets, once they are known
+        self.mask = mask  # takes values that are secrets, once they are known
         self.app = config.application
-        self.announce = announce
-        self.emitter = Emitter(announce)
+        self.emit = emit
+        self.emitter = Emitter(emit)
         self.client = client
         self.topics = topics
-        self.clean = UndoStack(announce, client.rendering.hurry)
+        self.clean = UndoStack(emit, client.rendering.hurry)
         self.live = LiveTree(client, self.app)
         self.watch = Watch(client, self.app, self.live, self._is_ours)
-        self.progress = Progress(announce, config.jobs, config.logs)
+        self.progress = Progress(emit, config.jobs, config.logs)
         self.manifests: list[Json] = []
         self.carriers = Carriers({}, {})
         self.run_id = secrets.token_hex(6)
@@ -117,7 +117,7 @@ class Run:
         started = events.RunStarted(
             time=time.time(), run_id=self.run_id, application=str(self.app), url=self.url, version=__version__
         )
-        self.announce(started)
+        self.emit(started)
         for text in self.config.argocd.warnings:
             self.emitter.warn(text)
         if self.config.dry_run:
@@ -133,7 +133,7 @@ class Run:
     async def look(self) -> None:
         """Draw the topics' names, and see that we may do what we are about to; nothing is touched."""
         async with self.emitter.step(Step.PREFLIGHT, f"{self.app} on {self.config.argocd.server}"):
-            look = Preflight(self.config, self.client, self.topics, self.emitter, self.hide)
+            look = Preflight(self.config, self.client, self.topics, self.emitter, self.mask)
             seen = await look.at(self.traces)
             self.manifests, self.owner = seen.manifests, seen.owner
 
@@ -165,7 +165,7 @@ class Run:
             replication_factor=made.replication_factor,
             seconds=time.monotonic() - began,
         )
-        self.announce(created)
+        self.emit(created)
 
     # -- 4. Free, then parameters; 5. Sync ------------------------------------------------------------
 
@@ -251,7 +251,7 @@ class Run:
         self.client.patience = RIDE_OUT
         revision = self.config.revision or took.revision
         self.traces.revision, self.traces.started = took.revision, self.client.clock.now()
-        self.announce(events.SyncStarted(time=time.time(), run_id=self.run_id, revision=revision))
+        self.emit(events.SyncStarted(time=time.time(), run_id=self.run_id, revision=revision))
         await self._check_what_is_synced(manifests)
         return True
 
@@ -479,7 +479,7 @@ class Run:
 
         What they read must name the run's topics to the end. Raises OperationFailed where it does not.
         """
-        self.announce(events.StepStarted(time=time.time(), step=Step.VERDICT))
+        self.emit(events.StepStarted(time=time.time(), step=Step.VERDICT))
         error = judge(state, self.config.jobs)
         if error is None or isinstance(error, TestsFailed):
             try:
@@ -527,7 +527,7 @@ class Run:
         for s in settings:
             was = original_value(self.traces.claim.before or Application(), s, self.manifests)
             told = events.ParameterSet(time=time.time(), place=str(s), value=s.value, original=was)
-            self.announce(told)
+            self.emit(told)
 
     def _until(self) -> float:
         return self.client.clock.now() + self.config.timeouts.run + self.config.timeouts.cleanup

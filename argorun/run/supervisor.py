@@ -28,7 +28,7 @@ STOPPING = 2.0  # seconds for the steps to stop after a signal; what they had be
 STOPPING_AT_ONCE = 0.2  # the same after a second one
 
 
-async def execute(config: Config, announcer: Dispatcher) -> int:
+async def execute(config: Config, dispatcher: Dispatcher) -> int:
     """Run the tests and give back the exit code. Raises UsageError only before anything was done."""
     began = time.monotonic()
     at_once = asyncio.Event()
@@ -36,13 +36,13 @@ async def execute(config: Config, announcer: Dispatcher) -> int:
 
     async with connections(lambda: CLOSING_AT_ONCE if at_once.is_set() else CLOSING) as stack:
         kafka = Topics(
-            config.kafka, warn=Emitter(announcer).warn, secrets=config.secrets, keep=config.keep_topics
+            config.kafka, warn=Emitter(dispatcher).warn, secrets=config.secrets, keep=config.keep_topics
         )
         client = await stack.enter_async_context(Client(config.argocd))
         topics = await stack.enter_async_context(kafka)
-        run = Run(config, announcer, client, topics, hide=announcer.hide)
-        code = await Supervisor(run, announcer, at_once).supervise()
-        announcer(events.RunEnded(time=time.time(), exit_code=code, seconds=time.monotonic() - began))
+        run = Run(config, dispatcher, client, topics, mask=dispatcher.mask)
+        code = await Supervisor(run, dispatcher, at_once).supervise()
+        dispatcher(events.RunEnded(time=time.time(), exit_code=code, seconds=time.monotonic() - began))
     return code
 
 
@@ -52,8 +52,8 @@ class Supervisor:
     After a second signal, `at_once`, nothing is waited for any longer.
     """
 
-    def __init__(self, run: Run, announcer: Dispatcher, at_once: asyncio.Event | None = None) -> None:
-        self._run, self._announcer = run, announcer
+    def __init__(self, run: Run, dispatcher: Dispatcher, at_once: asyncio.Event | None = None) -> None:
+        self._run, self._dispatcher = run, dispatcher
         self._signal: int | None = None
         self._at = 0.0  # when it came
         self._first = asyncio.Event()  # it came
@@ -79,8 +79,8 @@ class Supervisor:
             return 128 + self._signal
         if error is not None:
             return error.exit_code
-        self._announcer.settle()
-        return CleanupIncomplete.exit_code if self._run.clean.left or self._announcer.failures else 0
+        self._dispatcher.settle()
+        return CleanupIncomplete.exit_code if self._run.clean.left or self._dispatcher.failures else 0
 
     def _signalled(self, signum: int) -> None:
         now = time.monotonic()
@@ -148,13 +148,13 @@ class Supervisor:
     def _tell(self, error: ArgorunError | None, found: Finding) -> None:
         if self._run.config.dry_run and error is None:
             return
-        self._announcer(verdict(self._run, error, found))
+        self._dispatcher(verdict(self._run, error, found))
 
     def _tell_later(self) -> None:
         """What is left need not be done by hand at once."""
         if any(left.what.startswith(SWEPT) for left in self._run.clean.left):
             text = "topics and parameters that are left behind can also wait for argorun sweep"
-            Emitter(self._announcer).info(text)
+            Emitter(self._dispatcher).info(text)
 
     async def _clean_up(self) -> None:
         self._in_cleanup = True
@@ -172,7 +172,7 @@ class Supervisor:
     async def _flush(self) -> None:
         while True:
             await asyncio.sleep(0.05)
-            self._announcer.flush()
+            self._dispatcher.flush()
 
 
 def verdict(run: Run, error: ArgorunError | None, found: Finding) -> events.Verdict:

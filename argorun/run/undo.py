@@ -36,8 +36,8 @@ class Undo:
 class UndoStack:
     """Undoes last-in first-out, each within its limit, all within the budget; errors are collected."""
 
-    def __init__(self, announce: Emit, hurried: Callable[[], None] = lambda: None) -> None:
-        self._announce, self._told = announce, hurried
+    def __init__(self, emit: Emit, hurried: Callable[[], None] = lambda: None) -> None:
+        self._emit, self._told = emit, hurried
         self._stack: list[Undo] = []
         self._hurry = asyncio.Event()
         self.left: list[LeftBehind] = []
@@ -158,7 +158,7 @@ class UndoStack:
         else:
             undo.done = True
             if did is not None:
-                self._announce(Undone(time=time.time(), what=did, seconds=time.monotonic() - began))
+                self._emit(Undone(time=time.time(), what=did, seconds=time.monotonic() - began))
 
     async def _act(self, undo: Undo) -> str | None:
         """Once more where it fails: of what a broken proxy answers once, a 403 say, nothing may be left."""
@@ -174,7 +174,7 @@ class UndoStack:
         """Emit something that could not be undone, and the command that does it by hand."""
         event = LeftBehind(time=time.time(), what=what, why=why, command=command)
         self.left.append(event)
-        self._announce(event)
+        self._emit(event)
 
     def _leave(self, undo: Undo, why: str) -> None:
         if not undo.done:  # told once

@@ -52,11 +52,11 @@ async def _demo(fail: bool, output: Output) -> int:
 
 async def _run(environment: DemoEnvironment, output: Output) -> int:
     config = demo_config(environment)
-    announcer = Dispatcher(open_reporters(output), config.secrets, redactor=redactor())
+    dispatcher = Dispatcher(open_reporters(output), config.secrets, redactor=redactor())
     try:
-        return await execute(config, announcer)
+        return await execute(config, dispatcher)
     finally:
-        await asyncio.to_thread(announcer.close, LAST_LINES)
+        await asyncio.to_thread(dispatcher.close, LAST_LINES)
 
 
 def demo_config(environment: DemoEnvironment) -> Config:

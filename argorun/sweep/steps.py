@@ -42,19 +42,19 @@ CLOCKS_DIFFER = 60.0  # seconds by which two machines' clocks may be apart befor
 class Sweep:
     """One sweep. `steps` goes through it; what it could not do is announced and counted in `left`.
 
-    `hide` takes values that are secrets, once they are known.
+    `mask` takes values that are secrets, once they are known.
     """
 
     def __init__(
         self,
         config: SweepConfig,
-        announce: Emit,
+        emit: Emit,
         topics: Topics,
         client: Client | None,
-        hide: Callable[..., None] = lambda *secrets: None,
+        mask: Callable[..., None] = lambda *secrets: None,
     ) -> None:
-        self.config, self.announce, self.hide = config, announce, hide
-        self.emitter = Emitter(announce)
+        self.config, self.emit, self.mask = config, emit, mask
+        self.emitter = Emitter(emit)
         self.topics, self.client = topics, client
         self.age = old_topics.Age(config.older_than, time.time())  # by this machine's clock, to begin with
         # What there is to do; what is done, or told as left behind, is taken out of both.
@@ -65,7 +65,7 @@ class Sweep:
 
     async def steps(self) -> None:
         """From the look to the last topic. Raises ArgorunError where it cannot even look."""
-        self.announce(
+        self.emit(
             events.SweepStarted(
                 time=time.time(),
                 prefixes=tuple(self.config.prefixes),
@@ -179,7 +179,7 @@ class Sweep:
                     self.emitter.warn(f"Application {app} cannot be read: its topics stay: {e.text}")
                 return True
             record = record_of(seen)
-            self.hide(*spec.secrets(seen))
+            self.mask(*spec.secrets(seen))
             if record is not None and self._named(record) == names:
                 await self._judge(self.client, Leftover(reference(listed), seen, record), names)
         return bool(names)
@@ -220,7 +220,7 @@ class Sweep:
         ]
         if not found:
             return
-        self.hide(*spec.secrets(listed))
+        self.mask(*spec.secrets(listed))
         where = ", ".join(f"{place.what} names topic {name}" for place, name in found)
         chosen = {place.pointer: place for place, _ in found}.values()
         self.emitter.warn(
@@ -258,7 +258,7 @@ class Sweep:
         for remains in done.left:
             self._leave(f"{found}: {remains.key}", remains.why, recovery.object_back(found.app, remains))
         what = f"{found}: {', '.join(done.did) or 'somebody was faster'}"
-        self.announce(events.Undone(time=time.time(), what=what, seconds=time.monotonic() - began))
+        self.emit(events.Undone(time=time.time(), what=what, seconds=time.monotonic() - began))
 
     async def delete_topics(self) -> None:
         """Delete the topics, several at once, and then the empty consumer groups that go with them."""
@@ -292,7 +292,7 @@ class Sweep:
         swept = events.TopicSwept(
             time=time.time(), topic=topic, age=self.age.of(name), dry_run=self.config.dry_run
         )
-        self.announce(swept)
+        self.emit(swept)
 
     # -- what is left -------------------------------------------------------------------------------
 
@@ -341,7 +341,7 @@ class Sweep:
         if isinstance(why, ArgorunError):
             self.why_left.add(type(why))
         text = why if isinstance(why, str) else reason(why)
-        self.announce(events.LeftBehind(time=time.time(), what=what, why=text, command=command))
+        self.emit(events.LeftBehind(time=time.time(), what=what, why=text, command=command))
 
     def _step(self, step: Step, detail: str = "") -> AbstractAsyncContextManager[list[str]]:
         """A step, good if nothing more is left behind after it."""
@@ -383,33 +383,33 @@ def reason(error: ArgorunError) -> str:
 # -- from the settings to the exit code ------------------------------------------------------------------
 
 
-async def execute(config: SweepConfig, announcer: Dispatcher) -> int:
+async def execute(config: SweepConfig, dispatcher: Dispatcher) -> int:
     """Sweep and give back the exit code. Raises UsageError only before anything was done."""
     hearing = Interrupts()
     with signals.heard_by(hearing.heard):
-        return await sweep_and_tell(config, announcer, hearing)
+        return await sweep_and_tell(config, dispatcher, hearing)
 
 
-async def sweep_and_tell(config: SweepConfig, announcer: Dispatcher, hearing: Interrupts) -> int:
+async def sweep_and_tell(config: SweepConfig, dispatcher: Dispatcher, hearing: Interrupts) -> int:
     """Whatever signals come, what is left and the end are told."""
     began = time.monotonic()
 
     async with connections(lambda: CLOSING_AT_ONCE if hearing.at_once else CLOSING) as stack:
-        kafka = Topics(config.kafka, warn=Emitter(announcer).warn, secrets=config.secrets)
+        kafka = Topics(config.kafka, warn=Emitter(dispatcher).warn, secrets=config.secrets)
         topics = await stack.enter_async_context(kafka)
         client = None
         if config.argocd is not None:
             client = await stack.enter_async_context(Client(config.argocd, patience=PATIENCE))
-        made = Sweep(config, announcer, topics, client, announcer.hide)
+        made = Sweep(config, dispatcher, topics, client, dispatcher.mask)
         error = await to_its_end(made.steps(), hearing)
         if error is not None and not await hearing.last(made.last_look(error.message)):
             await made.abandon(error.message, look=False)
     code = made.exit_code if error is None else error.exit_code
-    announcer.settle()
-    announcer(
+    dispatcher.settle()
+    dispatcher(
         events.SweepEnded(
             time=time.time(),
-            exit_code=code or (CleanupIncomplete.exit_code if announcer.failures else 0),
+            exit_code=code or (CleanupIncomplete.exit_code if dispatcher.failures else 0),
             seconds=time.monotonic() - began,
             topics=made.swept,
             applications=made.put_back,

@@ -235,12 +235,12 @@ class Stage:
         """The run with its plan, and its rival without one."""
         rival = asyncio.create_task(self._rival()) if self.plan.rival else None
         config, keeps = self.config("weather_updates"), Keeps(self)
-        announcer = Dispatcher([keeps], config.secrets)
+        dispatcher = Dispatcher([keeps], config.secrets)
         async with Client(config.argocd, patience=2.0) as client:
             client._http._transport = Flaky(client._http._transport, self)
             async with Topics(config.kafka, limits=LIMITS, admin=self.broker) as topics:
-                run = Run(config, announcer, client, topics)
-                self._supervisor = Supervisor(run, announcer)
+                run = Run(config, dispatcher, client, topics)
+                self._supervisor = Supervisor(run, dispatcher)
                 code = await self._supervisor.supervise()
                 self._supervisor = None
         if rival is not None:

@@ -146,17 +146,17 @@ def test_a_disk_that_hangs_holds_up_no_reporter_and_gets_all_once_it_is_well(
     disk: Disk, tmp_path: Path, line: LogLines
 ) -> None:
     with open(tmp_path / "out", "w", encoding="utf-8") as out:
-        announcer = Dispatcher(
+        dispatcher = Dispatcher(
             open_reporters("plain", tmp_path / "events", environ={}, stdout=out, stderr=out),
             untouched=[LogFiles(tmp_path / "logs")],
         )
         for text in ("first", "second"):
-            announcer(lines_of(line, text))  # from this thread, which would hang for a minute
-            announcer.flush()
+            dispatcher(lines_of(line, text))  # from this thread, which would hang for a minute
+            dispatcher.flush()
         assert disk.hangs.wait(60)
         disk.well.set()
-        announcer.close()
-    assert announcer.failures == []
+        dispatcher.close()
+    assert dispatcher.failures == []
     assert (tmp_path / "out").read_text() == "first\nsecond\n"
     written = list(decode((tmp_path / "events").read_bytes().splitlines()))
     assert written == [lines_of(line, text) for text in ("first", "second")]
@@ -170,12 +170,12 @@ def test_what_a_disk_that_hangs_has_not_taken_in_the_end_is_a_failure_and_holds_
     files = open_reporters(
         "plain", tmp_path / "events", environ={}, stdout=io.StringIO(), stderr=io.StringIO()
     )
-    announcer = Dispatcher(files, untouched=[LogFiles(tmp_path / "logs")])
-    announcer(lines_of(line, "first"))
+    dispatcher = Dispatcher(files, untouched=[LogFiles(tmp_path / "logs")])
+    dispatcher(lines_of(line, "first"))
     assert disk.hangs.wait(60)
-    announcer.close(0.0)
+    dispatcher.close(0.0)
     size = len(encode(lines_of(line, "first")))
-    assert announcer.failures == [
+    assert dispatcher.failures == [
         f"log directory {tmp_path}/logs: its last 6 bytes could not be written in time",
         f"events file {tmp_path}/events: its last {size} bytes could not be written in time",
     ]
@@ -206,12 +206,12 @@ def test_a_log_directory_that_falls_behind_is_a_failure_and_never_loses_lines_in
     disk: Disk, tmp_path: Path, line: LogLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LIMIT", 20)
-    announcer = Dispatcher([], untouched=[LogFiles(tmp_path)])
-    announcer(lines_of(line, "first"))
+    dispatcher = Dispatcher([], untouched=[LogFiles(tmp_path)])
+    dispatcher(lines_of(line, "first"))
     assert disk.hangs.wait(60)
     for text in ("x" * 30, "y"):
-        announcer(lines_of(line, text))
-    assert announcer.failures == [
+        dispatcher(lines_of(line, text))
+    assert dispatcher.failures == [
         f"log directory {tmp_path}: it is too slow for the logs: they are not whole there"
     ]
 
@@ -221,11 +221,11 @@ def test_a_pipe_as_events_file_whose_reader_has_stopped_holds_up_nothing_and_is_
 ) -> None:
     os.mkfifo(tmp_path / "fifo")
     reading = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
-    announcer = Dispatcher([EventsFile(tmp_path / "fifo")])
+    dispatcher = Dispatcher([EventsFile(tmp_path / "fifo")])
     for _ in range(3):
-        announcer(lines_of(line, MUCH.decode()))
-    announcer.close(0.0)
-    (failure,) = announcer.failures
+        dispatcher(lines_of(line, MUCH.decode()))
+    dispatcher.close(0.0)
+    (failure,) = dispatcher.failures
     assert re.fullmatch(
         f"events file {tmp_path}/fifo: its last [0-9,]+ bytes could not be written in time", failure
     )

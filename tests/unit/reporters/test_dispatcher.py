@@ -64,14 +64,14 @@ def notice(text: str) -> Notice:
 
 def test_every_reporter_hears_every_event_in_order(green: list[Event]) -> None:
     first, second = Keeps(), Keeps()
-    announce = Dispatcher([first, second], ["s3cret"])
+    dispatch = Dispatcher([first, second], ["s3cret"])
     for event in green:
-        announce(event)
-    announce.flush()
-    announce.close()
-    announce.close()
+        dispatch(event)
+    dispatch.flush()
+    dispatch.close()
+    dispatch.close()
     assert first.events == second.events == green
-    assert (first.flushed, first.closed, announce.failures) == (1, 1, [])
+    assert (first.flushed, first.closed, dispatch.failures) == (1, 1, [])
 
 
 @pytest.mark.parametrize(
@@ -84,13 +84,13 @@ def test_every_reporter_hears_every_event_in_order(green: list[Event]) -> None:
 )
 def test_a_reporter_that_fails_is_dropped_and_the_others_go_on(error: Exception, failures: list[str]) -> None:
     raises, keeps = Raises(error), Keeps()
-    announce = Dispatcher([raises, keeps], ["s3cret"])
-    announce(notice("1"))
-    announce(notice("2"))
-    announce.flush()
-    announce.close()
+    dispatch = Dispatcher([raises, keeps], ["s3cret"])
+    dispatch(notice("1"))
+    dispatch(notice("2"))
+    dispatch.flush()
+    dispatch.close()
     assert keeps.events == [notice("1"), notice("2")]
-    assert (announce.failures, raises.flushed, raises.closed) == (failures, 0, 1)
+    assert (dispatch.failures, raises.flushed, raises.closed) == (failures, 0, 1)
 
 
 def test_a_failure_to_flush_or_to_close_is_remembered_too() -> None:
@@ -106,10 +106,10 @@ def test_a_failure_to_flush_or_to_close_is_remembered_too() -> None:
         def flush(self) -> None:
             raise OSError(errno.EIO, "Input/output error")
 
-    announce = Dispatcher([Late(), Flush()])
-    announce.flush()
-    announce.close()
-    assert announce.failures == ["flush: Input/output error", "late: Disk quota exceeded"]
+    dispatch = Dispatcher([Late(), Flush()])
+    dispatch.flush()
+    dispatch.close()
+    assert dispatch.failures == ["flush: Input/output error", "late: Disk quota exceeded"]
 
 
 def test_a_ctrl_c_is_not_swallowed() -> None:
@@ -117,9 +117,9 @@ def test_a_ctrl_c_is_not_swallowed() -> None:
         def report(self, event: Event) -> None:
             raise KeyboardInterrupt
 
-    announce = Dispatcher([Interrupted()])
+    dispatch = Dispatcher([Interrupted()])
     with pytest.raises(KeyboardInterrupt):
-        announce(notice(""))
+        dispatch(notice(""))
 
 
 SECRETS = st.text(st.characters(categories=["L", "N"], max_codepoint=0x2FF), min_size=SHORTEST)
@@ -197,7 +197,7 @@ def test_of_an_authorization_header_its_credentials_are_secret_too(header: str) 
 def test_a_secret_that_is_learned_later_is_masked_from_then_on() -> None:
     redactor = Redactor(["first"])
     assert redactor.text("first second") == "*** second"
-    redactor.learn("second", "")
+    redactor.mask("second", "")
     assert redactor.text("first second") == "*** ***"
 
 
@@ -259,8 +259,8 @@ def test_a_parameter_without_an_original_stays_without() -> None:
 
 def test_looking_for_secrets_in_a_line_costs_about_as_much_as_writing_it(line: LogLines) -> None:
     """Side by side on the same machine: 200,000 lines must not wait for the redaction."""
-    announce = Dispatcher([], [f"secret-number-{n}" for n in range(5)])
-    looked = min(timeit.repeat(lambda: announce(line), number=2000, repeat=5))
+    dispatch = Dispatcher([], [f"secret-number-{n}" for n in range(5)])
+    looked = min(timeit.repeat(lambda: dispatch(line), number=2000, repeat=5))
     encoded = min(timeit.repeat(lambda: encode(line), number=2000, repeat=5))
     assert looked < 30 * encoded
 
@@ -279,7 +279,7 @@ def test_a_command_with_a_secret_in_it_says_that_it_must_be_filled_in() -> None:
 
 def test_what_the_run_finds_to_be_secret_is_hidden_from_then_on() -> None:
     keeps = Keeps()
-    announce = Dispatcher([keeps])
-    announce.hide("s3cret")
-    announce(notice("s3cret"))
+    dispatch = Dispatcher([keeps])
+    dispatch.mask("s3cret")
+    dispatch(notice("s3cret"))
     assert keeps.events == [notice("***")]

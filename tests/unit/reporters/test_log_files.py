@@ -68,19 +68,19 @@ def test_a_file_is_not_masked_and_what_is_shown_is(tmp_path: Path, line: LogLine
             pass
 
     secret = dataclasses.replace(line, texts=("the password is hunter22",))
-    announcer = Dispatcher([Watcher()], ["hunter22"], untouched=[LogFiles(tmp_path)])
-    announcer(secret)
-    announcer.close()
+    dispatcher = Dispatcher([Watcher()], ["hunter22"], untouched=[LogFiles(tmp_path)])
+    dispatcher(secret)
+    dispatcher.close()
     assert shown == [dataclasses.replace(line, texts=("the password is ***",))]
     assert list(files(tmp_path).values()) == [b"the password is hunter22\n"]
 
 
 def through_the_announcer(folder: Path, line: LogLines) -> list[str]:
     """What could not be written."""
-    announcer = Dispatcher([], untouched=[LogFiles(folder)])
-    announcer(line)
-    announcer.close()
-    return announcer.failures
+    dispatcher = Dispatcher([], untouched=[LogFiles(folder)])
+    dispatcher(line)
+    dispatcher.close()
+    return dispatcher.failures
 
 
 @contextlib.contextmanager

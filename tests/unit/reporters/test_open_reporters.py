@@ -66,11 +66,11 @@ def test_the_run_is_shown_and_written_down_even_where_ascii_is_all_there_is(
     output: Output, red: list[Event], pipe: TextIO, tmp_path: Path
 ) -> None:
     path = tmp_path / "events.jsonl"
-    announce = Dispatcher(open_reporters(output, path, environ={}, stdout=pipe, stderr=pipe))
+    dispatch = Dispatcher(open_reporters(output, path, environ={}, stdout=pipe, stderr=pipe))
     for event in red:
-        announce(event)
-    announce.close()
-    assert announce.failures == []
+        dispatch(event)
+    dispatch.close()
+    assert dispatch.failures == []
     assert list(decode(path.read_bytes().splitlines())) == red
     text = pipe.buffer.getvalue()  # type: ignore[attr-defined]
     assert text.isascii()
@@ -81,10 +81,10 @@ def test_secrets_are_in_no_output_at_all(red: list[Event], pipe: TextIO, tmp_pat
     secret = "specified backoff"
     for output in ("rich", "plain", "json"):
         path = tmp_path / output
-        announce = Dispatcher(open_reporters(output, path, environ={}, stdout=pipe, stderr=pipe), [secret])
+        dispatch = Dispatcher(open_reporters(output, path, environ={}, stdout=pipe, stderr=pipe), [secret])
         for event in red:
-            announce(event)
-        announce.close()
+            dispatch(event)
+        dispatch.close()
         assert secret not in path.read_text()
     text = pipe.buffer.getvalue().decode()  # type: ignore[attr-defined]
     assert ("has reached the ***" in text, secret in text) == (True, False)
@@ -92,12 +92,12 @@ def test_secrets_are_in_no_output_at_all(red: list[Event], pipe: TextIO, tmp_pat
 
 def test_under_github_a_red_run_gives_no_command_in_any_output(red: list[Event], pipe: TextIO) -> None:
     for output in ("rich", "plain", "json"):
-        announce = Dispatcher(
+        dispatch = Dispatcher(
             open_reporters(output, environ={"GITHUB_ACTIONS": "true"}, stdout=pipe, stderr=pipe)
         )
         for event in red:
-            announce(event)
-        announce.close()
+            dispatch(event)
+        dispatch.close()
     lines = pipe.buffer.getvalue().decode().splitlines()  # type: ignore[attr-defined]
     assert [line for line in lines if line.lstrip().startswith("::") or "##[" in line] == []
 
@@ -114,9 +114,9 @@ def test_closed_standard_streams_break_nothing() -> None:
     script = (
         "from argorun.events import Notice; from argorun.reporters import Dispatcher, open_reporters\n"
         "for output in ('plain', 'json', 'rich'):\n"
-        "    announce = Dispatcher(open_reporters(output))\n"
-        "    announce(Notice(time=1.0, level='info', text='x')); announce.close()\n"
-        "    assert not announce.failures\n"
+        "    dispatch = Dispatcher(open_reporters(output))\n"
+        "    dispatch(Notice(time=1.0, level='info', text='x')); dispatch.close()\n"
+        "    assert not dispatch.failures\n"
     )
     shell = f'exec "{sys.executable}" -c "$0" >&- 2>&-'
     assert subprocess.run(["sh", "-c", shell, script], check=False).returncode == 0

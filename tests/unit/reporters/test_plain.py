@@ -281,13 +281,13 @@ import sys
 from argorun.events import LogLines, Notice, RunEnded
 from argorun.reporters.dispatcher import Dispatcher
 from argorun.reporters.open import open_reporters
-announce = Dispatcher(open_reporters({output!r}))
+dispatch = Dispatcher(open_reporters({output!r}))
 for number in range({lines}):
     line = dict(stamps=("",), texts=(f"line {{number}}",))
-    announce(LogLines(time=1.0, job="j", pod="p", container="c", attempt=1, **line))
-announce(Notice(time=1.0, level="info", text="still here"))
-announce.close()
-sys.exit(f"failures: {{announce.failures}}" if announce.failures else 0)
+    dispatch(LogLines(time=1.0, job="j", pod="p", container="c", attempt=1, **line))
+dispatch(Notice(time=1.0, level="info", text="still here"))
+dispatch.close()
+sys.exit(f"failures: {{dispatch.failures}}" if dispatch.failures else 0)
 """
 
 

@@ -76,7 +76,7 @@ def test_what_python_itself_writes_to_stderr_holds_no_secret(what: str) -> None:
 
 
 def test_a_traceback_shows_lines_of_code_and_no_values() -> None:
-    said = process("secret = 'hunter' + '2'\nredactor().learn(secret)\nraise KeyError(secret)")
+    said = process("secret = 'hunter' + '2'\nredactor().mask(secret)\nraise KeyError(secret)")
     assert said.splitlines()[-1] == "KeyError: '***'"
 
 
@@ -111,7 +111,7 @@ def test_an_error_before_the_run_is_redacted_and_stderr_is_given_back(
     before = sys.stderr
 
     def go() -> int:
-        redactor().learn("hunter2")
+        redactor().mask("hunter2")
         raise UsageError(f"'{TOKEN}' is no server", "nor is hunter2\x1b[2J")
 
     assert cli.guarded(go) == 2

@@ -325,20 +325,20 @@ import sys, time
 from argorun.events import *
 from argorun.reporters.dispatcher import Dispatcher
 from argorun.reporters.open import open_reporters
-announce = Dispatcher(open_reporters("auto"))
+dispatch = Dispatcher(open_reporters("auto"))
 line = dict(job="j", pod="p", container="c", attempt=1)
-announce(RunStarted(time=time.time(), run_id="r", application="a", url="u", version="v"))
-announce(StepStarted(time=time.time(), step=Step.FOLLOW, detail="x" * 200))
+dispatch(RunStarted(time=time.time(), run_id="r", application="a", url="u", version="v"))
+dispatch(StepStarted(time=time.time(), step=Step.FOLLOW, detail="x" * 200))
 for number in range(300):
-    announce(LogLines(time=time.time(), stamps=("",), texts=(f"line {number} " + "y" * 90,), **line))
+    dispatch(LogLines(time=time.time(), stamps=("",), texts=(f"line {number} " + "y" * 90,), **line))
     if number % 100 == 50:
-        announce(Notice(time=time.time(), level="info", text=f"pause {number}"))
+        dispatch(Notice(time=time.time(), level="info", text=f"pause {number}"))
         sys.stdin.readline()
-announce(StepEnded(time=time.time(), step=Step.FOLLOW, ok=True, seconds=1.0))
-announce(Verdict(time=time.time(), ok=True, exit_code=0, title="passed"))
-announce(RunEnded(time=time.time(), exit_code=0, seconds=1.0))
-announce.close()
-sys.exit(str(announce.failures) if announce.failures else 0)
+dispatch(StepEnded(time=time.time(), step=Step.FOLLOW, ok=True, seconds=1.0))
+dispatch(Verdict(time=time.time(), ok=True, exit_code=0, title="passed"))
+dispatch(RunEnded(time=time.time(), exit_code=0, seconds=1.0))
+dispatch.close()
+sys.exit(str(dispatch.failures) if dispatch.failures else 0)
 """
 
 

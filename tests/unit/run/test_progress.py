@@ -25,7 +25,7 @@ class Stage:
     def __init__(self, *jobs: str, logs: str = "tests") -> None:
         self.told: list[tuple[str, dict[str, Any]]] = []
         self.seconds: list[float] = []
-        self.progress = Progress(self.announce, jobs, logs)
+        self.progress = Progress(self.emit, jobs, logs)
 
     def announce(self, event: Event) -> None:
         fields = dataclasses.asdict(event)

@@ -64,8 +64,8 @@ class Stage:
 
     def __init__(self, steps: Steps, topic: Steps | None = None, pods: Steps | None = None) -> None:
         self.reporter = Reporter()
-        self.announcer = Dispatcher([self.reporter])
-        self.clean = UndoStack(self.announcer)
+        self.dispatcher = Dispatcher([self.reporter])
+        self.clean = UndoStack(self.dispatcher)
         self.progress = SimpleNamespace(
             doing=lambda: "tests still running",
             last_lines=lambda running: ("last line",),
@@ -98,7 +98,7 @@ class Stage:
         await self.clean.unwind(90)
 
     def code(self) -> int:
-        return run(Supervisor(cast(Run, self), self.announcer).supervise())
+        return run(Supervisor(cast(Run, self), self.dispatcher).supervise())
 
     @property
     def verdict(self) -> Verdict:
@@ -473,9 +473,9 @@ def test_a_run_ends_with_its_code_and_closes_its_connections_and_who_keeps_topic
         async def __aexit__(self, *_: object) -> None:
             order.append("closed")
 
-    def made(config: object, announce: Any, client: object, topics: object, *, hide: object) -> Stage:
+    def made(config: object, emit: Any, client: object, topics: object, *, mask: object) -> Stage:
         stage = Stage(verdict_is(TestsFailed("no")))
-        stage.announcer = announce
+        stage.dispatcher = announce
         return stage
 
     monkeypatch.setattr(module, "Client", Connection)

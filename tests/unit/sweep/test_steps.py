@@ -89,15 +89,15 @@ class Stage:
 
     def sweep(self, **changes: Any) -> int:
         config = msgspec.structs.replace(CONFIG, **changes)
-        announcer = Dispatcher([self])
-        self.code = run(self._swept(config, announcer))
-        assert announcer.failures == []
+        dispatcher = Dispatcher([self])
+        self.code = run(self._swept(config, dispatcher))
+        assert dispatcher.failures == []
         return self.code
 
-    async def _swept(self, config: SweepConfig, announcer: Dispatcher) -> int:
+    async def _swept(self, config: SweepConfig, dispatcher: Dispatcher) -> int:
         controller = asyncio.create_task(self.argocd.controls()) if self.controls else None
         try:
-            return await steps.execute(config, announcer)
+            return await steps.execute(config, dispatcher)
         finally:
             if controller is not None:
                 controller.cancel()
