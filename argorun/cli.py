@@ -337,9 +337,7 @@ def execute(config: Config, output: Output, events: Path | None, log_dir: Path |
     """Run to the end."""
     from argorun.run.supervisor import execute as supervised
 
-    return announced(
-        lambda dispatcher: supervised(config, dispatcher), output, events, config.secrets, log_dir
-    )
+    return announced(lambda shown: supervised(config, shown), output, events, config.secrets, log_dir)
 
 
 def announced(

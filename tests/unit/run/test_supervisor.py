@@ -475,7 +475,7 @@ def test_a_run_ends_with_its_code_and_closes_its_connections_and_who_keeps_topic
 
     def made(config: object, emit: Any, client: object, topics: object, *, mask: object) -> Stage:
         stage = Stage(verdict_is(TestsFailed("no")))
-        stage.dispatcher = announce
+        stage.dispatcher = emit
         return stage
 
     monkeypatch.setattr(module, "Client", Connection)
