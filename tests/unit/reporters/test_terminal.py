@@ -28,7 +28,7 @@ RED = """\
 argorun 0.1.0: weather, run 0badcafe
 https://argocd.example.com/applications/argocd/weather
 ✓ plan                 0.1s
-✓ look                 0.3s
+✓ preflight                 0.3s
   topic weather_updates_1767225600_0badcafe: 1 partition, replication factor 3
 ✓ topics               0.8s
   helm: kafka.topic = weather_updates_1767225600_0badcafe (was weather)
@@ -48,7 +48,7 @@ test_rain.py F.  [100%]
 ! left behind: topic weather_updates_1767225600_0badcafe: Kafka cannot be reached
 ✗ cleanup             10.0s
 
-✓ plan 0.1s   ✓ look 0.3s    ✓ topics 0.8s    ✓ parameters 2.0s
+✓ plan 0.1s   ✓ preflight 0.3s    ✓ topics 0.8s    ✓ parameters 2.0s
 ✓ sync 0.2s   ✓ logs 1m02s   ✗ follow 1m07s   ✗ cleanup 10.0s
 ✓ PreSync  succeeded   3.1s  create-schema
 ✗ PostSync failed     1m02s  run-automation-tests-job
@@ -73,7 +73,7 @@ TWENTY = """\
 
 
 ✓ plan 0.1s
-✓ look 0.3s
+✓ preflight 0.3s
 ✓ topics 0.8s
 ✓ parameters 2.0s
 ✓ sync 0.2s

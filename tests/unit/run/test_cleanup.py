@@ -337,7 +337,7 @@ class Stage:
         logs = cast(Any, self)
         traces = RunState("mine", claim, [(topic, TOPIC)], logs, settlement, SYNCED, "abc", self.posted)
         back = RunCleanup(
-            settings, client, cast(Any, self.topics), LiveTree(client, APP), clean, traces, self.tell
+            settings, client, cast(Any, self.topics), LiveTree(client, APP), clean, traces, Emitter(self.emit)
         )
         back.from_topic(TOPIC, topic)
         back.from_application()
@@ -362,9 +362,9 @@ class Stage:
 
     async def close(self) -> None: ...
 
-    def tell(self, text: str, level: str = "warning") -> None:
-        if level == "warning":
-            self.notices.append(text)
+    def emit(self, event: Event) -> None:
+        if isinstance(event, Notice) and event.level == "warning":
+            self.notices.append(event.text)
 
 
 def value_of(stage: Stage, name: str) -> str:
