@@ -28,7 +28,7 @@ RED = """\
 argorun 0.1.0: weather, run 0badcafe
 https://argocd.example.com/applications/argocd/weather
 ✓ plan                 0.1s
-✓ preflight                 0.3s
+✓ preflight            0.3s
   topic weather_updates_1767225600_0badcafe: 1 partition, replication factor 3
 ✓ topics               0.8s
   helm: kafka.topic = weather_updates_1767225600_0badcafe (was weather)
