@@ -48,8 +48,8 @@ test_rain.py F.  [100%]
 ! left behind: topic weather_updates_1767225600_0badcafe: Kafka cannot be reached
 ✗ cleanup             10.0s
 
-✓ plan 0.1s   ✓ preflight 0.3s    ✓ topics 0.8s    ✓ parameters 2.0s
-✓ sync 0.2s   ✓ logs 1m02s   ✗ follow 1m07s   ✗ cleanup 10.0s
+✓ plan 0.1s   ✓ preflight 0.3s   ✓ topics 0.8s    ✓ parameters 2.0s
+✓ sync 0.2s   ✓ logs 1m02s       ✗ follow 1m07s   ✗ cleanup 10.0s
 ✓ PreSync  succeeded   3.1s  create-schema
 ✗ PostSync failed     1m02s  run-automation-tests-job
 ╭─ FAILED ─────────────────────────────────────────────────────────────────────╮
