@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from argorun.argocd import concurrency
 from argorun.argocd.client import INSTANCE, ApplicationName, Client
 from argorun.argocd.manifests import changes
-from argorun.argocd.manifests.changes import TESTS, Key
+from argorun.argocd.manifests.changes import Key
+from argorun.argocd.manifests.hooks import RUNNING, is_hook
 from argorun.argocd.types import Json, Node, Tree
 from argorun.errors import ArgorunError, UsageError
 
@@ -71,7 +72,7 @@ class Rendered:
         self._named: dict[Key, Json] = {}
         self._generated: list[tuple[Key, Json]] = []
         for m in manifests:
-            if m.get("kind") in TESTS:
+            if m.get("kind") in RUNNING:
                 key = changes.key_of(m, namespace)
                 if (m.get("metadata") or {}).get("name"):
                     self._named[key] = m
@@ -80,7 +81,7 @@ class Rendered:
 
     def hooks(self) -> dict[Key, Json]:
         """Those that are hooks and have a name of their own."""
-        return {k: m for k, m in self._named.items() if changes.is_hook(m)}
+        return {k: m for k, m in self._named.items() if is_hook(m)}
 
     def rendered(self, node: Node) -> Json | None:
         """What a live object was made from; None where that is not known."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from argorun.argocd.hooks import topic_readers
 from argorun.argocd.hooks.topic_readers import Carrier
 from argorun.argocd.manifests import changes, ignore_differences
+from argorun.argocd.manifests.hooks import is_hook
 from argorun.argocd.manifests.ignore_differences import RESPECT
 from argorun.argocd.types import IgnoreRule, Json, Tree
 
@@ -49,7 +50,7 @@ class LeftAlone:
                 )
 
     def _about(self, manifest: Json) -> list[IgnoreRule]:
-        if not self.rules or changes.is_hook(manifest):
+        if not self.rules or is_hook(manifest):
             return []
         key = changes.key_of(manifest, self.namespace)
         if changes.find(self.tree, key) is None:

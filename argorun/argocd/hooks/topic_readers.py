@@ -192,7 +192,7 @@ def _parts(manifest: Json, jobs: Sequence[str], scaled: Collection[tuple[str, st
         if required([hook], jobs):
             yield from _given_to_pods(manifest)
         return
-    if is_hook(_annotations(manifest)):
+    if is_hook(manifest):
         return
     none = isinstance(spec, dict) and spec.get("replicas") == 0
     if none and (str(manifest.get("kind")), _name(manifest)) not in scaled:

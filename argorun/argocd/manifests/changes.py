@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from argorun.argocd.clock import seconds
-from argorun.argocd.manifests import hooks as manifests_hooks
-from argorun.argocd.manifests.hooks import hook_phases
+from argorun.argocd.manifests.hooks import RUNNING, hook_phases, is_hook
 from argorun.argocd.types import Json, ManagedResource, Node, ResourceResult, ResourceStatus, Tree
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -19,7 +18,6 @@ SERVER_SIDE = ("uid", "resourceVersion", "generation", "creationTimestamp", "man
 CONFIRM = "Prune=confirm"
 KEPT = ("Prune=false", CONFIRM)  # what Argo CD does not prune, or not without a person
 CLOCKS = 300.0  # seconds by which the cluster's clock may be behind Argo CD's
-TESTS = ("Job", "Pod")  # hooks of these kinds run; any other kind of hook is data
 
 
 class Key(NamedTuple):
@@ -63,12 +61,7 @@ def find(tree: Tree, key: Key) -> Node | None:
 def is_data_hook(manifest: Json) -> bool:
     """Whether an object is a hook that holds data, a ConfigMap say: no sync without hooks puts it back."""
     annotations = (manifest.get("metadata") or {}).get("annotations") or {}
-    return bool(hook_phases(annotations)) and manifest.get("kind") not in TESTS
-
-
-def is_hook(manifest: Json) -> bool:
-    """Whether a sync applies the object as a hook, or not at all (`Skip`, a Helm test)."""
-    return manifests_hooks.is_hook((manifest.get("metadata") or {}).get("annotations") or {})
+    return bool(hook_phases(annotations)) and manifest.get("kind") not in RUNNING
 
 
 def content(manifest: Json) -> Json:
@@ -108,7 +101,7 @@ def differing(ours: Mapping[Key, Json], former: Mapping[Key, Json]) -> list[Key]
         k
         for k in keys
         if ours.get(k) != former.get(k)
-        and not (k.kind in TESTS and any(is_hook(m) for m in (ours.get(k), former.get(k)) if m is not None))
+        and not (k.kind in RUNNING and any(is_hook(m) for m in (ours.get(k), former.get(k)) if m is not None))
     ]
 
 

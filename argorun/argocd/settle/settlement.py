@@ -14,8 +14,8 @@ from argorun.argocd.http.errors import ApiError, Denied, InvalidResponse, Unreac
 from argorun.argocd.http.retry import RetryBudget
 from argorun.argocd.managed_resource import managed, state
 from argorun.argocd.manifests import changes, ignore_differences
-from argorun.argocd.manifests.changes import TESTS, Before, Key, Plan, Rendering
-from argorun.argocd.manifests.hooks import is_applied
+from argorun.argocd.manifests.changes import Before, Key, Plan, Rendering
+from argorun.argocd.manifests.hooks import RUNNING, is_applied, is_hook
 from argorun.argocd.manifests.pod_references import pod_spec
 from argorun.argocd.settle.pod_users import GRACE, readers
 from argorun.argocd.types import Application, Json, Node, ResourceStatus, Tree
@@ -219,7 +219,7 @@ class Settlement:
     def _named_like_a_topic(self, former: Mapping[Key, Json]) -> list[Key]:
         """What only a look can tell without a rendering: hooks that hold data, and objects by their names."""
         spelled = [s for topic in self._topics for s in changes.spellings(topic)]
-        nodes = [n for n in self._tree.nodes or () if not n.parent_refs and n.kind not in TESTS]
+        nodes = [n for n in self._tree.nodes or () if not n.parent_refs and n.kind not in RUNNING]
         named = [changes.key_of_listed(n) for n in nodes if any(s in n.name for s in spelled)]
         return [*(k for k, m in former.items() if changes.is_data_hook(m)), *named]
 
@@ -242,7 +242,7 @@ class Settlement:
             for k, m in self._ours.objects.items()
             if k[:2] == SECRET
             and k in former
-            and not changes.is_hook(m)
+            and not is_hook(m)
             and ignore_differences.matching(rules, k.name, k.namespace, k.group, k.kind)
             and (node := changes.find(self._tree, k)) is not None
             and self._before.versions.get(node.uid) != node.resource_version
@@ -268,7 +268,7 @@ class Settlement:
     def naming(self) -> list[Remains]:
         """The objects that were made to name a topic, where nobody can look at them any longer."""
         why = f"{LIVES_ON}, and it names the topic"
-        there = [k for k in self._ours.naming if k.kind not in TESTS and is_applied(self._ours.objects[k])]
+        there = [k for k in self._ours.naming if k.kind not in RUNNING and is_applied(self._ours.objects[k])]
         return [Remains(k, why, delete=True) for k in there]
 
     def sources(self) -> set[Key]:

@@ -22,7 +22,7 @@ from argorun.argocd.manifests.changes import (
     merge_patch,
     named,
 )
-from argorun.argocd.manifests.hooks import is_applied
+from argorun.argocd.manifests.hooks import is_applied, is_hook
 from argorun.argocd.types import Node, ResourceResult, Tree
 from tests.unit.argocd.fakes import merged
 from tests.unit.argocd.gopatch import Json
@@ -457,7 +457,7 @@ def test_a_topic_with_capitals_is_named_where_kubernetes_wants_small_letters() -
 def test_hooks_that_hold_data_are_told_from_those_that_run(annotations: Json, data: bool, hook: bool) -> None:
     for kind in ("ConfigMap", "Secret", "Job", "Pod"):
         manifest = {"kind": kind, "metadata": {"annotations": annotations}}
-        assert changes.is_hook(manifest) is hook
+        assert is_hook(manifest) is hook
         assert changes.is_data_hook(manifest) is (data and kind not in ("Job", "Pod"))
 
 
