@@ -13,7 +13,7 @@ from argorun.argocd.claim.acquire import Claim, Taken
 from argorun.argocd.client import Client
 from argorun.argocd.http.errors import Denied
 from argorun.argocd.logs.jobs import JobLogs
-from argorun.argocd.manifests.changes import Key
+from argorun.argocd.manifests.keys import Key
 from argorun.argocd.parameters.spec import stands, without_automated
 from argorun.argocd.settle.pod_users import Held, PodUsers, User
 from argorun.argocd.settle.settlement import LIVES_ON, Remains, Settlement

@@ -16,7 +16,7 @@ from argorun.argocd.clock import stamp
 from argorun.argocd.hooks import lint
 from argorun.argocd.hooks.ownership import Rendered, refusal, taken
 from argorun.argocd.http.errors import NEW_TOKEN, ApiError
-from argorun.argocd.manifests.changes import Key
+from argorun.argocd.manifests.keys import Key
 from argorun.argocd.parameters import helm_command
 from argorun.argocd.parameters.kustomize import Kustomize
 from argorun.argocd.parameters.record import record_of

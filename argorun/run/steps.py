@@ -20,8 +20,8 @@ from argorun.argocd.hooks.ownership import Rendered
 from argorun.argocd.http.errors import ApiError, Denied
 from argorun.argocd.http.retry import WaitBudget
 from argorun.argocd.logs.jobs import JobLogs
-from argorun.argocd.manifests import changes
 from argorun.argocd.manifests import hooks as manifests_hooks
+from argorun.argocd.manifests.keys import by_key
 from argorun.argocd.parameters.record import record_of
 from argorun.argocd.parameters.spec import Setting, check_taken, holds, original_value
 from argorun.argocd.settle.settlement import Settlement, destination
@@ -290,7 +290,7 @@ class Run:
         topics = [name for _, name in self.traces.drawn]
         manifests_hooks = Rendered(manifests, destination(seen), topics, self.client.instance_label)
         ours, former = [
-            await asyncio.to_thread(changes.by_key, m, destination(seen)) for m in (manifests, self.manifests)
+            await asyncio.to_thread(by_key, m, destination(seen)) for m in (manifests, self.manifests)
         ]
         if ours.keys() - former.keys():
             # Argo CD's tree holds what stands under their names once it has compared with our values in.

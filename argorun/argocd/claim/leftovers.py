@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from argorun.argocd.claim import records
 from argorun.argocd.claim.acquire import Claim, Taken
 from argorun.argocd.client import ApplicationName, Client
-from argorun.argocd.manifests.changes import Key
+from argorun.argocd.manifests.keys import Key
 from argorun.argocd.parameters import spec as parameters_spec
 from argorun.argocd.parameters.record import Record, record_of
 from argorun.argocd.parameters.spec import is_automated

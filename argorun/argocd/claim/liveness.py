@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from argorun.argocd.claim import records
 from argorun.argocd.client import ApplicationName, Client
-from argorun.argocd.manifests import changes
 from argorun.argocd.manifests.hooks import RUNNING
+from argorun.argocd.manifests.keys import find_node, key_of_listed
 from argorun.argocd.parameters.record import Record
 from argorun.argocd.sync import operation
 from argorun.argocd.types import Application
@@ -24,7 +24,7 @@ async def is_live(client: Client, app: ApplicationName, record: Record, seen: Ap
     if state is None or not records.may_wait(record, seen, now):
         return False
     tree = await client.tree(app)
-    tests = [changes.key_of_listed(h) for h in operation.hooks(state) if h.kind in RUNNING]
-    found = [node for key in tests if (node := changes.find(tree, key)) is not None]
+    tests = [key_of_listed(h) for h in operation.hooks(state) if h.kind in RUNNING]
+    found = [node for key in tests if (node := find_node(tree, key)) is not None]
     # A Job that was suspended and resumed is Healthy while it runs (seen in 3.6): its pods tell.
     return any(not node.ended for node in [*found, *tree.pods_under({node.uid for node in found})])

@@ -122,3 +122,9 @@ def required(hooks: Sequence[Hook], jobs: Sequence[str]) -> list[Hook]:
     if not jobs:
         return [h for h in hooks if "PostSync" in h.phases]
     return [h for h in hooks if any(h.is_called(j) for j in jobs)]
+
+
+def is_data_hook(manifest: Json) -> bool:
+    """Whether an object is a hook that holds data, a ConfigMap say: no sync without hooks puts it back."""
+    annotations = (manifest.get("metadata") or {}).get("annotations") or {}
+    return bool(hook_phases(annotations)) and manifest.get("kind") not in RUNNING

@@ -11,8 +11,7 @@ from typing import NamedTuple
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.clock import seconds
 from argorun.argocd.http.errors import ApiError, Denied
-from argorun.argocd.manifests import changes
-from argorun.argocd.manifests.changes import Key
+from argorun.argocd.manifests.keys import Key, find_node
 from argorun.argocd.manifests.pod_references import pod_spec, sources
 from argorun.argocd.types import Json, Node, Tree
 
@@ -136,7 +135,7 @@ class PodUsers:
 
     def _pods(self, tree: Tree) -> list[tuple[str, Node]]:
         """The pods of what was changed, each with the uid of that."""
-        roots = [n.uid for k in self._others if (n := changes.find(tree, k)) is not None]
+        roots = [n.uid for k in self._others if (n := find_node(tree, k)) is not None]
         return [(root, pod) for root in roots for pod in tree.pods_under([root])]
 
     def _out_of_sight(self, tree: Tree) -> list[User]:

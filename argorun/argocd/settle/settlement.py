@@ -13,11 +13,22 @@ from argorun.argocd.diagnosis import waiting
 from argorun.argocd.http.errors import ApiError, Denied, InvalidResponse, Unreachable
 from argorun.argocd.http.retry import RetryBudget
 from argorun.argocd.managed_resource import managed, state
-from argorun.argocd.manifests import changes, ignore_differences
-from argorun.argocd.manifests.changes import Before, Key, Plan, Rendering
-from argorun.argocd.manifests.hooks import RUNNING, is_applied, is_hook
+from argorun.argocd.manifests import ignore_differences
+from argorun.argocd.manifests.hooks import RUNNING, is_applied, is_data_hook, is_hook
+from argorun.argocd.manifests.keys import Key, by_key, find_node, key_of_listed
+from argorun.argocd.manifests.objects import content, kept_claims, resource_version, spellings, topics_named
 from argorun.argocd.manifests.pod_references import pod_spec
+from argorun.argocd.manifests.sync_options import CONFIRM
+from argorun.argocd.settle.plan import (
+    Plan,
+    Rendering,
+    plan_from_cluster,
+    plan_from_renderings,
+    rendered_differently,
+    to_confirm,
+)
 from argorun.argocd.settle.pod_users import GRACE, readers
+from argorun.argocd.settle.snapshot import Snapshot
 from argorun.argocd.types import Application, Json, Node, ResourceStatus, Tree
 from argorun.errors import AccessDenied, ArgoCDFailed, OperationFailed, UsageError
 
@@ -63,7 +74,7 @@ class Settlement:
         self._ours = Rendering()
         self._former: Mapping[Key, Json] = {}  # what the source renders to without the run's values
         self._options: Collection[str] = ()  # the Application's sync options
-        self._before = Before()
+        self._before = Snapshot()
         self._others_secrets = False  # a Secret that is not Synced may have been so before
         self._hidden: list[Key] = []  # Secrets that may be the run's: nobody can tell
         self._as_made: list[
@@ -86,27 +97,27 @@ class Settlement:
         """
         self._namespace, noted = destination(seen), self._client.clock.now()
         await self.renders(ours)
-        without = await asyncio.to_thread(changes.by_key, former, self._namespace)
+        without = await asyncio.to_thread(by_key, former, self._namespace)
         self._tree = tree
         options = seen.sync_options
-        held = [k for k in changes.to_confirm(self._ours.objects, without, options) if changes.find(tree, k)]
+        held = [k for k in to_confirm(self._ours.objects, without, options) if find_node(tree, k)]
         if held:
             raise UsageError(
-                f"{', '.join(map(str, held))} of {self._app} has the option {changes.CONFIRM}, and is not "
+                f"{', '.join(map(str, held))} of {self._app} has the option {CONFIRM}, and is not "
                 "rendered with the run's values: the sync would wait for a person to confirm that it goes",
                 "take the option off, or leave the topic out of its name",
             )
         differing = await self._differing(without) if without else self._ours.naming
         self.by_hand = await asyncio.to_thread(
-            changes.rendered_plan, self._ours.objects, without, differing, tree, options
+            plan_from_renderings, self._ours.objects, without, differing, tree, options
         )
         self._plan = self.by_hand  # until the cluster is looked at
         hooks = self._ours.data_hooks
         # Of very many the version alone tells later whether they were changed.
         wanted = dict.fromkeys([*differing, *hooks] if len(differing) <= MOST else hooks)
         # What cannot be read now is told by its version alone, too.
-        contents = {k: changes.content(m) for k, m in (await self._read(wanted, strict=False)).items()}
-        self._before = Before.of(self._tree, contents, noted)
+        contents = {k: content(m) for k, m in (await self._read(wanted, strict=False)).items()}
+        self._before = Snapshot.of(self._tree, contents, noted)
         at_risk = [k for k in hooks if k in self._ours.naming or k[:2] == SECRET]
         return [r for k in at_risk if (r := await self._cannot_patch(k)) is not None]
 
@@ -115,7 +126,7 @@ class Settlement:
         self._ours = await asyncio.to_thread(Rendering.of, ours, self._namespace, self._topics)
 
     async def _differing(self, former: Mapping[Key, Json]) -> list[Key]:
-        return await asyncio.to_thread(changes.differing, self._ours.objects, former)
+        return await asyncio.to_thread(rendered_differently, self._ours.objects, former)
 
     async def note_dead(
         self, seen: Application, since: float, revision: str | None, *, stands: bool, synced: bool
@@ -130,8 +141,8 @@ class Settlement:
         if stands:
             with contextlib.suppress(ApiError):
                 await self.renders(await self._client.manifests(self._app, revision))
-                self.by_hand = changes.rendered_plan(self._ours.objects, {}, self._ours.naming, self._tree)
-        self._before, self._others_secrets = Before(since=since), not synced
+                self.by_hand = plan_from_renderings(self._ours.objects, {}, self._ours.naming, self._tree)
+        self._before, self._others_secrets = Snapshot(since=since), not synced
 
     async def _cannot_patch(self, key: Key) -> Remains | None:
         """Whether a hook that holds data could be put back: a patch that changes nothing is tried."""
@@ -164,7 +175,7 @@ class Settlement:
         except ApiError as e:
             self._plan = Plan(stay=self._ours.naming)  # for the look
             raise OperationFailed(f"Argo CD cannot render {self._app} without the topic: {e.text}") from None
-        former = self._former = await asyncio.to_thread(changes.by_key, manifests, self._namespace)
+        former = self._former = await asyncio.to_thread(by_key, manifests, self._namespace)
         seen = await self._compared()
         self._tree = await self._client.tree(self._app)
         self._ignored = [k for k in self._rewritten(seen, former) if not await self._is_as_in_git(k)]
@@ -180,15 +191,15 @@ class Settlement:
             ]
         )
         live = await self._read(suspects)
-        self._hooks = {k: changes.version(live[k]) for k in hooks if k in live}
+        self._hooks = {k: resource_version(live[k]) for k in hooks if k in live}
         if self._others_secrets or not self._ours.objects:
-            self._hidden = [k for k in live if k[:2] == SECRET and not changes.named(live[k], self._topics)]
+            self._hidden = [k for k in live if k[:2] == SECRET and not topics_named(live[k], self._topics)]
             live = {k: m for k, m in live.items() if k not in self._hidden}
         if not self._ours.objects:
-            live = {k: m for k, m in live.items() if changes.named(m, self._topics)}
+            live = {k: m for k, m in live.items() if topics_named(m, self._topics)}
         options = self._options = seen.sync_options
         self._plan = await asyncio.to_thread(
-            changes.plan, live, self._ours.objects, former, self._before, options
+            plan_from_cluster, live, self._ours.objects, former, self._before, options
         )
         self.by_hand, self._planned = self._plan, True
         new = [k for k in self._plan.settle if self._before.is_new(live[k])]
@@ -196,7 +207,7 @@ class Settlement:
         where = [(k, (k.name, k.namespace, k.group, k.kind)) for k in new]
         self._as_made = [k for k, at in where if ignore_differences.matching(rules, *at)]
         pruned = {k: live[k] for k in self._plan.prune}
-        self._claims = [k for sts in pruned.values() for k in changes.kept_claims(sts, self._tree)]
+        self._claims = [k for sts in pruned.values() for k in kept_claims(sts, self._tree)]
         return self._plan
 
     async def _compared(self) -> Application:
@@ -212,21 +223,21 @@ class Settlement:
         """Secrets differ in what Argo CD hides: its comparison tells. Without a rendering, all do."""
         unsynced = [r for r in seen.status.resources or () if r.status == "OutOfSync" and not r.hook]
         asked = [r for r in unsynced if (r.group, r.kind) == SECRET or not self._ours.objects]
-        pruned = {changes.key_of_listed(r): r.requires_pruning for r in asked}
+        pruned = {key_of_listed(r): r.requires_pruning for r in asked}
         ours = self._ours.objects
         return [k for k, extra in pruned.items() if k in former or (extra and (k in ours or not ours))]
 
     def _named_like_a_topic(self, former: Mapping[Key, Json]) -> list[Key]:
         """What only a look can tell without a rendering: hooks that hold data, and objects by their names."""
-        spelled = [s for topic in self._topics for s in changes.spellings(topic)]
+        spelled = [s for topic in self._topics for s in spellings(topic)]
         nodes = [n for n in self._tree.nodes or () if not n.parent_refs and n.kind not in RUNNING]
-        named = [changes.key_of_listed(n) for n in nodes if any(s in n.name for s in spelled)]
-        return [*(k for k, m in former.items() if changes.is_data_hook(m)), *named]
+        named = [key_of_listed(n) for n in nodes if any(s in n.name for s in spelled)]
+        return [*(k for k, m in former.items() if is_data_hook(m)), *named]
 
     def _generated(self) -> list[Key]:
         """Hooks that hold data and were made under a new name, which Argo CD adds to the rendered one."""
         return [
-            changes.key_of_listed(n)
+            key_of_listed(n)
             for k in self._ours.generated
             for n in self._tree.of_kind(k.kind)
             if (n.group, n.namespace) == (k.group, k.namespace)
@@ -244,7 +255,7 @@ class Settlement:
             and k in former
             and not is_hook(m)
             and ignore_differences.matching(rules, k.name, k.namespace, k.group, k.kind)
-            and (node := changes.find(self._tree, k)) is not None
+            and (node := find_node(self._tree, k)) is not None
             and self._before.versions.get(node.uid) != node.resource_version
         ]
 
@@ -298,7 +309,7 @@ class Settlement:
 
     def resources(self, plan: Plan) -> list[ResourceStatus]:
         """What the settling sync is about, as the live objects are called."""
-        nodes = [changes.find(self._tree, k) for k in (*plan.settle, *plan.prune)]
+        nodes = [find_node(self._tree, k) for k in (*plan.settle, *plan.prune)]
         return [
             ResourceStatus(group=n.group, kind=n.kind, namespace=n.namespace, name=n.name)
             for n in nodes
@@ -339,7 +350,7 @@ class Settlement:
 
     def _why_not_back(self, now: Json, *, alone: bool) -> str:
         """Why an object is not as it was; empty where it is. `alone`: it should not be there at all."""
-        if found := changes.named(now, self._topics):
+        if found := topics_named(now, self._topics):
             return f"it still names {', '.join(found)}"
         return "the run has made it, and it is still there" if alone else ""
 
@@ -354,7 +365,7 @@ class Settlement:
     async def _secrets_not_back(self, keys: Collection[Key]) -> list[Remains]:
         """A Secret is back when Argo CD calls it Synced: nobody else may see what it holds."""
         seen = await self._compared()
-        synced = {changes.key_of_listed(r): r.status for r in seen.status.resources or ()}
+        synced = {key_of_listed(r): r.status for r in seen.status.resources or ()}
         status = {k: synced.get(k, "") for k in keys}
         out = {k: s for k, s in status.items() if s not in ("Synced", "")}
         whys = {k: UNKNOWN if k in self._hidden else f"Argo CD calls it {s}" for k, s in out.items()}
@@ -365,7 +376,7 @@ class Settlement:
         left = [Remains(key, why) for key, why in whys.items()]
         why = "it is as the run's sync left it, and Argo CD does not say what it holds"
         hooks = await self._read(self._hooks)
-        same = [k for k, m in hooks.items() if changes.version(m) == self._hooks[k]]
+        same = [k for k, m in hooks.items() if resource_version(m) == self._hooks[k]]
         return [*left, *(Remains(k, why, hook=True) for k in same)]
 
     async def _is_as_in_git(self, key: Key) -> bool:
@@ -387,7 +398,7 @@ class Settlement:
         """The live objects under these keys, those that are there; unless `strict`, that can be read."""
 
         async def one(key: Key) -> Json | None:
-            node = changes.find(self._tree, key)
+            node = find_node(self._tree, key)
             if node is None:
                 return None
             try:
@@ -412,7 +423,7 @@ class Settlement:
             raise
 
     async def _patch(self, key: Key, patch: Json) -> None:
-        node = changes.find(self._tree, key)
+        node = find_node(self._tree, key)
         version = node.version if node is not None else "v1"
         namespace = node.namespace if node is not None else key.namespace
         await self._client.patch_resource(self._app, key.group, version, key.kind, namespace, key.name, patch)

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from argorun import events
 from argorun.argocd.claim.acquire import Claim
 from argorun.argocd.http.errors import Denied
-from argorun.argocd.manifests.changes import Key
+from argorun.argocd.manifests.keys import Key
 from argorun.argocd.parameters.helm import Helm
 from argorun.argocd.parameters.record import RECORD, Record, record_of
 from argorun.argocd.settle.pod_users import User

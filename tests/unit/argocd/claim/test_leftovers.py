@@ -11,7 +11,7 @@ import pytest
 from argorun.argocd.claim import leftovers
 from argorun.argocd.claim.leftovers import places, without
 from argorun.argocd.http.errors import ApiError, Denied
-from argorun.argocd.manifests.changes import Key
+from argorun.argocd.manifests.keys import Key
 from argorun.argocd.parameters.helm import Helm
 from argorun.argocd.parameters.record import RECORD, Record
 from argorun.argocd.parameters.spec import claimed

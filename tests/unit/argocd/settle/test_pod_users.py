@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from argorun.argocd.http.errors import ApiError, Denied
-from argorun.argocd.manifests.changes import Key
+from argorun.argocd.manifests.keys import Key
 from argorun.argocd.manifests.pod_references import Source, pod_spec, sources
 from argorun.argocd.settle.pod_users import Held, PodUsers, readers, starts
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD

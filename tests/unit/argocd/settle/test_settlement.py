@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from argorun.argocd.http.errors import ApiError, Denied
-from argorun.argocd.manifests.changes import Key, Plan
+from argorun.argocd.manifests.keys import Key
+from argorun.argocd.settle.plan import Plan
 from argorun.argocd.settle.settlement import Remains, Settlement, destination
 from argorun.argocd.types import ManagedResource, ResourceStatus
 from argorun.errors import OperationFailed
