@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from argorun import __version__, events
-from argorun.argocd.claim import records
 from argorun.argocd.claim.acquire import Claim, Lost, Reverted
+from argorun.argocd.claim.original import topics_of
 from argorun.argocd.client import Client
 from argorun.argocd.diagnosis import analyze
 from argorun.argocd.diagnosis.stuck import Watch
@@ -211,7 +211,7 @@ class Run:
     async def _take_back_what_a_dead_run_left(self, seen: Application) -> None:
         """Where one did; what the source renders to without our values is something else then."""
         dead = record_of(seen)
-        if dead is None or dead.run == self.run_id or not records.values(dead):
+        if dead is None or dead.run == self.run_id or not topics_of(dead):
             return
         await predecessor.take_back(self.client, self.app, dead, self.config.timeouts.cleanup, self.emitter)
         with contextlib.suppress(ApiError):  # it may not render without our values

@@ -16,7 +16,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from argorun.argocd.claim import autosync, liveness, records, unvalidated
+from argorun.argocd.claim import autosync, liveness, unvalidated
+from argorun.argocd.claim.original import original
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.http.errors import (
     DEADLINE_EXCEEDED,
@@ -128,7 +129,9 @@ class Claim:
         while True:
             seen = await self._client.application(self._app)
             record = record_of(seen)
-            if record is not None and (left := records.abandoned(record, seen, self._client.clock.now())):
+            if record is not None and (
+                left := liveness.abandoned_operation(record, seen, self._client.clock.now())
+            ):
                 self._warn(f"run {record.run} is dead and left its operation running; it is ended")
                 async with busy.spent():
                     await operation.end(self._client, self._app, left)
@@ -164,14 +167,16 @@ class Claim:
         record = record_of(seen)
         if record is None or record.run == self.run_id:
             return None
-        if records.live(record, seen, self._client.clock.now()):
+        if liveness.is_alive(record, seen, self._client.clock.now()):
             at = datetime.datetime.fromtimestamp(record.since, datetime.UTC).isoformat(timespec="seconds")
             started = f", started {at.replace('+00:00', 'Z')}" if record.since else ""
             return f"run {record.run}{started}, {'settling' if record.settling else 'about to sync'}"
         return None
 
     async def _waits_for_its_tests(self, record: Record, seen: Application) -> bool:
-        return record.run != self.run_id and await liveness.is_live(self._client, self._app, record, seen)
+        return record.run != self.run_id and await liveness.is_alive_or_testing(
+            self._client, self._app, record, seen
+        )
 
     async def take(self, manifests: Sequence[Json], until: float) -> Application:
         """Put our values in, in one JSON patch with the record; gives back the Application as read back.
@@ -187,7 +192,7 @@ class Claim:
             await self._see_auto_sync_off(seen)
             if seen.status.sync.status != "Synced" and not self.stands(seen):
                 # It may have been synced or settled just now: whether we settle hangs on this.
-                lately = records.synced_lately(seen, self._client.clock.now())
+                lately = synced_lately(seen, self._client.clock.now())
                 lags = lately and self._held(seen) is None
                 seen = await self._compared(LAGS if lags else 0.0)
             if self.stands(seen):
@@ -196,7 +201,7 @@ class Claim:
                 raise failed
             if self._held(seen) is not None:
                 raise self._lost(seen)
-            before = records.undone(seen, record_of(seen))
+            before = original(seen, record_of(seen))
             spec, record = claimed(
                 before,
                 self._settings,
@@ -206,7 +211,7 @@ class Claim:
                 topics=self._topics,
                 pinned=self._pinned,
                 since=self._client.clock.now(),
-                begins_within=records.begins_within(self._client.rendering.seconds),
+                begins_within=liveness.begins_within(self._client.rendering.seconds),
             )
             self.before, self.record, self._claimed_spec = before, record, spec
             # One that is held up on its way finds everything as it was, once our values are back: only the
@@ -586,3 +591,19 @@ class Claim:
             if seen.status.sync.status == "Synced" or asyncio.get_running_loop().time() >= until:
                 return seen
             await asyncio.sleep(0.3)
+
+
+COMPARISON_LAG = 30.0  # seconds in which a comparison may be behind; clocks differ, and it costs little
+
+
+def synced_lately(app: Application, now: float) -> bool:
+    """Whether a sync that should leave the Application Synced has just succeeded.
+
+    For some seconds Argo CD may compare it with the cluster as it was before (seen: OutOfSync 0.7 s after the
+    end). A run's own sync is another matter: it leaves the workloads on that run's topic.
+    """
+    state = app.status.operation_state
+    if state is None or state.phase != "Succeeded" or state.ended_at is None:
+        return False
+    tests = state.operation.run and not state.operation.settles
+    return not tests and abs(now - state.ended_at) < COMPARISON_LAG

@@ -7,8 +7,8 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from argorun.argocd.claim import records
 from argorun.argocd.claim.acquire import Claim, Taken
+from argorun.argocd.claim.original import original, topics_of
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.manifests.keys import Key
 from argorun.argocd.parameters import spec as parameters_spec
@@ -127,8 +127,8 @@ async def _undo(
     if record is None or record.run != dead.run:
         return
     claim = Claim(client, app, record.run, (), waiting=lambda _: None, warn=warn)
-    claim.record, claim.before = record, records.undone(seen, record)
-    settlement = Settlement(client, app, records.values(record))
+    claim.record, claim.before = record, original(seen, record)
+    settlement = Settlement(client, app, topics_of(record))
     stands = parameters_spec.stands(seen.spec, record)
     await settlement.note_dead(seen, record.since, deployed(seen), stands=stands, synced=claim.was_synced)
     if await claim.give_back(settling=True, until=client.clock.now() + limit):
@@ -179,7 +179,7 @@ async def _pods_that_stay(
     client: Client, app: ApplicationName, dead: Record, settlement: Settlement, until: float
 ) -> list[Remains]:
     """The pods that may still use the topics once a rollout has had its time."""
-    held = Held(records.values(dead), settlement.sources(), dead.since, until, settlement.perhaps())
+    held = Held(topics_of(dead), settlement.sources(), dead.since, until, settlement.perhaps())
     users, live = PodUsers(client, app, held, (), settlement.with_pods()), LiveTree(client, app)
     end = asyncio.get_running_loop().time() + PODS_LEAVE
     still = await users.of(await live.read())

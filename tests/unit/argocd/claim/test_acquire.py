@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from argorun.argocd.claim import acquire as claim_module
-from argorun.argocd.claim.acquire import Claim, Lost, Reverted, Taken
+from argorun.argocd.claim.acquire import Claim, Lost, Reverted, Taken, synced_lately
 from argorun.argocd.clock import Clock
 from argorun.argocd.http.errors import ApiError, Denied, Slow, Unreachable
 from argorun.argocd.http.retry import WaitBudget
@@ -21,9 +21,10 @@ from argorun.argocd.normal_form import normalize
 from argorun.argocd.parameters.helm import Helm, helm_parameters
 from argorun.argocd.parameters.record import RECORD, HelmValue, Record, record_of
 from argorun.argocd.sync.operation import body, settling_options
-from argorun.argocd.types import ResourceStatus
+from argorun.argocd.types import RUN_INFO, ResourceStatus
 from argorun.errors import ArgoCDFailed, ArgorunError, OperationFailed, UsageError
 from tests.unit.argocd import fakes
+from tests.unit.argocd.applications import application, of
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
 from tests.unit.argocd.fakes import Lost as LostAnswer
 from tests.unit.argocd.gopatch import Json, PatchFailed, applied
@@ -1244,3 +1245,27 @@ def test_no_option_of_the_applications_keeps_anything_from_going_back(
     assert settling_options(spec) == sent
     request = body("r/settle", None, [], options=settling_options(spec))
     assert request.get("syncOptions") == (None if sent is None else {"items": sent})
+
+
+@pytest.mark.parametrize(
+    ("run_id", "phase", "ended", "lately"),
+    [
+        ("", "Succeeded", 99, True),  # somebody's own sync
+        ("r/settle", "Succeeded", 99, True),
+        ("r/settle", "Succeeded", 129, True),  # by a clock that is ahead of ours
+        ("r/settle", "Succeeded", 70, False),  # by now it would show
+        ("r", "Succeeded", 99, False),  # with its tests: the workloads are on its topic
+        ("r/again", "Succeeded", 99, False),
+        ("", "Failed", 99, False),
+        ("", "Running", None, False),
+    ],
+)
+def test_a_sync_that_ended_just_now_may_not_show_yet(
+    run_id: str, phase: str, ended: float | None, lately: bool
+) -> None:
+    at = ended and datetime.datetime.fromtimestamp(ended, datetime.UTC).isoformat()
+    operation = {"info": [{"name": RUN_INFO, "value": run_id}] if run_id else None}
+    document = of({}) | {
+        "status": {"operationState": {"operation": operation, "phase": phase, "finishedAt": at}}
+    }
+    assert synced_lately(application(document), 100) is lately

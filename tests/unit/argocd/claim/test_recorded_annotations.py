@@ -11,9 +11,10 @@ from argorun.argocd.claim.acquire import Claim
 from argorun.argocd.clock import Clock
 from argorun.argocd.parameters.helm import Helm
 from argorun.argocd.parameters.kustomize import Kustomize
-from argorun.argocd.parameters.record import RECORD, record_of
+from argorun.argocd.parameters.record import RECORD, HelmValue, Record, record_of
 from argorun.argocd.parameters.spec import Setting
 from argorun.argocd.types import Application, Metadata
+from tests.unit.argocd.applications import application, of
 from tests.unit.argocd.fakes import APP, FakeArgoCD
 from tests.unit.argocd.gopatch import Json
 from tests.unit.virtual import run
@@ -108,3 +109,10 @@ def test_a_claim_writes_the_same_annotations_as_ever(spec: Json, setting: Settin
         f'{{"run":"mine","until":1800001060,{values},"settling":true,{rest}',
         None,
     ]
+
+
+def test_a_record_of_an_older_argorun_is_read_and_written_as_it_was() -> None:
+    text = '{"run":"r","until":100,"helm":[{"name":"a","value":"x","original":null}],"settling":true}'
+    record = record_of(application(of({}, {RECORD: text})))
+    assert record == Record(run="r", until=100, helm=(HelmValue("a", "x"),), settling=True)
+    assert msgspec.json.encode(record).decode() == text
