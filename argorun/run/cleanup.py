@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from argorun import recovery
 from argorun.argocd import normal_form
-from argorun.argocd.claim.acquire import Claim, Taken
+from argorun.argocd.claim import late_changes, restore, settling_sync
+from argorun.argocd.claim.claim import Claim, HeldByAnother
 from argorun.argocd.client import Client
 from argorun.argocd.http.errors import Denied
 from argorun.argocd.logs.jobs import JobLogs
@@ -150,7 +151,7 @@ class RunCleanup:
             except Denied:
                 if not await self.is_gone():
                     raise
-            except Taken as e:
+            except HeldByAnother as e:
                 if e.stands or self._traces.posted:
                     raise
                 return None
@@ -186,15 +187,15 @@ class RunCleanup:
     async def _give_back(self) -> str | None:
         await self._client.landed()
         until = self._client.clock.now() + self._config.timeouts.cleanup
-        stood = await self._traces.claim.give_back(settling=self._settles(), until=until)
+        stood = await restore.give_back(self._traces.claim, settling=self._settles(), until=until)
         return "parameters put back" if stood else None
 
     def _give_back_by_hand(self) -> str:
-        return recovery.patch(self._app, self._traces.claim.way_back())
+        return recovery.patch(self._app, self._traces.claim.restoring_patch())
 
     async def _stay_put(self) -> str | None:
         """The last look: by now a change that was lost to somebody else's shows."""
-        return None if await self._traces.claim.stays() else "parameters put back once more"
+        return None if await restore.verify(self._traces.claim) else "parameters put back once more"
 
     @property
     def _changed(self) -> Settlement | None:
@@ -246,11 +247,11 @@ class RunCleanup:
         late = claim.end_may_arrive_for()
         if late and late <= self._clean.time_left() and not self._clean.hurried:
             await self._clean.unless_hurried(asyncio.sleep(late))
-        left = await claim.release()
+        left = await restore.release(claim)
         if not left:
             return
         why = f"a request to end its operation was never answered; no run may begin for {left:.0f} s"
-        self._clean.leave("the run's record", why, recovery.patch(self._app, claim.way_out()))
+        self._clean.leave("the run's record", why, recovery.patch(self._app, claim.releasing_patch()))
 
     async def _taken_back(self, claim: Claim, changed: Settlement) -> bool:
         """Take back what our operation changed; False where a hurry left no time to see it done."""
@@ -268,8 +269,8 @@ class RunCleanup:
                 self._leave_object(remains)
         resources = changed.resources(plan)
         if not resources and claim.automated:
-            resources = await claim.any_synced()
-        started = await claim.settle(revision or None, resources, prune=bool(plan.prune))
+            resources = await settling_sync.unchanged_resource(claim)
+        started = await settling_sync.start(claim, revision or None, resources, prune=bool(plan.prune))
         if started is None:
             return True
         return await self._clean.unless_hurried(self._settled(claim, started), HELD if claim.automated else 0)
@@ -285,7 +286,7 @@ class RunCleanup:
             self._tell_once(f"somebody changed {what} of {self._app} during the run: it stays as it is now")
 
     async def _settled(self, claim: Claim, started: str) -> None:
-        state = await claim.settled(started, compared=claim.automated)
+        state = await settling_sync.finish(claim, started, compared=claim.automated)
         self._put_back_at = state.began_at
 
     async def _is_back(self, changed: Settlement) -> bool:
@@ -313,7 +314,7 @@ class RunCleanup:
             self._left.add(remains.key)
             # A sync, or a patch, would be one in the middle of the other run.
             later = "; another run holds the Application by now: look again when it is over"
-            taken = self._traces.claim.taken
+            taken = self._traces.claim.held_by_another
             command = "" if taken else recovery.object_back(self._app, remains)
             self._clean.leave(str(remains.key), f"{remains.why}{later if taken else ''}", command)
 
@@ -323,7 +324,7 @@ class RunCleanup:
         if until is None:
             return None
         soon = asyncio.get_running_loop().time() + self._config.timeouts.cleanup / 3
-        undone = await self._traces.claim.undo_late(min(until, soon))
+        undone = await late_changes.undo(self._traces.claim, min(until, soon))
         if undone and self._changed is not None and self._settles():
             await self._taken_back(self._traces.claim, self._changed)
         return "what took effect late undone" if undone else None
@@ -332,8 +333,8 @@ class RunCleanup:
         return f"argocd app get {self._app}" if self._client.unheard_until() is not None else ""
 
     def _settle_by_hand(self) -> str:
-        patch = recovery.patch(self._app, self._traces.claim.way_out())
-        changed = self._changed if self._settles() and not self._traces.claim.taken else None
+        patch = recovery.patch(self._app, self._traces.claim.releasing_patch())
+        changed = self._changed if self._settles() and not self._traces.claim.held_by_another else None
         settle = recovery.take_back(self._app, changed.by_hand) if changed is not None else ""
         return "; ".join(filter(None, (settle, patch)))
 

@@ -7,8 +7,9 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from argorun.argocd.claim.acquire import Claim, Taken
-from argorun.argocd.claim.original import original, topics_of
+from argorun.argocd.claim import restore, settling_sync
+from argorun.argocd.claim.claim import Claim, HeldByAnother
+from argorun.argocd.claim.original import topics_of
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.manifests.keys import Key
 from argorun.argocd.parameters import spec as parameters_spec
@@ -105,7 +106,7 @@ async def undo(
     ArgoCDFailed, AccessDenied.
     """
     done = Undone()
-    with contextlib.suppress(Taken):  # a run that comes carries the original on itself
+    with contextlib.suppress(HeldByAnother):  # a run that comes carries the original on itself
         await _undo(client, app, dead, limit, warn, done)
     return done
 
@@ -126,19 +127,18 @@ async def _undo(
     record = record_of(seen)
     if record is None or record.run != dead.run:
         return
-    claim = Claim(client, app, record.run, (), waiting=lambda _: None, warn=warn)
-    claim.record, claim.before = record, original(seen, record)
+    claim = Claim.of_record(client, app, seen, record, warn)
     settlement = Settlement(client, app, topics_of(record))
     stands = parameters_spec.stands(seen.spec, record)
     await settlement.note_dead(seen, record.since, deployed(seen), stands=stands, synced=claim.was_synced)
-    if await claim.give_back(settling=True, until=client.clock.now() + limit):
+    if await restore.give_back(claim, settling=True, until=client.clock.now() + limit):
         done.did.append("parameters put back")
     if record_of(await claim.check_held()) is None:
         return
     on_again = record.automated is not None
     put_back_at = await _settle(claim, settlement, record.revision or deployed(seen), done)
-    kept = await claim.release()
-    await claim.stays()
+    kept = await restore.release(claim)
+    await restore.verify(claim)
     if on_again and is_automated((await client.application(app)).spec, record):
         done.did.append("auto-sync switched on again")
     if kept:
@@ -163,11 +163,11 @@ async def _settle(claim: Claim, settlement: Settlement, revision: str | None, do
         done.left += await settlement.put_hooks_back(plan)
     resources = settlement.resources(plan)
     if not resources and claim.automated:
-        resources = await claim.any_synced()
-    started, began_at = await claim.settle(revision, resources, prune=bool(plan.prune)), None
+        resources = await settling_sync.unchanged_resource(claim)
+    started, began_at = await settling_sync.start(claim, revision, resources, prune=bool(plan.prune)), None
     if started is not None:
         # Switched on beside a sync that still runs, auto-sync starts one more after it (seen).
-        began_at = (await claim.settled(started, compared=claim.automated)).began_at
+        began_at = (await settling_sync.finish(claim, started, compared=claim.automated)).began_at
     known = {r.key for r in done.left}
     done.left += [r for r in await settlement.look(LEAVES) if r.key not in known]
     if settlement.changed and not done.left:

@@ -18,7 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from argorun import events
-from argorun.argocd.claim.acquire import Claim
+from argorun.argocd.claim import acquire
+from argorun.argocd.claim.claim import Claim
 from argorun.argocd.http.errors import Denied
 from argorun.argocd.manifests.keys import Key
 from argorun.argocd.parameters.helm import Helm
@@ -43,7 +44,9 @@ from tests.unit.virtual import run
 def way_back(servers: str = "", patch: object = ()) -> Any:
     fake = cast(Any, SimpleNamespace)
     config = fake(application="ns/weather", kafka={"bootstrap.servers": servers})
-    return RunCleanup(config, fake(), fake(), fake(), fake(), fake(claim=fake(way_back=lambda: patch)), print)
+    return RunCleanup(
+        config, fake(), fake(), fake(), fake(), fake(claim=fake(restoring_patch=lambda: patch)), print
+    )
 
 
 def assert_pastes(command: str, *words: str) -> None:
@@ -322,13 +325,11 @@ class Stage:
         topic = Topic(prefix="weather", parameters=())
         kafka = {"bootstrap.servers": "k:1"}
         settings = Config(application=APP, argocd=cast(Any, None), kafka=kafka, topics=(topic,), **config)
-        claim = Claim(
-            client, APP, "mine", [Helm("kafka.topic", TOPIC)], waiting=print, warn=print, topics=[TOPIC]
-        )
+        claim = Claim(client, APP, "mine", [Helm("kafka.topic", TOPIC)], warn=print, topics=[TOPIC])
         former = argocd.renders()
         settlement = Settlement(client, APP, [TOPIC])
         before = argocd.seen()
-        await claim.take(former, time.time() + 90)
+        await acquire.take(claim, former, time.time() + 90)
         await settlement.note(before, await client.tree(APP), argocd.renders(), former)
         for manifest in argocd.renders():
             argocd.made(manifest)

@@ -12,8 +12,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from argorun.argocd.claim import acquire as claim_module
-from argorun.argocd.claim.acquire import Claim, Lost, Reverted, Taken, synced_lately
+from argorun.argocd.claim import acquire, late_changes, restore, settling_sync
+from argorun.argocd.claim.acquire import Lost, Reverted
+from argorun.argocd.claim.claim import Claim, HeldByAnother
+from argorun.argocd.claim.comparison import synced_lately
 from argorun.argocd.clock import Clock
 from argorun.argocd.http.errors import ApiError, Denied, Slow, Unreachable
 from argorun.argocd.http.retry import WaitBudget
@@ -38,6 +40,7 @@ SPEC: Json = {
 }
 OURS = {"name": "kafka.topic", "value": TOPIC}
 INVALID = ApiError("change", 400, 3, "application spec for weather is invalid: repository not accessible")
+EXTRA = ResourceStatus(kind="ConfigMap", name="x")
 SLOW = Slow("Argo CD did not change Application weather within 90 s (argocd.timeout)")
 GIVEN_UP = ApiError("change", 504, 4, "context deadline exceeded")
 
@@ -63,7 +66,6 @@ class Stage:
             APP,
             run_id,
             [Helm("kafka.topic", value)],
-            waiting=self.waited.append,
             warn=self.notices.append,
             topics=[value],
         )
@@ -90,7 +92,7 @@ class Stage:
         return helm_parameters(self.argocd.spec)
 
     async def take(self) -> None:
-        await self.claim.take([], FUTURE)
+        await acquire.take(self.claim, [], FUTURE)
 
 
 def shows(status: str) -> Callable[[FakeArgoCD], object]:
@@ -112,7 +114,7 @@ def test_a_clock_that_is_ahead_ends_no_live_runs_operation() -> None:
     stage.held_by("theirs", until=NOW + 900)
     stage.argocd.runs("theirs")
     stage.argocd.meets("application", None, None, gives_back)
-    run(stage.claim.free())
+    run(acquire.wait_until_free(stage.claim, stage.waited.append))
     assert ("terminate" in stage.argocd.calls, stage.notices) == (False, [])
     run(stage.take())
     assert (stage.record and stage.record.since) == NOW
@@ -129,7 +131,7 @@ def test_a_clock_that_is_behind_waits_for_no_dead_run() -> None:
     stage = Stage()
     stage.argocd.clock = Clock(steady=lambda: 0.0, local=lambda: NOW - 86400)
     stage.held_by("theirs", until=NOW - 1)
-    run(stage.claim.free())
+    run(acquire.wait_until_free(stage.claim, stage.waited.append))
     assert (stage.argocd.calls, stage.waited) == (["application"], [])
 
 
@@ -171,7 +173,7 @@ def test_auto_sync_that_somebody_switches_on_again_is_a_claim_that_is_lost() -> 
 
 def test_an_application_that_nobody_uses_is_free_at_once() -> None:
     stage = Stage()
-    seen = run(stage.claim.free())
+    seen = run(acquire.wait_until_free(stage.claim, stage.waited.append))
     assert (seen, stage.argocd.calls, stage.waited) == (stage.argocd.seen(), ["application"], [])
 
 
@@ -179,7 +181,7 @@ def test_a_running_operation_is_waited_for_and_named() -> None:
     stage = Stage()
     stage.argocd.runs("")
     stage.argocd.meets("application", None, None, lambda a: a.ends())
-    run(stage.claim.free())
+    run(acquire.wait_until_free(stage.claim, stage.waited.append))
     assert stage.waited[0] == "an operation of bob, started 2024-01-01T00:00:00Z, Running"
     assert "terminate" not in stage.argocd.calls
 
@@ -190,7 +192,7 @@ def test_the_end_of_what_is_waited_for_is_seen_on_the_watch_at_once() -> None:
 
     async def timed() -> float:
         began = asyncio.get_running_loop().time()
-        waiting = asyncio.create_task(stage.claim.free())
+        waiting = asyncio.create_task(acquire.wait_until_free(stage.claim, stage.waited.append))
         await asyncio.sleep(1)
         stage.argocd.ends()
         stage.argocd.tell()
@@ -212,13 +214,13 @@ def test_only_the_waiting_for_others_is_bounded_and_no_slow_answer(slow: float) 
 
     async def waited(allowed: float) -> None:
         stage.argocd.meets("application", None, None, None, lambda a: a.ends())
-        await stage.claim.free(WaitBudget(allowed))
+        await acquire.wait_until_free(stage.claim, stage.waited.append, WaitBudget(allowed))
 
     stage.argocd.application = slowly  # type: ignore[method-assign]
-    run(waited(3 * claim_module.BUSY_POLL + 1))
+    run(waited(3 * acquire.BUSY_POLL + 1))
     stage.argocd.runs("")
     with pytest.raises(TimeoutError):
-        run(waited(2 * claim_module.BUSY_POLL + 1))
+        run(waited(2 * acquire.BUSY_POLL + 1))
 
 
 @pytest.mark.parametrize(
@@ -235,7 +237,7 @@ def test_another_runs_live_record_is_waited_for_and_left_alone(more: Json, said:
     held = copy.deepcopy(stage.argocd.document)
 
     async def waits() -> None:
-        waiting = asyncio.create_task(stage.claim.free())
+        waiting = asyncio.create_task(acquire.wait_until_free(stage.claim, stage.waited.append))
         await asyncio.sleep(60)
         assert (waiting.done(), stage.argocd.document) == (False, held)
         waiting.cancel()
@@ -269,7 +271,7 @@ def test_the_original_from_before_a_dead_run_is_carried_on_and_put_back(
     operation(stage.argocd)
 
     async def taken() -> None:
-        await stage.claim.free()
+        await acquire.wait_until_free(stage.claim, stage.waited.append)
         await stage.take()
 
     run(taken())
@@ -277,9 +279,9 @@ def test_the_original_from_before_a_dead_run_is_carried_on_and_put_back(
     assert (stage.record, stage.parameters, len(stage.argocd.patches)) == (carried, [OURS], 1)
     assert stage.waited == []
     assert stage.notices == []
-    by_hand = applied(stage.argocd.document, stage.claim.way_back())
+    by_hand = applied(stage.argocd.document, stage.claim.restoring_patch())
     assert (by_hand["spec"], by_hand["metadata"].get("annotations")) == (SPEC, {})
-    run(stage.claim.let_go())
+    run(restore.let_go(stage.claim))
     assert (stage.argocd.spec, stage.record) == (SPEC, None)
 
 
@@ -303,7 +305,7 @@ def test_the_operation_of_a_dead_run_is_ended() -> None:
     stage.argocd.meets("terminate", None)
 
     async def freed() -> None:
-        freeing = asyncio.create_task(stage.claim.free())
+        freeing = asyncio.create_task(acquire.wait_until_free(stage.claim, stage.waited.append))
         while "terminate" not in stage.argocd.calls:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
         stage.argocd.ends("Failed")
@@ -328,7 +330,7 @@ def test_an_operation_that_may_be_followed_by_somebody_is_never_ended(until: int
     async def waits() -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(60):
-                await stage.claim.free()
+                await acquire.wait_until_free(stage.claim, stage.waited.append)
 
     run(waits())
     assert "terminate" not in stage.argocd.calls
@@ -339,9 +341,9 @@ def test_a_record_whose_values_are_gone_is_dead() -> None:
     stage = Stage()
     stage.held_by("theirs")
     stage.argocd.spec["source"]["helm"]["parameters"] = [{"name": "kafka.topic", "value": "somebody's"}]
-    run(stage.claim.free())
+    run(acquire.wait_until_free(stage.claim, stage.waited.append))
     run(stage.take())
-    run(stage.claim.let_go())
+    run(restore.let_go(stage.claim))
     assert (stage.parameters, stage.record) == ([{"name": "kafka.topic", "value": "somebody's"}], None)
 
 
@@ -353,7 +355,7 @@ def test_a_run_whose_operation_has_just_ended_is_still_cleaning_up() -> None:
     async def waits() -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(60):
-                await stage.claim.free()
+                await acquire.wait_until_free(stage.claim, stage.waited.append)
 
     run(waits())
     assert set(stage.waited) == {"run theirs, about to sync"}
@@ -361,9 +363,9 @@ def test_a_run_whose_operation_has_just_ended_is_still_cleaning_up() -> None:
 
 def test_a_record_that_cannot_be_read_is_taken_away() -> None:
     stage = Stage(annotations={RECORD: "{", "kept": "x"})
-    run(stage.claim.free())
+    run(acquire.wait_until_free(stage.claim, stage.waited.append))
     run(stage.take())
-    run(stage.claim.let_go())
+    run(restore.let_go(stage.claim))
     assert (stage.argocd.document["metadata"]["annotations"], stage.argocd.spec) == ({"kept": "x"}, SPEC)
 
 
@@ -410,7 +412,7 @@ def test_what_someone_changed_between_reading_and_writing_is_kept_and_given_back
     stage.argocd.meets("patch", change)
     run(stage.take())
     assert stage.parameters == [OURS, {"name": "new", "value": "1"}]
-    run(stage.claim.let_go())
+    run(restore.let_go(stage.claim))
     assert stage.parameters == theirs
 
 
@@ -428,7 +430,7 @@ def test_who_comes_second_has_lost_and_has_changed_nothing(first: Callable[[Stag
     held = copy.deepcopy(stage.argocd.document)
     with pytest.raises(Lost):
         run(stage.take())
-    run(stage.claim.let_go())
+    run(restore.let_go(stage.claim))
     assert (stage.argocd.document, stage.argocd.patches) == (held, [])
 
 
@@ -438,7 +440,7 @@ def test_who_is_overtaken_while_reading_has_lost_and_has_changed_nothing() -> No
     with pytest.raises(Lost):
         run(stage.take())
     held = copy.deepcopy(stage.argocd.document)
-    run(stage.claim.let_go())
+    run(restore.let_go(stage.claim))
     # Not even auto-sync, which both had switched off: it would start the other's operation.
     assert stage.argocd.document == held
 
@@ -458,7 +460,7 @@ def test_who_is_overwritten_right_after_has_lost_and_leaves_the_winner_alone() -
     with pytest.raises(Lost):
         run(stage.take())
     held = copy.deepcopy(stage.argocd.document)
-    run(stage.claim.let_go())
+    run(restore.let_go(stage.claim))
     assert stage.argocd.document == held
 
 
@@ -480,7 +482,7 @@ def test_an_owner_that_undoes_it_is_told_from_another_run(owner: Callable[[FakeA
     with pytest.raises(Reverted):
         run(stage.take())
     assert not stage.claim.stands(stage.argocd.seen())
-    run(stage.claim.let_go())
+    run(restore.let_go(stage.claim))
     assert (stage.argocd.spec, stage.record) == (SPEC, None)
 
 
@@ -498,11 +500,11 @@ def test_two_runs_that_take_at_once_end_with_one_winner_and_all_as_it_was() -> N
     other = stage.of("other", "others")
 
     async def both() -> list[object]:
-        results = await asyncio.gather(stage.take(), other.take([], FUTURE), return_exceptions=True)
+        results = await asyncio.gather(stage.take(), acquire.take(other, [], FUTURE), return_exceptions=True)
         assert stage.record is not None
         winner, loser = (stage.claim, other) if stage.record.run == "mine" else (other, stage.claim)
-        await loser.let_go()
-        await winner.let_go()
+        await restore.let_go(loser)
+        await restore.let_go(winner)
         return [type(r) for r in results if isinstance(r, BaseException)]
 
     assert run(both()) == [Lost]
@@ -540,7 +542,7 @@ def test_parameters_that_argo_cd_does_not_accept_end_the_run(
     stage = Stage()
     stage.argocd.meets("patch", INVALID)
     with pytest.raises(kind, match="Argo CD does not accept the parameters: application spec for weather"):
-        run(stage.claim.take(manifests, FUTURE))
+        run(acquire.take(stage.claim, manifests, FUTURE))
 
 
 def test_a_server_that_cannot_be_talked_to_at_all_is_not_tried_for_long() -> None:
@@ -579,7 +581,7 @@ def test_a_patch_that_arrives_after_all_was_put_back_changes_nothing() -> None:
     stage.argocd.meets("patch", LostAnswer())
     run(stage.take())
     (late,) = stage.argocd.patches
-    run(stage.claim.let_go())
+    run(restore.let_go(stage.claim))
     with pytest.raises(PatchFailed, match="resourceVersion"):
         applied(stage.argocd.document, late)
     assert stage.argocd.spec == SPEC
@@ -632,7 +634,7 @@ def taken(stage: Stage, *, settling: bool = False) -> bool:
         await stage.take()
         stage.argocd.calls.clear()
         stage.argocd.patches.clear()
-        return await stage.claim.give_back(settling=settling, until=FUTURE)
+        return await restore.give_back(stage.claim, settling=settling, until=FUTURE)
 
     return run(both())
 
@@ -658,7 +660,7 @@ def test_auto_sync_stays_off_until_the_workloads_have_settled(settling: bool) ->
     assert taken(stage, settling=settling)
     assert stage.argocd.spec == SPEC | {"syncPolicy": {"automated": {"prune": True, "enabled": False}}}
     assert stage.record == settling_record(automated={"prune": True})
-    run(stage.claim.release())
+    run(restore.release(stage.claim))
     assert (stage.argocd.spec, stage.record) == (SPEC, None)
 
 
@@ -666,7 +668,7 @@ def test_settling_keeps_the_record_so_that_nobody_comes_between() -> None:
     stage = Stage(MANUAL)
     assert taken(stage, settling=True)
     assert (stage.argocd.spec, stage.record) == (MANUAL, settling_record())
-    run(stage.claim.release())
+    run(restore.release(stage.claim))
     assert stage.record is None
 
 
@@ -677,7 +679,7 @@ def test_a_value_that_someone_has_changed_meanwhile_stays_theirs() -> None:
     async def changed() -> bool:
         await stage.take()
         stage.argocd.spec["source"]["helm"]["parameters"] = copy.deepcopy(theirs)
-        return await stage.claim.give_back(settling=False, until=FUTURE)
+        return await restore.give_back(stage.claim, settling=False, until=FUTURE)
 
     assert run(changed()) is False
     assert (stage.parameters, stage.record) == (theirs, None)
@@ -689,8 +691,8 @@ def test_where_someone_took_our_record_away_everything_is_given_back_all_the_sam
     async def stripped() -> bool:
         await stage.take()
         del stage.argocd.document["metadata"]["annotations"][RECORD]
-        stood = await stage.claim.give_back(settling=True, until=FUTURE)
-        await stage.claim.release()
+        stood = await restore.give_back(stage.claim, settling=True, until=FUTURE)
+        await restore.release(stage.claim)
         return stood
 
     assert run(stripped())
@@ -710,7 +712,7 @@ def test_auto_sync_that_a_person_switches_off_over_our_change_stays_off() -> Non
     stage.argocd.meets("application", None, None, overwritten)
     with pytest.raises(Reverted):
         run(stage.take())
-    run(stage.claim.let_go())
+    run(restore.let_go(stage.claim))
     assert stage.argocd.spec == SPEC | {"syncPolicy": {"automated": OFF}}
     assert stage.notices == ["auto-sync of weather was changed meanwhile; it stays as it is now"]
 
@@ -719,7 +721,7 @@ def test_auto_sync_that_a_person_changes_while_we_hold_it_off_stays_theirs() -> 
     stage = Stage()
     run(stage.take())
     stage.argocd.spec["syncPolicy"]["automated"]["selfHeal"] = True
-    run(stage.claim.let_go())
+    run(restore.let_go(stage.claim))
     assert stage.argocd.spec == SPEC | {"syncPolicy": {"automated": OFF | {"selfHeal": True}}}
     assert stage.record is None
     assert stage.notices == ["auto-sync of weather was changed meanwhile; it stays as it is now"]
@@ -739,12 +741,12 @@ def test_an_empty_value_is_found_again_and_the_former_one_put_back(former: list[
     stage = Stage(normalize(spec))
     settings = [Helm("kafka.topic", TOPIC, string=True), Helm("image.tag", "")]
     told = stage.notices.append
-    claim = Claim(stage.argocd.client, APP, "mine", settings, waiting=told, warn=told, topics=[TOPIC])
+    claim = Claim(stage.argocd.client, APP, "mine", settings, warn=told, topics=[TOPIC])
 
     async def there_and_back() -> bool:
-        await claim.take([], FUTURE)
+        await acquire.take(claim, [], FUTURE)
         assert {"name": "image.tag"} in stage.parameters
-        return await claim.give_back(settling=False, until=FUTURE)
+        return await restore.give_back(claim, settling=False, until=FUTURE)
 
     assert run(there_and_back())
     assert stage.argocd.spec == normalize(spec)
@@ -788,11 +790,11 @@ def test_a_value_that_somebodys_patch_brings_back_at_the_same_moment_is_taken_ou
     async def overwritten() -> tuple[bool, bool]:
         await stage.take()
         theirs = copy.deepcopy(stage.argocd.spec) | {"destination": "theirs"}
-        await stage.claim.give_back(settling=settling, until=FUTURE)
-        await stage.claim.release()
-        stays = await stage.claim.stays()
+        await restore.give_back(stage.claim, settling=settling, until=FUTURE)
+        await restore.release(stage.claim)
+        stays = await restore.verify(stage.claim)
         stage.argocd.document["spec"] = theirs
-        return stays, await stage.claim.stays()
+        return stays, await restore.verify(stage.claim)
 
     assert run(overwritten()) == (True, False)
     assert (stage.argocd.spec, stage.record) == (MANUAL | {"destination": "theirs"}, None)
@@ -806,14 +808,14 @@ def test_a_last_look_that_argo_cd_does_not_answer_leaves_no_doubt(fault: Excepti
     stage = Stage(MANUAL)
     assert taken(stage)
     stage.argocd.meets("application", fault)
-    assert run(stage.claim.stays())
+    assert run(restore.verify(stage.claim))
     assert len(stage.argocd.patches) == 1
 
 
 def test_nothing_is_given_back_where_nothing_was_taken() -> None:
     stage = Stage()
-    assert run(stage.claim.give_back(settling=False, until=FUTURE)) is False
-    assert (stage.argocd.calls, stage.claim.way_back()) == ([], [])
+    assert run(restore.give_back(stage.claim, settling=False, until=FUTURE)) is False
+    assert (stage.argocd.calls, stage.claim.restoring_patch()) == ([], [])
 
 
 @pytest.mark.parametrize("failed", [INVALID, SLOW, GIVEN_UP], ids=["invalid", "slow", "given up"])
@@ -863,7 +865,7 @@ def test_what_cannot_be_given_back_is_told_when_patience_is_over() -> None:
         await stage.take()
         began = asyncio.get_running_loop().time()
         with pytest.raises(ApiError, match="repository not accessible"):
-            await stage.claim.give_back(settling=False, until=FUTURE)
+            await restore.give_back(stage.claim, settling=False, until=FUTURE)
         return asyncio.get_running_loop().time() - began
 
     assert 10 < run(timed()) < 11
@@ -873,9 +875,9 @@ def test_the_command_by_hand_puts_everything_back() -> None:
     for others in (None, {"kept": "x"}):
         stage = Stage(annotations=others)
         run(stage.take())
-        by_hand = applied(stage.argocd.document, stage.claim.way_back())
+        by_hand = applied(stage.argocd.document, stage.claim.restoring_patch())
         assert (by_hand["spec"], by_hand["metadata"]["annotations"]) == (SPEC, others or {})
-        assert stage.claim.way_out() == []
+        assert stage.claim.releasing_patch() == []
 
 
 @pytest.mark.parametrize("spec", [SPEC, MANUAL])
@@ -884,13 +886,13 @@ def test_between_giving_back_and_settling_the_command_by_hand_does_what_is_left(
 
     async def given_back() -> None:
         await stage.take()
-        await stage.claim.give_back(settling=True, until=FUTURE)
+        await restore.give_back(stage.claim, settling=True, until=FUTURE)
 
     run(given_back())
-    by_hand = applied(stage.argocd.document, stage.claim.way_out())
+    by_hand = applied(stage.argocd.document, stage.claim.releasing_patch())
     assert (by_hand["spec"], by_hand["metadata"]["annotations"]) == (spec, {"kept": "x"})
-    run(stage.claim.release())
-    assert stage.claim.way_out() == [], "a patch that tests for a record which is gone cannot be sent"
+    run(restore.release(stage.claim))
+    assert stage.claim.releasing_patch() == [], "a patch that tests for a record which is gone cannot be sent"
 
 
 # -- and another run has it by now ----------------------------------------------------------------------
@@ -900,9 +902,11 @@ def test_between_giving_back_and_settling_the_command_by_hand_does_what_is_left(
 @pytest.mark.parametrize(
     "act",
     [
-        lambda s, settling: s.claim.give_back(settling=settling, until=FUTURE),
-        lambda s, _: s.claim.release(),
-        lambda s, _: s.claim.settle("abc", [ResourceStatus(kind="ConfigMap", name="x")], prune=True),
+        lambda s, settling: restore.give_back(s.claim, settling=settling, until=FUTURE),
+        lambda s, _: restore.release(s.claim),
+        lambda s, _: settling_sync.start(
+            s.claim, "abc", [ResourceStatus(kind="ConfigMap", name="x")], prune=True
+        ),
         lambda s, _: s.claim.check_held(),
     ],
     ids=["give back", "release", "settle", "check"],
@@ -915,7 +919,7 @@ def test_an_application_that_another_run_holds_by_now_is_left_alone_and_its_hold
     stage.held_by("theirs", TOPIC)  # over our value, which stands still
     held = copy.deepcopy(stage.argocd.document)
     stage.argocd.patches.clear()
-    with pytest.raises(Taken, match="weather is held by run theirs by now; nothing is changed"):
+    with pytest.raises(HeldByAnother, match="weather is held by run theirs by now; nothing is changed"):
         run(act(stage, settling))
     assert (stage.argocd.document, stage.argocd.patches, stage.argocd.syncs) == (held, [], [])
 
@@ -924,7 +928,7 @@ def test_who_takes_the_application_while_it_is_put_without_validation_keeps_it()
     stage = Stage(MANUAL)
     stage.argocd.meets("patch", None, INVALID)
     stage.argocd.meets("raw", lambda a: stage.held_by("theirs"))
-    with pytest.raises(Taken, match="run theirs"):
+    with pytest.raises(HeldByAnother, match="run theirs"):
         taken(stage)
     assert "replace" not in stage.argocd.calls
 
@@ -935,10 +939,10 @@ def test_the_next_run_may_take_the_application_the_moment_it_is_released(fault: 
 
     async def released() -> None:
         await stage.take()
-        await stage.claim.give_back(settling=True, until=FUTURE)
+        await restore.give_back(stage.claim, settling=True, until=FUTURE)
         stage.argocd.meets("patch", fault)
         stage.argocd.meets("application", None, lambda _: stage.annotate(Record(run="theirs", until=FUTURE)))
-        await stage.claim.release()
+        await restore.release(stage.claim)
 
     run(released())
     assert stage.record is not None
@@ -951,7 +955,7 @@ def test_who_has_lost_lets_go_and_may_try_again() -> None:
     run(stage.take())
     stage.held_by("theirs")
     held = copy.deepcopy(stage.argocd.document)
-    run(stage.claim.let_go())
+    run(restore.let_go(stage.claim))
     assert (stage.argocd.document, stage.claim.record) == (held, None)
 
 
@@ -961,13 +965,13 @@ def test_a_record_that_is_to_stay_until_nothing_can_arrive_keeps_the_application
     async def kept() -> None:
         await stage.take()
         stage.argocd.late = asyncio.get_running_loop().time() + 60
-        await stage.claim.give_back(settling=True, until=FUTURE)
-        assert await stage.claim.release() == pytest.approx(60)
+        await restore.give_back(stage.claim, settling=True, until=FUTURE)
+        assert await restore.release(stage.claim) == pytest.approx(60)
 
     run(kept())
     assert stage.argocd.spec == SPEC
     assert stage.record == recorded(until=NOW + 60, settling=True)
-    by_hand = applied(stage.argocd.document, stage.claim.way_out())
+    by_hand = applied(stage.argocd.document, stage.claim.releasing_patch())
     assert (by_hand["spec"], by_hand["metadata"]["annotations"]) == (SPEC, {})
 
 
@@ -982,12 +986,12 @@ def test_while_an_end_may_still_arrive_no_way_takes_the_record_away_or_begins_a_
         loop = asyncio.get_running_loop()
         await stage.take()
         stage.argocd.late = loop.time() + 60
-        await stage.claim.give_back(settling=False, until=FUTURE)
+        await restore.give_back(stage.claim, settling=False, until=FUTURE)
         assert is_settling(stage)
-        await stage.claim.let_go()
+        await restore.let_go(stage.claim)
         assert is_settling(stage)
         began = loop.time()
-        await stage.claim.free()
+        await acquire.wait_until_free(stage.claim, stage.waited.append)
         assert loop.time() - began >= 60 - 1
 
     run(main())
@@ -1011,7 +1015,7 @@ def test_where_nothing_is_to_settle_one_resource_is_synced_that_a_sync_leaves_as
         status("other", "Synced"),
     ]
     wanted = ResourceStatus(group="apps", version="v1", kind="Deployment", name="fine", status="Synced")
-    assert run(stage.claim.any_synced()) == [wanted]
+    assert run(settling_sync.unchanged_resource(stage.claim)) == [wanted]
     assert stage.argocd.calls == ["refresh"]
 
 
@@ -1019,13 +1023,13 @@ def test_where_a_sync_would_change_every_resource_none_is_synced_for_auto_syncs_
     stage = Stage()
     stage.argocd.document["status"]["resources"] = [status("drifted"), status("hook", "Synced", hook=True)]
     with pytest.raises(OperationFailed, match="no resource of weather is Synced"):
-        run(stage.claim.any_synced())
+        run(settling_sync.unchanged_resource(stage.claim))
 
 
 def test_an_application_of_hooks_alone_has_nothing_to_sync() -> None:
     stage = Stage()
     stage.argocd.document["status"]["resources"] = [status("hook", "", hook=True)]
-    assert run(stage.claim.any_synced()) == []
+    assert run(settling_sync.unchanged_resource(stage.claim)) == []
 
 
 @pytest.mark.parametrize("spec", [SPEC, MANUAL])
@@ -1039,7 +1043,7 @@ def test_whether_auto_sync_is_to_be_on_again_is_known_from_the_taking(spec: Json
 def test_settling_is_a_partial_sync_of_its_own() -> None:
     stage = Stage()
     resource = ResourceStatus(group="apps", kind="Deployment", namespace="n", name="d")
-    assert run(stage.claim.settle("abc", [resource])) == "mine/settle"
+    assert run(settling_sync.start(stage.claim, "abc", [resource])) == "mine/settle"
     assert stage.argocd.syncs == [
         {
             "infos": [{"name": "argorun-run", "value": "mine/settle"}],
@@ -1052,20 +1056,20 @@ def test_settling_is_a_partial_sync_of_its_own() -> None:
 
 def test_what_exists_only_with_our_values_is_pruned_by_the_same_sync() -> None:
     stage = Stage()
-    run(stage.claim.settle("abc", [ResourceStatus(kind="ConfigMap", name="extra")], prune=True))
+    run(settling_sync.start(stage.claim, "abc", [ResourceStatus(kind="ConfigMap", name="extra")], prune=True))
     assert [s.get("prune") for s in stage.argocd.syncs] == [True]
 
 
 def test_where_nothing_is_out_of_sync_nothing_is_synced() -> None:
     stage = Stage()
-    assert (run(stage.claim.settle(None, [])), stage.argocd.calls) == (None, [])
+    assert (run(settling_sync.start(stage.claim, None, [])), stage.argocd.calls) == (None, [])
 
 
 def test_settling_does_not_wait_for_an_operation_that_came_first() -> None:
     stage = Stage()
     stage.argocd.runs("theirs")
     with pytest.raises(OperationFailed) as e:
-        run(stage.claim.settle(None, [ResourceStatus(name="d")]))
+        run(settling_sync.start(stage.claim, None, [ResourceStatus(name="d")]))
     assert e.value.message == (
         "the workloads could not be settled: run theirs, started 2024-01-01T00:00:00Z, Running came first"
     )
@@ -1077,10 +1081,10 @@ def test_settled_is_only_what_succeeded() -> None:
         stage.argocd.runs("mine/settle", phase=phase, message=message)
         stage.argocd.tell()
         if phase == "Succeeded":
-            assert run(stage.claim.settled("mine/settle")).started_at == "2024-01-01T00:00:00Z"
+            assert run(settling_sync.finish(stage.claim, "mine/settle")).started_at == "2024-01-01T00:00:00Z"
         else:
             with pytest.raises(OperationFailed, match="settling ended Failed: no such image"):
-                run(stage.claim.settled("mine/settle"))
+                run(settling_sync.finish(stage.claim, "mine/settle"))
 
 
 @pytest.mark.parametrize(
@@ -1097,7 +1101,7 @@ def test_settled_is_compared_anew_for_argo_cd_lags_behind(was_synced: bool, lags
     stage.argocd.tell()
 
     stage.argocd.meets("refresh", *[shows("OutOfSync")] * lags, shows("Synced"))
-    run(stage.claim.settled("mine/settle", compared=True))
+    run(settling_sync.finish(stage.claim, "mine/settle", compared=True))
     assert stage.argocd.calls.count("refresh") == looks
 
 
@@ -1107,12 +1111,12 @@ def test_settled_is_compared_anew_for_argo_cd_lags_behind(was_synced: bool, lags
 def put_back(stage: Stage) -> None:
     """A run of ours that is over: its values are put back."""
     assert taken(stage, settling=False)
-    run(stage.claim.release())
+    run(restore.release(stage.claim))
 
 
 def undone_within(stage: Stage, seconds: float) -> bool:
     async def looked() -> bool:
-        return await stage.claim.undo_late(asyncio.get_running_loop().time() + seconds)
+        return await late_changes.undo(stage.claim, asyncio.get_running_loop().time() + seconds)
 
     return run(looked())
 
@@ -1123,7 +1127,7 @@ def test_a_change_of_ours_that_takes_effect_late_is_seen_and_put_back() -> None:
 
     async def late() -> bool:
         until = asyncio.get_running_loop().time() + 15
-        looking = asyncio.create_task(stage.claim.undo_late(until))
+        looking = asyncio.create_task(late_changes.undo(stage.claim, until))
         await asyncio.sleep(10)
         stage.held_by("mine", TOPIC)
         stage.argocd.tell()
@@ -1147,7 +1151,7 @@ def test_a_record_that_a_late_write_brings_back_once_it_was_let_go_is_taken_away
     stage = Stage()
     assert taken(stage, settling=True)
     late = copy.deepcopy(stage.argocd.document)
-    run(stage.claim.release())
+    run(restore.release(stage.claim))
     stage.argocd.document = late
     assert undone_within(stage, 0) is True
     assert (stage.argocd.spec, stage.record) == (SPEC, None)
@@ -1157,7 +1161,7 @@ def test_what_takes_effect_late_before_auto_sync_may_be_on_again_leaves_it_off()
     stage = Stage(SPEC | {"syncPolicy": {"automated": {"prune": True}}})
     run(stage.take())
     late = copy.deepcopy(stage.argocd.document)
-    run(stage.claim.give_back(settling=True, until=FUTURE))
+    run(restore.give_back(stage.claim, settling=True, until=FUTURE))
     stage.argocd.document = late
     assert undone_within(stage, 0) is True
     assert helm_parameters(stage.argocd.spec) == helm_parameters(SPEC)
@@ -1190,7 +1194,10 @@ def test_settling_ends_an_operation_of_ours_that_came_late_and_was_in_its_way() 
     stage.argocd.runs("mine")
     # Who holds it is read before the sync and after its refusal; the third reading sees it ended.
     stage.argocd.meets("application", None, None, None, lambda a: a.ends("Failed", "Operation terminated"))
-    assert run(stage.claim.settle(None, [ResourceStatus(kind="ConfigMap", name="x")])) == "mine/settle"
+    assert (
+        run(settling_sync.start(stage.claim, None, [ResourceStatus(kind="ConfigMap", name="x")]))
+        == "mine/settle"
+    )
     assert stage.argocd.calls.count("terminate") == 1
     assert len(stage.argocd.syncs) == 1
 
@@ -1198,10 +1205,9 @@ def test_settling_ends_an_operation_of_ours_that_came_late_and_was_in_its_way() 
 def test_settling_that_one_of_ours_replaced_before_its_end_was_seen_begins_anew() -> None:
     stage = Stage(MANUAL)
     assert taken(stage, settling=True)
-    extra = ResourceStatus(kind="ConfigMap", name="x")
 
     async def settled() -> None:
-        started = await stage.claim.settle("abc", [extra], prune=True)
+        started = await settling_sync.start(stage.claim, "abc", [EXTRA], prune=True)
         assert started == "mine/settle"
         stage.argocd.runs("mine")  # came late, when the settling had just ended
         terminated = stage.argocd.ends
@@ -1212,7 +1218,7 @@ def test_settling_that_one_of_ours_replaced_before_its_end_was_seen_begins_anew(
             argocd.ends()
 
         stage.argocd.meets("application", None, ends)
-        await stage.claim.settled(started)
+        await settling_sync.finish(stage.claim, started)
 
     run(settled())
     assert stage.argocd.calls.count("terminate") == 1
@@ -1224,7 +1230,7 @@ def test_settling_that_somebody_else_replaced_is_not_tried_again() -> None:
     stage = Stage()
     stage.argocd.runs("theirs")
     with pytest.raises(OperationFailed, match="our operation on weather is gone: run theirs"):
-        run(stage.claim.settled("mine/settle"))
+        run(settling_sync.finish(stage.claim, "mine/settle"))
     assert (stage.argocd.syncs, stage.argocd.calls.count("terminate")) == ([], 0)
 
 

@@ -7,7 +7,8 @@ import copy
 import msgspec
 import pytest
 
-from argorun.argocd.claim.acquire import Claim
+from argorun.argocd.claim import acquire, restore
+from argorun.argocd.claim.claim import Claim
 from argorun.argocd.clock import Clock
 from argorun.argocd.parameters.helm import Helm
 from argorun.argocd.parameters.kustomize import Kustomize
@@ -91,15 +92,13 @@ def test_a_claim_writes_the_same_annotations_as_ever(spec: Json, setting: Settin
         written.append((argocd.document["metadata"].get("annotations") or {}).get(RECORD))
 
     async def whole() -> None:
-        claim = Claim(
-            argocd.client, APP, "mine", [setting], waiting=print, warn=print, topics=[TOPIC], pinned=True
-        )
+        claim = Claim(argocd.client, APP, "mine", [setting], warn=print, topics=[TOPIC], pinned=True)
         argocd.document["status"]["sync"]["revision"] = "abc123"
-        await claim.take([CONFIGMAP], UNTIL)
+        await acquire.take(claim, [CONFIGMAP], UNTIL)
         note()
-        await claim.give_back(settling=True, until=UNTIL + 60)
+        await restore.give_back(claim, settling=True, until=UNTIL + 60)
         note()
-        await claim.release()
+        await restore.release(claim)
         note()
 
     run(whole())
