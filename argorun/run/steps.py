@@ -300,7 +300,7 @@ class Run:
         tree = await self.live.read()
         secret = any(topic.unverified for topic, _ in self.traces.drawn)
         settlement = Settlement(self.client, self.app, topics, secrets=secret)
-        for remains in await settlement.note(seen, tree, manifests, self.manifests):
+        for remains in await settlement.take_snapshot(seen, tree, manifests, self.manifests):
             self.emitter.warn(
                 f"{remains.key} is a hook that a sync without hooks does not put back, and argorun cannot "
                 f"({remains.why}): it will stay as the run's sync leaves it"

@@ -13,6 +13,7 @@ from argorun import __version__, events, recovery, signals
 from argorun.argocd.claim import leftovers, liveness
 from argorun.argocd.claim.leftovers import Leftover
 from argorun.argocd.claim.original import patch_to_original, topics_of
+from argorun.argocd.claim.spec_values import removal, spec_values
 from argorun.argocd.client import Client
 from argorun.argocd.http.errors import Denied
 from argorun.argocd.parameters import spec
@@ -215,7 +216,7 @@ class Sweep:
         app = reference(listed)
         found = [
             (place, name)
-            for place in leftovers.places(listed.spec)
+            for place in spec_values(listed.spec)
             for name in old_topics.mentioned(place.text, self.config.prefixes)
             if self.going.goes(name)
         ]
@@ -226,7 +227,7 @@ class Sweep:
         chosen = {place.pointer: place for place, _ in found}.values()
         self.emitter.warn(
             f"Application {app}: {where}, which is no more, and no record says what stood there before; "
-            f"to take it out:\n{recovery.patch(app, leftovers.without(chosen))}"
+            f"to take it out:\n{recovery.patch(app, removal(chosen))}"
         )
 
     # -- put back, and delete -----------------------------------------------------------------------

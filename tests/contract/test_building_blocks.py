@@ -68,7 +68,7 @@ async def run_once(client: Client, app: App, setting: Setting, run: str) -> tupl
     assert holds(taken.spec["source"], [setting])
     ours = await client.manifests(app.ref)
     settlement = Settlement(client, app.ref, [run])
-    assert await settlement.note(taken, await live.read(), ours, former) == []
+    assert await settlement.take_snapshot(taken, await live.read(), ours, former) == []
     async with live.kept():
         before = {n.uid for n in live.tree.nodes or ()}
         rendered = Rendered(ours, app.namespace, [run])
@@ -84,11 +84,11 @@ async def run_once(client: Client, app: App, setting: Setting, run: str) -> tupl
     plan = await settlement.plan(None)
     rolls = {"web"} if isinstance(setting, Kustomize) else set()  # an annotation there rolls its pods
     assert {k.name for k in plan.changed} == {"settings"} | rolls
-    assert await settlement.put_hooks_back(plan) == []
-    settling = await settling_sync.start(claim, None, settlement.resources(plan))
+    assert await settlement.apply_patches(plan) == []
+    settling = await settling_sync.start(claim, None, settlement.resources_to_sync(plan))
     assert settling is not None
     await settling_sync.finish(claim, settling)
-    assert await settlement.look(0) == []
+    assert await settlement.find_remains(0) == []
     await restore.release(claim)
     return told, state.phase
 

@@ -24,7 +24,7 @@ from argorun.argocd.http.errors import Denied
 from argorun.argocd.manifests.keys import Key
 from argorun.argocd.parameters.helm import Helm
 from argorun.argocd.parameters.record import RECORD, Record, record_of
-from argorun.argocd.settle.pod_users import User
+from argorun.argocd.settle.pod_users import PodUser
 from argorun.argocd.settle.settlement import Settlement
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Info, Node, Ref, Tree
@@ -330,7 +330,7 @@ class Stage:
         settlement = Settlement(client, APP, [TOPIC])
         before = argocd.seen()
         await acquire.take(claim, former, time.time() + 90)
-        await settlement.note(before, await client.tree(APP), argocd.renders(), former)
+        await settlement.take_snapshot(before, await client.tree(APP), argocd.renders(), former)
         for manifest in argocd.renders():
             argocd.made(manifest)
         self.after_the_sync()
@@ -664,9 +664,9 @@ def test_a_pod_that_nobody_has_told_to_stop_is_left_with_the_command_that_ends_i
     jobs = [Node(kind="Job", namespace="n", name=name, uid=name) for name in ("runs", "leaves")]
     why = "it runs a hook of this run"
     still = [
-        User(pod("runs-1", "runs", "Running"), why),
-        User(pod("leaves-0", "leaves", "Terminating"), why),
-        User(pod("web-0", "web", "Running"), "its own manifest names the topic"),
+        PodUser(pod("runs-1", "runs", "Running"), why),
+        PodUser(pod("leaves-0", "leaves", "Terminating"), why),
+        PodUser(pod("web-0", "web", "Running"), "its own manifest names the topic"),
     ]
     told: list[Event] = []
     fake = cast(Any, SimpleNamespace)
