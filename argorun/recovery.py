@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from argorun.argocd.client import as_go_writes_it
-from argorun.argocd.manifests.changes import Key, Plan
-from argorun.argocd.settle.settlement import Remains
+from argorun.argocd.manifests.keys import Key
+from argorun.argocd.settle.plan import Plan
+from argorun.argocd.settle.remains import Remains
 from argorun.argocd.types import Node
 
 CLIENT_PROPERTIES = "client.properties"  # the Java client's settings: in the README

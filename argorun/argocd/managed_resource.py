@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.http.errors import decode
-from argorun.argocd.manifests.changes import Key, key_of_listed
+from argorun.argocd.manifests.keys import Key, key_of_listed
 from argorun.argocd.types import Json, ManagedResource
 
 

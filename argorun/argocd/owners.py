@@ -18,8 +18,9 @@ from argorun.argocd.client import INSTANCE, Client, policy_object
 from argorun.argocd.http.errors import ApiError, Denied
 from argorun.argocd.managed_resource import managed, state
 from argorun.argocd.manifests import ignore_differences
-from argorun.argocd.manifests.changes import Key
 from argorun.argocd.manifests.ignore_differences import RESPECT
+from argorun.argocd.manifests.keys import Key
+from argorun.argocd.manifests.objects import TRACKING
 from argorun.argocd.parameters.helm import helm_parameters
 from argorun.argocd.parameters.record import RECORD, record_of
 from argorun.argocd.parameters.spec import Setting, claimed, restored, with_automated
@@ -27,7 +28,6 @@ from argorun.argocd.types import Application, ApplicationSet, IgnoreRule, Json, 
 from argorun.config.model import ApplicationRef
 from argorun.errors import AccessDenied, ArgoCDFailed, UsageError
 
-TRACKING = "argocd.argoproj.io/tracking-id"
 FORCE = "--force-owned goes on all the same"
 RECORDED = "/metadata/annotations/" + RECORD.replace("/", "~1")
 PARAMETERS = "/spec/source/helm/parameters"

@@ -9,14 +9,16 @@ from dataclasses import dataclass, field
 
 from argorun import recovery
 from argorun.argocd import normal_form
-from argorun.argocd.claim.acquire import Claim, Taken
+from argorun.argocd.claim import late_changes, restore, settling_sync
+from argorun.argocd.claim.claim import Claim, HeldByAnother
 from argorun.argocd.client import Client
 from argorun.argocd.http.errors import Denied
 from argorun.argocd.logs.jobs import JobLogs
-from argorun.argocd.manifests.changes import Key
+from argorun.argocd.manifests.keys import Key
 from argorun.argocd.parameters.spec import stands, without_automated
-from argorun.argocd.settle.pod_users import Held, PodUsers, User
-from argorun.argocd.settle.settlement import LIVES_ON, Remains, Settlement
+from argorun.argocd.settle.pod_users import Exposure, PodUser, PodUsers
+from argorun.argocd.settle.remains import LIVES_ON, Remains
+from argorun.argocd.settle.settlement import Settlement
 from argorun.argocd.sync import operation
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Application
@@ -76,7 +78,7 @@ class RunCleanup:
         self._gone_app = False  # the Application was deleted
         self._told_what_lives_on = False
         self._others: list[str] = []  # of the spec, what somebody changed during the run
-        self._users: list[User] = []  # pods that may still use the topics
+        self._users: list[PodUser] = []  # pods that may still use the topics
         self._unseen = False  # whether pods use the topics was asked, and the time was over before the answer
         self._put_back_at: float | None = None  # when what the pods read was put back
         self._left: set[Key] = set()  # objects that were announced as left behind
@@ -150,7 +152,7 @@ class RunCleanup:
             except Denied:
                 if not await self.is_gone():
                     raise
-            except Taken as e:
+            except HeldByAnother as e:
                 if e.stands or self._traces.posted:
                     raise
                 return None
@@ -165,7 +167,7 @@ class RunCleanup:
             return
         self._told_what_lives_on = True
         logs, changed = self._traces.logs, self._changed
-        for remains in changed.naming() if changed is not None else ():
+        for remains in changed.left_by_deletion() if changed is not None else ():
             self._leave_object(remains)
         for job in logs.jobs() if logs is not None else ():
             self._clean.leave(f"Job {job.name}", LIVES_ON, recovery.delete_job(job))
@@ -186,15 +188,15 @@ class RunCleanup:
     async def _give_back(self) -> str | None:
         await self._client.landed()
         until = self._client.clock.now() + self._config.timeouts.cleanup
-        stood = await self._traces.claim.give_back(settling=self._settles(), until=until)
+        stood = await restore.give_back(self._traces.claim, settling=self._settles(), until=until)
         return "parameters put back" if stood else None
 
     def _give_back_by_hand(self) -> str:
-        return recovery.patch(self._app, self._traces.claim.way_back())
+        return recovery.patch(self._app, self._traces.claim.restoring_patch())
 
     async def _stay_put(self) -> str | None:
         """The last look: by now a change that was lost to somebody else's shows."""
-        return None if await self._traces.claim.stays() else "parameters put back once more"
+        return None if await restore.verify(self._traces.claim) else "parameters put back once more"
 
     @property
     def _changed(self) -> Settlement | None:
@@ -246,11 +248,11 @@ class RunCleanup:
         late = claim.end_may_arrive_for()
         if late and late <= self._clean.time_left() and not self._clean.hurried:
             await self._clean.unless_hurried(asyncio.sleep(late))
-        left = await claim.release()
+        left = await restore.release(claim)
         if not left:
             return
         why = f"a request to end its operation was never answered; no run may begin for {left:.0f} s"
-        self._clean.leave("the run's record", why, recovery.patch(self._app, claim.way_out()))
+        self._clean.leave("the run's record", why, recovery.patch(self._app, claim.releasing_patch()))
 
     async def _taken_back(self, claim: Claim, changed: Settlement) -> bool:
         """Take back what our operation changed; False where a hurry left no time to see it done."""
@@ -264,12 +266,12 @@ class RunCleanup:
         plan = await changed.plan(revision or None)
         if plan.patch:
             await claim.check_held()
-            for remains in await changed.put_hooks_back(plan):
+            for remains in await changed.apply_patches(plan):
                 self._leave_object(remains)
-        resources = changed.resources(plan)
+        resources = changed.resources_to_sync(plan)
         if not resources and claim.automated:
-            resources = await claim.any_synced()
-        started = await claim.settle(revision or None, resources, prune=bool(plan.prune))
+            resources = await settling_sync.unchanged_resource(claim)
+        started = await settling_sync.start(claim, revision or None, resources, prune=bool(plan.prune))
         if started is None:
             return True
         return await self._clean.unless_hurried(self._settled(claim, started), HELD if claim.automated else 0)
@@ -285,14 +287,14 @@ class RunCleanup:
             self._tell_once(f"somebody changed {what} of {self._app} during the run: it stays as it is now")
 
     async def _settled(self, claim: Claim, started: str) -> None:
-        state = await claim.settled(started, compared=claim.automated)
+        state = await settling_sync.finish(claim, started, compared=claim.automated)
         self._put_back_at = state.began_at
 
     async def _is_back(self, changed: Settlement) -> bool:
         """Look whether what our operation changed still names a topic; each object that does is announced."""
         # What was left is told already: that it goes meanwhile is not waited for again.
         patience = 0.0 if self._left else max(0.0, min(LEAVES, self._clean.time_left()))
-        left = await changed.look(patience)
+        left = await changed.find_remains(patience)
         for remains in left:
             self._leave_object(remains)
         return bool(changed.changed) and not left
@@ -313,7 +315,7 @@ class RunCleanup:
             self._left.add(remains.key)
             # A sync, or a patch, would be one in the middle of the other run.
             later = "; another run holds the Application by now: look again when it is over"
-            taken = self._traces.claim.taken
+            taken = self._traces.claim.held_by_another
             command = "" if taken else recovery.object_back(self._app, remains)
             self._clean.leave(str(remains.key), f"{remains.why}{later if taken else ''}", command)
 
@@ -323,7 +325,7 @@ class RunCleanup:
         if until is None:
             return None
         soon = asyncio.get_running_loop().time() + self._config.timeouts.cleanup / 3
-        undone = await self._traces.claim.undo_late(min(until, soon))
+        undone = await late_changes.undo(self._traces.claim, min(until, soon))
         if undone and self._changed is not None and self._settles():
             await self._taken_back(self._traces.claim, self._changed)
         return "what took effect late undone" if undone else None
@@ -332,9 +334,9 @@ class RunCleanup:
         return f"argocd app get {self._app}" if self._client.unheard_until() is not None else ""
 
     def _settle_by_hand(self) -> str:
-        patch = recovery.patch(self._app, self._traces.claim.way_out())
-        changed = self._changed if self._settles() and not self._traces.claim.taken else None
-        settle = recovery.take_back(self._app, changed.by_hand) if changed is not None else ""
+        patch = recovery.patch(self._app, self._traces.claim.releasing_patch())
+        changed = self._changed if self._settles() and not self._traces.claim.held_by_another else None
+        settle = recovery.take_back(self._app, changed.recovery_plan) if changed is not None else ""
         return "; ".join(filter(None, (settle, patch)))
 
     async def _pods_leave(self) -> str | None:
@@ -371,39 +373,39 @@ class RunCleanup:
 
     def _pod_users(self, logs: JobLogs) -> PodUsers:
         changed = self._changed if self._settles() else None
-        held = Held(
+        held = Exposure(
             topics=[name for _, name in self._traces.drawn],
-            sources=changed.sources() if changed is not None else (),
+            sources=changed.topic_sources() if changed is not None else (),
             since=self._traces.started,
             until=self._put_back_at or self._client.clock.now(),
-            perhaps=changed.perhaps() if changed is not None else (),
+            uncertain=changed.uncertain_sources() if changed is not None else (),
         )
         if changed is None:
             return PodUsers(self._client, self._app, held, logs.uids, ())
-        where, grace, orphans = changed.with_pods(), changed.grace(), changed.leaves_pods
+        where, grace, orphans = changed.pod_owners(), changed.grace_period(), changed.orphans_pods
         users = PodUsers(self._client, self._app, held, logs.uids, where, grace=grace, orphans=orphans)
         users.remember(self._live.tree)
         return users
 
-    async def _using(self, users: PodUsers) -> list[User]:
+    async def _using(self, users: PodUsers) -> list[PodUser]:
         """The pods that may use the topics, by the tree as it is now; that there are none is asked anew."""
-        if still := await users.of(await self._live.read()):
+        if still := await users.find(await self._live.read()):
             return still
         await self._client.application(self._app, refresh="normal")
-        return await users.of(await self._live.read())
+        return await users.find(await self._live.read())
 
-    def _tell_who_is_there(self, still: Sequence[User]) -> None:
+    def _tell_who_is_there(self, still: Sequence[PodUser]) -> None:
         if leaving := [u.pod.name for u in still if u.pod.leaving]:
             self._emitter.info(f"still in their grace period: {', '.join(leaving)}")
         if running := [u.pod.name for u in still if not u.pod.leaving]:
             self._emitter.info(f"still running: {', '.join(running)}")
 
-    def _leave_running(self, still: Sequence[User]) -> None:
+    def _leave_running(self, still: Sequence[PodUser]) -> None:
         """Time is over: whoever uses the topics is named."""
         for user in still:
             self._clean.leave(f"pod {user.pod.name}", f"it still runs: {user.why}", self._end_user(user))
 
-    def _end_user(self, user: User) -> str:
+    def _end_user(self, user: PodUser) -> str:
         """The command that ends it: its Job, where nobody told that to stop (argocd.outcome), or the pod.
 
         Whatever made the pod makes another, which reads what stands there by then.

@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from argorun.argocd import owners
-from argorun.argocd.claim import autosync, records
+from argorun.argocd.claim import autosync
+from argorun.argocd.claim.original import original
 from argorun.argocd.client import Client, policy_object
 from argorun.argocd.clock import stamp
 from argorun.argocd.hooks import lint
 from argorun.argocd.hooks.ownership import Rendered, refusal, taken
 from argorun.argocd.http.errors import NEW_TOKEN, ApiError
-from argorun.argocd.manifests.changes import Key
+from argorun.argocd.manifests.keys import Key
 from argorun.argocd.parameters import helm_command
 from argorun.argocd.parameters.kustomize import Kustomize
 from argorun.argocd.parameters.record import record_of
@@ -67,7 +68,7 @@ class Preflight:
             seen = await self._client.application(self._app, refresh="normal")
         check_source(seen, settings(self._config, traces.drawn))
         self._mask(*secrets(seen))
-        await autosync.check(self._client, records.undone(seen, record_of(seen)))
+        await autosync.check(self._client, original(seen, record_of(seen)))
         await self._check_permissions(seen)
         await self._look_at_topics(traces)
         wanted = settings(self._config, traces.drawn)
@@ -77,7 +78,7 @@ class Preflight:
         changed = owners.changed(seen, wanted, manifests)
         owner = await self._look_at_owners(seen, changed)
         if self._config.dry_run:
-            before = records.undone(seen, record_of(seen))
+            before = original(seen, record_of(seen))
             for line in planned(self._config, traces.drawn, wanted, before, manifests):
                 self._emitter.planned(line)
             await self._lint_beforehand(manifests)

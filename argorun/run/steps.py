@@ -9,8 +9,10 @@ import time
 from collections.abc import Callable, Sequence
 
 from argorun import __version__, events
-from argorun.argocd.claim import records
-from argorun.argocd.claim.acquire import Claim, Lost, Reverted
+from argorun.argocd.claim import acquire, restore
+from argorun.argocd.claim.acquire import Lost, Reverted
+from argorun.argocd.claim.claim import Claim
+from argorun.argocd.claim.original import topics_of
 from argorun.argocd.client import Client
 from argorun.argocd.diagnosis import analyze
 from argorun.argocd.diagnosis.stuck import Watch
@@ -20,8 +22,8 @@ from argorun.argocd.hooks.ownership import Rendered
 from argorun.argocd.http.errors import ApiError, Denied
 from argorun.argocd.http.retry import WaitBudget
 from argorun.argocd.logs.jobs import JobLogs
-from argorun.argocd.manifests import changes
 from argorun.argocd.manifests import hooks as manifests_hooks
+from argorun.argocd.manifests.keys import by_key
 from argorun.argocd.parameters.record import record_of
 from argorun.argocd.parameters.spec import Setting, check_taken, holds, original_value
 from argorun.argocd.settle.settlement import Settlement, destination
@@ -88,7 +90,7 @@ class Run:
         self.limit: asyncio.Timeout | None = None  # timeouts.run, as the supervisor keeps it
         self.owner = ""  # who else writes the Application's spec
         self.reverts = 0  # how often in a row our parameters were undone
-        claim = Claim(client, self.app, self.run_id, (), waiting=self._waits, warn=self.emitter.warn)
+        claim = Claim(client, self.app, self.run_id, (), warn=self.emitter.warn)
         self.traces = RunState(operation=self.run_id, claim=claim)
         self.back = RunCleanup(config, client, topics, self.live, self.clean, self.traces, self.emitter)
 
@@ -177,7 +179,6 @@ class Run:
             self.app,
             self.run_id,
             settings,
-            waiting=self._waits,
             warn=self.emitter.warn,
             topics=[name for _, name in self.traces.drawn],
             pinned=self.config.revision is not None,
@@ -196,9 +197,10 @@ class Run:
 
     async def _take_and_sync_once(self, settings: Sequence[Setting], busy: WaitBudget) -> bool:
         async with self.emitter.step(Step.PARAMETERS, "waiting until nobody else uses the Application"):
-            await self._take_back_what_a_dead_run_left(await self.traces.claim.free(busy))
+            seen = await acquire.wait_until_free(self.traces.claim, self._waits, busy)
+            await self._take_back_what_a_dead_run_left(seen)
             try:
-                await self.traces.claim.take(self.manifests, self._until())
+                await acquire.take(self.traces.claim, self.manifests, self._until())
             except Lost as e:
                 await self._lost(str(e) or "somebody who was faster", undone=isinstance(e, Reverted))
                 async with busy.spent():
@@ -211,7 +213,7 @@ class Run:
     async def _take_back_what_a_dead_run_left(self, seen: Application) -> None:
         """Where one did; what the source renders to without our values is something else then."""
         dead = record_of(seen)
-        if dead is None or dead.run == self.run_id or not records.values(dead):
+        if dead is None or dead.run == self.run_id or not topics_of(dead):
             return
         await predecessor.take_back(self.client, self.app, dead, self.config.timeouts.cleanup, self.emitter)
         with contextlib.suppress(ApiError):  # it may not render without our values
@@ -290,7 +292,7 @@ class Run:
         topics = [name for _, name in self.traces.drawn]
         manifests_hooks = Rendered(manifests, destination(seen), topics, self.client.instance_label)
         ours, former = [
-            await asyncio.to_thread(changes.by_key, m, destination(seen)) for m in (manifests, self.manifests)
+            await asyncio.to_thread(by_key, m, destination(seen)) for m in (manifests, self.manifests)
         ]
         if ours.keys() - former.keys():
             # Argo CD's tree holds what stands under their names once it has compared with our values in.
@@ -298,7 +300,7 @@ class Run:
         tree = await self.live.read()
         secret = any(topic.unverified for topic, _ in self.traces.drawn)
         settlement = Settlement(self.client, self.app, topics, secrets=secret)
-        for remains in await settlement.note(seen, tree, manifests, self.manifests):
+        for remains in await settlement.take_snapshot(seen, tree, manifests, self.manifests):
             self.emitter.warn(
                 f"{remains.key} is a hook that a sync without hooks does not put back, and argorun cannot "
                 f"({remains.why}): it will stay as the run's sync leaves it"
@@ -330,7 +332,7 @@ class Run:
         """Let go of the Application, to try again; OperationFailed where its owner undoes all we do."""
         self.reverts = self.reverts + 1 if undone else 0
         self._waits(to)
-        await self.traces.claim.let_go()
+        await restore.let_go(self.traces.claim)
         if self.reverts == (REVERTS if self.owner else 2 * REVERTS):
             who = f"{self.owner} keeps them as it has them" if self.owner else "it is not known by whom"
             hint = f"Without --force-owned argorun says what {self.owner} must leave alone. "

@@ -12,7 +12,8 @@ from argorun.argocd.hooks import topic_readers
 from argorun.argocd.hooks.respect_ignore_differences import LeftAlone
 from argorun.argocd.hooks.topic_readers import Carrier
 from argorun.argocd.http.errors import ApiError
-from argorun.argocd.manifests import changes, ignore_differences
+from argorun.argocd.manifests import ignore_differences
+from argorun.argocd.manifests.keys import find_node, key_of
 from argorun.argocd.parameters import helm_command
 from argorun.argocd.settle.settlement import destination
 from argorun.argocd.types import Application, Json, Tree
@@ -85,7 +86,7 @@ async def _is_there(
     """Tells of a rendered object whether it is in the cluster already; the tree is asked only if need be."""
     tree = await client.tree(config.application) if any(c.keeps for c in found) else Tree()
     namespace = destination(seen)
-    return lambda manifest: changes.find(tree, changes.key_of(manifest, namespace)) is not None
+    return lambda manifest: find_node(tree, key_of(manifest, namespace)) is not None
 
 
 async def _left_alone(config: Config, client: Client, seen: Application) -> LeftAlone:

@@ -10,8 +10,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coro
 from contextlib import AbstractAsyncContextManager
 
 from argorun import __version__, events, recovery, signals
-from argorun.argocd.claim import leftovers, liveness, records
+from argorun.argocd.claim import leftovers, liveness
 from argorun.argocd.claim.leftovers import Leftover
+from argorun.argocd.claim.original import patch_to_original, topics_of
+from argorun.argocd.claim.spec_values import removal, spec_values
 from argorun.argocd.client import Client
 from argorun.argocd.http.errors import Denied
 from argorun.argocd.parameters import spec
@@ -161,7 +163,7 @@ class Sweep:
 
     def _named(self, record: Record | None) -> list[TopicName]:
         """The runs' topics that a record is about."""
-        values = records.values(record) if record is not None else []
+        values = topics_of(record) if record is not None else []
         return [n for v in values for n in old_topics.mentioned(v, self.config.prefixes)]
 
     async def _has_our_record(self, listed: Application) -> bool:
@@ -188,7 +190,7 @@ class Sweep:
         """A run is dead by itself, or by the age that was asked for; the usual age spares a live one."""
         old = all(map(self.age.is_old, names))
         asked_for = old and self.config.explicit
-        if asked_for or not await liveness.is_live(client, found.app, found.record, found.seen):
+        if asked_for or not await liveness.is_alive_or_testing(client, found.app, found.record, found.seen):
             self.applications.append(found)
         elif old:
             self.going.spare(names)
@@ -214,7 +216,7 @@ class Sweep:
         app = reference(listed)
         found = [
             (place, name)
-            for place in leftovers.places(listed.spec)
+            for place in spec_values(listed.spec)
             for name in old_topics.mentioned(place.text, self.config.prefixes)
             if self.going.goes(name)
         ]
@@ -225,7 +227,7 @@ class Sweep:
         chosen = {place.pointer: place for place, _ in found}.values()
         self.emitter.warn(
             f"Application {app}: {where}, which is no more, and no record says what stood there before; "
-            f"to take it out:\n{recovery.patch(app, leftovers.without(chosen))}"
+            f"to take it out:\n{recovery.patch(app, removal(chosen))}"
         )
 
     # -- put back, and delete -----------------------------------------------------------------------
@@ -369,7 +371,7 @@ def by_hand(found: Leftover) -> str:
         return ""
     commands = [
         recovery.end(found.app) if found.runs else "",
-        recovery.patch(found.app, records.way_back(found.seen, found.record)),
+        recovery.patch(found.app, patch_to_original(found.seen, found.record)),
         recovery.sync(found.app) if found.record.synced else "",
     ]
     return "; ".join(filter(None, commands))

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from argorun.argocd.claim.acquire import Claim, Lost
+from argorun.argocd.claim import acquire, restore, settling_sync
+from argorun.argocd.claim.acquire import Lost
+from argorun.argocd.claim.claim import Claim
 from argorun.argocd.client import Client
 from argorun.argocd.hooks.ownership import Rendered
 from argorun.argocd.logs.container import Container, Listener
@@ -53,20 +55,20 @@ class Told(Listener):
 
 
 def a_claim(client: Client, app: App, run: str, *settings: Setting) -> Claim:
-    return Claim(client, app.ref, run, settings, waiting=lambda _: None, warn=lambda _: None)
+    return Claim(client, app.ref, run, settings, warn=lambda _: None)
 
 
 async def run_once(client: Client, app: App, setting: Setting, run: str) -> tuple[Told, str]:
     """A run, from the claim to the settled workloads; what was told, and the phase."""
     live, told = LiveTree(client, app.ref), Told()
     claim = a_claim(client, app, run, setting)
-    await claim.free()
+    await acquire.wait_until_free(claim, lambda _: None)
     former = await client.manifests(app.ref)
-    taken = await claim.take(former, time.time() + 60)
+    taken = await acquire.take(claim, former, time.time() + 60)
     assert holds(taken.spec["source"], [setting])
     ours = await client.manifests(app.ref)
     settlement = Settlement(client, app.ref, [run])
-    assert await settlement.note(taken, await live.read(), ours, former) == []
+    assert await settlement.take_snapshot(taken, await live.read(), ours, former) == []
     async with live.kept():
         before = {n.uid for n in live.tree.nodes or ()}
         rendered = Rendered(ours, app.namespace, [run])
@@ -78,16 +80,16 @@ async def run_once(client: Client, app: App, setting: Setting, run: str) -> tupl
         state = await operation.follow(client, app.ref, run, lambda s: logs.operation_started(s.started_at))
         nudging.cancel()
         await logs.finish(20, 60)
-    await claim.give_back(settling=True, until=time.time() + 60)
+    await restore.give_back(claim, settling=True, until=time.time() + 60)
     plan = await settlement.plan(None)
     rolls = {"web"} if isinstance(setting, Kustomize) else set()  # an annotation there rolls its pods
     assert {k.name for k in plan.changed} == {"settings"} | rolls
-    assert await settlement.put_hooks_back(plan) == []
-    settling = await claim.settle(None, settlement.resources(plan))
+    assert await settlement.apply_patches(plan) == []
+    settling = await settling_sync.start(claim, None, settlement.resources_to_sync(plan))
     assert settling is not None
-    await claim.settled(settling)
-    assert await settlement.look(0) == []
-    await claim.release()
+    await settling_sync.finish(claim, settling)
+    assert await settlement.find_remains(0) == []
+    await restore.release(claim)
     return told, state.phase
 
 
@@ -125,12 +127,12 @@ async def test_of_two_claims_the_second_is_lost(argocd: Target) -> None:
         async with app.client() as client:
             ours = a_claim(client, app, "ours", Helm("kafka.topic", "ours"))
             theirs = a_claim(client, app, "theirs", Helm("kafka.topic", "theirs"))
-            await ours.take([], time.time() + 60)
+            await acquire.take(ours, [], time.time() + 60)
             with pytest.raises(Lost):
-                await theirs.take([], time.time() + 60)
-            await ours.give_back(settling=False, until=time.time() + 60)
-            await theirs.take([], time.time() + 60)
-            await theirs.let_go()
+                await acquire.take(theirs, [], time.time() + 60)
+            await restore.give_back(ours, settling=False, until=time.time() + 60)
+            await acquire.take(theirs, [], time.time() + 60)
+            await restore.let_go(theirs)
         assert app.get()["spec"] == before
 
 
@@ -138,11 +140,11 @@ async def test_a_claim_is_given_back_while_the_source_cannot_be_rendered(argocd:
     with argocd.application("broken", configmap("settings", topic=TOPIC)) as app:
         async with app.client() as client:
             claim = a_claim(client, app, "ours", Helm("kafka.topic", "ours"))
-            await claim.take([], time.time() + 60)
+            await acquire.take(claim, [], time.time() + 60)
             spec = (await client.application(app.ref)).spec
             spec["source"]["path"] = "nope"
             await client.replace_spec(app.ref, spec)
-            await claim.give_back(settling=False, until=time.time() + 60)
+            await restore.give_back(claim, settling=False, until=time.time() + 60)
             after = await client.application(app.ref)
         assert "helm" not in after.spec["source"]
         assert RECORD not in (after.metadata.annotations or {})

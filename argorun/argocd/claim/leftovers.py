@@ -1,34 +1,34 @@
-"""What a dead run left in an Application, and how it is undone as the run's own clean-up would have."""
+"""Undoes what a dead run left in an Application, as its own clean-up would have."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from argorun.argocd.claim import records
-from argorun.argocd.claim.acquire import Claim, Taken
+from argorun.argocd.claim import restore, settling_sync
+from argorun.argocd.claim.claim import Claim, HeldByAnother
+from argorun.argocd.claim.original import topics_of
 from argorun.argocd.client import ApplicationName, Client
-from argorun.argocd.manifests.changes import Key
+from argorun.argocd.manifests.keys import Key
 from argorun.argocd.parameters import spec as parameters_spec
 from argorun.argocd.parameters.record import Record, record_of
 from argorun.argocd.parameters.spec import is_automated
-from argorun.argocd.settle.pod_users import Held, PodUsers
-from argorun.argocd.settle.settlement import Remains, Settlement
+from argorun.argocd.settle.pod_users import Exposure, PodUsers
+from argorun.argocd.settle.remains import Remains
+from argorun.argocd.settle.settlement import Settlement
 from argorun.argocd.sync import operation
 from argorun.argocd.tree import LiveTree
-from argorun.argocd.types import Application, Json
+from argorun.argocd.types import Application
 
-LEAVES = 10.0  # seconds for which an object that is being deleted is waited for
-PODS_LEAVE = (
-    45.0  # seconds for which the pods on a dead run's topics are waited for: a rollout, a grace period
-)
+OBJECTS_GO = 10.0  # seconds to wait for objects that are being deleted
+PODS_GO = 45.0  # seconds to wait for pods on a dead run's topics: a rollout, a grace period
 
 
 @dataclass(frozen=True)
 class Leftover:
-    """An Application that a dead run left as it had made it."""
+    """An Application that a dead run left as it had changed it."""
 
     app: ApplicationName
     seen: Application
@@ -36,59 +36,16 @@ class Leftover:
 
     @property
     def runs(self) -> bool:
-        """Whether its operation still runs."""
+        """Whether the run's operation still runs."""
         return self.seen.running is not None and self.seen.running.run == self.record.run
 
     def __str__(self) -> str:
         return f"Application {self.app}"
 
 
-# -- where a topic's name may stand ----------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Place:
-    """A Helm parameter's value, or a Kustomize patch, in an Application's spec."""
-
-    what: str
-    pointer: str  # as in a JSON patch
-    element: Json
-    text: str
-
-
-def places(spec: Json) -> list[Place]:
-    """Every place of a spec where a run may have put a topic's name, of all its sources."""
-    found = list(_places(spec.get("source") or {}, "/spec/source"))
-    for i, source in enumerate(spec.get("sources") or ()):
-        found += _places(source, f"/spec/sources/{i}")
-    return found
-
-
-def _places(source: Json, at: str) -> Iterator[Place]:
-    for i, p in enumerate((source.get("helm") or {}).get("parameters") or ()):
-        yield Place(f"helm: {p.get('name')}", f"{at}/helm/parameters/{i}", p, str(p.get("value", "")))
-    for i, p in enumerate((source.get("kustomize") or {}).get("patches") or ()):
-        yield Place(f"kustomize patch {i}", f"{at}/kustomize/patches/{i}", p, str(p.get("patch", "")))
-
-
-def without(found: Iterable[Place]) -> list[Json]:
-    """The JSON patch that takes these places out; the last first, as each moves what is behind it."""
-    return [
-        operation
-        for p in reversed(list(found))
-        for operation in (
-            {"op": "test", "path": p.pointer, "value": p.element},
-            {"op": "remove", "path": p.pointer},
-        )
-    ]
-
-
-# -- and back ------------------------------------------------------------------------------------------
-
-
 @dataclass
-class Undone:
-    """What was undone of what a dead run left, and which objects are not back."""
+class UndoResult:
+    """What was undone, in words, and the objects that are not back."""
 
     did: list[str] = field(default_factory=list)
     left: list[Remains] = field(default_factory=list)
@@ -96,16 +53,15 @@ class Undone:
 
 async def undo(
     client: Client, app: ApplicationName, dead: Record, limit: float, warn: Callable[[str], None]
-) -> Undone:
-    """Undo what a dead run left; nothing, or nothing more, where somebody was faster.
+) -> UndoResult:
+    """Undo what a dead run left; nothing, or nothing more, if somebody else is faster.
 
-    In the order of a run's own clean-up: its operation is ended, the parameters are put back, what it changed
-    settles, auto-sync is switched on again and the record removed. The record stands until then, so that it
-    can be done again; `limit` is for how long it is believed, in seconds. Raises OperationFailed,
-    ArgoCDFailed, AccessDenied.
+    In the order of a run's own clean-up: end its operation, put the parameters back, settle what it changed,
+    switch auto-sync on again and remove the record. The record stands until then, for `limit` seconds, so
+    that all this can be done again. Raises OperationFailed, ArgoCDFailed, AccessDenied.
     """
-    done = Undone()
-    with contextlib.suppress(Taken):  # a run that comes carries the original on itself
+    done = UndoResult()
+    with contextlib.suppress(HeldByAnother):  # the run that took it carries the original on
         await _undo(client, app, dead, limit, warn, done)
     return done
 
@@ -116,7 +72,7 @@ async def _undo(
     dead: Record,
     limit: float,
     warn: Callable[[str], None],
-    done: Undone,
+    done: UndoResult,
 ) -> None:
     seen = await client.application(app)
     if seen.running is not None and seen.running.run == dead.run:
@@ -126,19 +82,18 @@ async def _undo(
     record = record_of(seen)
     if record is None or record.run != dead.run:
         return
-    claim = Claim(client, app, record.run, (), waiting=lambda _: None, warn=warn)
-    claim.record, claim.before = record, records.undone(seen, record)
-    settlement = Settlement(client, app, records.values(record))
+    claim = Claim.of_record(client, app, seen, record, warn)
+    settlement = Settlement(client, app, topics_of(record))
     stands = parameters_spec.stands(seen.spec, record)
-    await settlement.note_dead(seen, record.since, deployed(seen), stands=stands, synced=claim.was_synced)
-    if await claim.give_back(settling=True, until=client.clock.now() + limit):
+    await settlement.reconstruct(seen, record.since, deployed(seen), stands=stands, synced=claim.was_synced)
+    if await restore.give_back(claim, settling=True, until=client.clock.now() + limit):
         done.did.append("parameters put back")
     if record_of(await claim.check_held()) is None:
         return
     on_again = record.automated is not None
     put_back_at = await _settle(claim, settlement, record.revision or deployed(seen), done)
-    kept = await claim.release()
-    await claim.stays()
+    kept = await restore.release(claim)
+    await restore.verify(claim)
     if on_again and is_automated((await client.application(app)).spec, record):
         done.did.append("auto-sync switched on again")
     if kept:
@@ -149,49 +104,53 @@ async def _undo(
     else:
         done.did.append("record removed")
     put_back_at = put_back_at or client.clock.now()
-    done.left += await _pods_that_stay(client, app, record, settlement, put_back_at)
+    done.left += await _remaining_pods(client, app, record, settlement, put_back_at)
 
 
-async def _settle(claim: Claim, settlement: Settlement, revision: str | None, done: Undone) -> float | None:
-    """Take back what the run changed; gives back when a sync that did it began, by the cluster's clock.
+async def _settle(
+    claim: Claim, settlement: Settlement, revision: str | None, done: UndoResult
+) -> float | None:
+    """Settle what the run changed; return when the sync for it began, None if there was none.
 
-    Where that fails the record stays, and auto-sync off.
+    It is in seconds since the epoch, by the cluster's clock. If the settling fails, the record stays, and
+    auto-sync stays off.
     """
     plan = await settlement.plan(revision)
     if plan.patch:
         await claim.check_held()
-        done.left += await settlement.put_hooks_back(plan)
-    resources = settlement.resources(plan)
+        done.left += await settlement.apply_patches(plan)
+    resources = settlement.resources_to_sync(plan)
     if not resources and claim.automated:
-        resources = await claim.any_synced()
-    started, began_at = await claim.settle(revision, resources, prune=bool(plan.prune)), None
+        resources = await settling_sync.unchanged_resource(claim)
+    started, began_at = await settling_sync.start(claim, revision, resources, prune=bool(plan.prune)), None
     if started is not None:
         # Switched on beside a sync that still runs, auto-sync starts one more after it (seen).
-        began_at = (await claim.settled(started, compared=claim.automated)).began_at
+        began_at = (await settling_sync.finish(claim, started, compared=claim.automated)).began_at
     known = {r.key for r in done.left}
-    done.left += [r for r in await settlement.look(LEAVES) if r.key not in known]
+    done.left += [r for r in await settlement.find_remains(OBJECTS_GO) if r.key not in known]
     if settlement.changed and not done.left:
         done.did.append("workloads settled on what they had before")
     return began_at
 
 
-async def _pods_that_stay(
+async def _remaining_pods(
     client: Client, app: ApplicationName, dead: Record, settlement: Settlement, until: float
 ) -> list[Remains]:
     """The pods that may still use the topics once a rollout has had its time."""
-    held = Held(records.values(dead), settlement.sources(), dead.since, until, settlement.perhaps())
-    users, live = PodUsers(client, app, held, (), settlement.with_pods()), LiveTree(client, app)
-    end = asyncio.get_running_loop().time() + PODS_LEAVE
-    still = await users.of(await live.read())
+    sources, uncertain = settlement.topic_sources(), settlement.uncertain_sources()
+    exposure = Exposure(topics_of(dead), sources, dead.since, until, uncertain)
+    users, live = PodUsers(client, app, exposure, (), settlement.pod_owners()), LiveTree(client, app)
+    end = asyncio.get_running_loop().time() + PODS_GO
+    still = await users.find(await live.read())
     async with live.kept():
         while still and asyncio.get_running_loop().time() < end:
             await live.changed(live.version, timeout=1.0)
-            still = await users.of(await live.read())
+            still = await users.find(await live.read())
     pods = [(Key("", "Pod", u.pod.namespace, u.pod.name), u.why) for u in still]
     return [Remains(key, f"it still runs: {why}", delete=True) for key, why in pods]
 
 
 def deployed(seen: Application) -> str | None:
-    """What the last operation synced: settling with it brings in nothing that was committed since."""
+    """The commit that the last operation synced: settling at it brings in nothing newer."""
     state = seen.status.operation_state
     return (state.sync_result.revision if state is not None and state.sync_result else "") or None

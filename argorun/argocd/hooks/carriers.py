@@ -9,9 +9,9 @@ from argorun.argocd import concurrency
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.hooks.ownership import GONE, OWN_NAMES, other
 from argorun.argocd.hooks.topic_readers import Carrier
-from argorun.argocd.manifests import changes
-from argorun.argocd.manifests.changes import Key
 from argorun.argocd.manifests.hooks import hook_of
+from argorun.argocd.manifests.keys import Key, key_of
+from argorun.argocd.manifests.objects import topics_named
 from argorun.argocd.types import Json
 from argorun.errors import ArgorunError, OperationFailed
 
@@ -37,7 +37,7 @@ class Carriers:
         found = cls({}, {})
         for carrier in carriers:
             if hook_of(carrier.manifest) is None:
-                key = changes.key_of(carrier.manifest, namespace)
+                key = key_of(carrier.manifest, namespace)
                 found.objects[key] = carrier.manifest
                 found.topics.setdefault(key, []).append(carrier.topic)
         return found
@@ -60,7 +60,7 @@ class Carriers:
             return (
                 "" if getattr(e, "status", 0) in GONE else f"{key} names the topic was not seen: {e.message}"
             )
-        lost = [t for t in dict.fromkeys(self.topics[key]) if not changes.named(live, [t])]
+        lost = [t for t in dict.fromkeys(self.topics[key]) if not topics_named(live, [t])]
         if not lost:
             return ""
         by = other(live, rendered, client.instance_label)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from argorun.argocd.manifests.changes import by_key, is_hook, key_of, sync_options
-from argorun.argocd.manifests.hooks import ARGO, HELM, RUNNING, Hook, hook_of, hooks_of, required
+from argorun.argocd.manifests.hooks import ARGO, HELM, RUNNING, Hook, hook_of, hooks_of, is_hook, required
+from argorun.argocd.manifests.keys import by_key, key_of
 from argorun.argocd.manifests.pod_references import pod_spec, sources
+from argorun.argocd.manifests.sync_options import sync_options
 from argorun.argocd.types import Json
 from argorun.errors import NoTestRan, UsageError
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from argorun.argocd import concurrency
 from argorun.argocd.client import INSTANCE, ApplicationName, Client
-from argorun.argocd.manifests import changes
-from argorun.argocd.manifests.changes import TESTS, Key
+from argorun.argocd.manifests.hooks import RUNNING, is_hook
+from argorun.argocd.manifests.keys import Key, find_node, key_of, key_of_listed
+from argorun.argocd.manifests.objects import TRACKING
 from argorun.argocd.types import Json, Node, Tree
 from argorun.errors import ArgorunError, UsageError
 
-TRACKING = "argocd.argoproj.io/tracking-id"  # "weather:batch/Job:tests/checks"
 GONE = (400, 404)
 NOBODY = "no Application"
 OWN_NAMES = (
@@ -71,8 +71,8 @@ class Rendered:
         self._named: dict[Key, Json] = {}
         self._generated: list[tuple[Key, Json]] = []
         for m in manifests:
-            if m.get("kind") in TESTS:
-                key = changes.key_of(m, namespace)
+            if m.get("kind") in RUNNING:
+                key = key_of(m, namespace)
                 if (m.get("metadata") or {}).get("name"):
                     self._named[key] = m
                 else:
@@ -80,11 +80,11 @@ class Rendered:
 
     def hooks(self) -> dict[Key, Json]:
         """Those that are hooks and have a name of their own."""
-        return {k: m for k, m in self._named.items() if changes.is_hook(m)}
+        return {k: m for k, m in self._named.items() if is_hook(m)}
 
     def rendered(self, node: Node) -> Json | None:
         """What a live object was made from; None where that is not known."""
-        key = changes.key_of_listed(node)
+        key = key_of_listed(node)
         if key in self._named:
             return self._named[key]
         made = [
@@ -124,7 +124,7 @@ async def taken(
     """
 
     async def one(key: Key, manifest: Json) -> Taken | None:
-        node = changes.find(tree, key)
+        node = find_node(tree, key)
         if node is None:
             return None
         try:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from argorun.argocd.hooks import topic_readers
 from argorun.argocd.hooks.topic_readers import Carrier
-from argorun.argocd.manifests import changes, ignore_differences
+from argorun.argocd.manifests import ignore_differences
+from argorun.argocd.manifests.hooks import is_hook
 from argorun.argocd.manifests.ignore_differences import RESPECT
+from argorun.argocd.manifests.keys import find_node, key_of
 from argorun.argocd.types import IgnoreRule, Json, Tree
 
 
@@ -42,16 +44,16 @@ class LeftAlone:
                 carrier.topic, [ignore_differences.without(carrier.manifest, rules)]
             ):
                 paths = [p for r in rules for p in (*(r.json_pointers or ()), *(r.jq_path_expressions or ()))]
-                called = changes.key_of(carrier.manifest, self.namespace)
+                called = key_of(carrier.manifest, self.namespace)
                 yield (
                     f"{called} keeps what it has: ignoreDifferences with {RESPECT} leaves {', '.join(paths)} "
                     "alone; take the rule or the option off"
                 )
 
     def _about(self, manifest: Json) -> list[IgnoreRule]:
-        if not self.rules or changes.is_hook(manifest):
+        if not self.rules or is_hook(manifest):
             return []
-        key = changes.key_of(manifest, self.namespace)
-        if changes.find(self.tree, key) is None:
+        key = key_of(manifest, self.namespace)
+        if find_node(self.tree, key) is None:
             return []
         return ignore_differences.matching(self.rules, key.name, key.namespace, key.group, key.kind)

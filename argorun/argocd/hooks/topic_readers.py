@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from argorun.argocd.hooks.lint import CHECKSUM, ROLLING
-from argorun.argocd.manifests.changes import Key, by_key, key_of
 from argorun.argocd.manifests.hooks import Place, hook_of, is_applied, is_hook, places, required
+from argorun.argocd.manifests.keys import Key, by_key, key_of
 from argorun.argocd.manifests.pod_references import pod_spec, sources
 from argorun.argocd.parameters.kustomize import ROLLED
 from argorun.argocd.types import Json
@@ -192,7 +192,7 @@ def _parts(manifest: Json, jobs: Sequence[str], scaled: Collection[tuple[str, st
         if required([hook], jobs):
             yield from _given_to_pods(manifest)
         return
-    if is_hook(_annotations(manifest)):
+    if is_hook(manifest):
         return
     none = isinstance(spec, dict) and spec.get("replicas") == 0
     if none and (str(manifest.get("kind")), _name(manifest)) not in scaled:

@@ -1,1 +1,1 @@
-"""Rendered and live manifests: their hooks, changes, references and ignored differences."""
+"""Rendered and live objects: identity, content, hooks, sync options, references, ignored differences."""

@@ -75,18 +75,19 @@ def hook_phases(annotations: Json) -> tuple[str, ...]:
     return tuple(dict.fromkeys(p for p in named if p))
 
 
-def is_hook(annotations: Json) -> bool:
-    """Whether a sync does not just apply an object with these annotations: a hook of any kind, one to skip.
+def is_hook(manifest: Json) -> bool:
+    """Whether a sync applies an object as a hook, or not at all (`Skip`, a Helm test).
 
     Source: gitops-engine pkg/sync/hook/hook.go, IsHook, and pkg/sync/hook/helm/hook.go.
     """
+    annotations = (manifest.get("metadata") or {}).get("annotations") or {}
     return ARGO in annotations or annotations.get(HELM, "crd-install") != "crd-install"
 
 
 def is_applied(manifest: Json) -> bool:
     """Whether a sync makes an object, as a hook or for good: no hook of the deletion, no Helm test."""
     annotations = (manifest.get("metadata") or {}).get("annotations") or {}
-    return bool(hook_phases(annotations)) or not is_hook(annotations)
+    return bool(hook_phases(annotations)) or not is_hook(manifest)
 
 
 class Place(NamedTuple):
@@ -121,3 +122,9 @@ def required(hooks: Sequence[Hook], jobs: Sequence[str]) -> list[Hook]:
     if not jobs:
         return [h for h in hooks if "PostSync" in h.phases]
     return [h for h in hooks if any(h.is_called(j) for j in jobs)]
+
+
+def is_data_hook(manifest: Json) -> bool:
+    """Whether an object is a hook that holds data, a ConfigMap say: no sync without hooks puts it back."""
+    annotations = (manifest.get("metadata") or {}).get("annotations") or {}
+    return bool(hook_phases(annotations)) and manifest.get("kind") not in RUNNING

@@ -18,7 +18,7 @@ from argorun.argocd.client import INSTANCE, Client
 from argorun.argocd.clock import Clock, stamp
 from argorun.argocd.http.errors import ApiError, Unreachable
 from argorun.argocd.http.retry import RenderLimit
-from argorun.argocd.manifests.changes import Key, by_key, key_of
+from argorun.argocd.manifests.keys import Key, by_key, key_of
 from argorun.argocd.parameters.helm import helm_parameters
 from argorun.argocd.types import (
     RUN_INFO,

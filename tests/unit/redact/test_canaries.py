@@ -370,8 +370,8 @@ def test_a_run_that_is_interrupted_and_cannot_clean_up_shows_no_secret(tmp_path:
     """The commands that undo it by hand hold the former password, and so does the record."""
     broken = (
         "from argorun.argocd.client import Client\nfrom argorun.errors import ArgoCDFailed\n"
-        "from argorun.argocd.claim.acquire import Claim\n"
-        "async def fails(*_, **__): raise ArgoCDFailed(f'no: {sys.argv}')\nClaim.give_back = fails\n"
+        "from argorun.argocd.claim import restore\n"
+        "async def fails(*_, **__): raise ArgoCDFailed(f'no: {sys.argv}')\nrestore.give_back = fails\n"
     )
 
     def test(_: World) -> Shown:

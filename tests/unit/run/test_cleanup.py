@@ -18,12 +18,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from argorun import events
-from argorun.argocd.claim.acquire import Claim
+from argorun.argocd.claim import acquire
+from argorun.argocd.claim.claim import Claim
 from argorun.argocd.http.errors import Denied
-from argorun.argocd.manifests.changes import Key
+from argorun.argocd.manifests.keys import Key
 from argorun.argocd.parameters.helm import Helm
 from argorun.argocd.parameters.record import RECORD, Record, record_of
-from argorun.argocd.settle.pod_users import User
+from argorun.argocd.settle.pod_users import PodUser
 from argorun.argocd.settle.settlement import Settlement
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Info, Node, Ref, Tree
@@ -43,7 +44,9 @@ from tests.unit.virtual import run
 def way_back(servers: str = "", patch: object = ()) -> Any:
     fake = cast(Any, SimpleNamespace)
     config = fake(application="ns/weather", kafka={"bootstrap.servers": servers})
-    return RunCleanup(config, fake(), fake(), fake(), fake(), fake(claim=fake(way_back=lambda: patch)), print)
+    return RunCleanup(
+        config, fake(), fake(), fake(), fake(), fake(claim=fake(restoring_patch=lambda: patch)), print
+    )
 
 
 def assert_pastes(command: str, *words: str) -> None:
@@ -322,14 +325,12 @@ class Stage:
         topic = Topic(prefix="weather", parameters=())
         kafka = {"bootstrap.servers": "k:1"}
         settings = Config(application=APP, argocd=cast(Any, None), kafka=kafka, topics=(topic,), **config)
-        claim = Claim(
-            client, APP, "mine", [Helm("kafka.topic", TOPIC)], waiting=print, warn=print, topics=[TOPIC]
-        )
+        claim = Claim(client, APP, "mine", [Helm("kafka.topic", TOPIC)], warn=print, topics=[TOPIC])
         former = argocd.renders()
         settlement = Settlement(client, APP, [TOPIC])
         before = argocd.seen()
-        await claim.take(former, time.time() + 90)
-        await settlement.note(before, await client.tree(APP), argocd.renders(), former)
+        await acquire.take(claim, former, time.time() + 90)
+        await settlement.take_snapshot(before, await client.tree(APP), argocd.renders(), former)
         for manifest in argocd.renders():
             argocd.made(manifest)
         self.after_the_sync()
@@ -663,9 +664,9 @@ def test_a_pod_that_nobody_has_told_to_stop_is_left_with_the_command_that_ends_i
     jobs = [Node(kind="Job", namespace="n", name=name, uid=name) for name in ("runs", "leaves")]
     why = "it runs a hook of this run"
     still = [
-        User(pod("runs-1", "runs", "Running"), why),
-        User(pod("leaves-0", "leaves", "Terminating"), why),
-        User(pod("web-0", "web", "Running"), "its own manifest names the topic"),
+        PodUser(pod("runs-1", "runs", "Running"), why),
+        PodUser(pod("leaves-0", "leaves", "Terminating"), why),
+        PodUser(pod("web-0", "web", "Running"), "its own manifest names the topic"),
     ]
     told: list[Event] = []
     fake = cast(Any, SimpleNamespace)

@@ -9,7 +9,7 @@ import pytest
 from argorun.argocd.client import INSTANCE, Client
 from argorun.argocd.clock import Clock
 from argorun.argocd.http.errors import NEW_TOKEN
-from argorun.argocd.manifests.changes import Key
+from argorun.argocd.manifests.keys import Key
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Node, Tree
 from argorun.config.model import ApplicationRef, ArgoCD, Config, Parameter, Topic

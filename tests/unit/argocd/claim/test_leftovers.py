@@ -9,9 +9,8 @@ import msgspec
 import pytest
 
 from argorun.argocd.claim import leftovers
-from argorun.argocd.claim.leftovers import places, without
 from argorun.argocd.http.errors import ApiError, Denied
-from argorun.argocd.manifests.changes import Key
+from argorun.argocd.manifests.keys import Key
 from argorun.argocd.parameters.helm import Helm
 from argorun.argocd.parameters.record import RECORD, Record
 from argorun.argocd.parameters.spec import claimed
@@ -81,8 +80,8 @@ class Dead:
         """Undo it, while a controller ends and finishes operations; what was done."""
         return self.undone().did
 
-    def undone(self) -> leftovers.Undone:
-        async def both() -> leftovers.Undone:
+    def undone(self) -> leftovers.UndoResult:
+        async def both() -> leftovers.UndoResult:
             controller = asyncio.create_task(self.argocd.controls())
             try:
                 return await leftovers.undo(self.argocd.client, APP, self.record, 90, self.notices.append)
@@ -302,29 +301,3 @@ def test_lost_answers_are_ridden_out() -> None:
     dead.argocd.meets("sync", DOWN)
     dead.undo()
     assert (dead.argocd.spec, dead.is_as_it_was) == (SPEC, True)
-
-
-# -- where names stand ----------------------------------------------------------------------------------
-
-
-def test_every_place_of_every_source_is_looked_at_and_can_be_taken_out() -> None:
-    helm = [{"name": "a", "value": "1"}, {"name": "b", "value": "2"}, {"name": "c", "value": "3"}]
-    patches = [{"patch": "p"}, {"patch": "q", "target": {"kind": "ConfigMap"}}]
-    spec: Json = {
-        "source": {"helm": {"parameters": helm}, "kustomize": {"patches": patches}},
-        "sources": [{"chart": "x"}, {"helm": {"parameters": helm[:1]}}],
-    }
-    found = places(spec)
-    assert [(p.what, p.pointer, p.text) for p in found] == [
-        ("helm: a", "/spec/source/helm/parameters/0", "1"),
-        ("helm: b", "/spec/source/helm/parameters/1", "2"),
-        ("helm: c", "/spec/source/helm/parameters/2", "3"),
-        ("kustomize patch 0", "/spec/source/kustomize/patches/0", "p"),
-        ("kustomize patch 1", "/spec/source/kustomize/patches/1", "q"),
-        ("helm: a", "/spec/sources/1/helm/parameters/0", "1"),
-    ]
-    assert without(found[:1]) == [
-        {"op": "test", "path": "/spec/source/helm/parameters/0", "value": helm[0]},
-        {"op": "remove", "path": "/spec/source/helm/parameters/0"},
-    ]
-    assert [o["path"][-1] for o in without(found[:2])] == ["1", "1", "0", "0"], "the last one first"

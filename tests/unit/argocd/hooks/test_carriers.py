@@ -11,7 +11,7 @@ from argorun.argocd.hooks.carriers import LEFT_ALONE, Carriers
 from argorun.argocd.hooks.ownership import TRACKING
 from argorun.argocd.hooks.topic_readers import carriers
 from argorun.argocd.http.errors import ApiError, Denied
-from argorun.argocd.manifests.changes import Key
+from argorun.argocd.manifests.keys import Key
 from argorun.errors import OperationFailed
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
 from tests.unit.virtual import run

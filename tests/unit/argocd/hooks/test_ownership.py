@@ -19,7 +19,7 @@ from argorun.argocd.hooks.ownership import (
     taken,
 )
 from argorun.argocd.http.errors import ApiError, Denied
-from argorun.argocd.manifests.changes import Key
+from argorun.argocd.manifests.keys import Key
 from argorun.argocd.types import Node
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
 from tests.unit.argocd.gopatch import Json

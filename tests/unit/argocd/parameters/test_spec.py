@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argorun.argocd.claim.records import live
+from argorun.argocd.claim.liveness import is_alive
 from argorun.argocd.client import as_go_writes_it
 from argorun.argocd.normal_form import normalize
 from argorun.argocd.parameters import spec as parameters_spec
@@ -578,7 +578,7 @@ def test_a_newer_argoruns_record_is_believed_for_as_long_as_it_says() -> None:
     record = record_of(application(of({}, {RECORD: newer})))
     assert record == Record(run="r", until=100, settling=True)
     seen = application(of({}, {RECORD: newer}))
-    assert (live(record, seen, 99), live(record, seen, 100)) == (True, False)
+    assert (is_alive(record, seen, 99), is_alive(record, seen, 100)) == (True, False)
 
 
 def test_the_password_in_a_parameters_address_is_secret() -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from argorun.argocd.http.errors import ApiError, Denied
-from argorun.argocd.manifests.changes import Key
+from argorun.argocd.manifests.keys import Key
 from argorun.argocd.manifests.pod_references import Source, pod_spec, sources
-from argorun.argocd.settle.pod_users import Held, PodUsers, readers, starts
+from argorun.argocd.settle.pod_users import Exposure, PodUsers, container_starts, readers
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
 from tests.unit.argocd.gopatch import Json
 from tests.unit.virtual import run
@@ -20,7 +20,7 @@ TOPIC = "weather_1700000000_0a1b2c3d"
 SYNCED, SETTLED = 1_000.0, 1_060.0
 SETTINGS, PASSWORD = ("ConfigMap", "settings"), ("Secret", "password")
 KEYS = {Key("", kind, "n", name) for kind, name in (SETTINGS, PASSWORD)}
-HELD = Held([TOPIC], KEYS, SYNCED, SETTLED)
+EXPOSURE = Exposure([TOPIC], KEYS, SYNCED, SETTLED)
 
 
 def env(**reference: Json) -> Json:
@@ -135,8 +135,8 @@ def test_the_objects_whose_pods_read_what_held_a_name_are_found() -> None:
     ],
 )
 def test_a_pod_whose_own_manifest_names_the_topic_uses_it_whenever_it_was_started(named: Json) -> None:
-    assert HELD.uses(named) == "its own manifest names the topic"
-    assert HELD.uses(named, only_itself=True)
+    assert EXPOSURE.why_used(named) == "its own manifest names the topic"
+    assert EXPOSURE.why_used(named, only_itself=True)
 
 
 @pytest.mark.parametrize(
@@ -158,18 +158,18 @@ def test_what_is_read_at_a_containers_start_counts_where_it_started_between_sync
         (env(secretKeyRef={"name": "password"}), "Secret password"),
     ):
         why = f"it was started with {kind}, which named the topic"
-        assert HELD.uses(pod(spec, started)) == (why if uses else "")
+        assert EXPOSURE.why_used(pod(spec, started)) == (why if uses else "")
 
 
 @pytest.mark.parametrize("started", [SYNCED - 3600, SETTLED + 3600])
 def test_what_is_mounted_counts_whenever_the_container_was_started(started: float) -> None:
     mounts = pod({"volumes": [{"configMap": {"name": "settings"}}]}, started)
-    assert HELD.uses(mounts) == "it mounts ConfigMap settings, which named the topic"
+    assert EXPOSURE.why_used(mounts) == "it mounts ConfigMap settings, which named the topic"
 
 
 def test_what_bears_the_same_name_in_another_namespace_held_no_name() -> None:
     mounts = {"volumes": [{"configMap": {"name": "settings"}}]}
-    assert HELD.uses(pod(mounts, SYNCED, namespace="another")) == ""
+    assert EXPOSURE.why_used(pod(mounts, SYNCED, namespace="another")) == ""
 
 
 @pytest.mark.parametrize(("started", "uses"), [(SYNCED - 3600, False), (SYNCED, True)])
@@ -177,15 +177,15 @@ def test_a_secret_that_only_perhaps_held_a_name_counts_where_a_container_started
     started: float, uses: bool
 ) -> None:
     """A chart may make another certificate each time that it is rendered."""
-    held = Held([TOPIC], KEYS, SYNCED, SETTLED, perhaps=KEYS)
-    why = held.uses(pod({"volumes": [{"secret": {"secretName": "password"}}]}, started))
+    exposure = Exposure([TOPIC], KEYS, SYNCED, SETTLED, uncertain=KEYS)
+    why = exposure.why_used(pod({"volumes": [{"secret": {"secretName": "password"}}]}, started))
     assert why == ("it was started with Secret password, which may have named the topic" if uses else "")
 
 
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
 @pytest.mark.parametrize("spec", [READ, {"topic": TOPIC}, {"volumes": [{"configMap": {"name": "settings"}}]}])
 def test_a_pod_that_has_ended_uses_nothing(phase: str, spec: Json) -> None:
-    assert HELD.uses(pod(spec, SYNCED, phase)) == ""
+    assert EXPOSURE.why_used(pod(spec, SYNCED, phase)) == ""
 
 
 @pytest.mark.parametrize(("created", "uses"), [(SETTLED - 1, True), (SETTLED, False)])
@@ -195,7 +195,7 @@ def test_what_is_mounted_by_a_pod_that_was_made_after_settling_held_no_name_any_
     """A workload that is rolled mounts the same ConfigMap for good."""
     at = datetime.datetime.fromtimestamp(created, datetime.UTC).isoformat()
     mounts = pod({"volumes": [{"configMap": {"name": "settings"}}]}, created, creationTimestamp=at)
-    assert bool(HELD.uses(mounts)) is uses
+    assert bool(EXPOSURE.why_used(mounts)) is uses
 
 
 def test_what_held_no_name_is_no_matter() -> None:
@@ -204,7 +204,7 @@ def test_what_held_no_name_is_no_matter() -> None:
             {"envFrom": [{"configMapRef": {"name": "other"}}, {"secretRef": {"name": "settings"}}]}
         ]
     }
-    assert HELD.uses(pod(other, SYNCED)) == ""
+    assert EXPOSURE.why_used(pod(other, SYNCED)) == ""
 
 
 def test_a_container_that_has_not_started_again_still_has_what_it_read() -> None:
@@ -212,7 +212,7 @@ def test_a_container_that_has_not_started_again_still_has_what_it_read() -> None
         "initContainerStatuses": [{"state": {"running": {"startedAt": "1970-01-01T00:00:01Z"}}}],
         "containerStatuses": [{"state": {"terminated": {}}}, {"state": {"running": {"startedAt": None}}}],
     }
-    assert list(starts(status)) == [1.0]
+    assert list(container_starts(status)) == [1.0]
 
 
 # -- among a tree's pods ---------------------------------------------------------------------------------
@@ -243,8 +243,8 @@ class Cluster:
 
         async def look() -> list[str]:
             changed = [Key("apps", "Deployment", "n", "web"), Key("batch", "CronJob", "n", "nightly")]
-            users = PodUsers(self.argocd.client, APP, HELD, {"tests"}, changed)
-            return [str(u) for u in await users.of(await self.argocd.tree(APP))]
+            users = PodUsers(self.argocd.client, APP, EXPOSURE, {"tests"}, changed)
+            return [str(u) for u in await users.find(await self.argocd.tree(APP))]
 
         return run(look())
 
@@ -302,9 +302,9 @@ def test_a_pod_that_does_not_use_it_is_read_once() -> None:
     cluster.pod("a", "web", {"containers": []})
 
     async def twice() -> None:
-        users = PodUsers(cluster.argocd.client, APP, HELD, (), [Key("apps", "Deployment", "n", "web")])
+        users = PodUsers(cluster.argocd.client, APP, EXPOSURE, (), [Key("apps", "Deployment", "n", "web")])
         tree = await cluster.argocd.tree(APP)
-        assert (await users.of(tree), await users.of(tree)) == ([], [])
+        assert (await users.find(tree), await users.find(tree)) == ([], [])
 
     run(twice())
     assert cluster.argocd.calls.count("live a") == 1
@@ -334,10 +334,10 @@ def test_a_pod_that_leaves_the_tree_with_its_owner_counts_for_its_grace_period(
     web = Key("apps", "Deployment", "n", "web")
 
     async def looks() -> list[list[str]]:
-        users = PodUsers(cluster.argocd.client, APP, HELD, (), [web], grace=20, orphans=orphans)
+        users = PodUsers(cluster.argocd.client, APP, EXPOSURE, (), [web], grace=20, orphans=orphans)
         before = await cluster.argocd.tree(APP)
         if read:
-            await users.of(before)
+            await users.find(before)
         else:
             users.remember(before)
         for key in [k for k in cluster.argocd.objects if k.name in gone]:
@@ -345,7 +345,7 @@ def test_a_pod_that_leaves_the_tree_with_its_owner_counts_for_its_grace_period(
         told = []
         for seconds in (5, 14, 2):
             await asyncio.sleep(seconds)
-            told.append([str(u) for u in await users.of(await cluster.argocd.tree(APP))])
+            told.append([str(u) for u in await users.find(await cluster.argocd.tree(APP))])
         return told
 
     assert run(looks()) == [lost, lost, []]

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from argorun.argocd.http.errors import ApiError, Denied
-from argorun.argocd.manifests.changes import Key, Plan
-from argorun.argocd.settle.settlement import Remains, Settlement, destination
+from argorun.argocd.manifests.keys import Key
+from argorun.argocd.settle.plan import Plan
+from argorun.argocd.settle.remains import Remains
+from argorun.argocd.settle.settlement import Settlement, destination
 from argorun.argocd.types import ManagedResource, ResourceStatus
 from argorun.errors import OperationFailed
 from argorun.recovery import object_back
@@ -69,7 +71,7 @@ class Stage:
         former = [] if without else self.argocd.renders()
         self.puts(TOPIC)
         tree = await self.argocd.tree(APP)
-        return await self.settlement.note(self.argocd.seen(), tree, self.argocd.renders(), former)
+        return await self.settlement.take_snapshot(self.argocd.seen(), tree, self.argocd.renders(), former)
 
     def syncs(self, *, except_for: str = "") -> None:
         for manifest in self.argocd.renders():
@@ -91,7 +93,7 @@ class Stage:
         return run(whole())
 
     def looked(self, patience: float = 0.0) -> list[tuple[str, str, bool]]:
-        left = run(self.settlement.look(patience))
+        left = run(self.settlement.find_remains(patience))
         return [(str(r.key), r.why, r.delete) for r in left]
 
 
@@ -152,7 +154,7 @@ def test_what_our_operation_changed_is_settled_whatever_argo_cd_says_of_the_whol
     assert plan == Plan(settle=(key("settings"),))
     assert stage.settlement.changed == (key("settings"),)
     wanted = ResourceStatus(kind="ConfigMap", namespace="n", name="settings")
-    assert stage.settlement.resources(plan) == [wanted]
+    assert stage.settlement.resources_to_sync(plan) == [wanted]
 
 
 def test_what_our_operation_did_not_come_to_is_left_alone() -> None:
@@ -183,7 +185,7 @@ def test_what_exists_only_with_our_values_is_pruned_unless_argo_cd_does_not() ->
     stage.argocd.objects.clear()
     plan = stage.planned()
     assert plan == Plan(prune=(key(f"extra-{TOPIC}"),), stay=(key(f"kept-{TOPIC}"),))
-    assert [r.name for r in stage.settlement.resources(plan)] == [f"extra-{TOPIC}"]
+    assert [r.name for r in stage.settlement.resources_to_sync(plan)] == [f"extra-{TOPIC}"]
 
 
 def test_an_applications_own_option_keeps_what_is_not_to_be_pruned() -> None:
@@ -199,9 +201,9 @@ def test_a_data_hook_is_patched_back_to_what_it_was_before_and_what_fails_is_tol
     patch = {"data": {"topic": "former"}}
     assert plan == Plan(patch=((key("hook"), patch),))
     stage.argocd.meets("patch hook", DENIED, DOWN)
-    assert run(stage.settlement.put_hooks_back(plan)) == [Remains(key("hook"), "permission denied", patch)]
-    assert run(stage.settlement.put_hooks_back(plan)) == [Remains(key("hook"), DOWN.message, patch)]
-    assert run(stage.settlement.put_hooks_back(plan)) == []
+    assert run(stage.settlement.apply_patches(plan)) == [Remains(key("hook"), "permission denied", patch)]
+    assert run(stage.settlement.apply_patches(plan)) == [Remains(key("hook"), DOWN.message, patch)]
+    assert run(stage.settlement.apply_patches(plan)) == []
     assert stage.argocd.objects[key("hook")]["data"] == {"topic": "former"}
 
 
@@ -257,11 +259,11 @@ def test_a_hook_that_is_a_secret_is_named_at_the_end_where_the_topic_may_be_in_i
     stage = Stage(secret("hook", **{HOOK: "PreSync"}))
     stage.settlement = Settlement(stage.argocd.client, APP, [TOPIC], secrets=secrets)
     stage.planned()
-    left = run(stage.settlement.look(5))
+    left = run(stage.settlement.find_remains(5))
     assert [(r.key, r.hook) for r in left] == ([(key("hook", "Secret"), True)] if secrets else [])
     assert [object_back(APP, r) for r in left] == (["argocd app sync weather"] if secrets else [])
-    assert stage.settlement.sources() == ({key("hook", "Secret")} if secrets else set())
-    assert stage.settlement.perhaps() == set()
+    assert stage.settlement.topic_sources() == ({key("hook", "Secret")} if secrets else set())
+    assert stage.settlement.uncertain_sources() == set()
 
 
 def test_a_secret_that_our_operation_did_not_change_is_left_alone() -> None:
@@ -307,9 +309,9 @@ def test_what_held_the_topic_and_who_reads_it_is_known() -> None:
     )
     stage.status({"kind": "Secret", "namespace": "n", "name": "s", "status": "OutOfSync"})
     stage.planned()
-    assert stage.settlement.sources() == {key("settings"), key("s", "Secret")}
-    assert stage.settlement.perhaps() == {key("s", "Secret")}
-    assert set(stage.settlement.with_pods()) == {
+    assert stage.settlement.topic_sources() == {key("settings"), key("s", "Secret")}
+    assert stage.settlement.uncertain_sources() == {key("s", "Secret")}
+    assert set(stage.settlement.pod_owners()) == {
         key("settings"),
         key("named", "Deployment"),
         key("s", "Secret"),
@@ -321,7 +323,7 @@ def test_a_configmap_that_differs_otherwise_held_no_topic() -> None:
     stage = Stage(configmap("settings", "TOPIC"))
     stage.settlement = Settlement(stage.argocd.client, APP, ["another"])
     stage.planned()
-    assert stage.settlement.sources() == set()
+    assert stage.settlement.topic_sources() == set()
 
 
 # -- the look --------------------------------------------------------------------------------------------
@@ -338,7 +340,7 @@ def test_what_still_names_a_topic_is_told_with_what_a_person_can_do() -> None:
         (f"ConfigMap extra-{TOPIC}", f"it still names {TOPIC}", True),
         ("ConfigMap hook", f"it still names {TOPIC}", False),
     ]
-    patches = {r.key.name: r.patch for r in run(stage.settlement.look(0))}
+    patches = {r.key.name: r.patch for r in run(stage.settlement.find_remains(0))}
     assert patches["hook"] == {"data": {"topic": "former"}}
 
 
@@ -382,7 +384,7 @@ def test_what_is_being_deleted_is_waited_for() -> None:
     async def looked() -> tuple[list[Remains], float]:
         began = asyncio.get_running_loop().time()
         asyncio.get_running_loop().call_later(5, stage.argocd.objects.pop, key(name))
-        return await stage.settlement.look(20), asyncio.get_running_loop().time() - began
+        return await stage.settlement.find_remains(20), asyncio.get_running_loop().time() - began
 
     left, seconds = run(looked())
     assert left == []
@@ -394,7 +396,7 @@ def test_what_does_not_go_though_it_is_being_deleted_is_told_when_patience_is_ov
     stage.argocd.objects.clear()
     stage.planned()
     deleting(stage, f"extra-{TOPIC}")
-    (left,) = run(stage.settlement.look(5))
+    (left,) = run(stage.settlement.find_remains(5))
     assert (str(left.key), left.why) == (f"ConfigMap extra-{TOPIC}", "it is being deleted, and not gone")
     assert left.command == "", "to delete it again does nothing"
 
@@ -405,7 +407,7 @@ def test_what_a_finalizer_holds_is_told_with_the_command_that_takes_it_off() -> 
     stage.planned()
     deleting(stage, f"extra-{TOPIC}")
     stage.argocd.objects[key(f"extra-{TOPIC}")]["metadata"]["finalizers"] = ["example.com/hold"]
-    (left,) = run(stage.settlement.look(5))
+    (left,) = run(stage.settlement.find_remains(5))
     assert (
         "its finalizer example.com/hold holds it; see who set it, or take it off: kubectl patch" in left.why
     )
@@ -421,7 +423,7 @@ def test_a_secret_is_looked_at_again_until_argo_cd_has_compared_it_anew() -> Non
 
     async def looked() -> list[Remains]:
         asyncio.get_running_loop().call_later(3, stage.status, said | {"status": "Synced"})
-        return await stage.settlement.look(20)
+        return await stage.settlement.find_remains(20)
 
     assert run(looked()) == []
 
@@ -433,7 +435,7 @@ def test_what_exists_only_with_the_runs_values_and_stays_is_left_whatever_it_is_
 
     async def whole() -> Plan:
         former, tree = stage.argocd.renders(), await stage.argocd.tree(APP)
-        await stage.settlement.note(stage.argocd.seen(), tree, [*former, kept], former)
+        await stage.settlement.take_snapshot(stage.argocd.seen(), tree, [*former, kept], former)
         stage.argocd.made(kept)
         return await stage.settlement.plan("abc")
 
@@ -470,7 +472,7 @@ def after_death(stage: Stage, *, stands: bool) -> Plan:
     async def whole() -> Plan:
         if stands:
             stage.puts(TOPIC)
-        await stage.settlement.note_dead(stage.argocd.seen(), 0.0, "abc", stands=stands, synced=True)
+        await stage.settlement.reconstruct(stage.argocd.seen(), 0.0, "abc", stands=stands, synced=True)
         return await stage.plan()
 
     return run(whole())
@@ -570,7 +572,7 @@ def test_a_volume_claim_that_kubernetes_keeps_without_its_stateful_set_is_named(
     plan = run(whole())
     assert [k.kind for k in plan.prune] == ["StatefulSet"]
     stage.argocd.objects.clear()
-    claims = [(str(r.key), object_back(APP, r)) for r in run(stage.settlement.look(0))]
+    claims = [(str(r.key), object_back(APP, r)) for r in run(stage.settlement.find_remains(0))]
     delete = "kubectl delete persistentvolumeclaim data-store-0 --namespace n"
     assert claims == ([("PersistentVolumeClaim data-store-0", delete)] if kept else [])
 
