@@ -12,7 +12,7 @@ help:
 	@echo 'make demo        a whole run on this machine, with a real Kafka and a stand-in for Argo CD'
 	@echo 'make chaos       hundreds of runs that are ended at any moment, and any fault: half an hour'
 	@echo 'make check       ruff, mypy and the borders between the packages'
-	@echo "make test        unit tests, the stand-in's contract, faults, a little chaos and the README's commands"
+	@echo "make test        unit tests, the stand-in's contract, faults, a little chaos and the documentation's commands"
 	@echo 'make test-real   the same contract and whole runs on a real Argo CD, Kubernetes and Kafka'
 	@echo 'make bench       argorun against a script, side by side on the real stack; writes bench/README.md'
 	@echo 'make format      let ruff put the code in order'

@@ -13,7 +13,7 @@ from argorun.argocd.settle.plan import Plan
 from argorun.argocd.settle.remains import Remains
 from argorun.argocd.types import Node
 
-CLIENT_PROPERTIES = "client.properties"  # the Java client's settings: in the README
+CLIENT_PROPERTIES = "client.properties"  # the Java client's settings: in docs/troubleshooting.md
 IN_ONE_COMMAND = 100  # topics: a command line has an end
 
 

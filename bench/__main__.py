@@ -1,4 +1,4 @@
-"""`make bench`: every measurement, argorun and the other in turn, and bench/README.md written anew."""
+"""`make bench`: measures argorun and the script in turn, and rewrites bench/README.md."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WRITES = "i=0; while [ $i -lt 40 ]; do date +%s.%N; i=$((i+1)); sleep 0.1; done"
 
 
 def main() -> None:
-    """Measure everything, and write the report; without a real stack only what needs none."""
+    """Measure everything and write the report; without a real stack, only what needs none."""
     report.put("big", big.said(), "", *big.lines(big.measure()))
     if "ARGOCD_SERVER" not in os.environ:
         print("no real stack: only the big Application was measured", file=sys.stderr)
@@ -37,7 +37,7 @@ def main() -> None:
         rows += lines_as_written(stack, folder) + many_lines(stack, folder)
     rows += [start_up()]
     where = f"{ROUNDS} rounds on {os.cpu_count()} cores, Python {platform.python_version()}"
-    said = f"{where}, argorun and the other in turn; medians, with the least and the most in brackets."
+    said = f"{where}, argorun and the script in turn; medians, with minimum and maximum in parentheses."
     report.write(rows, bars, said)
 
 
@@ -53,12 +53,12 @@ def whole_runs(stack: Stack, folder: Path) -> tuple[list[Row], list[Bar]]:
         }
         first = alternate(bench, contestants, first=True)
         again = alternate(bench, contestants, first=False)
-        cancelled = cancel(bench, config)
+        canceled = cancel(bench, config)
     rows = [
-        *wall_rows("as the first", *first.values()),
-        *wall_rows("after another one", *again.values()),
+        *wall_rows("First run", *first.values()),
+        *wall_rows("Later run", *again.values()),
         *other_rows(*again.values()),
-        cancelled,
+        canceled,
     ]
     return rows, [bar(name, runs) for name, runs in again.items()]
 
@@ -94,13 +94,13 @@ def wall_rows(
     theirs, ours, unsettled = [[m.wall for m in runs] for runs in (script, settled, plain)]
     return [
         Row(
-            f"A run {when}, without settling",
+            f"{when}, without settling",
             ratio(unsettled, theirs),
             "≤ 0.55",
             spread(unsettled),
             spread(theirs),
         ),
-        Row(f"A run {when}, with settling", ratio(ours, theirs), "≤ 0.70", spread(ours), spread(theirs)),
+        Row(f"{when}, with settling", ratio(ours, theirs), "≤ 0.70", spread(ours), spread(theirs)),
     ]
 
 
@@ -121,7 +121,7 @@ def other_rows(
             f"{spread([m.after_operation for m in script], 2)}, {statistics.median(late_script):.3f}",
         ),
         Row(
-            "Argo CD's own operation, nudged or not",
+            "Argo CD's own operation, nudged and not nudged",
             ratio([m.operation for m in settled], [m.operation for m in script]),
             "",
             spread([m.operation for m in settled]),
@@ -130,7 +130,7 @@ def other_rows(
         Row(
             "API calls a run",
             ratio(requests, requests_script),
-            "< 60 of ours",
+            "< 60",
             spread(requests, 0, ""),
             spread(requests_script, 0, ""),
         ),
@@ -168,11 +168,11 @@ def cancel(bench: Bench, config: Path) -> Row:
     for _ in range(ROUNDS):
         for name, (command, environment, prefix) in commands.items():
             wait_until_settled(bench)
-            times[name].append(contest.cancelled(bench, command, environment))
+            times[name].append(contest.canceled(bench, command, environment))
             left[name].append(what_is_left(bench, prefix))
             tidy(bench, prefix)
     return Row(
-        "Ctrl-C in the test: seconds to the end, and what is left then",
+        "Ctrl-C during the test: seconds to the end, and what is left",
         "",  # how fast a script dies is no figure
         "≤ 6 s",
         f"{spread(times['argorun'])}, {most_common(left['argorun'])}",
@@ -197,7 +197,7 @@ def most_common(said: Sequence[str]) -> str:
 
 
 def tidy(bench: Bench, prefix: str) -> None:
-    """Take away what a cancelled script has left."""
+    """Remove what a canceled script left."""
     from confluent_kafka.admin import AdminClient
 
     bench.app.terminate()
@@ -231,9 +231,9 @@ def lines_as_written(stack: Stack, folder: Path) -> list[Row]:
     middle, worst = statistics.median(late), statistics.quantiles(late, n=20)[-1]
     assert all(while_running)
     return [
-        Row("The first line, after it was written", "", "< 0.5 s", spread(first, 2), "after the Job's end"),
+        Row("Delay of the first log line", "", "< 0.5 s", spread(first, 2), "after the Job's end"),
         Row(
-            "Any line, after it was written",
+            "Delay of any log line",
             "",
             "",
             f"{middle:.2f} s, 95 % in {worst:.2f} s",

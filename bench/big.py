@@ -244,23 +244,23 @@ def measure(topics: int = TOPICS) -> list[Figures]:
 
 
 def said() -> str:
-    """What was measured, where."""
-    application = f"{MANAGED:,} resources, {ROLLOUTS:,} of them Deployments that are waited for"
+    """A sentence for the report: what was measured, on which machine."""
+    application = f"{MANAGED:,} resources, {ROLLOUTS:,} of them Deployments that argorun waits for"
     tree = f"a tree of {TREE / 1e6:.0f} MB every {CHANGES} s"
     machine = f"{os.cpu_count()} cores, Python {platform.python_version()}"
-    return f"{application}; {tree}; a sweep of {TOPICS:,} topics that would delete them. On {machine}."
+    return f"{application}; {tree}; a dry run of a sweep over {TOPICS:,} topics. On {machine}."
 
 
 def lines(figures: Sequence[Figures]) -> list[str]:
     """A table in Markdown."""
-    told = [
+    table = [
         "| | longest hold of the event loop | a garbage collection in it | decoding one answer | memory |",
         "|---|---|---|---|---|",
     ]
     for f in figures:
         cells = f"{f.hold:.0f} ms", f"up to {f.collecting:.0f} ms", decoded(f), f"{f.memory:.0f} MiB"
-        told.append(f"| `argorun {f.command}` | {' | '.join(cells)} |")
-    return told
+        table.append(f"| `argorun {f.command}` | {' | '.join(cells)} |")
+    return table
 
 
 def decoded(f: Figures) -> str:

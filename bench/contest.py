@@ -139,7 +139,7 @@ def argorun(bench: Bench, config: Path, *flags: str) -> Measured:
     return run(bench, command, bench.environment(), '"event":"verdict"')
 
 
-def cancelled(bench: Bench, command: list[str], environment: Mapping[str, str]) -> float:
+def canceled(bench: Bench, command: list[str], environment: Mapping[str, str]) -> float:
     """Press Ctrl-C once the operation's test Job runs; the seconds until the process has ended."""
     process = subprocess.Popen(
         command,

@@ -1,4 +1,4 @@
-"""Writes what was measured into bench/README.md: a table, ratios first, and a plot of where the time goes."""
+"""Writes the measurements into bench/README.md: a table with ratios, and a plot of the time."""
 
 from __future__ import annotations
 
@@ -34,26 +34,26 @@ class Bar:
 
 
 def spread(values: Sequence[float], digits: int = 1, unit: str = "s") -> str:
-    """The median, with the least and the most."""
+    """The median, with minimum and maximum in parentheses."""
     low, middle, high = min(values), statistics.median(values), max(values)
     return f"{middle:.{digits}f}{unit and ' ' + unit} ({low:.{digits}f}-{high:.{digits}f})"
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> str:
-    """The median of the rounds' ratios: both of a round ran side by side."""
+    """The median of the rounds' ratios: both of a round ran one after the other."""
     return f"**{statistics.median(a / b for a, b in zip(ours, theirs, strict=True)):.2f}**"
 
 
 def write(rows: Sequence[Row], bars: Sequence[Bar], said: str) -> None:
-    """Put the table into the README and draw the plot beside it."""
+    """Write the table into bench/README.md, and draw the plot."""
     draw(bars)
-    lines = ["| | ratio | target | argorun | the other |", "|---|---|---|---|---|"]
+    lines = ["| | ratio | target | argorun | compared with |", "|---|---|---|---|---|"]
     lines += [f"| {r.what} | {r.ratio} | {r.target} | {r.ours} | {r.theirs} |" for r in rows]
     put("measured", said, "", *lines, "", "![Where the time goes](wall.svg)")
 
 
 def put(mark: str, *lines: str) -> None:
-    """Write these between a mark of the README and the next end."""
+    """Replace the lines between this mark of bench/README.md and the next end mark."""
     between = re.compile(rf"(?<=<!-- {mark} -->\n).*?(?=<!-- end -->)", re.S)
     text, old = "\n".join(["", *lines, "", ""]), README.read_text(encoding="utf-8")
     assert between.search(old), f"bench/README.md has lost its mark {mark}"
@@ -61,7 +61,7 @@ def put(mark: str, *lines: str) -> None:
 
 
 def draw(bars: Sequence[Bar]) -> None:
-    """Horizontal bars, one a contestant, in three parts."""
+    """Draw a horizontal bar for each contestant, in three parts."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -71,9 +71,9 @@ def draw(bars: Sequence[Bar]) -> None:
     figure, axes = pyplot.subplots(figsize=(8, 0.6 * len(bars) + 1.2))
     parts = (("before", "#94a3b8", "before"), ("operation", "#2563eb", "Argo CD's own operation"))
     left = [0.0] * len(bars)
-    for field, colour, label in (*parts, ("after", "#cbd5e1", "after: clean-up")):
+    for field, color, label in (*parts, ("after", "#cbd5e1", "after: clean-up")):
         widths = [getattr(b, field) for b in bars]
-        axes.barh([b.name for b in bars], widths, left=left, color=colour, label=label)
+        axes.barh([b.name for b in bars], widths, left=left, color=color, label=label)
         left = [a + b for a, b in zip(left, widths, strict=True)]
     axes.invert_yaxis()
     axes.set_xlabel("seconds, median")

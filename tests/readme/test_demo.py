@@ -1,4 +1,4 @@
-"""The README's first command: `argorun demo`, green, red and cancelled, with a real Kafka."""
+"""The README's first command: `argorun demo`, green, red and canceled, with a real Kafka."""
 
 from __future__ import annotations
 

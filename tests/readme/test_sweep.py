@@ -1,4 +1,4 @@
-"""What the README says of killed runs: the sweep leaves nothing of them; on a real Kafka and the stand-in."""
+"""What docs/sweep.md says of killed runs: the sweep leaves nothing. On a real Kafka and the stand-in."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def bench(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Be
 
 LIMITED = ("limited", "limited-secret")
 TOPIC_RIGHTS = (AclOperation.CREATE, AclOperation.DESCRIBE, AclOperation.DELETE)
-# The file of settings that the README has: what kafka-topics needs where there is a login.
+# The settings file of docs/troubleshooting.md: what kafka-topics needs if there is a login.
 CLIENT_PROPERTIES = """security.protocol=SASL_PLAINTEXT
 sasl.mechanism=PLAIN
 sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required username="{}" password="{}";

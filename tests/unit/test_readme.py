@@ -1,21 +1,24 @@
-"""The README's own pointers lead to where they say, and the errors it explains are argorun's."""
+"""The documentation's links lead to where they say, and the errors it explains are argorun's."""
 
 from __future__ import annotations
 
 import ast
 import re
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import PurePosixPath
+from urllib.parse import urlsplit
 
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+import pytest
+
+from tests import pages
+
 # What Argo CD says, passed on as it is.
 OTHERS_WORDS = {"permission denied (HTTP 403)", "no session information (HTTP 401)"}
 
 
 def texts() -> Iterator[str]:
     """Every text in argorun's code; what is put into it is an ellipsis."""
-    for path in sorted((ROOT / "argorun").rglob("*.py")):
+    for path in sorted((pages.ROOT / "argorun").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.JoinedStr):
                 yield "".join(str(v.value) if isinstance(v, ast.Constant) else "…" for v in node.values)
@@ -23,22 +26,58 @@ def texts() -> Iterator[str]:
                 yield node.value
 
 
-def test_a_link_that_says_above_or_below_points_there_and_every_link_inside_has_its_heading() -> None:
-    headings = {
-        re.sub(r"[^\w -]", "", m[1].lower()).replace(" ", "-"): m.start()
-        for m in re.finditer(r"^#+ (.+)$", README, re.MULTILINE)
-    }
-    links = [(m[1], m[2], m.start()) for m in re.finditer(r"\[([^\]]+)\]\(#([^)]+)\)", README)]
-    assert links
-    assert [to for _, to, _ in links if to not in headings] == []
-    assert [(text, to) for text, to, at in links if text == "below" and headings[to] < at] == []
-    assert [(text, to) for text, to, at in links if text == "above" and headings[to] > at] == []
+def relative(path: str) -> list[tuple[str, str]]:
+    """The links of a page into the repository: the path each leads to, and its anchor or an empty text."""
+    parts = [urlsplit(link.target) for link in pages.links(path)]
+    folder = (pages.ROOT / path).parent
+    return [
+        (str((folder / p.path).resolve().relative_to(pages.ROOT)) if p.path else path, p.fragment)
+        for p in parts
+        if not p.scheme
+    ]
 
 
-def test_each_message_of_the_troubleshooting_table_is_one_that_argorun_writes() -> None:
-    table = README.split("| it says | what to do |")[1].split("\n\n")[0]
-    messages = [m[1] for m in re.finditer(r"^\| `([^`]+)` \|", table, re.MULTILINE)]
-    assert len(messages) == len(table.splitlines()) - 2
+def test_every_page_is_read() -> None:
+    assert {"README.md", "config/README.md", "docs/index.md", "docs/argocd-facts.md"} <= set(pages.paths())
+    assert sum(len(relative(path)) for path in pages.paths()) > 50
+
+
+@pytest.mark.parametrize("path", pages.paths())
+def test_every_link_into_the_repository_leads_to_a_file(path: str) -> None:
+    assert [to for to, _ in relative(path) if not (pages.ROOT / to).exists()] == []
+
+
+@pytest.mark.parametrize("path", pages.paths())
+def test_every_anchor_of_a_link_is_a_heading_of_that_page(path: str) -> None:
+    assert [(to, anchor) for to, anchor in relative(path) if anchor and anchor not in pages.anchors(to)] == []
+
+
+@pytest.mark.parametrize("path", pages.paths())
+def test_every_other_link_is_an_address_of_the_web(path: str) -> None:
+    parts = [urlsplit(link.target) for link in pages.links(path)]
+    strange = [p.geturl() for p in parts if p.scheme and (p.scheme != "https" or "." not in p.netloc)]
+    assert strange == []
+
+
+@pytest.mark.parametrize("path", pages.paths())
+def test_a_link_that_says_above_or_below_points_there(path: str) -> None:
+    headings = pages.anchors(path)
+    inside = [(link, link.target[1:]) for link in pages.links(path) if link.target.startswith("#")]
+    assert [(link.text, to) for link, to in inside if link.text == "below" and headings[to] < link.at] == []
+    assert [(link.text, to) for link, to in inside if link.text == "above" and headings[to] > link.at] == []
+
+
+def test_the_index_lists_every_page_of_the_documentation_once() -> None:
+    listed = [to for to, _ in relative("docs/index.md") if PurePosixPath(to).parent == PurePosixPath("docs")]
+    written = [path for path in pages.paths() if path.startswith("docs/") and path != "docs/index.md"]
+    assert sorted(listed) == written
+
+
+def test_each_message_of_the_troubleshooting_tables_is_one_that_argorun_writes() -> None:
+    rows = re.findall(r"^\|.*\|$", pages.section("docs/troubleshooting.md", "Messages"), re.MULTILINE)
+    rows = [row for row in rows if row not in ("| message | what to do |", "|---|---|")]
+    messages = [m[1] for row in rows for m in [re.match(r"\| `([^`]+)` \| .+\|", row)] if m]
+    assert len(messages) == len(rows) > 60
     known = list(texts())
     pieces = {m: [p.strip() for p in m.split("…") if p.strip()] for m in messages}
     strange = {m for m in messages if not any(all(p in text for p in pieces[m]) for text in known)}
