@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argorun.argocd.claim.records import live
 from argorun.argocd.client import as_go_writes_it
 from argorun.argocd.normal_form import normalize
 from argorun.argocd.parameters import spec as parameters_spec
@@ -548,37 +547,7 @@ def test_what_is_rendered_or_is_helms_is_not_refused() -> None:
     )  # type: ignore[func-returns-value]
 
 
-# -- the record -------------------------------------------------------------------------------------------
-
-RECORDS = st.builds(
-    Record,
-    run=NAMES,
-    until=st.integers(0, 2**40),
-    helm=st.lists(st.builds(HelmValue, NAMES, NAMES, st.none() | st.just({"name": "a"}))).map(tuple),
-    kustomize=st.lists(NAMES).map(tuple),
-    automated=st.none() | st.just({"prune": True}),
-    settling=st.booleans(),
-)
-
-
-@given(RECORDS)
-def test_a_record_is_read_as_it_was_written(record: Record) -> None:
-    text = msgspec.json.encode(record).decode()
-    assert record_of(application(of({}, {RECORD: text}))) == record
-
-
-def test_no_record_and_one_that_cannot_be_read() -> None:
-    assert record_of(application(of({}))) is None
-    for text in ("", "{", "[]", '{"run": 1}', '"x"'):
-        assert record_of(application(of({}, {RECORD: text}))) == Record(run="unreadable", until=0)
-
-
-def test_a_newer_argoruns_record_is_believed_for_as_long_as_it_says() -> None:
-    newer = json.dumps({"run": "r", "until": 100, "helm": "in a form of its own", "more": 1})
-    record = record_of(application(of({}, {RECORD: newer})))
-    assert record == Record(run="r", until=100, settling=True)
-    seen = application(of({}, {RECORD: newer}))
-    assert (live(record, seen, 99), live(record, seen, 100)) == (True, False)
+# -- secrets ------------------------------------------------------------------------------------------
 
 
 def test_the_password_in_a_parameters_address_is_secret() -> None:
