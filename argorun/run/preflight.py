@@ -18,9 +18,10 @@ from argorun.argocd.hooks.ownership import Rendered, refusal, taken
 from argorun.argocd.http.errors import NEW_TOKEN, ApiError
 from argorun.argocd.manifests.changes import Key
 from argorun.argocd.parameters import helm_command
-from argorun.argocd.parameters.kustomize import Kustomize
+from argorun.argocd.parameters.kind import Setting
+from argorun.argocd.parameters.kinds import KINDS
 from argorun.argocd.parameters.record import record_of
-from argorun.argocd.parameters.spec import Setting, check_rendered, check_source, secrets
+from argorun.argocd.parameters.spec import check_rendered, check_source, secrets
 from argorun.argocd.settle.settlement import destination
 from argorun.argocd.sync import windows
 from argorun.argocd.tree import LiveTree
@@ -137,7 +138,7 @@ class Preflight:
         try:
             manifests = await self._client.manifests(self._app, self._config.revision)
         except ApiError as e:
-            if not (self._config.revision or any(isinstance(s, Kustomize) for s in wanted)):
+            if not (self._config.revision or any(KINDS[s.kind].NEEDS_MANIFESTS for s in wanted)):
                 return []
             at = f" at revision {self._config.revision}" if self._config.revision else ""
             raise UsageError(f"Argo CD cannot render {self._app}{at}: {e.text}") from None
@@ -150,11 +151,11 @@ class Preflight:
         A chart may make its hooks only with them, Kustomize cannot; and a Job that is there as something else
         becomes no hook by a value. The rest is looked at once the values are in.
         """
-        kustomize = all(isinstance(s, Kustomize) for s in wanted)
-        if not manifests or not (kustomize or self._config.jobs):
+        complete = not any(KINDS[s.kind].ADDS_OBJECTS for s in wanted)
+        if not manifests or not (complete or self._config.jobs):
             return
         gap = lint.gap(manifests, self._config.jobs)
-        if gap is not None and (kustomize or gap.taken):
+        if gap is not None and (complete or gap.taken):
             raise gap.error(self._app)
         lint.check_ends(manifests, self._config.jobs)
 

@@ -22,8 +22,9 @@ from argorun.argocd.http.retry import WaitBudget
 from argorun.argocd.logs.jobs import JobLogs
 from argorun.argocd.manifests import changes
 from argorun.argocd.manifests import hooks as manifests_hooks
+from argorun.argocd.parameters.kind import Setting
 from argorun.argocd.parameters.record import record_of
-from argorun.argocd.parameters.spec import Setting, check_taken, holds, original_value
+from argorun.argocd.parameters.spec import check_taken, holds, original_value
 from argorun.argocd.settle.settlement import Settlement, destination
 from argorun.argocd.sync import hook_results, operation
 from argorun.argocd.sync.nudge import nudge

@@ -30,9 +30,9 @@ from argorun.argocd.http.errors import (
 from argorun.argocd.http.retry import RetryBudget, WaitBudget
 from argorun.argocd.parameters import patch as parameters_patch
 from argorun.argocd.parameters import spec as parameters_spec
+from argorun.argocd.parameters.kind import Setting
 from argorun.argocd.parameters.record import RECORD, Record, record_of
 from argorun.argocd.parameters.spec import (
-    Setting,
     claimed,
     holds,
     is_automated,

@@ -12,6 +12,7 @@ from argorun.argocd.claim.acquire import Claim, Taken
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.manifests.changes import Key
 from argorun.argocd.parameters import spec as parameters_spec
+from argorun.argocd.parameters.kinds import KINDS
 from argorun.argocd.parameters.record import Record, record_of
 from argorun.argocd.parameters.spec import is_automated
 from argorun.argocd.settle.pod_users import Held, PodUsers
@@ -65,10 +66,9 @@ def places(spec: Json) -> list[Place]:
 
 
 def _places(source: Json, at: str) -> Iterator[Place]:
-    for i, p in enumerate((source.get("helm") or {}).get("parameters") or ()):
-        yield Place(f"helm: {p.get('name')}", f"{at}/helm/parameters/{i}", p, str(p.get("value", "")))
-    for i, p in enumerate((source.get("kustomize") or {}).get("patches") or ()):
-        yield Place(f"kustomize patch {i}", f"{at}/kustomize/patches/{i}", p, str(p.get("patch", "")))
+    for kind in KINDS.values():
+        for e in kind.elements(source):
+            yield Place(e.what, at + e.pointer, e.value, e.text)
 
 
 def without(found: Iterable[Place]) -> list[Json]:

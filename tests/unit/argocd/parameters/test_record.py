@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from argorun.argocd.claim.records import live
 from argorun.argocd.parameters.helm import Helm
+from argorun.argocd.parameters.kind import Setting
 from argorun.argocd.parameters.kustomize import Kustomize
 from argorun.argocd.parameters.patch import changes
 from argorun.argocd.parameters.record import RECORD, HelmValue, Record, record_of
-from argorun.argocd.parameters.spec import Setting, claimed, restored, with_automated
+from argorun.argocd.parameters.spec import claimed, restored, with_automated
 from argorun.argocd.types import Application, Json
 from tests.kustomizations import HELLOTILT, configmap
 

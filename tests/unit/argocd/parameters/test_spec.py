@@ -16,11 +16,11 @@ from argorun.argocd.client import as_go_writes_it
 from argorun.argocd.normal_form import normalize
 from argorun.argocd.parameters import spec as parameters_spec
 from argorun.argocd.parameters.helm import Helm, effective, helm_parameters
+from argorun.argocd.parameters.kind import Setting
+from argorun.argocd.parameters.kustomize import Kustomize
 from argorun.argocd.parameters.patch import changes
 from argorun.argocd.parameters.record import RECORD, HelmValue, Record, record_of
 from argorun.argocd.parameters.spec import (
-    Kustomize,
-    Setting,
     check_rendered,
     check_source,
     claimed,
