@@ -7,8 +7,8 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from argorun.argocd.client import as_go_writes_it
 from argorun.argocd.manifests.changes import Key, Plan
+from argorun.argocd.rest_client import as_go_writes_it
 from argorun.argocd.settle.settlement import Remains
 from argorun.argocd.types import Node
 

@@ -16,6 +16,7 @@ from argorun.argocd.client import Client
 from argorun.argocd.http.errors import Denied
 from argorun.argocd.parameters import spec
 from argorun.argocd.parameters.record import Record, record_of
+from argorun.argocd.rest_client import RestClient
 from argorun.argocd.types import Application
 from argorun.attempt import attempt
 from argorun.config.model import ApplicationRef
@@ -399,7 +400,7 @@ async def sweep_and_tell(config: SweepConfig, dispatcher: Dispatcher, hearing: I
         topics = await stack.enter_async_context(kafka)
         client = None
         if config.argocd is not None:
-            client = await stack.enter_async_context(Client(config.argocd, patience=PATIENCE))
+            client = await stack.enter_async_context(RestClient(config.argocd, patience=PATIENCE))
         made = Sweep(config, dispatcher, topics, client, dispatcher.mask)
         error = await to_its_end(made.steps(), hearing)
         if error is not None and not await hearing.last(made.last_look(error.message)):

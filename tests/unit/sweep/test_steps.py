@@ -75,7 +75,7 @@ class Stage:
             limits = Limits(delete=3, gone=3, request=1)
             return Topics({}, admin=broker, limits=limits, warn=more["notice"])
 
-        monkeypatch.setattr(steps, "Client", lambda *_, **__: Made())
+        monkeypatch.setattr(steps, "RestClient", lambda *_, **__: Made())
         monkeypatch.setattr(steps, "Topics", kafka)
 
     def left(self, topic: str = OLD, until: int = PAST, **changes: Any) -> Record:

@@ -25,36 +25,35 @@ from tests.unit.argocd.containers import (
     entry,
     stamped,
 )
-from tests.unit.argocd.fakes import APP, DOWN
+from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
 from tests.unit.virtual import run
 
 C = entry(EPOCH + 2 * SECOND, "c")
 
 
-class Kubelet:
+class Kubelet(FakeArgoCD):
     """A container's log, and the streams that will be cut out of it; a stream's entries come in batches."""
 
-    patience = 10.0
-
     def __init__(self, log: list[tuple[int, str]], told: Told, batch: int = 1) -> None:
+        super().__init__()
         self.log, self.told, self.batch = log, told, batch
         self.streams: list[tuple[int, int, str]] = []
         self.asked: list[dict[str, str]] = []
-        self.written = len(log)
+        self.there = len(log)
 
     async def logs(
-        self, app: object, pod: str, ns: str, name: str, **how: str
+        self, app: object, pod: str, namespace: str, container: str, **extra: str
     ) -> AsyncGenerator[list[LogEntry]]:
-        self.asked.append(how)
-        offset, stop, end = -5 * SECOND, self.written, "last"
-        if "tailLines" not in how and self.streams:
+        self.asked.append(extra)
+        offset, stop, end = -5 * SECOND, self.there, "last"
+        if "tailLines" not in extra and self.streams:
             offset, stop, end = self.streams.pop(0)
         shown = self.log[:stop]
-        if "sinceSeconds" in how:
+        if "sinceSeconds" in extra:
             newest = max(t for t, _ in self.log[: len(self.told.stamped)])
             shown = [(t, text) for t, text in shown if t >= newest + offset]
-        if "tailLines" in how:
-            shown = shown[-int(how["tailLines"]) :]
+        if "tailLines" in extra:
+            shown = shown[-int(extra["tailLines"]) :]
         entries = [entry(t, text) for t, text in shown] + ([LAST] if end == "last" else [])
         for at in range(0, len(entries), self.batch):
             yield entries[at : at + self.batch]
@@ -96,7 +95,7 @@ def test_every_line_is_told_once_and_in_order_however_the_streams_are_cut_or_sta
     for offset, stop, end in streams:
         reached = max(reached, stop)  # a log does not shrink
         kubelet.streams.append((offset, reached, end))
-    reader = Reader(kubelet, APP, TESTS, told)  # type: ignore[arg-type]
+    reader = Reader(kubelet, APP, TESTS, told)
     wanted = [(sortable(stamped(t)), text) for t, text in log]
 
     async def read() -> None:
@@ -117,7 +116,7 @@ def test_a_resumed_stream_that_begins_too_late_is_read_again_from_the_first_line
     told = Told()
     kubelet = Kubelet([(EPOCH, "a"), (EPOCH + SECOND, "missed"), (EPOCH + 9 * SECOND, "b")], told)
     kubelet.streams = [(0, 1, "ended"), (5 * SECOND, 3, end)]
-    reader = Reader(kubelet, APP, TESTS, told)  # type: ignore[arg-type]
+    reader = Reader(kubelet, APP, TESTS, told)
 
     async def read() -> list[bool]:
         return [await reader.read(follow="true") for _ in range(3)]
@@ -131,7 +130,7 @@ def test_a_resumed_stream_asks_for_the_time_since_the_newest_line_and_some_more(
     told = Told()
     kubelet = Kubelet([(EPOCH, "a")], told)
     kubelet.streams = [(0, 1, "ended"), (-SECOND, 1, "ended")]
-    reader = Reader(kubelet, APP, TESTS, told)  # type: ignore[arg-type]
+    reader = Reader(kubelet, APP, TESTS, told)
 
     async def read() -> None:
         for _ in range(3):

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argorun.argocd.client import as_go_writes_it
 from argorun.argocd.normal_form import normalize
 from argorun.argocd.parameters import spec as parameters_spec
 from argorun.argocd.parameters.helm import Helm, effective, helm_parameters
@@ -31,6 +30,7 @@ from argorun.argocd.parameters.spec import (
     stands,
     with_automated,
 )
+from argorun.argocd.rest_client import as_go_writes_it
 from argorun.argocd.types import Application, Json, Metadata
 from argorun.errors import UsageError
 from tests.kustomizations import HELLOTILT, configmap

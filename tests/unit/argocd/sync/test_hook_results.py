@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from argorun.argocd.client import Client
 from argorun.argocd.http.errors import ApiError, Denied
 from argorun.argocd.sync import hook_results
 from argorun.argocd.sync.hook_results import Intruder, Vanished
 from argorun.argocd.tree import LiveTree
-from argorun.argocd.types import Json, Node, OperationState, ResourceResult, SyncResult, Tree
+from argorun.argocd.types import Application, Json, Node, OperationState, ResourceResult, SyncResult, Tree
 from argorun.errors import ArgoCDFailed
-from tests.unit.argocd.fakes import APP, DOWN
+from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
 from tests.unit.virtual import run
 
 GONE = ApiError("show Job checks", 400, 3, "checks not found as part of application weather")
@@ -49,17 +48,19 @@ def named(uid: str, name: str = "checks") -> Node:
     return Node(group="batch", version="v1", kind="Job", namespace="n", name=name, uid=uid)
 
 
-class Cluster:
+class Cluster(FakeArgoCD):
     """What Argo CD answers about a live Job, in this order; the last answer stays."""
 
     def __init__(self, *answers: Json | Exception) -> None:
-        self.answers = list(answers)
+        super().__init__()
+        self.replies = list(answers)
         self.asked: list[float] = []
         self.nodes: list[Node] = []
         self.refreshed = 0
 
-    async def application(self, app: object, *, refresh: str) -> None:
+    async def application(self, app: object, *, refresh: str | None = None) -> Application:
         self.refreshed += 1
+        return self.seen()
 
     async def tree(self, app: object) -> Tree:
         return Tree(nodes=self.nodes)
@@ -67,7 +68,7 @@ class Cluster:
     async def live(self, app: object, *key: str) -> Json:
         self.asked.append(asyncio.get_running_loop().time())
         assert key == ("batch", "v1", "Job", "n", "checks")
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        answer = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -140,13 +141,13 @@ def settled_state(
         return [r.hook_phase for r in entries(state)]
 
     async def look() -> tuple[OperationState, list[list[str]], float]:
-        live = LiveTree(cast(Client, cluster), APP)
+        live = LiveTree(cluster.client, APP)
         cluster.nodes = list(tree)
         await live.read()
         state = OperationState(phase="Succeeded", sync_result=SyncResult(resources=list(hooks)))
         began = asyncio.get_running_loop().time()
         end = await hook_results.settled(
-            cast(Client, cluster),
+            cluster.client,
             APP,
             live,
             state,
