@@ -71,7 +71,13 @@ class Connection:
     httpx gets out.
     """
 
-    def __init__(self, settings: Settings, *, patience: float = 5.0) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        patience: float = 5.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
         self.settings = settings
         self.patience = patience
         self.rendering = RenderLimit(settings.timeout)
@@ -91,6 +97,7 @@ class Connection:
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=8),
                 proxy=through(settings.proxy) if settings.proxy is not None else None,
                 trust_env=False,
+                transport=transport,
             )
             quicken(self._http)
         except ImportError:

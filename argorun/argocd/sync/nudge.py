@@ -6,7 +6,7 @@ operation immediately (seen: 17-18 s left alone, 8.7 s with it, for the example)
 
 from __future__ import annotations
 
-import time
+import asyncio
 from collections.abc import Callable
 
 from argorun.argocd.client import ApplicationName, Client
@@ -31,10 +31,11 @@ async def nudge(
     `running` gives our operation's own that it has not seen the end of. A refresh while one still runs
     does nothing, so none is sent then. Gives up where the refresh is refused.
     """
+    clock = asyncio.get_running_loop().time
     version, last = -1, 0.0
     told: dict[str, list[float]] = {}  # when a Job was nudged for, by its uid
     while True:
-        now = time.monotonic()
+        now = clock()
         ended = [n.uid for n in running() if n.health_status in ("Healthy", "Degraded")]
         due = {uid: told[uid][-1] + AGAIN if uid in told else now for uid in ended}
         due = {uid: max(at, last + EVERY) for uid, at in due.items() if len(told.get(uid, ())) < TIMES}

@@ -109,7 +109,7 @@ class Stage:
 
     async def shows(self, *nodes: Node) -> None:
         self.cluster.trees.append(Tree(nodes=list(nodes)))
-        await self.live._put(self.cluster.trees[-1])
+        await self.live.put(self.cluster.trees[-1])
 
     async def until_stuck(self, limit: float, within: float = 600) -> tuple[float, ResourceResult] | None:
         """After how many seconds what is found to be stuck; None where nothing is `within` so many."""
