@@ -12,7 +12,7 @@ import msgspec
 from argorun.argocd.hooks.lint import CHECKSUM, ROLLING
 from argorun.argocd.manifests.changes import Key, by_key, key_of
 from argorun.argocd.manifests.hooks import Place, hook_of, is_applied, is_hook, places, required
-from argorun.argocd.manifests.pod_references import pod_spec, sources
+from argorun.argocd.manifests.pod_references import pod_spec, references, sources
 from argorun.argocd.parameters.kustomize import ROLLED
 from argorun.argocd.types import Json
 
@@ -248,8 +248,8 @@ def _reads(readers: Sequence[Reader]) -> Reads:
     found: Reads = {}
     for r in readers:
         if '"configMap' in r.text or '"secret' in r.text:
-            for kind, name, keys in _references(r.holds):
-                found.setdefault((kind, name), []).append((r, keys))
+            for ref in references(r.holds):
+                found.setdefault((ref.kind, ref.name), []).append((r, ref.keys))
     return found
 
 
@@ -265,32 +265,6 @@ def _reading(source: Json, reads: Reads) -> Iterator[tuple[Reader, set[str]]]:
 def _texts(configmap: Json, keys: set[str]) -> list[str]:
     """What these keys hold, and they themselves: a volume's files have their names."""
     return [text for k, v in _data(configmap).items() if k in keys for text in (k, str(v))]
-
-
-def _references(value: Any) -> Iterator[tuple[str, str, Sequence[str] | None]]:
-    """Each place that reads a ConfigMap or Secret, environment or volume: kind, name and keys (None: all)."""
-    if isinstance(value, dict):
-        for word, below in value.items():
-            if isinstance(below, dict):
-                yield from _reference(word, below)
-            yield from _references(below)
-    elif isinstance(value, list | tuple):
-        for below in value:
-            yield from _references(below)
-
-
-def _reference(word: str, place: Json) -> Iterator[tuple[str, str, Sequence[str] | None]]:
-    """One that stands under this word, by its shape (kubernetes.io/docs, Pod API)."""
-    kind = {"configMap": "ConfigMap", "secret": "Secret"}.get(word.removesuffix("KeyRef").removesuffix("Ref"))
-    name = place.get("name") or (place.get("secretName") if word == "secret" else None)
-    if kind is None or not isinstance(name, str):
-        return
-    if word.endswith("KeyRef"):
-        yield kind, name, (str(place.get("key", "")),)
-    elif isinstance(items := place.get("items"), list) and items:
-        yield kind, name, tuple(str(i.get("key", "")) for i in items if isinstance(i, dict))
-    else:
-        yield kind, name, None
 
 
 def _annotations(manifest: Json) -> Json:
