@@ -14,7 +14,7 @@ from argorun.argocd.claim import autosync, records
 from argorun.argocd.client import Client, policy_object
 from argorun.argocd.clock import stamp
 from argorun.argocd.hooks import lint
-from argorun.argocd.hooks.ownership import Rendered, refusal, taken
+from argorun.argocd.hooks.ownership import Rendered, conflict_error, name_conflicts
 from argorun.argocd.http.errors import NEW_TOKEN, ApiError
 from argorun.argocd.manifests.changes import Key
 from argorun.argocd.parameters import helm_command
@@ -164,9 +164,11 @@ class Preflight:
         rendered = Rendered(manifests, destination(seen), (), self._client.instance_label)
         if not rendered.hooks():
             return
-        found = await taken(self._client, self._app, await self._client.tree(self._app), rendered.hooks())
+        found = await name_conflicts(
+            self._client, self._app, await self._client.tree(self._app), rendered.hooks()
+        )
         if found and not self._config.force_owned:
-            raise refusal(self._app, found)
+            raise conflict_error(self._app, found)
         for hook in found:
             self._emitter.warn(f"{hook.key} is {hook.by}'s: the sync deletes it, and makes its own")
 
@@ -196,7 +198,7 @@ async def check_others(
     live: LiveTree,
     emitter: Emitter,
     hooks: Mapping[Key, Json],
-    carriers: Mapping[Key, Json],
+    providers: Mapping[Key, Json],
     *,
     force: bool,
 ) -> None:
@@ -206,8 +208,8 @@ async def check_others(
     """
     if hooks:
         await client.application(app, refresh="normal")
-    found = await taken(client, app, await live.read(), {**hooks, **carriers})
+    found = await name_conflicts(client, app, await live.read(), {**hooks, **providers})
     if found and not force:
-        raise refusal(app, found)
-    for shared in (t for t in found if t.key in carriers):
+        raise conflict_error(app, found)
+    for shared in (t for t in found if t.key in providers):
         emitter.warn(f"{shared.key} is {shared.by}'s, too: its syncs take the topic out of it")

@@ -15,7 +15,7 @@ from argorun.argocd.client import Client
 from argorun.argocd.diagnosis import analyze
 from argorun.argocd.diagnosis.stuck import Watch
 from argorun.argocd.hooks import lint
-from argorun.argocd.hooks.carriers import Carriers
+from argorun.argocd.hooks.live_providers import LiveProviders
 from argorun.argocd.hooks.ownership import Rendered
 from argorun.argocd.http.errors import ApiError, Denied
 from argorun.argocd.http.retry import WaitBudget
@@ -83,7 +83,7 @@ class Run:
         self.watch = Watch(client, self.app, self.live, self._is_ours)
         self.progress = Progress(emit, config.jobs, config.logs)
         self.manifests: list[Json] = []
-        self.carriers = Carriers({}, {})
+        self.providers = LiveProviders({}, {})
         self.run_id = secrets.token_hex(6)
         self.logs_are_read = False
         self.limit: asyncio.Timeout | None = None  # timeouts.run, as the supervisor keeps it
@@ -318,8 +318,8 @@ class Run:
             self.traces.operation,
             self.progress.is_parallel,
         )
-        hooks, carriers, force = manifests_hooks.hooks(), self.carriers.objects, self.config.force_owned
-        await check_others(self.client, self.app, self.live, self.emitter, hooks, carriers, force=force)
+        hooks, providers, force = manifests_hooks.hooks(), self.providers.objects, self.config.force_owned
+        await check_others(self.client, self.app, self.live, self.emitter, hooks, providers, force=force)
 
     async def _overwritten(self, seen: Application) -> None:
         """Our values no longer stand, as seen: let go, to try again."""
@@ -346,7 +346,7 @@ class Run:
         for text in lint.warnings(manifests, self.config.jobs):
             self.emitter.warn(text)
         await self._check_tests(manifests, self.manifests)
-        held = {key.name for key in self.carriers.objects if key.kind == "ConfigMap"}
+        held = {key.name for key in self.providers.objects if key.kind == "ConfigMap"}
         options = (self.traces.claim.before or Application()).sync_options
         again = lint.run_again(manifests, self.manifests, options)
         for text in [*lint.not_restarted(manifests, self.manifests, held), *again]:
@@ -360,8 +360,8 @@ class Run:
             raise gap.error(self.app)
         lint.check_ends(manifests, self.config.jobs)
         drawn, tell = self.traces.drawn, self.emitter.warn
-        carriers = await topic_reach.check(self.config, self.client, drawn, before, manifests, former, tell)
-        self.carriers = Carriers.of(carriers, destination(before))
+        providers = await topic_reach.check(self.config, self.client, drawn, before, manifests, former, tell)
+        self.providers = LiveProviders.of(providers, destination(before))
         self.progress.expect(manifests_hooks.hooks_of(manifests))
 
     async def _rendered(self) -> list[Json]:
@@ -485,7 +485,7 @@ class Run:
         if error is None or isinstance(error, TestsFailed):
             try:
                 async with asyncio.timeout(WHY):
-                    unseen = await self.carriers.check(self.client, self.app)
+                    unseen = await self.providers.check(self.client, self.app)
             except TimeoutError:
                 unseen = [f"what the tests read names the topic was not seen: no answer within {WHY:.0f} s"]
             for text in unseen:

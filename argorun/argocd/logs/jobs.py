@@ -176,7 +176,7 @@ class JobLogs:
 
     def others(self, hook: ResourceResult, live: Json) -> str:
         """Which other Application a live object of a hook's name says it is of; empty where none."""
-        return self._rendered.other(self._node(hook), live)
+        return self._rendered.other_application(self._node(hook), live)
 
     async def displaced(self, is_test: Callable[[str, str], bool]) -> tuple[Node, str]:
         """Wait until another's object stood in the place of a test, and has ended; that, and whose it is.
@@ -263,7 +263,7 @@ class JobLogs:
         metadata = live.get("metadata") or {}
         if metadata.get("uid") != s.uid:
             return REPLACED
-        if stranger := self._rendered.stranger(s, live):
+        if stranger := self._rendered.foreign_owner(s, live):
             return stranger
         seen = await self._client.application(self._app)
         state = seen.state_of(self._run_id)
