@@ -465,12 +465,12 @@ class Run:
             if hook.kind in manifests_hooks.RUNNING:
                 self.traces.logs.confirm(hook.name)
         if changed:
-            self.traces.logs.look()
+            self.traces.logs.recheck()
         return self.progress.behind
 
     def _running_jobs(self) -> list[Node]:
         """Our operation's Jobs and bare pods that it has not seen the end of, as far as the tree has them."""
-        made = self.traces.logs.sources() if self.traces.logs is not None else []
+        made = self.traces.logs.jobs_and_pods() if self.traces.logs is not None else []
         return [n for n in made if self.progress.awaits(n.kind, n.name)]
 
     # -- 8. Verdict ---------------------------------------------------------------------------------
