@@ -440,9 +440,7 @@ class Run:
             return state
         tests = [h for h in operation.hooks(state) if is_required(h, self.config.jobs)]
         logs = self.traces.logs
-        return await hook_results.settled(
-            self.client, self.app, self.live, state, tests, logs, self._mistaken
-        )
+        return await hook_results.verify(self.client, self.app, self.live, state, tests, logs, self._mistaken)
 
     def _mistaken(self, state: OperationState, hook: ResourceResult) -> None:
         """The operation was over before this test was, or with another's end."""
