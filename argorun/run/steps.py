@@ -404,7 +404,7 @@ class Run:
         following = asyncio.create_task(self._followed())
         stuck = asyncio.create_task(self.watch.stuck(limit))
         displaced = asyncio.create_task(self._displaced())
-        naming = asyncio.create_task(self.watch.name(self.emitter.info))
+        naming = asyncio.create_task(self.watch.report_obstacles(self.emitter.info))
         tasks: list[asyncio.Task[object]] = [following, stuck, displaced, naming]
         if self.config.nudge:
             tasks.append(asyncio.create_task(nudge(self.client, self.app, self.live, self._running_jobs)))
@@ -451,7 +451,7 @@ class Run:
 
     def _told(self, state: OperationState) -> bool:
         """Tell how our operation stands; True where there is more to tell."""
-        self.watch.told(state)
+        self.watch.update(state)
         changed = self.progress.state(state)
         if self.traces.logs is None:
             return self.progress.behind

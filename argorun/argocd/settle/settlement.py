@@ -420,7 +420,7 @@ class Settlement:
 
 def leaves(key: Key, now: Json) -> Remains:
     """What is being deleted and not gone: to delete it again does nothing."""
-    held = waiting.hold_up(now, ())
+    held = waiting.obstacle(now, ())
     why = "it is being deleted, and not gone"
     return Remains(key, f"{why}: {held.phrase}; {held.hint}" if held is not None else why, command="")
 

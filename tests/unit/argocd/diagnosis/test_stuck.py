@@ -105,7 +105,7 @@ class Stage:
 
     def stands(self, *results: ResourceResult) -> None:
         state = OperationState(phase="Running", sync_result=SyncResult(resources=list(results)))
-        self.watch.told(state)
+        self.watch.update(state)
 
     async def shows(self, *nodes: Node) -> None:
         self.cluster.trees.append(Tree(nodes=list(nodes)))
@@ -420,7 +420,7 @@ FIXED_BY = "set its type to ClusterIP, or wait for the cloud's load balancer"
 
 async def named(stage: Stage, within: float = 60) -> list[str]:
     said: list[str] = []
-    naming = asyncio.create_task(stage.watch.name(said.append))
+    naming = asyncio.create_task(stage.watch.report_obstacles(said.append))
     await asyncio.sleep(within)
     naming.cancel()
     return said
@@ -504,7 +504,7 @@ def waits_for_deletion(message: str = "waiting for deletion of hook batch/Job/ch
 def test_the_finalizer_that_holds_the_former_hook_is_named_with_the_command_that_takes_it_off() -> None:
     async def main() -> None:
         stage = Stage()
-        stage.watch.told(waits_for_deletion())
+        stage.watch.update(waits_for_deletion())
         await stage.shows(replace(node("Job", "checks"), group="batch"))
         stage.cluster.found_live = {"checks": deleting(["foregroundDeletion", "example.com/hold"])}
         assert await named(stage) == [
@@ -520,7 +520,7 @@ def test_the_finalizer_that_holds_the_former_hook_is_named_with_the_command_that
 def test_of_a_former_hook_that_is_gone_in_time_nothing_is_said() -> None:
     async def main() -> None:
         stage = Stage()
-        stage.watch.told(waits_for_deletion())
+        stage.watch.update(waits_for_deletion())
         await stage.shows(replace(node("Job", "checks"), group="batch"))
         stage.cluster.found_live = {"checks": deleting(["example.com/hold"])}
         naming = asyncio.create_task(named(stage))
@@ -534,7 +534,7 @@ def test_of_a_former_hook_that_is_gone_in_time_nothing_is_said() -> None:
 def test_pods_that_take_their_time_to_end_are_what_holds_the_former_hook() -> None:
     async def main() -> None:
         stage = Stage()
-        stage.watch.told(waits_for_deletion())
+        stage.watch.update(waits_for_deletion())
         job, pod = job_with("Terminating")
         await stage.shows(replace(job, group="batch"), pod)
         stage.cluster.found_live = {
@@ -561,7 +561,7 @@ def test_where_several_are_to_be_deleted_those_that_are_not_named_by_argo_cd_are
     assert [n.name for n in waiting.leaving(one, tree)] == ["checks"]
     assert [n.name for n in waiting.leaving(more, tree)] == ["checks", "other"]
     done = replace(more, phase="Failed")
-    assert waiting.held_up(done, [WEB_SERVICE], tree) == {}, "nothing is waited for by then"
+    assert waiting.waited_objects(done, [WEB_SERVICE], tree) == {}, "nothing is waited for by then"
 
 
 @pytest.mark.parametrize(
