@@ -160,13 +160,13 @@ class Client(Protocol):
     def has_answered(self, within: float) -> bool:
         """Whether Argo CD has answered a request in the last `within` seconds."""
 
-    def unheard_until(self) -> float | None:
+    def late_change_until(self) -> float | None:
         """The loop time until which an unanswered change may still take effect; None: all were answered."""
 
-    def ends_late_until(self) -> float | None:
+    def late_terminate_until(self) -> float | None:
         """The loop time until which an unanswered `terminate` may still end the operation that runs then."""
 
-    async def landed(self) -> None:
+    async def wait_for_in_flight(self) -> None:
         """Wait for the answers to canceled requests, a few seconds at most."""
 
 

@@ -107,7 +107,7 @@ class RestClient(Connection):
     ) -> Application:
         """Change the Application by a JSON patch, sent once; ApiError(500, code 2) where a `test` fails.
 
-        `harmless_late`: `unheard_until` need not tell of it. Argo CD renders the source to validate it.
+        `harmless_late`: `late_change_until` need not tell of it. Argo CD renders the source to validate it.
         """
         body = with_place(app, {"name": app.name, "patch": as_go_writes_it(operations), "patchType": "json"})
         doing = f"change Application {app.name}"

@@ -300,7 +300,7 @@ class Sweep:
     async def last_look(self, why: str) -> None:
         """Wait for what is still on its way, and abandon the rest as it is now."""
         if self.client is not None:
-            await attempt(self.client.landed())
+            await attempt(self.client.wait_for_in_flight())
         await self.abandon(why)
 
     async def abandon(self, why: str, *, look: bool = True) -> None:

@@ -442,7 +442,7 @@ class Claim:
 
         It names no operation.
         """
-        until = self._client.ends_late_until()
+        until = self._client.late_terminate_until()
         return 0.0 if until is None else max(0.0, until - asyncio.get_running_loop().time())
 
     # -- what comes late ----------------------------------------------------------------------------

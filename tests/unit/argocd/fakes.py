@@ -261,16 +261,16 @@ class FakeArgoCD:
 
         return cast(list[Application], await self._do("applications", act))
 
-    async def landed(self) -> None:
+    async def wait_for_in_flight(self) -> None:
         pass
 
     def has_answered(self, within: float) -> bool:
         return self.answers
 
-    def unheard_until(self) -> float | None:
+    def late_change_until(self) -> float | None:
         return None
 
-    def ends_late_until(self) -> float | None:
+    def late_terminate_until(self) -> float | None:
         return self.late
 
     async def is_gone(self, app: object, project: str) -> bool:

@@ -863,7 +863,7 @@ def test_a_change_that_was_too_slow_may_take_effect_yet_whatever_it_tests(harmle
     async def until(client: RestClient) -> float | None:
         with pytest.raises(Slow):
             await client.patch(APP, [], harmless_late=harmless_late)
-        return client.unheard_until()
+        return client.late_change_until()
 
     assert use(stall(), use=until, timeout=0.1)[0] is not None
 
@@ -873,7 +873,7 @@ def test_an_end_that_a_gateway_answers_for_argo_cd_may_arrive_yet(status: int) -
     async def until(client: RestClient) -> float | None:
         with pytest.raises(ApiError):
             await client.terminate(APP)
-        late = client.ends_late_until()
+        late = client.late_terminate_until()
         return None if late is None else late - asyncio.get_running_loop().time()
 
     assert use(answer(status), use=until, timeout=40.0)[0] == pytest.approx(40.0, abs=5)
@@ -887,8 +887,8 @@ def test_an_end_that_was_cancelled_and_given_up_may_arrive_yet(monkeypatch: pyte
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.1):
                 await client.terminate(APP)
-        await client.landed()
-        return client.ends_late_until()
+        await client.wait_for_in_flight()
+        return client.late_terminate_until()
 
     assert use(stall(), use=until)[0] is not None
 
@@ -914,9 +914,9 @@ def test_what_was_cancelled_and_takes_too_long_is_given_up_and_may_take_effect_y
             sending = asyncio.create_task(client.patch(APP, []))
             await arrived.wait()
             sending.cancel()
-            await client.landed()
+            await client.wait_for_in_flight()
             await gone.wait()
-            return client.unheard_until()
+            return client.late_change_until()
 
     assert run(main()) is not None
 
@@ -959,7 +959,7 @@ def test_a_request_that_was_sent_and_cancelled_is_waited_for_until_it_has_landed
         await arrived.wait()
         sending.cancel()
         await asyncio.wait({sending})
-        landing = asyncio.create_task(client.landed())
+        landing = asyncio.create_task(client.wait_for_in_flight())
         for _ in range(10):
             await asyncio.sleep(0)
         waits = not landing.done()
@@ -970,7 +970,7 @@ def test_a_request_that_was_sent_and_cancelled_is_waited_for_until_it_has_landed
         cancelled = sending.cancelled()
         del sending, landing  # a task complains when nobody can ask for its error any longer
         gc.collect()
-        again = asyncio.create_task(client.landed())
+        again = asyncio.create_task(client.wait_for_in_flight())
         await asyncio.sleep(0)
         return cancelled, [waits, again.done(), not complaints]
 
@@ -987,7 +987,7 @@ def test_a_request_that_was_sent_and_cancelled_is_waited_for_until_it_has_landed
 
 
 def test_where_nothing_is_under_way_landing_takes_no_time() -> None:
-    assert use(answer(), use=lambda c: c.landed())[0] is None
+    assert use(answer(), use=lambda c: c.wait_for_in_flight())[0] is None
 
 
 # -- may the account? -------------------------------------------------------------------------------
