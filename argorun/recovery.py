@@ -7,8 +7,8 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from argorun.argocd.client import as_go_writes_it
 from argorun.argocd.manifests.keys import Key
+from argorun.argocd.rest_client import as_go_writes_it
 from argorun.argocd.settle.plan import Plan
 from argorun.argocd.settle.remains import Remains
 from argorun.argocd.types import Node

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 from argorun import __main__ as program
 from argorun import signals
-from argorun.argocd import client
+from argorun.argocd import rest_client
 from argorun.argocd.http import connection, errors, streams
 
 MOST = 5  # of the longest holds are named
@@ -58,7 +58,7 @@ class Holds:
                 if took > self.decoding:
                     self.decoding, self.largest = took, len(data)
 
-        for module in (errors, connection, streams, client):
+        for module in (errors, connection, streams, rest_client):
             setattr(module, "decode", decoded)  # noqa: B010  # mypy knows them as functions
 
     def _collected(self, phase: str, info: dict[str, int]) -> None:

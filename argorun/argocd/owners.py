@@ -22,8 +22,10 @@ from argorun.argocd.manifests.ignore_differences import RESPECT
 from argorun.argocd.manifests.keys import Key
 from argorun.argocd.manifests.objects import TRACKING
 from argorun.argocd.parameters.helm import helm_parameters
+from argorun.argocd.parameters.kind import Setting
+from argorun.argocd.parameters.kinds import KINDS
 from argorun.argocd.parameters.record import RECORD, record_of
-from argorun.argocd.parameters.spec import Setting, claimed, restored, with_automated
+from argorun.argocd.parameters.spec import claimed, restored, with_automated
 from argorun.argocd.types import Application, ApplicationSet, IgnoreRule, Json, Metadata
 from argorun.config.model import ApplicationRef
 from argorun.errors import AccessDenied, ArgoCDFailed, UsageError
@@ -31,13 +33,6 @@ from argorun.errors import AccessDenied, ArgoCDFailed, UsageError
 FORCE = "--force-owned goes on all the same"
 RECORDED = "/metadata/annotations/" + RECORD.replace("/", "~1")
 PARAMETERS = "/spec/source/helm/parameters"
-# What a run changes, as pointers into the Application.
-PLACES = (
-    PARAMETERS,
-    "/spec/source/kustomize/patches",
-    RECORDED,
-    "/spec/syncPolicy/automated/enabled",
-)
 NEVER_UPDATES = ("create-only", "create-delete")
 
 
@@ -109,7 +104,13 @@ def undone(seen: Application, after: Application, rules: Sequence[IgnoreRule]) -
         found = ignore_differences.at(thing, ignore_differences.steps(pointer))
         return None if found in ([], {}, None) else found  # Argo CD drops what is empty
 
-    return [p for p in PLACES if value(old, p) != value(new, p)]
+    return [p for p in touched() if value(old, p) != value(new, p)]
+
+
+def touched() -> list[str]:
+    """What a run may change, as pointers into the Application."""
+    parameters = dict.fromkeys("/spec/" + "/".join(kind.PATH) for kind in KINDS.values())
+    return [*parameters, RECORDED, "/spec/syncPolicy/automated/enabled"]
 
 
 def document(app: Application) -> Json:

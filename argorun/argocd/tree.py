@@ -30,7 +30,7 @@ class LiveTree:
 
     async def read(self) -> Tree:
         """Read the tree now. Raises ArgoCDFailed, AccessDenied."""
-        await self._put(await self._client.tree(self._app))
+        await self.put(await self._client.tree(self._app))
         return self.tree
 
     async def changed(self, version: int, timeout: float = POLL) -> int:
@@ -51,7 +51,8 @@ class LiveTree:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _put(self, tree: Tree) -> None:
+    async def put(self, tree: Tree) -> None:
+        """Make this the newest tree, and wake what waits for a change."""
         async with self._condition:
             self.tree = tree
             self.version += 1
@@ -62,7 +63,7 @@ class LiveTree:
             with contextlib.suppress(ArgorunError):
                 async with contextlib.aclosing(self._client.watch_tree(self._app)) as trees:
                     async for tree in trees:
-                        await self._put(tree)
+                        await self.put(tree)
             await asyncio.sleep(1.0)
 
     async def _poll(self) -> None:

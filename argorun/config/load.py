@@ -16,6 +16,7 @@ import msgspec
 from argorun.config import proxies
 from argorun.config.file import DEFAULT_FILE, ArgoCDFile, File, TopicFile, read
 from argorun.config.model import (
+    PARAMETER_FORMS,
     ApplicationRef,
     ArgoCD,
     Assignment,
@@ -254,10 +255,10 @@ def topic(written: TopicFile, where: str) -> Topic:
             f"{where}: parameter is empty", "name the Helm parameter that takes the topic's name"
         )
     for p in parameters:
-        if (p.helm is None) == (p.kustomize is None) or p.helm == "":
+        if len(p.given) != 1 or p.place == "":
             raise UsageError(
-                f"{where}: a parameter is either helm or kustomize",
-                "write {helm: NAME} or {kustomize: {configmap: NAME, key: KEY}}",
+                f"{where}: a parameter is either {' or '.join(PARAMETER_FORMS)}",
+                f"write {' or '.join(PARAMETER_FORMS.values())}",
             )
     return Topic(
         prefix=written.prefix,

@@ -29,13 +29,33 @@ class ConfigMapKey(Strict, frozen=True):
 
 
 class Parameter(Strict, frozen=True):
-    """Where in the Application a topic's name goes: exactly one of the two."""
+    """Where in the Application a topic's name goes: exactly one field, named after its kind.
+
+    What a run does with a kind is in argorun.argocd.parameters.kinds.
+    """
 
     helm: str | None = None
     kustomize: ConfigMapKey | None = None
 
+    @property
+    def given(self) -> dict[str, str | ConfigMapKey]:
+        """The places that are written, by kind."""
+        return {f: v for f in self.__struct_fields__ if (v := getattr(self, f)) is not None}
+
+    @property
+    def kind(self) -> str:
+        return next(iter(self.given))
+
+    @property
+    def place(self) -> str | ConfigMapKey:
+        return self.given[self.kind]
+
     def __str__(self) -> str:
-        return f"helm: {self.helm}" if self.helm is not None else f"kustomize: {self.kustomize}"
+        return f"{self.kind}: {self.place}"
+
+
+PARAMETER_FORMS = {"helm": "{helm: NAME}", "kustomize": "{kustomize: {configmap: NAME, key: KEY}}"}
+"""How a parameter of each kind is written."""
 
 
 class Topic(Strict, frozen=True):

@@ -177,7 +177,7 @@ class RunCleanup:
     async def _end(self) -> str | None:
         if self._traces.logs is not None:
             await self._traces.logs.close()
-        await self._client.landed()
+        await self._client.wait_for_in_flight()
         ended = await operation.end(self._client, self._app, self._traces.operation, self._emitter.info)
         return "our operation ended" if ended else None
 
@@ -186,7 +186,7 @@ class RunCleanup:
         return recovery.end(self._app) if self._traces.logs is not None else ""
 
     async def _give_back(self) -> str | None:
-        await self._client.landed()
+        await self._client.wait_for_in_flight()
         until = self._client.clock.now() + self._config.timeouts.cleanup
         stood = await restore.give_back(self._traces.claim, settling=self._settles(), until=until)
         return "parameters put back" if stood else None
@@ -321,7 +321,7 @@ class RunCleanup:
 
     async def _undo_late(self) -> str | None:
         """A change whose answer was lost may take effect yet: see whether it does, and undo that."""
-        until = self._client.unheard_until()
+        until = self._client.late_change_until()
         if until is None:
             return None
         soon = asyncio.get_running_loop().time() + self._config.timeouts.cleanup / 3
@@ -331,7 +331,7 @@ class RunCleanup:
         return "what took effect late undone" if undone else None
 
     def _undo_late_by_hand(self) -> str:
-        return f"argocd app get {self._app}" if self._client.unheard_until() is not None else ""
+        return f"argocd app get {self._app}" if self._client.late_change_until() is not None else ""
 
     def _settle_by_hand(self) -> str:
         patch = recovery.patch(self._app, self._traces.claim.releasing_patch())

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from argorun.argocd.parameters.helm import Helm
-from argorun.argocd.parameters.kustomize import Kustomize
-from argorun.argocd.parameters.spec import Setting, claimed, original_value
+from argorun.argocd.parameters.kind import Setting
+from argorun.argocd.parameters.kinds import KINDS
+from argorun.argocd.parameters.spec import claimed, original_value
 from argorun.argocd.types import Application, Json
 from argorun.config.model import Config, Topic
 from argorun.humanize import count
@@ -21,14 +22,8 @@ def draw(topics: Sequence[Topic], now: float) -> list[tuple[Topic, str]]:
 
 def settings(config: Config, drawn: Sequence[tuple[Topic, str]]) -> list[Setting]:
     """Every parameter of the run with its value."""
-    made: list[Setting] = []
-    for topic, name in drawn:
-        for p in topic.parameters:
-            if p.kustomize is not None:
-                made.append(Kustomize(p.kustomize.configmap, p.kustomize.key, name))
-            else:
-                made.append(Helm(str(p.helm), name, string=True))
-    return made + [Helm(s.name, s.value, s.string) for s in config.sets]
+    for_topics = [KINDS[p.kind].for_topic(p.place, name) for topic, name in drawn for p in topic.parameters]
+    return for_topics + [Helm(s.name, s.value, s.string) for s in config.sets]
 
 
 def topic_spec(topic: Topic) -> TopicSpec:
@@ -57,9 +52,8 @@ def planned(
         yield f"create topic {name} ({partitions}), and {end}"
     for s in settings:
         was = original_value(seen, s, manifests)
-        typed = " as a string" if isinstance(s, Helm) and s.string else ""
         now = "not set" if was is None else repr(was)
-        yield f"set {s} to {s.value or repr('')}{typed} (now {now}), and put it back"
+        yield f"set {s} to {s.value or repr('')}{s.note} (now {now}), and put it back"
     _, record = claimed(seen, settings, manifests, "", 0)
     if record.automated is not None:
         yield "switch auto-sync off, and on again in the end"

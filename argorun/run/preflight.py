@@ -15,13 +15,14 @@ from argorun.argocd.claim.original import original
 from argorun.argocd.client import Client, policy_object
 from argorun.argocd.clock import stamp
 from argorun.argocd.hooks import lint
-from argorun.argocd.hooks.ownership import Rendered, refusal, taken
+from argorun.argocd.hooks.ownership import Rendered, conflict_error, name_conflicts
 from argorun.argocd.http.errors import NEW_TOKEN, ApiError
 from argorun.argocd.manifests.keys import Key
 from argorun.argocd.parameters import helm_command
-from argorun.argocd.parameters.kustomize import Kustomize
+from argorun.argocd.parameters.kind import Setting
+from argorun.argocd.parameters.kinds import KINDS
 from argorun.argocd.parameters.record import record_of
-from argorun.argocd.parameters.spec import Setting, check_rendered, check_source, secrets
+from argorun.argocd.parameters.spec import check_rendered, check_source, secrets
 from argorun.argocd.settle.settlement import destination
 from argorun.argocd.sync import windows
 from argorun.argocd.tree import LiveTree
@@ -138,7 +139,7 @@ class Preflight:
         try:
             manifests = await self._client.manifests(self._app, self._config.revision)
         except ApiError as e:
-            if not (self._config.revision or any(isinstance(s, Kustomize) for s in wanted)):
+            if not (self._config.revision or any(KINDS[s.kind].NEEDS_MANIFESTS for s in wanted)):
                 return []
             at = f" at revision {self._config.revision}" if self._config.revision else ""
             raise UsageError(f"Argo CD cannot render {self._app}{at}: {e.text}") from None
@@ -151,11 +152,11 @@ class Preflight:
         A chart may make its hooks only with them, Kustomize cannot; and a Job that is there as something else
         becomes no hook by a value. The rest is looked at once the values are in.
         """
-        kustomize = all(isinstance(s, Kustomize) for s in wanted)
-        if not manifests or not (kustomize or self._config.jobs):
+        complete = not any(KINDS[s.kind].ADDS_OBJECTS for s in wanted)
+        if not manifests or not (complete or self._config.jobs):
             return
         gap = lint.gap(manifests, self._config.jobs)
-        if gap is not None and (kustomize or gap.taken):
+        if gap is not None and (complete or gap.taken):
             raise gap.error(self._app)
         lint.check_ends(manifests, self._config.jobs)
 
@@ -164,9 +165,11 @@ class Preflight:
         rendered = Rendered(manifests, destination(seen), (), self._client.instance_label)
         if not rendered.hooks():
             return
-        found = await taken(self._client, self._app, await self._client.tree(self._app), rendered.hooks())
+        found = await name_conflicts(
+            self._client, self._app, await self._client.tree(self._app), rendered.hooks()
+        )
         if found and not self._config.force_owned:
-            raise refusal(self._app, found)
+            raise conflict_error(self._app, found)
         for hook in found:
             self._emitter.warn(f"{hook.key} is {hook.by}'s: the sync deletes it, and makes its own")
 
@@ -196,7 +199,7 @@ async def check_others(
     live: LiveTree,
     emitter: Emitter,
     hooks: Mapping[Key, Json],
-    carriers: Mapping[Key, Json],
+    providers: Mapping[Key, Json],
     *,
     force: bool,
 ) -> None:
@@ -206,8 +209,8 @@ async def check_others(
     """
     if hooks:
         await client.application(app, refresh="normal")
-    found = await taken(client, app, await live.read(), {**hooks, **carriers})
+    found = await name_conflicts(client, app, await live.read(), {**hooks, **providers})
     if found and not force:
-        raise refusal(app, found)
-    for shared in (t for t in found if t.key in carriers):
+        raise conflict_error(app, found)
+    for shared in (t for t in found if t.key in providers):
         emitter.warn(f"{shared.key} is {shared.by}'s, too: its syncs take the topic out of it")

@@ -17,15 +17,16 @@ from argorun.argocd.client import Client
 from argorun.argocd.diagnosis import analyze
 from argorun.argocd.diagnosis.stuck import Watch
 from argorun.argocd.hooks import lint
-from argorun.argocd.hooks.carriers import Carriers
+from argorun.argocd.hooks.live_providers import LiveProviders
 from argorun.argocd.hooks.ownership import Rendered
 from argorun.argocd.http.errors import ApiError, Denied
 from argorun.argocd.http.retry import WaitBudget
 from argorun.argocd.logs.jobs import JobLogs
 from argorun.argocd.manifests import hooks as manifests_hooks
 from argorun.argocd.manifests.keys import by_key
+from argorun.argocd.parameters.kind import Setting
 from argorun.argocd.parameters.record import record_of
-from argorun.argocd.parameters.spec import Setting, check_taken, holds, original_value
+from argorun.argocd.parameters.spec import check_taken, holds, original_value
 from argorun.argocd.settle.settlement import Settlement, destination
 from argorun.argocd.sync import hook_results, operation
 from argorun.argocd.sync.nudge import nudge
@@ -84,7 +85,7 @@ class Run:
         self.watch = Watch(client, self.app, self.live, self._is_ours)
         self.progress = Progress(emit, config.jobs, config.logs)
         self.manifests: list[Json] = []
-        self.carriers = Carriers({}, {})
+        self.providers = LiveProviders({}, {})
         self.run_id = secrets.token_hex(6)
         self.logs_are_read = False
         self.limit: asyncio.Timeout | None = None  # timeouts.run, as the supervisor keeps it
@@ -319,8 +320,8 @@ class Run:
             self.traces.operation,
             self.progress.is_parallel,
         )
-        hooks, carriers, force = manifests_hooks.hooks(), self.carriers.objects, self.config.force_owned
-        await check_others(self.client, self.app, self.live, self.emitter, hooks, carriers, force=force)
+        hooks, providers, force = manifests_hooks.hooks(), self.providers.objects, self.config.force_owned
+        await check_others(self.client, self.app, self.live, self.emitter, hooks, providers, force=force)
 
     async def _overwritten(self, seen: Application) -> None:
         """Our values no longer stand, as seen: let go, to try again."""
@@ -347,7 +348,7 @@ class Run:
         for text in lint.warnings(manifests, self.config.jobs):
             self.emitter.warn(text)
         await self._check_tests(manifests, self.manifests)
-        held = {key.name for key in self.carriers.objects if key.kind == "ConfigMap"}
+        held = {key.name for key in self.providers.objects if key.kind == "ConfigMap"}
         options = (self.traces.claim.before or Application()).sync_options
         again = lint.run_again(manifests, self.manifests, options)
         for text in [*lint.not_restarted(manifests, self.manifests, held), *again]:
@@ -361,8 +362,8 @@ class Run:
             raise gap.error(self.app)
         lint.check_ends(manifests, self.config.jobs)
         drawn, tell = self.traces.drawn, self.emitter.warn
-        carriers = await topic_reach.check(self.config, self.client, drawn, before, manifests, former, tell)
-        self.carriers = Carriers.of(carriers, destination(before))
+        providers = await topic_reach.check(self.config, self.client, drawn, before, manifests, former, tell)
+        self.providers = LiveProviders.of(providers, destination(before))
         self.progress.expect(manifests_hooks.hooks_of(manifests))
 
     async def _rendered(self) -> list[Json]:
@@ -405,7 +406,7 @@ class Run:
         following = asyncio.create_task(self._followed())
         stuck = asyncio.create_task(self.watch.stuck(limit))
         displaced = asyncio.create_task(self._displaced())
-        naming = asyncio.create_task(self.watch.name(self.emitter.info))
+        naming = asyncio.create_task(self.watch.report_obstacles(self.emitter.info))
         tasks: list[asyncio.Task[object]] = [following, stuck, displaced, naming]
         if self.config.nudge:
             tasks.append(asyncio.create_task(nudge(self.client, self.app, self.live, self._running_jobs)))
@@ -441,9 +442,7 @@ class Run:
             return state
         tests = [h for h in operation.hooks(state) if is_required(h, self.config.jobs)]
         logs = self.traces.logs
-        return await hook_results.settled(
-            self.client, self.app, self.live, state, tests, logs, self._mistaken
-        )
+        return await hook_results.verify(self.client, self.app, self.live, state, tests, logs, self._mistaken)
 
     def _mistaken(self, state: OperationState, hook: ResourceResult) -> None:
         """The operation was over before this test was, or with another's end."""
@@ -454,7 +453,7 @@ class Run:
 
     def _told(self, state: OperationState) -> bool:
         """Tell how our operation stands; True where there is more to tell."""
-        self.watch.told(state)
+        self.watch.update(state)
         changed = self.progress.state(state)
         if self.traces.logs is None:
             return self.progress.behind
@@ -466,12 +465,12 @@ class Run:
             if hook.kind in manifests_hooks.RUNNING:
                 self.traces.logs.confirm(hook.name)
         if changed:
-            self.traces.logs.look()
+            self.traces.logs.recheck()
         return self.progress.behind
 
     def _running_jobs(self) -> list[Node]:
         """Our operation's Jobs and bare pods that it has not seen the end of, as far as the tree has them."""
-        made = self.traces.logs.sources() if self.traces.logs is not None else []
+        made = self.traces.logs.jobs_and_pods() if self.traces.logs is not None else []
         return [n for n in made if self.progress.awaits(n.kind, n.name)]
 
     # -- 8. Verdict ---------------------------------------------------------------------------------
@@ -486,7 +485,7 @@ class Run:
         if error is None or isinstance(error, TestsFailed):
             try:
                 async with asyncio.timeout(WHY):
-                    unseen = await self.carriers.check(self.client, self.app)
+                    unseen = await self.providers.check(self.client, self.app)
             except TimeoutError:
                 unseen = [f"what the tests read names the topic was not seen: no answer within {WHY:.0f} s"]
             for text in unseen:

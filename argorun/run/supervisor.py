@@ -10,8 +10,8 @@ import traceback
 from typing import Any
 
 from argorun import events, signals
-from argorun.argocd.client import Client
 from argorun.argocd.diagnosis.analyze import Finding
+from argorun.argocd.rest_client import RestClient
 from argorun.config.model import Config
 from argorun.emit import Emitter
 from argorun.errors import ArgorunError, CleanupIncomplete, InternalError, Interrupted, TimedOut
@@ -38,7 +38,7 @@ async def execute(config: Config, dispatcher: Dispatcher) -> int:
         kafka = Topics(
             config.kafka, warn=Emitter(dispatcher).warn, secrets=config.secrets, keep=config.keep_topics
         )
-        client = await stack.enter_async_context(Client(config.argocd))
+        client = await stack.enter_async_context(RestClient(config.argocd))
         topics = await stack.enter_async_context(kafka)
         run = Run(config, dispatcher, client, topics, mask=dispatcher.mask)
         code = await Supervisor(run, dispatcher, at_once).supervise()

@@ -8,9 +8,9 @@ import difflib
 from collections.abc import Callable, Sequence
 
 from argorun.argocd.client import Client
-from argorun.argocd.hooks import topic_readers
-from argorun.argocd.hooks.respect_ignore_differences import LeftAlone
-from argorun.argocd.hooks.topic_readers import Carrier
+from argorun.argocd.hooks import topic_providers
+from argorun.argocd.hooks.respect_ignore_differences import IgnoredFields
+from argorun.argocd.hooks.topic_providers import TopicProvider
 from argorun.argocd.http.errors import ApiError
 from argorun.argocd.manifests import ignore_differences
 from argorun.argocd.manifests.keys import find_node, key_of
@@ -33,7 +33,7 @@ async def check(
     manifests: Sequence[Json],
     former: Sequence[Json],
     notice: Callable[[str], None],
-) -> list[Carrier]:
+) -> list[TopicProvider]:
     """Each topic's name must be in the manifests, rendered with the run's values, where a test gets it.
 
     `seen` is the Application; what it leaves alone in an object that is there already does not count, nor
@@ -45,11 +45,11 @@ async def check(
     names = [name for _, name in drawn]
     kept = await _left_alone(config, client, seen)
     applied = await asyncio.to_thread(kept.applied, manifests)
-    found = await asyncio.to_thread(topic_readers.carriers, names, applied, config.jobs, former)
-    if not topic_readers.unreached(names, found):
+    found = await asyncio.to_thread(topic_providers.providers, names, applied, config.jobs, former)
+    if not topic_providers.unreached(names, found):
         return found
     is_there = await _is_there(config, client, seen, found)
-    missing = topic_readers.unreached(names, found, is_there)
+    missing = topic_providers.unreached(names, found, is_there)
     if not missing:
         return found
     helm = any(p.helm for topic, name in drawn if name in missing for p in topic.parameters)
@@ -59,18 +59,18 @@ async def check(
     with contextlib.suppress(ApiError):
         manifests = await client.manifests(config.application, config.revision)
     applied = await asyncio.to_thread(kept.applied, manifests)
-    found = await asyncio.to_thread(topic_readers.carriers, names, applied, config.jobs, former)
-    missing = topic_readers.unreached(missing, found, is_there)
-    secrets = await asyncio.to_thread(topic_readers.hidden, applied, config.jobs)
+    found = await asyncio.to_thread(topic_providers.providers, names, applied, config.jobs, former)
+    missing = topic_providers.unreached(missing, found, is_there)
+    secrets = await asyncio.to_thread(topic_providers.secrets_read, applied, config.jobs)
     for topic, name in drawn:
         if name not in missing:
             continue
         check_pins(config, [(topic, name)], shown)
-        holders = topic_readers.holders(name, manifests)
+        holders = topic_providers.holders(name, manifests)
         if not (topic.unverified and (secrets or holders)):
-            rendered = await asyncio.to_thread(topic_readers.carriers, [name], manifests, config.jobs)
-            keeping = [f"{why}; {UNCHECKED}" for why in topic_readers.kept(name, found)]
-            obstacles = [*topic_readers.late(name, found), *keeping, *kept.told(rendered)]
+            rendered = await asyncio.to_thread(topic_providers.providers, [name], manifests, config.jobs)
+            keeping = [f"{why}; {UNCHECKED}" for why in topic_providers.not_restarted(name, found)]
+            obstacles = [*topic_providers.applied_too_late(name, found), *keeping, *kept.describe(rendered)]
             raise _unreached(config, topic, name, holders, obstacles, secrets, shown)
         why = f"it is only in {', '.join(holders)}"
         if not holders:
@@ -81,7 +81,7 @@ async def check(
 
 
 async def _is_there(
-    config: Config, client: Client, seen: Application, found: Sequence[Carrier]
+    config: Config, client: Client, seen: Application, found: Sequence[TopicProvider]
 ) -> Callable[[Json], bool]:
     """Tells of a rendered object whether it is in the cluster already; the tree is asked only if need be."""
     tree = await client.tree(config.application) if any(c.keeps for c in found) else Tree()
@@ -89,11 +89,11 @@ async def _is_there(
     return lambda manifest: find_node(tree, key_of(manifest, namespace)) is not None
 
 
-async def _left_alone(config: Config, client: Client, seen: Application) -> LeftAlone:
+async def _left_alone(config: Config, client: Client, seen: Application) -> IgnoredFields:
     """What the sync leaves as it is in the cluster; the tree is asked for only where there may be such."""
     rules = ignore_differences.respected(seen.spec, f"show {config.application}")
     tree = await client.tree(config.application) if rules else Tree()
-    return LeftAlone(rules, destination(seen), tree)
+    return IgnoredFields(rules, destination(seen), tree)
 
 
 def check_pins(config: Config, drawn: Sequence[tuple[Topic, str]], shown: dict[str, str] | None) -> None:

@@ -18,6 +18,7 @@ from argorun.argocd.client import Client
 from argorun.argocd.http.errors import Denied
 from argorun.argocd.parameters import spec
 from argorun.argocd.parameters.record import Record, record_of
+from argorun.argocd.rest_client import RestClient
 from argorun.argocd.types import Application
 from argorun.attempt import attempt
 from argorun.config.model import ApplicationRef
@@ -301,7 +302,7 @@ class Sweep:
     async def last_look(self, why: str) -> None:
         """Wait for what is still on its way, and abandon the rest as it is now."""
         if self.client is not None:
-            await attempt(self.client.landed())
+            await attempt(self.client.wait_for_in_flight())
         await self.abandon(why)
 
     async def abandon(self, why: str, *, look: bool = True) -> None:
@@ -401,7 +402,7 @@ async def sweep_and_tell(config: SweepConfig, dispatcher: Dispatcher, hearing: I
         topics = await stack.enter_async_context(kafka)
         client = None
         if config.argocd is not None:
-            client = await stack.enter_async_context(Client(config.argocd, patience=PATIENCE))
+            client = await stack.enter_async_context(RestClient(config.argocd, patience=PATIENCE))
         made = Sweep(config, dispatcher, topics, client, dispatcher.mask)
         error = await to_its_end(made.steps(), hearing)
         if error is not None and not await hearing.last(made.last_look(error.message)):

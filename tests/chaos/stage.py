@@ -13,10 +13,10 @@ from pathlib import Path
 import httpx
 import msgspec
 
-from argorun.argocd.client import Client
 from argorun.argocd.parameters.helm import Helm
 from argorun.argocd.parameters.record import RECORD
 from argorun.argocd.parameters.spec import claimed
+from argorun.argocd.rest_client import RestClient
 from argorun.argocd.types import RUN_INFO, Application
 from argorun.config.model import ApplicationRef, ArgoCD, Config, Parameter, Timeouts, Topic
 from argorun.errors import ArgorunError
@@ -236,7 +236,7 @@ class Stage:
         rival = asyncio.create_task(self._rival()) if self.plan.rival else None
         config, keeps = self.config("weather_updates"), Keeps(self)
         dispatcher = Dispatcher([keeps], config.secrets)
-        async with Client(config.argocd, patience=2.0) as client:
+        async with RestClient(config.argocd, patience=2.0) as client:
             client._http._transport = Flaky(client._http._transport, self)
             async with Topics(config.kafka, limits=LIMITS, admin=self.broker) as topics:
                 run = Run(config, dispatcher, client, topics)
@@ -250,7 +250,7 @@ class Stage:
     async def _rival(self) -> None:
         config = self.config("rival")
         async with (
-            Client(config.argocd) as client,
+            RestClient(config.argocd) as client,
             Topics(config.kafka, limits=LIMITS, admin=self.broker) as topics,
         ):
             run = Run(config, lambda _: None, client, topics)

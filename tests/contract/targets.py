@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import httpx
 
-from argorun.argocd.client import Client
+from argorun.argocd.rest_client import RestClient
 from argorun.argocd.types import Json
 from argorun.config.model import ApplicationRef, ArgoCD
 from argorun.sandbox.render import KustomizeRender
@@ -65,9 +65,9 @@ class App:
         self.path = f"/api/v1/applications/{name}"
         self.http = connect(target.settings)
 
-    def client(self, **options: Any) -> Client:
+    def client(self, **options: Any) -> RestClient:
         """argorun's own."""
-        return Client(self.target.settings, **options)
+        return RestClient(self.target.settings, **options)
 
     def request(self, method: str, path: str = "", body: Any = None, **query: str) -> httpx.Response:
         headers = {} if method == "GET" else JSON

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from argorun.argocd.client import Client
 from argorun.argocd.http.errors import ApiError, Denied
+from argorun.argocd.rest_client import RestClient
 from argorun.argocd.types import SyncWindows
 from argorun.config.model import ApplicationRef
 from tests.contract.manifests import TOPIC, configmap
@@ -316,7 +316,7 @@ async def test_can_i_tells_what_a_token_may(app: App, argocd: Target) -> None:
     asked = [("get", "applications"), ("update", "applications"), ("sync", "applications"), ("get", "logs")]
     answers = {}
     for name, settings in (("ci", argocd.settings), ("read-only", argocd.read_only)):
-        async with Client(settings) as client:
+        async with RestClient(settings) as client:
             answers[name] = [await client.can_i(a, r, f"default/{app.name}") for a, r in asked]
     assert answers["ci"] == [True, True, True, True]
     assert answers["read-only"][:3] == [True, False, False]

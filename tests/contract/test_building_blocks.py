@@ -16,9 +16,10 @@ from argorun.argocd.hooks.ownership import Rendered
 from argorun.argocd.logs.container import Container, Listener
 from argorun.argocd.logs.jobs import JobLogs
 from argorun.argocd.parameters.helm import Helm
+from argorun.argocd.parameters.kind import Setting
 from argorun.argocd.parameters.kustomize import Kustomize
 from argorun.argocd.parameters.record import RECORD
-from argorun.argocd.parameters.spec import Setting, holds
+from argorun.argocd.parameters.spec import holds
 from argorun.argocd.settle.settlement import Settlement
 from argorun.argocd.sync import operation
 from argorun.argocd.sync.nudge import nudge

@@ -10,6 +10,7 @@ import pytest
 from argorun.argocd.client import Client
 from argorun.argocd.hooks import ownership
 from argorun.argocd.http.errors import ApiError, Denied
+from argorun.argocd.rest_client import RestClient
 from tests.contract.manifests import (
     HOOK,
     TOPIC,
@@ -219,7 +220,7 @@ async def test_who_may_not_patch_is_told_so_before_it_is_looked_whether_there_is
 ) -> None:
     with argocd.application("denied", HOOKED) as app:
         synced(app)
-        async with Client(argocd.read_only) as client:
+        async with RestClient(argocd.read_only) as client:
             for name in ("hooked", "missing"):
                 with pytest.raises(Denied) as denied:
                     await patch(client, app, {}, name)

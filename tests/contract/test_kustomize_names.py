@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from argorun.argocd.parameters import kustomize
-from argorun.argocd.parameters.kustomize import Kustomize, base_name, rendered_name, rolled_by
+from argorun.argocd.parameters.kustomize import Kustomize, rolled_by
+from argorun.argocd.parameters.kustomize_names import base_name, rendered_name
 from argorun.errors import UsageError
 from tests.contract.targets import Target
 from tests.kustomizations import LAYOUTS, Json

@@ -12,9 +12,10 @@ from hypothesis import settings as examples
 from argorun.argocd.normal_form import normalize
 from argorun.argocd.parameters import spec as parameters_spec
 from argorun.argocd.parameters.helm import Helm
+from argorun.argocd.parameters.kind import Setting
 from argorun.argocd.parameters.patch import changes
 from argorun.argocd.parameters.record import record_of
-from argorun.argocd.parameters.spec import Setting, claimed, restored
+from argorun.argocd.parameters.spec import claimed, restored
 from tests.contract.manifests import TOPIC, configmap
 from tests.contract.targets import App, Target, good
 from tests.normal_forms import KUSTOMIZE_SPELLINGS, ODD, PARAMETERS, SPELLINGS

@@ -11,9 +11,10 @@ import msgspec
 import pytest
 
 from argorun.argocd import clock as clocks
-from argorun.argocd.client import Client, policy_object
+from argorun.argocd.client import policy_object
 from argorun.argocd.clock import Clock
 from argorun.argocd.http.errors import Unauthenticated
+from argorun.argocd.rest_client import RestClient
 from argorun.config import jwt
 from tests.contract.manifests import job
 from tests.contract.targets import JSON, App, Target, connect, eventually, good
@@ -85,7 +86,7 @@ async def test_in_its_own_namespace_an_application_is_asked_about_by_project_and
     own = app.get()["metadata"]["namespace"]
     subjects = [policy_object("default", namespace, app.name, own) for namespace in ("", own, "team-a")]
     assert subjects == [f"default/{app.name}", f"default/{app.name}", f"default/team-a/{app.name}"]
-    async with Client(argocd.read_only) as client:
+    async with RestClient(argocd.read_only) as client:
         for subject in subjects:
             told = [await client.can_i(action, "applications", subject) for action in ("get", "update")]
             assert told == [True, False]
@@ -120,7 +121,7 @@ async def test_a_token_that_has_expired_is_401_and_argorun_says_when(app: App, a
 
     eventually(look, lambda seen: seen["status"] == 401)
     assert (refused[-1].json()["code"], "expired" in refused[-1].text) == (16, True)
-    async with Client(settings) as client:
+    async with RestClient(settings) as client:
         with pytest.raises(Unauthenticated) as denied:
             await client.application(app.ref)
     assert settings.token_expires is not None

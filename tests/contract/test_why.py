@@ -46,7 +46,7 @@ async def case(app: App, name: str, enough: Callable[[Case], object]) -> Case:
     result = ResourceResult(group="batch", kind="Job", namespace=app.namespace, name=name)
     async with app.client() as client, asyncio.timeout(60):
         while True:
-            seen = await collect.ask(client, app.ref, await client.tree(app.ref), result, ())
+            seen = await collect.collect(client, app.ref, await client.tree(app.ref), result, ())
             if enough(seen):
                 return seen
             await asyncio.sleep(0.2)

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import httpx
 
-from argorun.argocd.http.network_backend import quicken
+from argorun.argocd.http.network_backend import use_backend
 
 HOP = ("host", "connection", "accept-encoding", "content-length")  # headers that are this connection's own
 HTML = b"<!doctype html><html><body><h1>Bad gateway</h1></body></html>"
@@ -268,7 +268,7 @@ class Proxy:
         self.http = httpx.AsyncClient(
             base_url=upstream, verify=verify, limits=limits, timeout=None, trust_env=False
         )
-        quicken(self.http)  # what is cancelled in its midst leaves no socket open, as httpx's own way may
+        use_backend(self.http)  # what is cancelled in its midst leaves no socket open, as httpx's own way may
         self._tasks: set[asyncio.Task[None]] = set()
         self._late: set[asyncio.Task[None]] = set()
 

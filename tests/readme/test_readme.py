@@ -205,7 +205,7 @@ def test_every_message_that_is_explained_is_one_that_argorun_gives(message: str)
 
 
 def test_what_is_to_be_put_into_an_owner_is_what_argorun_prints() -> None:
-    parameters, _, record, enabled = owners.PLACES
+    parameters, _, record, enabled = owners.touched()
     printed = {
         owners.application_set_snippet("weather", [parameters, record, enabled]),
         owners.parent_snippet("weather", [parameters]),

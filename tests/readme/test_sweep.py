@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from argorun.argocd.client import Client
+from argorun.argocd.rest_client import RestClient
 from argorun.argocd.sync import operation
 from argorun.config.model import ApplicationRef, ArgoCD
 from argorun.kafka.topics import Topics
@@ -62,7 +62,8 @@ class Stage:
 
     async def deploy(self) -> None:
         """The first sync, without hooks: the Application is Synced then."""
-        async with Client(ArgoCD(server=self.demo.server, token=self.demo.token, plaintext=True)) as client:
+        settings = ArgoCD(server=self.demo.server, token=self.demo.token, plaintext=True)
+        async with RestClient(settings) as client:
             app = ApplicationRef(name=self.demo.application)
             await client.sync(app, operation.body("deploy") | {"strategy": {"apply": {}}})
             state = await operation.follow(client, app, "deploy", lambda _: None)

@@ -13,7 +13,7 @@ from tests.real import support
 from tests.real.cluster import Json, Stack
 from tests.real.support import Bench, chart, configmap, job, kustomization
 
-MEND = "annotate it with argocd.argoproj.io/hook: PostSync"
+FIX = "annotate it with argocd.argoproj.io/hook: PostSync"
 
 
 def helm_test() -> Json:
@@ -55,8 +55,8 @@ def test_a_test_job_that_may_take_its_log_with_it_is_warned_about(bench: Bench) 
 @pytest.mark.parametrize(
     ("case", "told"),
     [
-        ("plain", f"checks is there, but as a plain Job: {MEND}"),
-        ("helm", f"Job checks is a Helm test (helm.sh/hook: test), which Argo CD ignores: {MEND}"),
+        ("plain", f"checks is there, but as a plain Job: {FIX}"),
+        ("helm", f"Job checks is a Helm test (helm.sh/hook: test), which Argo CD ignores: {FIX}"),
     ],
 )
 @pytest.mark.parametrize("always", [True, False], ids=["always", "with a value of the run's"])

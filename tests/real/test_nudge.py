@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from argorun.argocd.client import ApplicationName, Client
+from argorun.argocd.client import ApplicationName
+from argorun.argocd.rest_client import RestClient
 from argorun.config.load import load
 from argorun.config.model import Flags
 from argorun.reporters.dispatcher import Dispatcher
@@ -37,13 +38,13 @@ def run(bench: Bench, monkeypatch: pytest.MonkeyPatch, **flags: bool) -> list[se
     """A run in this process; for each nudge, the Jobs of the run that had ended by then."""
     nudges: list[set[str]] = []
     before = ended(bench)
-    send = Client.nudge
+    send = RestClient.nudge
 
-    async def counted(self: Client, app: ApplicationName) -> None:
+    async def counted(self: RestClient, app: ApplicationName) -> None:
         nudges.append(await asyncio.to_thread(ended, bench) - before)
         await send(self, app)
 
-    monkeypatch.setattr(Client, "nudge", counted)
+    monkeypatch.setattr(RestClient, "nudge", counted)
     config = load(Flags(file=bench.config(), **flags), bench.environment(), bench.folder)
     with bench.as_it_was():
         assert asyncio.run(execute(config, Dispatcher([]))) == 0

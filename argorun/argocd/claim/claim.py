@@ -12,8 +12,9 @@ from argorun.argocd.claim.original import original
 from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.parameters import patch as parameters_patch
 from argorun.argocd.parameters import spec as parameters_spec
+from argorun.argocd.parameters.kind import Setting
 from argorun.argocd.parameters.record import RECORD, Record, record_of
-from argorun.argocd.parameters.spec import Setting, holds, without_automated
+from argorun.argocd.parameters.spec import holds, without_automated
 from argorun.argocd.types import Application, Json, ResourceStatus
 from argorun.errors import OperationFailed
 
@@ -132,7 +133,7 @@ class Claim:
 
         The request names no operation, so it could end another run's.
         """
-        until = self.client.ends_late_until()
+        until = self.client.late_terminate_until()
         return 0.0 if until is None else max(0.0, until - asyncio.get_running_loop().time())
 
     # -- for a person to send by hand ------------------------------------------------------------------

@@ -1,1 +1,1 @@
-"""Why a resource failed or does not come up."""
+"""Finds out why a resource failed or does not start."""

@@ -1,4 +1,4 @@
-"""Why a resource failed or does not come up: its live manifest, pods and events in a few lines. Pure."""
+"""Explains in a few lines why a resource failed or does not start. Pure."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from argorun.argocd.diagnosis.reasons import (
     meaning,
     refusal,
 )
-from argorun.argocd.diagnosis.waiting import hold_up
+from argorun.argocd.diagnosis.waiting import obstacle
 from argorun.argocd.manifests.hooks import is_parallel
 from argorun.argocd.types import ClusterEvent, Json, Node
 
-MOST_PODS = 3  # are told of one resource
+MOST_PODS = 3  # of one resource
 MOST_EVENTS = 4
 LONGEST = 400  # characters of one line
 
 
 @dataclass(frozen=True)
-class PodSeen:
-    """A pod as the tree had it last, and its live manifest; empty where that could not be read."""
+class PodEvidence:
+    """A pod as the tree had it last, and its live manifest; empty if that could not be read."""
 
     node: Node
     live: Json = field(default_factory=dict)
@@ -35,32 +35,32 @@ class PodSeen:
 
 @dataclass(frozen=True)
 class Case:
-    """A resource that failed or that the operation waits for, and what the cluster knows of it."""
+    """A resource that failed or that the operation waits for, and the evidence about it."""
 
     kind: str
     name: str
     said: str = ""  # Argo CD's own message about it
     refused: bool = False  # it was not applied
-    waited_for: bool = False  # the operation has not seen its end, or waits until it is deleted
-    live: Json = field(default_factory=dict)  # its live manifest; empty where there is none to be read
-    pods: tuple[PodSeen, ...] = ()  # oldest first
-    events: tuple[ClusterEvent, ...] = ()  # about itself, its pods and what is between
+    waited_for: bool = False  # the operation waits for its end or its deletion
+    live: Json = field(default_factory=dict)  # its live manifest; empty if it cannot be read
+    pods: tuple[PodEvidence, ...] = ()  # oldest first
+    events: tuple[ClusterEvent, ...] = ()  # about itself, its pods and what is between them
     log: tuple[str, ...] = ()  # the last lines of the container that ended
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Why, in half a sentence; what shows it, line by line; what to do. Each may be empty."""
+    """The cause in half a sentence, the evidence line by line, and the fix. Each may be empty."""
 
     cause: str = ""
     evidence: tuple[str, ...] = ()
     hint: str = ""
-    log: tuple[str, ...] = ()  # the last lines, where they are not a followed Job's
+    log: tuple[str, ...] = ()  # the last lines, unless they are those of a followed Job
 
 
 @dataclass(frozen=True)
-class Trouble:
-    """One thing that is wrong with a pod; `container` is empty where it is the pod's own."""
+class Problem:
+    """One problem of a pod; `container` is empty if it is the pod's own."""
 
     reason: str
     phrase: str
@@ -70,13 +70,13 @@ class Trouble:
     exited: bool = False  # a container ended: the phrase has its exit code
 
     def __str__(self) -> str:
-        """What shows it: the reason with Kubernetes' own words, which need no other phrase."""
+        """The evidence: the reason with Kubernetes' own message, or the phrase if there is none."""
         said = self.phrase if self.exited or not self.message else self.reason
         return f"{said}: {self.message}" if self.message else said
 
 
 def find(cases: Sequence[Case]) -> Finding:
-    """What all the cases come to: the first one's cause and fix, and everybody's evidence."""
+    """One finding for all the cases: the first cause and fix, and all the evidence."""
     found = [diagnose(c) for c in cases]
     lines = tuple(dict.fromkeys(line for f in found for line in f.evidence))
     return Finding(
@@ -88,17 +88,17 @@ def find(cases: Sequence[Case]) -> Finding:
 
 
 def diagnose(case: Case) -> Finding:
-    """Why this one failed, or does not come up."""
+    """Why this one failed, or does not start."""
     if case.refused:
         return Finding("it cannot be applied", hint=refusal(case.said))
-    told = {p.node.uid: troubles(p) for p in case.pods}
-    failed = [t[0] for p in case.pods if (t := told[p.node.uid])]
-    main = _hold_up(case) or _condition(case) or (failed[-1] if failed else None)
+    by_pod = {p.node.uid: problems(p) for p in case.pods}
+    failed = [t[0] for p in case.pods if (t := by_pod[p.node.uid])]
+    main = _obstacle(case) or _condition(case) or (failed[-1] if failed else None)
     main = main or _proof(case.events, case.pods)
     late = main is not None and main.reason in ("DeadlineExceeded", "ProgressDeadlineExceeded")
     if late and failed and (case.kind != "Job" or failed[-1].reason in CANNOT_START):
         main = failed[-1]  # which is why it took so long
-    lines = _pods(case, told)
+    lines = _pods(case, by_pod)
     lines += events(case.events, [*lines, case.said, case.name])
     if main is None:
         return Finding(evidence=tuple(lines), hint=refusal(case.said))
@@ -107,24 +107,24 @@ def diagnose(case: Case) -> Finding:
     return Finding(main.phrase + where + _attempts(case, failed, main), tuple(lines), main.hint)
 
 
-def _hold_up(case: Case) -> Trouble | None:
-    """What the operation waits for may be held up by what no pod shows: a finalizer, a missing address."""
+def _obstacle(case: Case) -> Problem | None:
+    """An obstacle that no pod shows: a finalizer, a missing address."""
     if not case.waited_for:
         return None
-    meant = hold_up(case.live, [p.live for p in case.pods if p.live])
-    return Trouble("", meant.phrase, hint=meant.hint) if meant is not None else None
+    meant = obstacle(case.live, [p.live for p in case.pods if p.live])
+    return Problem("", meant.phrase, hint=meant.hint) if meant is not None else None
 
 
-def ended_container(pod: PodSeen) -> str:
-    """The container of a pod whose log tells why it ended; empty where none has ended badly."""
-    return next((t.container for t in troubles(pod) if t.container and t.reason not in CANNOT_START), "")
+def ended_container(pod: PodEvidence) -> str:
+    """The container of a pod that ended badly, whose log says why; empty if none has."""
+    return next((t.container for t in problems(pod) if t.container and t.reason not in CANNOT_START), "")
 
 
 def cannot_start(case: Case) -> bool:
-    """Whether a resource whose pods do not start, or that has none, will not come up by itself."""
+    """Whether a resource whose pods do not start, or that has none, cannot start by itself."""
     coming = {e.involved_object.uid for e in case.events if e.reason in NODE_COMES}
     for pod in case.pods:
-        reasons = {t.reason for t in troubles(pod)}
+        reasons = {t.reason for t in problems(pod)}
         if reasons & CANNOT_START.keys() or ("Unschedulable" in reasons and pod.node.uid not in coming):
             return True
     refused = any(_replicas_fail(c) for c in _conditions(case.live))
@@ -136,17 +136,17 @@ def cannot_start(case: Case) -> bool:
 # -- pods ---------------------------------------------------------------------------------------------
 
 
-def troubles(pod: PodSeen) -> list[Trouble]:
-    """What is wrong with a pod, the most telling first."""
+def problems(pod: PodEvidence) -> list[Problem]:
+    """The problems of a pod, the most informative first."""
     if not pod.live:
         return _from_tree(pod.node)
     spec, status = pod.live.get("spec") or {}, pod.live.get("status") or {}
     found = []
     if reason := status.get("reason"):  # Evicted, DeadlineExceeded, NodeLost
-        found.append(_trouble(reason, status.get("message", "")))
+        found.append(_problem(reason, status.get("message", "")))
     for c in status.get("conditions") or ():
         if c.get("type") == "PodScheduled" and c.get("reason") in ("Unschedulable", "SchedulingGated"):
-            found.append(_trouble(c["reason"], c.get("message", "")))
+            found.append(_problem(c["reason"], c.get("message", "")))
     kinds = (("initContainers", "initContainerStatuses"), ("containers", "containerStatuses"))
     for declared, reported in kinds:
         specs = {c.get("name"): c for c in spec.get(declared) or ()}
@@ -155,12 +155,12 @@ def troubles(pod: PodSeen) -> list[Trouble]:
     runs = status.get("phase") == "Running" and spec.get("restartPolicy", "Always") == "Always"
     ready = [c.get("status") for c in status.get("conditions") or () if c.get("type") == "Ready"]
     if not found and runs and "False" in ready:
-        found.append(_trouble("NotReady"))
-    # A sidecar that was told to end is not why.
+        found.append(_problem("NotReady"))
+    # A sidecar that was terminated is not the cause.
     return sorted(found, key=lambda t: t.exited and t.phrase in (exit_code(137), exit_code(143)))
 
 
-def _container(status: Json, spec: Json) -> list[Trouble]:
+def _container(status: Json, spec: Json) -> list[Problem]:
     name, state = str(status.get("name", "")), status.get("state") or {}
     waiting, ended = state.get("waiting") or {}, state.get("terminated") or {}
     before = (status.get("lastState") or {}).get("terminated") or {}
@@ -171,23 +171,23 @@ def _container(status: Json, spec: Json) -> list[Trouble]:
         found = _ended(name, before, spec, more)
         return [replace(found, hint=found.hint or meaning("CrashLoopBackOff").hint)]
     if reason and not MAY_NOT_START.fullmatch(reason):
-        return [_trouble(reason, message, name)]
+        return [_problem(reason, message, name)]
     return [_ended(name, ended, spec)] if ended.get("exitCode") or ended.get("signal") else []
 
 
-def _ended(name: str, ended: Json, spec: Json, more: str = "") -> Trouble:
-    """How a container ended; `Error` says nothing that the exit code does not say better."""
+def _ended(name: str, ended: Json, spec: Json, more: str = "") -> Problem:
+    """How a container ended; the exit code says more than the reason `Error`."""
     reason, code = str(ended.get("reason") or "Error"), int(ended.get("exitCode") or 0)
     message = str(ended.get("message") or "")
     if reason in ("Error", "Completed"):
-        return Trouble(reason, exit_code(code) + more, message, name, _exit_hint(code), exited=True)
+        return Problem(reason, exit_code(code) + more, message, name, _exit_hint(code), exited=True)
     meant = meaning(reason)
     hint = meant.hint
     limit = ((spec.get("resources") or {}).get("limits") or {}).get("memory")
     if reason == "OOMKilled" and limit:
         hint += f" (now {limit})"
     phrase = f"{meant.phrase}, {exit_code(code)}{more}"
-    return Trouble(reason, phrase, message, name, hint, exited=True)
+    return Problem(reason, phrase, message, name, hint, exited=True)
 
 
 def _exit_hint(code: int) -> str:
@@ -198,24 +198,24 @@ def _exit_hint(code: int) -> str:
     return ""
 
 
-def _trouble(reason: str, message: str = "", container: str = "") -> Trouble:
+def _problem(reason: str, message: str = "", container: str = "") -> Problem:
     meant = meaning(reason, message)
-    return Trouble(reason, meant.phrase, message, container, meant.hint)
+    return Problem(reason, meant.phrase, message, container, meant.hint)
 
 
-def _from_tree(node: Node) -> list[Trouble]:
-    """A pod that is gone, or cannot be read: its `Status Reason` tells."""
+def _from_tree(node: Node) -> list[Problem]:
+    """The problem of a pod that is gone or cannot be read, by the tree's `Status Reason`."""
     reason = node.reason.removeprefix("Init:")
     message = node.health.message if node.health else ""
     code = re.fullmatch(r"ExitCode:(\d+)", reason) or re.search(r"failed with exit code (\d+)", message)
     if code:
-        return [Trouble("Error", exit_code(int(code[1])), "", "", _exit_hint(int(code[1])))]
+        return [Problem("Error", exit_code(int(code[1])), "", "", _exit_hint(int(code[1])))]
     fine = reason in ("", "Running", "Completed", "Succeeded", "Terminating")
-    return [] if fine or MAY_NOT_START.fullmatch(reason) else [_trouble(reason, message)]
+    return [] if fine or MAY_NOT_START.fullmatch(reason) else [_problem(reason, message)]
 
 
-def _pods(case: Case, told: dict[str, list[Trouble]]) -> list[str]:
-    """A line for each trouble of each pod; of one without trouble, how it stands."""
+def _pods(case: Case, by_pod: dict[str, list[Problem]]) -> list[str]:
+    """A line for each problem of each pod; for one without a problem, its state."""
     lines, hidden = [], len(case.pods) - MOST_PODS
     if hidden > 0:
         lines.append(f"{hidden} earlier pod{'' if hidden == 1 else 's'} of {case.name}")
@@ -224,10 +224,10 @@ def _pods(case: Case, told: dict[str, list[Trouble]]) -> list[str]:
         who = f"pod {pod.node.name}{attempt}"
         gone = ", gone since" if pod.gone else ""
         several = len(_statuses(pod.live)) > 1
-        for t in told[pod.node.uid]:
+        for t in by_pod[pod.node.uid]:
             where = f", container {t.container}" if several and t.container else ""
             lines.append(cut(f"{who}{where}: {t}{gone}"))
-        if not told[pod.node.uid] and pod.node.reason not in ("", "Completed", "Succeeded"):
+        if not by_pod[pod.node.uid] and pod.node.reason not in ("", "Completed", "Succeeded"):
             lines.append(f"{who}: {pod.node.reason}{gone}")
     return lines
 
@@ -237,8 +237,8 @@ def _statuses(pod: Json) -> list[Json]:
     return [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
 
 
-def _attempts(case: Case, failed: Sequence[Trouble], main: Trouble) -> str:
-    """How often, where a Job tried more than once, or ran several pods."""
+def _attempts(case: Case, failed: Sequence[Problem], main: Problem) -> str:
+    """In how many attempts or pods of a Job, if there was more than one."""
     if case.kind != "Job" or len(failed) < 2 or main not in failed:
         return ""
     if not retries(case):
@@ -249,14 +249,14 @@ def _attempts(case: Case, failed: Sequence[Trouble], main: Trouble) -> str:
 
 
 def retries(case: Case) -> bool:
-    """Whether a Job's pods are attempts: one after the other, because the one before had failed."""
+    """Whether a Job's pods are attempts: each began after the one before had failed."""
     if case.kind != "Job" or is_parallel(case.live):
         return False
     pairs = zip(case.pods, case.pods[1:], strict=False)
     return not any(_still_ran(before, after.node.created_at) for before, after in pairs)
 
 
-def _still_ran(pod: PodSeen, at: str) -> bool:
+def _still_ran(pod: PodEvidence, at: str) -> bool:
     """Whether a pod is known to have run at this time (RFC 3339, whole seconds), and after it."""
     states = [s.get("state") or {} for s in _statuses(pod.live)]
     ends = [str((s.get("terminated") or {}).get("finishedAt") or "") for s in states]
@@ -275,25 +275,25 @@ def _replicas_fail(condition: Json) -> bool:
     return condition.get("type") == "ReplicaFailure" and condition.get("status") == "True"
 
 
-def _condition(case: Case) -> Trouble | None:
-    """What the resource's own conditions say, where they say more than its pods."""
+def _condition(case: Case) -> Problem | None:
+    """The problem in the resource's own conditions, if they say more than its pods."""
     for c in _conditions(case.live):
         kind, reason, message = c.get("type"), str(c.get("reason", "")), str(c.get("message", ""))
         if _replicas_fail(c):
             meant = meaning("FailedCreate")
-            return Trouble("FailedCreate", meant.phrase, message, hint=refusal(message) or meant.hint)
+            return Problem("FailedCreate", meant.phrase, message, hint=refusal(message) or meant.hint)
         deadline = {"Failed": "DeadlineExceeded", "Progressing": "ProgressDeadlineExceeded"}.get(str(kind))
         if reason == deadline:
             name = "activeDeadlineSeconds" if kind == "Failed" else "progressDeadlineSeconds"
             seconds = (case.live.get("spec") or {}).get(name)
-            found = _trouble(reason, message)
+            found = _problem(reason, message)
             phrase = found.phrase.replace(name, f"{name} of {seconds}") if seconds else found.phrase
-            return Trouble(reason, phrase, message, hint=found.hint)
+            return Problem(reason, phrase, message, hint=found.hint)
     return None
 
 
-def _proof(known: Iterable[ClusterEvent], pods: Sequence[PodSeen]) -> Trouble | None:
-    """The newest event that proves that a pod cannot be made, placed or set up; none once all of them run."""
+def _proof(known: Iterable[ClusterEvent], pods: Sequence[PodEvidence]) -> Problem | None:
+    """The newest event that proves that a pod cannot be made, placed or set up; None once all run."""
     if pods and not any(MAY_NOT_START.fullmatch(p.node.reason.removeprefix("Init:")) for p in pods):
         return None
     # What a pod or a controller has done since is Normal: mounted, scheduled, pulling. On a tie that wins.
@@ -305,11 +305,11 @@ def _proof(known: Iterable[ClusterEvent], pods: Sequence[PodSeen]) -> Trouble | 
         return None
     newest = max(proofs, key=lambda e: e.last_timestamp or "")
     meant = meaning(newest.reason, newest.message)
-    return Trouble(newest.reason, meant.phrase, newest.message, hint=refusal(newest.message) or meant.hint)
+    return Problem(newest.reason, meant.phrase, newest.message, hint=refusal(newest.message) or meant.hint)
 
 
 def events(known: Iterable[ClusterEvent], said: Sequence[str]) -> list[str]:
-    """The Warning events, each once with its count, newest last, few; none that repeats what was `said`."""
+    """The last few Warning events, each once with its count; none that repeats what was `said`."""
     spoken = "\n".join(said)
     counted: dict[tuple[str, str, str], tuple[int, ClusterEvent]] = {}
     for e in sorted(known, key=lambda e: e.last_timestamp or ""):

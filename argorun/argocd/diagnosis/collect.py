@@ -1,4 +1,4 @@
-"""Asks the cluster, through Argo CD, about a resource that failed: a few reads with `get`, all at once."""
+"""Collects evidence about a failed resource: manifest, pods, events, log tail."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import TypeVar
 
 from argorun.argocd.client import ApplicationName, Client
-from argorun.argocd.diagnosis.analyze import MOST_PODS, Case, PodSeen, ended_container
+from argorun.argocd.diagnosis.analyze import MOST_PODS, Case, PodEvidence, ended_container
 from argorun.argocd.types import ClusterEvent, Json, Node, ResourceResult, Tree
 from argorun.errors import ArgorunError
 
 T = TypeVar("T")
 LINES = 10  # of a log
-PATIENCE = 3.0  # seconds for each read; what is refused, gone or late is left out
+READ_LIMIT = 3.0  # seconds for each read; what is denied, gone or late is left out
 
 
-async def ask(
+async def collect(
     client: Client,
     app: ApplicationName,
     tree: Tree,
@@ -25,10 +25,10 @@ async def ask(
     remembered: Collection[Node],
     is_ours: Callable[[Node], bool] = lambda node: True,
 ) -> Case:
-    """What the cluster knows of a resource; never fails, and says less where something cannot be read.
+    """The evidence about a resource, by a few reads with `get`; what cannot be read is left out.
 
-    `remembered` are its pods as they were last seen: those that are gone tell at least that. What
-    bears such a name and is not the operation's (`is_ours`) is no evidence.
+    `remembered` are its pods as they were last seen: those that are gone are reported as such. An object of
+    that name that is not the operation's (`is_ours`) is no evidence.
     """
     if result.status == "SyncFailed" and "is missing" not in result.message:  # it was there, then
         return Case(result.kind, result.name, result.message, refused=True)
@@ -37,7 +37,7 @@ async def ask(
         return Case(result.kind, result.name, result.message, pods=_gone(remembered))
     there = pods_of(tree, node)
     gone = _gone(n for n in remembered if n.uid not in {p.uid for p in there})
-    # A workload's good pods are no evidence; a Job's are its attempts.
+    # A workload's healthy pods are no evidence; a Job's are its attempts.
     asked = [p for p in there if node.kind == "Job" or p.health_status != "Healthy"][-MOST_PODS:]
     earlier = [p for p in there if node.kind == "Job" and p not in asked]
     about = [node, *_replica_set(tree, node), *(p for p in asked if p is not node)]
@@ -45,14 +45,14 @@ async def ask(
         asyncio.gather(*(_manifest(client, app, n) for n in [node, *asked])),
         asyncio.gather(*(_events(client, app, n) for n in about)),
     )
-    seen = [PodSeen(n, manifest) for n, manifest in zip(asked, live[1:], strict=True)]
+    seen = [PodEvidence(n, manifest) for n, manifest in zip(asked, live[1:], strict=True)]
     return Case(
         result.kind,
         result.name,
         result.message,
         waited_for=result.hook_phase == "Running",
         live=live[0],
-        pods=(*gone, *map(PodSeen, earlier), *seen),
+        pods=(*gone, *map(PodEvidence, earlier), *seen),
         events=tuple(e for known in events for e in known),
         log=()
         if node.kind == "Job"
@@ -60,8 +60,8 @@ async def ask(
     )
 
 
-def _gone(pods: Iterable[Node]) -> tuple[PodSeen, ...]:
-    return tuple(PodSeen(n, gone=True) for n in pods)
+def _gone(pods: Iterable[Node]) -> tuple[PodEvidence, ...]:
+    return tuple(PodEvidence(n, gone=True) for n in pods)
 
 
 def pods_of(tree: Tree, node: Node) -> list[Node]:
@@ -76,7 +76,7 @@ def started_by(tree: Tree, node: Node) -> list[Node]:
 
 
 def _replica_set(tree: Tree, node: Node) -> list[Node]:
-    """A Deployment's current ReplicaSet, by its revision: one of long ago may be taken up again."""
+    """A Deployment's current ReplicaSet, by its revision: an old one may be used again."""
     sets = [n for n in tree.children(node.uid) if n.kind == "ReplicaSet"]
     return sorted(sets, key=lambda n: (n.revision, n.created_at))[-1:]
 
@@ -92,7 +92,7 @@ async def _events(client: Client, app: ApplicationName, node: Node) -> list[Clus
     return await _answer(client.events(app, node), [])
 
 
-async def _tail(client: Client, app: ApplicationName, pods: Sequence[PodSeen]) -> tuple[str, ...]:
+async def _tail(client: Client, app: ApplicationName, pods: Sequence[PodEvidence]) -> tuple[str, ...]:
     """The last lines of the newest container that ended badly."""
     ended = [(p.node, name) for p in pods if (name := ended_container(p))]
     if not ended:
@@ -109,7 +109,7 @@ async def _tail(client: Client, app: ApplicationName, pods: Sequence[PodSeen]) -
 
 async def _answer(read: Awaitable[T], otherwise: T) -> T:
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(READ_LIMIT):
             return await read
     except (ArgorunError, TimeoutError):
         return otherwise

@@ -1,4 +1,4 @@
-"""What Kubernetes' and Argo CD's own reasons mean, and what to do about them: tables. Pure.
+"""Tables of Kubernetes' and Argo CD's reasons: what each means, and the fix. Pure.
 
 Sources: Kubernetes' pkg/kubelet/container/sync_result.go, pkg/kubelet/images/types.go and
 pkg/kubelet/events/event.go, its pkg/controller/job/job_controller.go, and gitops-engine's pkg/sync.
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 
 class Meaning(NamedTuple):
-    """A reason for people, and the fix; either may be empty."""
+    """A reason in plain words, and the fix; either may be empty."""
 
     phrase: str
     hint: str = ""
@@ -86,7 +86,7 @@ MEANINGS = CANNOT_START | PROOFS | ENDS
 
 EXIT_CODES = {126: "not executable", 127: "command not found"}
 
-# What Argo CD or the API server says when it does not take an object.
+# What Argo CD or the API server says when it does not accept an object.
 REFUSALS = (
     (r'namespaces? "[^"]*" not found', "make the namespace, or set syncOptions: [CreateNamespace=true]"),
     (r"not permitted in project", "allow it in the AppProject: destinations, clusterResourceWhitelist"),
@@ -108,13 +108,13 @@ REFUSALS = (
     (
         r"unknown field|error validating|failed to create typed|is invalid|Invalid value|Required value"
         r"|strict decoding|cannot unmarshal|cannot be handled",
-        "mend the manifest, and try it: kubectl apply --dry-run=server",
+        "fix the manifest, and try it: kubectl apply --dry-run=server",
     ),
 )
 
 
 def meaning(reason: str, message: str = "") -> Meaning:
-    """What a reason means; what a registry said makes it more exact. An unknown reason is its own phrase."""
+    """What a reason means; a registry's message makes it more exact. An unknown reason is its own phrase."""
     known = MEANINGS.get(reason)
     if known is None:
         return Meaning(reason)
@@ -137,5 +137,5 @@ def exit_code(code: int) -> str:
 
 
 def refusal(message: str) -> str:
-    """What to do about an object that was not taken; empty where nothing is known."""
+    """The fix for an object that was not accepted; empty if unknown."""
     return next((hint for pattern, hint in REFUSALS if re.search(pattern, message)), "")

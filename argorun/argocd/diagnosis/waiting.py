@@ -1,4 +1,4 @@
-"""What an operation waits for that does not come by itself, and what holds it up. Pure.
+"""Finds what an operation waits for that needs help, and the obstacle. Pure.
 
 Sources: gitops-engine pkg/sync/sync_context.go (setRunningPhase writes the operation's message) and
 pkg/health (health.go, health_service.go, health_ingress.go, health_pvc.go).
@@ -35,7 +35,7 @@ IN_USE = {
 
 
 @dataclass(frozen=True)
-class HeldUp:
+class WaitedObject:
     """A live object that the operation waits for: until it is healthy or, with `leaves`, until it is gone."""
 
     node: Node
@@ -43,7 +43,7 @@ class HeldUp:
 
     @property
     def result(self) -> ResourceResult:
-        """The same as an entry of the operation; there is none yet of a hook whose former object leaves."""
+        """It as an entry of the operation, which has none yet for a hook whose former object leaves."""
         n = self.node
         return ResourceResult(
             group=n.group,
@@ -54,21 +54,23 @@ class HeldUp:
             hook_phase="Running",
         )
 
-    def told(self, why: str, hint: str) -> str:
-        """What is waited for, why and what to do; empty where nothing shows why."""
+    def describe(self, why: str, hint: str) -> str:
+        """A sentence: what Argo CD waits for, why, and the fix; empty if the cause is unknown."""
         why = why or (self.node.health.message if self.node.health else "")
         what = f"{self.node.kind} {self.node.name}"
         waits = f"until the former {what} is deleted" if self.leaves else f"for {what}"
         return f"Argo CD waits {waits}: {'; '.join(filter(None, (why, hint)))}" if why else ""
 
 
-def held_up(state: OperationState | None, awaited: Iterable[ResourceResult], tree: Tree) -> dict[str, HeldUp]:
-    """What the operation waits for, by its uid, where no pod decides when it is there or gone."""
+def waited_objects(
+    state: OperationState | None, results: Iterable[ResourceResult], tree: Tree
+) -> dict[str, WaitedObject]:
+    """The objects, by uid, that the operation waits for and whose state no pod decides."""
     if state is None or state.done:
         return {}
-    nodes = (tree.find(r.kind, r.namespace, r.name, r.group) for r in awaited)
-    coming = [HeldUp(n, leaves=False) for n in nodes if n is not None and _comes_without_pods(n)]
-    return {h.node.uid: h for h in [*coming, *(HeldUp(n, leaves=True) for n in leaving(state, tree))]}
+    nodes = (tree.find(r.kind, r.namespace, r.name, r.group) for r in results)
+    coming = [WaitedObject(n, leaves=False) for n in nodes if n is not None and _comes_without_pods(n)]
+    return {h.node.uid: h for h in [*coming, *(WaitedObject(n, leaves=True) for n in leaving(state, tree))]}
 
 
 def leaving(state: OperationState, tree: Tree) -> list[Node]:
@@ -92,8 +94,8 @@ def _comes_without_pods(node: Node) -> bool:
     return node.health_status == "Progressing" and node.kind not in WITH_PODS
 
 
-def hold_up(live: Json, pods: Sequence[Json]) -> Meaning | None:
-    """What keeps a live object from going or from becoming healthy, with the fix; None where it is not seen.
+def obstacle(live: Json, pods: Sequence[Json]) -> Meaning | None:
+    """What keeps a live object from going or from becoming healthy, and the fix; None if unknown.
 
     `pods` are the live pods below it.
     """

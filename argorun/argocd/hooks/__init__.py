@@ -1,1 +1,1 @@
-"""The hooks of a sync: what may go wrong with them, whose they are, which topic they read."""
+"""The hooks of a sync: problems, ownership, and whether they get the topic's name."""

@@ -1,4 +1,4 @@
-"""What is likely to go wrong with the tests, told from the rendered manifests before the sync. Pure."""
+"""Finds likely problems with the tests in the rendered manifests, before the sync. Pure."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ FROM_HELM = {
 ROLLING = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Rollout")
 SOON = 600  # seconds; a Job that is kept so long after its end is read by then
 CHECKSUM = "a checksum of it in the pod template's annotations restarts them"
-MEND = f"annotate it with {ARGO}: PostSync"
+FIX = f"annotate it with {ARGO}: PostSync"
 
 
 def warnings(manifests: Iterable[Json], jobs: Sequence[str]) -> list[str]:
-    """A sentence for each thing about the hooks that may cost a log or leave one behind; and the fix."""
+    """A sentence for each hook whose log may be lost, or that may be left behind; and the fix."""
     found = []
     for m in manifests:
         hook = hook_of(m)
@@ -61,9 +61,9 @@ def not_restarted(
 ) -> Iterator[str]:
     """A sentence for each workload whose pods the sync does not restart; and the fix.
 
-    `former` is what the source renders to without the run's values, `configmaps` are those that hold a
-    topic's name with them. A pod reads its environment once; a file that is mounted changes later, while it
-    runs (source: kubernetes.io/docs, ConfigMaps are updated automatically when mounted).
+    `former` is what the source renders to without the run's values, `configmaps` are the names of those that
+    hold a topic's name with them. A pod reads its environment once; a file that is mounted changes later,
+    while it runs (source: kubernetes.io/docs, ConfigMaps are updated automatically when mounted).
     """
     was = by_key((m for m in former if m.get("kind") in ROLLING), "")
     for m in manifests:
@@ -91,7 +91,7 @@ def not_restarted(
 
 
 def run_again(manifests: Iterable[Json], former: Sequence[Json], options: Collection[str]) -> Iterator[str]:
-    """A sentence for each plain Job or Pod that runs on the topic, and again when it is put back.
+    """A sentence for each plain Job or Pod that runs on the topic, and again when it is restored.
 
     `former` is what the source renders to without the run's values, `options` are the Application's sync
     options. With Force, what cannot be changed is deleted and made anew (source: Argo CD's docs, Sync
@@ -118,10 +118,10 @@ def delete_policies(manifest: Json) -> set[str]:
 
 
 def check_ends(manifests: Iterable[Json], jobs: Sequence[str]) -> None:
-    """Raise UsageError (2) where a test passes whatever it does.
+    """Raise UsageError (2) for a test that passes whatever it does.
 
-    A bare Pod that is started again whenever it ends: Argo CD takes it for passed once it is ready (source:
-    gitops-engine pkg/health/health_pod.go). A Job that wants no pod: Kubernetes calls it complete at once.
+    A bare Pod that restarts whenever it ends: Argo CD calls it passed once it is ready (source: gitops-engine
+    pkg/health/health_pod.go). A Job with no completions: Kubernetes calls it complete at once.
     """
     for m in manifests:
         hook = hook_of(m)
@@ -152,7 +152,7 @@ class Gap(NamedTuple):
 
 
 def gap(manifests: Sequence[Json], jobs: Sequence[str]) -> Gap | None:
-    """What is missing for a test to run; None where nothing is."""
+    """The tests that no hook runs; None if all are there."""
     hooks = hooks_of(manifests)
     missing = [j for j in jobs if not any(h.is_called(j) for h in hooks)]
     if not missing and required(hooks, jobs):
@@ -164,7 +164,7 @@ def gap(manifests: Sequence[Json], jobs: Sequence[str]) -> Gap | None:
 
 
 def _no_hook(manifests: Iterable[Json], jobs: Sequence[str]) -> Iterable[str]:
-    """What looks like the missing test, and how to make a hook of it."""
+    """A sentence for each object that looks like the missing test; and the fix."""
     for m in manifests:
         metadata = m.get("metadata") or {}
         name, kind = str(metadata.get("name") or metadata.get("generateName", "")), m.get("kind")
@@ -172,8 +172,8 @@ def _no_hook(manifests: Iterable[Json], jobs: Sequence[str]) -> Iterable[str]:
         words = [p.strip() for p in str(annotations.get(HELM, "")).split(",")]
         test = ARGO not in annotations and ("test" in words or "test-success" in words)
         if test and kind in RUNNING and (name in jobs or not jobs):
-            yield (f"{kind} {name} is a Helm test (helm.sh/hook: test), which Argo CD ignores: {MEND}")
+            yield (f"{kind} {name} is a Helm test (helm.sh/hook: test), which Argo CD ignores: {FIX}")
         elif kind in RUNNING and name in jobs and hook_of(m) is None:
             said = annotations.get(ARGO) or annotations.get(HELM)
             what = f"is a hook for {said}, which no sync runs" if said else f"is there, but as a plain {kind}"
-            yield f"{name} {what}: {MEND}"
+            yield f"{name} {what}: {FIX}"

@@ -1,4 +1,4 @@
-"""Whose a live hook object is: this Application's, or another's under the same name."""
+"""Whether a live object is this Application's, or another's under the same name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OWN_NAMES = (
 
 
 def application_of(manifest: Json, label: str = INSTANCE) -> str:
-    """The Application that an object says it belongs to, as Argo CD writes it; empty where it says none.
+    """The Application that an object names as its own, as Argo CD writes it; empty if it names none.
 
     By its tracking id, or else its instance label, which Argo CD's setting application.instanceLabelKey may
     call otherwise (source: Argo CD's util/argo/resource_tracking.go). An Application outside of Argo CD's
@@ -33,35 +33,35 @@ def application_of(manifest: Json, label: str = INSTANCE) -> str:
     return tracking.partition(":")[0] or str((metadata.get("labels") or {}).get(label, ""))
 
 
-def readable(instance: str) -> str:
-    """An Application as people write it: NAMESPACE/NAME."""
+def display_name(instance: str) -> str:
+    """An Application's name as people write it: NAMESPACE/NAME."""
     return instance.replace("_", "/", 1)
 
 
-def stranger(live: Json, rendered: Json, topics: Sequence[str] = (), label: str = INSTANCE) -> str:
-    """Whose a live object is, if not the Application's that renders `rendered`; empty where it is.
+def foreign_owner(live: Json, rendered: Json, topics: Sequence[str] = (), label: str = INSTANCE) -> str:
+    """The owner of a live object that is not of the Application that renders `rendered`; empty if it is.
 
-    Argo CD writes its tracking into what it renders. Where the pods of the rendered object hold a topic's
-    name, the live one's must, too: else another operation made it.
+    Argo CD writes its tracking into what it renders. If the rendered object's pods hold a topic's name, the
+    live one's must, too: else another operation made it.
     """
     wanted, found = application_of(rendered, label), application_of(live, label)
     if wanted and found != wanted:
-        return f"Application {readable(found)}" if found else NOBODY
+        return f"Application {display_name(found)}" if found else NOBODY
     template, now = (json.dumps((m.get("spec") or {}), ensure_ascii=False) for m in (rendered, live))
     missing = [t for t in topics if t in template and t not in now]
     return f"another run: it does not name {', '.join(missing)}" if missing else ""
 
 
-def other(live: Json, rendered: Json, label: str = INSTANCE) -> str:
-    """Which other Application a live object says it is of; empty where it names none."""
-    by = stranger(live, rendered, label=label)
+def other_application(live: Json, rendered: Json, label: str = INSTANCE) -> str:
+    """The other Application that a live object names as its own; empty if it names none."""
+    by = foreign_owner(live, rendered, label=label)
     return by if by != NOBODY else ""
 
 
 class Rendered:
-    """The Jobs and Pods that an Application renders, by what they are called when they are live.
+    """The Jobs and Pods that an Application renders, found by the names of live objects.
 
-    `label` is what Argo CD calls its instance label.
+    `label` is the name of Argo CD's instance label.
     """
 
     def __init__(
@@ -79,11 +79,11 @@ class Rendered:
                     self._generated.append((key, m))
 
     def hooks(self) -> dict[Key, Json]:
-        """Those that are hooks and have a name of their own."""
+        """Those that are hooks and have a fixed name."""
         return {k: m for k, m in self._named.items() if is_hook(m)}
 
     def rendered(self, node: Node) -> Json | None:
-        """What a live object was made from; None where that is not known."""
+        """The manifest that a live object was made from; None if unknown."""
         key = key_of_listed(node)
         if key in self._named:
             return self._named[key]
@@ -95,51 +95,51 @@ class Rendered:
         # One name may begin with another: tests-, tests-e2e-.
         return max(made, key=lambda pair: len(pair[0]))[1] if made else None
 
-    def stranger(self, node: Node, live: Json) -> str:
-        """Whose a live object is, if not ours; empty where it is, or where nothing is known of it."""
+    def foreign_owner(self, node: Node, live: Json) -> str:
+        """The owner of a live object that is not this Application's; empty if it is, or if unknown."""
         rendered = self.rendered(node)
-        return stranger(live, rendered, self._topics, self._label) if rendered is not None else ""
+        return foreign_owner(live, rendered, self._topics, self._label) if rendered is not None else ""
 
-    def other(self, node: Node, live: Json) -> str:
-        """Which other Application a live object says it is of; empty where it names none."""
+    def other_application(self, node: Node, live: Json) -> str:
+        """The other Application that a live object names as its own; empty if it names none."""
         rendered = self.rendered(node)
-        return other(live, rendered, self._label) if rendered is not None else ""
+        return other_application(live, rendered, self._label) if rendered is not None else ""
 
 
 @dataclass(frozen=True)
-class Taken:
-    """A live object of another Application, under the name of one of this run's."""
+class NameConflict:
+    """A live object of another Application under the name of one of this run's."""
 
     key: Key
     by: str
 
 
-async def taken(
+async def name_conflicts(
     client: Client, app: ApplicationName, tree: Tree, rendered: Mapping[Key, Json]
-) -> list[Taken]:
-    """The rendered objects under whose names one of another Application stands in the cluster.
+) -> list[NameConflict]:
+    """The rendered objects under whose names the cluster has another Application's.
 
     Argo CD's tree holds what stands under a name that the Application renders, whoever made it (source:
     GetManagedLiveObjs in gitops-engine's pkg/cache/cluster.go). What cannot be read is left out.
     """
 
-    async def one(key: Key, manifest: Json) -> Taken | None:
+    async def one(key: Key, manifest: Json) -> NameConflict | None:
         node = find_node(tree, key)
         if node is None:
             return None
         try:
             live = await client.live(app, node.group, node.version, node.kind, node.namespace, node.name)
         except ArgorunError:
-            return None  # gone; or it is seen during the run whose it is
-        by = other(live, manifest, client.instance_label)
-        return Taken(key, by) if by else None
+            return None  # gone; or its owner is found during the run
+        by = other_application(live, manifest, client.instance_label)
+        return NameConflict(key, by) if by else None
 
     found = await concurrency.gather([one(k, m) for k, m in rendered.items()])
     return [t for t in found if t is not None]
 
 
-def refusal(app: ApplicationName, found: Sequence[Taken]) -> UsageError:
-    """Why a run does not begin where other Applications' objects stand in the place of its own."""
+def conflict_error(app: ApplicationName, found: Sequence[NameConflict]) -> UsageError:
+    """The error that keeps a run from beginning while other Applications use its objects' names."""
     shown = "\n".join(f"{t.key} in namespace {t.key.namespace} is {t.by}'s" for t in found)
     names = ", ".join(t.key.name for t in found)
     return UsageError(

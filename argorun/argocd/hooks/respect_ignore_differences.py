@@ -1,12 +1,12 @@
-"""What a sync leaves as it is in the cluster, by the Application's ignoreDifferences. Pure."""
+"""The fields that a sync leaves as they are: RespectIgnoreDifferences=true. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from argorun.argocd.hooks import topic_readers
-from argorun.argocd.hooks.topic_readers import Carrier
+from argorun.argocd.hooks import topic_providers
+from argorun.argocd.hooks.topic_providers import TopicProvider
 from argorun.argocd.manifests import ignore_differences
 from argorun.argocd.manifests.hooks import is_hook
 from argorun.argocd.manifests.ignore_differences import RESPECT
@@ -15,14 +15,14 @@ from argorun.argocd.types import IgnoreRule, Json, Tree
 
 
 @dataclass(frozen=True)
-class LeftAlone:
+class IgnoredFields:
     """The fields of live objects that a sync does not write, with RespectIgnoreDifferences=true.
 
     Argo CD puts into what it applies the live object's values in place of what its rules point at; an object
     that is not there yet, and a hook, is applied as it is rendered (source: controller/sync.go,
-    normalizeTargetResources). `rules` are those that syncs keep to, see `ignoring.respected`. Rules by
-    managedFieldsManagers and those in Argo CD's own settings are not seen here: a look at the live objects
-    tells, see `carriers`.
+    normalizeTargetResources). `rules` are those that syncs respect, see `ignore_differences.respected`. Rules
+    by managedFieldsManagers and those in Argo CD's own settings are unknown here: `live_providers` checks the
+    live objects.
     """
 
     rules: Sequence[IgnoreRule]
@@ -33,18 +33,18 @@ class LeftAlone:
         """The rendered objects without what the sync does not write of them."""
         return [ignore_differences.without(m, self._about(m)) for m in manifests]
 
-    def told(self, carriers: Iterable[Carrier]) -> list[str]:
-        """Which of these would carry a topic's name to a test if the sync wrote it, each with its rules."""
-        return list(dict.fromkeys(self._told(carriers)))
+    def describe(self, providers: Iterable[TopicProvider]) -> list[str]:
+        """A sentence for each provider whose topic's name the sync does not write, with the rules."""
+        return list(dict.fromkeys(self._describe(providers)))
 
-    def _told(self, carriers: Iterable[Carrier]) -> Iterator[str]:
-        for carrier in carriers:
-            rules = self._about(carrier.manifest)
-            if rules and not topic_readers.holders(
-                carrier.topic, [ignore_differences.without(carrier.manifest, rules)]
+    def _describe(self, providers: Iterable[TopicProvider]) -> Iterator[str]:
+        for provider in providers:
+            rules = self._about(provider.manifest)
+            if rules and not topic_providers.holders(
+                provider.topic, [ignore_differences.without(provider.manifest, rules)]
             ):
                 paths = [p for r in rules for p in (*(r.json_pointers or ()), *(r.jq_path_expressions or ()))]
-                called = key_of(carrier.manifest, self.namespace)
+                called = key_of(provider.manifest, self.namespace)
                 yield (
                     f"{called} keeps what it has: ignoreDifferences with {RESPECT} leaves {', '.join(paths)} "
                     "alone; take the rule or the option off"

@@ -1,1 +1,1 @@
-"""HTTP to Argo CD: connection, retries, streams, TLS, and errors made argorun's."""
+"""HTTP to Argo CD: connection, retries, streams, TLS, and errors."""

@@ -1,4 +1,4 @@
-"""A connection to one Argo CD over httpx: what is retried, what is sent once, and what has no answer yet."""
+"""Sends requests to one Argo CD over httpx, with retries and limits."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from argorun.argocd.http.errors import (
     slow,
     unreachable,
 )
-from argorun.argocd.http.network_backend import quicken
+from argorun.argocd.http.network_backend import use_backend
 from argorun.argocd.http.retry import RenderLimit, RetryBudget, now
 from argorun.argocd.http.tls import Certificates, tls, trusted
 from argorun.argocd.types import Json
 from argorun.config.proxies import SCHEMES, Proxy
 from argorun.errors import UsageError
 
-stamina.instrumentation.set_on_retry_hooks(())  # a retry is the run's own business to tell
+stamina.instrumentation.set_on_retry_hooks(())  # the run reports its retries itself
 
-LANDING = 3.0  # seconds for the answer to what was sent and then cancelled
-LATE = 15.0  # seconds for which a change that was never answered may still take effect
+LANDING = 3.0  # seconds for the answer to a request that was sent and then canceled
+LATE = 15.0  # seconds for which an unanswered change may still take effect
 QUICK = httpx.Timeout(15.0, connect=5.0)
 WHOLE = 60.0  # seconds for a whole answer, however steadily it comes
 RENDERS = httpx.Timeout(15.0, connect=5.0, read=None)  # the answer has a limit of its own
@@ -64,23 +64,29 @@ class Settings(Certificates, Protocol):
 class Connection:
     """Sends requests and reads streams. Idempotent requests are retried for `patience` seconds.
 
-    A request has 60 s, 15 s of them silent; one that makes Argo CD render has `rendering`, and is not
-    repeated when that is over. No proxy is used but the settings'.
+    A request has 60 s, at most 15 s of them silent; one that makes Argo CD render has `rendering`, and is not
+    repeated after that. Only the settings' proxy is used. `transport` replaces the network.
 
-    Raises AccessDenied (6) or ArgoCDFailed (8), and UsageError (2) where it cannot even be made; nothing of
-    httpx gets out.
+    Raises AccessDenied (6) or ArgoCDFailed (8), and UsageError (2) if the settings cannot be used; no error
+    of httpx gets out.
     """
 
-    def __init__(self, settings: Settings, *, patience: float = 5.0) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        patience: float = 5.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
         self.settings = settings
         self.patience = patience
         self.rendering = RenderLimit(settings.timeout)
         self.requests = 0  # how many were sent, retries included
         self.clock = Clock()
-        self._answered_at: float | None = None  # loop time of its newest answer, a gateway's aside
+        self._answered_at: float | None = None  # loop time of the newest answer that is no gateway's
         self._in_flight: set[asyncio.Future[Any]] = set()
-        self._ends_unheard: float | None = None  # of the newest that ends an operation, and was not answered
-        self._unheard: float | None = None  # loop time of the newest change that was never answered
+        self._terminate_lost_at: float | None = None  # loop time of the newest unanswered `terminate`
+        self._change_lost_at: float | None = None  # loop time of the newest unanswered change
         headers = dict(settings.headers) | {"Authorization": f"Bearer {settings.token}"}
         try:
             self._http = httpx.AsyncClient(
@@ -91,8 +97,9 @@ class Connection:
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=8),
                 proxy=through(settings.proxy) if settings.proxy is not None else None,
                 trust_env=False,
+                transport=transport,
             )
-            quicken(self._http)
+            use_backend(self._http)
         except ImportError:
             why = f"the proxy {settings.proxy} cannot be used: its kind is not installed"
             raise UsageError(why, "pip install 'httpx[socks]'") from None
@@ -118,7 +125,7 @@ class Connection:
         also_500: bool = True,
         renders: bool = False,
     ) -> T:
-        """Read, again and again; `also_500` is False where a 500 is what Argo CD has to say about it."""
+        """Read, with retries; `also_500` is False if a 500 is Argo CD's final answer."""
         patience = RetryBudget(self.patience)
         async for attempt in stamina.retry_context(
             on=lambda error: patience.retry(error, also_500=also_500),
@@ -145,56 +152,56 @@ class Connection:
         renders: bool = False,
         ends: bool = False,
     ) -> T:
-        """Send what is not idempotent, once. A cancelled one still arrives: `landed` waits for it.
+        """Send once what is not idempotent. Canceled, it still arrives: see `wait_for_in_flight`.
 
         `ends`: it ends whatever operation runs when it arrives.
         """
         request = self._once(method, doing, url, body, kind, params or {}, renders=renders)
-        task = asyncio.ensure_future(self._heard(request, harmless_late, ends))
+        task = asyncio.ensure_future(self._noting_loss(request, harmless_late, ends))
         self._in_flight.add(task)
-        task.add_done_callback(self._answered)
+        task.add_done_callback(self._done)
         return await asyncio.shield(task)
 
-    def _answered(self, task: asyncio.Future[Any]) -> None:
+    def _done(self, task: asyncio.Future[Any]) -> None:
         self._in_flight.discard(task)
         if not task.cancelled():
-            task.exception()  # seen: who is cancelled meanwhile does not take it
+            task.exception()  # else asyncio complains: a canceled caller never takes it
 
-    async def _heard(self, request: Coroutine[None, None, T], harmless_late: bool, ends: bool) -> T:
-        """Remember when a change was not answered, or not by Argo CD itself: it may take effect yet."""
+    async def _noting_loss(self, request: Coroutine[None, None, T], harmless_late: bool, ends: bool) -> T:
+        """Remember a change that Argo CD itself did not answer: it may still take effect."""
         try:
             return await request
         except (Unreachable, InvalidResponse, ApiError, asyncio.CancelledError) as e:
             answered = isinstance(e, ApiError) and e.status not in (502, 503, 504)
-            # Of a slow one it is not known when what makes it harmless was tested.
+            # A slow one may have been tested long before: the test does not make it harmless.
             if not answered and (not harmless_late or isinstance(e, Slow)):
-                self._unheard = now()
+                self._change_lost_at = now()
             if not answered and ends:
-                self._ends_unheard = now()
+                self._terminate_lost_at = now()
             raise
 
     def has_answered(self, within: float) -> bool:
-        """Whether Argo CD has answered a request in the last so many seconds."""
+        """Whether Argo CD has answered a request in the last `within` seconds."""
         return self._answered_at is not None and now() - self._answered_at < within
 
-    def unheard_until(self) -> float | None:
-        """The loop time until which a change that was never answered may take effect; None: all were."""
+    def late_change_until(self) -> float | None:
+        """The loop time until which an unanswered change may still take effect; None: all were answered."""
         if self._in_flight:
             return asyncio.get_running_loop().time() + LATE
-        return None if self._unheard is None else self._unheard + LATE
+        return None if self._change_lost_at is None else self._change_lost_at + LATE
 
-    def ends_late_until(self) -> float | None:
-        """The loop time until which an end of an operation that was never answered may end what runs then.
+    def late_terminate_until(self) -> float | None:
+        """The loop time until which an unanswered `terminate` may still end the operation that runs then.
 
-        Nothing tells for how long something on the way holds a request back: `argocd.timeout` is allowed for.
+        How long something on the way may delay a request is unknown: `argocd.timeout` is allowed for.
         """
-        return None if self._ends_unheard is None else self._ends_unheard + self.settings.timeout
+        return None if self._terminate_lost_at is None else self._terminate_lost_at + self.settings.timeout
 
-    async def landed(self) -> None:
-        """Wait for the answers to what was sent and then cancelled, a few seconds at most.
+    async def wait_for_in_flight(self) -> None:
+        """Wait for the answers to canceled requests, a few seconds at most.
 
-        What takes longer is given up: Argo CD ends the rendering for a client that is gone, and writes
-        nothing then (source: its context, server/application/application.go, validateAndNormalizeApp).
+        What takes longer is given up: Argo CD stops rendering for a client that is gone, and then writes
+        nothing (source: its context, server/application/application.go, validateAndNormalizeApp).
         """
         if self._in_flight:
             _, overdue = await asyncio.wait(self._in_flight, timeout=LANDING)
@@ -234,7 +241,7 @@ class Connection:
         return decode(answer.content, kind, doing)
 
     def _check(self, answer: httpx.Response, doing: str, sent: float) -> None:
-        """Learn the time from an answer, a gateway's error aside; raise what it means if it is no success."""
+        """Read Argo CD's time from an answer that is no gateway's; raise what a failure means."""
         if answer.status_code < 500:
             self._answered_at = now()
             self.clock.answered(answer.headers, sent)
@@ -242,7 +249,7 @@ class Connection:
         check(answer, doing, self._between, expired)
 
     def _expired(self) -> str:
-        """That the token has expired, in words; empty where it has not, or does not say."""
+        """A phrase that the token has expired; empty if it has not, or if its date is unknown."""
         at = self.settings.token_expires
         expired = at is not None and at < self.clock.now() + 1  # its date is in whole seconds
         return f"the token expired at {stamp(at)}" if at is not None and expired else ""
@@ -254,7 +261,7 @@ class Connection:
         params: Mapping[str, str],
         headers: Mapping[str, str] = MappingProxyType({"Accept": "text/event-stream"}),
     ) -> AsyncGenerator[bytes]:
-        """A stream in blocks of whole lines. Of server-sent events a comment comes every 15 s."""
+        """A stream in blocks of whole lines. Server-sent events have a comment every 15 s."""
         self.requests += 1
         timeout = httpx.Timeout(15.0, connect=5.0, read=40.0)
         sent = self.clock.sent()
@@ -273,7 +280,7 @@ class Connection:
 
     @property
     def _between(self) -> Proxy | None:
-        """The proxy that can answer in Argo CD's place: not where it only passes on TLS."""
+        """The proxy that can answer in Argo CD's place; None if it only passes on TLS."""
         return self.settings.proxy if self.settings.plaintext else None
 
     def _slow(self, doing: str, seconds: float) -> Slow:
@@ -285,9 +292,9 @@ class Connection:
 
 
 def through(proxy: Proxy) -> httpx.Proxy:
-    """A proxy as httpx takes it; the system's certificates say whether one that speaks TLS is the right one.
+    """A proxy as httpx takes it; one that speaks TLS is verified by the system's certificates.
 
-    Raises UsageError where its address is none.
+    Raises UsageError if its address cannot be used.
     """
     try:
         if proxy.url.partition("://")[0] in SCHEMES:

@@ -1,11 +1,11 @@
-"""What Argo CD's answers mean: JSON as typed values, and every error made argorun's.
+"""Turns Argo CD's answers into typed values, and every error into argorun's.
 
 ArgoCDFailed (8)                        AccessDenied (6)
 ├── Unreachable   no answer             ├── Denied            403, 404
-│   └── Slow      none yet, to a        └── Unauthenticated   401: nothing was said of what was asked for
+│   └── Slow      none yet, to a        └── Unauthenticated   401: says nothing about the request
 │                 request that renders
-├── InvalidResponse      not what Argo CD says
-└── ApiError       any other error it answered
+├── InvalidResponse   no answer of Argo CD's
+└── ApiError          any other error that it answered
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NEW_TOKEN = (
 NOT_ARGOCD = "is this Argo CD's address? a proxy may stand in between, or argocd.root_path be wrong"
 DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {}
 TRANSIENT = frozenset({429, 502, 503, 504})
-DEADLINE_EXCEEDED = 4  # gRPC's code, beside HTTP 504: Argo CD itself gave the rendering up
+DEADLINE_EXCEEDED = 4  # gRPC's code, beside HTTP 504: Argo CD itself gave up the rendering
 
 
 class Unreachable(ArgoCDFailed):
@@ -41,9 +41,9 @@ class Unreachable(ArgoCDFailed):
 
 
 class Slow(Unreachable):
-    """A request that makes Argo CD render was not answered within its limit, and given up.
+    """A request that makes Argo CD render was not answered within its limit, and was given up.
 
-    It may take effect yet, whatever it tested: Argo CD tests a patch first and renders then (source:
+    It may still take effect, whatever it tested: Argo CD tests a patch first and renders then (source:
     server/application/application.go, Patch).
     """
 
@@ -81,13 +81,13 @@ class Denied(AccessDenied):
 
 
 class Unauthenticated(AccessDenied):
-    """Argo CD answered 401: the token is no good, or has expired. Whether the thing is there was not said."""
+    """Argo CD answered 401: the token is wrong or has expired. It does not say whether the object exists."""
 
     status = 401
 
 
 def worth_retrying(error: Exception) -> bool | float:
-    """Whether an idempotent request may be sent again, or after how many seconds the server asks for it."""
+    """Whether an idempotent request may be sent again; or the server's Retry-After in seconds."""
     if isinstance(error, ApiError) and error.status in TRANSIENT:
         return error.retry_after if error.retry_after is not None else True
     return isinstance(error, InvalidResponse | Unreachable) and not error.final
@@ -106,7 +106,7 @@ def decode(data: bytes, kind: type[T], doing: str) -> T:
 
 
 def typed(value: object, kind: type[T], doing: str) -> T:
-    """The same from JSON that was read already."""
+    """The same from decoded JSON."""
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as e:
@@ -116,9 +116,9 @@ def typed(value: object, kind: type[T], doing: str) -> T:
 
 
 def check(answer: httpx.Response, doing: str, proxy: Proxy | None = None, expired: str = "") -> None:
-    """Raise what an answer that is not a success means; `proxy` is one that may have given it.
+    """Raise what an answer means that is no success; `proxy` is one that may have given it.
 
-    `expired` says so where the token has expired.
+    `expired` is a phrase that the token has expired, if it has.
     """
     status = answer.status_code
     if status < 300:
@@ -157,13 +157,13 @@ def check(answer: httpx.Response, doing: str, proxy: Proxy | None = None, expire
 
 
 def retry_after(answer: httpx.Response) -> float | None:
-    """Seconds of a Retry-After header, at most 30; None where there is none or it is a date."""
+    """Seconds of a Retry-After header, at most 30; None if there is none or it is a date."""
     value = answer.headers.get("retry-after", "")
     return min(float(value), 30.0) if value.isascii() and value.isdigit() else None
 
 
 def slow(doing: str, seconds: float, limit: str, url: str, proxy: Proxy | None) -> Slow:
-    """What was given up after so many seconds, which is what `limit` says."""
+    """The error for a request that was given up after so many seconds, because of `limit`."""
     hint = "rendering may take longer there: raise argocd.timeout; or the request was lost on its way"
     way = f" through the proxy {proxy}" if proxy else ""
     return Slow(f"Argo CD at {url}{way} did not {doing} within {seconds:.0f} s ({limit})", hint)
@@ -172,7 +172,7 @@ def slow(doing: str, seconds: float, limit: str, url: str, proxy: Proxy | None) 
 def unreachable(
     error: httpx.HTTPError, url: str, proxy: Proxy | None = None, unused: str = ""
 ) -> Unreachable:
-    """httpx's error as ours, with what to look at; `unused` names a proxy that was not asked."""
+    """httpx's error as argorun's, with a hint; `unused` names a proxy that was not used."""
     cause = root(error) or str(error) or f"the connection broke off ({type(error).__name__})"
     hint = "check argocd.server and the network; HTTPS_PROXY and NO_PROXY are honored"
     if proxy:
@@ -195,7 +195,7 @@ def unreachable(
 
 
 def root(error: BaseException) -> str:
-    """What the operating system said at the bottom of it, "Connection refused" say; or nothing."""
+    """The operating system's message at the root of an error, like "Connection refused"; may be empty."""
     below: BaseException | None = error
     said = ""
     while below is not None:

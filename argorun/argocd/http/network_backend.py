@@ -1,8 +1,8 @@
-"""The bytes below httpx: asyncio's own streams, which take a flood of small records in a few large pieces.
+"""A faster network backend for httpx: reads a flood of small records in large pieces.
 
-Argo CD sends each log line as an HTTP chunk and a TLS record of its own. httpcore's own backend hands records
-on one by one, and h11 then parses chunk by chunk: some 35 µs a line, in which the server writes one. Here
-everything that has arrived is read at once, and its chunks are made one before h11 sees them.
+Argo CD sends each log line as an HTTP chunk and a TLS record of its own. httpcore's own backend returns the
+records one by one, and h11 parses chunk by chunk: some 35 µs a line, the time in which the server writes one.
+This one, on asyncio's streams, reads everything that has arrived and merges its chunks before h11 sees them.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ import httpcore
 import httpx
 
 HTTP = b"HTTP/"  # how an answer begins
-PIECE = 1 << 18  # bytes handed on at once, at most
+PIECE = 1 << 18  # bytes passed on at once, at most
 HEXADECIMAL = re.compile(rb"[0-9a-fA-F]{1,15}")
 CHUNKED = re.compile(rb"\r\ntransfer-encoding:[ \t]*chunked[ \t]*\r\n", re.IGNORECASE)
 
 
-def quicken(client: httpx.AsyncClient) -> None:
-    """Let the client's connections, through a proxy too, be made here. Where it cannot, it is only slower."""
+def use_backend(client: httpx.AsyncClient) -> None:
+    """Let a client use this backend, also through a proxy. If it cannot, it is only slower."""
     for transport in (client._transport, *client._mounts.values()):
         pool: Any = getattr(transport, "_pool", None)
         if hasattr(pool, "_network_backend"):
@@ -45,8 +45,8 @@ class Backend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         local = (local_address, 0) if local_address else None
-        async with translated(timeout, httpcore.ConnectTimeout, httpcore.ConnectError):
-            reader, writer = await whole(
+        async with httpcore_errors(timeout, httpcore.ConnectTimeout, httpcore.ConnectError):
+            reader, writer = await opened(
                 asyncio.open_connection(host, port, limit=PIECE, local_addr=local, happy_eyeballs_delay=0.25)
             )
         for option in socket_options or ():
@@ -62,20 +62,20 @@ class Stream(httpcore.AsyncNetworkStream):
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
-        self._answer = Answer()
+        self._chunks = ChunkMerger()
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         while True:
-            async with translated(timeout, httpcore.ReadTimeout, httpcore.ReadError):
+            async with httpcore_errors(timeout, httpcore.ReadTimeout, httpcore.ReadError):
                 data = await self._reader.read(PIECE)
-            if merged := self._answer.merged(data):
+            if merged := self._chunks.merged(data):
                 return merged
             if not data:
                 return b""
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._answer = Answer()
-        async with translated(timeout, httpcore.WriteTimeout, httpcore.WriteError):
+        self._chunks = ChunkMerger()
+        async with httpcore_errors(timeout, httpcore.WriteTimeout, httpcore.WriteError):
             self._writer.write(buffer)
             await self._writer.drain()
 
@@ -86,7 +86,7 @@ class Stream(httpcore.AsyncNetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.AsyncNetworkStream:
         try:
-            async with translated(timeout, httpcore.ConnectTimeout, httpcore.ConnectError):
+            async with httpcore_errors(timeout, httpcore.ConnectTimeout, httpcore.ConnectError):
                 await self._writer.start_tls(ssl_context, server_hostname=server_hostname)
         except BaseException:
             await self.aclose()
@@ -105,16 +105,16 @@ class Stream(httpcore.AsyncNetworkStream):
         return bool(poll.poll(0))
 
 
-class Answer:
-    """An answer's bytes on their way to h11: of its chunks, those that have arrived are made one."""
+class ChunkMerger:
+    """Merges the chunks of an answer that have arrived into one, before h11 parses them."""
 
     def __init__(self) -> None:
         self._held = b""  # the head so far; in a chunked body, half a chunk's head
-        self._in_head, self._chunked = True, False  # what is no HTTP, a proxy's handshake say, has no head
+        self._in_head, self._chunked = True, False  # what is no HTTP, like a proxy's handshake, has no head
         self._left = 0  # bytes of the current chunk that have not arrived, its line end included
 
     def merged(self, data: bytes) -> bytes:
-        """The same answer in fewer chunks; nothing where more must be read before anything can be said."""
+        """The next bytes of the answer, in fewer chunks; empty if more must be read first."""
         if self._in_head:
             return self._after_head(data)
         return self._one_chunk(data) if self._chunked else data
@@ -163,13 +163,13 @@ class Answer:
         return b"%x\r\n%b\r\n" % (len(content), content) if content else b""
 
 
-Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-async def whole(opening: Coroutine[None, None, Connection]) -> Connection:
-    """A connection; where nobody waits for it any longer, it is dropped once it is there.
+async def opened(opening: Coroutine[None, None, Streams]) -> Streams:
+    """A connection; if the caller is canceled, it is closed once it is open.
 
-    Cancelled in its midst, asyncio's race between a host's addresses leaves its socket open (Python 3.11).
+    If it is canceled itself, asyncio's race between a host's addresses leaves a socket open (Python 3.11).
     """
     task = asyncio.create_task(opening)
     try:
@@ -179,16 +179,16 @@ async def whole(opening: Coroutine[None, None, Connection]) -> Connection:
         raise
 
 
-def drop(task: asyncio.Task[Connection]) -> None:
+def drop(task: asyncio.Task[Streams]) -> None:
     if not task.cancelled() and task.exception() is None:
         task.result()[1].transport.abort()
 
 
 @contextlib.asynccontextmanager
-async def translated(
+async def httpcore_errors(
     timeout: float | None, late: type[Exception], broken: type[Exception]
 ) -> AsyncIterator[None]:
-    """Within the time limit, asyncio's errors as httpcore's."""
+    """Limit the time, and raise asyncio's errors as httpcore's."""
     try:
         async with asyncio.timeout(timeout):
             yield

@@ -1,4 +1,4 @@
-"""How long a fault of Argo CD's is ridden out, and a slow answer or others are waited for."""
+"""Retry policy: how long to keep trying, and how long to wait for an answer."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from collections.abc import AsyncIterator
 from argorun.argocd.http.errors import ApiError, worth_retrying
 from argorun.errors import ArgorunError
 
-HURRIED = 2.0  # seconds for a request that renders, once somebody waits for the end
+HURRIED = 2.0  # seconds for a request that renders, once a person waits for the end
 
 
 class RetryBudget:
-    """So many seconds from now on. What a server asks for by Retry-After is honoured, but not beyond them."""
+    """A number of seconds from now on for retries. It limits a server's Retry-After, too."""
 
     def __init__(self, seconds: float) -> None:
         self._ends = now() + seconds
 
     @property
     def left(self) -> float:
-        """Seconds; 0 where it is over."""
+        """Seconds left; 0 if it is over."""
         return max(0.0, self._ends - now())
 
     def retry(self, error: Exception, *, also_500: bool) -> bool | float:
@@ -32,7 +32,7 @@ class RetryBudget:
         return worth if isinstance(worth, bool) else min(worth, self.left) or True
 
     async def wait(self, error: ArgorunError, pause: float = 0.2) -> None:
-        """Wait `pause` seconds, or as the server asks for; raises the error where trying again is no use."""
+        """Wait `pause` seconds, or Retry-After; raises the error if trying again is no use."""
         if not self.left or getattr(error, "final", False):
             raise error
         await asyncio.sleep(self.pause(error, pause))
@@ -44,10 +44,10 @@ class RetryBudget:
 
 
 class RenderLimit:
-    """How long a request that makes Argo CD render may take: so many seconds, argocd.timeout.
+    """How long a request that makes Argo CD render may take: argocd.timeout, in seconds.
 
-    While cleaning up it is at most a third of what is left of that, so that a way without rendering can still
-    be gone; in a hurry it is 2 s, also for what is under way.
+    While cleaning up, it is at most a third of the time left, so that a way without rendering can still be
+    tried. In a hurry it is 2 s, also for requests under way.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -60,11 +60,11 @@ class RenderLimit:
         self._seconds = min(self._seconds, seconds)
 
     def clean_up_until(self, end: float) -> None:
-        """From now on it is the clean-up that asks, until `end` in the event loop's time."""
+        """From now on these are the clean-up's requests, until `end` in the event loop's time."""
         self._end = end
 
     def hurry(self) -> None:
-        """Somebody waits for the end: 2 s from now on, and for what is under way."""
+        """A person waits for the end: 2 s from now on, also for requests under way."""
         self.at_most(HURRIED)
         for limit in self._under_way:
             if not limit.expired():  # from there on it cannot be changed
@@ -87,14 +87,14 @@ class RenderLimit:
 
 
 class WaitBudget:
-    """So many seconds for waiting, all waits taken together."""
+    """A number of seconds for all waits taken together."""
 
     def __init__(self, seconds: float) -> None:
         self._left = seconds
 
     @contextlib.asynccontextmanager
     async def spent(self) -> AsyncIterator[None]:
-        """One wait; raises TimeoutError where it would be too long."""
+        """One wait; raises TimeoutError once the budget is spent."""
         began = now()
         try:
             async with asyncio.timeout(self._left):

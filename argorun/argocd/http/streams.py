@@ -1,4 +1,4 @@
-"""What comes out of Argo CD's streams: blocks of whole lines, the frames in them, and what these hold."""
+"""Reads Argo CD's streams: blocks of whole lines, the frames in them, and their results."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from argorun.argocd.http.errors import InvalidResponse, Unreachable, decode
 from argorun.argocd.types import LogEntry, StreamError, Tree, WatchEvent
 
 T = TypeVar("T")
-BIG = 1 << 16  # bytes of a frame, from which on the one before it need not be decoded
-RATE = 5e6  # bytes of such frames that are handed on in a second
+BIG = 1 << 16  # bytes; a frame of this size makes the ones before it obsolete
+RATE = 5e6  # bytes of such frames that are passed on in a second
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -56,7 +56,7 @@ async def blocks(answer: httpx.Response) -> AsyncGenerator[bytes]:
 
 
 def payloads(block: bytes) -> Iterator[bytes]:
-    """The JSON in a block of lines: server-sent events, or what a server sends that does not do those."""
+    """The JSON texts in a block of lines: of server-sent events, or one a line."""
     for line in block.split(b"\n"):
         if line.startswith(b"data:"):
             yield line[5:]
@@ -65,10 +65,10 @@ def payloads(block: bytes) -> Iterator[bytes]:
 
 
 async def newest(blocks: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
-    """The JSON of a stream's frames, of which each tells all there is: a big one makes those before it old.
+    """The JSON texts of a stream whose frames are complete states: a big one replaces those before it.
 
-    It is read as fast as it comes, or Argo CD would drop the newest. What is handed on is decoded, though,
-    and a tree of 3 MB that changes twice a second would keep the event loop busy: so no more than RATE.
+    The stream is read as fast as it comes, or Argo CD would drop the newest frames. But each text is decoded
+    later, and a tree of 3 MB that changes twice a second would keep the event loop busy: at most RATE then.
     """
     waiting: collections.deque[bytes] = collections.deque()
     news = asyncio.Event()
@@ -100,13 +100,13 @@ async def newest(blocks: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
 
 
 def results(block: bytes, kind: type[T]) -> Iterator[T]:
-    """What the frames in a block of lines hold; raises Unreachable for an error, or InvalidResponse."""
+    """The results of the frames in a block of lines; raises Unreachable for an error, or InvalidResponse."""
     for data in payloads(block):
         yield result(data, kind)
 
 
 def result(data: bytes, kind: type[T]) -> T:
-    """What one frame holds; raises Unreachable where it is an error, or InvalidResponse."""
+    """The result of one frame; raises Unreachable if it is an error, or InvalidResponse."""
     frame = decode(data, FRAMES[kind], "stream")
     if frame.error is not None:
         raise Unreachable(f"Argo CD broke off a stream: {frame.error.message}")

@@ -1,4 +1,4 @@
-"""Whom to trust at the other end of a connection, and how to say who we are there."""
+"""TLS: which certificates to trust, and which one to show."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from argorun.errors import UsageError
 
 
 class Certificates(Protocol):
-    """Which certificates a server is to be verified by, and which one is ours."""
+    """The certificates to verify a server by, and the one to show it."""
 
     @property
     def url(self) -> str: ...
@@ -29,9 +29,9 @@ class Certificates(Protocol):
 
 
 def tls(settings: Certificates) -> ssl.SSLContext:
-    """Verify with the given CA, else with the system's; not at all only where `insecure` says so.
+    """A context that verifies with the given CA, else with the system's, and with `insecure` not at all.
 
-    Raises UsageError where a certificate cannot be loaded.
+    Raises UsageError if a certificate cannot be loaded.
     """
     try:
         if settings.insecure:
@@ -45,7 +45,7 @@ def tls(settings: Certificates) -> ssl.SSLContext:
         else:
             context = trusted()
         if settings.client_cert:
-            # Without a password given here OpenSSL would ask for one, and wait.
+            # Without a password here, OpenSSL would prompt for one, and wait.
             context.load_cert_chain(str(settings.client_cert), str(settings.client_key), password="")
         elif settings.client_pem:
             with tempfile.NamedTemporaryFile(suffix=".pem") as file:  # 0600; ssl reads it from a file only
@@ -58,7 +58,7 @@ def tls(settings: Certificates) -> ssl.SSLContext:
 
 
 def trusted() -> ssl.SSLContext:
-    """Verify with the system's certificates; OpenSSL looks at SSL_CERT_FILE and SSL_CERT_DIR."""
+    """A context that verifies with the system's certificates; SSL_CERT_FILE and SSL_CERT_DIR count."""
     import truststore
 
     return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -1,4 +1,4 @@
-"""Reads the log of one instance of a container, in as many streams as it takes, and tells each line once."""
+"""Reads one container's log over as many streams as it takes, and reports each line once."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from argorun.argocd.client import ApplicationName, Client
-from argorun.argocd.logs.cursor import Position, sortable
+from argorun.argocd.logs.cursor import Cursor, sortable
 from argorun.argocd.types import LogEntry, Node
 from argorun.errors import ArgorunError
 
-SILENCE = 10.0  # seconds without a line after which is looked whether the stream has stalled
+SILENCE = 10.0  # seconds without a line after which the stream is checked for a stall
 SILENCE_AFTER = 1.0  # the same once the container should have ended
-SLOW = 3.0  # seconds in which what is already there must begin to come
+SLOW = 3.0  # seconds within which what is already written must begin to come
 TRIES = 5  # to read what the streams have missed
-TAIL = 10  # lines by which a log's end is told
+TAIL = 10  # lines by which a log's end is recognized
 
 
 @dataclass(frozen=True)
 class Container:
     """One instance of one container of a pod. `attempt` counts the Job's pods from 1, `restart` from 0."""
 
-    job: str  # or the bare pod's own name
+    job: str  # the Job's name, or a bare pod's own
     namespace: str
     pod: str
     name: str
@@ -35,7 +35,7 @@ class Container:
 
 
 class Listener:
-    """What is told of the logs; the run turns it into events."""
+    """What a reader of logs reports; the run turns it into events."""
 
     def appeared(self, job: Node) -> None: ...
     def stranger(self, job: Node, whose: str) -> None: ...
@@ -44,8 +44,8 @@ class Listener:
     def ended(self, container: Container, lines: int, complete: bool, reason: str) -> None: ...
 
 
-class Reader:
-    """The log of one instance. `position` is where the reader of the instance before it has stopped."""
+class ContainerLog:
+    """The log of one instance of a container. `cursor` is where the log of the instance before it stopped."""
 
     def __init__(
         self,
@@ -53,16 +53,16 @@ class Reader:
         app: ApplicationName,
         container: Container,
         listener: Listener,
-        position: Position | None = None,
+        cursor: Cursor | None = None,
     ) -> None:
         self._client, self._app, self._listener = client, app, listener
         self.container = container
-        self.position = position or Position()
+        self.cursor = cursor or Cursor()
         self._arrived = 0.0  # the loop's time of the newest line
-        self._whole = False  # read from the first line again: a gap was seen
-        self._resumed = False  # the current stream repeats lines, and has not shown our last one yet
+        self._whole = False  # the next stream starts at the first line: there was a gap
+        self._resumed = False  # the current stream repeats lines, and has not reached our last one yet
         self._newest: collections.deque[tuple[str, str]] = collections.deque(maxlen=TAIL)
-        self._heard = 0.0  # the loop's time at which anything came, repeated lines too
+        self._active_at = 0.0  # the loop's time at which anything came, repeated lines too
         self.lines = 0
         self.complete = False  # the log was read to its end, as far as it was there
         self.missing = False  # lines are gone: the log was rotated
@@ -75,12 +75,12 @@ class Reader:
     async def follow(self, ended: asyncio.Event) -> None:
         """Read until the stream ends, breaks or stalls; `ended` is set when the container should have ended.
 
-        Newline-delimited JSON has no keep-alive: after a silence the log's end is looked at in a request of
-        its own, which costs a few lines and tells a stream that has stalled from a container with no news.
+        Newline-delimited JSON has no keep-alive: after a silence, a second request reads the log's end. It
+        costs a few lines, and shows whether the stream has stalled or the container has written nothing.
         """
         reading = asyncio.create_task(self.read(follow="true"))
         over = asyncio.create_task(ended.wait())
-        self._heard = now()
+        self._active_at = now()
         try:
             while not reading.done():
                 late = ended.is_set()
@@ -89,7 +89,7 @@ class Reader:
                     if late or not await self._has_all():
                         self.reason = "the stream stalled"
                         return
-                    self._heard = now()
+                    self._active_at = now()
             self.complete = await reading
             self.reason = self.state or "the stream broke off"
         except ArgorunError as e:
@@ -100,7 +100,7 @@ class Reader:
             await asyncio.gather(reading, over, return_exceptions=True)
 
     async def finish(self) -> None:
-        """The container has ended: read what the streams have missed, as long as its pod is there."""
+        """The container has ended: read what the streams have missed, as long as its pod exists."""
         for _ in range(TRIES):
             try:
                 self.complete = await self._has_all() or await self._read_what_is_there()
@@ -109,17 +109,17 @@ class Reader:
             except ArgorunError as e:
                 self.reason = e.message
 
-    async def former(self) -> bool:
-        """Read it as the instance before the one that runs now; False where that is another one."""
+    async def read_previous(self) -> bool:
+        """Read it as the instance before the one that runs now; False if that is another one."""
         with contextlib.suppress(ArgorunError):
             if await self._read_what_is_there(previous="true") and not self.missing:
                 self.complete = True
         return self.complete
 
     async def _read_what_is_there(self, **how: str) -> bool:
-        """Read a stream that is not followed; one that stalls is given up."""
+        """Read one stream without following it; give it up if it stalls."""
         reading = asyncio.create_task(self.read(**how))
-        self._heard = now()
+        self._active_at = now()
         try:
             if not await self._silent({reading}, SLOW):
                 return await reading
@@ -130,15 +130,15 @@ class Reader:
             await asyncio.gather(reading, return_exceptions=True)
 
     async def _silent(self, awaited: set[asyncio.Task[Any]], limit: float) -> bool:
-        """Whether nothing came for `limit` seconds, before any of these was done."""
-        while (left := self._heard + limit - now()) > 0:
+        """Whether nothing came for `limit` seconds before one of these tasks was done."""
+        while (left := self._active_at + limit - now()) > 0:
             done, _ = await asyncio.wait(awaited, timeout=left, return_when=asyncio.FIRST_COMPLETED)
             if done:
                 return False
         return True
 
     async def read(self, **how: str) -> bool:
-        """Read one stream to its end; True where Argo CD says that it was the log's end."""
+        """Read one stream to its end; True if Argo CD says that it was the log's end."""
         c, self.state = self.container, ""
         resumed = self.lines > 0
         self._resumed = resumed
@@ -146,7 +146,7 @@ class Reader:
             # The line was written before it arrived here; whole seconds, and some for a backlog.
             how["sinceSeconds"] = str(math.ceil(now() - self._arrived) + 5)
         from_first = resumed and "sinceSeconds" not in how
-        self.position.resume()
+        self.cursor.resume()
         batches = self._client.logs(self._app, c.pod, c.namespace, c.name, **how)
         async with contextlib.aclosing(batches):
             async for batch in batches:
@@ -156,40 +156,40 @@ class Reader:
         return False
 
     def _take(self, batch: list[LogEntry], from_first: bool) -> bool | None:
-        """Tell what is new; whether the log has ended, or None while the stream goes on."""
+        """Report the new lines of a batch; whether the log has ended, or None while the stream goes on."""
         stamps: list[str] = []
         texts: list[str] = []
-        position = self.position
-        self._heard = now()
+        cursor = self.cursor
+        self._active_at = now()
         try:
             for entry in batch:
                 if not entry.pod_name:
                     self.state = self.state or entry.content
                     if entry.last:
-                        return not self.state and self._proven()
+                        return not self.state and self._is_continuous()
                     continue
                 stamp = sortable(entry.time_stamp_str)
-                if self._resumed and stamp > position.stamp:
-                    if not self._proven() and not from_first:
+                if self._resumed and stamp > cursor.stamp:
+                    if not self._is_continuous() and not from_first:
                         return False
                     # Read from its first line, and even that is newer than our last: the rest is gone.
-                    self.missing = self.missing or not position.met
+                    self.missing = self.missing or not cursor.joined
                     self._resumed = False
-                if position.is_new(stamp):
+                if cursor.is_new(stamp):
                     stamps.append(stamp)
                     texts.append(entry.content)
         finally:
             if texts:
-                self._tell(stamps, texts)
+                self._report(stamps, texts)
         return None
 
-    def _proven(self) -> bool:
-        """Whether a resumed stream has shown our last line; else the next one starts at the first."""
-        self._whole = self._resumed and not self.position.met
+    def _is_continuous(self) -> bool:
+        """Whether a resumed stream has shown our last line; if not, the next one starts at the first."""
+        self._whole = self._resumed and not self.cursor.joined
         return not self._whole
 
     async def _has_all(self) -> bool:
-        """Whether the log ends as it was told: the second look at what may have stalled."""
+        """Whether the log ends with the lines that were reported last."""
         c, tail, ended = self.container, collections.deque[tuple[str, str]](maxlen=TAIL), False
         batches = self._client.logs(self._app, c.pod, c.namespace, c.name, tailLines=str(TAIL))
         with contextlib.suppress(TimeoutError):
@@ -197,12 +197,12 @@ class Reader:
                 async for batch in batches:
                     tail.extend((sortable(e.time_stamp_str), e.content) for e in batch if e.pod_name)
                     ended = ended or any(e.last for e in batch)
-        told = list(self._newest)
-        return ended and (list(tail) == told[len(told) - len(tail) :] if tail else not told)
+        newest = list(self._newest)
+        return ended and (list(tail) == newest[len(newest) - len(tail) :] if tail else not newest)
 
-    # -- telling -------------------------------------------------------------------------------------
+    # -- reporting -----------------------------------------------------------------------------------
 
-    def _tell(self, stamps: list[str], texts: list[str]) -> None:
+    def _report(self, stamps: list[str], texts: list[str]) -> None:
         self.start()
         self._arrived = now()
         self.lines += len(texts)
@@ -210,13 +210,13 @@ class Reader:
         self._listener.lines(self.container, stamps, texts)
 
     def start(self) -> None:
-        """Tell that its log begins; told once."""
+        """Report, once, that the log begins."""
         if not self._started:
             self._started = True
             self._listener.started(self.container)
 
     def end(self, reason: str = "") -> None:
-        """Tell how much of the log was read; told once."""
+        """Report, once, how much of the log was read."""
         if self._ended:
             return
         self._ended = True

@@ -1,4 +1,4 @@
-"""How far a container's log was read, by stamp and number: it can only be resumed by whole seconds."""
+"""How far a container's log was read, by timestamp and number of lines."""
 
 from __future__ import annotations
 
@@ -6,39 +6,39 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class Position:
+class Cursor:
     """How far a log was read: the newest stamp, and how many lines were seen from the first that bears it.
 
-    Lines with equal stamps exist, stamps run back a little where a container writes to both its outputs, and
-    sinceSeconds is in whole seconds: a resumed stream starts earlier, and what was seen is skipped by stamp
-    and number.
+    Lines may have equal stamps, stamps run back a little where a container writes to both its outputs, and
+    sinceSeconds is in whole seconds. So a resumed stream starts earlier, and the lines that were seen are
+    skipped by stamp and number.
     """
 
     stamp: str = ""
     count: int = 0
-    _met: int = field(default=0, repr=False)
+    _repeated: int = field(default=0, repr=False)
 
     def resume(self) -> None:
-        """A new stream begins, which repeats some lines."""
-        self._met = 0
+        """Begin a new stream, which repeats some lines."""
+        self._repeated = 0
 
     def is_new(self, stamp: str) -> bool:
-        """Whether a line with this stamp was not seen yet; moves on where it was not."""
+        """Whether a line with this stamp was not seen yet; if so, move past it."""
         if stamp > self.stamp:
-            self.stamp, self.count, self._met = stamp, 1, 1
+            self.stamp, self.count, self._repeated = stamp, 1, 1
             return True
-        if stamp < self.stamp and not self._met:
+        if stamp < self.stamp and not self._repeated:
             return False
-        self._met += 1
-        if self._met <= self.count:
+        self._repeated += 1
+        if self._repeated <= self.count:
             return False
         self.count += 1
         return True
 
     @property
-    def met(self) -> bool:
-        """Whether the stream has shown the last line seen before it: nothing lies between."""
-        return self._met > 0
+    def joined(self) -> bool:
+        """Whether the stream has shown the last line that was seen before it: no line is missing between."""
+        return self._repeated > 0
 
 
 def sortable(stamp: str) -> str:

@@ -1,9 +1,9 @@
-"""The logs of an operation's Jobs, live: every container of every pod, each line once and in order.
+"""Follows the logs of an operation's Jobs: each line once and in order.
 
 Argo CD picks the pods of a log request once, from a cached tree, and answers for the previous run's Job
-as long as the new one is not there. So pods are taken from the tree by their Job's uid, and each container's
-log is read for itself. A Job counts once it was seen to be our operation's: it was not there before our sync,
-it is the Application's, and our operation still ran, or had not ended when the Job was made.
+while the new one is not there. So pods are taken from the tree by their Job's uid, and each container's log
+is read by itself. A Job counts once it is known to be our operation's: it was not there before our sync, it
+is the Application's, and our operation still ran, or had not ended when the Job was made.
 """
 
 from __future__ import annotations
@@ -24,14 +24,11 @@ from argorun.argocd.types import Json, Node, ResourceResult
 from argorun.errors import ArgorunError
 
 REPLACED = "another one, made anew under its name, or gone"
-DISPLACED = 10.0  # seconds for which our operation may still end by itself, once another's object has ended
+DISPLACED = 10.0  # seconds for our operation to end by itself once another's object has ended
 
 
 class JobLogs:
-    """Tells of the Jobs that our operation makes, and follows the logs of those that are wanted.
-
-    A bare pod is a source of its own, as a Job is.
-    """
+    """Reports the Jobs and bare pods that our operation makes, and follows the logs of those wanted."""
 
     def __init__(
         self,
@@ -46,24 +43,24 @@ class JobLogs:
         parallel: Callable[[str], bool] = lambda job: False,
     ) -> None:
         self._client, self._app, self._live, self._listener = client, app, live, listener
-        self._parallel = parallel  # whether a Job of this name runs several pods by its own manifest
+        self._parallel = parallel  # whether the manifest of a Job of this name asks for several pods
         self.former = frozenset(former)  # the uids that were there before our sync
         self._wanted = wanted  # whether the log of this kind (Job, Pod) and name is to be read
         self._rendered = rendered
         self._run_id = run_id  # our operation's
         self._since = self._until = ""
-        self._confirmed: set[str] = set()  # what the operation itself says it has made, by name
+        self._confirmed: set[str] = set()  # the names of the Jobs that the operation says it has made
         self.uids: set[str] = set()  # of all the Jobs and bare pods that our operation has made so far
-        self.strangers: dict[str, tuple[Node, str]] = {}  # what stands in the place of one, by uid; and whose
+        self.strangers: dict[str, tuple[Node, str]] = {}  # foreign objects in the place of ours, by uid
         self._made: set[tuple[str, str, str]] = set()  # kind, namespace and name of this run's
-        self._asked: dict[str, asyncio.Task[None]] = {}  # whose they are, by uid
+        self._asked: dict[str, asyncio.Task[None]] = {}  # by uid: finds out the owner
         self._attempts: collections.Counter[str] = collections.Counter()  # by their Job's name
         self._pods: dict[str, PodLogs] = {}  # by the pod's uid
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._task = asyncio.create_task(self._discover())
 
     def renders(self, rendered: Rendered) -> None:
-        """The source rendered to something else when the operation took it."""
+        """Go by this: the source rendered to something else when the operation took it."""
         self._rendered = rendered
 
     def operation_started(self, at: str) -> None:
@@ -80,16 +77,16 @@ class JobLogs:
             self._confirmed.add(job)
             self._live.look_again()
 
-    def look(self) -> None:
-        """What is wanted may have changed: a hook has failed, and its log is to be read now."""
+    def recheck(self) -> None:
+        """Check again which logs are wanted: after a hook has failed, its log is."""
         self._discovered()
 
     async def finish(self, silence: float, limit: float, ran: Collection[str] = ()) -> None:
         """The operation is over: read what is left, until no line has come for `silence` seconds.
 
-        It takes `limit` seconds at most, whatever is logged meanwhile. A bare pod that lives on has been read
-        as it wrote, and is not waited for. Of those that `ran`, one whose pod is gone is told as a log that
-        is missing; what is not read to its end is told as not complete.
+        It takes `limit` seconds at most, whatever is logged in the meantime. A bare pod that goes on running
+        is not waited for. Of the Jobs that `ran`, one whose pod is gone is reported as a missing log; what is
+        not read to its end is reported as incomplete.
         """
         end = now() + limit
         try:
@@ -120,8 +117,8 @@ class JobLogs:
             if not self._attempts[job]:
                 gone = Container(job, "", "", "", 1)
                 self._listener.ended(gone, 0, False, why)
-        waiting, told = {t for uid, t in self._tasks.items() if uid not in living}, -1
-        while waiting and told != (told := sum(p.told() for p in self._pods.values())):
+        waiting, lines = {t for uid, t in self._tasks.items() if uid not in living}, -1
+        while waiting and lines != (lines := sum(p.lines_read() for p in self._pods.values())):
             _, waiting = await asyncio.wait(waiting, timeout=silence)
 
     async def close(self) -> None:
@@ -136,15 +133,15 @@ class JobLogs:
         return [n for n in self._live.tree.of_kind("Job") if n.uid in self.uids]
 
     def made(self, kind: str, namespace: str, name: str) -> bool:
-        """Whether our operation was seen to make an object of this name."""
+        """Whether our operation is known to have made an object of this name."""
         return (kind, namespace, name) in self._made
 
-    def sources(self) -> list[Node]:
+    def jobs_and_pods(self) -> list[Node]:
         """The Jobs and bare pods that our operation made, as far as the tree has them."""
         return [n for uid in self.uids if (n := self._live.tree.find_uid(uid)) is not None]
 
     def may_vanish(self, hook: ResourceResult) -> bool:
-        """Whether an object of this name is deleted once it has ended, by its own policy."""
+        """Whether the policy of a hook deletes its object once that has ended."""
         rendered = self._rendered.rendered(self._node(hook))
         if rendered is None:
             return True
@@ -157,13 +154,16 @@ class JobLogs:
         return Node(**named, uid=uid)
 
     def in_place_of(self, hook: ResourceResult) -> str:
-        """Whose the newest object was that stood in the place of a hook; empty where none did."""
+        """The owner of the newest foreign object in the place of a hook; empty if there was none."""
         name = (hook.kind, hook.namespace, hook.name)
         whose = [w for n, w in self.strangers.values() if (n.kind, n.namespace, n.name) == name]
         return whose[-1] if whose else ""
 
     async def whose_is(self, hook: ResourceResult, uid: str) -> str:
-        """Whose the live object of a hook's name is, if not ours. Raises ArgoCDFailed, AccessDenied."""
+        """The owner of the live object of a hook's name; empty if it is our operation.
+
+        Raises ArgoCDFailed, AccessDenied.
+        """
         if uid in self.uids:
             return ""
         if uid in self.strangers:
@@ -175,13 +175,13 @@ class JobLogs:
         return whose
 
     def others(self, hook: ResourceResult, live: Json) -> str:
-        """Which other Application a live object of a hook's name says it is of; empty where none."""
-        return self._rendered.other(self._node(hook), live)
+        """The other Application that a live object of a hook's name names as its own; empty if none."""
+        return self._rendered.other_application(self._node(hook), live)
 
     async def displaced(self, is_test: Callable[[str, str], bool]) -> tuple[Node, str]:
-        """Wait until another's object stood in the place of a test, and has ended; that, and whose it is.
+        """Wait until a foreign object in the place of a test has ended; returns it, and its owner.
 
-        Our operation may wait for it forever. Before it has ended nothing is done: to end our operation would
+        Our operation may wait for it forever. Before it has ended nothing is done: ending our operation would
         delete it.
         """
         clock = asyncio.get_running_loop().time
@@ -199,7 +199,7 @@ class JobLogs:
     async def _has_ended(self, stranger: Node) -> bool:
         """Whether another's Job or bare pod has ended or is gone, as far as Argo CD shows it.
 
-        The tree alone does not do: no change of another Application's object makes Argo CD renew ours (seen
+        The tree alone is not enough: no change of another Application's object makes Argo CD renew ours (seen
         on 3.1: 110 s behind).
         """
         s = stranger
@@ -220,7 +220,7 @@ class JobLogs:
         return [n for n in [*tree.of_kind("Job"), *bare] if self._may_be_made(n)]
 
     def _may_be_made(self, source: Node) -> bool:
-        """By the time of its creation, to the second; what else is needed `_claim` sees to."""
+        """Whether its time of creation, in whole seconds, fits our operation; `_claim` checks the rest."""
         if not source.uid or source.uid in self.former or source.parent_refs:
             return False
         if self._until and source.created_at > self._until:
@@ -228,7 +228,7 @@ class JobLogs:
         return source.name in self._confirmed or bool(self._since and source.created_at >= self._since)
 
     async def _claim(self, source: Node) -> None:
-        """Find out whose it is, and follow it where it is ours."""
+        """Find out its owner, and follow it if that is our operation."""
         while True:
             try:
                 whose = await self.whose(source)
@@ -237,7 +237,7 @@ class JobLogs:
             else:
                 break
         if whose == REPLACED:
-            return  # what stands there now is looked at for itself
+            return  # what has its name now is claimed by itself
         if whose:
             self.strangers[source.uid] = (source, whose)
             self._listener.stranger(source, whose)
@@ -248,9 +248,9 @@ class JobLogs:
         self._discovered()
 
     async def whose(self, source: Node) -> str:
-        """Whose a live object is, if not our operation's; empty where it is.
+        """The owner of a live object; empty if it is our operation.
 
-        The object is read before the operation: where ours still runs then, none but ours can have made it.
+        The object is read before the operation: if ours still runs then, only ours can have made it.
         Raises ArgoCDFailed, AccessDenied.
         """
         s = source
@@ -263,7 +263,7 @@ class JobLogs:
         metadata = live.get("metadata") or {}
         if metadata.get("uid") != s.uid:
             return REPLACED
-        if stranger := self._rendered.stranger(s, live):
+        if stranger := self._rendered.foreign_owner(s, live):
             return stranger
         seen = await self._client.application(self._app)
         state = seen.state_of(self._run_id)
@@ -300,7 +300,7 @@ class JobLogs:
         self._tasks[pod.uid] = asyncio.create_task(logs.read())
 
     def _attempt(self, source: Node) -> int:
-        """Which attempt a new pod is: another one only where no pod of the Job runs beside it."""
+        """The number of a new pod's attempt: the next one only if no other pod of the Job runs."""
         known = [n for n in self._live.tree.pods_under({source.uid}) if n.uid in self._pods]
         beside = self._parallel(source.name) or any(not n.ended and not n.leaving for n in known)
         if not beside or not self._attempts[source.name]:

@@ -1,4 +1,4 @@
-"""What a pod's manifest says of its containers: which there are, which instance runs, what has ended."""
+"""Reads from a pod's manifest which containers it has, which instance runs, which ended."""
 
 from __future__ import annotations
 
@@ -56,19 +56,19 @@ class PodManifest(Camel, frozen=True):
         init = self._init(container)
         return init is not None and init.restart_policy != "Always"
 
-    def standing(self, container: str) -> Standing:
-        """How a container stands; unnamed, the only one."""
+    def state_of(self, container: str) -> ContainerState:
+        """The state of a container; without a name, of the only one."""
         status = self._status(container)
         state = status.state
         over = self.status.phase in ("Succeeded", "Failed")
         if state.terminated is not None:
             over = over or not self._restarts(container, state.terminated.exit_code)
         if state.running is not None or state.terminated is not None:
-            return Standing(over, True, status.restart_count)
+            return ContainerState(over, True, status.restart_count)
         # Between two instances a kubelet has not counted the next one yet, and others already have: the
-        # lower of the two, as the reader tells an instance that it knows by its lines.
+        # lower of the two, as the log recognizes an instance that it knows by its lines.
         ran = status.last_state.terminated is not None
-        return Standing(over, ran, max(0, status.restart_count - 1), between=ran)
+        return ContainerState(over, ran, max(0, status.restart_count - 1), between=ran)
 
     def _status(self, container: str) -> ContainerStatus:
         listed = [*(self.status.init_container_statuses or ()), *(self.status.container_statuses or ())]
@@ -87,8 +87,8 @@ class PodManifest(Camel, frozen=True):
         return self.spec.restart_policy != "Never" and exit_code != 0
 
 
-class Standing(msgspec.Struct, frozen=True):
-    """How a container stands."""
+class ContainerState(msgspec.Struct, frozen=True):
+    """The state of a container."""
 
     over: bool  # nothing more will be written
     ran: bool  # it has been started, now or before
@@ -96,4 +96,4 @@ class Standing(msgspec.Struct, frozen=True):
     between: bool = False  # that one has ended, and the next has not started yet
 
 
-GONE = Standing(over=True, ran=True)
+GONE = ContainerState(over=True, ran=True)

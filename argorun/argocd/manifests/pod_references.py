@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from argorun.argocd.types import Json
 
@@ -14,6 +14,14 @@ class Source(NamedTuple):
     kind: str
     name: str
     mounted: bool
+
+
+class Reference(NamedTuple):
+    """One place that names a ConfigMap or Secret, and which of its keys; None: all."""
+
+    kind: str
+    name: str
+    keys: tuple[str, ...] | None
 
 
 def sources(spec: Json) -> Iterator[Source]:
@@ -27,21 +35,43 @@ def sources(spec: Json) -> Iterator[Source]:
     still -= {m.get("name") for m in mounts if not (m.get("subPath") or m.get("subPathExpr"))}
     for container in containers:
         for entry in container.get("env") or ():
-            value = entry.get("valueFrom") or {}
-            yield from _named(value.get("configMapKeyRef"), value.get("secretKeyRef"))
+            yield from _read(entry.get("valueFrom") or {}, "configMapKeyRef", "secretKeyRef")
         for entry in container.get("envFrom") or ():
-            yield from _named(entry.get("configMapRef"), entry.get("secretRef"))
+            yield from _read(entry, "configMapRef", "secretRef")
     for volume in spec.get("volumes") or ():
         for part in [volume, *((volume.get("projected") or {}).get("sources") or ())]:
-            secret = part.get("secret") or {}
-            named = {"name": secret.get("secretName") or secret.get("name")}
-            yield from _named(part.get("configMap"), named, mounted=volume.get("name") not in still)
+            yield from _read(part, "configMap", "secret", mounted=volume.get("name") not in still)
 
 
-def _named(configmap: Json | None, secret: Json | None, *, mounted: bool = False) -> Iterator[Source]:
-    for kind, ref in (("ConfigMap", configmap), ("Secret", secret)):
-        if ref and ref.get("name"):
-            yield Source(kind, str(ref["name"]), mounted)
+def _read(parent: Json, *words: str, mounted: bool = False) -> Iterator[Source]:
+    for word in words:
+        if isinstance(below := parent.get(word), dict) and (found := _reference(word, below)) is not None:
+            yield Source(found.kind, found.name, mounted)
+
+
+def references(value: Any) -> Iterator[Reference]:
+    """The ConfigMaps and Secrets that any part of a manifest names as a pod's spec would."""
+    if isinstance(value, dict):
+        for word, below in value.items():
+            if isinstance(below, dict) and (found := _reference(word, below)) is not None:
+                yield found
+            yield from references(below)
+    elif isinstance(value, list | tuple):
+        for below in value:
+            yield from references(below)
+
+
+def _reference(word: str, below: Json) -> Reference | None:
+    """What stands below this word, by its shape (kubernetes.io/docs, Pod API)."""
+    kind = {"configMap": "ConfigMap", "secret": "Secret"}.get(word.removesuffix("KeyRef").removesuffix("Ref"))
+    name = below.get("name") or (below.get("secretName") if word == "secret" else None)
+    if kind is None or not isinstance(name, str):
+        return None
+    if word.endswith("KeyRef"):
+        return Reference(kind, name, (str(below.get("key", "")),))
+    if isinstance(items := below.get("items"), list) and items:
+        return Reference(kind, name, tuple(str(i.get("key", "")) for i in items if isinstance(i, dict)))
+    return Reference(kind, name, None)
 
 
 def pod_spec(manifest: Json) -> Json:

@@ -1,15 +1,14 @@
-"""The JSON patch from an Application as read to the spec and record it shall have. Pure."""
+"""The JSON patch from an Application as read to a wanted spec and record. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from argorun.argocd import normal_form
-from argorun.argocd.parameters.kustomize import ROLLED as ROLLED
-from argorun.argocd.parameters.kustomize import Kustomize as Kustomize
+from argorun.argocd.parameters.kinds import KINDS
+from argorun.argocd.parameters.paths import get
 from argorun.argocd.parameters.record import RECORD, Record
 from argorun.argocd.types import Application, Json
 
@@ -22,8 +21,7 @@ def changes(app: Application, spec: Json, record: Record | None) -> list[Json]:
     """
     operations: list[Json] = []
     touched: tuple[tuple[str, ...], ...] = (
-        ("source", "helm", "parameters"),
-        ("source", "kustomize", "patches"),
+        *dict.fromkeys(kind.PATH for kind in KINDS.values()),
         ("syncPolicy", "automated"),
     )
     before, goal = normal_form.normalize(app.spec), normal_form.normalize(spec)
@@ -46,14 +44,8 @@ def changes(app: Application, spec: Json, record: Record | None) -> list[Json]:
 
 
 def change(pointer: str, old: Any, new: Any) -> list[Json]:
+    """The operations that change one value; None means that it is missing."""
     test: Json = {"op": "test", "path": pointer, "value": old}
     if new is None:
         return [test, {"op": "remove", "path": pointer}]
     return [test, {"op": "add" if old is None else "replace", "path": pointer, "value": new}]
-
-
-def get(spec: Json, path: Iterable[str]) -> Any:
-    value: Any = spec
-    for key in path:
-        value = (value or {}).get(key)
-    return value

@@ -1,25 +1,25 @@
-"""The record that a run leaves in an annotation while its values stand in the spec.
+"""The record in the annotation that a run leaves while its values stand in the spec.
 
-It says who, until when, which values and what was there before, so that whoever comes next can put it back.
+It says which run, until when, which values, and what was there before, so that any later run can restore it.
+Records outlive the argorun that wrote them: the JSON of a field never changes.
 """
 
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
 import msgspec
 
-from argorun.argocd.parameters.kustomize import ROLLED as ROLLED
-from argorun.argocd.parameters.kustomize import Kustomize as Kustomize
 from argorun.argocd.types import Application, Json
 
 RECORD = "argorun.dev/run"  # the annotation that holds the record
 
 
 class HelmValue(msgspec.Struct, frozen=True):
-    """A Helm parameter we set; `original` is the list's element that stood there, None where none did.
+    """A Helm parameter that a run set; `original` is the list's former element, None where there was none.
 
-    Where others in the list have its name and its value, `alike` is how many, and `at` its place among them.
+    Where others in the list have the same name and value, `alike` is how many, and `at` its place among them.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     topics: tuple[str, ...] = ()  # those of the values that are topics' names
     since: int = 0  # when it was put there; its operation follows within seconds
     begins_within: int = 0  # seconds, where rendering may take longer than usual
+    others: dict[str, list[Any]] = {}  # what any other kind of parameter remembers, by its name
 
 
 class NewerRecord(msgspec.Struct, frozen=True):

@@ -1,12 +1,12 @@
-"""How an operation's tests really ended, by their own status: the operation can be mistaken.
+"""Verifies how an operation's tests ended, by their own status: the operation can be wrong.
 
 - Just after Argo CD has replaced a Job, its cache may still hold the former one, whose end it takes for the
   new one's (source: gitops-engine pkg/sync/sync_context.go, runTasks, where a deletion answered "not found"
   makes the new Job at once; seen on Argo CD 3.6, and in argoproj/argo-cd issues 10077 and 25475).
 - It applies a Job over one that is there, unless a delete policy BeforeHookCreation has that deleted first:
   the old one's end is taken, and no test runs.
-- A Job that was suspended and resumed is complete to it (source: pkg/health/health_job.go).
-- A bare Pod with restartPolicy Always succeeds to it once it is ready (source: pkg/health/health_pod.go).
+- It calls a Job complete that was suspended and resumed (source: pkg/health/health_job.go).
+- It calls a bare Pod with restartPolicy Always succeeded once it is ready (source: pkg/health/health_pod.go).
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Json, Node, OperationState, ResourceResult, SyncResult
 from argorun.errors import OperationFailed
 
-POLL = 2.0  # seconds between two looks at a test that still runs, at most
+POLL = 2.0  # seconds between two reads of a test that still runs, at most
 APPEARS = 5.0  # seconds in which a test that was made in another's place shows in Argo CD's tree
-GONE = (400, 404)  # what is answered for an object that has left the tree, or the cluster
+GONE = (400, 404)  # the answers for an object that has left the tree, or the cluster
 FAILED = ("Failed", "Error")
 ENDS = {"Complete": "Succeeded", "Failed": "Failed"}  # a Job's condition, and a hook's or Pod's phase
 NONE_OF_ITS_OWN = (
@@ -41,9 +41,9 @@ OTHERS_FAILURE = "it succeeded; the operation took the failure of an earlier syn
 
 
 class Made(Protocol):
-    """What our operation was seen to make; argorun.argocd.logs.jobs.JobLogs has this shape."""
+    """What our operation is known to have made; argorun.argocd.logs.jobs.JobLogs has this shape."""
 
-    former: frozenset[str]  # the uids that were there before
+    former: frozenset[str]  # the uids of what was there before
 
     def made(self, kind: str, namespace: str, name: str) -> bool: ...
     def may_vanish(self, hook: ResourceResult) -> bool: ...
@@ -53,7 +53,7 @@ class Made(Protocol):
 
 
 class Intruder(OperationFailed):
-    """Another's object stands in the place of a test: what became of this run's is not known."""
+    """A foreign object is in the place of a test: what became of this run's is unknown."""
 
     def __init__(self, hook: ResourceResult | Node, whose: str) -> None:
         super().__init__(
@@ -74,21 +74,21 @@ class Vanished(OperationFailed):
         )
 
 
-async def settled(
+async def verify(
     client: Client,
     app: ApplicationName,
     live: LiveTree,
     state: OperationState,
     hooks: Collection[ResourceResult],
     made: Made,
-    told: Callable[[OperationState, ResourceResult], None],
+    report: Callable[[OperationState, ResourceResult], None],
 ) -> OperationState:
-    """A finished operation's state with these hooks' ends as their objects have them, waited for.
+    """Wait for these hooks' own ends; returns the finished operation's state with them.
 
-    Where one differs from what the operation says, `told` is given the state as it is so far, and that hook.
-    One that was seen to be ours, and that its delete policy has taken away by now, is left as the operation
-    has it. Raises Intruder where another's stands in its place, Vanished where somebody deleted it,
-    ArgoCDFailed, AccessDenied.
+    `report` gets each hook that ended otherwise than the operation says, and the state corrected so far. One
+    that is known to be ours, and that its delete policy has deleted by now, stays as the operation has it.
+    Raises Intruder if a foreign object is in a hook's place, Vanished if somebody deleted it, ArgoCDFailed,
+    AccessDenied.
     """
     known: dict[operation.Key, ResourceResult] = {}
 
@@ -101,7 +101,7 @@ async def settled(
         async for seen in _as_it_goes(client, app, live, hook, made):
             if seen.hook_phase != known.get(operation.key(hook), hook).hook_phase:
                 known[operation.key(hook)] = seen
-                told(corrected(), seen)
+                report(corrected(), seen)
 
     refused = [h for h in operation.hooks(state) if h.kind in RUNNING and h.status == "SyncFailed"]
     await asyncio.gather(
@@ -114,9 +114,9 @@ async def settled(
 async def _check_place(
     client: Client, app: ApplicationName, hook: ResourceResult, made: Made, *, is_test: bool
 ) -> None:
-    """Raise Intruder where a hook could not be applied because another's stands under its name.
+    """Raise Intruder if a hook could not be applied because a foreign object has its name.
 
-    That may have been there before, too: what an own run before has left is no other's.
+    It may have been there before our operation, too. What an earlier run of ours has left is not foreign.
     """
     try:
         live = await client.live(app, hook.group, hook.version, hook.kind, hook.namespace, hook.name)
@@ -132,7 +132,7 @@ async def _check_place(
 
 
 def _last(hooks: Iterable[ResourceResult]) -> list[ResourceResult]:
-    """Those that were made and have ended; of one that is made in several phases, the last is there."""
+    """Those that were made and have ended; of a hook with several phases, the last one."""
     made = [h for h in hooks if h.kind in RUNNING and h.status != "SyncFailed" and h.hook_phase != "Running"]
     made.sort(key=lambda h: PHASES.index(h.sync_phase) if h.sync_phase in PHASES else -1)
     return list({(h.kind, h.namespace, h.name): h for h in made}.values())
@@ -141,7 +141,7 @@ def _last(hooks: Iterable[ResourceResult]) -> list[ResourceResult]:
 async def _as_it_goes(
     client: Client, app: ApplicationName, live: LiveTree, hook: ResourceResult, made: Made
 ) -> AsyncGenerator[ResourceResult]:
-    """The hook as its object has it, again and again until that has ended or is gone."""
+    """The hook with its object's own state, each time that is read, until it has ended or is gone."""
     former = made.former
     clock = asyncio.get_running_loop().time
     began, version, asked = clock(), live.version, False
@@ -153,7 +153,7 @@ async def _as_it_goes(
             late = clock() - began > APPEARS
             there = live.tree.find(hook.kind, hook.namespace, hook.name)
             is_to_come = there is not None and there.uid in former
-            if e.status in GONE and not asked:  # another's may stand there, and Argo CD's tree lags behind
+            if e.status in GONE and not asked:  # a foreign one may be there, and Argo CD's tree lags behind
                 asked = True
                 await client.application(app, refresh="normal")
                 await live.read()
@@ -180,7 +180,7 @@ async def _as_it_goes(
 
 
 def as_it_is(hook: ResourceResult, live: Json, former: Collection[str]) -> ResourceResult:
-    """The hook by its live Job or Pod: Running, Succeeded or Failed; no phase where that is a former one.
+    """The hook with its live Job's or Pod's phase: Running, Succeeded or Failed; empty if it is a former one.
 
     A Job ends by its conditions, a Pod by its phase: once all of its containers have ended for good.
     """

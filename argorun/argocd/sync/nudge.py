@@ -1,12 +1,12 @@
 """Makes Argo CD notice a finished hook at once, instead of up to 5 s later.
 
-Its controller batches changes of Jobs for 5 s; a refresh, which needs only `get`, makes it look at the
+Its controller batches changes of Jobs for 5 s; a refresh, which needs only `get`, makes it check the
 operation immediately (seen: 17-18 s left alone, 8.7 s with it, for the example).
 """
 
 from __future__ import annotations
 
-import time
+import asyncio
 from collections.abc import Callable
 
 from argorun.argocd.client import ApplicationName, Client
@@ -16,7 +16,7 @@ from argorun.argocd.types import Node
 from argorun.errors import ArgorunError
 
 EVERY = 1.0  # seconds between two refreshes, at least
-# A Job is nudged for once more where the first time had no effect. Argo CD sleeps 2 s after each wave before
+# A Job is nudged for once more if the first time had no effect. Argo CD sleeps 2 s after each wave before
 # it writes down what it has seen (source: controller/sync.go, delayBetweenSyncWaves), so an effect takes that
 # long to show; after 5 s it notices by itself.
 AGAIN = 3.5  # seconds
@@ -28,20 +28,21 @@ async def nudge(
 ) -> None:
     """Refresh when a Job or bare Pod that the operation still calls running has ended, until canceled.
 
-    `running` gives our operation's own that it has not seen the end of. A refresh while one still runs
-    does nothing, so none is sent then. Gives up where the refresh is refused.
+    `running` returns those of our operation that it has not seen the end of. A refresh while one still runs
+    has no effect, so none is sent then. Gives up if the refresh is denied.
     """
+    clock = asyncio.get_running_loop().time
     version, last = -1, 0.0
-    told: dict[str, list[float]] = {}  # when a Job was nudged for, by its uid
+    nudged: dict[str, list[float]] = {}  # when a Job was nudged for, by its uid
     while True:
-        now = time.monotonic()
+        now = clock()
         ended = [n.uid for n in running() if n.health_status in ("Healthy", "Degraded")]
-        due = {uid: told[uid][-1] + AGAIN if uid in told else now for uid in ended}
-        due = {uid: max(at, last + EVERY) for uid, at in due.items() if len(told.get(uid, ())) < TIMES}
+        due = {uid: nudged[uid][-1] + AGAIN if uid in nudged else now for uid in ended}
+        due = {uid: max(at, last + EVERY) for uid, at in due.items() if len(nudged.get(uid, ())) < TIMES}
         if any(at <= now for at in due.values()):
             last = now
             for uid in ended:
-                told.setdefault(uid, []).append(now)
+                nudged.setdefault(uid, []).append(now)
             try:
                 await client.nudge(app)
             except Denied:

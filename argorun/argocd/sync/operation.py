@@ -1,4 +1,4 @@
-"""One sync operation: started, followed, settled and ended, always told apart by its run id."""
+"""Starts, follows and ends one sync operation, recognized by its run id."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from argorun.errors import ArgorunError, OperationFailed
 Key = tuple[str, str, str, str, str]  # of a resource in an operation: group, kind, namespace, name, phase
 POLL = 10.0  # seconds between the reads beside the watch, which may drop events
 SLOW_END = 4.0  # seconds after which the end of an operation is slow: 2 to 3 are usual
-BEGINS = 10.0  # seconds for which it is waited that an operation says what it syncs
-TAKEN_UP = 3.0  # seconds within which the controller takes an operation up, if it does: under one is usual
+BEGINS = 10.0  # seconds to wait until an operation says what it syncs
+TAKEN_UP = 3.0  # seconds within which the controller begins an operation; under one is usual
 # What Argo CD says while an object with Prune=confirm is not in Git. It waits in every sync, pruning or not
 # (source: gitops-engine pkg/sync/sync_context.go, Sync; seen).
 CONFIRMATION = "waiting for pruning confirmation"
@@ -74,7 +74,7 @@ class Overtaken(OperationFailed):
 
 
 def holder(app: Application) -> str:
-    """Who holds the Application, for a person who waits for it."""
+    """The operation that holds the Application, as a message for people."""
     running = app.running
     if running is None:
         return "another operation"
@@ -97,10 +97,10 @@ def body(
     prune: bool = False,
     options: Sequence[str] | None = None,
 ) -> Json:
-    """A sync request that carries our run id; with `resources` it is about those alone, and without hooks.
+    """A sync request that carries our run id; with `resources` it syncs only those, and without hooks.
 
-    Retries are off: a retry would make a failed test Running again. `options` are sync options in place of
-    the Application's own.
+    Retries are off: a retry would make a failed test Running again. `options` replace the Application's own
+    sync options.
     """
     request: Json = {"infos": [{"name": RUN_INFO, "value": run_id}], "retryStrategy": {"limit": 0}}
     if revision:
@@ -117,20 +117,20 @@ def body(
 
 
 def settling_options(spec: Json) -> list[str] | None:
-    """The sync options with which all of an object goes back; None where they are the Application's own.
+    """The sync options that restore every object completely; None if they are the Application's own.
 
-    With one of these, pods would live on without what made them; with the other, an object that Argo CD's
-    comparison calls Synced would be left out (source: server/application/application.go, Sync, and the docs
-    of sync options).
+    With the first of these, pods would live on without what made them; with the second, an object that Argo
+    CD's comparison calls Synced would be left out (source: server/application/application.go, Sync, and the
+    docs of sync options).
     """
     return _without(spec, ("PrunePropagationPolicy=orphan", "ApplyOutOfSyncOnly=true"))
 
 
 def testing_options(spec: Json) -> list[str] | None:
-    """The sync options for the run's own sync; None where they are the Application's own.
+    """The sync options for the run's own sync; None if they are the Application's own.
 
-    With one of these, the pods of a hook that is deleted, when the run is ended say, would run on out of
-    sight (source: gitops-engine pkg/sync/sync_context.go, getDeleteOptions).
+    With these, the pods of a deleted hook, when the run is ended for example, would run on unseen (source:
+    gitops-engine pkg/sync/sync_context.go, getDeleteOptions).
     """
     return _without(spec, ("PrunePropagationPolicy=orphan", "PrunePropagationPolicy=background"))
 
@@ -142,13 +142,13 @@ def _without(spec: Json, left_out: Sequence[str]) -> list[str] | None:
 
 
 async def start(client: Client, app: ApplicationName, run_id: str, request: Json) -> Application:
-    """Start an operation and give back the Application that carries it.
+    """Start an operation; returns the Application that carries it.
 
-    The request is not idempotent: after a lost answer it is sent again only when the Application does not
+    The request is not idempotent: after a lost answer it is sent again only if the Application does not
     carry our run id. Raises Busy, OperationFailed (sync window, Argo CD's refusal), AccessDenied,
     ArgoCDFailed.
     """
-    patience, pause = RetryBudget(client.patience), 0.2
+    budget, pause = RetryBudget(client.patience), 0.2
     while True:
         try:
             return await client.sync(app, request)
@@ -168,12 +168,12 @@ async def start(client: Client, app: ApplicationName, run_id: str, request: Json
             return seen
         if isinstance(lost, ApiError) and "already in progress" in lost.text:
             raise Busy(seen)
-        await patience.wait(lost, pause)
+        await budget.wait(lost, pause)
         pause = min(2 * pause, 3.0)
 
 
 async def captured(client: Client, app: ApplicationName, run_id: str, seen: Application) -> SyncOperation:
-    """What an operation that was just started syncs: its commit and source, no source where none shows.
+    """What an operation that was just started syncs: its commit and source; no source if none shows.
 
     Argo CD 3.1 notes the source only when it begins, 3.6 when it takes the request (both seen). Raises
     ArgoCDFailed, AccessDenied.
@@ -198,10 +198,10 @@ async def applications(
     """The Application whenever it changes, by the watch stream, and every `poll` seconds by a live read.
 
     The first of each pair says whether it was read live: the watch lags behind. A broken watch is resumed;
-    raises what the live read raises once its patience is over.
+    raises what the live read raises once its retries are over.
     """
     queue: asyncio.Queue[tuple[bool, Application] | ArgorunError] = asyncio.Queue()
-    ended = asyncio.Event()  # the watch is: the Application may be gone
+    ended = asyncio.Event()  # the watch has ended: the Application may be gone
 
     async def watch() -> None:
         while True:
@@ -236,21 +236,20 @@ async def applications(
 
 
 async def follow(
-    client: Client, app: ApplicationName, run_id: str, told: Callable[[OperationState], bool | None]
+    client: Client, app: ApplicationName, run_id: str, report: Callable[[OperationState], bool | None]
 ) -> OperationState:
-    """Tell every state of our operation until it is done, and give back the last one.
+    """Report every state of our operation until it is done; returns the last one.
 
-    Where `told` answers True there is more to tell of a state than in one go: it is told again, and others
-    get their turn on the event loop in between.
-    Raises Overtaken, Deleted where the Application is being deleted, and what a live read raises once its
-    patience is over.
+    If `report` returns True it has more to do with that state: it is called again, and other tasks get their
+    turn on the event loop in between. Raises Overtaken, Deleted if the Application is being deleted, and what
+    a live read raises once its retries are over.
     """
     async with waking(client, app) as awake, contextlib.aclosing(applications(client, app)) as changes:
         async for is_live, seen in changes:
             state = seen.state_of(run_id)
             if state is not None:
                 awake()
-                while told(state):  # noqa: ASYNC110  # a turn for the others, no wait
+                while report(state):  # noqa: ASYNC110  # a turn for the others, no wait
                     await asyncio.sleep(0)
                 if state.done:
                     return state
@@ -269,11 +268,11 @@ async def follow(
 async def end(
     client: Client, app: ApplicationName, run_id: str, slow: Callable[[str], None] = lambda _: None
 ) -> bool:
-    """End our operation and wait until it is over; False where it was over already.
+    """End our operation and wait until it is over; False if it was over already.
 
-    A terminate right after the POST answers 400 until the controller has picked the operation up, so it is
-    sent again. An operation that does not carry our run id is left alone. `slow` is told once where Argo CD
-    has agreed and takes its time: it looks only between two sync waves, which it keeps 2 s apart (source:
+    A terminate right after the POST is answered 400 until the controller has begun the operation, so it is
+    sent again. An operation that does not carry our run id is left alone. `slow` is called once if Argo CD
+    takes long to end it: it checks only between two sync waves, which it keeps 2 s apart (source:
     controller/sync.go, delayBetweenSyncWaves; seen: 2.4 s in the first pass of an idle controller).
     """
     asked = False
@@ -303,7 +302,7 @@ async def end(
 
 @contextlib.asynccontextmanager
 async def waking(client: Client, app: ApplicationName) -> AsyncIterator[Callable[[], object]]:
-    """Make the controller look at the Application every few seconds, until the given function is called.
+    """Make the controller check the Application every few seconds, until the yielded function is called.
 
     It can miss a new operation for minutes: having answered a refresh, it writes the Application as it was
     then into its own cache, and if that is after the operation has come in, it sees none (source:

@@ -1,4 +1,4 @@
-"""Sync windows: whether an Application may be synced now, and if not, because of which window."""
+"""Sync windows: whether an Application may be synced now, and which window forbids it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from argorun.errors import AccessDenied, ArgoCDFailed, OperationFailed
 
 
 async def check(client: Client, app: ApplicationName, project: str) -> None:
-    """Raise OperationFailed (3) where a window keeps the Application from being synced now.
+    """Raise OperationFailed (3) if a window forbids to sync the Application now.
 
-    Where Argo CD does not tell, nothing is raised: the sync itself will be refused.
+    If Argo CD does not say, nothing is raised: it will refuse the sync itself.
     """
     try:
         windows = await client.sync_windows(app)
@@ -26,7 +26,7 @@ async def check(client: Client, app: ApplicationName, project: str) -> None:
 async def blocked(
     client: Client, app: ApplicationName, project: str, windows: SyncWindows | None = None
 ) -> OperationFailed:
-    """The error that says which windows keep the Application from being synced."""
+    """The error that says which windows forbid the sync."""
     closed: Sequence[SyncWindow] = ()
     known: Sequence[SyncWindow] = ()
     with contextlib.suppress(ArgoCDFailed, AccessDenied):
@@ -36,7 +36,7 @@ async def blocked(
         f"{app.name} may not be synced now: it is blocked by a sync window of project {project}",
         "try again when it may be; `argocd proj windows list "
         f"{project}` shows all, `enable-manual-sync` lets argorun sync in one",
-        reason="\n".join(told(w, known) for w in closed),
+        reason="\n".join(describe(w, known) for w in closed),
     )
 
 
@@ -52,7 +52,7 @@ def closing(windows: SyncWindows) -> list[SyncWindow]:
     return [w for w in windows.assigned_windows or () if w.kind == "allow"]
 
 
-def told(window: SyncWindow, known: Sequence[SyncWindow]) -> str:
+def describe(window: SyncWindow, known: Sequence[SyncWindow]) -> str:
     """A window in one line; `known` are the project's, with their time zones."""
     same = [
         w

@@ -136,15 +136,15 @@ class Cluster(FakeArgoCD):
         return copy.deepcopy(found)
 
     async def logs(
-        self, app: object, pod: str, ns: str, name: str, **how: str
+        self, app: object, pod: str, namespace: str, container: str, **extra: str
     ) -> AsyncGenerator[list[LogEntry]]:
         await asyncio.sleep(0)
-        self.asked.append(how)
-        streams = self.streams[pod, name]
+        self.asked.append(extra)
+        streams = self.streams[pod, container]
         stream = streams[0]
-        if "previous" in how:
-            stream = self.previous[pod, name]
-        elif "tailLines" in how:
+        if "previous" in extra:
+            stream = self.previous[pod, container]
+        elif "tailLines" in extra:
             stream = [item for item in streams[-1] if not isinstance(item, asyncio.Event)]
             stream = stream if LAST in stream else [*stream, LAST]
         elif len(streams) > 1:

@@ -24,6 +24,8 @@ from argorun.argocd.types import (
     RUN_INFO,
     Application,
     ApplicationSet,
+    ClusterEvent,
+    LogEntry,
     ManagedResource,
     Node,
     Project,
@@ -100,7 +102,8 @@ class FakeArgoCD:
 
     @property
     def client(self) -> Client:
-        return cast(Client, self)
+        """The same as what the product takes; mypy compares each method with the real client's."""
+        return self
 
     @property
     def spec(self) -> Json:
@@ -236,7 +239,7 @@ class FakeArgoCD:
     async def version(self) -> str:
         return cast(str, await self._do("version", lambda: self.version_told))
 
-    async def helm_command(self, app: object, revision: str | None, helm: Json) -> str:
+    async def helm_command(self, app: object, revision: str | None = None, helm: Json | None = None) -> str:
         return cast(str, await self._do("helm_command", lambda: self.helm_told))
 
     async def server_settings(self) -> ServerSettings:
@@ -258,16 +261,16 @@ class FakeArgoCD:
 
         return cast(list[Application], await self._do("applications", act))
 
-    async def landed(self) -> None:
+    async def wait_for_in_flight(self) -> None:
         pass
 
     def has_answered(self, within: float) -> bool:
         return self.answers
 
-    def unheard_until(self) -> float | None:
+    def late_change_until(self) -> float | None:
         return None
 
-    def ends_late_until(self) -> float | None:
+    def late_terminate_until(self) -> float | None:
         return self.late
 
     async def is_gone(self, app: object, project: str) -> bool:
@@ -331,6 +334,17 @@ class FakeArgoCD:
             return copy.deepcopy(self.objects[key])
 
         return cast(Json, await self._do(f"live {name}", act))
+
+    async def events(self, app: object, node: Node) -> list[ClusterEvent]:
+        return []
+
+    async def logs(
+        self, app: object, pod: str, namespace: str, container: str, **extra: str
+    ) -> AsyncGenerator[list[LogEntry]]:
+        """Nothing was written."""
+        nothing: list[list[LogEntry]] = []
+        for entries in nothing:
+            yield entries
 
     async def patch_resource(
         self, app: object, group: str, version: str, kind: str, namespace: str, name: str, patch: Json

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argorun.argocd.client import Client
 from argorun.argocd.clock import Clock, date, stamp, steady
+from argorun.argocd.rest_client import RestClient
 from argorun.config.model import ApplicationRef
-from tests.unit.argocd.test_client import settings
+from tests.unit.argocd.test_rest_client import settings
 from tests.unit.argocd.web import Server, answer
 
 NOW = 1_800_000_000.0
@@ -170,7 +170,7 @@ def test_every_answer_of_argo_cd_tells_the_time_and_a_gateways_error_does_not() 
     server = Server([answer(503, **wrong), answer(200, **right)])
 
     async def main() -> float:
-        async with server.up(), Client(settings(server.port)) as client:
+        async with server.up(), RestClient(settings(server.port)) as client:
             await client.application(APP)
             assert len(server.requests) == 2
             return client.clock.now()

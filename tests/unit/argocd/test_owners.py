@@ -14,8 +14,8 @@ from argorun.argocd import owners
 from argorun.argocd.http.errors import ApiError, Denied, InvalidResponse, Unauthenticated, Unreachable
 from argorun.argocd.manifests import ignore_differences
 from argorun.argocd.parameters.helm import Helm
+from argorun.argocd.parameters.kind import Setting
 from argorun.argocd.parameters.kustomize import Kustomize
-from argorun.argocd.parameters.spec import Setting
 from argorun.argocd.types import Application, ApplicationSet, ManagedResource
 from argorun.config.model import ApplicationRef
 from argorun.errors import ArgoCDFailed, UsageError

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from argorun.argocd.client import as_go_writes_it
+from argorun.argocd.rest_client import as_go_writes_it
 from argorun.events import Event, LeftBehind, LogLines, Notice, ParameterSet
 from argorun.redact.event_text import TEXT_FIELDS
 from argorun.redact.redactor import MASK, SHORTEST, Redactor

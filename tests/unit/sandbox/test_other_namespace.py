@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, cast
 
-from argorun.argocd.client import Client
+from argorun.argocd.rest_client import RestClient
 from argorun.config.model import ApplicationRef, ArgoCD, Config, Parameter, Topic
 from argorun.errors import AccessDenied, ArgorunError
 from argorun.events import Event, LeftBehind, LogLines, Notice
@@ -53,7 +53,7 @@ async def argorun(standin: StandIn, account: Account) -> tuple[ArgorunError | No
     )
     told: list[Event] = []
     topics = Topics()
-    async with Client(config.argocd) as client:
+    async with RestClient(config.argocd) as client:
         made = Run(config, told.append, client, cast(Any, topics))
         try:
             error = await made.steps()

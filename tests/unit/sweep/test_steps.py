@@ -75,7 +75,7 @@ class Stage:
             limits = Limits(delete=3, gone=3, request=1)
             return Topics({}, admin=broker, limits=limits, warn=more["warn"])
 
-        monkeypatch.setattr(steps, "Client", lambda *_, **__: Made())
+        monkeypatch.setattr(steps, "RestClient", lambda *_, **__: Made())
         monkeypatch.setattr(steps, "Topics", kafka)
 
     def left(self, topic: str = OLD, until: int = PAST, **changes: Any) -> Record:
@@ -645,7 +645,7 @@ def test_a_further_signal_ends_only_the_last_look_and_what_is_left_is_named_all_
         looked.append("landed")
 
     monkeypatch.setattr(steps.leftovers, "undo", kills)
-    monkeypatch.setattr(stage.argocd, "landed", landed)
+    monkeypatch.setattr(stage.argocd, "wait_for_in_flight", landed)
     assert stage.sweep() == 130
     assert looked == ([] if signal.SIGTERM in further else ["landed"]), "the same key press is no further one"
     assert [(e.what, e.why) for e in stage.all(LeftBehind)] == [

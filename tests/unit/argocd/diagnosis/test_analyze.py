@@ -14,12 +14,12 @@ from argorun.argocd.diagnosis.analyze import (
     LONGEST,
     Case,
     Finding,
-    PodSeen,
+    PodEvidence,
     cannot_start,
     diagnose,
     events,
     find,
-    troubles,
+    problems,
 )
 from argorun.argocd.diagnosis.reasons import COMMAND, NO_CONFIG, PULL, VOLUME
 from argorun.argocd.types import ClusterEvent, Health, Info, Json, Node, Ref
@@ -45,13 +45,15 @@ def ended(code: int, reason: str = "Error", **more: Any) -> Json:
     return {"terminated": {"exitCode": code, "reason": reason} | more}
 
 
-def pod(*containers: Json, name: str = "checks-x7k2p", reason: str = "Error", **live: Any) -> PodSeen:
+def pod(*containers: Json, name: str = "checks-x7k2p", reason: str = "Error", **live: Any) -> PodEvidence:
     status = {"phase": "Failed", "containerStatuses": list(containers)} | live.pop("status", {})
     spec = {"restartPolicy": "Never", "containers": [{"name": c["name"]} for c in containers]}
-    return PodSeen(node(name, reason), {"spec": spec | live.pop("spec", {}), "status": status})
+    return PodEvidence(node(name, reason), {"spec": spec | live.pop("spec", {}), "status": status})
 
 
-def job(*pods: PodSeen, condition: str = "BackoffLimitExceeded", message: str = LIMIT, **more: Any) -> Case:
+def job(
+    *pods: PodEvidence, condition: str = "BackoffLimitExceeded", message: str = LIMIT, **more: Any
+) -> Case:
     conditions = [{"type": "Failed", "status": "True", "reason": condition, "message": message}]
     spec = {"activeDeadlineSeconds": 30}
     live = {"spec": spec, "status": {"conditions": conditions if condition else []}}
@@ -69,7 +71,7 @@ def event(
 
 # -- pods -------------------------------------------------------------------------------------------------
 
-PODS: dict[str, tuple[PodSeen, Finding]] = {
+PODS: dict[str, tuple[PodEvidence, Finding]] = {
     "an exit code": (
         pod(container(ended(3))),
         Finding("exit code 3", ("pod checks-x7k2p: exit code 3",)),
@@ -216,11 +218,11 @@ PODS: dict[str, tuple[PodSeen, Finding]] = {
         ),
     ),
     "gone since, with its exit code in the tree": (
-        PodSeen(node(message='container "main" failed with exit code 3'), gone=True),
+        PodEvidence(node(message='container "main" failed with exit code 3'), gone=True),
         Finding("exit code 3", ("pod checks-x7k2p: exit code 3, gone since",)),
     ),
     "gone since, by its reason alone": (
-        PodSeen(node(reason="Init:ImagePullBackOff"), gone=True),
+        PodEvidence(node(reason="Init:ImagePullBackOff"), gone=True),
         Finding(
             "the image cannot be pulled (ImagePullBackOff)",
             ("pod checks-x7k2p: the image cannot be pulled (ImagePullBackOff), gone since",),
@@ -231,7 +233,7 @@ PODS: dict[str, tuple[PodSeen, Finding]] = {
 
 
 @pytest.mark.parametrize(("seen", "expected"), PODS.values(), ids=PODS.keys())
-def test_a_job_s_pod_says_why_it_failed(seen: PodSeen, expected: Finding) -> None:
+def test_a_job_s_pod_says_why_it_failed(seen: PodEvidence, expected: Finding) -> None:
     assert diagnose(job(seen)) == expected
 
 
@@ -251,7 +253,7 @@ def test_several_attempts_are_told_one_by_one_and_how_many_there_were() -> None:
     assert diagnose(job(same[0], other)).cause == "exit code 1 in the last of 2 attempts"
 
 
-def at(seen: PodSeen, created: str) -> PodSeen:
+def at(seen: PodEvidence, created: str) -> PodEvidence:
     return dataclasses.replace(seen, node=msgspec.structs.replace(seen.node, created_at=created))
 
 
@@ -269,7 +271,7 @@ def test_pods_that_ran_side_by_side_are_no_attempts() -> None:
 
 
 def test_a_job_past_its_deadline_says_how_long_it_had_and_that_its_pod_ran() -> None:
-    seen = PodSeen(node(reason="Running"), gone=True)
+    seen = PodEvidence(node(reason="Running"), gone=True)
     message = "Job was active longer than specified deadline"
     warning = event("DeadlineExceeded", message, kind="Job")
     assert diagnose(job(seen, condition="DeadlineExceeded", message=message, events=(warning,))) == Finding(
@@ -280,7 +282,7 @@ def test_a_job_past_its_deadline_says_how_long_it_had_and_that_its_pod_ran() -> 
 
 
 def test_a_job_past_its_deadline_whose_pod_could_not_start_says_that_instead() -> None:
-    seen = PodSeen(node(reason="ImagePullBackOff"))
+    seen = PodEvidence(node(reason="ImagePullBackOff"))
     found = diagnose(job(seen, condition="DeadlineExceeded"))
     assert found.cause == "the image cannot be pulled (ImagePullBackOff)"
 
@@ -294,7 +296,7 @@ def test_a_pod_that_only_runs_is_said_to_run() -> None:
 # -- what has no pod, or is not a Job ----------------------------------------------------------------------
 
 
-def deployment(*pods: PodSeen, condition: Json | None = None, **more: Any) -> Case:
+def deployment(*pods: PodEvidence, condition: Json | None = None, **more: Any) -> Case:
     live = {
         "spec": {"progressDeadlineSeconds": 8},
         "status": {"conditions": [condition] if condition else []},
@@ -368,7 +370,7 @@ def test_a_volume_that_cannot_be_mounted_is_known_by_its_event() -> None:
 REFUSED = {
     "invalid": (
         "json: cannot unmarshal object into Go struct field ConfigMap.data of type string",
-        "mend the",
+        "fix the",
     ),
     "no namespace": ('namespaces "nowhere" not found', "make the namespace"),
     "not permitted": (
@@ -525,6 +527,6 @@ def test_no_pod_status_is_too_strange_to_be_told_in_whole_lines(
     containers: list[Json], reason: str, there: bool
 ) -> None:
     live = {"status": {"phase": "Pending", "containerStatuses": containers}} if there else {}
-    found = diagnose(job(PodSeen(node(reason=reason), live)))
+    found = diagnose(job(PodEvidence(node(reason=reason), live)))
     assert all(line == " ".join(line.split()) for line in found.evidence)
-    assert all(t.phrase for t in troubles(PodSeen(node(reason=reason), live)))
+    assert all(t.phrase for t in problems(PodEvidence(node(reason=reason), live)))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from argorun.argocd.client import Client
 from argorun.argocd.diagnosis import waiting
 from argorun.argocd.diagnosis.analyze import Finding
 from argorun.argocd.diagnosis.stuck import AT_ONCE, Watch
@@ -28,7 +27,7 @@ from argorun.argocd.types import (
     SyncResult,
     Tree,
 )
-from tests.unit.argocd.fakes import APP, DOWN, Visited
+from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD, Visited
 from tests.unit.virtual import run
 
 TESTS = ResourceResult(
@@ -38,11 +37,12 @@ WEB = ResourceResult(group="apps", kind="Deployment", namespace="n", name="web",
 UNBOUND = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
 
 
-class Cluster:
+class Cluster(FakeArgoCD):
     """What Argo CD answers about live objects; what is asked is kept."""
 
     def __init__(self) -> None:
-        self.manifests: dict[str, Json] = {}
+        super().__init__()
+        self.found_live: dict[str, Json] = {}
         self.told: dict[str, list[ClusterEvent]] = {}
         self.log: list[str] = []
         self.asked: list[str] = []
@@ -62,9 +62,9 @@ class Cluster:
 
     async def live(self, app: object, group: str, version: str, kind: str, namespace: str, name: str) -> Json:
         await self._answer(f"{kind} {name}")
-        if name not in self.manifests:
+        if name not in self.found_live:
             raise ApiError("show", 400, 3, f"{name} not found")
-        return {"metadata": {"uid": f"uid of {name}"}} | self.manifests[name]
+        return {"metadata": {"uid": f"uid of {name}"}} | self.found_live[name]
 
     async def events(self, app: object, node: Node) -> list[ClusterEvent]:
         await self._answer(f"events of {node.name}")
@@ -99,17 +99,17 @@ class Stage:
 
     def __init__(self, *waits: ResourceResult) -> None:
         self.cluster = Cluster()
-        self.live = LiveTree(cast(Client, self.cluster), APP)
-        self.watch = Watch(cast(Client, self.cluster), APP, self.live)
+        self.live = LiveTree(self.cluster.client, APP)
+        self.watch = Watch(self.cluster.client, APP, self.live)
         self.stands(*waits)
 
     def stands(self, *results: ResourceResult) -> None:
         state = OperationState(phase="Running", sync_result=SyncResult(resources=list(results)))
-        self.watch.told(state)
+        self.watch.update(state)
 
     async def shows(self, *nodes: Node) -> None:
         self.cluster.trees.append(Tree(nodes=list(nodes)))
-        await self.live._put(self.cluster.trees[-1])
+        await self.live.put(self.cluster.trees[-1])
 
     async def until_stuck(self, limit: float, within: float = 600) -> tuple[float, ResourceResult] | None:
         """After how many seconds what is found to be stuck; None where nothing is `within` so many."""
@@ -249,7 +249,7 @@ def test_a_pod_that_may_still_start_is_asked_about_when_its_time_is_over_and_no_
     async def main() -> None:
         stage = Stage(TESTS)
         await stage.shows(*job_with(reason))
-        stage.cluster.manifests = {"checks-a": {"status": {"phase": "Pending"}}}
+        stage.cluster.found_live = {"checks-a": {"status": {"phase": "Pending"}}}
         assert await stage.until_stuck(60, within=130) is None
         assert stage.cluster.asked.count("Pod checks-a") == 2
 
@@ -260,7 +260,7 @@ def test_a_pod_that_no_node_takes_is_stuck_once_its_conditions_say_so() -> None:
     async def main() -> None:
         stage = Stage(TESTS)
         await stage.shows(*job_with("Pending"))
-        stage.cluster.manifests = {"checks-a": {"status": {"phase": "Pending", "conditions": [UNBOUND]}}}
+        stage.cluster.found_live = {"checks-a": {"status": {"phase": "Pending", "conditions": [UNBOUND]}}}
         assert await stage.until_stuck(60) == (60.0, TESTS)
 
     run(main())
@@ -299,7 +299,7 @@ def test_a_failed_job_is_asked_about_once_it_and_its_pods() -> None:
     async def main() -> None:
         stage = Stage(TESTS)
         await stage.shows(*job_with("Error"))
-        stage.cluster.manifests = {"checks-a": {"status": FAILED}}
+        stage.cluster.found_live = {"checks-a": {"status": FAILED}}
         assert await stage.watch.why([TESTS]) == Finding("exit code 3", ("pod checks-a: exit code 3",))
         assert sorted(stage.cluster.asked) == [
             "Job checks",
@@ -321,7 +321,7 @@ def test_of_a_deployment_only_the_bad_pods_are_asked_about_and_the_log_of_the_on
             node("Pod", "web-1-good", "web-1", "Running", "Healthy"),
             node("Pod", "web-1-bad", "web-1", "CrashLoopBackOff", "Degraded"),
         )
-        stage.cluster.manifests = {"web-1-bad": {"status": FAILED}}
+        stage.cluster.found_live = {"web-1-bad": {"status": FAILED}}
         stage.cluster.log = ["starting", "no broker"]
         assert await stage.watch.why([WEB]) == Finding(
             "exit code 3", ("pod web-1-bad: exit code 3",), log=("starting", "no broker")
@@ -420,7 +420,7 @@ FIXED_BY = "set its type to ClusterIP, or wait for the cloud's load balancer"
 
 async def named(stage: Stage, within: float = 60) -> list[str]:
     said: list[str] = []
-    naming = asyncio.create_task(stage.watch.name(said.append))
+    naming = asyncio.create_task(stage.watch.report_obstacles(said.append))
     await asyncio.sleep(within)
     naming.cancel()
     return said
@@ -438,7 +438,7 @@ def test_a_service_without_an_address_is_named_once_while_it_is_waited_for() -> 
     async def main() -> None:
         stage = Stage(WEB_SERVICE)
         await stage.shows(node("Service", "web"))
-        stage.cluster.manifests = {"web": balancer([])}
+        stage.cluster.found_live = {"web": balancer([])}
         assert await named(stage, within=9) == []
         assert await named(stage) == [f"Argo CD waits for Service web: {NO_ADDRESS}; {FIXED_BY}"]
         found = await stage.watch.why([WEB_SERVICE], late=True)
@@ -454,7 +454,7 @@ def test_what_is_waited_for_is_asked_about_again_soon_where_there_was_no_answer(
         stage.cluster.slow = 3600
         naming = asyncio.create_task(named(stage, within=19))
         await asyncio.sleep(14)
-        stage.cluster.slow, stage.cluster.manifests = 0, {"web": balancer([])}
+        stage.cluster.slow, stage.cluster.found_live = 0, {"web": balancer([])}
         assert await naming == [f"Argo CD waits for Service web: {NO_ADDRESS}; {FIXED_BY}"]
 
     run(main())
@@ -477,7 +477,7 @@ def test_a_service_that_has_its_address_by_then_is_not_named() -> None:
     async def main() -> None:
         stage = Stage(WEB_SERVICE)
         await stage.shows(node("Service", "web"))
-        stage.cluster.manifests = {"web": balancer([{"ip": "192.0.2.1"}])}
+        stage.cluster.found_live = {"web": balancer([{"ip": "192.0.2.1"}])}
         assert await named(stage) == []
 
     run(main())
@@ -504,9 +504,9 @@ def waits_for_deletion(message: str = "waiting for deletion of hook batch/Job/ch
 def test_the_finalizer_that_holds_the_former_hook_is_named_with_the_command_that_takes_it_off() -> None:
     async def main() -> None:
         stage = Stage()
-        stage.watch.told(waits_for_deletion())
+        stage.watch.update(waits_for_deletion())
         await stage.shows(replace(node("Job", "checks"), group="batch"))
-        stage.cluster.manifests = {"checks": deleting(["foregroundDeletion", "example.com/hold"])}
+        stage.cluster.found_live = {"checks": deleting(["foregroundDeletion", "example.com/hold"])}
         assert await named(stage) == [
             "Argo CD waits until the former Job checks is deleted: its finalizer example.com/hold holds it; "
             "see who set it, or take it off: kubectl patch job checks --namespace n --type merge "
@@ -520,9 +520,9 @@ def test_the_finalizer_that_holds_the_former_hook_is_named_with_the_command_that
 def test_of_a_former_hook_that_is_gone_in_time_nothing_is_said() -> None:
     async def main() -> None:
         stage = Stage()
-        stage.watch.told(waits_for_deletion())
+        stage.watch.update(waits_for_deletion())
         await stage.shows(replace(node("Job", "checks"), group="batch"))
-        stage.cluster.manifests = {"checks": deleting(["example.com/hold"])}
+        stage.cluster.found_live = {"checks": deleting(["example.com/hold"])}
         naming = asyncio.create_task(named(stage))
         await asyncio.sleep(5)
         stage.stands(TESTS)
@@ -534,10 +534,10 @@ def test_of_a_former_hook_that_is_gone_in_time_nothing_is_said() -> None:
 def test_pods_that_take_their_time_to_end_are_what_holds_the_former_hook() -> None:
     async def main() -> None:
         stage = Stage()
-        stage.watch.told(waits_for_deletion())
+        stage.watch.update(waits_for_deletion())
         job, pod = job_with("Terminating")
         await stage.shows(replace(job, group="batch"), pod)
-        stage.cluster.manifests = {
+        stage.cluster.found_live = {
             "checks": deleting(["foregroundDeletion"]),
             "checks-a": {"metadata": {"uid": "uid of checks-a", "name": "checks-a"}},
         }
@@ -561,7 +561,7 @@ def test_where_several_are_to_be_deleted_those_that_are_not_named_by_argo_cd_are
     assert [n.name for n in waiting.leaving(one, tree)] == ["checks"]
     assert [n.name for n in waiting.leaving(more, tree)] == ["checks", "other"]
     done = replace(more, phase="Failed")
-    assert waiting.held_up(done, [WEB_SERVICE], tree) == {}, "nothing is waited for by then"
+    assert waiting.waited_objects(done, [WEB_SERVICE], tree) == {}, "nothing is waited for by then"
 
 
 @pytest.mark.parametrize(
@@ -578,7 +578,7 @@ def test_whatever_else_comes_by_no_pod_is_named_as_well(live: Json, cause: str) 
         stage = Stage(ResourceResult(kind=live["kind"], namespace="n", name="x", hook_phase="Running"))
         health = "Suspended" if "spec" in live else "Progressing"
         await stage.shows(node(live["kind"], "x", health=health))
-        stage.cluster.manifests = {"x": live}
+        stage.cluster.found_live = {"x": live}
         (said,) = await named(stage)
         assert said.startswith(f"Argo CD waits for {live['kind']} x: {cause}; ")
 

@@ -119,7 +119,7 @@ def test_a_pod_that_ends_or_is_no_test_may_have_any_policy() -> None:
     check_ends([*ends, pod(name="server")], ["checks"])
 
 
-MEND = "annotate it with argocd.argoproj.io/hook: PostSync"
+FIX = "annotate it with argocd.argoproj.io/hook: PostSync"
 GAPS: dict[str, tuple[list[Json], list[str], Gap | None]] = {
     "it is there": ([job()], ["checks"], None),
     "any will do": ([job()], [], None),
@@ -130,7 +130,7 @@ GAPS: dict[str, tuple[list[Json], list[str], Gap | None]] = {
         ["checks"],
         Gap(
             "hook Job or Pod checks",
-            f"checks is there, but as a plain Pod: {MEND}\nit has: no hook Job or Pod at all",
+            f"checks is there, but as a plain Pod: {FIX}\nit has: no hook Job or Pod at all",
             taken=True,
         ),
     ),
@@ -145,7 +145,7 @@ GAPS: dict[str, tuple[list[Json], list[str], Gap | None]] = {
         ["checks"],
         Gap(
             "hook Job or Pod checks",
-            f"checks is there, but as a plain Job: {MEND}\nit has: no hook Job or Pod at all",
+            f"checks is there, but as a plain Job: {FIX}\nit has: no hook Job or Pod at all",
             taken=True,
         ),
     ),
@@ -154,7 +154,7 @@ GAPS: dict[str, tuple[list[Json], list[str], Gap | None]] = {
         ["checks"],
         Gap(
             "hook Job or Pod checks",
-            f"checks is a hook for PostDelete, which no sync runs: {MEND}\nit has: no hook Job or Pod at all",
+            f"checks is a hook for PostDelete, which no sync runs: {FIX}\nit has: no hook Job or Pod at all",
             taken=True,
         ),
     ),
@@ -163,7 +163,7 @@ GAPS: dict[str, tuple[list[Json], list[str], Gap | None]] = {
         ["checks"],
         Gap(
             "hook Job or Pod checks",
-            f"Job checks is a Helm test (helm.sh/hook: test), which Argo CD ignores: {MEND}\n"
+            f"Job checks is a Helm test (helm.sh/hook: test), which Argo CD ignores: {FIX}\n"
             "it has: no hook Job or Pod at all",
             taken=True,
         ),
@@ -173,7 +173,7 @@ GAPS: dict[str, tuple[list[Json], list[str], Gap | None]] = {
         [],
         Gap(
             "PostSync Job or Pod",
-            f"Pod web-test-connection is a Helm test (helm.sh/hook: test), which Argo CD ignores: {MEND}\n"
+            f"Pod web-test-connection is a Helm test (helm.sh/hook: test), which Argo CD ignores: {FIX}\n"
             "it has: prepare (PreSync)",
         ),
     ),

@@ -10,13 +10,13 @@ from argorun.argocd.client import INSTANCE
 from argorun.argocd.hooks import ownership
 from argorun.argocd.hooks.ownership import (
     NOBODY,
+    NameConflict,
     Rendered,
-    Taken,
     application_of,
-    readable,
-    refusal,
-    stranger,
-    taken,
+    conflict_error,
+    display_name,
+    foreign_owner,
+    name_conflicts,
 )
 from argorun.argocd.http.errors import ApiError, Denied
 from argorun.argocd.manifests.keys import Key
@@ -72,12 +72,12 @@ def test_the_instance_label_is_called_as_argo_cds_settings_call_it() -> None:
         return {"metadata": {"name": "checks", "labels": {label: owner, INSTANCE: "the chart's own"}}}
 
     assert application_of(labeled("weather"), label) == "weather"
-    assert stranger(labeled("other"), labeled("weather"), label=label) == "Application other"
+    assert foreign_owner(labeled("other"), labeled("weather"), label=label) == "Application other"
     rendered = Rendered([job() | labeled("weather")], "n", [], label)
     found = live_node("checks")
-    assert rendered.stranger(found, job() | labeled("other")) == "Application other"
-    assert rendered.other(found, job() | labeled("other")) == "Application other"
-    assert rendered.stranger(found, job() | labeled("weather")) == ""
+    assert rendered.foreign_owner(found, job() | labeled("other")) == "Application other"
+    assert rendered.other_application(found, job() | labeled("other")) == "Application other"
+    assert rendered.foreign_owner(found, job() | labeled("weather")) == ""
 
 
 def test_of_generated_names_the_longest_beginning_is_the_one() -> None:
@@ -88,8 +88,8 @@ def test_of_generated_names_the_longest_beginning_is_the_one() -> None:
 
 
 def test_an_application_is_written_as_people_write_it() -> None:
-    assert readable("team_weather_report") == "team/weather_report"
-    assert readable("weather") == "weather"
+    assert display_name("team_weather_report") == "team/weather_report"
+    assert display_name("weather") == "weather"
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_an_application_is_written_as_people_write_it() -> None:
 def test_a_live_object_is_held_against_what_the_application_renders(
     live: Json, rendered: Json, whose: str
 ) -> None:
-    assert stranger(live, rendered) == whose
+    assert foreign_owner(live, rendered) == whose
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_a_live_object_is_held_against_what_the_application_renders(
 def test_a_job_that_does_not_name_the_topic_that_was_rendered_is_another_runs(
     rendered: Json, live: Json, whose: str
 ) -> None:
-    assert stranger(job(spec=live), job(spec=rendered), [TOPIC]) == whose
+    assert foreign_owner(job(spec=live), job(spec=rendered), [TOPIC]) == whose
 
 
 def test_only_jobs_and_pods_are_known_and_only_hooks_with_a_name_are_hooks() -> None:
@@ -157,15 +157,15 @@ def test_a_live_job_is_known_by_its_name_or_by_the_beginning_that_argo_cd_adds_t
 ) -> None:
     rendered = Rendered([job("checks"), job(generateName="made-")], "n", [])
     assert (rendered.rendered(found) is not None) is known
-    assert rendered.stranger(found, job(owner="other")) == ("Application other" if known else "")
+    assert rendered.foreign_owner(found, job(owner="other")) == ("Application other" if known else "")
 
 
 # -- under the name of one of ours -----------------------------------------------------------------------
 
 
-def taken_in(argocd: FakeArgoCD, *manifests: Json) -> list[Taken]:
-    async def look() -> list[Taken]:
-        return await taken(
+def taken_in(argocd: FakeArgoCD, *manifests: Json) -> list[NameConflict]:
+    async def look() -> list[NameConflict]:
+        return await name_conflicts(
             argocd.client, APP, await argocd.tree(APP), Rendered(manifests, "n", [TOPIC]).hooks()
         )
 
@@ -177,10 +177,10 @@ CHECKS = Key("batch", "Job", "n", "checks")
 
 @pytest.mark.parametrize(
     ("owner", "found"),
-    [("other", [Taken(CHECKS, "Application other")]), ("weather", []), ("", [])],
+    [("other", [NameConflict(CHECKS, "Application other")]), ("weather", []), ("", [])],
 )
 def test_a_hooks_name_is_taken_where_another_applications_object_stands_under_it(
-    owner: str, found: list[Taken]
+    owner: str, found: list[NameConflict]
 ) -> None:
     argocd = FakeArgoCD()
     argocd.made(job(owner=owner))
@@ -218,7 +218,7 @@ def test_what_is_gone_or_cannot_be_read_takes_no_name_yet(error: Exception) -> N
 
 
 def test_a_refusal_names_both_applications_the_namespace_and_the_way_out() -> None:
-    error = refusal(APP, [Taken(CHECKS, "Application team/other")])
+    error = conflict_error(APP, [NameConflict(CHECKS, "Application team/other")])
     assert error.exit_code == 2
     assert error.message == "Application weather has objects under names that others use: checks"
     assert error.reason == "Job checks in namespace n is Application team/other's"

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from argorun.argocd.http.network_backend import Answer, Backend, quicken, whole
+from argorun.argocd.http.network_backend import Backend, ChunkMerger, opened, use_backend
 from tests.unit.argocd.web import Server, answer, stream
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n"
@@ -40,7 +40,7 @@ def parsed(pieces: list[bytes]) -> tuple[bytes, str, int]:
 
 
 def through(pieces: list[bytes]) -> list[bytes]:
-    passed = Answer()
+    passed = ChunkMerger()
     return [merged for piece in pieces if (merged := passed.merged(piece))]
 
 
@@ -93,7 +93,7 @@ def test_a_connection_is_used_again_and_a_closed_one_is_not() -> None:
         async with server.up():
             url = f"http://localhost:{server.port}"
             async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
-                quicken(http)
+                use_backend(http)
                 return [(await http.get("/")).content for _ in range(4)]
 
     assert asyncio.run(ask()) == [b"{}", b"ab", b"c", b"d"]
@@ -140,7 +140,7 @@ def test_a_connection_that_nobody_waits_for_any_more_is_dropped_once_it_is_there
             await there.wait()
             return None, SimpleNamespace(transport=transport)
 
-        waiting = asyncio.create_task(whole(opening()))
+        waiting = asyncio.create_task(opened(opening()))
         await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.wait({waiting})

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from argorun.argocd.logs.container import SILENCE, SILENCE_AFTER, Reader
+from argorun.argocd.logs.container import SILENCE, SILENCE_AFTER, ContainerLog
 from argorun.argocd.logs.cursor import sortable
 from argorun.argocd.types import LogEntry
 from tests.unit.argocd.containers import (
@@ -25,36 +25,35 @@ from tests.unit.argocd.containers import (
     entry,
     stamped,
 )
-from tests.unit.argocd.fakes import APP, DOWN
+from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
 from tests.unit.virtual import run
 
 C = entry(EPOCH + 2 * SECOND, "c")
 
 
-class Kubelet:
+class Kubelet(FakeArgoCD):
     """A container's log, and the streams that will be cut out of it; a stream's entries come in batches."""
 
-    patience = 10.0
-
     def __init__(self, log: list[tuple[int, str]], told: Told, batch: int = 1) -> None:
+        super().__init__()
         self.log, self.told, self.batch = log, told, batch
         self.streams: list[tuple[int, int, str]] = []
         self.asked: list[dict[str, str]] = []
-        self.written = len(log)
+        self.there = len(log)
 
     async def logs(
-        self, app: object, pod: str, ns: str, name: str, **how: str
+        self, app: object, pod: str, namespace: str, container: str, **extra: str
     ) -> AsyncGenerator[list[LogEntry]]:
-        self.asked.append(how)
-        offset, stop, end = -5 * SECOND, self.written, "last"
-        if "tailLines" not in how and self.streams:
+        self.asked.append(extra)
+        offset, stop, end = -5 * SECOND, self.there, "last"
+        if "tailLines" not in extra and self.streams:
             offset, stop, end = self.streams.pop(0)
         shown = self.log[:stop]
-        if "sinceSeconds" in how:
+        if "sinceSeconds" in extra:
             newest = max(t for t, _ in self.log[: len(self.told.stamped)])
             shown = [(t, text) for t, text in shown if t >= newest + offset]
-        if "tailLines" in how:
-            shown = shown[-int(how["tailLines"]) :]
+        if "tailLines" in extra:
+            shown = shown[-int(extra["tailLines"]) :]
         entries = [entry(t, text) for t, text in shown] + ([LAST] if end == "last" else [])
         for at in range(0, len(entries), self.batch):
             yield entries[at : at + self.batch]
@@ -96,7 +95,7 @@ def test_every_line_is_told_once_and_in_order_however_the_streams_are_cut_or_sta
     for offset, stop, end in streams:
         reached = max(reached, stop)  # a log does not shrink
         kubelet.streams.append((offset, reached, end))
-    reader = Reader(kubelet, APP, TESTS, told)  # type: ignore[arg-type]
+    reader = ContainerLog(kubelet, APP, TESTS, told)
     wanted = [(sortable(stamped(t)), text) for t, text in log]
 
     async def read() -> None:
@@ -117,7 +116,7 @@ def test_a_resumed_stream_that_begins_too_late_is_read_again_from_the_first_line
     told = Told()
     kubelet = Kubelet([(EPOCH, "a"), (EPOCH + SECOND, "missed"), (EPOCH + 9 * SECOND, "b")], told)
     kubelet.streams = [(0, 1, "ended"), (5 * SECOND, 3, end)]
-    reader = Reader(kubelet, APP, TESTS, told)  # type: ignore[arg-type]
+    reader = ContainerLog(kubelet, APP, TESTS, told)
 
     async def read() -> list[bool]:
         return [await reader.read(follow="true") for _ in range(3)]
@@ -131,7 +130,7 @@ def test_a_resumed_stream_asks_for_the_time_since_the_newest_line_and_some_more(
     told = Told()
     kubelet = Kubelet([(EPOCH, "a")], told)
     kubelet.streams = [(0, 1, "ended"), (-SECOND, 1, "ended")]
-    reader = Reader(kubelet, APP, TESTS, told)  # type: ignore[arg-type]
+    reader = ContainerLog(kubelet, APP, TESTS, told)
 
     async def read() -> None:
         for _ in range(3):
@@ -154,16 +153,16 @@ def test_a_failure_to_open_a_log_is_a_state_and_no_output() -> None:
         content="container main is waiting to start: ContainerCreating", time_stamp_str="0001-01-01"
     )
     argocd.streams["tests-x", "main"] = [[waiting, LAST], [A, LAST]]
-    reader = Reader(argocd.client, APP, TESTS, told)
+    reader = ContainerLog(argocd.client, APP, TESTS, told)
     assert (run(reader.read(follow="true")), reader.state, told.all) == (False, waiting.content, [])
     assert (run(reader.read(follow="true")), reader.state) == (True, "")
     assert told.texts() == ["a"]
 
 
-def read_from(cluster: Cluster, *, ended: bool = False) -> tuple[Reader, Told, float]:
+def read_from(cluster: Cluster, *, ended: bool = False) -> tuple[ContainerLog, Told, float]:
     """The reader after one stream of the container, who listened, and for how many seconds it was read."""
     told = Told()
-    reader = Reader(cluster.client, APP, TESTS, told)
+    reader = ContainerLog(cluster.client, APP, TESTS, told)
 
     async def follow() -> float:
         over = asyncio.Event()
@@ -190,7 +189,7 @@ def test_a_container_that_has_nothing_to_say_keeps_its_stream() -> None:
     cluster, speaks = Cluster(), asyncio.Event()
     cluster.streams["tests-x", "main"] = [[A, speaks, B, LAST], [A, LAST]]
     told = Told()
-    reader = Reader(cluster.client, APP, TESTS, told)
+    reader = ContainerLog(cluster.client, APP, TESTS, told)
 
     async def follow() -> None:
         following = asyncio.create_task(reader.follow(asyncio.Event()))
@@ -259,7 +258,7 @@ def test_the_instance_before_is_told_to_its_end() -> None:
     cluster.streams["tests-x", "main"] = [[A, DOWN]]
     cluster.previous["tests-x", "main"] = [A, B, LAST]
     reader, told, _ = read_from(cluster)
-    assert run(reader.former())
+    assert run(reader.read_previous())
     assert (told.texts(), reader.complete) == (["a", "b"], True)
 
 

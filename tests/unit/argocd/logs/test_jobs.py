@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from argorun.argocd.hooks.ownership import Rendered
 from argorun.argocd.http.errors import ApiError
 from argorun.argocd.logs.jobs import JobLogs
 from argorun.argocd.tree import LiveTree
-from argorun.argocd.types import ResourceResult
+from argorun.argocd.types import LogEntry, ResourceResult
 from tests.unit.argocd.containers import EPOCH, GONE, LAST, SECOND, A, B, Cluster, Told, entry
 from tests.unit.argocd.fakes import APP, DOWN
 from tests.unit.argocd.gopatch import Json
@@ -219,7 +220,9 @@ def test_a_log_that_does_not_end_does_not_keep_the_run() -> None:
 class Talkative(Cluster):
     """One whose containers write a line every half a second, forever."""
 
-    async def logs(self, app: object, pod: str, ns: str, name: str, **how: str) -> Any:
+    async def logs(
+        self, app: object, pod: str, namespace: str, container: str, **extra: str
+    ) -> AsyncGenerator[list[LogEntry]]:
         begun = asyncio.get_running_loop().time()
         for i in itertools.count():
             yield [entry(EPOCH + int(begun + i) * SECOND // 2, f"still here {i}")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from argorun.argocd.logs.pod_status import PodManifest, Standing
+from argorun.argocd.logs.pod_status import ContainerState, PodManifest
 from tests.unit.argocd.gopatch import Json
 
 RUNNING: Json = {"running": {}}
@@ -47,21 +47,23 @@ def test_init_containers_come_first_sidecars_among_them() -> None:
     ],
 )
 def test_a_container_that_will_be_started_again_has_not_ended(policy: str, state: Json, over: bool) -> None:
-    assert pod(policy, state, 1).standing("main") == Standing(over=over, ran=True, restart=1)
-    ended = pod(policy, state, 1, phase="Failed").standing("main")
-    assert ended == Standing(over=True, ran=True, restart=1)
+    assert pod(policy, state, 1).state_of("main") == ContainerState(over=over, ran=True, restart=1)
+    ended = pod(policy, state, 1, phase="Failed").state_of("main")
+    assert ended == ContainerState(over=True, ran=True, restart=1)
 
 
 def test_the_only_container_needs_no_name() -> None:
-    assert pod("Never", DONE).standing("") == pod("Never", DONE).standing("main")
+    assert pod("Never", DONE).state_of("") == pod("Never", DONE).state_of("main")
 
 
 def test_a_container_that_waits_has_not_run_or_will_run_again() -> None:
-    assert pod("OnFailure", WAITING).standing("main") == Standing(over=False, ran=False)
-    assert pod("OnFailure", WAITING, 2, last=FAILED).standing("main") == Standing(
+    assert pod("OnFailure", WAITING).state_of("main") == ContainerState(over=False, ran=False)
+    assert pod("OnFailure", WAITING, 2, last=FAILED).state_of("main") == ContainerState(
         over=False, ran=True, restart=1, between=True
     )
-    assert manifest({"containers": [{"name": "main"}]}).standing("main") == Standing(over=False, ran=False)
+    assert manifest({"containers": [{"name": "main"}]}).state_of("main") == ContainerState(
+        over=False, ran=False
+    )
 
 
 @pytest.mark.parametrize(
@@ -80,5 +82,5 @@ def test_an_init_container_ends_once_and_a_sidecar_with_its_pod(
     container = {"name": "setup"} | ({"restartPolicy": "Always"} if sidecar else {})
     spec = {"restartPolicy": policy, "initContainers": [container], "containers": [{"name": "main"}]}
     status = [{"name": "setup", "state": state}]
-    assert manifest(spec, phase="Running", initContainerStatuses=status).standing("setup").over is over
-    assert manifest(spec, phase="Succeeded", initContainerStatuses=status).standing("setup").over
+    assert manifest(spec, phase="Running", initContainerStatuses=status).state_of("setup").over is over
+    assert manifest(spec, phase="Succeeded", initContainerStatuses=status).state_of("setup").over

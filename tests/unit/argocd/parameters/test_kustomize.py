@@ -10,15 +10,14 @@ import pytest
 from argorun.argocd.parameters.kustomize import (
     ROLLED,
     Kustomize,
-    Names,
-    base_name,
     check_rendered,
     check_taken,
+    original_value,
     patches,
     reads_configmap,
     rolled_by,
-    value,
 )
+from argorun.argocd.parameters.kustomize_names import Names, base_name
 from argorun.argocd.types import Json
 from argorun.errors import UsageError
 from argorun.sandbox.render import KustomizeRender
@@ -114,7 +113,7 @@ def test_a_name_as_the_source_has_it_or_as_it_is_rendered_reaches_that_object_an
     settings = [Kustomize(name, "topic", TOPIC)]
     before = render(folder, layout.options)
     check_rendered("weather", settings, before, spec)
-    assert value(settings[0], before, spec) == "shared" or "no affix" in which
+    assert original_value(settings[0], spec, before) == "shared" or "no affix" in which
     ours = patches(settings, before, spec)
     after = render(folder, layout.options | {"patches": ours})
     check_taken("weather", settings, after, spec)

@@ -12,16 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argorun.argocd.claim.liveness import is_alive
-from argorun.argocd.client import as_go_writes_it
 from argorun.argocd.normal_form import normalize
 from argorun.argocd.parameters import spec as parameters_spec
 from argorun.argocd.parameters.helm import Helm, effective, helm_parameters
+from argorun.argocd.parameters.kind import Setting
+from argorun.argocd.parameters.kustomize import Kustomize
 from argorun.argocd.parameters.patch import changes
 from argorun.argocd.parameters.record import RECORD, HelmValue, Record, record_of
 from argorun.argocd.parameters.spec import (
-    Kustomize,
-    Setting,
     check_rendered,
     check_source,
     claimed,
@@ -32,6 +30,7 @@ from argorun.argocd.parameters.spec import (
     stands,
     with_automated,
 )
+from argorun.argocd.rest_client import as_go_writes_it
 from argorun.argocd.types import Application, Json, Metadata
 from argorun.errors import UsageError
 from tests.kustomizations import HELLOTILT, configmap
@@ -548,37 +547,7 @@ def test_what_is_rendered_or_is_helms_is_not_refused() -> None:
     )  # type: ignore[func-returns-value]
 
 
-# -- the record -------------------------------------------------------------------------------------------
-
-RECORDS = st.builds(
-    Record,
-    run=NAMES,
-    until=st.integers(0, 2**40),
-    helm=st.lists(st.builds(HelmValue, NAMES, NAMES, st.none() | st.just({"name": "a"}))).map(tuple),
-    kustomize=st.lists(NAMES).map(tuple),
-    automated=st.none() | st.just({"prune": True}),
-    settling=st.booleans(),
-)
-
-
-@given(RECORDS)
-def test_a_record_is_read_as_it_was_written(record: Record) -> None:
-    text = msgspec.json.encode(record).decode()
-    assert record_of(application(of({}, {RECORD: text}))) == record
-
-
-def test_no_record_and_one_that_cannot_be_read() -> None:
-    assert record_of(application(of({}))) is None
-    for text in ("", "{", "[]", '{"run": 1}', '"x"'):
-        assert record_of(application(of({}, {RECORD: text}))) == Record(run="unreadable", until=0)
-
-
-def test_a_newer_argoruns_record_is_believed_for_as_long_as_it_says() -> None:
-    newer = json.dumps({"run": "r", "until": 100, "helm": "in a form of its own", "more": 1})
-    record = record_of(application(of({}, {RECORD: newer})))
-    assert record == Record(run="r", until=100, settling=True)
-    seen = application(of({}, {RECORD: newer}))
-    assert (is_alive(record, seen, 99), is_alive(record, seen, 100)) == (True, False)
+# -- secrets ------------------------------------------------------------------------------------------
 
 
 def test_the_password_in_a_parameters_address_is_secret() -> None:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from argorun.argocd.client import Client
 from argorun.argocd.http.errors import ApiError, Denied
 from argorun.argocd.sync import hook_results
 from argorun.argocd.sync.hook_results import Intruder, Vanished
 from argorun.argocd.tree import LiveTree
-from argorun.argocd.types import Json, Node, OperationState, ResourceResult, SyncResult, Tree
+from argorun.argocd.types import Application, Json, Node, OperationState, ResourceResult, SyncResult, Tree
 from argorun.errors import ArgoCDFailed
-from tests.unit.argocd.fakes import APP, DOWN
+from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
 from tests.unit.virtual import run
 
 GONE = ApiError("show Job checks", 400, 3, "checks not found as part of application weather")
@@ -49,17 +48,19 @@ def named(uid: str, name: str = "checks") -> Node:
     return Node(group="batch", version="v1", kind="Job", namespace="n", name=name, uid=uid)
 
 
-class Cluster:
+class Cluster(FakeArgoCD):
     """What Argo CD answers about a live Job, in this order; the last answer stays."""
 
     def __init__(self, *answers: Json | Exception) -> None:
-        self.answers = list(answers)
+        super().__init__()
+        self.replies = list(answers)
         self.asked: list[float] = []
         self.nodes: list[Node] = []
         self.refreshed = 0
 
-    async def application(self, app: object, *, refresh: str) -> None:
+    async def application(self, app: object, *, refresh: str | None = None) -> Application:
         self.refreshed += 1
+        return self.seen()
 
     async def tree(self, app: object) -> Tree:
         return Tree(nodes=self.nodes)
@@ -67,7 +68,7 @@ class Cluster:
     async def live(self, app: object, *key: str) -> Json:
         self.asked.append(asyncio.get_running_loop().time())
         assert key == ("batch", "v1", "Job", "n", "checks")
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        answer = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -110,7 +111,7 @@ class Seen:
 OURS = Seen()
 
 
-def settled(
+def verified(
     cluster: Cluster,
     *hooks: ResourceResult,
     tree: tuple[Node, ...] = (),
@@ -118,7 +119,7 @@ def settled(
     is_test: bool = True,
 ) -> tuple[list[str], list[list[str]], float]:
     """The hooks' phases in the end, what was told before it, and after how many seconds that was known."""
-    end, told, seconds = settled_state(cluster, *hooks, tree=tree, made=made, is_test=is_test)
+    end, told, seconds = verified_state(cluster, *hooks, tree=tree, made=made, is_test=is_test)
     return [r.hook_phase for r in entries(end)], told, seconds
 
 
@@ -127,7 +128,7 @@ def entries(state: OperationState) -> list[ResourceResult]:
     return list(state.sync_result.resources or ())
 
 
-def settled_state(
+def verified_state(
     cluster: Cluster,
     *hooks: ResourceResult,
     tree: tuple[Node, ...] = (),
@@ -140,13 +141,13 @@ def settled_state(
         return [r.hook_phase for r in entries(state)]
 
     async def look() -> tuple[OperationState, list[list[str]], float]:
-        live = LiveTree(cast(Client, cluster), APP)
+        live = LiveTree(cluster.client, APP)
         cluster.nodes = list(tree)
         await live.read()
         state = OperationState(phase="Succeeded", sync_result=SyncResult(resources=list(hooks)))
         began = asyncio.get_running_loop().time()
-        end = await hook_results.settled(
-            cast(Client, cluster),
+        end = await hook_results.verify(
+            cluster.client,
             APP,
             live,
             state,
@@ -164,7 +165,7 @@ def settled_state(
 )
 def test_an_end_that_the_job_confirms_takes_one_look_and_no_time(said: str, condition: str) -> None:
     cluster = Cluster(job("SuccessCriteriaMet", condition))
-    phases, told, seconds = settled(cluster, hook(said))
+    phases, told, seconds = verified(cluster, hook(said))
     assert (phases, len(cluster.asked), seconds) == ([{"Error": "Failed"}.get(said, said)], 1, 0)
     assert told == ([["Failed"]] if said == "Error" else [])
 
@@ -176,19 +177,19 @@ def test_an_end_that_the_job_confirms_takes_one_look_and_no_time(said: str, cond
 @pytest.mark.parametrize(("end", "phase"), [("Complete", "Succeeded"), ("Failed", "Failed")])
 def test_a_job_that_still_runs_is_waited_for(at_first: Json, said: str, end: str, phase: str) -> None:
     cluster = Cluster(at_first, at_first, at_first, job(end))
-    phases, told, seconds = settled(cluster, hook(said))
+    phases, told, seconds = verified(cluster, hook(said))
     assert phases == [phase]
     assert told == [["Running"], [phase]]
     assert seconds == 3 * hook_results.POLL
 
 
 def test_a_success_that_the_job_denies_is_a_failure() -> None:
-    assert settled(Cluster(job("Failed")), hook("Succeeded"))[:2] == (["Failed"], [["Failed"]])
+    assert verified(Cluster(job("Failed")), hook("Succeeded"))[:2] == (["Failed"], [["Failed"]])
 
 
 def test_a_job_of_an_earlier_sync_has_no_end_in_this_one() -> None:
     """Its delete policy left it where it was: Argo CD applies over it, and nothing runs."""
-    assert settled(Cluster(job("Complete", uid=FORMER)), hook("Succeeded"))[:2] == ([""], [[""]])
+    assert verified(Cluster(job("Complete", uid=FORMER)), hook("Succeeded"))[:2] == ([""], [[""]])
 
 
 @pytest.mark.parametrize("answer", [GONE, DELETED])
@@ -197,7 +198,7 @@ def test_a_job_that_is_gone_is_left_as_the_operation_has_it(
     answer: Exception, tree: tuple[Node, ...]
 ) -> None:
     cluster = Cluster(answer)
-    assert settled(cluster, hook("Succeeded"), tree=tree) == (["Succeeded"], [], 0)
+    assert verified(cluster, hook("Succeeded"), tree=tree) == (["Succeeded"], [], 0)
     # Once more after a refresh: another's may stand in its place, and Argo CD's tree lag behind.
     assert (len(cluster.asked), cluster.refreshed) == (2, 1)
 
@@ -205,7 +206,7 @@ def test_a_job_that_is_gone_is_left_as_the_operation_has_it(
 def test_anothers_job_that_shows_only_after_a_refresh_is_no_verdict() -> None:
     cluster = Cluster(GONE, job("Complete", uid="theirs"))
     with pytest.raises(Intruder):
-        settled(cluster, hook("Succeeded"), made=Seen(strangers={"theirs": "Application other"}))
+        verified(cluster, hook("Succeeded"), made=Seen(strangers={"theirs": "Application other"}))
 
 
 @pytest.mark.parametrize("said", ["Succeeded", "Failed"])
@@ -214,7 +215,7 @@ def test_a_job_that_its_delete_policy_does_not_take_away_and_is_gone_is_no_verdi
     said: str, answer: Exception
 ) -> None:
     with pytest.raises(Vanished, match="Job checks in namespace n was deleted while it ran") as e:
-        settled(Cluster(answer), hook(said), made=Seen(vanishes=False))
+        verified(Cluster(answer), hook(said), made=Seen(vanishes=False))
     assert e.value.hint
 
 
@@ -225,7 +226,7 @@ def test_a_job_that_argo_cd_missed_while_it_ran_is_no_verdict_though_its_delete_
         hook("Error"), message="Resource batch/Job/checks is missing, it might have been deleted"
     )
     with pytest.raises(Vanished):
-        settled(Cluster(GONE), missed)
+        verified(Cluster(GONE), missed)
 
 
 REFUSED_OVER = hook("Failed", status="SyncFailed")
@@ -245,12 +246,12 @@ def test_a_job_that_could_not_be_applied_over_anothers_is_no_failure_of_its_own(
     answer: Any, made: Seen, is_test: bool
 ) -> None:
     with pytest.raises(Intruder, match="is of Application other"):
-        settled(Cluster(answer), REFUSED_OVER, made=made, is_test=is_test)
+        verified(Cluster(answer), REFUSED_OVER, made=made, is_test=is_test)
 
 
 def test_whose_a_hook_that_is_no_test_was_applied_over_may_stay_unseen() -> None:
     denied = Denied("show", 403, "permission denied", "")
-    assert settled(Cluster(denied), REFUSED_OVER, is_test=False) == (["Failed"], [], 0)
+    assert verified(Cluster(denied), REFUSED_OVER, is_test=False) == (["Failed"], [], 0)
 
 
 @pytest.mark.parametrize("answer", [job(), job(uid=FORMER), GONE, DELETED])
@@ -258,19 +259,19 @@ def test_a_job_that_could_not_be_applied_for_another_reason_stays_as_the_operati
     answer: Any,
 ) -> None:
     made = Seen(strangers={FORMER: "not to be asked"})
-    assert settled(Cluster(answer), REFUSED_OVER, made=made) == (["Failed"], [], 0)
+    assert verified(Cluster(answer), REFUSED_OVER, made=made) == (["Failed"], [], 0)
 
 
 def test_whose_job_it_could_not_be_applied_over_must_be_seen() -> None:
     with pytest.raises(Denied):
-        settled(Cluster(Denied("show", 403, "permission denied", "")), REFUSED_OVER)
+        verified(Cluster(Denied("show", 403, "permission denied", "")), REFUSED_OVER)
 
 
 @pytest.mark.parametrize("answer", [GONE, DELETED])
 @pytest.mark.parametrize("said", ["Succeeded", "Failed"])
 def test_a_job_that_was_gone_before_it_was_seen_is_no_verdict(answer: Exception, said: str) -> None:
     """Its name may have been another's, who deleted it: claim only what was seen."""
-    state, _, _ = settled_state(Cluster(answer), hook(said), made=Seen(made=False))
+    state, _, _ = verified_state(Cluster(answer), hook(said), made=Seen(made=False))
     assert [(r.hook_phase, r.message) for r in entries(state)] == [("", hook_results.UNSEEN)]
 
 
@@ -279,44 +280,44 @@ def test_a_job_that_was_gone_before_it_was_seen_is_no_verdict(answer: Exception,
 def test_the_end_of_anothers_job_under_the_name_of_ours_is_no_verdict(said: str, answer: Json) -> None:
     made = Seen(strangers={"theirs": "Application other"})
     with pytest.raises(Intruder, match="Job checks in namespace n is of Application other") as e:
-        settled(Cluster(answer), hook(said), made=made)
+        verified(Cluster(answer), hook(said), made=made)
     assert e.value.hint
 
 
 @pytest.mark.parametrize("answer", [GONE, DELETED])
 def test_a_job_whose_place_anothers_had_is_no_verdict_though_that_is_gone_by_now(answer: Exception) -> None:
     with pytest.raises(Intruder, match="is of Application other"):
-        settled(Cluster(answer), hook("Succeeded"), made=Seen(in_place="Application other"))
+        verified(Cluster(answer), hook("Succeeded"), made=Seen(in_place="Application other"))
 
 
 def test_a_job_that_anothers_takes_the_place_of_while_it_is_waited_for_is_no_verdict() -> None:
     cluster = Cluster(job(), job("Complete", uid="theirs"))
     with pytest.raises(Intruder):
-        settled(cluster, hook("Succeeded"), made=Seen(strangers={"theirs": "another operation"}))
+        verified(cluster, hook("Succeeded"), made=Seen(strangers={"theirs": "another operation"}))
 
 
 def test_one_that_takes_a_former_ones_place_may_appear_late() -> None:
     cluster = Cluster(GONE, DELETED, job("Failed"))
-    assert settled(cluster, hook("Succeeded"), tree=(named(FORMER),))[0] == ["Failed"]
+    assert verified(cluster, hook("Succeeded"), tree=(named(FORMER),))[0] == ["Failed"]
 
 
 @pytest.mark.parametrize(("made", "phase", "told"), [(OURS, "Succeeded", []), (Seen(made=False), "", [[""]])])
 def test_and_is_not_waited_for_without_end(made: Seen, phase: str, told: list[list[str]]) -> None:
-    phases, said, seconds = settled(Cluster(GONE), hook("Succeeded"), tree=(named(FORMER),), made=made)
+    phases, said, seconds = verified(Cluster(GONE), hook("Succeeded"), tree=(named(FORMER),), made=made)
     assert (phases, said) == ([phase], told)
     assert hook_results.APPEARS < seconds <= hook_results.APPEARS + hook_results.POLL
 
 
 def test_of_a_job_in_two_phases_only_the_last_one_is_there_to_be_asked() -> None:
     cluster = Cluster(job("Failed"))
-    phases, _, _ = settled(cluster, hook("Succeeded", at="PostSync"), hook("Succeeded", at="PreSync"))
+    phases, _, _ = verified(cluster, hook("Succeeded", at="PostSync"), hook("Succeeded", at="PreSync"))
     assert phases == ["Failed", "Succeeded"]
     assert len(cluster.asked) == 1
 
 
 def test_what_is_not_said_to_have_ended_is_not_asked() -> None:
     cluster = Cluster(job("Complete"))
-    assert settled(cluster, hook("Running")) == (["Running"], [], 0)
+    assert verified(cluster, hook("Running")) == (["Running"], [], 0)
     assert cluster.asked == []
 
 
@@ -329,13 +330,13 @@ REFUSED = (
 @pytest.mark.parametrize("refused", REFUSED, ids=["500", "403"])
 def test_a_job_that_may_not_be_seen_is_no_verdict(refused: Exception) -> None:
     with pytest.raises(type(refused)):
-        settled(Cluster(refused), hook("Succeeded"))
-    assert settled(Cluster(refused, refused, job("Failed")), hook("Succeeded"))[0] == ["Failed"]
+        verified(Cluster(refused), hook("Succeeded"))
+    assert verified(Cluster(refused, refused, job("Failed")), hook("Succeeded"))[0] == ["Failed"]
 
 
 def test_an_argo_cd_that_cannot_be_reached_is_no_verdict() -> None:
     with pytest.raises(ArgoCDFailed):
-        settled(Cluster(DOWN), hook("Succeeded"))
+        verified(Cluster(DOWN), hook("Succeeded"))
 
 
 def bare(phase: str, uid: str = "ours", **state: object) -> Json:

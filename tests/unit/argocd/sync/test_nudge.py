@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from types import SimpleNamespace
 
 import pytest
 
@@ -29,7 +28,7 @@ class Stage:
         self.jobs = [*(j for j in self.jobs if j.uid != uid), node]
 
     async def tree_changes(self) -> None:
-        await self.live._put(Tree())
+        await self.live.put(Tree())
 
     async def nudging(self, seconds: float) -> bool:
         """Nudge for so long; whether it has ended by itself."""
@@ -43,12 +42,6 @@ class Stage:
         nudging.cancel()
         await asyncio.wait({nudging})
         return ended
-
-
-@pytest.fixture(autouse=True)
-def one_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = SimpleNamespace(monotonic=lambda: asyncio.get_running_loop().time())
-    monkeypatch.setattr(module, "time", clock)
 
 
 @pytest.mark.parametrize("health", ["Progressing", "Suspended", "Missing", "", None])

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from argorun.argocd.hooks.carriers import LEFT_ALONE, Carriers
+from argorun.argocd.hooks.live_providers import LEFT_ALONE, LiveProviders
 from argorun.argocd.hooks.ownership import TRACKING
-from argorun.argocd.hooks.topic_readers import carriers
+from argorun.argocd.hooks.topic_providers import providers
 from argorun.argocd.http.errors import ApiError, Denied
 from argorun.argocd.manifests.keys import Key
 from argorun.errors import OperationFailed
@@ -41,11 +41,11 @@ READS = checks(valueFrom={"configMapKeyRef": {"name": "settings", "key": "topic"
 
 
 def checked(argocd: FakeArgoCD) -> list[str]:
-    return run(Carriers.of(carriers([T], [settings(), READS], []), "n").check(argocd.client, APP))
+    return run(LiveProviders.of(providers([T], [settings(), READS], []), "n").check(argocd.client, APP))
 
 
-def test_a_configmap_that_a_test_reads_is_a_carrier_and_the_test_itself_is_none() -> None:
-    found = Carriers.of(carriers([T], [settings(), READS, checks(value=T)], []), "n")
+def test_a_configmap_that_a_test_reads_is_a_provider_and_the_test_itself_is_none() -> None:
+    found = LiveProviders.of(providers([T], [settings(), READS, checks(value=T)], []), "n")
     assert (found.objects, found.topics) == ({SETTINGS: settings()}, {SETTINGS: [T]})
 
 

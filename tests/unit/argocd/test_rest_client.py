@@ -21,8 +21,7 @@ import stamina
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argorun.argocd import client as module
-from argorun.argocd.client import IMPOSSIBLE, Client
+from argorun.argocd import rest_client
 from argorun.argocd.http import connection, errors, streams
 from argorun.argocd.http.errors import (
     NEW_TOKEN,
@@ -34,6 +33,7 @@ from argorun.argocd.http.errors import (
     Unreachable,
     worth_retrying,
 )
+from argorun.argocd.rest_client import IMPOSSIBLE, RestClient
 from argorun.argocd.types import Application, ClusterEvent, Node, Ref
 from argorun.config.model import ApplicationRef, ArgoCD
 from argorun.config.proxies import Proxy
@@ -73,7 +73,7 @@ def settings(port: int, **more: Any) -> ArgoCD:
     return ArgoCD(**({"server": f"127.0.0.1:{port}", "token": "t0ken", "plaintext": True} | more))
 
 
-Use = Callable[[Client], Awaitable[T]]
+Use = Callable[[RestClient], Awaitable[T]]
 
 
 def use(*replies: Reply, use: Use[T], patience: float = NO_PATIENCE, **more: Any) -> tuple[T, Server]:
@@ -81,20 +81,20 @@ def use(*replies: Reply, use: Use[T], patience: float = NO_PATIENCE, **more: Any
     server = Server(list(replies))
 
     async def main() -> T:
-        async with server.up(), Client(settings(server.port, **more), patience=patience) as client:
+        async with server.up(), RestClient(settings(server.port, **more), patience=patience) as client:
             return await use(client)
 
     return run(main()), server
 
 
-async def got(client: Client) -> Application:
+async def got(client: RestClient) -> Application:
     return await client.application(APP)
 
 
 def failed(*replies: Reply, act: Use[Any] = got, **more: Any) -> ArgorunError:
     """The error that comes of it."""
 
-    async def raising(client: Client) -> ArgorunError:
+    async def raising(client: RestClient) -> ArgorunError:
         with pytest.raises(ArgorunError) as e:
             await act(client)
         return e.value
@@ -212,7 +212,7 @@ def test_how_helm_is_called_is_asked_by_a_change_that_cannot_be_made() -> None:
 
 
 def test_root_path_and_headers_go_with_every_request_streams_too() -> None:
-    async def both(client: Client) -> None:
+    async def both(client: RestClient) -> None:
         await client.application(APP)
         assert [a async for a in client.watch(APP, "result.type")] == []
 
@@ -238,7 +238,7 @@ def test_root_path_and_headers_go_with_every_request_streams_too() -> None:
 )
 def test_an_address_or_header_that_cannot_be_used_is_a_usage_error(more: dict[str, Any], hint: str) -> None:
     with pytest.raises(UsageError) as e:
-        Client(ArgoCD(**({"server": "h", "token": "t", "plaintext": True} | more)))
+        RestClient(ArgoCD(**({"server": "h", "token": "t", "plaintext": True} | more)))
     assert e.value.message == hint
 
 
@@ -255,7 +255,7 @@ HOW = "write it as SCHEME://HOST:PORT with one of http, https, socks5, socks5h"
 )
 def test_a_proxy_that_cannot_be_used_is_a_usage_error(proxy: str, why: str, hint: str) -> None:
     with pytest.raises(UsageError) as e:
-        Client(settings(1, proxy=Proxy(proxy, "HTTP_PROXY")))
+        RestClient(settings(1, proxy=Proxy(proxy, "HTTP_PROXY")))
     assert (e.value.message, e.value.hint) == (f"the proxy {proxy} (HTTP_PROXY) cannot be used{why}", hint)
 
 
@@ -265,7 +265,7 @@ def test_a_plaintext_request_is_the_proxys_where_there_is_one() -> None:
         async with server.up():
             proxy = Proxy(f"http://me:secret@127.0.0.1:{server.port}", "HTTP_PROXY")
             given = settings(1, server="argocd.example.com", proxy=proxy)
-            async with Client(given, patience=NO_PATIENCE) as client:
+            async with RestClient(given, patience=NO_PATIENCE) as client:
                 return await client.application(APP), server
 
     seen, server = run(main())
@@ -283,7 +283,7 @@ def test_an_error_page_of_a_proxy_is_said_to_be_one() -> None:
         async with server.up():
             proxy = Proxy(f"http://127.0.0.1:{server.port}", "HTTP_PROXY")
             given = settings(1, server="argocd.example.com", proxy=proxy)
-            async with Client(given, patience=NO_PATIENCE) as client:
+            async with RestClient(given, patience=NO_PATIENCE) as client:
                 with pytest.raises(ApiError) as e:
                     await client.application(APP)
                 return e.value, proxy
@@ -307,7 +307,7 @@ def test_over_tls_the_proxy_only_passes_on_what_it_cannot_read(
         async with server.up(tls=True), tunnel(server, asked, tls=scheme == "https") as port:
             proxy = Proxy(f"{scheme}://127.0.0.1:{port}", "HTTPS_PROXY")
             given = settings(server.port, plaintext=False, ca=TLS / "localhost.crt", proxy=proxy)
-            async with Client(given, patience=NO_PATIENCE) as client:
+            async with RestClient(given, patience=NO_PATIENCE) as client:
                 return await client.application(APP), server, asked
 
     seen, server, asked = run(main())
@@ -363,7 +363,7 @@ def test_an_error_says_which_proxy_was_asked_or_passed_over(
 ) -> None:
     async def main() -> ArgorunError:
         given = settings(9, plaintext=False, insecure=True, **more)
-        async with Client(given, patience=NO_PATIENCE) as client:
+        async with RestClient(given, patience=NO_PATIENCE) as client:
             with pytest.raises(ArgorunError) as e:
                 await client.application(APP)
             return e.value
@@ -458,7 +458,10 @@ def test_a_redirect_is_not_followed_and_says_where_to(status: int) -> None:
 def test_a_404_that_is_not_argo_cds_is_a_wrong_address_and_no_missing_application() -> None:
     async def main() -> tuple[ArgorunError, int]:
         server = Server([answer(404, "<html>404 page not found</html>")])
-        async with server.up(), Client(settings(server.port, root_path="x"), patience=NO_PATIENCE) as client:
+        async with (
+            server.up(),
+            RestClient(settings(server.port, root_path="x"), patience=NO_PATIENCE) as client,
+        ):
             with pytest.raises(ArgorunError) as e:
                 await client.application(OTHER)
             return e.value, server.port
@@ -509,7 +512,7 @@ def test_a_refused_connection_says_so() -> None:
         port = free.getsockname()[1]
 
     async def main() -> ArgorunError:
-        async with Client(settings(port), patience=NO_PATIENCE) as client:
+        async with RestClient(settings(port), patience=NO_PATIENCE) as client:
             with pytest.raises(ArgorunError) as e:
                 await client.application(APP)
             return e.value
@@ -529,12 +532,14 @@ def test_a_connection_that_ends_in_mid_body_is_no_answer(reset: bool) -> None:
 @pytest.mark.parametrize(
     "started", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"]
 )
-def test_an_answer_that_stalls_is_not_waited_for_for_ever(started: bytes) -> None:
+def test_an_answer_that_stalls_is_not_waited_for_forever(
+    started: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "QUICK", httpx.Timeout(0.2))
     server = Server([stall(started)])
 
     async def main() -> ArgorunError:
-        async with server.up(), Client(settings(server.port), patience=NO_PATIENCE) as client:
-            client._http.timeout = httpx.Timeout(0.2)
+        async with server.up(), RestClient(settings(server.port), patience=NO_PATIENCE) as client:
             with pytest.raises(ArgorunError) as e:
                 await client.application(APP)
             return e.value
@@ -581,9 +586,8 @@ def test_no_error_of_httpx_gets_out(kind: type[Exception], act: Use[Any]) -> Non
         raise kind("broken")
 
     async def main() -> ArgorunError:
-        async with Client(settings(1), patience=NO_PATIENCE) as client:
-            await client._http.aclose()
-            client._http = httpx.AsyncClient(transport=httpx.MockTransport(breaks), base_url="http://x")
+        transport = httpx.MockTransport(breaks)
+        async with RestClient(settings(1), patience=NO_PATIENCE, transport=transport) as client:
             with pytest.raises(ArgorunError) as e:
                 await act(client)
             return e.value
@@ -606,7 +610,7 @@ def over_tls(
     async def main() -> Application | ArgorunError:
         async with server.up(tls=server_tls, clients=clients):
             given = settings(server.port, **({"plaintext": False} | more))
-            async with Client(given, patience=NO_PATIENCE) as client:
+            async with RestClient(given, patience=NO_PATIENCE) as client:
                 try:
                     return await client.application(APP)
                 except ArgorunError as e:
@@ -678,7 +682,7 @@ def test_a_key_from_the_argocd_clis_settings_stays_in_no_file(
 
     monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", watched)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    Client(settings(1, plaintext=False, insecure=True, client_pem=PAIR))
+    RestClient(settings(1, plaintext=False, insecure=True, client_pem=PAIR))
     assert (modes, list(tmp_path.iterdir())) == ([0o600], [])
 
 
@@ -690,13 +694,13 @@ def test_a_certificate_that_cannot_be_loaded_is_a_usage_error(key: str, tmp_path
     if key == "client_cert":
         more["client_key"] = tmp_path / "x.pem"
     with pytest.raises(UsageError, match="the certificates for https://127"):
-        Client(settings(1, plaintext=False, **more))
+        RestClient(settings(1, plaintext=False, **more))
 
 
 def test_a_key_with_a_passphrase_is_a_usage_error_and_nobody_is_asked_for_it() -> None:
     keys = {"client_cert": TLS / "localhost.crt", "client_key": TLS / "encrypted.key"}
     with pytest.raises(UsageError, match="the certificates for https://127"):
-        Client(settings(1, plaintext=False, **keys))
+        RestClient(settings(1, plaintext=False, **keys))
 
 
 # -- again, or only once -----------------------------------------------------------------------------------
@@ -724,9 +728,9 @@ def test_a_read_rides_out_a_fault_that_passes(fault: Reply) -> None:
 def test_a_refresh_that_is_never_answered_is_sent_again_and_then_left(
     silent: int, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "REFRESHED", (0.3, 0.3))
+    monkeypatch.setattr(rest_client, "REFRESHED", (0.3, 0.3))
 
-    async def refreshed(client: Client) -> Application:
+    async def refreshed(client: RestClient) -> Application:
         return await client.application(APP, refresh="normal")
 
     seen, server = use(*[stall()] * silent, answer(), use=refreshed)
@@ -737,7 +741,7 @@ def test_a_refresh_that_is_never_answered_is_sent_again_and_then_left(
 @pytest.mark.usefixtures("no_pauses")
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409])
 def test_a_read_is_not_repeated_where_that_cannot_help(status: int) -> None:
-    async def counted(client: Client) -> int:
+    async def counted(client: RestClient) -> int:
         with pytest.raises(ArgorunError):
             await client.application(APP)
         return client.requests
@@ -751,7 +755,7 @@ def test_a_read_is_not_repeated_where_that_cannot_help(status: int) -> None:
     "read", [lambda c: c.manifests(APP), lambda c: c.live(APP, "", "v1", "Pod", "n", "p")]
 )
 def test_a_500_that_is_argo_cds_answer_is_not_asked_for_again(read: Use[Any]) -> None:
-    async def counted(client: Client) -> int:
+    async def counted(client: RestClient) -> int:
         with pytest.raises(ApiError):
             await read(client)
         return client.requests
@@ -760,7 +764,7 @@ def test_a_500_that_is_argo_cds_answer_is_not_asked_for_again(read: Use[Any]) ->
 
 
 def test_what_a_server_asks_for_is_waited_for_only_as_long_as_patience_lasts() -> None:
-    async def timed(client: Client) -> float:
+    async def timed(client: RestClient) -> float:
         began = asyncio.get_running_loop().time()
         with pytest.raises(ApiError):
             await client.application(APP)
@@ -784,7 +788,7 @@ def test_what_a_server_asks_for_is_waited_for_only_as_long_as_patience_lasts() -
 )
 @pytest.mark.parametrize("fault", [answer(503), half(reset=False), answer(body="<html>")])
 def test_what_changes_something_is_sent_once_and_so_is_a_nudge(act: Use[Any], fault: Reply) -> None:
-    async def counted(client: Client) -> int:
+    async def counted(client: RestClient) -> int:
         with pytest.raises(ArgorunError):
             await act(client)
         return client.requests
@@ -802,7 +806,7 @@ RENDERS = [lambda c: c.manifests(APP), lambda c: c.patch(APP, []), lambda c: c.s
 def test_a_rendering_that_is_too_slow_is_not_called_unreachable_and_not_asked_for_again(
     act: Use[Any],
 ) -> None:
-    async def slow(client: Client) -> tuple[ArgorunError, int]:
+    async def slow(client: RestClient) -> tuple[ArgorunError, int]:
         with pytest.raises(ArgorunError) as e:
             await act(client)
         return e.value, client.requests
@@ -829,7 +833,7 @@ def test_a_rendering_has_time_when_other_requests_have_none_left(
 
     async def main() -> tuple[object, ArgorunError]:
         server = Server([reply, stall()])
-        async with server.up(), Client(settings(server.port), patience=NO_PATIENCE) as client:
+        async with server.up(), RestClient(settings(server.port), patience=NO_PATIENCE) as client:
             rendering: asyncio.Future[object] = asyncio.ensure_future(act(client))
             await arrived.wait()
             with pytest.raises(Unreachable) as e:
@@ -845,7 +849,7 @@ def test_a_rendering_has_time_when_other_requests_have_none_left(
 def test_an_answer_that_comes_byte_by_byte_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "WHOLE", 0.3)
 
-    async def asked(client: Client) -> ArgorunError:
+    async def asked(client: RestClient) -> ArgorunError:
         with pytest.raises(Unreachable) as e:
             await client.application(APP)
         return e.value
@@ -856,20 +860,20 @@ def test_an_answer_that_comes_byte_by_byte_has_an_end(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("harmless_late", [True, False])
 def test_a_change_that_was_too_slow_may_take_effect_yet_whatever_it_tests(harmless_late: bool) -> None:
-    async def until(client: Client) -> float | None:
+    async def until(client: RestClient) -> float | None:
         with pytest.raises(Slow):
             await client.patch(APP, [], harmless_late=harmless_late)
-        return client.unheard_until()
+        return client.late_change_until()
 
     assert use(stall(), use=until, timeout=0.1)[0] is not None
 
 
 @pytest.mark.parametrize("status", [502, 503, 504])
 def test_an_end_that_a_gateway_answers_for_argo_cd_may_arrive_yet(status: int) -> None:
-    async def until(client: Client) -> float | None:
+    async def until(client: RestClient) -> float | None:
         with pytest.raises(ApiError):
             await client.terminate(APP)
-        late = client.ends_late_until()
+        late = client.late_terminate_until()
         return None if late is None else late - asyncio.get_running_loop().time()
 
     assert use(answer(status), use=until, timeout=40.0)[0] == pytest.approx(40.0, abs=5)
@@ -879,12 +883,12 @@ def test_an_end_that_a_gateway_answers_for_argo_cd_may_arrive_yet(status: int) -
 def test_an_end_that_was_cancelled_and_given_up_may_arrive_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "LANDING", 0.1)
 
-    async def until(client: Client) -> float | None:
+    async def until(client: RestClient) -> float | None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.1):
                 await client.terminate(APP)
-        await client.landed()
-        return client.ends_late_until()
+        await client.wait_for_in_flight()
+        return client.late_terminate_until()
 
     assert use(stall(), use=until)[0] is not None
 
@@ -906,13 +910,13 @@ def test_what_was_cancelled_and_takes_too_long_is_given_up_and_may_take_effect_y
 
     async def main() -> float | None:
         server = Server([reply])
-        async with server.up(), Client(settings(server.port)) as client:
+        async with server.up(), RestClient(settings(server.port)) as client:
             sending = asyncio.create_task(client.patch(APP, []))
             await arrived.wait()
             sending.cancel()
-            await client.landed()
+            await client.wait_for_in_flight()
             await gone.wait()
-            return client.unheard_until()
+            return client.late_change_until()
 
     assert run(main()) is not None
 
@@ -921,11 +925,11 @@ def test_what_was_cancelled_and_takes_too_long_is_given_up_and_may_take_effect_y
 def test_a_comparison_that_takes_long_is_waited_for_while_it_is_not_done(
     stands: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "REFRESHED", (0.2, 0.2))
+    monkeypatch.setattr(rest_client, "REFRESHED", (0.2, 0.2))
     waiting = answer(body='{"metadata": {"annotations": {"argocd.argoproj.io/refresh": "normal"}}}')
     done = answer(body='{"status": {"sync": {"status": "Synced"}}}')
 
-    async def refreshed(client: Client) -> str:
+    async def refreshed(client: RestClient) -> str:
         return (await client.application(APP, refresh="normal")).status.sync.status
 
     replies = [stall(), stall(), waiting, stall(), waiting, done] if stands else [stall(), stall(), done]
@@ -936,12 +940,12 @@ def test_a_comparison_that_takes_long_is_waited_for_while_it_is_not_done(
 
 
 def test_a_comparison_that_is_never_done_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "REFRESHED", (0.0, 0.0))
+    monkeypatch.setattr(rest_client, "REFRESHED", (0.0, 0.0))
     waiting = answer(
         body='{"metadata": {"name": "w", "annotations": {"argocd.argoproj.io/refresh": "normal"}}}'
     )
 
-    async def refreshed(client: Client) -> str:
+    async def refreshed(client: RestClient) -> str:
         return (await client.application(APP, refresh="normal")).metadata.name
 
     assert use(waiting, use=refreshed, timeout=0.2)[0] == "w"
@@ -950,12 +954,12 @@ def test_a_comparison_that_is_never_done_is_given_up(monkeypatch: pytest.MonkeyP
 def test_a_request_that_was_sent_and_cancelled_is_waited_for_until_it_has_landed() -> None:
     gate, arrived = asyncio.Event(), asyncio.Event()
 
-    async def cancelled(client: Client) -> tuple[bool, list[bool]]:
+    async def cancelled(client: RestClient) -> tuple[bool, list[bool]]:
         sending = asyncio.create_task(client.patch(APP, []))
         await arrived.wait()
         sending.cancel()
         await asyncio.wait({sending})
-        landing = asyncio.create_task(client.landed())
+        landing = asyncio.create_task(client.wait_for_in_flight())
         for _ in range(10):
             await asyncio.sleep(0)
         waits = not landing.done()
@@ -966,7 +970,9 @@ def test_a_request_that_was_sent_and_cancelled_is_waited_for_until_it_has_landed
         cancelled = sending.cancelled()
         del sending, landing  # a task complains when nobody can ask for its error any longer
         gc.collect()
-        return cancelled, [waits, not client._in_flight, not complaints]
+        again = asyncio.create_task(client.wait_for_in_flight())
+        await asyncio.sleep(0)
+        return cancelled, [waits, again.done(), not complaints]
 
     async def main() -> tuple[bool, list[bool]]:
         async def reply(out: asyncio.StreamWriter) -> None:
@@ -974,14 +980,14 @@ def test_a_request_that_was_sent_and_cancelled_is_waited_for_until_it_has_landed
             await after(gate, answer(503))(out)  # and its error is nobody's any more
 
         server = Server([reply])
-        async with server.up(), Client(settings(server.port)) as client:
+        async with server.up(), RestClient(settings(server.port)) as client:
             return await cancelled(client)
 
     assert run(main()) == (True, [True, True, True])
 
 
 def test_where_nothing_is_under_way_landing_takes_no_time() -> None:
-    assert use(answer(), use=lambda c: c.landed())[0] is None
+    assert use(answer(), use=lambda c: c.wait_for_in_flight())[0] is None
 
 
 # -- may the account? -------------------------------------------------------------------------------
@@ -1062,7 +1068,7 @@ def frame(name: str) -> bytes:
     )
 
 
-async def watched(client: Client) -> list[str]:
+async def watched(client: RestClient) -> list[str]:
     return [a.metadata.name async for a in client.watch(APP, "result.type")]
 
 
@@ -1112,7 +1118,7 @@ def test_a_server_that_does_no_event_streams_is_understood_too() -> None:
 def after_one(*chunks: bytes, whole: bool = True) -> tuple[list[str], ArgorunError]:
     """What a stream gives before it breaks, and how."""
 
-    async def until(client: Client) -> tuple[list[str], ArgorunError]:
+    async def until(client: RestClient) -> tuple[list[str], ArgorunError]:
         names: list[str] = []
         try:
             async for seen in client.watch(APP, ""):
@@ -1160,7 +1166,7 @@ def test_a_stream_that_is_refused_says_why(status: int, kind: type) -> None:
 
 
 def test_a_stream_that_is_left_early_gives_its_connection_back() -> None:
-    async def first(client: Client) -> str:
+    async def first(client: RestClient) -> str:
         stream = client.watch(APP, "")
         name = (await anext(stream)).metadata.name
         await stream.aclose()
@@ -1175,7 +1181,7 @@ def test_a_log_is_asked_for_by_pod_and_container_and_its_entries_are_typed() -> 
     last = '{"content": "", "timeStamp": "0001-01-01T00:00:00Z", "last": true}'
     body = f'data: {{"result": {entry}}}\n\ndata: {{"result": {last}}}\n\n'.encode()
 
-    async def read(client: Client) -> list[tuple[str, str, str, bool]]:
+    async def read(client: RestClient) -> list[tuple[str, str, str, bool]]:
         batches = client.logs(APP, "p", "ns", "main", follow="true", sinceSeconds="5")
         return [(e.content, e.time_stamp_str, e.pod_name, e.last) async for batch in batches for e in batch]
 
@@ -1194,7 +1200,7 @@ LINE = (
 def batches_of(*chunks: bytes) -> tuple[list[list[str]], ArgorunError | None]:
     """The contents of a log's batches, and what broke it off."""
 
-    async def read(client: Client) -> tuple[list[list[str]], ArgorunError | None]:
+    async def read(client: RestClient) -> tuple[list[list[str]], ArgorunError | None]:
         batches: list[list[str]] = []
         try:
             async for batch in client.logs(APP, "p", "ns", "main"):

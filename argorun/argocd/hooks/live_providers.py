@@ -1,4 +1,4 @@
-"""The live objects from which tests get a topic's name, looked at before their verdict counts."""
+"""Checks before the verdict that the live objects still provide the topics' names."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from argorun.argocd import concurrency
 from argorun.argocd.client import ApplicationName, Client
-from argorun.argocd.hooks.ownership import GONE, OWN_NAMES, other
-from argorun.argocd.hooks.topic_readers import Carrier
+from argorun.argocd.hooks.ownership import GONE, OWN_NAMES, other_application
+from argorun.argocd.hooks.topic_providers import TopicProvider
 from argorun.argocd.manifests.hooks import hook_of
 from argorun.argocd.manifests.keys import Key, key_of
 from argorun.argocd.manifests.objects import topics_named
@@ -22,31 +22,31 @@ LEFT_ALONE = (
 
 
 @dataclass(frozen=True)
-class Carriers:
-    """ConfigMaps, workloads and custom resources by identity: as rendered, and the topics that each names.
+class LiveProviders:
+    """ConfigMaps, workloads and custom resources by key: as rendered, and the topics that each names.
 
-    Tests that name a topic themselves are looked at while they run, see `ownership`.
+    Tests that name a topic themselves are checked while they run, see `ownership`.
     """
 
     objects: dict[Key, Json]
     topics: dict[Key, list[str]]
 
     @classmethod
-    def of(cls, carriers: Iterable[Carrier], namespace: str) -> Carriers:
-        """Of these, those that are no tests; objects without a namespace are in this one."""
+    def of(cls, providers: Iterable[TopicProvider], namespace: str) -> LiveProviders:
+        """Those of the providers that are no tests; `namespace` is for objects that name none."""
         found = cls({}, {})
-        for carrier in carriers:
-            if hook_of(carrier.manifest) is None:
-                key = key_of(carrier.manifest, namespace)
-                found.objects[key] = carrier.manifest
-                found.topics.setdefault(key, []).append(carrier.topic)
+        for provider in providers:
+            if hook_of(provider.manifest) is None:
+                key = key_of(provider.manifest, namespace)
+                found.objects[key] = provider.manifest
+                found.topics.setdefault(key, []).append(provider.topic)
         return found
 
     async def check(self, client: Client, app: ApplicationName) -> list[str]:
-        """See that each live object names its topics still; gives back what could not be seen.
+        """Check that each live object still names its topics; returns what could not be checked.
 
-        One that is gone by now, a hook that its policy has deleted say, tells nothing. Raises
-        OperationFailed where one names another: then the tests may have been on that.
+        One that is gone by now is left out: its delete policy may have deleted a hook. Raises OperationFailed
+        if one no longer names its topic: the tests may have used another.
         """
         unseen = await concurrency.gather([self._check(client, app, key) for key in self.objects])
         return list(filter(None, unseen))
@@ -63,7 +63,7 @@ class Carriers:
         lost = [t for t in dict.fromkeys(self.topics[key]) if not topics_named(live, [t])]
         if not lost:
             return ""
-        by = other(live, rendered, client.instance_label)
+        by = other_application(live, rendered, client.instance_label)
         others = f"it is {by}'s by now; two Applications that have it overwrite each other's: {OWN_NAMES}"
         raise OperationFailed(
             f"no verdict: {key} in namespace {key.namespace} no longer names {', '.join(lost)}, so the tests "

@@ -1,4 +1,4 @@
-"""Where a topic's name gets to: whether the rendered manifests hand it to a test. Pure."""
+"""Finds the rendered objects that provide a topic's name to a test or a workload. Pure."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ import msgspec
 from argorun.argocd.hooks.lint import CHECKSUM, ROLLING
 from argorun.argocd.manifests.hooks import Place, hook_of, is_applied, is_hook, places, required
 from argorun.argocd.manifests.keys import Key, by_key, key_of
-from argorun.argocd.manifests.pod_references import pod_spec, sources
+from argorun.argocd.manifests.pod_references import pod_spec, references, sources
 from argorun.argocd.parameters.kustomize import ROLLED
 from argorun.argocd.types import Json
 
 # Kubernetes' own groups: those without a dot, and those below k8s.io (kubernetes.io/docs, API Groups).
 OWN_GROUP = re.compile(r"[a-z]*|.*\.k8s\.io")
 # What only makes a topic, or gives a right to it: KafkaTopic, KafkaUser (Strimzi, Confluent, Banzai), Topic
-# (Redpanda, Crossplane). And what only looks at one: alerts, and autoscalers.
+# (Redpanda, Crossplane).
 NO_READERS = (
     *("KafkaTopic", "KafkaUser", "Topic", "User"),
     *("KafkaACL", "ACL", "ConfluentRolebinding", "KafkaSchema", "Schema"),  # Aiven, Crossplane, Confluent
 )
-# What only makes other Applications: their workloads are out of this one's sight.
-MAKES_OTHERS = ("Application", "ApplicationSet", "AppProject")  # of the group argoproj.io
-# groups
+# What only makes other Applications, whose workloads are not this one's. Of the group argoproj.io.
+MAKES_OTHERS = ("Application", "ApplicationSet", "AppProject")
+# API groups of what only watches: alerts and autoscalers.
 LOOKS_ON = ("monitoring.coreos.com", "operator.victoriametrics.com", "grafana.integreatly.org", "keda.sh")
 RELOADER = "reloader.stakater.com"  # the annotations by which it restarts a workload's pods
 # The words by which a pod is given its own labels and annotations (kubernetes.io/docs, Downward API).
@@ -35,7 +35,7 @@ DOWNWARD = ("metadata.labels", "metadata.annotations")
 
 @dataclass(frozen=True)
 class Reader:
-    """A test, a workload or a custom resource: what it holds itself, and where it may read more."""
+    """A test, workload or custom resource that may use a topic: what it holds, and what it may read."""
 
     manifest: Json
     is_test: bool
@@ -45,44 +45,46 @@ class Reader:
 
 
 @dataclass(frozen=True)
-class Carrier:
-    """An object that hands a topic's name to a test, to a workload, or to the pods of its own.
+class TopicProvider:
+    """An object that provides a topic's name to a test, to a workload, or to its own pods.
 
-    With `late` it does so for the next run: that is what has been applied, with the former name, by then.
-    `keeps` is the workload whose pods, where it is there already, go on with what they read at their start.
+    With `late` it only does so for the next run: its reader is applied before it, and gets the former name.
+    `keeps` is the workload whose pods, if it exists already, keep what they read at their start.
     """
 
     topic: str
     manifest: Json
-    late: str | None = None  # who comes before it
+    late: str | None = None  # the reader that is applied before it
     keeps: Json | None = None
 
 
-def carriers(
+def providers(
     topics: Sequence[str], manifests: Sequence[Json], jobs: Sequence[str], former: Sequence[Json] = ()
-) -> list[Carrier]:
-    """What carries each topic's name: tests, workloads, custom resources, and the ConfigMaps they read.
+) -> list[TopicProvider]:
+    """What provides each topic's name: tests, workloads, custom resources, and the ConfigMaps they read.
 
-    A ConfigMap counts where something reads the key that holds the name. What does not count: argorun's own
+    A ConfigMap counts if something reads the key that holds the name. What does not count: argorun's own
     annotation, a hook that is no test (one that only makes the topic), a ConfigMap that nothing reads, an
-    operator's topic resource. A Secret's values are hidden by Argo CD: see `hidden`. `former` is what the
+    operator's topic resource. Argo CD hides a Secret's values: see `secrets_read`. `former` is what the
     source renders to without the run's values.
     """
-    return list(_carriers(topics, manifests, jobs, former))
+    return list(_providers(topics, manifests, jobs, former))
 
 
 def unreached(
-    topics: Sequence[str], found: Iterable[Carrier], is_there: Callable[[Json], bool] = lambda manifest: True
+    topics: Sequence[str],
+    found: Iterable[TopicProvider],
+    is_there: Callable[[Json], bool] = lambda manifest: True,
 ) -> list[str]:
-    """The topics that nothing carries to a test in time; `is_there` tells of workloads that keep theirs."""
+    """The topics that no provider provides in time; `is_there`: whether a workload exists already."""
     in_time = (c for c in found if c.late is None and not (c.keeps is not None and is_there(c.keeps)))
-    held = {carrier.topic for carrier in in_time}
+    held = {provider.topic for provider in in_time}
     return [topic for topic in topics if topic not in held]
 
 
-def _carriers(
+def _providers(
     topics: Sequence[str], manifests: Sequence[Json], jobs: Sequence[str], former: Sequence[Json]
-) -> Iterator[Carrier]:
+) -> Iterator[TopicProvider]:
     scaled = _scaled(manifests)
     readers = [r for m in manifests if (r := _reader(m, jobs, scaled)) is not None]
     same = by_key((m for m in former if m.get("kind") in ROLLING), "")
@@ -96,7 +98,7 @@ def _carriers(
         for topic in topics:
             if topic in reader.text and any(_holds(part, topic) for part in reader.holds):
                 keeps = reader.manifest if _rolls_nothing(reader.manifest) else None
-                yield Carrier(topic, reader.manifest, after(reader), keeps)
+                yield TopicProvider(topic, reader.manifest, after(reader), keeps)
     reads = _reads(readers)
     for source in manifests:
         if not (_is(source, "ConfigMap") and is_applied(source)):
@@ -106,7 +108,7 @@ def _carriers(
             held = [topic for topic in topics if any(topic in text for text in texts)]
             keeps = reader.manifest if held and _keeps(reader.manifest, source, same) else None
             for topic in held:
-                yield Carrier(topic, source, _before(reader, place) or after(reader), keeps)
+                yield TopicProvider(topic, source, _before(reader, place) or after(reader), keeps)
 
 
 def _before(reader: Reader, place: Place) -> str | None:
@@ -114,28 +116,28 @@ def _before(reader: Reader, place: Place) -> str | None:
     return f"{_called(reader.manifest)} ({reader.place})" if reader.place < place else None
 
 
-def late(topic: str, found: Iterable[Carrier]) -> list[str]:
-    """What would carry a topic's name if the sync did not apply it too late, and what it comes after."""
+def applied_too_late(topic: str, found: Iterable[TopicProvider]) -> list[str]:
+    """A sentence for each provider of a topic's name that the sync applies after its reader."""
     too_late = [c for c in found if c.topic == topic and c.late is not None]
-    told = (f"{_called(c.manifest)} ({places(c.manifest)[0]}) is applied after {c.late}" for c in too_late)
-    return list(dict.fromkeys(told))
+    lines = (f"{_called(c.manifest)} ({places(c.manifest)[0]}) is applied after {c.late}" for c in too_late)
+    return list(dict.fromkeys(lines))
 
 
-def kept(topic: str, found: Iterable[Carrier]) -> list[str]:
-    """Why pods that are there already do not change to a topic, and what makes them."""
+def not_restarted(topic: str, found: Iterable[TopicProvider]) -> list[str]:
+    """A sentence for each workload whose existing pods keep the former topic; and the fix."""
     keeping = [(c.manifest, c.keeps) for c in found if c.topic == topic and c.late is None and c.keeps]
-    told = [
+    lines = [
         f"{_called(workload)} has OnDelete in its update strategy: the sync leaves its pods as they are"
         if source is workload
         else f"{_called(workload)} reads {_called(source)} at its start only, and the sync does not restart "
         f"it: its pods keep the former topic; {CHECKSUM}"
         for source, workload in keeping
     ]
-    return list(dict.fromkeys(told))
+    return list(dict.fromkeys(lines))
 
 
 def _keeps(workload: Json, source: Json, former: Mapping[Key, Json]) -> bool:
-    """Whether a workload's pods read this only at their start, and no change of it starts them anew."""
+    """Whether a workload's pods read this only at their start, and no change of it restarts them."""
     if workload.get("kind") not in ROLLING:
         return False
     read = [s for s in sources(pod_spec(workload)) if (s.kind, s.name) == (source["kind"], _name(source))]
@@ -156,13 +158,13 @@ def _rolls_nothing(workload: Json) -> bool:
 
 
 def _scaled(manifests: Iterable[Json]) -> set[tuple[str, str]]:
-    """Kind and name of the workloads whose number of pods something else decides."""
+    """Kind and name of the workloads that something else scales."""
     specs = [m["spec"] for m in manifests if isinstance(m.get("spec"), dict)]
     targets = [s.get(word) for s in specs for word in ("scaleTargetRef", "workloadRef")]
     return {(str(t.get("kind", "Deployment")), str(t.get("name"))) for t in targets if isinstance(t, dict)}
 
 
-def hidden(manifests: Sequence[Json], jobs: Sequence[str]) -> list[str]:
+def secrets_read(manifests: Sequence[Json], jobs: Sequence[str]) -> list[str]:
     """The Secrets that a required test or a workload reads: Argo CD hides their values."""
     scaled = _scaled(manifests)
     reads = _reads([r for m in manifests if (r := _reader(m, jobs, scaled)) is not None])
@@ -171,7 +173,7 @@ def hidden(manifests: Sequence[Json], jobs: Sequence[str]) -> list[str]:
 
 
 def holders(topic: str, manifests: Sequence[Json]) -> list[str]:
-    """The objects that hold a topic's name anywhere, each as `Kind name`."""
+    """The objects that hold a topic's name anywhere, each as "Kind name"."""
     return [_called(m) for m in manifests if topic in _json(m) and _holds(m, topic)]
 
 
@@ -183,9 +185,9 @@ def _reader(manifest: Json, jobs: Sequence[str], scaled: Collection[tuple[str, s
 
 
 def _parts(manifest: Json, jobs: Sequence[str], scaled: Collection[tuple[str, str]]) -> Iterator[Any]:
-    """What of an object counts: what the pods of a test or a workload are given, a custom resource's spec.
+    """The parts of an object that count: what a test's or workload's pods get, a custom resource's spec.
 
-    No pod, no reader: a workload that is scaled to none by nobody else, or suspended.
+    A workload without pods is no reader: one with 0 replicas that nothing scales, or a suspended one.
     """
     hook, spec = hook_of(manifest), manifest.get("spec")
     if hook is not None:
@@ -231,7 +233,7 @@ def _templates(value: Any) -> Iterator[Json]:
 
 
 def _holds(value: Any, topic: str) -> bool:
-    """Whether a part of a manifest holds the name somewhere; argorun's own annotation says nothing."""
+    """Whether a part of a manifest holds the name somewhere; argorun's own annotation does not count."""
     if isinstance(value, dict):
         return any(topic in k or _holds(v, topic) for k, v in value.items() if k != ROLLED)
     if isinstance(value, list):
@@ -240,21 +242,21 @@ def _holds(value: Any, topic: str) -> bool:
 
 
 Reads = dict[tuple[str, str], list[tuple[Reader, Sequence[str] | None]]]
-"""By kind and name of a ConfigMap or Secret: who reads which of its keys; None: all."""
+"""By kind and name of a ConfigMap or Secret: its readers, and which keys they read; None: all."""
 
 
 def _reads(readers: Sequence[Reader]) -> Reads:
-    """All that the readers read."""
+    """The ConfigMaps and Secrets that the readers read."""
     found: Reads = {}
     for r in readers:
         if '"configMap' in r.text or '"secret' in r.text:
-            for kind, name, keys in _references(r.holds):
-                found.setdefault((kind, name), []).append((r, keys))
+            for ref in references(r.holds):
+                found.setdefault((ref.kind, ref.name), []).append((r, ref.keys))
     return found
 
 
 def _reading(source: Json, reads: Reads) -> Iterator[tuple[Reader, set[str]]]:
-    """Who reads a ConfigMap or Secret, and which of its keys."""
+    """The readers of a ConfigMap or Secret, and which of its keys they read."""
     known, namespace = _data(source), _namespace(source)
     for reader, keys in reads.get((str(source.get("kind")), _name(source)), ()):
         where = _namespace(reader.manifest)
@@ -263,34 +265,8 @@ def _reading(source: Json, reads: Reads) -> Iterator[tuple[Reader, set[str]]]:
 
 
 def _texts(configmap: Json, keys: set[str]) -> list[str]:
-    """What these keys hold, and they themselves: a volume's files have their names."""
+    """The values of these keys, and the keys themselves: a volume's files bear their names."""
     return [text for k, v in _data(configmap).items() if k in keys for text in (k, str(v))]
-
-
-def _references(value: Any) -> Iterator[tuple[str, str, Sequence[str] | None]]:
-    """Each place that reads a ConfigMap or Secret, environment or volume: kind, name and keys (None: all)."""
-    if isinstance(value, dict):
-        for word, below in value.items():
-            if isinstance(below, dict):
-                yield from _reference(word, below)
-            yield from _references(below)
-    elif isinstance(value, list | tuple):
-        for below in value:
-            yield from _references(below)
-
-
-def _reference(word: str, place: Json) -> Iterator[tuple[str, str, Sequence[str] | None]]:
-    """One that stands under this word, by its shape (kubernetes.io/docs, Pod API)."""
-    kind = {"configMap": "ConfigMap", "secret": "Secret"}.get(word.removesuffix("KeyRef").removesuffix("Ref"))
-    name = place.get("name") or (place.get("secretName") if word == "secret" else None)
-    if kind is None or not isinstance(name, str):
-        return
-    if word.endswith("KeyRef"):
-        yield kind, name, (str(place.get("key", "")),)
-    elif isinstance(items := place.get("items"), list) and items:
-        yield kind, name, tuple(str(i.get("key", "")) for i in items if isinstance(i, dict))
-    else:
-        yield kind, name, None
 
 
 def _annotations(manifest: Json) -> Json:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argorun.argocd.hooks import topic_readers
-from argorun.argocd.hooks.topic_readers import carriers, hidden, holders, late
+from argorun.argocd.hooks import topic_providers
+from argorun.argocd.hooks.topic_providers import applied_too_late, holders, providers, secrets_read
 from argorun.argocd.parameters.kustomize import ROLLED
 from argorun.argocd.types import Json
 
@@ -20,7 +20,7 @@ HIDDEN = "++++++++"
 
 
 def unreached(topics: list[str], manifests: list[Json], jobs: list[str]) -> list[str]:
-    return topic_readers.unreached(topics, carriers(topics, manifests, jobs))
+    return topic_providers.unreached(topics, providers(topics, manifests, jobs))
 
 
 def pod(**fields: Any) -> Json:
@@ -267,7 +267,7 @@ ORDERS: dict[str, tuple[list[Json], bool]] = {
 def test_a_name_that_arrives_after_its_reader_is_the_next_runs(order: str) -> None:
     manifests, in_time = ORDERS[order]
     assert unreached([T], manifests, ["checks"]) == ([] if in_time else [T])
-    assert bool(late(T, carriers([T], manifests, ["checks"]))) is not in_time
+    assert bool(applied_too_late(T, providers([T], manifests, ["checks"]))) is not in_time
 
 
 def test_of_several_topics_each_must_reach_a_test() -> None:
@@ -295,8 +295,8 @@ def test_only_the_named_tests_count() -> None:
     ],
 )
 def test_a_secret_may_hold_the_name_where_a_test_reads_it(spec: Json, expected: list[str]) -> None:
-    assert hidden([job(spec), secret(), secret("others")], []) == expected
-    assert hidden([job(spec)], []) == [], "it is not the Application's"
+    assert secrets_read([job(spec), secret(), secret("others")], []) == expected
+    assert secrets_read([job(spec)], []) == [], "it is not the Application's"
 
 
 def test_it_is_told_what_holds_the_name_where_that_does_not_count() -> None:
@@ -331,7 +331,7 @@ def test_no_manifest_is_too_strange_to_be_looked_at(spec: Any) -> None:
     made += [thing("Widget", "example.com/v1", spec=spec), thing("Pod", hook="PostSync", spec=spec), {}]
     before = copy.deepcopy(made)
     assert unreached([T], made, []) == ([] if T in str(spec) else [T])
-    hidden(made, [])
+    secrets_read(made, [])
     assert made == before
 
 
@@ -362,10 +362,10 @@ def on_delete(spec: Json) -> Json:
 def test_a_workload_that_is_there_counts_where_its_pods_change_to_the_topic(
     manifest: Json, former: Json | None, reaches: bool
 ) -> None:
-    found = carriers([T], [TEST, settings(), manifest], [], [former or manifest])
-    assert topic_readers.unreached([T], found) == ([] if reaches else [T])
-    assert topic_readers.unreached([T], found, lambda m: False) == []  # it is made anew
-    assert len(topic_readers.kept(T, found)) == (0 if reaches else 1)
+    found = providers([T], [TEST, settings(), manifest], [], [former or manifest])
+    assert topic_providers.unreached([T], found) == ([] if reaches else [T])
+    assert topic_providers.unreached([T], found, lambda m: False) == []  # it is made anew
+    assert len(topic_providers.not_restarted(T, found)) == (0 if reaches else 1)
 
 
 @pytest.mark.parametrize("word", ["scaleTargetRef", "workloadRef"])
