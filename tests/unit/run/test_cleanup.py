@@ -284,7 +284,6 @@ class Stage:
         for manifest in self.argocd.renders():
             self.argocd.made(manifest)
         self.pods: list[str] = []
-        self.notices: list[str] = []
         self.hurries_at: float | None = None
         self.posted = True  # our operation was asked for
 
@@ -336,9 +335,8 @@ class Stage:
         clean = UndoStack(self.told.append)
         logs = cast(Any, self)
         traces = RunState("mine", claim, [(topic, TOPIC)], logs, settlement, SYNCED, "abc", self.posted)
-        back = RunCleanup(
-            settings, client, cast(Any, self.topics), LiveTree(client, APP), clean, traces, self.tell
-        )
+        live, emitter = LiveTree(client, APP), Emitter(self.told.append)
+        back = RunCleanup(settings, client, cast(Any, self.topics), live, clean, traces, emitter)
         back.from_topic(TOPIC, topic)
         back.from_application()
         if self.hurries_at is not None:
@@ -362,9 +360,9 @@ class Stage:
 
     async def close(self) -> None: ...
 
-    def tell(self, text: str, level: str = "warning") -> None:
-        if level == "warning":
-            self.notices.append(text)
+    @property
+    def notices(self) -> list[str]:
+        return [e.text for e in self.told if isinstance(e, Notice) and e.level == "warning"]
 
 
 def value_of(stage: Stage, name: str) -> str:

@@ -27,7 +27,7 @@ class Stage:
         self.seconds: list[float] = []
         self.progress = Progress(self.emit, jobs, logs)
 
-    def announce(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         fields = dataclasses.asdict(event)
         fields.pop("time")
         if "seconds" in fields:

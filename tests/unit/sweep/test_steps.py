@@ -73,7 +73,7 @@ class Stage:
 
         def kafka(*_: object, **more: Any) -> Topics:
             limits = Limits(delete=3, gone=3, request=1)
-            return Topics({}, admin=broker, limits=limits, warn=more["notice"])
+            return Topics({}, admin=broker, limits=limits, warn=more["warn"])
 
         monkeypatch.setattr(steps, "Client", lambda *_, **__: Made())
         monkeypatch.setattr(steps, "Topics", kafka)
@@ -714,7 +714,7 @@ def test_a_bug_while_looking_is_70_and_touches_nothing(stage: Stage, monkeypatch
     def breaks(*_: object) -> None:
         raise ValueError("oops")
 
-    monkeypatch.setattr(steps.parameters, "record_of", breaks)
+    monkeypatch.setattr(steps, "record_of", breaks)
     assert stage.sweep() == 70
     assert "please report it" in stage.end.hint
     assert stage.deleted == []
