@@ -15,10 +15,11 @@ CLOCKS_DIFFER = 30.0  # seconds by which this machine's clock may be off before 
 
 
 class Emitter:
-    """Makes events and emits them."""
+    """Makes events and emits them; `emit` passes on one that is made already."""
 
     def __init__(self, emit: Emit) -> None:
-        self._emit = emit
+        self.emit = emit
+        self._warned: set[str] = set()
 
     @contextlib.asynccontextmanager
     async def step(
@@ -26,21 +27,27 @@ class Emitter:
     ) -> AsyncIterator[list[str]]:
         """One start event, then one end event; what is put into the list is shown as the step's result."""
         began, ok, result = time.monotonic(), False, list[str]()
-        self._emit(events.StepStarted(time=time.time(), step=step, detail=detail))
+        self.emit(events.StepStarted(time=time.time(), step=step, detail=detail))
         try:
             yield result
             ok = good()
         finally:
             seconds, shown = time.monotonic() - began, ", ".join(result)
-            self._emit(events.StepEnded(time=time.time(), step=step, ok=ok, seconds=seconds, detail=shown))
+            self.emit(events.StepEnded(time=time.time(), step=step, ok=ok, seconds=seconds, detail=shown))
 
     def warn(self, text: str) -> None:
         """A person should know this, and perhaps act on it."""
-        self._emit(events.Notice(time=time.time(), level="warning", text=text))
+        self.emit(events.Notice(time=time.time(), level="warning", text=text))
+
+    def warn_once(self, text: str) -> None:
+        """Warn, unless this text was given here before."""
+        if text not in self._warned:
+            self._warned.add(text)
+            self.warn(text)
 
     def info(self, text: str) -> None:
         """A person may want to know this."""
-        self._emit(events.Notice(time=time.time(), level="info", text=text))
+        self.emit(events.Notice(time=time.time(), level="info", text=text))
 
     def clock(self, ahead: float) -> None:
         """Warn where this machine's clock differs from Argo CD's by more than CLOCKS_DIFFER seconds."""
@@ -51,4 +58,4 @@ class Emitter:
 
     def planned(self, what: str) -> None:
         """What a dry run does not do."""
-        self._emit(events.Planned(time=time.time(), what=what))
+        self.emit(events.Planned(time=time.time(), what=what))
