@@ -72,7 +72,7 @@ class Run:
         """Steps 1 to 8: why the run is red, or None. Step 9 is `clean_up`, which follows in any case.
 
         Raises ArgorunError for whatever keeps the tests from running. Each attempt of a step emits one start
-        and one end; steps never overlap.
+        and one end; steps never overlap, and none is open at the end. A dry run ends after step 2.
         """
         await self.plan()
         await self.preflight()
@@ -96,11 +96,12 @@ class Run:
                 version=__version__,
             )
         )
-        for text in self.config.argocd.warnings:
-            self.emitter.warn(text)
-        if self.config.dry_run:
-            for line in describe(self.config):
-                self.emitter.planned(line)
+        async with self.emitter.step(Step.PLAN):
+            for text in self.config.argocd.warnings:
+                self.emitter.warn(text)
+            if self.config.dry_run:
+                for line in describe(self.config):
+                    self.emitter.planned(line)
 
     async def preflight(self) -> None:
         """2. Name the topics, and see that the run may do what is ahead; nothing is touched."""
@@ -158,15 +159,16 @@ class Run:
 
         What they read must name the run's topics to the end. Raises OperationFailed where it does not.
         """
-        self.emitter.emit(events.StepStarted(time=time.time(), step=Step.VERDICT))
         error = judge(state, self.config.jobs)
-        if error is None or isinstance(error, TestsFailed):
-            for text in await evidence.unseen(self.state.carriers, self.client, self.app):
-                self.emitter.warn(f"whether {text}")
+        async with self.emitter.step(Step.VERDICT, good=lambda: error is None):
+            if error is None or isinstance(error, TestsFailed):
+                for text in await evidence.unseen(self.state.carriers, self.client, self.app):
+                    self.emitter.warn(f"whether {text}")
         return error
 
     async def clean_up(self) -> None:
         """9. Undo everything, in reverse order, within timeouts.cleanup; what is left is emitted."""
+        self.emitter.end_open_step()
         if not self.undo.pending:
             return
         limit = self.config.timeouts.cleanup
@@ -176,6 +178,11 @@ class Run:
         self.client.rendering.clean_up_until(asyncio.get_running_loop().time() + limit)
         async with self.emitter.step(Step.CLEANUP, good=lambda: not self.undo.left):
             await self.undo.unwind(limit)
+
+    def abandon(self, why: str) -> None:
+        """Undo nothing more and wait for no step: emit what is left, and how a person undoes it."""
+        self.undo.abandon(why)
+        self.emitter.end_open_step()
 
     # -- beside the steps -----------------------------------------------------------------------------
 

@@ -155,15 +155,15 @@ class Supervisor:
 
     async def _clean_up(self) -> None:
         self._in_cleanup = True
-        clean, at_once = self._run.undo, "argorun was told to stop at once"
+        at_once = "argorun was told to stop at once"
         if self._at_once.is_set():
-            clean.abandon(at_once)
+            self._run.abandon(at_once)
             return
         self._current = cleaning = asyncio.create_task(self._run.clean_up())
         if not await self._ended(cleaning, patient=True) or cleaning.cancelled():
-            clean.abandon(at_once)
+            self._run.abandon(at_once)
         elif broken := cleaning.exception():
-            clean.abandon(f"an error inside argorun: {type(broken).__name__}: {broken}")
+            self._run.abandon(f"an error inside argorun: {type(broken).__name__}: {broken}")
             raise broken
 
     async def _flush(self) -> None:

@@ -304,6 +304,7 @@ class Sweep:
 
     async def abandon(self, why: str, *, look: bool = True) -> None:
         """Do nothing more: announce what is not done, and how to do it by hand."""
+        self.emitter.end_open_step()
         if self.config.dry_run:
             return
         left = tuple(self.applications)

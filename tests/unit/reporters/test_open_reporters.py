@@ -104,7 +104,7 @@ def test_under_github_a_red_run_gives_no_command_in_any_output(red: list[Event],
 
 def test_rich_is_imported_only_where_it_is_used() -> None:
     script = (
-        "import sys; from argorun.reporters import open_reporters; open_reporters('plain');"
+        "import sys; from argorun.reporters.open import open_reporters; open_reporters('plain');"
         "open_reporters('json'); sys.exit('rich' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
@@ -112,7 +112,9 @@ def test_rich_is_imported_only_where_it_is_used() -> None:
 
 def test_closed_standard_streams_break_nothing() -> None:
     script = (
-        "from argorun.events import Notice; from argorun.reporters import Dispatcher, open_reporters\n"
+        "from argorun.events import Notice\n"
+        "from argorun.reporters.dispatcher import Dispatcher\n"
+        "from argorun.reporters.open import open_reporters\n"
         "for output in ('plain', 'json', 'rich'):\n"
         "    dispatch = Dispatcher(open_reporters(output))\n"
         "    dispatch(Notice(time=1.0, level='info', text='x')); dispatch.close()\n"

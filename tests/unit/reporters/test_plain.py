@@ -32,10 +32,8 @@ from argorun.reporters.streams import Sink
 BEGIN = """\
 ==> argorun 0.1.0: weather, run 0badcafe
   - https://argocd.example.com/applications/argocd/weather
-==> plan
- ok plan (0.1s)
-==> look
- ok look (0.3s)
+==> preflight
+ ok preflight (0.3s)
 ==> topics: weather_updates_1767225600_0badcafe
   - topic weather_updates_1767225600_0badcafe: 1 partition, replication factor 3 (0.8s)
  ok topics (0.8s)

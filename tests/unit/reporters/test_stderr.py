@@ -17,7 +17,7 @@ from argorun.errors import UsageError
 from argorun.reporters.stderr import MaskedStderr, masked_stderr, redactor
 from tests.unit.reporters.runner import commands
 
-PUT_ON = "from argorun.reporters.stderr import install_stderr, redactor\nput_on()"
+PUT_ON = "from argorun.reporters.stderr import install_stderr, redactor\ninstall_stderr()"
 ROOT = Path(__file__).parents[3]
 TOKEN = "t0ken-of-argocd"
 

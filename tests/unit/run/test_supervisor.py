@@ -98,6 +98,9 @@ class Stage:
     async def clean_up(self) -> None:
         await self.undo.unwind(90)
 
+    def abandon(self, why: str) -> None:
+        self.undo.abandon(why)
+
     def code(self) -> int:
         return run(Supervisor(cast(Run, self), self.dispatcher).supervise())
 

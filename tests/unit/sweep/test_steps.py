@@ -33,6 +33,7 @@ from argorun.sweep import steps
 from tests.unit.argocd.fakes import FakeArgoCD
 from tests.unit.argocd.gopatch import Json
 from tests.unit.kafka.standin import Answer, Broker, Group, Slow
+from tests.unit.step_pairs import endings
 from tests.unit.virtual import run
 
 PREFIX = "weather"
@@ -92,6 +93,7 @@ class Stage:
         dispatcher = Dispatcher([self])
         self.code = run(self._swept(config, dispatcher))
         assert dispatcher.failures == []
+        endings(self.events)  # each step that begins ends
         return self.code
 
     async def _swept(self, config: SweepConfig, dispatcher: Dispatcher) -> int:
