@@ -26,7 +26,7 @@ from tests.real.cluster import Stack
 AT_ONCE = 4
 HANGS = "echo one; sleep 600"
 CHOSEN = (
-    "look-503",
+    "preflight-503",
     "manifests-500",
     "patch-lost-reply",
     "patch-silence",
