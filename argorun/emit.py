@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import time
 from collections.abc import AsyncIterator, Callable
 
@@ -14,33 +15,67 @@ Emit = Callable[[Event], None]
 CLOCKS_DIFFER = 30.0  # seconds by which this machine's clock may be off before that is worth a warning
 
 
+@dataclasses.dataclass(eq=False)
+class OpenStep:
+    """A step that has begun, when (monotonic seconds), and its result so far, for people."""
+
+    step: Step
+    began: float
+    result: list[str]
+
+
 class Emitter:
-    """Makes events and emits them."""
+    """Makes events and emits them; `emit` passes on one that is made already.
+
+    Steps never overlap: an end follows each start before the next one, whatever becomes of the step.
+    """
 
     def __init__(self, emit: Emit) -> None:
-        self._emit = emit
+        self.emit = emit
+        self._open: OpenStep | None = None
+        self._warned: set[str] = set()
 
     @contextlib.asynccontextmanager
     async def step(
         self, step: Step, detail: str = "", good: Callable[[], bool] = lambda: True
     ) -> AsyncIterator[list[str]]:
         """One start event, then one end event; what is put into the list is shown as the step's result."""
-        began, ok, result = time.monotonic(), False, list[str]()
-        self._emit(events.StepStarted(time=time.time(), step=step, detail=detail))
+        self.end_open_step()
+        opened, ok = OpenStep(step, time.monotonic(), []), False
+        self._open = opened
+        self.emit(events.StepStarted(time=time.time(), step=step, detail=detail))
         try:
-            yield result
+            yield opened.result
             ok = good()
         finally:
-            seconds, shown = time.monotonic() - began, ", ".join(result)
-            self._emit(events.StepEnded(time=time.time(), step=step, ok=ok, seconds=seconds, detail=shown))
+            self._end(opened, ok)
+
+    def end_open_step(self) -> None:
+        """End the step that is open, if any, as failed: canceled, it has not stopped."""
+        if self._open is not None:
+            self._end(self._open, ok=False)
+
+    def _end(self, opened: OpenStep, ok: bool) -> None:
+        if self._open is not opened:
+            return  # it was ended before
+        self._open = None
+        seconds, shown = time.monotonic() - opened.began, ", ".join(opened.result)
+        step = opened.step
+        self.emit(events.StepEnded(time=time.time(), step=step, ok=ok, seconds=seconds, detail=shown))
 
     def warn(self, text: str) -> None:
         """A person should know this, and perhaps act on it."""
-        self._emit(events.Notice(time=time.time(), level="warning", text=text))
+        self.emit(events.Notice(time=time.time(), level="warning", text=text))
+
+    def warn_once(self, text: str) -> None:
+        """Warn, unless this text was given here before."""
+        if text not in self._warned:
+            self._warned.add(text)
+            self.warn(text)
 
     def info(self, text: str) -> None:
         """A person may want to know this."""
-        self._emit(events.Notice(time=time.time(), level="info", text=text))
+        self.emit(events.Notice(time=time.time(), level="info", text=text))
 
     def clock(self, ahead: float) -> None:
         """Warn where this machine's clock differs from Argo CD's by more than CLOCKS_DIFFER seconds."""
@@ -51,4 +86,4 @@ class Emitter:
 
     def planned(self, what: str) -> None:
         """What a dry run does not do."""
-        self._emit(events.Planned(time=time.time(), what=what))
+        self.emit(events.Planned(time=time.time(), what=what))

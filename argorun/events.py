@@ -46,7 +46,11 @@ class RunStarted:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StepStarted:
-    """A step begins; `detail` is a short phrase for people ("weather_updates_…", "waiting for …")."""
+    """An attempt of a step begins; `detail` is a short phrase for people ("weather_updates_…").
+
+    Each is followed by its StepEnded before the next one, whatever becomes of the run. Parameters and sync
+    are tried again where another run was faster, logs where reading them was cut short.
+    """
 
     time: float
     step: Step

@@ -44,7 +44,7 @@ from argorun.redact.sanitize import clean, clean_lines
 from argorun.reporters import wording
 from argorun.reporters.log_lines import Labels, last, log_lines
 from argorun.reporters.streams import Sink
-from argorun.reporters.summary import Tally
+from argorun.reporters.summary import UNSHOWN, Tally
 
 STEP, OK, ITEM, WRONG, MORE = "==> ", " ok ", "  - ", "  ! ", "  | "
 
@@ -97,6 +97,8 @@ class Plain:
             case RunStarted():
                 self._say(STEP, f"argorun {event.version}", f"{event.application}, run {event.run_id}")
                 self._say(ITEM, event.url)
+            case StepStarted(step=step) | StepEnded(step=step) if step in UNSHOWN:
+                pass
             case StepStarted():
                 self._say(STEP, event.step, event.detail)
             case StepEnded(ok=True):

@@ -17,6 +17,7 @@ from argorun.events import (
     Waiting,
 )
 
+UNSHOWN = (Step.PLAN, Step.VERDICT)  # steps that other lines show: the run's beginning, and its verdict
 SIGNALS = 128  # the exit code of a process that was told to end, without the signal's number
 HookKey = tuple[str, str, str, str]
 
@@ -39,6 +40,8 @@ class Tally:
         match event:
             case RunStarted():
                 self.started = event
+            case StepStarted(step=step) | StepEnded(step=step) if step in UNSHOWN:
+                pass
             case StepStarted():
                 self.open_steps[event.step] = event
                 self.waiting.pop(event.step, None)

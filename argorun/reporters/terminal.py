@@ -34,7 +34,7 @@ from argorun.reporters import render, wording
 from argorun.reporters.log_lines import Labels, log_lines
 from argorun.reporters.screen import Screen, size_of
 from argorun.reporters.streams import Sink, is_terminal
-from argorun.reporters.summary import HookKey, Tally
+from argorun.reporters.summary import UNSHOWN, HookKey, Tally
 
 FRAME_SECONDS = 0.08
 
@@ -115,7 +115,7 @@ class Terminal:
             case RunStarted():
                 self._say(f"argorun {event.version}: {event.application}, run {event.run_id}", "bold")
                 self._say(event.url, "dim")
-            case StepEnded():
+            case StepEnded() if event.step not in UNSHOWN:
                 self._screen.print(render.step(event, self._glyphs, narrow), wrap=False)
             case HookChanged():
                 self._show_hook(event, narrow)

@@ -1,4 +1,4 @@
-"""What a run is going to do: the parameters it sets, the topics it makes; and how a dry run says it. Pure."""
+"""Step 1, plan: a run's topics and parameters, and the lines of a dry run. Pure."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from argorun.config.model import Config, Topic
 from argorun.humanize import count
 from argorun.kafka import names
 from argorun.kafka.spec import TopicSpec
+from argorun.run.state import RunTopic
 
 
-def draw(topics: Sequence[Topic], now: float) -> list[tuple[Topic, str]]:
+def draw(topics: Sequence[Topic], now: float) -> list[RunTopic]:
     """Each topic with a new name; `now` is Argo CD's time, in seconds since the epoch."""
-    return [(t, names.draw(t.prefix, now)) for t in topics]
+    return [RunTopic(names.draw(t.prefix, now), t) for t in topics]
 
 
-def settings(config: Config, drawn: Sequence[tuple[Topic, str]]) -> list[Setting]:
+def settings(config: Config, topics: Sequence[RunTopic]) -> list[Setting]:
     """Every parameter of the run with its value."""
-    for_topics = [KINDS[p.kind].for_topic(p.place, name) for topic, name in drawn for p in topic.parameters]
+    for_topics = [KINDS[p.kind].for_topic(p.place, t.name) for t in topics for p in t.topic.parameters]
     return for_topics + [Helm(s.name, s.value, s.string) for s in config.sets]
 
 
@@ -39,17 +40,17 @@ def topic_spec(topic: Topic) -> TopicSpec:
 
 def planned(
     config: Config,
-    drawn: Sequence[tuple[Topic, str]],
+    topics: Sequence[RunTopic],
     settings: Sequence[Setting],
     seen: Application,
     manifests: Sequence[Json],
 ) -> Iterator[str]:
-    """The run's deeds in their order, with the values that stand now."""
-    for topic, name in drawn:
-        n = topic.partitions
+    """What the run would do, in order, with the values that stand now."""
+    for t in topics:
+        n = t.topic.partitions
         partitions = "the broker's number of partitions" if n == -1 else count(n, "partition")
         end = "leave it there (--keep-topics)" if config.keep_topics else "delete it in the end"
-        yield f"create topic {name} ({partitions}), and {end}"
+        yield f"create topic {t.name} ({partitions}), and {end}"
     for s in settings:
         was = original_value(seen, s, manifests)
         now = "not set" if was is None else repr(was)

@@ -1,13 +1,12 @@
-"""Step two, look: whether the Application, Argo CD and Kafka allow what the run is about to do.
+"""Step 2, preflight: whether the Application, Argo CD and Kafka allow the run.
 
-Nothing is touched, and nothing of this run is to be undone when it fails.
+Nothing is touched, so nothing is to be undone when it fails.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from argorun.argocd import owners
 from argorun.argocd.claim import autosync
@@ -33,21 +32,13 @@ from argorun.errors import AccessDenied, UsageError
 from argorun.humanize import duration
 from argorun.kafka.spec import TopicExists
 from argorun.kafka.topics import Topics
-from argorun.run.cleanup import RunState
 from argorun.run.plan import draw, planned, settings, topic_spec
+from argorun.run.state import RunState
 from argorun.run.topic_reach import check_pins
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What the run goes on with."""
-
-    manifests: list[Json]  # what the source renders to; empty where nobody needs to know
-    owner: str  # who else writes the Application's spec; empty where nobody does
-
-
 class Preflight:
-    """One look. Every check raises the ArgorunError that keeps the run from beginning.
+    """The checks before a run. Each raises the ArgorunError that keeps the run from beginning.
 
     `mask` takes values that are secrets, once they are known.
     """
@@ -59,44 +50,43 @@ class Preflight:
         self._client, self._topics = client, topics
         self._emitter, self._mask = emitter, mask
 
-    async def at(self, traces: RunState) -> Seen:
-        """Look at everything; the topics' names are drawn into `traces`, by Argo CD's time."""
+    async def run(self, state: RunState) -> None:
+        """Make every check; `state` gets the topics, named by Argo CD's time, the rendering and the owner."""
         seen = await self._client.application(self._app)
         self._emitter.clock(self._client.clock.ahead())
         self._check_token()
-        traces.drawn = draw(self._config.topics, self._client.clock.now())
+        state.topics = draw(self._config.topics, self._client.clock.now())
         if not seen.status.source_type:
             seen = await self._client.application(self._app, refresh="normal")
-        check_source(seen, settings(self._config, traces.drawn))
+        check_source(seen, settings(self._config, state.topics))
         self._mask(*secrets(seen))
         await autosync.check(self._client, original(seen, record_of(seen)))
         await self._check_permissions(seen)
-        await self._look_at_topics(traces)
-        wanted = settings(self._config, traces.drawn)
-        manifests = await self._render(seen, wanted)
-        await self._look_for_tests(wanted, manifests)
-        await self._look_at_hooks(seen, manifests)
+        await self._check_topics(state)
+        wanted = settings(self._config, state.topics)
+        manifests = state.former = await self._render(seen, wanted)
+        self._check_tests(wanted, manifests)
+        await self._check_hooks(seen, manifests)
         changed = owners.changed(seen, wanted, manifests)
-        owner = await self._look_at_owners(seen, changed)
+        state.owner = await self._check_owners(seen, changed)
         if self._config.dry_run:
             before = original(seen, record_of(seen))
-            for line in planned(self._config, traces.drawn, wanted, before, manifests):
+            for line in planned(self._config, state.topics, wanted, before, manifests):
                 self._emitter.planned(line)
-            await self._lint_beforehand(manifests)
-            await self._look_for_pins(traces, changed[1])
-        return Seen(manifests, owner)
+            await self._lint(manifests)
+            await self._check_pins(state, changed[1])
 
-    async def _look_at_topics(self, traces: RunState) -> None:
-        """Ask Kafka beforehand; a name that exists is not ours, and another one is drawn."""
+    async def _check_topics(self, state: RunState) -> None:
+        """Ask Kafka beforehand; a name that exists is somebody else's, and another one is drawn."""
         while True:
             try:
-                await self._topics.look({name: topic_spec(topic) for topic, name in traces.drawn})
+                await self._topics.look({t.name: topic_spec(t.topic) for t in state.topics})
                 return
             except TopicExists as e:
                 self._emitter.warn(f"{e}; another name is drawn")
                 fresh = draw(self._config.topics, self._client.clock.now())
-                pairs = zip(traces.drawn, fresh, strict=True)
-                traces.drawn = [new if old[1] == e.name else old for old, new in pairs]
+                pairs = zip(state.topics, fresh, strict=True)
+                state.topics = [new if old.name == e.name else old for old, new in pairs]
 
     def _check_token(self) -> None:
         """The token lives as long as the run may take; AccessDenied where it has expired."""
@@ -127,15 +117,15 @@ class Preflight:
                     f"add to Argo CD's policy.csv: p, ROLE, {what}, {action}, {subject}, allow",
                 )
 
-    async def _look_at_owners(self, seen: Application, changed: tuple[Application, Application]) -> str:
-        """Nobody else undoes what we are about to change, and no sync window is closed; the owner's name."""
+    async def _check_owners(self, seen: Application, changed: tuple[Application, Application]) -> str:
+        """Nobody else undoes what the run will change, and no sync window is closed; the owner's name."""
         force = self._config.force_owned
         owner = await owners.check(self._client, *changed, self._emitter.warn, force=force)
         await windows.check(self._client, self._app, seen.project)
         return owner
 
     async def _render(self, seen: Application, wanted: Sequence[Setting]) -> list[Json]:
-        """What the source renders to without our values; nothing where a chart does not without them."""
+        """What the source renders to without the run's values; nothing where a chart needs them."""
         try:
             manifests = await self._client.manifests(self._app, self._config.revision)
         except ApiError as e:
@@ -146,11 +136,11 @@ class Preflight:
         check_rendered(str(self._app), wanted, manifests, seen.spec)
         return manifests
 
-    async def _look_for_tests(self, wanted: Sequence[Setting], manifests: Sequence[Json]) -> None:
-        """The test Jobs are hooks, as far as that is certain without our values.
+    def _check_tests(self, wanted: Sequence[Setting], manifests: Sequence[Json]) -> None:
+        """The test Jobs are hooks, as far as that is certain without the run's values.
 
         A chart may make its hooks only with them, Kustomize cannot; and a Job that is there as something else
-        becomes no hook by a value. The rest is looked at once the values are in.
+        becomes no hook by a value. The rest is checked once the values are in.
         """
         complete = not any(KINDS[s.kind].ADDS_OBJECTS for s in wanted)
         if not manifests or not (complete or self._config.jobs):
@@ -160,7 +150,7 @@ class Preflight:
             raise gap.error(self._app)
         lint.check_ends(manifests, self._config.jobs)
 
-    async def _look_at_hooks(self, seen: Application, manifests: Sequence[Json]) -> None:
+    async def _check_hooks(self, seen: Application, manifests: Sequence[Json]) -> None:
         """No hook of another Application stands in the cluster under the name of one of this run's."""
         rendered = Rendered(manifests, destination(seen), (), self._client.instance_label)
         if not rendered.hooks():
@@ -173,15 +163,15 @@ class Preflight:
         for hook in found:
             self._emitter.warn(f"{hook.key} is {hook.by}'s: the sync deletes it, and makes its own")
 
-    async def _look_for_pins(self, traces: RunState, after: Application) -> None:
+    async def _check_pins(self, state: RunState, after: Application) -> None:
         """No file in Git wins over the run's values, which `after` has; a run sees that once they are in."""
         helm = (after.spec.get("source") or {}).get("helm")
         if helm and any(p.helm for topic in self._config.topics for p in topic.parameters):
             said = await self._client.helm_command(self._app, self._config.revision, helm)
-            check_pins(self._config, traces.drawn, helm_command.parameters(said))
+            check_pins(self._config, state.topics, helm_command.parameters(said))
 
-    async def _lint_beforehand(self, manifests: Sequence[Json]) -> None:
-        """As far as that can be told without our values: a chart may make its hooks only with them."""
+    async def _lint(self, manifests: Sequence[Json]) -> None:
+        """As far as that is possible without the run's values: a chart may make its hooks only with them."""
         try:
             manifests = manifests or await self._client.manifests(self._app, self._config.revision)
         except ApiError as e:
@@ -203,7 +193,7 @@ async def check_others(
     *,
     force: bool,
 ) -> None:
-    """The last look before the sync; UsageError where another Application's object is in the way of one.
+    """The last check before the sync; UsageError where another Application's object is in the way of one.
 
     Argo CD's tree holds what stands under a hook's name as it was at the Application's last comparison.
     """

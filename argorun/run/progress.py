@@ -64,7 +64,7 @@ class Progress(Listener):
 
     # -- the operation ------------------------------------------------------------------------------
 
-    def state(self, state: OperationState) -> list[ResourceResult]:
+    def update(self, state: OperationState) -> list[ResourceResult]:
         """Tell what changed; gives back the hooks that did. Where `behind`, tell it again: there is more."""
         if (state.phase, state.message) != self._operation:
             self._operation = (state.phase, state.message)

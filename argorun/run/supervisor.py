@@ -21,9 +21,6 @@ from argorun.reporters.dispatcher import Dispatcher
 from argorun.run.steps import Run
 from argorun.signals import SAME_PRESS
 
-SWEPT = ("topic", "the parameters")  # what `argorun sweep` would see to, too, as the undos are called
-
-
 STOPPING = 2.0  # seconds for the steps to stop after a signal; what they had begun is undone all the same
 STOPPING_AT_ONCE = 0.2  # the same after a second one
 
@@ -80,14 +77,14 @@ class Supervisor:
         if error is not None:
             return error.exit_code
         self._dispatcher.settle()
-        return CleanupIncomplete.exit_code if self._run.clean.left or self._dispatcher.failures else 0
+        return CleanupIncomplete.exit_code if self._run.undo.left or self._dispatcher.failures else 0
 
     def _signalled(self, signum: int) -> None:
         now = time.monotonic()
         if self._signal is None:
             self._signal, self._at = signum, now
             self._first.set()
-            self._run.clean.hurry()
+            self._run.undo.hurry()
             if self._in_cleanup:
                 return
         elif signum == self._signal and now - self._at < SAME_PRESS:
@@ -152,21 +149,21 @@ class Supervisor:
 
     def _tell_later(self) -> None:
         """What is left need not be done by hand at once."""
-        if any(left.what.startswith(SWEPT) for left in self._run.clean.left):
+        if self._run.undo.left_for_sweep:
             text = "topics and parameters that are left behind can also wait for argorun sweep"
             Emitter(self._dispatcher).info(text)
 
     async def _clean_up(self) -> None:
         self._in_cleanup = True
-        clean, at_once = self._run.clean, "argorun was told to stop at once"
+        at_once = "argorun was told to stop at once"
         if self._at_once.is_set():
-            clean.abandon(at_once)
+            self._run.abandon(at_once)
             return
         self._current = cleaning = asyncio.create_task(self._run.clean_up())
         if not await self._ended(cleaning, patient=True) or cleaning.cancelled():
-            clean.abandon(at_once)
+            self._run.abandon(at_once)
         elif broken := cleaning.exception():
-            clean.abandon(f"an error inside argorun: {type(broken).__name__}: {broken}")
+            self._run.abandon(f"an error inside argorun: {type(broken).__name__}: {broken}")
             raise broken
 
     async def _flush(self) -> None:

@@ -1,4 +1,4 @@
-"""Whether each topic's name arrives at a test, and why it does not."""
+"""Checks that each topic's name reaches a test, and says why one does not."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from argorun.argocd.types import Application, Json, Tree
 from argorun.config.model import Config, Topic
 from argorun.errors import ArgorunError, UsageError
 from argorun.redact.secrets import is_parameter
+from argorun.run.state import RunTopic
 
 UNVERIFIED = "unverified: true at the topic runs the tests unchecked"
 UNCHECKED = f"should a test get it all the same, {UNVERIFIED}"
@@ -28,21 +29,21 @@ UNCHECKED = f"should a test get it all the same, {UNVERIFIED}"
 async def check(
     config: Config,
     client: Client,
-    drawn: Sequence[tuple[Topic, str]],
+    topics: Sequence[RunTopic],
     seen: Application,
     manifests: Sequence[Json],
     former: Sequence[Json],
-    notice: Callable[[str], None],
+    warn: Callable[[str], None],
 ) -> list[TopicProvider]:
     """Each topic's name must be in the manifests, rendered with the run's values, where a test gets it.
 
     `seen` is the Application; what it leaves alone in an object that is there already does not count, nor
     do pods that the sync does not restart. `former` is what the source renders to without the run's values.
-    Gives back what carries the names. Raises UsageError that names the cause where it can be seen. A topic
-    with `unverified`, whose name is in the manifests or may be in a Secret, only gets a notice. Raises
+    Gives back what carries the names. Raises UsageError that names the cause where it can be seen. For a
+    topic with `unverified`, whose name is in the manifests or may be in a Secret, it only warns. Raises
     ArgoCDFailed, AccessDenied.
     """
-    names = [name for _, name in drawn]
+    names = [t.name for t in topics]
     kept = await _left_alone(config, client, seen)
     applied = await asyncio.to_thread(kept.applied, manifests)
     found = await asyncio.to_thread(topic_providers.providers, names, applied, config.jobs, former)
@@ -52,9 +53,9 @@ async def check(
     missing = topic_providers.unreached(names, found, is_there)
     if not missing:
         return found
-    helm = any(p.helm for topic, name in drawn if name in missing for p in topic.parameters)
-    said = await client.helm_command(config.application, config.revision) if helm else ""
-    shown = helm_command.parameters(said)
+    helm = any(p.helm for t in topics if t.name in missing for p in t.topic.parameters)
+    command = await client.helm_command(config.application, config.revision) if helm else ""
+    passed = helm_command.parameters(command)
     # Another replica of argocd-server may have rendered the Application as it was a moment before.
     with contextlib.suppress(ApiError):
         manifests = await client.manifests(config.application, config.revision)
@@ -62,53 +63,54 @@ async def check(
     found = await asyncio.to_thread(topic_providers.providers, names, applied, config.jobs, former)
     missing = topic_providers.unreached(missing, found, is_there)
     secrets = await asyncio.to_thread(topic_providers.secrets_read, applied, config.jobs)
-    for topic, name in drawn:
+    for t in topics:
+        topic, name = t.topic, t.name
         if name not in missing:
             continue
-        check_pins(config, [(topic, name)], shown)
+        check_pins(config, [t], passed)
         holders = topic_providers.holders(name, manifests)
         if not (topic.unverified and (secrets or holders)):
             rendered = await asyncio.to_thread(topic_providers.providers, [name], manifests, config.jobs)
             keeping = [f"{why}; {UNCHECKED}" for why in topic_providers.not_restarted(name, found)]
             obstacles = [*topic_providers.applied_too_late(name, found), *keeping, *kept.describe(rendered)]
-            raise _unreached(config, topic, name, holders, obstacles, secrets, shown)
+            raise _unreached(config, t, holders, obstacles, secrets, passed)
         why = f"it is only in {', '.join(holders)}"
         if not holders:
             hides = f"Argo CD hides the values of {_secrets(secrets)}"
             why = f"no manifest of {config.application} holds it, and {hides}"
-        notice(f"whether a test gets {name} cannot be seen: {why} (unverified: true)")
+        warn(f"whether a test gets {name} cannot be seen: {why} (unverified: true)")
     return found
 
 
 async def _is_there(
     config: Config, client: Client, seen: Application, found: Sequence[TopicProvider]
 ) -> Callable[[Json], bool]:
-    """Tells of a rendered object whether it is in the cluster already; the tree is asked only if need be."""
+    """A check whether a rendered object is in the cluster already; the tree is read only where one may be."""
     tree = await client.tree(config.application) if any(c.keeps for c in found) else Tree()
     namespace = destination(seen)
     return lambda manifest: find_node(tree, key_of(manifest, namespace)) is not None
 
 
 async def _left_alone(config: Config, client: Client, seen: Application) -> IgnoredFields:
-    """What the sync leaves as it is in the cluster; the tree is asked for only where there may be such."""
+    """What the sync leaves as it is in the cluster; the tree is read only where there may be such."""
     rules = ignore_differences.respected(seen.spec, f"show {config.application}")
     tree = await client.tree(config.application) if rules else Tree()
     return IgnoredFields(rules, destination(seen), tree)
 
 
-def check_pins(config: Config, drawn: Sequence[tuple[Topic, str]], shown: dict[str, str] | None) -> None:
+def check_pins(config: Config, topics: Sequence[RunTopic], passed: dict[str, str] | None) -> None:
     """Raise UsageError (2) where Helm gets another value than the Application's: only a file in Git does so.
 
-    `shown` is what Helm gets, None where nobody tells. Source: reposerver/repository/repository.go,
+    `passed` is what Helm gets, None where that is not known. Source: reposerver/repository/repository.go,
     mergeSourceParameters.
     """
     app = config.application
-    for parameter, name in ((p, name) for topic, name in drawn for p in topic.parameters):
-        if parameter.helm is None or shown is None or shown.get(parameter.helm) == name:
+    for parameter, name in ((p, t.name) for t in topics for p in t.topic.parameters):
+        if parameter.helm is None or passed is None or passed.get(parameter.helm) == name:
             continue
-        value = shown.get(parameter.helm)
+        value = passed.get(parameter.helm)
         gets = "it gets none" if value is None else f"it gets '{helm_command.plain(value)}'"
-        pins = ", ".join(f"{n}={_safe(n, v)}" for n, v in sorted(shown.items())) or "an empty list"
+        pins = ", ".join(f"{n}={_safe(n, v)}" for n, v in sorted(passed.items())) or "an empty list"
         raise UsageError(
             f"Helm does not get the Application's {parameter.helm}: {gets}",
             f"a file in Git, .argocd-source.yaml or .argocd-source-{app.name}.yaml beside the chart, "
@@ -118,28 +120,27 @@ def check_pins(config: Config, drawn: Sequence[tuple[Topic, str]], shown: dict[s
 
 def _unreached(
     config: Config,
-    topic: Topic,
-    name: str,
+    t: RunTopic,
     holders: Sequence[str],
     obstacles: Sequence[str],
     secrets: Sequence[str],
-    shown: dict[str, str] | None,
+    passed: dict[str, str] | None,
 ) -> ArgorunError:
-    app, places = config.application, ", ".join(map(str, topic.parameters))
+    app, places = config.application, ", ".join(map(str, t.topic.parameters))
     what, hints = f"no manifest of {app} uses {places}", list[str]()
     if obstacles:
         what = f"no test or workload of {app} gets the topic's name from {places}"
         hints += obstacles
     elif holders:
         what = f"no test or workload of {app} reads the topic's name from {places}"
-        hints.append(f"{name} is only in {', '.join(holders)}, which hands it to no test")
+        hints.append(f"{t.name} is only in {', '.join(holders)}, which hands it to no test")
         hints += [] if secrets else [UNCHECKED]
-    elif shown is not None and not app.namespace:
+    elif passed is not None and not app.namespace:
         ask = "is the parameter spelled as the chart has it?"
-        hints.append(f"Helm gets it, and nothing uses it: {_near(topic, shown) or ask}")
+        hints.append(f"Helm gets it, and nothing uses it: {_near(t.topic, passed) or ask}")
     else:
         # Outside Argo CD's own namespace the file is called .argocd-source-NAMESPACE_APP.yaml, but not by the
-        # validation that tells how Helm is called (source: util/argo/argo.go, verifyGenerateManifests,
+        # validation that shows how Helm is called (source: util/argo/argo.go, verifyGenerateManifests,
         # and server/application/application.go, GetManifests).
         own = f"{app.namespace}_{app.name}" if app.namespace else app.name
         files = f".argocd-source.yaml or .argocd-source-{own}.yaml"
@@ -149,10 +150,10 @@ def _unreached(
     return UsageError(what, "\n".join(hints))
 
 
-def _near(topic: Topic, shown: dict[str, str]) -> str:
+def _near(topic: Topic, passed: dict[str, str]) -> str:
     """Another parameter of the Application that is spelled much like the topic's."""
     own = [p.helm for p in topic.parameters if p.helm]
-    others = [name for name in shown if name not in own]
+    others = [name for name in passed if name not in own]
     near = [found for name in own for found in difflib.get_close_matches(name, others, n=1, cutoff=0.8)]
     return f"did you mean {near[0]}?" if near else ""
 

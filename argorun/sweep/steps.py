@@ -1,4 +1,4 @@
-"""The sweep: what killed runs have left, found, put back and deleted, Applications before topics."""
+"""The sweep: finds what killed runs left, restores their Applications, and deletes their topics."""
 
 from __future__ import annotations
 
@@ -6,25 +6,18 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from argorun import __version__, events, recovery, signals
-from argorun.argocd.claim import leftovers, liveness
+from argorun.argocd.claim import leftovers
 from argorun.argocd.claim.leftovers import Leftover
-from argorun.argocd.claim.original import patch_to_original, topics_of
-from argorun.argocd.claim.spec_values import removal, spec_values
 from argorun.argocd.client import Client
-from argorun.argocd.http.errors import Denied
-from argorun.argocd.parameters import spec
-from argorun.argocd.parameters.record import Record, record_of
 from argorun.argocd.rest_client import RestClient
-from argorun.argocd.types import Application
 from argorun.attempt import attempt
-from argorun.config.model import ApplicationRef
 from argorun.config.sweep import SweepConfig
 from argorun.emit import Emit, Emitter
-from argorun.errors import AccessDenied, ArgorunError, CleanupIncomplete, InternalError, Interrupted
+from argorun.errors import ArgorunError, CleanupIncomplete, InternalError, Interrupted
 from argorun.event_loop import CLOSING, CLOSING_AT_ONCE, connections
 from argorun.events import Step
 from argorun.hearing import Interrupts
@@ -33,17 +26,15 @@ from argorun.kafka import old_topics
 from argorun.kafka.names import TopicName
 from argorun.kafka.topics import Topics
 from argorun.reporters.dispatcher import Dispatcher
+from argorun.sweep.candidates import Candidates
+from argorun.sweep.left_behind import LeftBehind, restore_commands
 
 PATIENCE = 15.0  # seconds for which a fault of Argo CD's is ridden out
 LAST_LOOK = 3.0  # seconds
-A_PART = 100  # Applications that are looked at in one go: a few milliseconds
-UNAUTHENTICATED = 401
-AGE_ALONE = "a topic's age alone tells whether it is in use"
-CLOCKS_DIFFER = 60.0  # seconds by which two machines' clocks may be apart before it is worth a word
 
 
 class Sweep:
-    """One sweep. `steps` goes through it; what it could not do is announced and counted in `left`.
+    """One sweep. `steps` goes through it; what it could not do is emitted and counted in `left`.
 
     `mask` takes values that are secrets, once they are known.
     """
@@ -56,19 +47,15 @@ class Sweep:
         client: Client | None,
         mask: Callable[..., None] = lambda *secrets: None,
     ) -> None:
-        self.config, self.emit, self.mask = config, emit, mask
+        self.config, self.topics, self.client = config, topics, client
         self.emitter = Emitter(emit)
-        self.topics, self.client = topics, client
-        self.age = old_topics.Age(config.older_than, time.time())  # by this machine's clock, to begin with
-        # What there is to do; what is done, or told as left behind, is taken out of both.
-        self.going = old_topics.Going()
-        self.applications: list[Leftover] = []
-        self.swept = self.put_back = self.left = 0
-        self.why_left: set[type[ArgorunError]] = set()
+        self.found = Candidates(config, topics, client, self.emitter, mask)
+        self.left_behind = LeftBehind(self.emitter)
+        self.swept = self.put_back = 0
 
     async def steps(self) -> None:
-        """From the look to the last topic. Raises ArgorunError where it cannot even look."""
-        self.emit(
+        """From the preflight to the last topic. Raises ArgorunError where it cannot be seen what is left."""
+        self.emitter.emit(
             events.SweepStarted(
                 time=time.time(),
                 prefixes=tuple(self.config.prefixes),
@@ -79,60 +66,24 @@ class Sweep:
                 version=__version__,
             )
         )
-        await self.look()
-        if self.applications:
+        self._warn_of_limits()
+        await self.find()
+        if self.found.applications:
             await self.restore_applications()
-        if self.going.topics:
+        if self.found.topics.topics:
             await self.delete_topics()
+
+    @property
+    def left(self) -> int:
+        """How many topics and objects could not be restored or deleted."""
+        return self.left_behind.count
 
     @property
     def exit_code(self) -> int:
         """Once the steps have come to their end."""
-        if not self.left:
-            return 0
-        for kind in (InternalError, AccessDenied):
-            if any(issubclass(why, kind) for why in self.why_left):
-                return kind.exit_code
-        return CleanupIncomplete.exit_code
+        return self.left_behind.exit_code
 
-    # -- look ---------------------------------------------------------------------------------------
-
-    async def look(self) -> None:
-        """Find what is ours and old. Applications first: a run makes its topic before its record."""
-        self._tell_limits()
-        async with self._step(Step.PREFLIGHT) as result:
-            seen = await self.client.applications() if self.client is not None else []
-            self._learn_the_time()
-            if self.client is not None and not seen:
-                self.emitter.warn(f"the token sees no Application: {AGE_ALONE}")
-            await self.topics.check_shown(self.config.prefixes, self.age.now)
-            present = await self.topics.present()
-            await self.going.look(present, self.config.prefixes, self.age)
-            younger = self.going.younger
-            self._tell_clocks(list(dict.fromkeys(younger.values())))
-            if self.client is not None and seen and self.going.topics:
-                await self._optional(
-                    f"whether the token sees all Applications: {AGE_ALONE}", self._tell_unseen()
-                )
-            unrecorded = [app async for app in in_parts(seen) if not await self._has_our_record(app)]
-            async for app in in_parts(unrecorded):
-                what = f"whether Application {reference(app)} names a topic that goes is not known"
-                await self._optional(what, self._tell_names(app))
-            await self._optional("not all topics could be looked at", self._tell_others(present))
-            result.append(f"{count(len(self.going.topics), 'topic')} to delete, {len(younger)} younger")
-            if self.client is not None:
-                put_back, shown = len(self.applications), count(len(seen), "visible Application")
-                result.append(f"{put_back} of {shown} to put back")
-
-    async def _tell_unseen(self) -> None:
-        """Argo CD leaves out of a list what the token may not see. No run lives longer than it may."""
-        assert self.client is not None
-        if not await self.client.can_i("get", "applications", "*/*"):
-            old_enough = self.config.older_than >= self.config.longest_run
-            tell = self.emitter.info if old_enough else self.emitter.warn
-            tell(f"the token may not see every Application: of those that it does not, {AGE_ALONE}")
-
-    def _tell_limits(self) -> None:
+    def _warn_of_limits(self) -> None:
         age = self.config.older_than
         if age < self.config.longest_run:
             self.emitter.warn(
@@ -144,104 +95,22 @@ class Sweep:
         if self.client is None:
             self.emitter.info(f"Applications are not looked at: {self.config.without_argocd}")
 
-    def _learn_the_time(self) -> None:
-        """From Argo CD where that is known; UsageError where this machine's clock alone would decide."""
-        clock = self.client.clock if self.client is not None else None
-        if clock is not None and clock.known:
-            self.age = old_topics.Age(self.config.older_than, clock.now())
-            self.emitter.clock(clock.ahead())
-            return
-        self.emitter.info("ages are by the clock of this machine: no Argo CD tells the time")
-        self.config.check_age_by_this_clock()
+    async def find(self) -> None:
+        """Find what there is to do; nothing is touched."""
+        async with self._step(Step.PREFLIGHT) as result:
+            result += await self.found.find()
 
-    def _tell_clocks(self, younger: list[TopicName]) -> None:
-        for name in younger:
-            if self.age.of(name) < -CLOCKS_DIFFER:
-                self.emitter.warn(
-                    f"topic {name} is dated {duration(-self.age.of(name))} ahead of now: the clock of this "
-                    "machine is wrong, or that of the one which made it; it is left alone"
-                )
-
-    def _named(self, record: Record | None) -> list[TopicName]:
-        """The runs' topics that a record is about."""
-        values = topics_of(record) if record is not None else []
-        return [n for v in values for n in old_topics.mentioned(v, self.config.prefixes)]
-
-    async def _has_our_record(self, listed: Application) -> bool:
-        """Whether a record about runs' topics stands there; with a dead run's, there is something to do."""
-        names = self._named(record_of(listed))
-        if names and self.client is not None and all(map(self.going.goes, names)):
-            try:
-                seen = await self.client.application(reference(listed))
-            except Denied as e:
-                if e.status == UNAUTHENTICATED:
-                    raise
-                app = reference(listed)
-                if not await self.client.is_gone(app, listed.project):
-                    self.going.spare(names)
-                    self.emitter.warn(f"Application {app} cannot be read: its topics stay: {e.text}")
-                return True
-            record = record_of(seen)
-            self.mask(*spec.secrets(seen))
-            if record is not None and self._named(record) == names:
-                await self._judge(self.client, Leftover(reference(listed), seen, record), names)
-        return bool(names)
-
-    async def _judge(self, client: Client, found: Leftover, names: list[TopicName]) -> None:
-        """A run is dead by itself, or by the age that was asked for; the usual age spares a live one."""
-        old = all(map(self.age.is_old, names))
-        asked_for = old and self.config.explicit
-        if asked_for or not await liveness.is_alive_or_testing(client, found.app, found.record, found.seen):
-            self.applications.append(found)
-        elif old:
-            self.going.spare(names)
-            self.emitter.warn(
-                f"{found}: run {found.record.run} is still at it, for all its age: its topics stay"
-            )
-
-    async def _optional(self, what: str, helper: Awaitable[None]) -> None:
-        """What is only told keeps nothing from being done; `what` is said where it fails."""
-        if (error := await attempt(helper)) is not None:
-            self.emitter.warn(f"{what}: {reason(error)}")
-
-    async def _tell_others(self, present: Sequence[str]) -> None:
-        """A topic that only holds the name of one that goes may be somebody's."""
-        for at, topic in enumerate(present):
-            if (name := self.going.held_by(topic)) is not None:
-                self.emitter.warn(f"topic {topic} holds the name of {name} and is left alone: is it needed?")
-            if name is not None or at % old_topics.A_PART == 0:
-                await asyncio.sleep(0)
-
-    async def _tell_names(self, listed: Application) -> None:
-        """Nobody wrote down what stood there before: a person must know."""
-        app = reference(listed)
-        found = [
-            (place, name)
-            for place in spec_values(listed.spec)
-            for name in old_topics.mentioned(place.text, self.config.prefixes)
-            if self.going.goes(name)
-        ]
-        if not found:
-            return
-        self.mask(*spec.secrets(listed))
-        where = ", ".join(f"{place.what} names topic {name}" for place, name in found)
-        chosen = {place.pointer: place for place, _ in found}.values()
-        self.emitter.warn(
-            f"Application {app}: {where}, which is no more, and no record says what stood there before; "
-            f"to take it out:\n{recovery.patch(app, removal(chosen))}"
-        )
-
-    # -- put back, and delete -----------------------------------------------------------------------
+    # -- Applications ---------------------------------------------------------------------------------
 
     async def restore_applications(self) -> None:
         """Undo what dead runs left in Applications, several at once, before their topics go."""
         if self.client is not None:
             self.client.rendering.at_most(self.config.cleanup / 3)
-        async with self._step(Step.PARAMETERS, ", ".join(str(a.app) for a in self.applications)):
+        async with self._step(Step.PARAMETERS, ", ".join(str(a.app) for a in self.found.applications)):
             await old_topics.several(
-                tuple(self.applications),
+                tuple(self.found.applications),
                 self._restore,
-                lambda found, error: self._leave(str(found), error, ""),
+                lambda found, error: self.left_behind.add(str(found), error, ""),
             )
 
     async def _restore(self, found: Leftover) -> None:
@@ -252,20 +121,23 @@ class Sweep:
             await self._leave_application(found, error)
             return
         self.put_back += 1
-        self.applications.remove(found)
+        self.found.applications.remove(found)
 
     async def _undo(self, found: Leftover) -> None:
         assert self.client is not None
         began, limit = time.monotonic(), self.config.cleanup
         done = await leftovers.undo(self.client, found.app, found.record, limit, self.emitter.warn)
         for remains in done.left:
-            self._leave(f"{found}: {remains.key}", remains.why, recovery.object_back(found.app, remains))
+            command = recovery.object_back(found.app, remains)
+            self.left_behind.add(f"{found}: {remains.key}", remains.why, command)
         what = f"{found}: {', '.join(done.did) or 'somebody was faster'}"
-        self.emit(events.Undone(time=time.time(), what=what, seconds=time.monotonic() - began))
+        self.emitter.emit(events.Undone(time=time.time(), what=what, seconds=time.monotonic() - began))
+
+    # -- topics ---------------------------------------------------------------------------------------
 
     async def delete_topics(self) -> None:
         """Delete the topics, several at once, and then the empty consumer groups that go with them."""
-        going = dict(self.going.topics)
+        going = dict(self.found.topics.topics)
         async with self._step(Step.TOPICS, count(len(going), "topic")):
             if self.config.dry_run:
                 for topic in going:
@@ -283,7 +155,7 @@ class Sweep:
                 by_prefix.setdefault(groups, []).append(str(name))
         for prefix, topics in by_prefix.items():
             if (error := await attempt(self._delete_groups_of(prefix, topics))) is not None:
-                self._leave(f"consumer groups {prefix}*", error, "")
+                self.left_behind.add(f"consumer groups {prefix}*", error, "")
 
     async def _delete_groups_of(self, prefix: str, topics: Collection[str]) -> None:
         for group in await self.topics.delete_groups(prefix, topics):
@@ -291,13 +163,11 @@ class Sweep:
 
     def _deleted(self, topic: str) -> None:
         self.swept += 1
-        name = self.going.topics.pop(topic)
-        swept = events.TopicSwept(
-            time=time.time(), topic=topic, age=self.age.of(name), dry_run=self.config.dry_run
-        )
-        self.emit(swept)
+        age = self.found.age.of(self.found.topics.topics.pop(topic))
+        dry_run = self.config.dry_run
+        self.emitter.emit(events.TopicSwept(time=time.time(), topic=topic, age=age, dry_run=dry_run))
 
-    # -- what is left -------------------------------------------------------------------------------
+    # -- what is left ---------------------------------------------------------------------------------
 
     async def last_look(self, why: str) -> None:
         """Wait for what is still on its way, and abandon the rest as it is now."""
@@ -306,13 +176,14 @@ class Sweep:
         await self.abandon(why)
 
     async def abandon(self, why: str, *, look: bool = True) -> None:
-        """Do nothing more: announce what is not done, and how to do it by hand."""
+        """Do nothing more: emit what is not done, and how a person does it."""
+        self.emitter.end_open_step()
         if self.config.dry_run:
             return
-        left = tuple(self.applications)
+        left = tuple(self.found.applications)
         await asyncio.gather(*(self._leave_application(a, why, look=look) for a in left))
-        if self.going.topics:
-            self._leave_topics(tuple(self.going.topics), why)
+        if topics := tuple(self.found.topics.topics):
+            self._leave_topics(topics, why)
 
     async def _leave_application(
         self, found: Leftover, why: str | ArgorunError, *, look: bool = True
@@ -327,60 +198,20 @@ class Sweep:
 
         if look:
             await attempt(look_again(), LAST_LOOK)
-        self.applications.remove(found)
-        command = ""
-        with contextlib.suppress(Exception):  # without it, what is left is told at least
-            command = by_hand(now)
-        self._leave(f"{found}, as run {found.record.run} left it", why, command)
+        self.found.applications.remove(found)
+        commands = ""
+        with contextlib.suppress(Exception):  # without them, what is left is emitted at least
+            commands = restore_commands(now)
+        self.left_behind.add(f"{found}, as run {found.record.run} left it", why, commands)
 
     def _leave_topics(self, topics: Sequence[str], why: str | ArgorunError) -> None:
-        drawn = dict.fromkeys(str(self.going.topics.pop(topic)) for topic in topics)
-        what = f"topic {topics[0]}" if len(topics) == 1 else count(len(topics), "topic")
-        names = topics if len(topics) == 1 else tuple(drawn)
-        self._leave(what, why, recovery.delete_topics(self.config.kafka, names), len(topics))
-
-    def _leave(self, what: str, why: str | ArgorunError, command: str, number: int = 1) -> None:
-        self.left += number
-        if isinstance(why, ArgorunError):
-            self.why_left.add(type(why))
-        text = why if isinstance(why, str) else reason(why)
-        self.emit(events.LeftBehind(time=time.time(), what=what, why=text, command=command))
+        left = {topic: self.found.topics.topics.pop(topic) for topic in topics}
+        self.left_behind.add_topics(self.config.kafka, left, why)
 
     def _step(self, step: Step, detail: str = "") -> AbstractAsyncContextManager[list[str]]:
         """A step, good if nothing more is left behind after it."""
         left = self.left
         return self.emitter.step(step, detail, good=lambda: self.left == left)
-
-
-async def in_parts(listed: Sequence[Application]) -> AsyncIterator[Application]:
-    """Each of them, where there may be thousands: others have their turn after each A_PART."""
-    for number, app in enumerate(listed):
-        if number % A_PART == 0:
-            await asyncio.sleep(0)
-        yield app
-
-
-def reference(listed: Application) -> ApplicationRef:
-    """An Application as Argo CD is to be asked for it."""
-    return ApplicationRef(name=listed.metadata.name, namespace=listed.metadata.namespace or None)
-
-
-def by_hand(found: Leftover) -> str:
-    """The commands that undo what a dead run left in an Application; none where another holds it by now."""
-    stands = record_of(found.seen)
-    if stands is not None and stands.run != found.record.run:
-        return ""
-    commands = [
-        recovery.end(found.app) if found.runs else "",
-        recovery.patch(found.app, patch_to_original(found.seen, found.record)),
-        recovery.sync(found.app) if found.record.synced else "",
-    ]
-    return "; ".join(filter(None, commands))
-
-
-def reason(error: ArgorunError) -> str:
-    """Why something is left, with what to do about it."""
-    return f"{error.message}; {error.hint}" if error.hint else error.message
 
 
 # -- from the settings to the exit code ------------------------------------------------------------------

@@ -22,6 +22,7 @@ from tests.chaos.ground import Ground
 from tests.chaos.plans import PLANS, Broken, Deed, How, Kind, Plan, Strike
 from tests.chaos.stage import FOREIGN, Seen, played
 from tests.unit.kafka.standin import Lost
+from tests.unit.step_pairs import endings
 
 EXAMPLES = int(os.environ.get("ARGORUN_CHAOS", "15"))
 SOAK = "ARGORUN_CHAOS" in os.environ
@@ -55,6 +56,7 @@ def test_a_run_keeps_its_promises_whatever_befalls_it(quick: Ground, plan: Plan)
 
 
 def broken_promises(seen: Seen, secret: str) -> list[str]:
+    endings(seen.events)  # each step that begins ends
     return [*exit_code(seen), *topics(seen), *application(seen), *operations(seen), *told(seen, secret)]
 
 

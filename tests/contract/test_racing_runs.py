@@ -34,14 +34,15 @@ class Racer:
         )
         self.events: list[Event] = []
         self.run = Run(config, self.events.append, client, cast(Topics, None))
-        self.run.traces.drawn = plan.draw(config.topics, time.time())
-        ((_, self.topic),) = self.run.traces.drawn
+        self.run.state.topics = plan.draw(config.topics, time.time())
+        (self.topic,) = self.run.state.topic_names
 
     async def race(self) -> str:
         """The phase of the operation that was followed."""
         async with self.run.live.kept():
             await self.run.take_and_sync()
             state = await self.run.follow()
+            await self.run.read_logs(15.0, 60.0)
         await self.run.clean_up()
         return state.phase
 

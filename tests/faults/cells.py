@@ -96,7 +96,14 @@ BEFORE = all_of(DENIED, 6) | all_of(QUIET, 8)  # patience is 5 s there, and a si
 UNSENT = all_of(DENIED, 6) | {"stall": 8}  # what arrived is found, though nobody heard of it
 
 PLACES: tuple[Place, ...] = (
-    Place("look", Step.PREFLIGHT, "GET", APP, BEFORE, tuple(f for f in ALL if f not in ("late", "silence"))),
+    Place(
+        "preflight",
+        Step.PREFLIGHT,
+        "GET",
+        APP,
+        BEFORE,
+        tuple(f for f in ALL if f not in ("late", "silence")),
+    ),
     Place(
         "can-i",
         Step.PREFLIGHT,

@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient
 
 from argorun.config.model import ApplicationRef, ArgoCD, Config, Parameter, Timeouts, Topic
 from argorun.events import Step
-from argorun.run import steps
+from argorun.run import sync
 from tests.faults import brokers
 from tests.faults.brokers import Broker
 from tests.faults.cells import CELLS, Cell, Place
@@ -26,7 +26,7 @@ from tests.real.cluster import Stack
 AT_ONCE = 4
 HANGS = "echo one; sleep 600"
 CHOSEN = (
-    "look-503",
+    "preflight-503",
     "manifests-500",
     "patch-lost-reply",
     "patch-silence",
@@ -151,7 +151,7 @@ def test_a_fault_in_a_step(name: str, outcomes: dict[str, Outcome | BaseExceptio
 def test_when_argo_cd_does_not_come_back_the_commands_do_the_rest(
     stack: Stack, broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(steps, "RIDE_OUT", 5.0)  # instead of a minute
+    monkeypatch.setattr(sync, "RIDE_OUT", 5.0)  # instead of a minute
 
     async def played(bench: support.Bench) -> tuple[RealPlayer, Outcome]:
         async with proxies(stack, broker) as (proxy, kafka):

@@ -29,7 +29,7 @@ def bench(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Be
 
 
 MOMENTS: dict[str, dict[str, Any]] = {
-    "look": {"event": "step_started", "step": "look"},
+    "preflight": {"event": "step_started", "step": "preflight"},
     "topics": {"event": "step_started", "step": "topics"},
     "topic-created": {"event": "topic_created"},
     "parameters": {"event": "step_started", "step": "parameters"},

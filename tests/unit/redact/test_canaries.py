@@ -384,7 +384,7 @@ def test_a_run_that_is_interrupted_and_cannot_clean_up_shows_no_secret(tmp_path:
     assert "in the command, put the secret where *** stands" in shown.everything
 
 
-@pytest.mark.parametrize("where", ["look", "follow", "clean_up", "__init__"])
+@pytest.mark.parametrize("where", ["preflight", "follow", "clean_up", "__init__"])
 def test_an_error_inside_argorun_shows_no_secret(tmp_path: Path, where: str) -> None:
     kind = "def" if where == "__init__" else "async def"
     broken = (

@@ -32,8 +32,6 @@ from argorun.reporters.streams import Sink
 BEGIN = """\
 ==> argorun 0.1.0: weather, run 0badcafe
   - https://argocd.example.com/applications/argocd/weather
-==> plan
- ok plan (0.1s)
 ==> preflight
  ok preflight (0.3s)
 ==> topics: weather_updates_1767225600_0badcafe

@@ -27,7 +27,6 @@ from tests.unit.reporters.tty import Tty
 RED = """\
 argorun 0.1.0: weather, run 0badcafe
 https://argocd.example.com/applications/argocd/weather
-✓ plan                 0.1s
 ✓ preflight            0.3s
   topic weather_updates_1767225600_0badcafe: 1 partition, replication factor 3
 ✓ topics               0.8s
@@ -48,8 +47,8 @@ test_rain.py F.  [100%]
 ! left behind: topic weather_updates_1767225600_0badcafe: Kafka cannot be reached
 ✗ cleanup             10.0s
 
-✓ plan 0.1s   ✓ preflight 0.3s   ✓ topics 0.8s    ✓ parameters 2.0s
-✓ sync 0.2s   ✓ logs 1m02s       ✗ follow 1m07s   ✗ cleanup 10.0s
+✓ preflight 0.3s   ✓ topics 0.8s    ✓ parameters 2.0s   ✓ sync 0.2s
+✓ logs 1m02s       ✗ follow 1m07s   ✗ cleanup 10.0s
 ✓ PreSync  succeeded   3.1s  create-schema
 ✗ PostSync failed     1m02s  run-automation-tests-job
 ╭─ FAILED ─────────────────────────────────────────────────────────────────────╮
@@ -72,7 +71,6 @@ run   kafka-topics.sh --bootstrap-server localhost:9092 --delete --topic weather
 TWENTY = """\
 
 
-✓ plan 0.1s
 ✓ preflight 0.3s
 ✓ topics 0.8s
 ✓ parameters 2.0s
@@ -241,7 +239,7 @@ def test_no_size_of_terminal_breaks_it_or_lets_a_live_line_wrap(
 
 def test_twenty_columns_are_enough_for_a_red_run(red: list[Event]) -> None:
     text = Shown(20).after(*red).closed()
-    assert text[text.index("\n\n✓ plan") :] == TWENTY
+    assert text[text.index("\n\n✓ preflight") :] == TWENTY
 
 
 @pytest.mark.parametrize("sizes", [[(80, 24), (20, 24)], [(20, 24), (80, 24)], [(80, 24), (33, 9), (7, 30)]])

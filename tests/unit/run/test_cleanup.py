@@ -1,4 +1,4 @@
-"""The commands that undo a run by hand do what they say when they are pasted, and nothing else."""
+"""All that a run did is undone, in spite of anything; what is left is named with a command that does it."""
 
 from __future__ import annotations
 
@@ -19,34 +19,29 @@ from hypothesis import strategies as st
 
 from argorun import events
 from argorun.argocd.claim import acquire
-from argorun.argocd.claim.claim import Claim
+from argorun.argocd.claim.acquire import Claim
 from argorun.argocd.http.errors import Denied
+from argorun.argocd.logs.jobs import JobLogs
 from argorun.argocd.manifests.keys import Key
 from argorun.argocd.parameters.helm import Helm
 from argorun.argocd.parameters.record import RECORD, Record, record_of
-from argorun.argocd.settle.pod_users import PodUser
 from argorun.argocd.settle.settlement import Settlement
 from argorun.argocd.tree import LiveTree
-from argorun.argocd.types import Info, Node, Ref, Tree
+from argorun.argocd.types import Info, Node, Tree
 from argorun.config.model import Config, Topic
 from argorun.emit import Emitter
 from argorun.errors import AccessDenied, KafkaFailed
 from argorun.events import Event, LeftBehind, Notice
 from argorun.kafka.spec import TopicExists
 from argorun.kafka.topics import Related
-from argorun.run.cleanup import RunCleanup, RunState
-from argorun.run.undo import UndoStack
+from argorun.run.cleanup import RunCleanup
+from argorun.run.state import RunState, RunTopic
+from argorun.run.undo.application import ApplicationUndos
+from argorun.run.undo.stack import UndoStack
+from argorun.run.undo.topics import TopicUndos
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
 from tests.unit.argocd.gopatch import Json
 from tests.unit.virtual import run
-
-
-def way_back(servers: str = "", patch: object = ()) -> Any:
-    fake = cast(Any, SimpleNamespace)
-    config = fake(application="ns/weather", kafka={"bootstrap.servers": servers})
-    return RunCleanup(
-        config, fake(), fake(), fake(), fake(), fake(claim=fake(restoring_patch=lambda: patch)), print
-    )
 
 
 def assert_pastes(command: str, *words: str) -> None:
@@ -63,7 +58,9 @@ def test_what_was_there_is_put_back_whatever_it_holds(name: str, value: str) -> 
     patch = [
         {"op": "replace", "path": "/spec/source/helm/parameters", "value": [{"name": name, "value": value}]}
     ]
-    command = way_back(patch=patch)._give_back_by_hand()
+    fake = cast(Any, SimpleNamespace)
+    config, state = fake(application="ns/weather"), fake(claim=fake(restoring_patch=lambda: patch))
+    command = ApplicationUndos(config, fake(), fake(), state, fake()).restore_command()
     *words, text = shlex.split(command)
     assert_pastes(command, *words, text)
     assert words == ["argocd", "app", "patch", "ns/weather", "--type", "json", "--patch"]
@@ -72,7 +69,9 @@ def test_what_was_there_is_put_back_whatever_it_holds(name: str, value: str) -> 
 
 @given(st.text(st.characters(categories=["L", "N", "P", "S", "Zs"])).filter(str.isprintable))
 def test_a_topic_is_deleted_at_the_broker_whatever_its_address_holds(servers: str) -> None:
-    command = way_back(servers)._delete_by_hand("t_1")
+    none = cast(Any, None)
+    kafka = {"bootstrap.servers": servers}
+    command = TopicUndos(kafka, none, none, none, check_unused=none).delete_command("t_1")
     *words, topic = "--delete", "--if-exists", "--topic", "t_1([-._].*)?"
     assert_pastes(command, "kafka-topics", "--bootstrap-server", servers, *words, topic)
 
@@ -117,32 +116,48 @@ class Topics:
     async def wait_gone(self, name: str) -> None: ...
 
 
+class Logs(JobLogs):
+    """The logs of an operation, of which only the Jobs are known: `uids`, in the `tree`."""
+
+    def __init__(self) -> None:
+        self.uids: set[str] = set()
+        self.tree = Tree()
+
+    def jobs(self) -> list[Node]:
+        return [n for n in self.tree.of_kind("Job") if n.uid in self.uids]
+
+    async def close(self) -> None: ...
+
+
 class Undone:
-    """What became of a topic's making, its undos done; `told` are the events, `notices` the notices."""
+    """What became of a topic's making, its undos done; with `synced`, a sync of the run was prepared."""
 
     def __init__(self, topics: Topics, topic: Topic, *, hurried: bool = False, synced: bool = False) -> None:
-        self.told: list[Event] = []
-        self.notices: list[tuple[str, str]] = []
-        clean = UndoStack(self.told.append)
-        config = Config(
-            application="weather", argocd=None, kafka={"bootstrap.servers": "k:1"}, topics=(topic,)
-        )
-        traces = cast(Any, SimpleNamespace(logs="of the run" if synced else None))
-        none = cast(Any, None)
-        back = RunCleanup(config, none, cast(Any, topics), none, clean, traces, Emitter(self.emit))
-        clean.before("the last look", back._stay_gone, lambda: "", patient=True)
-        back.from_topic("t_1", topic)
-        if hurried:
-            clean.hurry()
-        run(clean.unwind(90))
+        self.events: list[Event] = []
+        run(self._unwind(topics, topic, hurried, synced))
 
-    def emit(self, event: Event) -> None:
-        if isinstance(event, Notice):
-            self.notices.append((event.level, event.text))
+    async def _unwind(self, topics: Topics, topic: Topic, hurried: bool, synced: bool) -> None:
+        client = FakeArgoCD().client
+        kafka = {"bootstrap.servers": "k:1"}
+        config = Config(application=APP, argocd=cast(Any, None), kafka=kafka, topics=(topic,))
+        claim = Claim(client, APP, "mine", (), warn=print)
+        state = RunState("mine", claim, logs=Logs() if synced else None)
+        undo = UndoStack(self.events.append)
+        emitter, live = Emitter(self.events.append), LiveTree(client, APP)
+        cleanup = RunCleanup(config, client, cast(Any, topics), live, undo, state, emitter)
+        cleanup.register_topic("t_1", topic)
+        cleanup.register_application()
+        if hurried:
+            undo.hurry()
+        await undo.unwind(90)
+
+    @property
+    def notices(self) -> list[tuple[str, str]]:
+        return [(e.level, e.text) for e in self.events if isinstance(e, Notice)]
 
     @property
     def left(self) -> list[tuple[str, str]]:
-        return [(e.what, e.why) for e in self.told if isinstance(e, LeftBehind)]
+        return [(e.what, e.why) for e in self.events if isinstance(e, LeftBehind)]
 
 
 @pytest.mark.parametrize("hurried", [False, True])
@@ -183,7 +198,7 @@ def test_a_derived_topic_that_stays_is_named_once_with_the_command() -> None:
     undone = Undone(topics, Topic(prefix="t", parameters=()), synced=True)
     assert topics.deleted == ["t_1", "t_1.DLT", "t_1.DLT"], "the last look tries once more"
     assert undone.left == [("topic t_1-dlt", "it comes back")]
-    (left,) = [e for e in undone.told if isinstance(e, LeftBehind)]
+    (left,) = [e for e in undone.events if isinstance(e, LeftBehind)]
     assert left.command == (
         "kafka-topics --bootstrap-server k:1 --delete --if-exists --topic 't_1-dlt([-._].*)?'"
     )
@@ -228,20 +243,37 @@ def test_what_our_operation_changed_is_settled_whatever_it_was_before_and_always
     fake = cast(Any, SimpleNamespace)
     claim = fake(record=fake(automated=automated), was_synced=synced)
     config = fake(application="weather", settle=settle)
-    traces = fake(claim=claim, settlement=fake(), posted=began)
-    assert RunCleanup(config, fake(), fake(), fake(), fake(), traces, print)._settles() is settles
+    state = fake(claim=claim, settlement=fake(), posted=began)
+    undos = ApplicationUndos(config, fake(), fake(), state, fake())
+    assert (undos.to_settle is not None) is settles
 
 
-def test_before_our_sync_nobody_is_told_to_end_the_operation_that_runs() -> None:
-    fake = cast(Any, SimpleNamespace)
-
-    def back(logs: object) -> Any:
-        return RunCleanup(fake(application="weather"), fake(), fake(), fake(), fake(), fake(logs=logs), print)
-
-    assert (back(None)._end_by_hand(), back(None)._wait_by_hand()) == ("", "")
-    assert (
-        back(fake())._end_by_hand() == "argocd app terminate-op weather; argocd app wait weather --operation"
-    )
+@pytest.mark.parametrize(
+    ("logs", "left"),
+    [
+        (None, {}),
+        (
+            Logs(),
+            {
+                "our operation": "argocd app terminate-op weather; argocd app wait weather --operation",
+                "pods of this run": "argocd app get weather --output tree",
+            },
+        ),
+    ],
+)
+def test_before_our_sync_nobody_is_told_to_end_the_operation_that_runs(
+    logs: JobLogs | None, left: dict[str, str]
+) -> None:
+    events: list[Event] = []
+    client, none = FakeArgoCD().client, cast(Any, None)
+    config = Config(application=APP, argocd=none, kafka={"bootstrap.servers": "k:1"}, topics=())
+    claim = Claim(client, APP, "mine", (), warn=print)
+    undo = UndoStack(events.append)
+    RunCleanup(
+        config, client, none, none, undo, RunState("mine", claim, logs=logs), none
+    ).register_application()
+    undo.abandon("there is no time")
+    assert {e.what: e.command for e in events if isinstance(e, LeftBehind)} == left
 
 
 # -- what our operation changed, and who uses the topic ----------------------------------------------------
@@ -277,19 +309,19 @@ WEB: Json = {
 SYNCED = 1704067140.0
 
 
-class Stage:
-    """A run's operation on an Argo CD in memory is over, and now its way back is gone."""
+class Scenario:
+    """A run's operation on an Argo CD in memory is over, and now all of it is undone."""
 
     def __init__(self, *manifests: Json, spec: Json = SPEC) -> None:
-        self.argocd, self.told = FakeArgoCD(copy.deepcopy(spec)), list[Event]()
-        self.topics = Topics(related=Related((), ()))
+        self.argocd, self.events = FakeArgoCD(copy.deepcopy(spec)), list[Event]()
+        self.topics, self.logs = Topics(related=Related((), ())), Logs()
         self.argocd.source = [SETTINGS, WEB, *manifests]
         for manifest in self.argocd.renders():
             self.argocd.made(manifest)
-        self.pods: list[str] = []
-        self.notices: list[str] = []
-        self.hurries_at: float | None = None
-        self.posted = True  # our operation was asked for
+        self.after_the_sync: Callable[[], object] = lambda: None  # done to the cluster before the clean-up
+        self.hurries_at: float | None = None  # seconds after the clean-up began
+        self.stops_at: float | None = None  # seconds after which nothing more may be undone
+        self.posted = True  # the run's operation was asked for
 
     def pod(self, name: str, owner: str, started: float = 0.0, phase: str = "Running", **spec: Any) -> None:
         """A pod of a Deployment that was started so many seconds after our operation."""
@@ -307,20 +339,29 @@ class Stage:
             }
         )
 
-    def unwound(self, budget: float = 90, **config: Any) -> list[LeftBehind]:
-        """Take, sync and go back; what is announced as left."""
-        run(self.unwind(budget, **config))
-        return [e for e in self.told if isinstance(e, LeftBehind)]
+    def left_after(self, budget: float = 90, **config: Any) -> list[LeftBehind]:
+        """What is emitted as left behind by a clean-up within so many seconds."""
+        run(self.clean_up(budget, **config))
+        return self.left
+
+    @property
+    def left(self) -> list[LeftBehind]:
+        return [e for e in self.events if isinstance(e, LeftBehind)]
 
     @property
     def undone(self) -> list[str]:
-        return [e.what for e in self.told if isinstance(e, events.Undone)]
+        return [e.what for e in self.events if isinstance(e, events.Undone)]
+
+    @property
+    def warnings(self) -> list[str]:
+        return [e.text for e in self.events if isinstance(e, Notice) and e.level == "warning"]
 
     @property
     def is_as_it_was(self) -> bool:
         return not self.argocd.document["metadata"].get("annotations")
 
-    async def unwind(self, budget: float, **config: Any) -> None:
+    async def clean_up(self, budget: float, **config: Any) -> None:
+        """Take the Application, sync it, and undo that."""
         argocd, client = self.argocd, self.argocd.client
         topic = Topic(prefix="weather", parameters=())
         kafka = {"bootstrap.servers": "k:1"}
@@ -334,66 +375,64 @@ class Stage:
         for manifest in argocd.renders():
             argocd.made(manifest)
         self.after_the_sync()
-        clean = UndoStack(self.told.append)
-        logs = cast(Any, self)
-        traces = RunState("mine", claim, [(topic, TOPIC)], logs, settlement, SYNCED, "abc", self.posted)
-        back = RunCleanup(
-            settings, client, cast(Any, self.topics), LiveTree(client, APP), clean, traces, Emitter(self.emit)
+        undo = UndoStack(self.events.append)
+        state = RunState(
+            "mine",
+            claim,
+            [RunTopic(TOPIC, topic)],
+            logs=self.logs,
+            settlement=settlement,
+            started=SYNCED,
+            revision="abc",
+            posted=self.posted,
         )
-        back.from_topic(TOPIC, topic)
-        back.from_application()
+        live, emitter = LiveTree(client, APP), Emitter(self.events.append)
+        cleanup = RunCleanup(settings, client, cast(Any, self.topics), live, undo, state, emitter)
+        cleanup.register_topic(TOPIC, topic)
+        cleanup.register_application()
+        await self._unwind(undo, budget)
+
+    async def _unwind(self, undo: UndoStack, budget: float) -> None:
+        loop = asyncio.get_running_loop()
+        unwinding = asyncio.create_task(undo.unwind(budget))
         if self.hurries_at is not None:
-            asyncio.get_running_loop().call_later(self.hurries_at, clean.hurry)
-        controller = asyncio.create_task(argocd.controls())
+            loop.call_later(self.hurries_at, undo.hurry)
+        if self.stops_at is not None:
+            loop.call_later(self.stops_at, unwinding.cancel)
+        controller = asyncio.create_task(self.argocd.controls())
         try:
-            await clean.unwind(budget)
+            await unwinding
         finally:
             controller.cancel()
             await asyncio.wait({controller})
 
-    def after_the_sync(self) -> None:
-        """What happens to the cluster between our sync and the way back."""
 
-    # The logs' side.
-
-    uids: frozenset[str] = frozenset()
-
-    def jobs(self) -> list[Node]:
-        return []
-
-    async def close(self) -> None: ...
-
-    def emit(self, event: Event) -> None:
-        if isinstance(event, Notice) and event.level == "warning":
-            self.notices.append(event.text)
-
-
-def value_of(stage: Stage, name: str) -> str:
-    return str(stage.argocd.objects[Key("", "ConfigMap", "n", name)]["data"]["topic"])
+def value_of(scenario: Scenario, name: str) -> str:
+    return str(scenario.argocd.objects[Key("", "ConfigMap", "n", name)]["data"]["topic"])
 
 
 def test_what_our_operation_changed_is_back_and_said_so_before_the_topic_goes() -> None:
-    stage = Stage(HOOK)
-    assert stage.unwound() == []
-    assert stage.undone == [
+    scenario = Scenario(HOOK)
+    assert scenario.left_after() == []
+    assert scenario.undone == [
         "parameters put back",
         "workloads settled on what they had before",
         f"topic {TOPIC} deleted",
     ]
-    assert (value_of(stage, "settings"), value_of(stage, "hook")) == ("weather", "weather")
-    (sync,) = stage.argocd.syncs
+    assert (value_of(scenario, "settings"), value_of(scenario, "hook")) == ("weather", "weather")
+    (sync,) = scenario.argocd.syncs
     assert sync["resources"] == [{"group": "", "kind": "ConfigMap", "namespace": "n", "name": "settings"}]
     assert (sync["revision"], sync.get("prune")) == ("abc", None)
-    assert (stage.argocd.spec, stage.is_as_it_was) == (SPEC, True)
+    assert (scenario.argocd.spec, scenario.is_as_it_was) == (SPEC, True)
 
 
 def test_settled_is_not_said_where_something_still_names_the_topic() -> None:
-    stage = Stage()
-    stage.argocd.carries_out = lambda: None  # type: ignore[method-assign]
-    (left,) = stage.unwound()
+    scenario = Scenario()
+    scenario.argocd.carries_out = lambda: None  # type: ignore[method-assign]
+    (left,) = scenario.left_after()
     assert (left.what, left.why) == ("ConfigMap settings", f"it still names {TOPIC}")
     assert_pastes(left.command, "argocd", "app", "sync", "weather", "--resource", ":ConfigMap:n/settings")
-    assert "workloads settled on what they had before" not in stage.undone
+    assert "workloads settled on what they had before" not in scenario.undone
 
 
 class OnlyWithATopic(FakeArgoCD):
@@ -409,23 +448,23 @@ def test_what_is_rendered_only_with_our_values_and_stood_there_before_is_put_bac
     readable: bool,
 ) -> None:
     """An earlier run has left it, say."""
-    stage, argocd = Stage(), OnlyWithATopic(copy.deepcopy(SPEC))
+    scenario, argocd = Scenario(), OnlyWithATopic(copy.deepcopy(SPEC))
     only: Json = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": "kafka", "annotations": {"argocd.argoproj.io/sync-options": "Prune=false"}},
         "data": {"topic": "TOPIC"},
     }
-    argocd.source = [*stage.argocd.source, only]
-    stage.argocd = argocd
+    argocd.source = [*scenario.argocd.source, only]
+    scenario.argocd = argocd
     for manifest in argocd.renders():
         argocd.made(manifest)
     argocd.made(only | {"data": {"topic": "somebody's"}})
     if not readable:
         argocd.meets("live kafka", DOWN)
-    left = [(e.what, e.why, e.command) for e in stage.unwound()]
+    left = [(e.what, e.why, e.command) for e in scenario.left_after()]
     if readable:
-        assert (left, value_of(stage, "kafka")) == ([], "somebody's")
+        assert (left, value_of(scenario, "kafka")) == ([], "somebody's")
     else:
         why = f"it still names {TOPIC}, and it was there before: only who made it knows how it was"
         assert left == [("ConfigMap kafka", why, "")]
@@ -433,30 +472,30 @@ def test_what_is_rendered_only_with_our_values_and_stood_there_before_is_put_bac
 
 def test_what_the_runs_own_parameters_render_takes_nothing_back_and_the_commands_do() -> None:
     """Compared with parameters that nobody could put back, what the run changed looks as it should."""
-    stage = Stage()
+    scenario = Scenario()
     refused = [Denied("patch", 403, "permission denied", "")] * 9
-    stage.after_the_sync = lambda: stage.argocd.meets("patch", *refused)  # type: ignore[method-assign]
-    left = {e.what: e for e in stage.unwound()}
+    scenario.after_the_sync = lambda: scenario.argocd.meets("patch", *refused)
+    left = {e.what: e for e in scenario.left_after()}
     assert {"the parameters", "the workloads' settings"} <= set(left)
     settles = "argocd app sync weather --resource :ConfigMap:n/settings"
     assert left["the workloads' settings"].command == settles
-    assert stage.argocd.syncs == []
+    assert scenario.argocd.syncs == []
 
 
 def test_what_somebody_changed_meanwhile_is_told_and_not_called_what_was_before() -> None:
-    stage = Stage()
+    scenario = Scenario()
     theirs = [{"name": "kafka.topic", "value": "theirs"}]
 
     def changes() -> None:
-        stage.argocd.spec["source"]["helm"]["parameters"] = theirs
-        stage.argocd.written()
+        scenario.argocd.spec["source"]["helm"]["parameters"] = theirs
+        scenario.argocd.written()
 
-    stage.after_the_sync = changes  # type: ignore[method-assign]
-    assert stage.unwound() == []
-    assert "workloads settled on what weather says now" in stage.undone
+    scenario.after_the_sync = changes
+    assert scenario.left_after() == []
+    assert "workloads settled on what weather says now" in scenario.undone
     text = "somebody changed source.helm.parameters of weather during the run: it stays as it is now"
-    assert stage.notices == [text]
-    assert (stage.argocd.spec["source"]["helm"]["parameters"], value_of(stage, "settings")) == (
+    assert scenario.warnings == [text]
+    assert (scenario.argocd.spec["source"]["helm"]["parameters"], value_of(scenario, "settings")) == (
         theirs,
         "theirs",
     )
@@ -464,31 +503,31 @@ def test_what_somebody_changed_meanwhile_is_told_and_not_called_what_was_before(
 
 def test_auto_sync_stays_off_where_settling_fails() -> None:
     """Switched on, it would sync the former values with all hooks, or ours again."""
-    stage = Stage(spec=AUTOMATED)
-    stage.argocd.meets("sync", *[Denied("sync", 403, "permission denied", "")] * 9)
-    left = stage.unwound()
+    scenario = Scenario(spec=AUTOMATED)
+    scenario.argocd.meets("sync", *[Denied("sync", 403, "permission denied", "")] * 9)
+    left = scenario.left_after()
     settle = next(e for e in left if e.what == "the workloads' settings")
     assert settle.why == "Argo CD would not sync: permission denied (HTTP 403)"
     assert "--resource :ConfigMap:n/settings; argocd app patch weather" in settle.command
-    assert stage.argocd.spec["syncPolicy"] == {"automated": {"prune": True, "enabled": False}}
-    assert record_of(stage.argocd.seen()) is not None
+    assert scenario.argocd.spec["syncPolicy"] == {"automated": {"prune": True, "enabled": False}}
+    assert record_of(scenario.argocd.seen()) is not None
 
 
 def test_auto_sync_stays_off_where_settling_is_not_over_in_a_hurry() -> None:
-    stage = Stage(spec=AUTOMATED)
-    stage.argocd.held = True
-    stage.hurries_at = 0.5
-    left = stage.unwound()
+    scenario = Scenario(spec=AUTOMATED)
+    scenario.argocd.held = True
+    scenario.hurries_at = 0.5
+    left = scenario.left_after()
     assert "the settling sync is not over, and auto-sync stays off until it is" in [e.why for e in left]
-    assert stage.argocd.spec["syncPolicy"]["automated"]["enabled"] is False
-    assert set(stage.topics.deleted) == {TOPIC}
+    assert scenario.argocd.spec["syncPolicy"]["automated"]["enabled"] is False
+    assert set(scenario.topics.deleted) == {TOPIC}
 
 
 def test_letting_go_of_an_application_does_not_outlast_the_clean_up() -> None:
     """The settling is not over in time, and from then on Argo CD is silent."""
-    stage = Stage()
-    stage.argocd.held = True
-    answers = stage.argocd.client.application
+    scenario = Scenario()
+    scenario.argocd.held = True
+    answers = scenario.argocd.client.application
     began = ended = 0.0
 
     async def silent_later(*arguments: Any, **more: Any) -> Any:
@@ -499,89 +538,89 @@ def test_letting_go_of_an_application_does_not_outlast_the_clean_up() -> None:
     async def unwound() -> None:
         nonlocal began, ended
         began = asyncio.get_running_loop().time()
-        stage.argocd.client.application = silent_later  # type: ignore[method-assign]
-        await stage.unwind(20)
+        scenario.argocd.client.application = silent_later  # type: ignore[method-assign]
+        await scenario.clean_up(20)
         ended = asyncio.get_running_loop().time()
 
     run(unwound())
     assert ended - began < 20
-    assert "the workloads' settings" in [e.what for e in stage.told if isinstance(e, LeftBehind)]
+    assert "the workloads' settings" in [e.what for e in scenario.left]
 
 
 def test_auto_sync_is_on_again_after_a_sync_with_the_former_parameters() -> None:
     """One that changes nothing where nothing is to settle: else Argo CD would take ours for the last."""
-    stage = Stage(spec=AUTOMATED)
-    stage.argocd.source = [WEB]
+    scenario = Scenario(spec=AUTOMATED)
+    scenario.argocd.source = [WEB]
     fine = {"group": "apps", "kind": "Deployment", "namespace": "n", "name": "web", "status": "Synced"}
-    stage.argocd.document["status"]["resources"] = [fine]
+    scenario.argocd.document["status"]["resources"] = [fine]
     enabled: list[object] = []
-    stage.argocd.meets("sync", lambda a: enabled.append(a.spec["syncPolicy"]["automated"].get("enabled")))
-    assert stage.unwound() == []
-    (sync,) = stage.argocd.syncs
+    scenario.argocd.meets("sync", lambda a: enabled.append(a.spec["syncPolicy"]["automated"].get("enabled")))
+    assert scenario.left_after() == []
+    (sync,) = scenario.argocd.syncs
     assert [r["name"] for r in sync["resources"]] == ["web"]
     assert enabled == [False]
-    assert (stage.argocd.spec, stage.is_as_it_was) == (AUTOMATED, True)
+    assert (scenario.argocd.spec, scenario.is_as_it_was) == (AUTOMATED, True)
 
 
 def test_a_topic_is_kept_while_a_pod_may_use_it_and_the_pod_is_named() -> None:
-    stage = Stage()
-    stage.after_the_sync = lambda: stage.pod("web-1", "web")  # type: ignore[method-assign]
-    left = stage.unwound()
+    scenario = Scenario()
+    scenario.after_the_sync = lambda: scenario.pod("web-1", "web")
+    left = scenario.left_after()
     pod, topic = left
     why = "it still runs: it was started with ConfigMap settings, which named the topic"
     assert (pod.what, pod.why) == ("pod web-1", why)
     assert (topic.what, topic.why) == (f"topic {TOPIC}", "it is kept, for web-1 may still use it")
     words = ["kafka-topics", "--bootstrap-server", "k:1", "--delete", "--if-exists", "--topic"]
     assert_pastes(topic.command, *words, f"{TOPIC}([-._].*)?")
-    assert stage.topics.deleted == []
+    assert scenario.topics.deleted == []
 
 
 @pytest.mark.parametrize("slow", [0.0, 0.3, 0.9, 1.5])
 @pytest.mark.parametrize("budget", [90.0, 90.5, 91.2])
 def test_a_topic_is_kept_and_its_pods_named_however_slow_the_looks_are(slow: float, budget: float) -> None:
     """The time must not be over between two looks, with nobody named and the topic deleted."""
-    stage = Stage()
-    read = stage.argocd.tree
+    scenario = Scenario()
+    read = scenario.argocd.tree
 
     async def tree(app: object) -> Tree:
         await asyncio.sleep(slow)
         return await read(app)
 
-    stage.argocd.tree = tree  # type: ignore[method-assign]
-    stage.after_the_sync = lambda: stage.pod("web-1", "web")  # type: ignore[method-assign]
-    assert [e.what for e in stage.unwound(budget)] == ["pod web-1", f"topic {TOPIC}"]
-    assert stage.topics.deleted == []
+    scenario.argocd.tree = tree  # type: ignore[method-assign]
+    scenario.after_the_sync = lambda: scenario.pod("web-1", "web")
+    assert [e.what for e in scenario.left_after(budget)] == ["pod web-1", f"topic {TOPIC}"]
+    assert scenario.topics.deleted == []
 
 
 @pytest.mark.parametrize(("answers", "kept"), [(True, True), (False, False)])
 def test_a_topic_is_kept_where_time_was_over_before_pods_were_looked_for_unless_argo_cd_is_away(
     answers: bool, kept: bool
 ) -> None:
-    stage = Stage()
-    stage.argocd.answers = answers
+    scenario = Scenario()
+    scenario.argocd.answers = answers
 
     async def tree(app: object) -> Tree:
         await asyncio.Event().wait()
         raise AssertionError("unreachable")
 
     def nobody_looks() -> None:
-        stage.argocd.tree = tree  # type: ignore[method-assign]
+        scenario.argocd.tree = tree  # type: ignore[method-assign]
 
-    stage.after_the_sync = nobody_looks  # type: ignore[method-assign]
-    left = {e.what: e.why for e in stage.unwound()}
+    scenario.after_the_sync = nobody_looks
+    left = {e.what: e.why for e in scenario.left_after()}
     assert "pods of this run" in left
     assert (f"topic {TOPIC}" in left) == kept
-    assert stage.topics.deleted == ([] if kept else [TOPIC])
+    assert scenario.topics.deleted == ([] if kept else [TOPIC])
 
 
 def test_after_a_signal_a_topic_is_deleted_at_once_and_who_still_uses_it_is_named() -> None:
-    stage = Stage()
-    stage.after_the_sync = lambda: stage.pod("web-1", "web")  # type: ignore[method-assign]
-    stage.hurries_at = 0.0
+    scenario = Scenario()
+    scenario.after_the_sync = lambda: scenario.pod("web-1", "web")
+    scenario.hurries_at = 0.0
     deleted_at: list[float] = []
-    stage.topics.on_delete = lambda: deleted_at.append(asyncio.get_running_loop().time())
-    assert [e.what for e in stage.unwound()] == ["pod web-1"]
-    assert set(stage.topics.deleted) == {TOPIC}
+    scenario.topics.on_delete = lambda: deleted_at.append(asyncio.get_running_loop().time())
+    assert [e.what for e in scenario.left_after()] == ["pod web-1"]
+    assert set(scenario.topics.deleted) == {TOPIC}
     assert deleted_at[0] - 1000.0 < 7
 
 
@@ -589,9 +628,9 @@ def test_after_a_signal_a_topic_is_deleted_at_once_and_who_still_uses_it_is_name
     ("started", "phase"), [(-3600, "Running"), (3600, "Running"), (0, "Succeeded"), (0, "Failed")]
 )
 def test_a_pod_that_cannot_have_read_the_topic_holds_nobody_up(started: float, phase: str) -> None:
-    stage = Stage()
-    stage.after_the_sync = lambda: stage.pod("web-1", "web", started, phase)  # type: ignore[method-assign]
-    assert (stage.unwound(), stage.topics.deleted) == ([], [TOPIC])
+    scenario = Scenario()
+    scenario.after_the_sync = lambda: scenario.pod("web-1", "web", started, phase)
+    assert (scenario.left_after(), scenario.topics.deleted) == ([], [TOPIC])
 
 
 def another_run_takes(argocd: FakeArgoCD) -> None:
@@ -600,12 +639,12 @@ def another_run_takes(argocd: FakeArgoCD) -> None:
 
 
 def test_an_application_that_another_run_holds_by_now_is_not_settled_and_its_holder_is_named() -> None:
-    stage = Stage()
-    stage.after_the_sync = lambda: another_run_takes(stage.argocd)  # type: ignore[method-assign]
-    left = stage.unwound()
+    scenario = Scenario()
+    scenario.after_the_sync = lambda: another_run_takes(scenario.argocd)
+    left = scenario.left_after()
     assert "weather is held by run theirs by now; nothing is changed" in [e.why for e in left]
     assert {e.command for e in left} == {""}
-    assert (stage.argocd.syncs, len(stage.argocd.patches)) == ([], 1)
+    assert (scenario.argocd.syncs, len(scenario.argocd.patches)) == ([], 1)
 
 
 def without_our_values(argocd: FakeArgoCD) -> None:
@@ -620,72 +659,101 @@ def without_our_values(argocd: FakeArgoCD) -> None:
 def test_an_application_lost_to_another_run_is_left_behind_only_where_something_of_ours_may_be_in_it(
     takes: Callable[[FakeArgoCD], None], posted: bool, told: bool
 ) -> None:
-    stage = Stage()
-    stage.posted = posted
-    stage.after_the_sync = lambda: takes(stage.argocd)  # type: ignore[method-assign]
-    parameters = [e.why for e in stage.unwound() if e.what == "the parameters"]
+    scenario = Scenario()
+    scenario.posted = posted
+    scenario.after_the_sync = lambda: takes(scenario.argocd)
+    parameters = [e.why for e in scenario.left_after() if e.what == "the parameters"]
     assert parameters == (["weather is held by run theirs by now; nothing is changed"] if told else [])
-    assert len(stage.argocd.patches) == 1
+    assert len(scenario.argocd.patches) == 1
 
 
 def test_no_command_is_given_that_would_disturb_the_run_that_holds_the_application_by_now() -> None:
     """It has taken it while ours was settling, and the settling has not done what it should."""
-    stage = Stage()
-    stage.argocd.carries_out = lambda: another_run_takes(stage.argocd)  # type: ignore[method-assign]
-    left = {e.what: e for e in stage.unwound()}
+    scenario = Scenario()
+    scenario.argocd.carries_out = lambda: another_run_takes(scenario.argocd)  # type: ignore[method-assign]
+    left = {e.what: e for e in scenario.left_after()}
     later = "another run holds the Application by now: look again when it is over"
     assert left["ConfigMap settings"].why == f"it still names {TOPIC}; {later}"
     assert {e.command for e in left.values()} == {""}
 
 
 def test_the_record_stays_while_the_end_of_an_operation_may_still_arrive() -> None:
-    stage = Stage()
+    scenario = Scenario()
 
     def late() -> None:
-        stage.argocd.late = asyncio.get_running_loop().time() + 60
+        scenario.argocd.late = asyncio.get_running_loop().time() + 60
 
-    stage.after_the_sync = late  # type: ignore[method-assign]
-    stage.hurries_at = 0.0
-    (left,) = [e for e in stage.unwound() if e.what == "the run's record"]
+    scenario.after_the_sync = late
+    scenario.hurries_at = 0.0
+    (left,) = [e for e in scenario.left_after() if e.what == "the run's record"]
     assert left.why.startswith("a request to end its operation was never answered; no run may begin for ")
     assert "argocd app patch weather" in left.command
-    record = record_of(stage.argocd.seen())
+    record = record_of(scenario.argocd.seen())
     assert record is not None
     assert record.settling
 
 
+def hooks_pods(scenario: Scenario) -> None:
+    """Two Jobs of the run with a pod each, of which one is told to stop, and a Deployment's pod."""
+    for name in ("runs", "leaves"):
+        job: Json = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}}
+        uid = scenario.argocd.made(job)["metadata"]["uid"]
+        scenario.logs.uids.add(uid)
+        owner = {"kind": "Job", "name": name, "uid": uid}
+        pod: Json = {"apiVersion": "v1", "kind": "Pod"}
+        scenario.argocd.made(pod | {"metadata": {"name": f"{name}-1", "ownerReferences": [owner]}})
+    scenario.pod("web-1", "web")
+    read = scenario.argocd.tree
+
+    async def tree(app: object) -> Tree:
+        seen = await read(app)
+        terminating = [Info(name="Status Reason", value="Terminating")]
+        scenario.logs.tree = Tree(
+            nodes=[
+                msgspec.structs.replace(n, info=terminating) if n.name == "leaves-1" else n
+                for n in seen.nodes or ()
+            ]
+        )
+        return scenario.logs.tree
+
+    scenario.argocd.tree = tree  # type: ignore[method-assign]
+
+
+END_POD = "kubectl delete pod web-1 --namespace n"
+END_JOB = "kubectl delete job runs --namespace n"
+
+
 def test_a_pod_that_nobody_has_told_to_stop_is_left_with_the_command_that_ends_it() -> None:
     """The operation was over before it; pods in their grace period leave by themselves."""
-
-    def pod(name: str, job: str, reason: str) -> Node:
-        told = [Info(name="Status Reason", value=reason)]
-        return Node(kind="Pod", namespace="n", name=name, uid=name, parent_refs=[Ref(uid=job)], info=told)
-
-    jobs = [Node(kind="Job", namespace="n", name=name, uid=name) for name in ("runs", "leaves")]
-    why = "it runs a hook of this run"
-    still = [
-        PodUser(pod("runs-1", "runs", "Running"), why),
-        PodUser(pod("leaves-0", "leaves", "Terminating"), why),
-        PodUser(pod("web-0", "web", "Running"), "its own manifest names the topic"),
+    scenario = Scenario()
+    scenario.after_the_sync = lambda: hooks_pods(scenario)
+    left = [(e.what, e.why, e.command) for e in scenario.left_after() if e.what.startswith("pod ")]
+    read = "it was started with ConfigMap settings, which named the topic"
+    assert sorted(left) == [
+        ("pod leaves-1", "it still runs: it runs a hook of this run", ""),
+        ("pod runs-1", "it still runs: it runs a hook of this run", END_JOB),
+        ("pod web-1", f"it still runs: {read}", END_POD),
     ]
-    told: list[Event] = []
-    fake = cast(Any, SimpleNamespace)
-    logs = fake(jobs=lambda: jobs)
-    config = fake(application="ns/weather")
-    back = RunCleanup(config, fake(), fake(), fake(), UndoStack(told.append), fake(logs=logs), print)
-    back._leave_running(still)
-    left = [(e.what, e.why, e.command) for e in told if isinstance(e, LeftBehind)]
-    assert left == [
-        ("pod runs-1", f"it still runs: {why}", "kubectl delete job runs --namespace n"),
-        ("pod leaves-0", f"it still runs: {why}", ""),
-        (
-            "pod web-0",
-            "it still runs: its own manifest names the topic",
-            "kubectl delete pod web-0 --namespace n",
-        ),
-    ]
-    assert_pastes(left[0][2], "kubectl", "delete", "job", "runs", "--namespace", "n")
-    back._users = still
-    assert back._wait_by_hand() == f"{left[0][2]}; {left[2][2]}", "who has no time to wait is told the same"
-    back._users = still[1:2]
-    assert back._wait_by_hand() == "argocd app get ns/weather --output tree"
+    assert_pastes(END_JOB, "kubectl", "delete", "job", "runs", "--namespace", "n")
+
+
+@pytest.mark.parametrize(
+    ("still", "command"),
+    [
+        (["runs-1", "leaves-1", "web-1"], f"{END_JOB}; {END_POD}"),
+        (["leaves-1"], "argocd app get weather --output tree"),
+    ],
+)
+def test_at_an_immediate_stop_the_same_commands_are_given_for_the_pods_that_are_still_there(
+    still: list[str], command: str
+) -> None:
+    scenario = Scenario()
+
+    def pods() -> None:
+        hooks_pods(scenario)
+        for key in [k for k in scenario.argocd.objects if k.kind == "Pod" and k.name not in still]:
+            del scenario.argocd.objects[key]
+
+    scenario.after_the_sync, scenario.stops_at = pods, 10.0
+    left = {e.what: e.command for e in scenario.left_after()}
+    assert left["pods of this run"] == command

@@ -8,6 +8,7 @@ from argorun.argocd.parameters.helm import Helm
 from argorun.argocd.types import Application
 from argorun.config.model import ApplicationRef, ArgoCD, Assignment, Config, Parameter, Topic
 from argorun.run.plan import planned, settings
+from argorun.run.state import RunTopic
 
 WEATHER = Topic(prefix="weather", parameters=(Parameter(helm="kafka.topic"),), partitions=3)
 ALERTS = Topic(prefix="alerts", parameters=(Parameter(helm="alerts.topic"),))
@@ -28,9 +29,9 @@ def test_the_deeds_of_a_run_stand_in_their_order() -> None:
         Helm("alerts.topic", "alerts_1_b", string=True),
         Helm("image.tag", ""),
     ]
-    drawn = [(WEATHER, "weather_1_a"), (ALERTS, "alerts_1_b")]
+    topics = [RunTopic("weather_1_a", WEATHER), RunTopic("alerts_1_b", ALERTS)]
     seen = msgspec.convert(SEEN, Application)
-    assert list(planned(config, drawn, wanted, seen, ())) == [
+    assert list(planned(config, topics, wanted, seen, ())) == [
         "create topic weather_1_a (3 partitions), and delete it in the end",
         "create topic alerts_1_b (the broker's number of partitions), and delete it in the end",
         "set helm: kafka.topic to weather_1_a as a string (now 'old'), and put it back",
@@ -50,7 +51,7 @@ def test_topics_are_set_as_strings_and_other_parameters_as_they_were_asked_for()
         topics=(ALERTS,),
         sets=(Assignment(name="a", value="1"), Assignment(name="image.tag", value="4651090", string=True)),
     )
-    assert settings(config, [(ALERTS, "alerts_1_b")]) == [
+    assert settings(config, [RunTopic("alerts_1_b", ALERTS)]) == [
         Helm("alerts.topic", "alerts_1_b", string=True),
         Helm("a", "1"),
         Helm("image.tag", "4651090", string=True),
@@ -69,7 +70,7 @@ def deeds(automated: bool = False, synced: bool = True, **changes: bool) -> list
     status = {"sync": {"status": "Synced" if synced else "OutOfSync"}}
     seen = msgspec.convert({"spec": spec, "status": status}, Application)
     one = msgspec.structs.replace(ALERTS, partitions=1)
-    return list(planned(config, [(one, "alerts_1_b")], [Helm("a", "alerts_1_b")], seen, ()))
+    return list(planned(config, [RunTopic("alerts_1_b", one)], [Helm("a", "alerts_1_b")], seen, ()))
 
 
 MADE = "create topic alerts_1_b (1 partition), and delete it in the end"

@@ -17,8 +17,8 @@ from argorun.emit import Emitter
 from argorun.errors import AccessDenied, ArgorunError, UsageError
 from argorun.events import Event, Notice
 from argorun.kafka.spec import TopicExists, TopicSpec
-from argorun.run.cleanup import RunState
 from argorun.run.preflight import Preflight, check_others
+from argorun.run.state import RunState
 from argorun.sandbox.standin.helm import command
 from tests.unit.argocd.fakes import FakeArgoCD
 from tests.unit.argocd.gopatch import Json
@@ -48,8 +48,8 @@ class Topics:
             raise TopicExists(next(iter(wanted)))
 
 
-class Stage:
-    """An Argo CD whose clock is right, a machine whose clock may not be, and one look."""
+class Scenario:
+    """An Argo CD whose clock is right, a machine whose clock may not be, and one preflight."""
 
     def __init__(self, wrong: float = 0.0, exist: int = 0, spec: Json = SPEC, **more: Any) -> None:
         self.argocd, self.topics = FakeArgoCD(dict(spec)), Topics(exist)
@@ -64,16 +64,16 @@ class Stage:
         } | more
         self.config = Config(kafka={}, topics=TOPICS, **more)
         self.events: list[Event] = []
-        self.traces = RunState(operation="mine", claim=cast(Any, None))
+        self.state = RunState(operation="mine", claim=cast(Any, None))
 
     async def can_i(self, action: str, resource: str, subject: str) -> bool:
         self.asked.append(f"{resource}, {action}, {subject}")
         return subject not in self.refused
 
-    def look(self) -> ArgorunError | None:
+    def preflight(self) -> ArgorunError | None:
         """What keeps the run from beginning."""
         self.argocd.can_i = self.can_i  # type: ignore[method-assign]
-        look = Preflight(
+        checks = Preflight(
             self.config,
             self.argocd.client,
             cast(Any, self.topics),
@@ -81,7 +81,7 @@ class Stage:
             lambda *_: None,
         )
         try:
-            run(look.at(self.traces))
+            run(checks.run(self.state))
         except ArgorunError as e:
             return e
         return None
@@ -92,7 +92,7 @@ class Stage:
 
     @property
     def names(self) -> list[str]:
-        return [name for _, name in self.traces.drawn]
+        return self.state.topic_names
 
 
 # -- the time --------------------------------------------------------------------------------------------
@@ -111,33 +111,33 @@ class Stage:
 def test_topics_are_named_by_argo_cds_time_and_a_clock_that_is_off_is_told_once(
     wrong: float, told: list[str]
 ) -> None:
-    stage = Stage(wrong)
-    assert stage.look() is None
-    assert stage.topics.asked == [stage.names]
-    assert [name[:-9] for name in stage.names] == [f"weather_{NOW}", f"alerts_{NOW}"]
-    assert stage.notices == told
+    scenario = Scenario(wrong)
+    assert scenario.preflight() is None
+    assert scenario.topics.asked == [scenario.names]
+    assert [name[:-9] for name in scenario.names] == [f"weather_{NOW}", f"alerts_{NOW}"]
+    assert scenario.notices == told
 
 
 def test_a_name_that_exists_is_drawn_anew_and_the_others_stay() -> None:
-    stage = Stage(exist=1)
-    assert stage.look() is None
-    (first, second), (again, same) = stage.topics.asked
+    scenario = Scenario(exist=1)
+    assert scenario.preflight() is None
+    (first, second), (again, same) = scenario.topics.asked
     assert (first != again, second) == (True, same)
-    assert stage.names == [again, same]
+    assert scenario.names == [again, same]
 
 
 # -- the token -------------------------------------------------------------------------------------------
 
 
-def with_token(seconds: float, **more: Any) -> Stage:
+def with_token(seconds: float, **more: Any) -> Scenario:
     """One that expires in so many seconds, by Argo CD's time."""
-    return Stage(argocd=ArgoCD(server="argocd", token=token({"exp": NOW + seconds})), **more)
+    return Scenario(argocd=ArgoCD(server="argocd", token=token({"exp": NOW + seconds})), **more)
 
 
 def test_a_token_that_expires_before_the_run_may_end_is_told_before_anything_is_made() -> None:
-    stage = with_token(12)
-    assert stage.look() is None
-    assert stage.notices == [
+    scenario = with_token(12)
+    assert scenario.preflight() is None
+    assert scenario.notices == [
         "the token expires at 2027-01-15T08:00:12Z (in 12.0s), before the run may end (15m00s + 1m30s for "
         f"the clean-up): after that nothing can be put back; {NEW_TOKEN}"
     ]
@@ -145,34 +145,34 @@ def test_a_token_that_expires_before_the_run_may_end_is_told_before_anything_is_
 
 @pytest.mark.parametrize("seconds", [990, 86400])
 def test_one_that_outlives_the_run_is_not(seconds: float) -> None:
-    stage = with_token(seconds)
-    assert (stage.look(), stage.notices) == (None, [])
+    scenario = with_token(seconds)
+    assert (scenario.preflight(), scenario.notices) == (None, [])
 
 
 @pytest.mark.parametrize("wrong", [0, 7200, -7200])
 def test_its_end_is_by_argo_cds_clock(wrong: float) -> None:
-    stage = with_token(3600, wrong=wrong)
-    assert stage.look() is None
-    assert not any("token" in text for text in stage.notices)
+    scenario = with_token(3600, wrong=wrong)
+    assert scenario.preflight() is None
+    assert not any("token" in text for text in scenario.notices)
 
 
 def test_one_that_has_expired_is_6_and_nothing_more_is_asked() -> None:
     """Argo CD takes whoever is nobody as a guest where that is switched on."""
-    stage = with_token(-3600)
-    error = stage.look()
+    scenario = with_token(-3600)
+    error = scenario.preflight()
     assert isinstance(error, AccessDenied)
     assert (error.message, error.hint) == ("the token for Argo CD expired at 2027-01-15T07:00:00Z", NEW_TOKEN)
-    assert (stage.names, stage.topics.asked, stage.argocd.calls) == ([], [], ["application"])
+    assert (scenario.names, scenario.topics.asked, scenario.argocd.calls) == ([], [], ["application"])
 
 
 # -- auto-sync -------------------------------------------------------------------------------------------
 
 
 def test_an_argo_cd_that_cannot_switch_auto_sync_off_is_2_before_anything_is_made() -> None:
-    stage = Stage(spec=SPEC | {"syncPolicy": {"automated": {}}})
-    stage.argocd.version_told = "v2.14.21"
-    assert isinstance(stage.look(), UsageError)
-    assert (stage.topics.asked, stage.argocd.patches) == ([], [])
+    scenario = Scenario(spec=SPEC | {"syncPolicy": {"automated": {}}})
+    scenario.argocd.version_told = "v2.14.21"
+    assert isinstance(scenario.preflight(), UsageError)
+    assert (scenario.topics.asked, scenario.argocd.patches) == ([], [])
 
 
 # -- permissions -----------------------------------------------------------------------------------------
@@ -191,10 +191,10 @@ def test_an_argo_cd_that_cannot_switch_auto_sync_off_is_2_before_anything_is_mad
 def test_the_policy_is_asked_about_exactly_the_object_that_it_knows(
     namespace: str | None, own: str, subject: str
 ) -> None:
-    stage = Stage(application=ApplicationRef(name="weather", namespace=namespace))
-    stage.argocd.namespace_told = own
-    assert stage.look() is None
-    assert stage.asked == [
+    scenario = Scenario(application=ApplicationRef(name="weather", namespace=namespace))
+    scenario.argocd.namespace_told = own
+    assert scenario.preflight() is None
+    assert scenario.asked == [
         f"applications, update, {subject}",
         f"applications, sync, {subject}",
         f"logs, get, {subject}",
@@ -202,9 +202,9 @@ def test_the_policy_is_asked_about_exactly_the_object_that_it_knows(
 
 
 def test_the_policy_line_that_is_missing_opens_no_other_application() -> None:
-    stage = Stage(application=ApplicationRef(name="weather", namespace="team-a"))
-    stage.refused = {"default/team-a/weather"}
-    error = stage.look()
+    scenario = Scenario(application=ApplicationRef(name="weather", namespace="team-a"))
+    scenario.refused = {"default/team-a/weather"}
+    error = scenario.preflight()
     assert isinstance(error, AccessDenied)
     assert error.hint == (
         "add to Argo CD's policy.csv: p, ROLE, applications, update, default/team-a/weather, allow"
@@ -216,17 +216,17 @@ def test_the_policy_line_that_is_missing_opens_no_other_application() -> None:
 
 @pytest.mark.parametrize("pinned", [True, False])
 def test_a_dry_run_sees_a_file_in_git_that_wins_over_the_runs_values(pinned: bool) -> None:
-    stage = Stage(dry_run=True)
+    scenario = Scenario(dry_run=True)
 
     def asked(argocd: FakeArgoCD) -> None:
         listed = [{"name": "kafka.topic", "value": "theirs"}]
         if not pinned:
             names = ("kafka.topic", "alerts.topic")
-            listed = [{"name": n, "value": v} for n, v in zip(names, stage.names, strict=True)]
+            listed = [{"name": n, "value": v} for n, v in zip(names, scenario.names, strict=True)]
         argocd.helm_told = f"`{command('x', 'n', listed)}` failed exit status 1: Error"
 
-    stage.argocd.meets("helm_command", asked)
-    error = stage.look()
+    scenario.argocd.meets("helm_command", asked)
+    error = scenario.preflight()
     if not pinned:
         assert error is None
         return

@@ -72,7 +72,7 @@ def test_an_operations_phase_and_message_are_told_when_they_change() -> None:
         ("Failed", "b"),
         ("Failed", "b"),
     ):
-        stage.progress.state(state(phase=phase, message=message))
+        stage.progress.update(state(phase=phase, message=message))
     assert stage.told == [
         ("OperationChanged", {"phase": "Running", "message": "a"}),
         ("OperationChanged", {"phase": "Running", "message": "b"}),
@@ -82,13 +82,13 @@ def test_an_operations_phase_and_message_are_told_when_they_change() -> None:
 
 def test_a_resource_is_told_when_it_changes() -> None:
     stage = Stage()
-    stage.progress.state(state())
+    stage.progress.update(state())
     stage.news()
     for status, message in (("Synced", "created"), ("Synced", "created"), ("SyncFailed", "no")):
         result = ResourceResult(
             group="apps", kind="Deployment", namespace="ns", name="d", status=status, message=message
         )
-        assert stage.progress.state(state(result)) == []
+        assert stage.progress.update(state(result)) == []
     common = {"kind": "Deployment", "name": "d", "namespace": "ns"}
     assert stage.told == [
         ("ResourceChanged", common | {"status": "Synced", "message": "created"}),
@@ -98,7 +98,7 @@ def test_a_resource_is_told_when_it_changes() -> None:
 
 def test_a_hook_is_told_as_it_goes_and_its_words_only_when_it_is_over(clock: list[float]) -> None:
     stage = Stage()
-    stage.progress.state(state())
+    stage.progress.update(state())
     stage.news()
     steps = [
         ("", ""),
@@ -108,9 +108,9 @@ def test_a_hook_is_told_as_it_goes_and_its_words_only_when_it_is_over(clock: lis
         ("Failed", "limit"),
     ]
     for phase, message in steps:
-        changed = stage.progress.state(state(hook(phase, message=message)))
+        changed = stage.progress.update(state(hook(phase, message=message)))
         assert [(h.hook_phase, h.message) for h in changed] == [(phase, message)]
-        assert stage.progress.state(state(hook(phase, message=message))) == []
+        assert stage.progress.update(state(hook(phase, message=message))) == []
         clock[0] += 2
     assert stage.told == [
         told_hook(HookStatus.WAITING),
@@ -122,7 +122,7 @@ def test_a_hook_is_told_as_it_goes_and_its_words_only_when_it_is_over(clock: lis
 
 def test_the_same_job_in_two_phases_is_told_as_two() -> None:
     stage = Stage("tests")
-    stage.progress.state(state(hook("Succeeded", at="PreSync"), hook("Running")))
+    stage.progress.update(state(hook("Succeeded", at="PreSync"), hook("Running")))
     assert stage.told[1:] == [
         told_hook(HookStatus.SUCCEEDED, hook="PreSync"),
         told_hook(HookStatus.RUNNING),
@@ -133,16 +133,16 @@ def test_a_job_that_appears_is_told_before_the_operation_says_so_and_counts_from
     clock: list[float],
 ) -> None:
     stage = Stage()
-    stage.progress.state(state())
+    stage.progress.update(state())
     stage.news()
     stage.progress.expect([Hook("tests", ("PostSync",)), Hook("prepare", ("PreSync",))])
     stage.progress.appeared(Node(kind="Job", namespace="ns", name="tests", uid="u"))
     assert stage.news() == [told_hook(HookStatus.RUNNING)]
     clock[0] += 2
-    stage.progress.state(state(hook("Running")))
+    stage.progress.update(state(hook("Running")))
     assert stage.news() == []
     clock[0] += 3
-    stage.progress.state(state(hook("Succeeded", message="done")))
+    stage.progress.update(state(hook("Succeeded", message="done")))
     assert stage.news() == [told_hook(HookStatus.SUCCEEDED, message="done")]
     assert stage.seconds == [0, 5]
 
@@ -154,13 +154,13 @@ def test_a_job_whose_phase_cannot_be_told_is_told_by_the_operation(
     expected: list[Hook], clock: list[float]
 ) -> None:
     stage = Stage()
-    stage.progress.state(state())
+    stage.progress.update(state())
     stage.progress.expect(expected)
     stage.news()
     stage.progress.appeared(Node(kind="Job", namespace="ns", name="tests", uid="u"))
     assert stage.news() == []
     clock[0] += 2
-    stage.progress.state(state(hook("Running")))
+    stage.progress.update(state(hook("Running")))
     assert (stage.news(), stage.seconds) == ([told_hook(HookStatus.RUNNING)], [2])
 
 
@@ -177,7 +177,7 @@ def test_a_bare_pod_that_is_a_hook_is_told_as_soon_as_it_is_there() -> None:
 def test_only_tests_are_called_required_jobs_and_bare_pods_alike() -> None:
     stage = Stage("tests")
     kinds = ("Job", "Pod", "Workflow")
-    stage.progress.state(state(hook("Running", "other"), *(hook("Running", kind=k) for k in kinds)))
+    stage.progress.update(state(hook("Running", "other"), *(hook("Running", kind=k) for k in kinds)))
     assert [(f["name"], f["kind"], f["required"]) for _, f in stage.told[1:]] == [
         ("other", "Job", False),
         ("tests", "Job", True),
@@ -203,7 +203,7 @@ def test_the_logs_of_the_test_jobs_are_wanted(jobs: tuple[str, ...], wanted: lis
             Hook("prepare", ("PreSync",)),
         ]
     )
-    stage.progress.state(state(hook("Running", "late")))  # not among what was rendered
+    stage.progress.update(state(hook("Running", "late")))  # not among what was rendered
     names = ["tests", "gen-abc-postsync-1", "late", "prepare", "unknown"]
     assert [n for n in names if stage.progress.wants_log("Job", n)] == wanted
 
@@ -233,7 +233,7 @@ def test_the_logs_that_were_asked_for_are_wanted_and_those_of_failed_hooks(
 ) -> None:
     stage = Stage(logs=logs)
     stage.progress.expect([Hook("tests", ("PostSync",)), Hook("prepare", ("PreSync",))])
-    stage.progress.state(
+    stage.progress.update(
         state(
             hook("Running", "late", "PreSync"),
             hook("Failed", "broken", "PreSync"),
@@ -248,7 +248,7 @@ def test_the_logs_that_were_asked_for_are_wanted_and_those_of_failed_hooks(
 
 def test_whose_log_must_be_there_is_told_by_the_hooks_that_have_run() -> None:
     stage = Stage()
-    stage.progress.state(
+    stage.progress.update(
         state(hook("Succeeded"), hook("Failed", "b"), hook("Running", "c"), hook("Succeeded", "d", "PreSync"))
     )
     assert stage.progress.ran() == ["tests"]
@@ -273,9 +273,9 @@ def test_the_logs_have_a_verdict_of_their_own() -> None:
 def test_a_jobs_end_is_awaited_until_the_operation_has_seen_it_in_every_phase() -> None:
     stage = Stage()
     assert stage.progress.awaits("Job", "tests")
-    stage.progress.state(state(hook("Succeeded", at="PreSync"), hook("Running")))
+    stage.progress.update(state(hook("Succeeded", at="PreSync"), hook("Running")))
     assert stage.progress.awaits("Job", "tests")
-    stage.progress.state(state(hook("Succeeded", at="PreSync"), hook("Failed")))
+    stage.progress.update(state(hook("Succeeded", at="PreSync"), hook("Failed")))
     assert not stage.progress.awaits("Job", "tests")
     assert stage.progress.awaits("Pod", "tests"), "another kind of the same name"
 
@@ -297,7 +297,7 @@ def test_what_the_run_was_at_is_said_in_its_best_words() -> None:
         ([], "waiting for healthy state of d"),
         ([hook("Running"), hook("Running", "b")], ""),
     ):
-        stage.progress.state(state(*results, message=message))
+        stage.progress.update(state(*results, message=message))
         said.append(stage.progress.doing())
     assert said == [
         "nothing was synced yet",
@@ -330,7 +330,7 @@ def test_a_red_run_ends_with_the_last_lines_of_the_jobs_that_failed_each_once() 
         for i in range(LAST_LINES + 5):
             stage.progress.lines(dataclasses.replace(CONTAINER, job=name), [""], [f"{name} {i}"])
     assert stage.progress.last_lines() == ()
-    stage.progress.state(
+    stage.progress.update(
         state(
             hook("Failed", at="PreSync"), hook("Error"), hook("Succeeded", "fine"), hook("Failed", "silent")
         )
@@ -344,7 +344,7 @@ def failed_after(*written: tuple[dict[str, Any], list[str]]) -> tuple[str, tuple
     for log, texts in written:
         container = dataclasses.replace(CONTAINER, **{"attempt": 1, "restart": 0} | log)
         stage.progress.lines(container, [""] * len(texts), texts)
-    stage.progress.state(state(hook("Failed")))
+    stage.progress.update(state(hook("Failed")))
     return stage.progress.log_of(), stage.progress.last_lines()
 
 
@@ -394,7 +394,7 @@ def test_of_thousands_of_resources_few_are_told_in_one_go_and_none_is_left_out()
     hook_runs = hook("Running")
     goes: list[int] = []
     while not goes or stage.progress.behind:
-        changed = stage.progress.state(state(hook_runs, *applied))
+        changed = stage.progress.update(state(hook_runs, *applied))
         goes.append(len([fields for name, fields in stage.news() if name == "ResourceChanged"]))
         assert changed == ([hook_runs] if len(goes) == 1 else [])
     assert goes == [module.AT_ONCE] * (1000 // module.AT_ONCE)

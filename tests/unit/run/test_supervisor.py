@@ -18,7 +18,7 @@ from argorun.reporters.dispatcher import Dispatcher
 from argorun.run import supervisor as module
 from argorun.run.steps import Run
 from argorun.run.supervisor import STOPPING, Supervisor
-from argorun.run.undo import UndoStack
+from argorun.run.undo.stack import UndoStack
 from argorun.signals import SIGNALS
 from tests.unit.virtual import run
 
@@ -65,7 +65,7 @@ class Stage:
     def __init__(self, steps: Steps, topic: Steps | None = None, pods: Steps | None = None) -> None:
         self.reporter = Reporter()
         self.dispatcher = Dispatcher([self.reporter])
-        self.clean = UndoStack(self.dispatcher)
+        self.undo = UndoStack(self.dispatcher)
         self.progress = SimpleNamespace(
             doing=lambda: "tests still running",
             last_lines=lambda running: ("last line",),
@@ -85,7 +85,8 @@ class Stage:
             self.undone.append(name)
             return f"{name} gone"
 
-        self.clean.before(name, undo, lambda: f"rm {name}", limit=60, patient=patient)
+        swept = name == "topic"
+        self.undo.register(name, undo, lambda: f"rm {name}", limit=60, patient=patient, swept=swept)
 
     async def steps(self) -> ArgorunError | None:
         return await self._steps(self)
@@ -95,7 +96,10 @@ class Stage:
         return await self.finding()
 
     async def clean_up(self) -> None:
-        await self.clean.unwind(90)
+        await self.undo.unwind(90)
+
+    def abandon(self, why: str) -> None:
+        self.undo.abandon(why)
 
     def code(self) -> int:
         return run(Supervisor(cast(Run, self), self.dispatcher).supervise())
@@ -247,7 +251,7 @@ def test_a_signal_while_the_cluster_is_asked_ends_that_and_hides_nothing() -> No
     stage = Stage(signals(signal.SIGINT, pause=2.0, then=verdict_is(TestsFailed("tests failed"))))
     finding(stage, Finding("never told"), seconds=3600)
     assert (stage.code(), stage.verdict.title, stage.told) == (1, "tests failed", BOTH)
-    assert stage.clean.hurried
+    assert stage.undo.hurried
 
 
 @pytest.mark.parametrize("error", [UsageError("no such parameter"), ArgoCDFailed("down")])
@@ -334,7 +338,7 @@ def test_a_signal_ends_the_steps_and_the_clean_up_hurries(signum: signal.Signals
     stage = Stage(signals(signum))
     assert (stage.code(), stage.told) == (code, BOTH)
     assert (stage.verdict.exit_code, stage.verdict.title) == (code, f"interrupted by {signum.name}")
-    assert stage.clean.hurried
+    assert stage.undo.hurried
 
 
 def test_the_handlers_are_gone_in_the_end() -> None:
@@ -417,7 +421,7 @@ def kills(signum: int) -> Steps:
 def test_a_first_signal_in_the_clean_up_of_a_green_run_hurries_it_and_is_its_end() -> None:
     async def slow(stage: Stage) -> None:
         await asyncio.sleep(20)
-        assert stage.clean.hurried
+        assert stage.undo.hurried
 
     stage = Stage(green, topic=kills(signal.SIGTERM), pods=slow)
     assert (stage.code(), stage.told) == (143, BOTH)
@@ -478,7 +482,7 @@ def test_a_run_ends_with_its_code_and_closes_its_connections_and_who_keeps_topic
         stage.dispatcher = emit
         return stage
 
-    monkeypatch.setattr(module, "Client", Connection)
+    monkeypatch.setattr(module, "RestClient", Connection)
     monkeypatch.setattr(module, "Topics", Connection)
     monkeypatch.setattr(module, "Run", made)
     reporter = Reporter()

@@ -13,6 +13,7 @@ from argorun.argocd.parameters.kustomize import ROLLED
 from argorun.argocd.types import Application, Json, Node, Tree
 from argorun.config.model import ApplicationRef, ArgoCD, Config, ConfigMapKey, Parameter, Topic
 from argorun.errors import UsageError
+from argorun.run.state import RunTopic
 from argorun.run.topic_reach import UNCHECKED, check
 from argorun.sandbox.standin.helm import command
 
@@ -93,7 +94,9 @@ def arrives(
     notices: list[str] = []
     try:
         asyncio.run(
-            check(config, cast(Client, argocd), [(topic, NAME)], seen, manifests, former, notices.append)
+            check(
+                config, cast(Client, argocd), [RunTopic(NAME, topic)], seen, manifests, former, notices.append
+            )
         )
     except UsageError as e:
         return (e.message, e.hint), notices, argocd.asked

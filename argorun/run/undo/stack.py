@@ -1,7 +1,7 @@
-"""The undo stack: what a run has done and how each of it is undone, whatever happens.
+"""Undoes what a run did, last in first out, each undo within its own limit.
 
 An undo is registered *before* its act, so a lost reply leaks nothing; every undo is harmless where its act
-never took place. In a hurry (somebody pressed Cancel) all that matters is undone at once and the rest after.
+never took place. In a hurry (a person pressed Cancel) all that matters is undone at once and the rest after.
 """
 
 from __future__ import annotations
@@ -19,28 +19,41 @@ ONCE_MORE = 1.0  # seconds before an undo that failed is tried again
 STUCK = 3.0  # seconds past its limit after which an undo that does not even stop is left
 RESERVE = 5.0  # seconds of the whole budget that each undo still to come keeps for itself, at most
 
+Act = Callable[[], Awaitable[str | None]]
+Command = Callable[[], str]  # what a person runs in place of an act; empty where there is nothing to do
+
 
 @dataclass(eq=False)
 class Undo:
     """One thing to undo. `act` gives back a phrase for what it did, or None where there was nothing to do."""
 
     what: str
-    act: Callable[[], Awaitable[str | None]]
-    command: Callable[[], str]  # the command that does it by hand; empty where there is nothing to do
+    act: Act
+    command: Command
     limit: float  # seconds
     patient: bool = False  # done last in a hurry
+    swept: bool = False  # `argorun sweep` undoes it, too
     task: asyncio.Task[None] | None = field(default=None, repr=False)
     done: bool = False
 
 
-class UndoStack:
-    """Undoes last-in first-out, each within its limit, all within the budget; errors are collected."""
+def no_command() -> str:
+    """There is no command for it: those of other undos do it."""
+    return ""
 
-    def __init__(self, emit: Emit, hurried: Callable[[], None] = lambda: None) -> None:
-        self._emit, self._told = emit, hurried
+
+class UndoStack:
+    """Undoes last in first out, each within its limit, all within the budget; errors are collected.
+
+    `on_hurry` is called when a hurry begins.
+    """
+
+    def __init__(self, emit: Emit, on_hurry: Callable[[], None] = lambda: None) -> None:
+        self._emit, self._on_hurry = emit, on_hurry
         self._stack: list[Undo] = []
         self._hurry = asyncio.Event()
         self.left: list[LeftBehind] = []
+        self.left_for_sweep = False  # `argorun sweep` would undo something of what is left
         self.abandoned = False  # nothing more is to be undone
 
     @property
@@ -50,7 +63,7 @@ class UndoStack:
     def hurry(self) -> None:
         """From now on undo at once what matters, and the patient rest afterwards."""
         self._hurry.set()
-        self._told()
+        self._on_hurry()
 
     async def unless_hurried(self, waiting: Coroutine[None, None, object], grace: float = 0.0) -> bool:
         """Wait for something, but in a hurry only `grace` seconds longer; whether it came to its end."""
@@ -68,23 +81,25 @@ class UndoStack:
             hurry.cancel()
             await asyncio.gather(task, hurry, return_exceptions=True)
 
-    def before(
+    def register(
         self,
         what: str,
-        act: Callable[[], Awaitable[str | None]],
-        command: Callable[[], str],
+        act: Act,
+        command: Command,
         *,
         limit: float = 20.0,
         patient: bool = False,
         last: bool = False,
-    ) -> None:
+        swept: bool = False,
+    ) -> Undo:
         """Register how to undo what is about to be done; `last`, after all that was registered so far."""
-        undo = Undo(what, act, command, limit, patient)
+        undo = Undo(what, act, command, limit, patient, swept)
         self._stack.insert(0 if last else len(self._stack), undo)
+        return undo
 
-    def forget(self, what: str) -> None:
-        """The act did not take place and never will: there is nothing of this run to undo."""
-        self._stack = [u for u in self._stack if u.what != what]
+    def forget(self, undo: Undo) -> None:
+        """What this would undo was not done and never will be."""
+        self._stack.remove(undo)
 
     @property
     def pending(self) -> bool:
@@ -92,7 +107,7 @@ class UndoStack:
         return any(not u.done for u in self._stack)
 
     async def unwind(self, budget: float) -> None:
-        """Undo everything within `budget` seconds; what could not be undone is announced, never raised."""
+        """Undo everything within `budget` seconds; what could not be undone is emitted, never raised."""
         self._end = asyncio.get_running_loop().time() + budget
         # Of a small budget no more than half is kept for later, or the first would have no time at all.
         self._reserve = min(RESERVE, budget / (2 * max(1, len(self._stack))))
@@ -104,8 +119,8 @@ class UndoStack:
                 if not undo.patient:
                     self._begin(undo)
             for undo in reversed(self._stack):
-                # A patient one waits for what lies above it, and for nothing else. Not awaited itself: who is
-                # told to stop at once does not wait for what an undo does when it is cancelled.
+                # A patient one waits for what lies above it, and for nothing else. The task itself is not
+                # awaited: a run that must stop at once does not wait for what an undo does when canceled.
                 await self._wait_for(undo)
         except asyncio.CancelledError:
             self.abandon("argorun was told to stop at once")
@@ -125,12 +140,12 @@ class UndoStack:
             self._leave(undo, f"it did not stop within {undo.limit + STUCK:.0f} s")
 
     def abandon(self, why: str) -> None:
-        """Undo nothing more: announce all that is left to be done by hand, and how."""
+        """Undo nothing more: emit all that is left for a person to undo, and how."""
         self.abandoned = True
         for undo in reversed(self._stack):
             if undo.task is not None:
                 undo.task.cancel()
-            if self._by_hand(undo) != "":
+            if self._command(undo) != "":
                 self._leave(undo, why)
             undo.done = True
 
@@ -152,7 +167,7 @@ class UndoStack:
         except asyncio.CancelledError:
             if (task := asyncio.current_task()) is None or task.cancelling():
                 raise
-            self._leave(undo, "it was cancelled")  # from inside: nobody told us to stop
+            self._leave(undo, "it was canceled")  # from inside: the clean-up itself goes on
         except Exception as e:  # an undo that breaks must not keep the others from being done
             self._leave(undo, f"{type(e).__name__}: {e}")
         else:
@@ -170,18 +185,19 @@ class UndoStack:
             await asyncio.sleep(ONCE_MORE)
             return await undo.act()
 
-    def leave(self, what: str, why: str, command: str = "") -> None:
-        """Emit something that could not be undone, and the command that does it by hand."""
+    def leave(self, what: str, why: str, command: str = "", *, swept: bool = False) -> None:
+        """Emit something that could not be undone, and the command with which a person undoes it."""
         event = LeftBehind(time=time.time(), what=what, why=why, command=command)
         self.left.append(event)
+        self.left_for_sweep = self.left_for_sweep or swept
         self._emit(event)
 
     def _leave(self, undo: Undo, why: str) -> None:
-        if not undo.done:  # told once
+        if not undo.done:  # emitted once
             undo.done = True
-            self.leave(undo.what, why, self._by_hand(undo) or "")
+            self.leave(undo.what, why, self._command(undo) or "", swept=undo.swept)
 
-    def _by_hand(self, undo: Undo) -> str | None:
+    def _command(self, undo: Undo) -> str | None:
         """The command; None where it cannot be given, which must not keep the others from being done."""
         try:
             return undo.command()

@@ -10,14 +10,14 @@ import pytest
 
 from argorun.errors import AccessDenied, ArgoCDFailed
 from argorun.events import Event, LeftBehind, Undone
-from argorun.run.undo import UndoStack
+from argorun.run.undo.stack import Undo, UndoStack
 from tests.unit.virtual import run
 
 Act = Callable[[], Awaitable[str | None]]
 
 
-class Told(list[object]):
-    """The announced events, without their times."""
+class Emitted(list[object]):
+    """The events, without their times."""
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -27,12 +27,12 @@ class Told(list[object]):
                 self.append(("left", event.what, event.why, event.command))
 
 
-class Stage:
-    """A clean-up and what its undos did, in their order."""
+class Scenario:
+    """An undo stack, the events it emitted, and the undos that it began, in their order."""
 
     def __init__(self) -> None:
-        self.told = Told()
-        self.clean = UndoStack(self.told)
+        self.emitted = Emitted()
+        self.undo = UndoStack(self.emitted)
         self.order: list[str] = []
 
     def add(
@@ -43,12 +43,16 @@ class Stage:
         limit: float = 20.0,
         patient: bool = False,
         last: bool = False,
-    ) -> None:
+        swept: bool = False,
+    ) -> Undo:
         async def undo() -> str | None:
             self.order.append(name)
             return await act() if act is not None else f"{name} undone"
 
-        self.clean.before(name, undo, lambda: f"undo {name}", limit=limit, patient=patient, last=last)
+        command = f"undo {name}"
+        return self.undo.register(
+            name, undo, lambda: command, limit=limit, patient=patient, last=last, swept=swept
+        )
 
 
 def raising(error: BaseException) -> Act:
@@ -63,63 +67,63 @@ async def never() -> str | None:
     raise AssertionError("cannot be reached")
 
 
-def test_who_makes_slow_requests_is_told_of_the_hurry() -> None:
-    told: list[str] = []
-    clean = UndoStack(Told(), lambda: told.append("hurry"))
-    assert not clean.hurried
-    clean.hurry()
-    assert (clean.hurried, told) == (True, ["hurry"])
+def test_a_hurry_cuts_slow_requests_short() -> None:
+    cut: list[str] = []
+    undo = UndoStack(Emitted(), lambda: cut.append("hurry"))
+    assert not undo.hurried
+    undo.hurry()
+    assert (undo.hurried, cut) == (True, ["hurry"])
 
 
 def test_the_last_is_undone_first_and_each_is_told() -> None:
-    stage = Stage()
+    scenario = Scenario()
     for name in ("topic", "parameters", "operation"):
-        stage.add(name)
-    assert stage.clean.pending
-    run(stage.clean.unwind(90))
-    assert stage.order == ["operation", "parameters", "topic"]
-    assert stage.told == [("undone", f"{name} undone") for name in stage.order]
-    assert (stage.clean.left, stage.clean.pending) == ([], False)
+        scenario.add(name)
+    assert scenario.undo.pending
+    run(scenario.undo.unwind(90))
+    assert scenario.order == ["operation", "parameters", "topic"]
+    assert scenario.emitted == [("undone", f"{name} undone") for name in scenario.order]
+    assert (scenario.undo.left, scenario.undo.pending) == ([], False)
 
 
 def test_one_after_the_other_so_that_the_topic_outlives_what_uses_it() -> None:
-    stage = Stage()
-    stage.add("topic")
+    scenario = Scenario()
+    scenario.add("topic")
 
     async def slow() -> str | None:
         await asyncio.sleep(5)
-        stage.order.append("operation is over")
+        scenario.order.append("operation is over")
         return None
 
-    stage.add("operation", slow)
-    run(stage.clean.unwind(90))
-    assert stage.order == ["operation", "operation is over", "topic"]
+    scenario.add("operation", slow)
+    run(scenario.undo.unwind(90))
+    assert scenario.order == ["operation", "operation is over", "topic"]
 
 
 def test_nothing_to_undo_is_nothing_told() -> None:
-    stage = Stage()
-    run(stage.clean.unwind(90))
-    assert (stage.told, stage.clean.pending) == ([], False)
+    scenario = Scenario()
+    run(scenario.undo.unwind(90))
+    assert (scenario.emitted, scenario.undo.pending) == ([], False)
 
 
 def test_an_undo_with_nothing_to_do_says_nothing() -> None:
-    stage = Stage()
+    scenario = Scenario()
 
     async def nothing() -> str | None:
         return None
 
-    stage.add("topic", nothing)
-    run(stage.clean.unwind(90))
-    assert (stage.order, stage.told, stage.clean.pending) == (["topic"], [], False)
+    scenario.add("topic", nothing)
+    run(scenario.undo.unwind(90))
+    assert (scenario.order, scenario.emitted, scenario.undo.pending) == (["topic"], [], False)
 
 
 def test_what_never_took_place_is_forgotten_and_nothing_else() -> None:
-    stage = Stage()
-    stage.add("topic a")
-    stage.add("topic b")
-    stage.clean.forget("topic a")
-    run(stage.clean.unwind(90))
-    assert stage.order == ["topic b"]
+    scenario = Scenario()
+    topic = scenario.add("topic a")
+    scenario.add("topic b")
+    scenario.undo.forget(topic)
+    run(scenario.undo.unwind(90))
+    assert scenario.order == ["topic b"]
 
 
 @pytest.mark.parametrize(
@@ -127,7 +131,7 @@ def test_what_never_took_place_is_forgotten_and_nothing_else() -> None:
     [
         (ArgoCDFailed("Argo CD is down", "look at it"), "Argo CD is down"),
         (ValueError("no such thing"), "ValueError: no such thing"),
-        (asyncio.CancelledError(), "it was cancelled"),
+        (asyncio.CancelledError(), "it was canceled"),
         (ExceptionGroup("several", [OSError("x")]), "ExceptionGroup: several (1 sub-exception)"),
     ],
 )
@@ -135,65 +139,65 @@ def test_what_never_took_place_is_forgotten_and_nothing_else() -> None:
 def test_an_undo_that_raises_anything_is_named_and_does_not_stop_the_others(
     error: BaseException, why: str, hurried: bool
 ) -> None:
-    stage = Stage()
-    stage.add("first", patient=True)
-    stage.add("second", raising(error), patient=True)
-    stage.add("third", raising(error))
-    stage.add("fourth")
+    scenario = Scenario()
+    scenario.add("first", patient=True)
+    scenario.add("second", raising(error), patient=True)
+    scenario.add("third", raising(error))
+    scenario.add("fourth")
     if hurried:
-        stage.clean.hurry()
-    run(stage.clean.unwind(90))
-    assert sorted(set(stage.order)) == ["first", "fourth", "second", "third"]
-    assert [(e.what, e.why, e.command) for e in stage.clean.left] == [
+        scenario.undo.hurry()
+    run(scenario.undo.unwind(90))
+    assert sorted(set(scenario.order)) == ["first", "fourth", "second", "third"]
+    assert [(e.what, e.why, e.command) for e in scenario.undo.left] == [
         ("third", why, "undo third"),
         ("second", why, "undo second"),
     ]
-    assert ("undone", "first undone") in stage.told
-    assert ("undone", "fourth undone") in stage.told
+    assert ("undone", "first undone") in scenario.emitted
+    assert ("undone", "fourth undone") in scenario.emitted
 
 
 def test_a_command_that_cannot_be_given_does_not_stop_the_others() -> None:
-    stage = Stage()
-    stage.add("first")
+    scenario = Scenario()
+    scenario.add("first")
 
     def broken() -> str:
         raise RuntimeError("no")
 
-    stage.clean.before("second", raising(ArgoCDFailed("down")), broken)
-    run(stage.clean.unwind(90))
-    assert stage.told == [("left", "second", "down", ""), ("undone", "first undone")]
+    scenario.undo.register("second", raising(ArgoCDFailed("down")), broken)
+    run(scenario.undo.unwind(90))
+    assert scenario.emitted == [("left", "second", "down", ""), ("undone", "first undone")]
 
 
 def test_an_undo_that_hangs_is_given_its_limit_and_no_more() -> None:
-    stage = Stage()
-    stage.add("topic")
-    stage.add("operation", never, limit=25)
+    scenario = Scenario()
+    scenario.add("topic")
+    scenario.add("operation", never, limit=25)
 
     async def timed() -> float:
         began = asyncio.get_running_loop().time()
-        await stage.clean.unwind(90)
+        await scenario.undo.unwind(90)
         return asyncio.get_running_loop().time() - began
 
     assert run(timed()) == 25
-    assert stage.told == [
+    assert scenario.emitted == [
         ("left", "operation", "not done within 25 s", "undo operation"),
         ("undone", "topic undone"),
     ]
 
 
 def test_all_that_hang_are_over_within_the_whole_budget_and_each_had_its_chance() -> None:
-    stage = Stage()
+    scenario = Scenario()
     for name in ("topic", "pods", "parameters", "operation"):
-        stage.add(name, never, limit=60)
+        scenario.add(name, never, limit=60)
 
     async def timed() -> float:
         began = asyncio.get_running_loop().time()
-        await stage.clean.unwind(50)
+        await scenario.undo.unwind(50)
         return asyncio.get_running_loop().time() - began
 
     assert run(timed()) == 50
     # Each that is still to come keeps five seconds for itself.
-    assert [(e.what, e.why) for e in stage.clean.left] == [
+    assert [(e.what, e.why) for e in scenario.undo.left] == [
         ("operation", "not done within 35 s"),
         ("parameters", "not done within 5 s"),
         ("pods", "not done within 5 s"),
@@ -202,18 +206,18 @@ def test_all_that_hang_are_over_within_the_whole_budget_and_each_had_its_chance(
 
 
 def test_a_budget_that_is_used_up_still_gives_each_a_second() -> None:
-    stage = Stage()
-    stage.add("topic")
-    stage.add("operation", never)
-    run(stage.clean.unwind(0))
-    assert stage.told == [
+    scenario = Scenario()
+    scenario.add("topic")
+    scenario.add("operation", never)
+    run(scenario.undo.unwind(0))
+    assert scenario.emitted == [
         ("left", "operation", "not done within 1 s", "undo operation"),
         ("undone", "topic undone"),
     ]
 
 
 def test_in_a_hurry_the_urgent_ones_start_at_once_and_the_patient_follow() -> None:
-    stage = Stage()
+    scenario = Scenario()
     gate = asyncio.Event()
 
     async def gated() -> str | None:
@@ -221,68 +225,68 @@ def test_in_a_hurry_the_urgent_ones_start_at_once_and_the_patient_follow() -> No
         return None
 
     async def cancelled_by_a_person() -> None:
-        stage.add("topic", gated)
-        stage.add("pods", patient=True)
-        stage.add("settle", patient=True)
-        stage.add("parameters", gated)
-        stage.add("operation", gated)
-        stage.clean.hurry()
-        unwinding = asyncio.create_task(stage.clean.unwind(90))
+        scenario.add("topic", gated)
+        scenario.add("pods", patient=True)
+        scenario.add("settle", patient=True)
+        scenario.add("parameters", gated)
+        scenario.add("operation", gated)
+        scenario.undo.hurry()
+        unwinding = asyncio.create_task(scenario.undo.unwind(90))
         await asyncio.sleep(1)
-        assert sorted(stage.order) == ["operation", "parameters", "topic"]
+        assert sorted(scenario.order) == ["operation", "parameters", "topic"]
         gate.set()
         await unwinding
 
     run(cancelled_by_a_person())
-    assert stage.order[3:] == ["settle", "pods"]
-    assert stage.clean.left == []
+    assert scenario.order[3:] == ["settle", "pods"]
+    assert scenario.undo.left == []
 
 
 def test_in_a_hurry_a_patient_one_waits_only_for_what_it_must_come_after() -> None:
     # A topic that will not go (Kafka is away) keeps nobody from settling the workloads.
-    stage = Stage()
+    scenario = Scenario()
 
     async def cancelled_by_a_person() -> None:
-        stage.add("topic", never)
-        stage.add("settle", patient=True)
-        stage.add("operation")
-        stage.clean.hurry()
-        unwinding = asyncio.create_task(stage.clean.unwind(90))
+        scenario.add("topic", never)
+        scenario.add("settle", patient=True)
+        scenario.add("operation")
+        scenario.undo.hurry()
+        unwinding = asyncio.create_task(scenario.undo.unwind(90))
         await asyncio.sleep(1)
-        assert sorted(stage.order) == ["operation", "settle", "topic"]
+        assert sorted(scenario.order) == ["operation", "settle", "topic"]
         unwinding.cancel()
         await unwinding
 
     run(cancelled_by_a_person())
-    assert [e.what for e in stage.clean.left] == ["topic"]
+    assert [e.what for e in scenario.undo.left] == ["topic"]
 
 
 def test_what_is_registered_as_the_last_is_undone_last() -> None:
-    stage = Stage()
-    stage.add("topic")
-    stage.add("a look at the topic", last=True)
-    stage.add("operation")
-    run(stage.clean.unwind(90))
-    assert stage.order == ["operation", "topic", "a look at the topic"]
+    scenario = Scenario()
+    scenario.add("topic")
+    scenario.add("a look at the topic", last=True)
+    scenario.add("operation")
+    run(scenario.undo.unwind(90))
+    assert scenario.order == ["operation", "topic", "a look at the topic"]
 
 
 def test_what_can_be_left_to_itself_is_waited_for_only_until_somebody_hurries() -> None:
-    async def waited(clean: UndoStack, seconds: float) -> tuple[bool, float]:
+    async def waited(undo: UndoStack, seconds: float) -> tuple[bool, float]:
         began = asyncio.get_running_loop().time()
-        asyncio.get_running_loop().call_later(5, clean.hurry)
-        ended = await clean.unless_hurried(asyncio.sleep(seconds))
+        asyncio.get_running_loop().call_later(5, undo.hurry)
+        ended = await undo.unless_hurried(asyncio.sleep(seconds))
         return ended, asyncio.get_running_loop().time() - began
 
-    assert run(waited(UndoStack(Told()), 3)) == (True, 3)
-    assert run(waited(UndoStack(Told()), 30)) == (False, 5)
+    assert run(waited(UndoStack(Emitted()), 3)) == (True, 3)
+    assert run(waited(UndoStack(Emitted()), 30)) == (False, 5)
 
 
 def test_what_should_come_to_its_end_is_waited_for_a_little_longer_even_in_a_hurry() -> None:
     async def waited(seconds: float) -> tuple[bool, float]:
         began = asyncio.get_running_loop().time()
-        clean = UndoStack(Told())
-        clean.hurry()
-        ended = await clean.unless_hurried(asyncio.sleep(seconds), grace=3)
+        undo = UndoStack(Emitted())
+        undo.hurry()
+        ended = await undo.unless_hurried(asyncio.sleep(seconds), grace=3)
         return ended, asyncio.get_running_loop().time() - began
 
     assert run(waited(2)) == (True, 2)
@@ -294,11 +298,11 @@ def test_what_goes_wrong_while_it_is_waited_for_is_raised() -> None:
         raise ArgoCDFailed("down")
 
     with pytest.raises(ArgoCDFailed, match="down"):
-        run(UndoStack(Told()).unless_hurried(fails()))
+        run(UndoStack(Emitted()).unless_hurried(fails()))
 
 
 def test_a_hurry_in_the_middle_starts_what_is_urgent_without_waiting_for_what_is_under_way() -> None:
-    stage = Stage()
+    scenario = Scenario()
     gate = asyncio.Event()
 
     async def gated() -> str | None:
@@ -306,40 +310,40 @@ def test_a_hurry_in_the_middle_starts_what_is_urgent_without_waiting_for_what_is
         return "pods are gone"
 
     async def hurried() -> None:
-        stage.add("topic")
-        stage.add("settle", patient=True)
-        stage.add("parameters")
-        stage.add("pods", gated, patient=True)
-        unwinding = asyncio.create_task(stage.clean.unwind(90))
+        scenario.add("topic")
+        scenario.add("settle", patient=True)
+        scenario.add("parameters")
+        scenario.add("pods", gated, patient=True)
+        unwinding = asyncio.create_task(scenario.undo.unwind(90))
         await asyncio.sleep(1)
-        assert (stage.order, stage.clean.hurried) == (["pods"], False)
-        stage.clean.hurry()
+        assert (scenario.order, scenario.undo.hurried) == (["pods"], False)
+        scenario.undo.hurry()
         await asyncio.sleep(1)
-        assert (sorted(stage.order[1:]), stage.clean.hurried) == (["parameters", "topic"], True)
+        assert (sorted(scenario.order[1:]), scenario.undo.hurried) == (["parameters", "topic"], True)
         gate.set()
         await unwinding
 
     run(hurried())
-    assert stage.order[3:] == ["settle"]
-    assert stage.clean.left == []
+    assert scenario.order[3:] == ["settle"]
+    assert scenario.undo.left == []
 
 
 def test_a_hurry_does_not_undo_anything_twice() -> None:
-    stage = Stage()
-    stage.add("topic")
+    scenario = Scenario()
+    scenario.add("topic")
 
     async def hurries() -> str | None:
-        stage.clean.hurry()
+        scenario.undo.hurry()
         await asyncio.sleep(1)
         return None
 
-    stage.add("operation", hurries)
-    run(stage.clean.unwind(90))
-    assert sorted(stage.order) == ["operation", "topic"]
+    scenario.add("operation", hurries)
+    run(scenario.undo.unwind(90))
+    assert sorted(scenario.order) == ["operation", "topic"]
 
 
 def test_told_to_stop_at_once_everything_that_is_left_is_named_with_its_command() -> None:
-    stage = Stage()
+    scenario = Scenario()
     cut_short: list[str] = []
 
     async def hangs() -> str | None:
@@ -350,10 +354,10 @@ def test_told_to_stop_at_once_everything_that_is_left_is_named_with_its_command(
             raise
 
     async def stopped() -> None:
-        stage.add("topic")
-        stage.add("parameters", hangs)
-        stage.add("operation")
-        unwinding = asyncio.create_task(stage.clean.unwind(90))
+        scenario.add("topic")
+        scenario.add("parameters", hangs)
+        scenario.add("operation")
+        unwinding = asyncio.create_task(scenario.undo.unwind(90))
         await asyncio.sleep(1)
         unwinding.cancel()
         await unwinding
@@ -361,12 +365,12 @@ def test_told_to_stop_at_once_everything_that_is_left_is_named_with_its_command(
 
     run(stopped())
     why = "argorun was told to stop at once"
-    assert stage.told == [
+    assert scenario.emitted == [
         ("undone", "operation undone"),
         ("left", "parameters", why, "undo parameters"),
         ("left", "topic", why, "undo topic"),
     ]
-    assert (stage.order, cut_short, stage.clean.pending) == (
+    assert (scenario.order, cut_short, scenario.undo.pending) == (
         ["operation", "parameters"],
         ["parameters"],
         False,
@@ -374,24 +378,24 @@ def test_told_to_stop_at_once_everything_that_is_left_is_named_with_its_command(
 
 
 def test_told_to_stop_at_once_among_patient_ones_names_them_too() -> None:
-    stage = Stage()
+    scenario = Scenario()
 
     async def stopped() -> None:
-        stage.add("pods", patient=True)
-        stage.add("settle", never, patient=True)
-        stage.clean.hurry()
-        unwinding = asyncio.create_task(stage.clean.unwind(90))
+        scenario.add("pods", patient=True)
+        scenario.add("settle", never, patient=True)
+        scenario.undo.hurry()
+        unwinding = asyncio.create_task(scenario.undo.unwind(90))
         await asyncio.sleep(1)
         unwinding.cancel()
         await unwinding
 
     run(stopped())
-    assert [e.what for e in stage.clean.left] == ["settle", "pods"]
+    assert [e.what for e in scenario.undo.left] == ["settle", "pods"]
 
 
 @pytest.mark.parametrize("ends", [None, ArgoCDFailed("down")])
 def test_told_to_stop_at_once_nobody_waits_for_what_an_undo_still_does(ends: Exception | None) -> None:
-    stage = Stage()
+    scenario = Scenario()
     acts: list[str] = []
 
     async def tidies_up() -> str | None:
@@ -404,9 +408,9 @@ def test_told_to_stop_at_once_nobody_waits_for_what_an_undo_still_does(ends: Exc
                 raise ends
 
     async def stopped() -> float:
-        stage.add("topic")
-        stage.add("settle", tidies_up)
-        unwinding = asyncio.create_task(stage.clean.unwind(90))
+        scenario.add("topic")
+        scenario.add("settle", tidies_up)
+        unwinding = asyncio.create_task(scenario.undo.unwind(90))
         await asyncio.sleep(1)
         unwinding.cancel()
         began = asyncio.get_running_loop().time()
@@ -416,61 +420,61 @@ def test_told_to_stop_at_once_nobody_waits_for_what_an_undo_still_does(ends: Exc
         return at_once
 
     assert run(stopped()) == 0
-    assert [e.what for e in stage.clean.left] == ["settle", "topic"]
+    assert [e.what for e in scenario.undo.left] == ["settle", "topic"]
     assert acts == ["begun"], "and it is not tried again"
 
 
 def test_told_to_stop_at_once_nobody_is_sent_to_do_what_needs_no_doing() -> None:
-    stage = Stage()
-    stage.add("topic")
+    scenario = Scenario()
+    scenario.add("topic")
 
     async def nothing() -> str | None:
         return None
 
-    stage.clean.before("settle", nothing, lambda: "")
-    stage.clean.abandon("no time")
-    assert ([e.what for e in stage.clean.left], stage.clean.pending) == (["topic"], False)
+    scenario.undo.register("settle", nothing, lambda: "")
+    scenario.undo.abandon("no time")
+    assert ([e.what for e in scenario.undo.left], scenario.undo.pending) == (["topic"], False)
 
 
 def test_abandoned_before_anything_was_undone_names_all_and_touches_nothing() -> None:
-    stage = Stage()
+    scenario = Scenario()
     for name in ("topic", "parameters"):
-        stage.add(name)
-    stage.clean.abandon("no time")
-    assert [dataclasses.astuple(e)[1:] for e in stage.clean.left] == [
+        scenario.add(name)
+    scenario.undo.abandon("no time")
+    assert [dataclasses.astuple(e)[1:] for e in scenario.undo.left] == [
         ("parameters", "no time", "undo parameters"),
         ("topic", "no time", "undo topic"),
     ]
-    assert stage.order == []
+    assert scenario.order == []
 
 
 def test_what_was_left_is_not_named_again_when_the_rest_is_abandoned() -> None:
-    stage = Stage()
-    stage.add("topic")
-    stage.add("operation", raising(ArgoCDFailed("down")))
+    scenario = Scenario()
+    topic = scenario.add("topic")
+    scenario.add("operation", raising(ArgoCDFailed("down")))
 
     async def hangs() -> str | None:
         return await never()
 
-    stage.clean.forget("topic")
-    stage.add("parameters", hangs)
-    stage.clean.hurry()
+    scenario.undo.forget(topic)
+    scenario.add("parameters", hangs)
+    scenario.undo.hurry()
 
     async def stopped() -> None:
-        unwinding = asyncio.create_task(stage.clean.unwind(90))
+        unwinding = asyncio.create_task(scenario.undo.unwind(90))
         await asyncio.sleep(1)
         unwinding.cancel()
         await unwinding
 
     run(stopped())
-    assert [e.what for e in stage.clean.left] == ["operation", "parameters"]
+    assert [e.what for e in scenario.undo.left] == ["operation", "parameters"]
 
 
 @pytest.mark.parametrize(
     "error", [ArgoCDFailed("half a JSON"), AccessDenied("a broken proxy says 403")], ids=["8", "6"]
 )
 def test_an_undo_that_fails_once_is_done_all_the_same(error: BaseException) -> None:
-    stage = Stage()
+    scenario = Scenario()
     errors = [error]
 
     async def once() -> str | None:
@@ -478,14 +482,23 @@ def test_an_undo_that_fails_once_is_done_all_the_same(error: BaseException) -> N
             raise errors.pop()
         return "topic undone"
 
-    stage.add("topic", once)
-    run(stage.clean.unwind(90))
-    assert (stage.order, stage.clean.left) == (["topic", "topic"], [])
-    assert stage.told == [("undone", "topic undone")]
+    scenario.add("topic", once)
+    run(scenario.undo.unwind(90))
+    assert (scenario.order, scenario.undo.left) == (["topic", "topic"], [])
+    assert scenario.emitted == [("undone", "topic undone")]
+
+
+@pytest.mark.parametrize("swept", [True, False])
+def test_whether_argorun_sweep_would_undo_something_of_what_is_left_is_known(swept: bool) -> None:
+    scenario = Scenario()
+    scenario.add("topic", swept=True)
+    scenario.add("parameters", raising(ArgoCDFailed("down")), swept=swept)
+    run(scenario.undo.unwind(90))
+    assert ([e.what for e in scenario.undo.left], scenario.undo.left_for_sweep) == (["parameters"], swept)
 
 
 def test_of_a_small_budget_the_first_undo_has_half_at_least() -> None:
-    stage = Stage()
+    scenario = Scenario()
     took: list[float] = []
 
     async def slow() -> str | None:
@@ -496,16 +509,16 @@ def test_of_a_small_budget_the_first_undo_has_half_at_least() -> None:
             took.append(asyncio.get_running_loop().time() - began)
 
     for name in ("a", "b", "c", "d", "e", "f"):
-        stage.add(name)
-    stage.add("operation", slow)
-    run(stage.clean.unwind(14))
+        scenario.add(name)
+    scenario.add("operation", slow)
+    run(scenario.undo.unwind(14))
     assert took == [8.0]
-    assert [e.what for e in stage.clean.left] == ["operation"]
+    assert [e.what for e in scenario.undo.left] == ["operation"]
 
 
 @pytest.mark.parametrize("hurried", [False, True])
 def test_an_undo_that_does_not_even_stop_does_not_keep_the_others_from_being_done(hurried: bool) -> None:
-    stage = Stage()
+    scenario = Scenario()
 
     async def hardly_stops() -> str | None:
         try:
@@ -514,10 +527,10 @@ def test_an_undo_that_does_not_even_stop_does_not_keep_the_others_from_being_don
             await asyncio.sleep(3600)
         return None
 
-    stage.add("topic")
-    stage.add("operation", hardly_stops, limit=20)
+    scenario.add("topic")
+    scenario.add("operation", hardly_stops, limit=20)
     if hurried:
-        stage.clean.hurry()
-    run(stage.clean.unwind(90))
+        scenario.undo.hurry()
+    run(scenario.undo.unwind(90))
     left = ("left", "operation", "it did not stop within 23 s", "undo operation")
-    assert sorted(stage.told) == [left, ("undone", "topic undone")]
+    assert sorted(scenario.emitted) == [left, ("undone", "topic undone")]

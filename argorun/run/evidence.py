@@ -1,0 +1,35 @@
+"""Asks the cluster why a run is red, and whether its tests read the topics."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from argorun.argocd.client import ApplicationName, Client
+from argorun.argocd.diagnosis.analyze import Finding
+from argorun.argocd.diagnosis.stuck import Watch
+from argorun.argocd.hooks.live_providers import LiveProviders
+from argorun.argocd.types import ResourceResult
+
+LIMIT = 10.0  # seconds for each question
+
+
+async def why(watch: Watch, failed: Sequence[ResourceResult], *, late: bool) -> Finding:
+    """Why these failed, by what the cluster says; `late`: the time ran out."""
+    try:
+        async with asyncio.timeout(LIMIT):
+            return await watch.why(failed, late=late)
+    except TimeoutError:
+        return Finding(evidence=(f"(the cluster did not say why within {LIMIT:.0f} s)",))
+
+
+async def unseen(providers: LiveProviders, client: Client, app: ApplicationName) -> list[str]:
+    """See that what the tests read still names the topics; gives back what could not be seen.
+
+    Raises OperationFailed where it names others.
+    """
+    try:
+        async with asyncio.timeout(LIMIT):
+            return await providers.check(client, app)
+    except TimeoutError:
+        return [f"what the tests read names the topic was not seen: no answer within {LIMIT:.0f} s"]

@@ -1,0 +1,198 @@
+"""Finds what killed runs left and what is old enough: topics, and Applications to restore."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+from argorun import recovery
+from argorun.argocd.claim import liveness
+from argorun.argocd.claim.leftovers import Leftover
+from argorun.argocd.claim.original import topics_of
+from argorun.argocd.claim.spec_values import removal, spec_values
+from argorun.argocd.client import Client
+from argorun.argocd.http.errors import Denied
+from argorun.argocd.parameters import spec
+from argorun.argocd.parameters.record import Record, record_of
+from argorun.argocd.types import Application
+from argorun.attempt import attempt
+from argorun.config.model import ApplicationRef
+from argorun.config.sweep import SweepConfig
+from argorun.emit import Emitter
+from argorun.humanize import count, duration
+from argorun.kafka import old_topics
+from argorun.kafka.names import TopicName
+from argorun.kafka.topics import Topics
+from argorun.sweep.left_behind import reason
+
+A_PART = 100  # Applications that are looked at in one go: a few milliseconds
+UNAUTHENTICATED = 401
+AGE_ALONE = "a topic's age alone tells whether it is in use"
+CLOCKS_DIFFER = 60.0  # seconds by which two machines' clocks may be apart before it is worth a warning
+
+
+class Candidates:
+    """What there is to do: the `topics` to delete, and the `applications` to restore.
+
+    What is done, or was emitted as left behind, is taken out of both. `mask` takes values that are secrets,
+    once they are known.
+    """
+
+    def __init__(
+        self,
+        config: SweepConfig,
+        topics: Topics,
+        client: Client | None,
+        emitter: Emitter,
+        mask: Callable[..., None],
+    ) -> None:
+        self._config, self._kafka, self._client = config, topics, client
+        self._emitter, self._mask = emitter, mask
+        self.age = old_topics.Age(config.older_than, time.time())  # by this machine's clock, to begin with
+        self.topics = old_topics.Going()
+        self.applications: list[Leftover] = []
+
+    async def find(self) -> list[str]:
+        """Find them, Applications first: a run makes its topic before its record. The result in phrases.
+
+        Raises UsageError, AccessDenied, KafkaFailed, ArgoCDFailed where it cannot be seen what there is.
+        """
+        client, prefixes = self._client, self._config.prefixes
+        seen = await client.applications() if client is not None else []
+        self._read_clock()
+        if client is not None and not seen:
+            self._emitter.warn(f"the token sees no Application: {AGE_ALONE}")
+        await self._kafka.check_shown(prefixes, self.age.now)
+        present = await self._kafka.present()
+        await self.topics.look(present, prefixes, self.age)
+        younger = self.topics.younger
+        self._warn_of_clocks(list(dict.fromkeys(younger.values())))
+        if client is not None and seen and self.topics.topics:
+            what = f"whether the token sees all Applications: {AGE_ALONE}"
+            await self._optional(what, self._warn_of_unseen(client))
+        unrecorded = [app async for app in in_parts(seen) if not await self._has_record(app)]
+        async for app in in_parts(unrecorded):
+            what = f"whether Application {reference(app)} names a topic that goes is not known"
+            await self._optional(what, self._warn_of_names(app))
+        await self._optional("not all topics could be looked at", self._warn_of_others(present))
+        result = [f"{count(len(self.topics.topics), 'topic')} to delete, {len(younger)} younger"]
+        if client is not None:
+            put_back, shown = len(self.applications), count(len(seen), "visible Application")
+            result.append(f"{put_back} of {shown} to put back")
+        return result
+
+    def _read_clock(self) -> None:
+        """Take Argo CD's time where it is known; UsageError where this machine's clock alone would decide."""
+        clock = self._client.clock if self._client is not None else None
+        if clock is not None and clock.known:
+            self.age = old_topics.Age(self._config.older_than, clock.now())
+            self._emitter.clock(clock.ahead())
+            return
+        self._emitter.info("ages are by the clock of this machine: no Argo CD tells the time")
+        self._config.check_age_by_this_clock()
+
+    # -- Applications with a record -------------------------------------------------------------------
+
+    async def _has_record(self, listed: Application) -> bool:
+        """Whether a record about runs' topics stands there; that of a dead run makes it a candidate."""
+        names = self._topics_of(record_of(listed))
+        if names and self._client is not None and all(map(self.topics.goes, names)):
+            await self._read(self._client, listed, names)
+        return bool(names)
+
+    def _topics_of(self, record: Record | None) -> list[TopicName]:
+        """The runs' topics that a record is about."""
+        values = topics_of(record) if record is not None else []
+        return [n for v in values for n in old_topics.mentioned(v, self._config.prefixes)]
+
+    async def _read(self, client: Client, listed: Application, names: list[TopicName]) -> None:
+        """Read an Application whose record is about these topics, as it is now, and judge its run."""
+        app = reference(listed)
+        try:
+            seen = await client.application(app)
+        except Denied as e:
+            if e.status == UNAUTHENTICATED:
+                raise
+            if not await client.is_gone(app, listed.project):
+                self.topics.spare(names)
+                self._emitter.warn(f"Application {app} cannot be read: its topics stay: {e.text}")
+            return
+        record = record_of(seen)
+        self._mask(*spec.secrets(seen))
+        if record is not None and self._topics_of(record) == names:
+            await self._judge(client, Leftover(app, seen, record), names)
+
+    async def _judge(self, client: Client, found: Leftover, names: list[TopicName]) -> None:
+        """A run is dead by itself, or by the age that was asked for; the usual age spares a live one."""
+        old = all(map(self.age.is_old, names))
+        asked_for = old and self._config.explicit
+        if asked_for or not await liveness.is_alive_or_testing(client, found.app, found.record, found.seen):
+            self.applications.append(found)
+        elif old:
+            self.topics.spare(names)
+            self._emitter.warn(
+                f"{found}: run {found.record.run} is still at it, for all its age: its topics stay"
+            )
+
+    # -- what a person should know --------------------------------------------------------------------
+
+    async def _optional(self, what: str, helper: Awaitable[None]) -> None:
+        """A warning that cannot be given keeps nothing from being done; `what` is said in its place."""
+        if (error := await attempt(helper)) is not None:
+            self._emitter.warn(f"{what}: {reason(error)}")
+
+    def _warn_of_clocks(self, younger: list[TopicName]) -> None:
+        for name in younger:
+            if self.age.of(name) < -CLOCKS_DIFFER:
+                self._emitter.warn(
+                    f"topic {name} is dated {duration(-self.age.of(name))} ahead of now: the clock of this "
+                    "machine is wrong, or that of the one which made it; it is left alone"
+                )
+
+    async def _warn_of_unseen(self, client: Client) -> None:
+        """Argo CD leaves out of a list what the token may not see. No run lives longer than it may."""
+        if not await client.can_i("get", "applications", "*/*"):
+            old_enough = self._config.older_than >= self._config.longest_run
+            emit = self._emitter.info if old_enough else self._emitter.warn
+            emit(f"the token may not see every Application: of those that it does not, {AGE_ALONE}")
+
+    async def _warn_of_names(self, listed: Application) -> None:
+        """A topic's name without a record: nobody wrote down what stood there before."""
+        app = reference(listed)
+        found = [
+            (place, name)
+            for place in spec_values(listed.spec)
+            for name in old_topics.mentioned(place.text, self._config.prefixes)
+            if self.topics.goes(name)
+        ]
+        if not found:
+            return
+        self._mask(*spec.secrets(listed))
+        where = ", ".join(f"{place.what} names topic {name}" for place, name in found)
+        chosen = {place.pointer: place for place, _ in found}.values()
+        self._emitter.warn(
+            f"Application {app}: {where}, which is no more, and no record says what stood there before; "
+            f"to take it out:\n{recovery.patch(app, removal(chosen))}"
+        )
+
+    async def _warn_of_others(self, present: Sequence[str]) -> None:
+        """A topic that only holds the name of one that goes may be somebody's."""
+        for at, topic in enumerate(present):
+            if (name := self.topics.held_by(topic)) is not None:
+                self._emitter.warn(f"topic {topic} holds the name of {name} and is left alone: is it needed?")
+            if name is not None or at % old_topics.A_PART == 0:
+                await asyncio.sleep(0)
+
+
+async def in_parts(listed: Sequence[Application]) -> AsyncIterator[Application]:
+    """Each of them, where there may be thousands: others have their turn after each A_PART."""
+    for number, app in enumerate(listed):
+        if number % A_PART == 0:
+            await asyncio.sleep(0)
+        yield app
+
+
+def reference(listed: Application) -> ApplicationRef:
+    """An Application as Argo CD is to be asked for it."""
+    return ApplicationRef(name=listed.metadata.name, namespace=listed.metadata.namespace or None)

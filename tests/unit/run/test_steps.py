@@ -1,0 +1,308 @@
+"""A whole run on an Argo CD and a Kafka in memory: each step that begins ends, before the next one begins."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from argorun.argocd.http.errors import Denied
+from argorun.argocd.manifests.keys import Key
+from argorun.config.model import ArgoCD, Config, Parameter, Timeouts, Topic
+from argorun.events import Event, LeftBehind, Step, StepStarted, Verdict
+from argorun.kafka.retry import Limits
+from argorun.kafka.topics import Topics
+from argorun.reporters.dispatcher import Dispatcher
+from argorun.run.steps import Run
+from argorun.run.supervisor import Supervisor
+from tests.unit.argocd.fakes import APP, FakeArgoCD
+from tests.unit.argocd.gopatch import Json
+from tests.unit.kafka.standin import Answer, Broker
+from tests.unit.step_pairs import endings
+from tests.unit.virtual import run
+
+SPEC: Json = {
+    "source": {"repoURL": "git", "helm": {"parameters": [{"name": "kafka.topic", "value": "weather"}]}},
+    "destination": {"namespace": "n"},
+}
+SETTINGS: Json = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"name": "settings"},
+    "data": {"topic": "TOPIC"},
+}
+READS = {"containers": [{"name": "main", "envFrom": [{"configMapRef": {"name": "settings"}}]}]}
+CHECKS: Json = {
+    "apiVersion": "batch/v1",
+    "kind": "Job",
+    "metadata": {"name": "checks", "annotations": {"argocd.argoproj.io/hook": "PostSync"}},
+    "spec": {"template": {"spec": READS}},
+}
+REFUSED = Denied("do this", 403, "permission denied", "")
+PLAN, PREFLIGHT, TOPICS, PARAMETERS, SYNC, FOLLOW, LOGS, VERDICT, CLEANUP = Step
+AT_ONCE = (signal.SIGINT, signal.SIGTERM)
+
+
+class ArgoCDThatTests(FakeArgoCD):
+    """Its controller runs the test Job in each operation that has hooks; the Job takes 5 s."""
+
+    def __init__(self) -> None:
+        super().__init__(SPEC)
+        self.source = [SETTINGS, CHECKS]
+        self.end: str | None = "Complete"  # the Job's condition in the end; None: it runs forever
+        self.refuses = False  # every request
+        self.stubborn = False  # no request is answered, and none stops when it is canceled
+
+    async def _do(self, method: str, act: Callable[[], Any]) -> Any:
+        if self.refuses:
+            raise REFUSED
+        if self.stubborn:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(3600)
+        return await super()._do(method, act)
+
+    async def controls(self) -> None:
+        while True:
+            await asyncio.sleep(0.05)
+            state = self.document["status"].get("operationState")
+            if state is not None and state["phase"] == "Terminating":
+                self.ends("Failed", "Operation terminated")
+            elif "operation" in self.document and state is None:
+                self.picks_up()
+                if "resources" in self.syncs[-1]:
+                    self.carries_out()
+                    self.ends()
+                else:
+                    await self._test()
+                self.tell()
+
+    async def _test(self) -> None:
+        for manifest in self.renders():
+            self.made(manifest)
+        state = self.document["status"]["operationState"]
+        hook = {"kind": "Job", "group": "batch", "version": "v1", "namespace": "n", "name": "checks"}
+        hook |= {"hookType": "PostSync", "syncPhase": "PostSync", "status": "Synced"}
+        state["syncResult"] = {"resources": [hook | {"hookPhase": "Running"}], "source": self.spec["source"]}
+        self.tell()
+        if self.end is None:
+            return
+        await asyncio.sleep(5)
+        if state["phase"] == "Running":
+            good = self.end == "Complete"
+            self.objects[Key("batch", "Job", "n", "checks")]["status"] = {
+                "conditions": [{"type": self.end, "status": "True"}]
+            }
+            state["syncResult"]["resources"] = [hook | {"hookPhase": "Succeeded" if good else "Failed"}]
+            self.ends("Succeeded" if good else "Failed")
+
+
+class BrokenSettings(ArgoCD, frozen=True):
+    """The first that a run asks them breaks it."""
+
+    @property
+    def warnings(self) -> list[str]:  # type: ignore[override]
+        raise RuntimeError("a bug")
+
+
+class Scenario:
+    """One run; `at` has what happens once a step has begun, and `events` all that the run emits."""
+
+    def __init__(self, **config: Any) -> None:
+        self.argocd, self.broker = ArgoCDThatTests(), Broker()
+        self.at: dict[Step, Callable[[], object]] = {}
+        self.events: list[Event] = []
+        self.config = Config(
+            application=APP,
+            argocd=ArgoCD(server="argocd", token="t"),
+            kafka={"bootstrap.servers": "broker:9092"},
+            topics=(Topic(prefix="weather", parameters=(Parameter(helm="kafka.topic"),)),),
+            **config,
+        )
+        self.run: Run | None = None
+
+    def report(self, event: Event) -> None:
+        self.events.append(event)
+        if isinstance(event, StepStarted):
+            self.at.pop(event.step, lambda: None)()
+
+    def close(self) -> None: ...
+
+    def ends_with(self) -> int:
+        """The run's exit code."""
+        return run(self._supervise())
+
+    async def _supervise(self) -> int:
+        dispatcher = Dispatcher([self])
+        limits = Limits(create=3, usable=3, delete=3, gone=3, request=1)
+        controller = asyncio.create_task(self.argocd.controls())
+        try:
+            async with Topics(self.config.kafka, admin=self.broker, limits=limits) as topics:
+                self.run = Run(self.config, dispatcher, self.argocd.client, topics)
+                return await Supervisor(self.run, dispatcher).supervise()
+        finally:
+            controller.cancel()
+            await asyncio.wait({controller})
+
+    @property
+    def steps(self) -> list[Step]:
+        """The steps that were taken, in their order."""
+        return [step for step, _ in endings(self.events)]
+
+    @property
+    def failed(self) -> list[Step]:
+        return [step for step, good in endings(self.events) if not good]
+
+
+def kills(*signums: int) -> Callable[[], object]:
+    return lambda: [os.kill(os.getpid(), signum) for signum in signums]
+
+
+def test_a_green_run_takes_its_nine_steps_in_order() -> None:
+    scenario = Scenario()
+    assert scenario.ends_with() == 0
+    assert scenario.steps == list(Step)
+    assert (scenario.failed, [e for e in scenario.events if isinstance(e, LeftBehind)]) == ([], [])
+
+
+def test_a_red_run_takes_them_too_and_its_verdict_is_not_good() -> None:
+    scenario = Scenario()
+    scenario.argocd.end = "Failed"
+    assert scenario.ends_with() == 1
+    assert (scenario.steps, scenario.failed) == (list(Step), [VERDICT])
+
+
+def test_a_dry_run_ends_after_the_preflight() -> None:
+    scenario = Scenario(dry_run=True)
+    assert scenario.ends_with() == 0
+    assert (scenario.steps, scenario.failed) == ([PLAN, PREFLIGHT], [])
+
+
+def test_a_run_past_its_time_reads_the_logs_after_the_step_that_took_too_long() -> None:
+    scenario = Scenario(timeouts=Timeouts(run=60))
+    scenario.argocd.end = None
+    assert scenario.ends_with() == 4
+    assert scenario.steps == [PLAN, PREFLIGHT, TOPICS, PARAMETERS, SYNC, FOLLOW, LOGS, CLEANUP]
+    assert scenario.failed == [FOLLOW]
+
+
+def breaks(scenario: Scenario, step: Step) -> None:
+    """An error comes up in this step."""
+
+    def bug(*_: object) -> Any:
+        raise RuntimeError("a bug")
+
+    def in_logs() -> None:
+        assert scenario.run is not None
+        scenario.run.progress.ran = bug  # type: ignore[method-assign]
+
+    def in_verdict() -> None:
+        scenario.argocd.objects[Key("", "ConfigMap", "n", "settings")]["data"]["topic"] = "theirs"
+
+    if step is PLAN:
+        settings = BrokenSettings(server="argocd", token="t")
+        scenario.config = msgspec.structs.replace(scenario.config, argocd=settings)
+    elif step is TOPICS:
+        scenario.broker.faults["create"] = collections.deque([Answer(29)])
+    elif step is LOGS:
+        scenario.at[step] = in_logs
+    elif step is VERDICT:
+        scenario.at[step] = in_verdict
+    else:
+        scenario.at[step] = lambda: setattr(scenario.argocd, "refuses", True)
+
+
+@pytest.mark.parametrize(
+    ("step", "code", "then"),
+    [
+        (PLAN, 70, []),
+        (PREFLIGHT, 6, []),
+        (TOPICS, 6, [CLEANUP]),
+        (PARAMETERS, 6, [CLEANUP]),
+        (SYNC, 6, [CLEANUP]),
+        (FOLLOW, 6, [LOGS, CLEANUP]),
+        (LOGS, 70, [LOGS, CLEANUP]),
+        (VERDICT, 3, [CLEANUP]),
+        (CLEANUP, 10, []),
+    ],
+)
+def test_an_error_ends_its_step_and_no_further_one_begins_but_the_clean_up(
+    step: Step, code: int, then: list[Step]
+) -> None:
+    """Where the operation has begun, the logs are read for the verdict."""
+    scenario = Scenario()
+    breaks(scenario, step)
+    assert scenario.ends_with() == code
+    before = list(Step)[: list(Step).index(step)]
+    assert scenario.steps == [*before, step, *then]
+    assert step in scenario.failed
+
+
+@pytest.mark.parametrize("step", [s for s in Step if s not in (PLAN, CLEANUP)])
+def test_a_signal_ends_the_step_that_is_open_and_the_clean_up_follows(step: Step) -> None:
+    scenario = Scenario()
+    scenario.at[step] = kills(signal.SIGINT)
+    assert scenario.ends_with() == 130
+    before = list(Step)[: list(Step).index(step)]
+    assert [s for s in scenario.steps if s is not CLEANUP] == [*before, step]
+    assert (CLEANUP in scenario.steps) is (step is not PREFLIGHT), "where there is something to undo"
+
+
+def test_a_signal_in_the_clean_up_ends_nothing_before_its_time() -> None:
+    scenario = Scenario()
+    scenario.at[CLEANUP] = kills(signal.SIGTERM)
+    assert (scenario.ends_with(), scenario.steps, scenario.failed) == (143, list(Step), [])
+
+
+@pytest.mark.parametrize("step", list(Step)[1:])
+def test_two_signals_end_the_run_and_leave_no_step_open(step: Step) -> None:
+    scenario = Scenario()
+    scenario.at[step] = kills(*AT_ONCE)
+    assert scenario.ends_with() - 128 in AT_ONCE
+    assert scenario.steps == list(Step)[: list(Step).index(step) + 1]
+
+
+@pytest.mark.parametrize(("signums", "then"), [((signal.SIGINT,), [CLEANUP]), (AT_ONCE, [])])
+def test_a_step_that_hardly_stops_is_ended_before_the_next_one_begins_and_once(
+    signums: tuple[int, ...], then: list[Step]
+) -> None:
+    scenario = Scenario()
+
+    def hangs() -> None:
+        scenario.argocd.stubborn = True
+        asyncio.get_running_loop().call_later(1.0, kills(*signums))
+
+    scenario.at[PARAMETERS] = hangs
+    assert scenario.ends_with() - 128 in signums
+    assert scenario.steps == [PLAN, PREFLIGHT, TOPICS, PARAMETERS, *then]
+    assert PARAMETERS in scenario.failed
+
+
+def test_where_another_run_is_faster_parameters_and_sync_are_tried_again_each_with_a_start_and_an_end() -> (
+    None
+):
+    scenario = Scenario()
+
+    def overwritten(argocd: FakeArgoCD) -> None:
+        argocd.document["spec"]["source"]["helm"]["parameters"] = [{"name": "kafka.topic", "value": "x"}]
+        argocd.document["metadata"].pop("annotations", None)
+        argocd.written()
+
+    def another_run_syncs(argocd: FakeArgoCD) -> None:
+        argocd.runs("theirs")
+        asyncio.get_running_loop().call_later(3.0, argocd.ends)
+
+    scenario.argocd.meets("sync", another_run_syncs)
+    scenario.at[SYNC] = lambda: scenario.argocd.meets("application", overwritten)
+    assert scenario.ends_with() == 0
+    again = [PARAMETERS, SYNC]
+    assert scenario.steps == [PLAN, PREFLIGHT, TOPICS, *again, *again, *again, FOLLOW, LOGS, VERDICT, CLEANUP]
+    (verdict,) = [e for e in scenario.events if isinstance(e, Verdict)]
+    assert verdict.ok
