@@ -18,7 +18,7 @@ def main() -> None:
     from argorun import signals
 
     signals.install()
-    from argorun.cli import app
+    from argorun.cli.run import app
     from argorun.reporters.stderr import install_stderr
 
     install_stderr()  # from here on nothing gets to stderr by itself

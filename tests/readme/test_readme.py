@@ -12,8 +12,9 @@ import pytest
 import typer.main
 import yaml
 
-from argorun import cli, errors
+from argorun import errors
 from argorun.argocd import owners
+from argorun.cli import run as cli
 from argorun.config import load, model
 from argorun.redact.redactor import SHORTEST, Redactor
 from argorun.redact.secrets import is_parameter, of_properties

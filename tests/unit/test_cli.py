@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from argorun import __version__, cli
+from argorun import __version__
+from argorun.cli import run as cli
 from argorun.config.model import Flags
 from argorun.errors import ArgoCDFailed, Interrupted, UsageError
 

@@ -11,7 +11,7 @@ import pytest
 import typer.main
 import yaml
 
-from argorun import cli
+from argorun.cli import run as cli
 from argorun.config import sweep
 from argorun.config.sweep import SweepFlags
 

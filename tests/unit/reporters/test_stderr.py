@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argorun import cli
+from argorun.cli import run as cli
 from argorun.errors import UsageError
 from argorun.reporters.stderr import MaskedStderr, masked_stderr, redactor
 from tests.unit.reporters.runner import commands
