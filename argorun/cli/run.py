@@ -364,16 +364,17 @@ def announced(
         return code or (CleanupIncomplete.exit_code if dispatcher.unwritten else 0)
 
     try:
-        code = event_loop.run(act(dispatcher))
+        with event_loop.opened() as loop:
+            code = loop.run_until_complete(act(dispatcher))
     except ArgorunError as e:
         code = e.exit_code
         raise
     finally:
-        signals.from_now_on(signals.leave_with(exit_code))
-        dispatcher.close(LAST_LINES if signals.came() else None)
+        signals.handle_with(signals.leave_with(exit_code))
+        dispatcher.close(LAST_LINES if signals.received() else None)
     for failure in dispatcher.failures:
         print(f"argorun: not everything could be shown or written: {failure}", file=sys.stderr)
-    signals.ignore_for_good()
+    signals.ignore_forever()
     return exit_code()
 
 

@@ -73,7 +73,7 @@ class Stage:
 
         def kafka(*_: object, **more: Any) -> Topics:
             limits = Limits(delete=3, gone=3, request=1)
-            return Topics({}, admin=broker, limits=limits, warn=more["notice"])
+            return Topics({}, admin=broker, limits=limits, warn=more["warn"])
 
         monkeypatch.setattr(steps, "Client", lambda *_, **__: Made())
         monkeypatch.setattr(steps, "Topics", kafka)
@@ -630,7 +630,7 @@ def test_a_further_signal_ends_only_the_last_look_and_what_is_left_is_named_all_
     stage: Stage, monkeypatch: pytest.MonkeyPatch, further: tuple[int, ...]
 ) -> None:
     stage.left()
-    before = signals._listener
+    before = signals.handler()
     looked: list[str] = []
 
     async def kills(*_: object) -> list[str]:
@@ -653,8 +653,8 @@ def test_a_further_signal_ends_only_the_last_look_and_what_is_left_is_named_all_
         (f"topic {OLD}", "interrupted by SIGINT"),
     ]
     assert (stage.end.left, stage.end.error) == (2, "interrupted by SIGINT")
-    assert signals._listener is signals.ignore, "the end cannot be cut short"
-    signals.from_now_on(before)
+    assert signals.handler() is signals.ignore, "the end cannot be cut short"
+    signals.handle_with(before)
 
 
 def test_after_a_second_signal_nothing_is_waited_for_that_hardly_stops(
