@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from argorun.cli import exit_codes
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine
 
@@ -30,25 +32,6 @@ New here? See it work on this machine, with nothing set up:
 
 LAST_LINES = 0.4  # seconds for whoever reads them slowly, where a signal has ended the run
 
-EXIT_CODES = """\b
-Exit codes:
-  0  the tests passed, nothing is left     6  access denied, or no such Application
-  1  a required test Job failed            7  Kafka failed or cannot be reached
-  2  bad usage; nothing was touched        8  Argo CD failed or cannot be reached
-  3  the operation failed otherwise        9  no required test Job ran
-  4  time ran out                         10  passed, but something is left behind
-  5  the Application stayed busy          70  a bug in argorun
-  129, 130, 143  ended by SIGHUP, SIGINT, SIGTERM; what is left is printed
-"""
-
-SWEEP_EXIT_CODES = """\b
-Exit codes:
-  0  done, or nothing to do                7  Kafka failed or cannot be reached
-  2  bad usage; nothing was touched        8  Argo CD failed or cannot be reached
-  6  access denied                        10  something could not be deleted or put back
-  129, 130, 143  ended by SIGHUP, SIGINT, SIGTERM; what is left is printed
-"""
-
 ConfigurationFile = Annotated[
     Path | None,
     typer.Option(
@@ -59,7 +42,7 @@ ConfigurationFile = Annotated[
 app = typer.Typer(
     name="argorun",
     help=HELP,
-    epilog=EXIT_CODES,
+    epilog=exit_codes.of_a_run(),
     no_args_is_help=True,
     rich_markup_mode=None,  # rich's help costs as much start-up time as everything else together
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -102,7 +85,7 @@ def main(
     """Give one test run behind Argo CD its own Kafka topic."""
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command(epilog=exit_codes.of_a_run())
 def run(
     application: Annotated[
         str | None, typer.Argument(help="The Application, or NAMESPACE/NAME.", show_default=False)
@@ -243,7 +226,7 @@ class SweepOutput(StrEnum):
     JSON = "json"
 
 
-@app.command(epilog=SWEEP_EXIT_CODES)
+@app.command(epilog=exit_codes.of_a_sweep())
 def sweep(
     file: ConfigurationFile = None,
     topic: Annotated[

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from argorun.errors import EXIT_CODES
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 # What Argo CD says, passed on as it is.
@@ -43,3 +45,10 @@ def test_each_message_of_the_troubleshooting_table_is_one_that_argorun_writes() 
     pieces = {m: [p.strip() for p in m.split("…") if p.strip()] for m in messages}
     strange = {m for m in messages if not any(all(p in text for p in pieces[m]) for text in known)}
     assert strange == OTHERS_WORDS
+
+
+def test_the_table_of_exit_codes_is_the_one_of_the_errors() -> None:
+    table = README.split("| exit | meaning |\n|---|---|\n")[1].split("\n\n")[0]
+    assert table.splitlines() == [
+        f"| {', '.join(map(str, row.codes))} | {row.meaning} |" for row in EXIT_CODES
+    ]
