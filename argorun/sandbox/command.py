@@ -4,29 +4,48 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from argorun import event_loop
+from argorun.app import errors_shown
 from argorun.config.load import load
 from argorun.config.model import Config, Flags
-from argorun.errors import Interrupted
+from argorun.errors import Interrupted, UsageError
 from argorun.reporters.dispatcher import Dispatcher
 from argorun.reporters.open import Output, open_reporters
 from argorun.reporters.stderr import redactor
 from argorun.run.supervisor import execute
-from argorun.sandbox.demo import DemoEnvironment, demo_environment
 from argorun.signals import Interrupts
 
-Environment: TypeAlias = AbstractAsyncContextManager[DemoEnvironment]
+if TYPE_CHECKING:
+    from argorun.sandbox.demo import DemoEnvironment
+
+Environment: TypeAlias = "AbstractAsyncContextManager[DemoEnvironment]"
 LAST_LINES = 10.0  # seconds for a slow reader of the last lines
+EXTRA = ("starlette", "uvicorn")  # of argorun[sandbox], what is imported at once
 
 
 def demo(*, fail: bool, output: Output) -> int:
-    """Set up, run, stop everything, and return the run's exit code. Raises UsageError, KafkaFailed."""
-    with event_loop.opened() as loop:
-        return loop.run_until_complete(_demo(demo_environment(fail=fail), output))
+    """Set up, run, stop everything, and return the run's exit code; errors are shown."""
+    with errors_shown() as ending:
+        environment = _environment()
+        with event_loop.opened() as loop:
+            ending.code = loop.run_until_complete(_demo(environment(fail=fail), output))
+    return ending.code
+
+
+def _environment() -> Callable[..., Environment]:
+    """What starts the demo's environment. Raises UsageError where argorun[sandbox] is not installed."""
+    try:
+        from argorun.sandbox.demo import demo_environment
+    except ModuleNotFoundError as e:
+        if e.name is None or e.name.partition(".")[0] not in EXTRA:
+            raise
+        raise UsageError("the sandbox is not installed", "pip install 'argorun[sandbox]'") from None
+    return demo_environment
 
 
 async def _demo(environment: Environment, output: Output) -> int:

@@ -14,7 +14,7 @@ import yaml
 
 from argorun import errors
 from argorun.argocd import owners
-from argorun.cli import run as cli
+from argorun.cli.main import commands as program
 from argorun.config import load, model
 from argorun.redact.redactor import SHORTEST, Redactor
 from argorun.redact.secrets import is_parameter, of_properties
@@ -78,7 +78,7 @@ def test_every_setting_that_is_commented_out_exists(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("arguments", commands(), ids=" ".join)
 def test_every_command_line_is_one_that_argorun_takes(arguments: list[str]) -> None:
-    group = typer.main.get_command(cli.app)
+    group = typer.main.get_command(program)
     assert isinstance(group, click.Group) or hasattr(group, "commands")
     command = group.commands[arguments[0]]  # type: ignore[attr-defined]
     context = command.make_context(arguments[0], list(arguments[1:]))

@@ -11,7 +11,7 @@ import pytest
 import typer.main
 import yaml
 
-from argorun.cli import run as cli
+from argorun.cli.main import commands
 from argorun.config import sweep
 from argorun.config.sweep import SweepFlags
 
@@ -21,7 +21,7 @@ PINNED = r"[\w-]+/[\w-]+@[0-9a-f]{40}"
 
 def takes(*arguments: str) -> dict[str, Any]:
     """What argorun understands of this command line."""
-    group = typer.main.get_command(cli.app)
+    group = typer.main.get_command(commands)
     assert isinstance(group, click.Group) or hasattr(group, "commands")
     command = group.commands[arguments[0]]  # type: ignore[attr-defined]
     return dict(command.make_context(arguments[0], list(arguments[1:])).params)
