@@ -13,7 +13,7 @@ def of_a_run() -> str:
 
 
 def of_a_sweep() -> str:
-    """The end of `argorun sweep --help`; a sweep knows fewer."""
+    """The end of `argorun sweep --help`; a sweep has fewer."""
     return _table([(row.codes, row.sweep) for row in EXIT_CODES if row.sweep])
 
 

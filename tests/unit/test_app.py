@@ -22,7 +22,7 @@ argocd: {server: "127.0.0.1:1", plaintext: true}
 kafka: {bootstrap.servers: "127.0.0.1:1"}
 topics: [{prefix: weather_updates, parameter: kafka.topic}]
 """
-# Takes the place of the first step: prints who called whom, and ends the process.
+# Takes the place of the first step: prints the calls that led to it, and ends the process.
 FIRST_STEP = """
 import asyncio, inspect, json, os, sys
 from pathlib import Path
@@ -60,7 +60,7 @@ program.main()
 
 
 def test_from_main_to_the_first_step_of_a_run_it_is_at_most_seven_calls(tmp_path: Path) -> None:
-    """Counted in a process of its own by a first step that looks at who called it.
+    """Counted in a process of its own by a first step that looks at its callers.
 
     A call is one of a function of argorun by another, from `main` to the first step: on the stack, and for
     coroutines from the outermost, which the event loop runs, along what each of them awaits. The run's steps

@@ -1,4 +1,4 @@
-"""What a person types: the version costs nothing, help teaches, a mistake is one clear error with exit 2."""
+"""The command line: version and help load little, a mistake is one clear error with exit 2."""
 
 from __future__ import annotations
 
@@ -210,7 +210,7 @@ def test_an_events_file_that_cannot_be_opened_is_2_before_the_first_request(tmp_
 
 
 class Unauthorized(http.server.BaseHTTPRequestHandler):
-    """An Argo CD that knows nobody."""
+    """An Argo CD that accepts no token."""
 
     def do_GET(self) -> None:
         body = b'{"error": "e", "message": "invalid session", "code": 16}'

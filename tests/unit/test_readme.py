@@ -1,4 +1,4 @@
-"""The README's own pointers lead to where they say, and the errors it explains are argorun's."""
+"""The README's links, its exit codes and the errors that it explains are right."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def pod() -> dict[str, Any]:
     return dict(manifests()["CronJob"]["spec"]["jobTemplate"]["spec"]["template"]["spec"])
 
 
-def test_the_cronjob_runs_one_sweep_at_a_time_and_never_for_ever() -> None:
+def test_the_cronjob_runs_one_sweep_at_a_time_and_never_forever() -> None:
     spec = manifests()["CronJob"]["spec"]
     job = spec["jobTemplate"]["spec"]
     assert (spec["concurrencyPolicy"], job["backoffLimit"], job["activeDeadlineSeconds"]) == (

@@ -197,7 +197,7 @@ def finding(stage: Stage, result: Finding | Exception, seconds: float = 1.0) -> 
 
 def test_a_red_verdict_says_what_the_cluster_says_asked_before_anything_is_undone() -> None:
     stage = Stage(verdict_is(TestsFailed("tests failed", "look", reason="Job tests: limit")))
-    finding(stage, Finding("exit code 3", ("pod a: exit code 3",), "mend it", ("not shown",)))
+    finding(stage, Finding("exit code 3", ("pod a: exit code 3",), "fix it", ("not shown",)))
     assert (stage.code(), stage.undone_and_left) == (1, BOTH)
     assert stage.verdict == Verdict(
         time=0.0,
@@ -206,7 +206,7 @@ def test_a_red_verdict_says_what_the_cluster_says_asked_before_anything_is_undon
         title="tests failed: exit code 3",
         reason="Job tests: limit",
         evidence=("pod a: exit code 3",),
-        hint="mend it",
+        hint="fix it",
         last_lines=("last line",),
         url=stage.url,
         log_of="attempt 2, pod tests-x",
