@@ -1,4 +1,4 @@
-"""The entry point; `--version` is answered before anything is imported."""
+"""The entry point; answers `--version` before it imports anything."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import sys
 
 
 def main() -> None:
-    """Run the command line; exits with the code that design and README list."""
+    """Run the command line and exit with one of `errors.EXIT_CODES`."""
     import signal
 
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python's own would show a traceback while we import
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python's own shows a traceback during imports
     if sys.argv[1:] in (["--version"], ["-V"]):
         from argorun import __version__
 
@@ -18,12 +18,12 @@ def main() -> None:
     from argorun import signals
 
     signals.install()
-    from argorun.cli import app
+    from argorun.cli.main import commands
     from argorun.reporters.stderr import install_stderr
 
     install_stderr()  # from here on nothing gets to stderr by itself
     try:
-        app(prog_name="argorun")
+        commands(prog_name="argorun")
     except SystemExit as e:
         signals.end(e.code)
 

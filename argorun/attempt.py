@@ -1,4 +1,4 @@
-"""Tries what may fail in any way, so that it stands in nobody's way."""
+"""Awaits what may fail in any way, and returns its error instead of raising it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from argorun.errors import ArgorunError, InternalError, TimedOut
 
 
 async def attempt(doing: Awaitable[object], limit: float | None = None) -> ArgorunError | None:
-    """How this ended within `limit` seconds: None when it was done, else the error, whatever was raised.
+    """None where this was done within `limit` seconds, else its error, whatever was raised.
 
-    Each helper of a sweep and each of several things done side by side goes through here: an OSError, a bug
-    or a cancellation that comes from inside must not keep the others from being done. CancelledError is
-    raised only when the caller itself is canceled.
+    For things of which one must not keep the others from being done, whether by an OSError, a bug or a
+    cancellation from inside. Raises CancelledError only where the caller itself is canceled.
     """
     try:
         async with asyncio.timeout(limit) as time:

@@ -1,30 +1,31 @@
-"""Everything that can end a run badly, and the exit code that says so.
+"""Everything that can end a run badly, and what each exit code means.
 
     ArgorunError
-    ├── TestsFailed          1   a required test Job failed: a verdict, never a crash
-    ├── UsageError           2   bad usage, configuration or policy: nothing was touched
-    ├── OperationFailed      3   the operation failed otherwise: a hook, a resource, a sync window
-    ├── TimedOut             4   timeouts.run is over
-    ├── StillBusy            5   another operation held the Application for timeouts.busy
-    ├── AccessDenied         6   Argo CD or Kafka refused, or there is no such Application
-    ├── KafkaFailed          7   Kafka failed or cannot be reached
-    ├── ArgoCDFailed         8   Argo CD cannot be reached, or answers nonsense
-    ├── NoTestRan            9   no required test Job ran
-    ├── CleanupIncomplete   10   the tests passed, but something is left or could not be written
-    ├── InternalError       70   a bug in argorun
-    └── Interrupted        129, 130, 143   SIGHUP, SIGINT, SIGTERM
+    ├── TestsFailed          1
+    ├── UsageError           2
+    ├── OperationFailed      3
+    ├── TimedOut             4
+    ├── StillBusy            5
+    ├── AccessDenied         6
+    ├── KafkaFailed          7
+    ├── ArgoCDFailed         8
+    ├── NoTestRan            9
+    ├── CleanupIncomplete   10
+    ├── InternalError       70
+    └── Interrupted        129, 130, 143
 
-A message says what happened and where; the hint says what to do about it.
+A message says what happened and where; the hint says what to do about it. `EXIT_CODES` says what
+each exit code means, for `--help` and the README.
 """
 
 from __future__ import annotations
 
 import signal
-from typing import ClassVar, Self
+from typing import ClassVar, NamedTuple, Self
 
 
 class ArgorunError(Exception):
-    """A run cannot go on. `exit_code` is the process's; `hint` is advice, `reason` why; both may be empty."""
+    """A run cannot go on, and ends with `exit_code`. `hint`, what to do, and `reason` may be empty."""
 
     exit_code: ClassVar[int]
 
@@ -103,7 +104,7 @@ class InternalError(ArgorunError):
 
     @classmethod
     def of(cls, error: Exception, reason: str = "") -> Self:
-        """An exception that nobody expected, and whom to tell of it."""
+        """An unexpected exception, with the request to report it."""
         return cls(
             f"an error inside argorun: {type(error).__name__}: {error}",
             "please report it, with this text and `argorun --version`",
@@ -120,3 +121,65 @@ class Interrupted(ArgorunError):
         super().__init__(f"interrupted by {signal.Signals(signum).name}")
         self.signum = signum
         self.exit_code = 128 + signum  # type: ignore[misc]  # the one class with a code per instance
+
+
+class ExitCode(NamedTuple):
+    """What an exit code means, or several codes that mean the same."""
+
+    codes: tuple[int, ...]
+    meaning: str
+    brief: str = ""  # the meaning in `argorun run --help`, where it must be shorter
+    sweep: str = ""  # the meaning in `argorun sweep --help`; empty where no sweep ends so
+
+
+EXIT_CODES = (
+    ExitCode((0,), "the tests passed, nothing is left", sweep="done, or nothing to do"),
+    ExitCode((TestsFailed.exit_code,), "a required test Job failed"),
+    ExitCode(
+        (UsageError.exit_code,),
+        "bad usage, configuration or policy; nothing was touched",
+        brief="bad usage; nothing was touched",
+        sweep="bad usage; nothing was touched",
+    ),
+    ExitCode(
+        (OperationFailed.exit_code,),
+        "the operation failed otherwise: a PreSync hook, a resource, a sync window, ended by someone else",
+        brief="the operation failed otherwise",
+    ),
+    ExitCode((TimedOut.exit_code,), "time ran out"),
+    ExitCode(
+        (StillBusy.exit_code,),
+        "the Application stayed busy with another operation",
+        brief="the Application stayed busy",
+    ),
+    ExitCode(
+        (AccessDenied.exit_code,),
+        "Argo CD or Kafka refused the credentials or the permission, or there is no such Application",
+        brief="access denied, or no such Application",
+        sweep="access denied",
+    ),
+    ExitCode(
+        (KafkaFailed.exit_code,),
+        "Kafka failed or cannot be reached",
+        sweep="Kafka failed or cannot be reached",
+    ),
+    ExitCode(
+        (ArgoCDFailed.exit_code,),
+        "Argo CD cannot be reached, or its answer cannot be understood",
+        brief="Argo CD failed or cannot be reached",
+        sweep="Argo CD failed or cannot be reached",
+    ),
+    ExitCode((NoTestRan.exit_code,), "no required test Job ran"),
+    ExitCode(
+        (CleanupIncomplete.exit_code,),
+        "the tests passed, but something could not be cleaned up or written",
+        brief="passed, but something is left behind",
+        sweep="something could not be deleted or put back",
+    ),
+    ExitCode((InternalError.exit_code,), "an error inside argorun", brief="a bug in argorun"),
+    ExitCode(
+        tuple(128 + s for s in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)),
+        "ended by SIGHUP, SIGINT, SIGTERM; what is left is printed",
+        sweep="ended by SIGHUP, SIGINT, SIGTERM; what is left is printed",
+    ),
+)

@@ -1,4 +1,4 @@
-"""Runs the event loop; its end waits for no thread and no task that hangs.
+"""An event loop whose end waits for no thread and no task that hangs.
 
 `asyncio.run` joins the threads of its executor: with a dead name server Ctrl-C, twice, took 38 s (seen).
 """
@@ -9,17 +9,17 @@ import asyncio
 import concurrent.futures
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-LEFT = 0.1  # seconds for tasks that were left and are canceled in the end
+TASKS = 0.1  # seconds for tasks that are canceled when the loop ends
 CLOSING = 2.0  # seconds to close the connections
 CLOSING_AT_ONCE = 0.3  # the same after a second signal
 
 
 class Threads(concurrent.futures.ThreadPoolExecutor):
-    """Makes each call in a daemon thread of its own, which nothing waits for.
+    """Makes each call in its own daemon thread, which nothing waits for.
 
     A few getaddrinfo calls that hang (30 s each with a dead name server) do not keep the others waiting.
     """
@@ -38,43 +38,42 @@ class Threads(concurrent.futures.ThreadPoolExecutor):
         return future
 
 
-def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run to the end, as `asyncio.run` does but for what hangs; signals are not its business."""
+@contextlib.contextmanager
+def opened() -> Iterator[asyncio.AbstractEventLoop]:
+    """A new event loop; in the end its tasks are canceled and it is closed. It handles no signals."""
     loop = asyncio.new_event_loop()
     loop.set_default_executor(Threads())
     try:
-        return loop.run_until_complete(_whole(main))
+        yield loop
     finally:
-        loop.close()
+        try:
+            loop.run_until_complete(_end(asyncio.all_tasks(loop)))
+        finally:
+            loop.close()
 
 
-async def _whole(main: Coroutine[Any, Any, T]) -> T:
-    try:
-        return await main
-    finally:
-        loop, me = asyncio.get_running_loop(), asyncio.current_task()
-        left = {task for task in asyncio.all_tasks() if task is not me}
-        for task in left:
-            task.cancel()
-        left.add(asyncio.create_task(loop.shutdown_asyncgens()))
-        await finished(left, LEFT)
+async def _end(tasks: set[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await finished({*tasks, asyncio.create_task(asyncio.get_running_loop().shutdown_asyncgens())}, TASKS)
 
 
 async def finished(tasks: set[asyncio.Task[Any]], seconds: float) -> bool:
-    """Wait for these, so long at most; whether all are done. No error of theirs is shown as unheard of."""
+    """Wait up to so many seconds for these tasks; whether all are done. Their errors are never logged."""
     for task in tasks:
-        task.add_done_callback(_heard)
+        task.add_done_callback(_retrieve)
     return not (await asyncio.wait(tasks, timeout=seconds))[1]
 
 
-def _heard(task: asyncio.Task[Any]) -> None:
+def _retrieve(task: asyncio.Task[Any]) -> None:
+    """Take the exception, which asyncio would log otherwise."""
     if not task.cancelled():
         task.exception()
 
 
 @contextlib.asynccontextmanager
 async def connections(limit: Callable[[], float]) -> AsyncIterator[contextlib.AsyncExitStack]:
-    """A stack of connections whose closing takes `limit()` seconds at most; what hangs is left to the end."""
+    """A stack of connections, closed within `limit()` seconds; what hangs is left to the loop's end."""
     stack = contextlib.AsyncExitStack()
     try:
         yield stack

@@ -1,8 +1,9 @@
 """Signal handling: one handler for the process; what it does depends on the phase.
 
-asyncio's own handlers leave gaps, before the loop is there and after it is gone, in which a signal shows a
-traceback or gives a code that is not the run's. Here one handler stays for as long as the process lives. Its
-phases only go forward: `leave` until work begins, the listener of the work, then `ignore` or `leave_with`.
+asyncio's own handlers leave gaps, before the loop exists and after it is closed, in which a signal shows a
+traceback or gives an exit code that is not the run's. This handler stays for as long as the process lives.
+Its phases only go forward: `leave` until work begins, then the `Interrupts` of the work, then `ignore` or
+`leave_with`.
 """
 
 from __future__ import annotations
@@ -12,13 +13,21 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
+from argorun.errors import Interrupted
+
+if TYPE_CHECKING:
+    import asyncio
+
+T = TypeVar("T")
 SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 SAME_PRESS = 0.5  # seconds within which the same signal is the same key press: wrappers pass it on once more
-Listener = Callable[[int], object]  # called between any two steps of the main thread: it may do very little
+STOPPING_AT_ONCE = 0.2  # seconds for what is canceled by a second signal to stop
+AWAKE = 0.2  # seconds in which a signal that came just before the event loop fell asleep is handled
+Handler = Callable[[int], object]  # called between any two steps of the main thread: it may do very little
 
 
 def leave(signum: int) -> NoReturn:
@@ -29,11 +38,11 @@ def leave(signum: int) -> NoReturn:
 
 
 def ignore(_: int) -> None:
-    """There is nothing left that a signal could end."""
+    """Do nothing: there is nothing left to end."""
 
 
-def leave_with(code: Callable[[], int]) -> Listener:
-    """All is done but for an output whose reader takes its time: end at once, with the code that it was."""
+def leave_with(code: Callable[[], int]) -> Handler:
+    """End the process at once with this exit code: only an output with a slow reader is not finished."""
     return lambda _: os._exit(code())
 
 
@@ -47,53 +56,151 @@ def end(code: int | str | None) -> NoReturn:
     os._exit(code or 0)
 
 
-_listener: Listener = leave
-_came = False
+_handler: Handler = leave
+_received = False
 
 
-def came() -> bool:
-    """Whether any signal was heard so far."""
-    return _came
+def received() -> bool:
+    """Whether the process has received any signal so far."""
+    return _received
 
 
-def from_now_on(listener: Listener) -> None:
-    """Let signals be heard by this one, for as long as the process lives."""
-    global _listener
-    _listener = listener
+def handler() -> Handler:
+    """What handles signals at the moment."""
+    return _handler
+
+
+def handle_with(handler: Handler) -> None:
+    """From now on this one handles signals, for as long as the process lives."""
+    global _handler
+    _handler = handler
 
 
 def install() -> None:
-    """Hear signals from here on; who is ignored from the start stays so (`nohup` ignores SIGHUP)."""
+    """Handle signals from now on, except a SIGHUP that is ignored from the start, as `nohup` has it."""
     for signum in SIGNALS:
         if signum != signal.SIGHUP or signal.getsignal(signum) is not signal.SIG_IGN:
-            signal.signal(signum, _heard)
+            signal.signal(signum, _handle)
 
 
-def ignore_for_good() -> None:
-    """Until the process is gone: Python itself takes its handlers away while it still has things to tidy."""
+def ignore_forever() -> None:
+    """Ignore signals until the process is gone: Python restores its own handlers while it still tidies up."""
     for signum in SIGNALS:
         signal.signal(signum, signal.SIG_IGN)
 
 
 @contextlib.contextmanager
-def heard_by(listener: Listener) -> Iterator[None]:
-    """Let signals be heard by this one within the block, and then by none: the work has its result.
+def handled_by(handler: Handler) -> Iterator[None]:
+    """Let this one handle signals within the block, and `ignore` after it: the work has its result.
 
-    There is no moment in which a listener of before the work is back, which would lose that result. Only the
-    handlers are put back, for a process that has not called `install`.
+    The handler of before never returns: it would lose that result. Only the process's handlers are restored,
+    for a process that has not called `install`.
     """
-    handlers = {signum: signal.getsignal(signum) for signum in SIGNALS}
-    from_now_on(listener)
+    before = {signum: signal.getsignal(signum) for signum in SIGNALS}
+    handle_with(handler)
     install()
     try:
         yield
     finally:
-        from_now_on(ignore)
-        for signum, handler in handlers.items():
-            signal.signal(signum, handler)
+        handle_with(ignore)
+        for signum, old in before.items():
+            signal.signal(signum, old)
 
 
-def _heard(signum: int, _: FrameType | None) -> None:
-    global _came
-    _came = True
-    _listener(signum)
+def _handle(signum: int, _: FrameType | None) -> None:
+    global _received
+    _received = True
+    _handler(signum)
+
+
+class Interrupts:
+    """The signals that one run, sweep or demo receives: a first one, and a second one that is more urgent.
+
+    The same signal within SAME_PRESS seconds is the same key press. With `only_first` there is no second one.
+    Make it in the event loop.
+    """
+
+    def __init__(self, *, only_first: bool = False) -> None:
+        import asyncio  # 30 ms, which `--help` need not wait for
+
+        self._loop = asyncio.get_running_loop()
+        self._first: asyncio.Future[None] = self._loop.create_future()
+        self._second: asyncio.Future[None] = self._loop.create_future()
+        self._only_first = only_first
+        self._received_at = 0.0  # when the first one came, by the loop's clock
+        self._on_first: Callable[[], object] = lambda: None
+        self.signal: int | None = None  # the first one
+
+    @property
+    def at_once(self) -> bool:
+        """Whether a second signal came: nothing is waited for any longer."""
+        return self._second.done()
+
+    def on_first(self, act: Callable[[], object]) -> None:
+        """Call this when the first signal comes."""
+        self._on_first = act
+
+    @contextlib.contextmanager
+    def handled(self) -> Iterator[None]:
+        """Handle the process's signals within the block."""
+        self._wake()
+        try:
+            with handled_by(lambda signum: self._loop.call_soon_threadsafe(self.receive, signum)):
+                yield
+        finally:
+            self._timer.cancel()
+
+    def receive(self, signum: int) -> None:
+        """Take a signal; call it in the event loop."""
+        now = self._loop.time()
+        if self.signal is None:
+            self.signal, self._received_at = signum, now
+            self._first.set_result(None)
+            self._on_first()
+        elif self._only_first or (signum == self.signal and now - self._received_at < SAME_PRESS):
+            return
+        elif not self.at_once:
+            self._second.set_result(None)
+
+    async def run(
+        self,
+        work: Coroutine[Any, Any, T],
+        *,
+        ended_by: Literal["first", "second"] = "first",
+        stop_within: float | None = None,
+    ) -> T:
+        """The result of `work`. Raises its error, or Interrupted where a signal ends it.
+
+        After a first signal the canceled work has `stop_within` seconds to stop (None: as long as it takes),
+        after a second one STOPPING_AT_ONCE. Where the caller is canceled, so is the work.
+        """
+        import asyncio
+
+        from argorun.event_loop import finished
+
+        ending = self._first if ended_by == "first" else self._second
+        if ending.done():
+            work.close()
+            raise Interrupted(self.signal or signal.SIGINT)
+        task, canceled = self._loop.create_task(work), False
+        either: list[asyncio.Future[Any]] = [task, ending]
+        while not task.done() and not ending.done():
+            try:
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            except asyncio.CancelledError:  # the caller's time is over
+                canceled = task.cancel()
+        if not task.done():
+            task.cancel()
+            either = [task, self._second]
+            await asyncio.wait(either, timeout=stop_within, return_when=asyncio.FIRST_COMPLETED)
+            if self.at_once:
+                task.cancel()
+        if await finished({task}, STOPPING_AT_ONCE if self.at_once else 0.0) and not task.cancelled():
+            return task.result()
+        if canceled and self.signal is None:
+            raise asyncio.CancelledError
+        raise Interrupted(self.signal or signal.SIGINT)
+
+    def _wake(self) -> None:
+        """Wake the event loop again and again: Python handles a signal only between two steps of its own."""
+        self._timer = self._loop.call_later(AWAKE, self._wake)

@@ -1,4 +1,4 @@
-"""What the argocd CLI has stored for its current context: server, token and how to connect.
+"""Reads the argocd CLI's settings for its current context: server, token, connection.
 
 Directory: ARGOCD_CONFIG_DIR, else an existing ~/.argocd, else $XDG_CONFIG_HOME/argocd, else ~/.config/argocd;
 file `config` (source: Argo CD's util/localconfig/localconfig.go).
@@ -40,11 +40,11 @@ def stored(environment: Mapping[str, str]) -> CliSettings | None:
         }
         return msgspec.convert(settings, CliSettings)
     except Exception:
-        return None  # another program's file: not ours to complain about
+        return None  # another program's file: its mistakes are not argorun's to report
 
 
 def client_certificate(server: Mapping[str, Any]) -> dict[str, str | None]:
-    """Files win over what is kept in the settings (source: ClientCertPEM in localconfig.go)."""
+    """The client certificate; files win over stored text (source: ClientCertPEM in localconfig.go)."""
     files = server.get("client-certificate") or None, server.get("client-certificate-key") or None
     if any(files):
         return {"client_cert": files[0], "client_key": files[1]}

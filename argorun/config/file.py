@@ -1,4 +1,4 @@
-"""argorun.yaml as it is written: read, typed, and each mistake in it said with its place."""
+"""Reads argorun.yaml into typed values; each mistake is an error that names its place."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ DEFAULT_FILE = "argorun.yaml"
 
 
 class ArgoCDFile(Strict, frozen=True):
+    """`argocd:` as written."""
+
     server: str | None = None
     ca: str | None = None
     insecure: bool | None = None
@@ -31,6 +33,8 @@ class ArgoCDFile(Strict, frozen=True):
 
 
 class TopicFile(Strict, frozen=True):
+    """One of `topics:` as written."""
+
     prefix: str
     parameter: str | Parameter | list[str | Parameter]
     partitions: int = -1
@@ -41,11 +45,15 @@ class TopicFile(Strict, frozen=True):
 
 
 class TestsFile(Strict, frozen=True):
+    """`tests:` as written."""
+
     __test__ = False  # not a pytest class
     jobs: list[str] = []
 
 
 class TimeoutsFile(Strict, frozen=True):
+    """`timeouts:` as written."""
+
     run: str | int | None = None
     busy: str | int | None = None
     cleanup: str | int | None = None
@@ -53,6 +61,8 @@ class TimeoutsFile(Strict, frozen=True):
 
 
 class File(Strict, frozen=True):
+    """argorun.yaml as written; durations and places are not parsed yet."""
+
     application: str | ApplicationRef | None = None
     argocd: ArgoCDFile = ArgoCDFile()
     kafka: dict[str, str | int | float | bool] = {}
@@ -62,7 +72,7 @@ class File(Strict, frozen=True):
 
 
 def read(path: Path) -> File:
-    """argorun.yaml, typed; raises UsageError with line or key."""
+    """Read argorun.yaml. Raises UsageError, which names the line or the key."""
     import yaml
 
     try:
@@ -104,12 +114,12 @@ def read(path: Path) -> File:
 
 
 def problem(error: Exception) -> str:
-    """What PyYAML says of it, without the lines that it would quote."""
+    """PyYAML's description of an error, without the lines that it would quote."""
     return str(getattr(error, "problem", None) or error)
 
 
 def unknown_keys(raw: object, kind: Any, where: str) -> Iterator[tuple[str, str, list[str]]]:
-    """Each key that `kind` does not have: where it stands, the key, and the keys that are known there."""
+    """Each key that `kind` does not have: the place, the key, and the known keys of that place."""
     origin = typing.get_origin(kind)
     if origin in (typing.Union, types.UnionType):
         for part in typing.get_args(kind):

@@ -1,4 +1,4 @@
-"""When a token expires, as far as it says so itself."""
+"""Reads from a token when it expires."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ NEVER = 1e11  # seconds since the epoch, some 3,000 years on
 
 
 class Claims(msgspec.Struct):
-    """What is read of a JWT's claims (RFC 7519, 4.1.4)."""
+    """The claims of a JWT that are read (RFC 7519, 4.1.4)."""
 
     exp: float | None = None
 
 
 def expires(token: str) -> float | None:
-    """When a JWT expires, in seconds since the epoch; None where it does not say, or is no JWT.
+    """When a JWT expires, in seconds since the epoch; None where it does not say so, or is no JWT.
 
-    Nothing is verified: that is the server's business.
+    Nothing is verified: the server does that.
     """
     parts = token.split(".")
     if len(parts) != 3:

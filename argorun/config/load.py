@@ -1,4 +1,4 @@
-"""From argorun.yaml, the environment and the command line to one frozen Config; no network here.
+"""Loads the Config of a run from flags, environment and argorun.yaml; no network.
 
 Flags win over the environment, the environment over argorun.yaml, and that over the argocd CLI's own
 settings. The environment and the files' folder are passed in, so that nothing here reads global state.
@@ -35,7 +35,7 @@ CLI_CERTIFICATE = ("client-certificate", "client-certificate-key")
 
 
 class NotConfigured(UsageError):
-    """Nobody says where Argo CD is, or who we are there."""
+    """Argo CD's address or the token for it is given nowhere."""
 
 
 def load(
@@ -48,8 +48,8 @@ def load(
     """The checked Config of a run.
 
     `folder` is where argorun.yaml is looked for when no file is given. Raises UsageError, whose message
-    names the file, the key and the fix; nothing has been touched then. It may quote a secret, but none that
-    `mask` has not been told of before.
+    names the file, the key and the fix; nothing has been touched then. Each secret goes to `mask` before a
+    message may quote it.
     """
     path = flags.file or (folder / DEFAULT_FILE if (folder / DEFAULT_FILE).exists() else None)
     file, where = (read(path), str(path)) if path else (File(), "the command line")
@@ -79,7 +79,7 @@ def load(
     )
 
 
-def text(value: str | int | float | bool) -> str:
+def scalar(value: str | int | float | bool) -> str:
     """A YAML scalar as librdkafka and Kafka's topic configuration write it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
@@ -87,8 +87,8 @@ def text(value: str | int | float | bool) -> str:
 def kafka_settings(
     file: File, environment: Mapping[str, str], expand: Expansion, missing: str
 ) -> dict[str, str]:
-    """librdkafka's properties, their secrets noted; UsageError `missing` where no broker is named."""
-    kafka = {k: expand(f"kafka.{k}", text(v)) for k, v in file.kafka.items()}
+    """librdkafka's properties, their secrets masked. UsageError(`missing`) where no broker is named."""
+    kafka = {k: expand(f"kafka.{k}", scalar(v)) for k, v in file.kafka.items()}
     expand.mask(*of_properties(kafka))
     if environment.get("KAFKA_BOOTSTRAP_SERVERS"):
         kafka["bootstrap.servers"] = environment["KAFKA_BOOTSTRAP_SERVERS"]
@@ -108,7 +108,7 @@ def argocd_settings(
     expand: Expansion,
     mask: Callable[..., None],
 ) -> ArgoCD:
-    """Argo CD's address and credentials, from all the places they may be."""
+    """Argo CD's address and credentials, from environment, argorun.yaml and the argocd CLI's settings."""
     server = environment.get("ARGOCD_SERVER") or file.server or (cli.server if cli else None)
     if not server:
         raise NotConfigured(
@@ -116,38 +116,29 @@ def argocd_settings(
             "set argocd: {server: HOST} in argorun.yaml, or ARGOCD_SERVER, or run `argocd login`",
         )
     mask(*in_address(server))
+    bare = without_scheme(server)
     # The CLI's settings hold for the server they were stored for, and for no other.
-    stored = cli if cli and cli.server and bare(cli.server) == bare(server) else CliSettings()
+    stored = cli if cli and cli.server and without_scheme(cli.server) == bare else CliSettings()
     token = (environment.get("ARGOCD_AUTH_TOKEN") or stored.token or "").strip()
     mask(token)
     if not token:
         raise NotConfigured(
-            f"no token for Argo CD at {bare(server)}",
+            f"no token for Argo CD at {bare}",
             "export ARGOCD_AUTH_TOKEN (argocd account generate-token), or run `argocd login`",
         )
     if not re.fullmatch(r"[!-~]+", token):
-        raise UsageError(f"the token for Argo CD at {bare(server)} holds a character that no token has")
-    headers = {k: expand(f"argocd.headers.{k}", v).strip() for k, v in file.headers.items()}
-    mask(*headers.values())
-    for name, value in headers.items():
-        if not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII) or not re.fullmatch(r"[ -~]*", value):
-            raise UsageError(f"argocd.headers.{name}: name or value cannot be sent as an HTTP header")
-    scheme = re.match(r"\s*(https?)://", server, re.IGNORECASE)
+        raise UsageError(f"the token for Argo CD at {bare} holds a character that no token has")
+    headers = request_headers(file, expand)
     plaintext = file.plaintext if file.plaintext is not None else stored.plaintext
-    host, _, root = bare(server).partition("/")
-    if not host or re.search(r"[\s@?#]", host):
-        raise UsageError(f"'{server}' is not an Argo CD server", "write HOST or HOST:PORT")
-    port = re.search(r":([^:\]]*)$", host)
-    if port and not (re.fullmatch("[0-9]{1,5}", port[1]) and 0 < int(port[1]) < 65536):
-        raise UsageError(f"'{server}' has no port that there is", "write HOST or HOST:PORT")
+    host, root = host_and_root(server)
     mask(*of_properties({"client.pem": stored.client_pem or ""}))
     settings = ArgoCD(
         server=host,
         token=token,
-        ca=existing(folder, file.ca, "argocd.ca"),
+        ca=existing_file(folder, file.ca, "argocd.ca"),
         ca_data=stored.ca_data,
         insecure=file.insecure if file.insecure is not None else stored.insecure,
-        plaintext=plaintext or bool(scheme and scheme[1].lower() == "http"),
+        plaintext=plaintext or bool(re.match(r"\s*http://", server, re.IGNORECASE)),
         root_path=file.root_path or root or stored.root_path,
         headers=headers,
         **client_certificate(file, stored, folder),
@@ -158,8 +149,29 @@ def argocd_settings(
     return msgspec.structs.replace(settings, proxy=proxy, unused_proxy=unused)
 
 
+def request_headers(file: ArgoCDFile, expand: Expansion) -> dict[str, str]:
+    """`argocd.headers`, expanded and masked. Raises UsageError for what HTTP cannot send."""
+    headers = {k: expand(f"argocd.headers.{k}", v).strip() for k, v in file.headers.items()}
+    expand.mask(*headers.values())
+    for name, value in headers.items():
+        if not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII) or not re.fullmatch(r"[ -~]*", value):
+            raise UsageError(f"argocd.headers.{name}: name or value cannot be sent as an HTTP header")
+    return headers
+
+
+def host_and_root(server: str) -> tuple[str, str]:
+    """HOST or HOST:PORT, and the path below which Argo CD is served. Raises UsageError."""
+    host, _, root = without_scheme(server).partition("/")
+    if not host or re.search(r"[\s@?#]", host):
+        raise UsageError(f"'{server}' is not an Argo CD server", "write HOST or HOST:PORT")
+    port = re.search(r":([^:\]]*)$", host)
+    if port and not (re.fullmatch("[0-9]{1,5}", port[1]) and 0 < int(port[1]) < 65536):
+        raise UsageError(f"'{server}' has no port that there is", "write HOST or HOST:PORT")
+    return host, root
+
+
 def client_certificate(file: ArgoCDFile, stored: CliSettings, folder: Path) -> dict[str, Any]:
-    """What says who we are to the server: argorun.yaml's files, else the argocd CLI's own."""
+    """The client certificate: argorun.yaml's files, else the argocd CLI's."""
     ours = bool(file.client_cert or file.client_key)
     keys = ("argocd.client_cert", "argocd.client_key") if ours else CLI_CERTIFICATE
     whose = "" if ours else " (in the argocd CLI's settings)"
@@ -167,17 +179,19 @@ def client_certificate(file: ArgoCDFile, stored: CliSettings, folder: Path) -> d
     if bool(cert) != bool(key):
         raise UsageError(f"{' and '.join(keys)} go together{whose}", "give both or neither")
     return {
-        "client_cert": existing(folder, cert or None, f"{keys[0]}{whose}"),
-        "client_key": existing(folder, key or None, f"{keys[1]}{whose}"),
+        "client_cert": existing_file(folder, cert or None, f"{keys[0]}{whose}"),
+        "client_key": existing_file(folder, key or None, f"{keys[1]}{whose}"),
         "client_pem": stored.client_pem if not cert else None,
     }
 
 
-def bare(server: str) -> str:
+def without_scheme(server: str) -> str:
+    """A server without the scheme and a slash at its end."""
     return re.sub(r"^https?://", "", server.strip(), flags=re.IGNORECASE).rstrip("/")
 
 
-def existing(folder: Path, name: str | None, key: str) -> Path | None:
+def existing_file(folder: Path, name: str | None, key: str) -> Path | None:
+    """The path of a file. Raises UsageError, which names the key, where there is none."""
     if name is None:
         return None
     try:
@@ -190,7 +204,7 @@ def existing(folder: Path, name: str | None, key: str) -> Path | None:
 
 
 def application(flags: Flags, file: File, where: str) -> ApplicationRef:
-    """The Application to run; `NAMESPACE/NAME` is taken as argocd takes it."""
+    """The Application to run; `NAMESPACE/NAME` means what it means to argocd."""
     named = flags.application or file.application
     if not named:
         raise UsageError(
@@ -208,7 +222,7 @@ def application(flags: Flags, file: File, where: str) -> ApplicationRef:
 
 
 def topics(flags: Flags, file: File, where: str) -> tuple[Topic, ...]:
-    """The run's topics; --topic and --parameter make the only one, or change the file's only one."""
+    """The run's topics; --topic and --parameter give the only one, or change the file's only one."""
     written = list(file.topics)
     if flags.topic is not None or flags.parameter is not None:
         if len(written) > 1:
@@ -240,6 +254,7 @@ def topics(flags: Flags, file: File, where: str) -> tuple[Topic, ...]:
 
 
 def topic(written: TopicFile, where: str) -> Topic:
+    """One topic, checked; `where` begins the message of an error."""
     if problem := names.check_prefix(written.prefix):
         raise UsageError(f"{where}: prefix '{written.prefix}': {problem}")
     for key, value in (
@@ -265,13 +280,14 @@ def topic(written: TopicFile, where: str) -> Topic:
         parameters=parameters,
         partitions=written.partitions,
         replication_factor=written.replication_factor,
-        config={k: text(v) for k, v in written.config.items()},
+        config={k: scalar(v) for k, v in written.config.items()},
         groups=written.groups,
         unverified=written.unverified,
     )
 
 
 def timeouts(flags: Flags, file: File, where: str) -> Timeouts:
+    """The limits in seconds; --timeout wins over `timeouts.run`."""
     given: dict[str, tuple[str, str | int | None]] = {
         name: (f"{where}: timeouts.{name}", getattr(file.timeouts, name))
         for name in ("run", "busy", "cleanup", "stuck")
@@ -289,7 +305,7 @@ def timeouts(flags: Flags, file: File, where: str) -> Timeouts:
 
 
 def duration(value: str | int, key: str, *, least: float = 1) -> float:
-    """Seconds of `90`, `90s`, `15m`, `1h30m`; raises UsageError that names `key`, below `least` as well."""
+    """Seconds of `90`, `90s`, `15m`, `1h30m`. Raises UsageError, which names `key`, below `least` as well."""
     number = r"([0-9]{1,9})"
     match = re.fullmatch(rf"(?:{number}h)?(?:{number}m)?(?:{number}s?)?", str(value).strip())
     seconds = (
@@ -303,7 +319,7 @@ def duration(value: str | int, key: str, *, least: float = 1) -> float:
 
 
 def assignments(flags: Flags, taken: set[str]) -> tuple[Assignment, ...]:
-    """The parameters of --set and --set-string; each once, and none that a topic's name goes to (`taken`)."""
+    """The parameters of --set and --set-string; each once, and none that takes a topic's name (`taken`)."""
     made: dict[str, Assignment] = {}
     given = [("--set", False, t) for t in flags.sets] + [("--set-string", True, t) for t in flags.set_strings]
     for flag, string, text in given:

@@ -1,4 +1,4 @@
-"""What a run needs to know, as frozen values; how they come about is argorun.config.load's business."""
+"""The configuration of a run, as frozen values; `load` makes them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 import msgspec
 
 from argorun.config import jwt
-from argorun.config.proxies import Proxy, passed_over
+from argorun.config.proxies import Proxy, not_used_warning
 
 
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A part of argorun.yaml: typed, frozen, and no key beside the known ones."""
+    """A part of argorun.yaml: typed, frozen, and without an unknown key."""
 
 
 class ConfigMapKey(Strict, frozen=True):
@@ -79,7 +79,7 @@ class Assignment(Strict, frozen=True):
 
 
 class ApplicationRef(Strict, frozen=True):
-    """An Application: its name, and where Argo CD is to look for it."""
+    """An Application: its name, its namespace and its project."""
 
     name: str
     namespace: str | None = None
@@ -121,13 +121,13 @@ class ArgoCD(Strict, frozen=True):
 
     @property
     def warnings(self) -> list[str]:
-        """What is to be said about the way to Argo CD beforehand."""
-        unused = passed_over(self.unused_proxy) if self.unused_proxy else ""
+        """Warnings about the connection to Argo CD."""
+        unused = not_used_warning(self.unused_proxy) if self.unused_proxy else ""
         return [text for text in (self.risk, unused) if text]
 
     @property
     def risk(self) -> str:
-        """Who could read or take the token on its way, in words; empty where nobody can."""
+        """How the token could be read or stolen on its way, in words; empty where it is safe."""
         if self.plaintext and self.proxy is not None:
             way = f"the proxy {self.proxy}"
             return f"the token goes to {self.server} through {way} without encryption (plaintext)"
@@ -147,7 +147,7 @@ class Timeouts(Strict, frozen=True):
 
 
 class Config(Strict, frozen=True):
-    """Everything a run needs to know, checked."""
+    """The configuration of a run, checked."""
 
     application: ApplicationRef
     argocd: ArgoCD
@@ -186,11 +186,8 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     logs: str = "tests"
 
 
-# -- argorun.yaml as it is written; durations and places still in their written form --------------
-
-
 class CliSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the argocd CLI has stored for its current context (see argorun.config.argocd_cli)."""
+    """The argocd CLI's settings for its current context (see argorun.config.argocd_cli)."""
 
     server: str | None = None
     token: str | None = None

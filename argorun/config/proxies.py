@@ -1,8 +1,8 @@
-"""Which proxy a request goes through, decided as Go, and with it argocd, decides.
+"""Chooses the proxy of a request as Go does, and so the argocd CLI.
 
 HTTPS_PROXY or HTTP_PROXY by the URL's scheme, then NO_PROXY; upper case first (source: golang.org/x/net,
-http/httpproxy/proxy.go). ALL_PROXY is nothing to Go. Two things differ: a proxy's address that makes no sense
-is an error later on and not passed over, and NO_PROXY may have an IPv6 address in brackets without a port.
+http/httpproxy/proxy.go). Go ignores ALL_PROXY. Two things differ: an invalid address of a proxy is an error
+later on and is not ignored, and NO_PROXY may have an IPv6 address in brackets without a port.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def proxy_for(url: str, environment: Mapping[str, str]) -> Proxy | None:
         parts = urlsplit(url)
         host, port = as_ascii(parts.hostname or ""), parts.port or PORTS.get(parts.scheme)
     except ValueError:
-        return None  # not a URL; whoever connects to it says so
+        return None  # not a URL: connecting to it is an error that says so
     names = VARIABLES.get(parts.scheme, ())
     if parts.scheme == "http" and environment.get("REQUEST_METHOD"):
         names = ()  # in a CGI script HTTP_PROXY is a header, which its client chose
@@ -56,7 +56,7 @@ def proxy_for(url: str, environment: Mapping[str, str]) -> Proxy | None:
 
 
 def not_used(url: str, environment: Mapping[str, str]) -> str:
-    """ALL_PROXY where it names a proxy that other programs would use here and Go does not, else nothing."""
+    """The name of ALL_PROXY where it names a proxy that other programs would use and Go does not; else ''."""
     variable = next((n for n in NOT_USED if environment.get(n)), "")
     if not variable or proxy_for(url, environment) is not None:
         return ""
@@ -64,13 +64,13 @@ def not_used(url: str, environment: Mapping[str, str]) -> str:
     return variable if proxy_for(url, {**environment, **instead}) is not None else ""
 
 
-def passed_over(variable: str) -> str:
-    """What a person who set that variable is to know."""
+def not_used_warning(variable: str) -> str:
+    """The warning that this variable is not used."""
     return f"{variable} is not used, as argocd does not: name the proxy by HTTPS_PROXY or HTTP_PROXY"
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a URL's host is this machine by its own name or address, which no proxy is asked for."""
+    """Whether a URL's host is this machine, by name or address: no proxy is used then."""
     address = _address(host)
     return host.lower() == "localhost" if address is None else address.is_loopback
 
@@ -82,7 +82,7 @@ def with_scheme(value: str) -> str:
 
 
 def as_ascii(name: str) -> str:
-    """A host's name as it is asked for in the DNS; as it is where that cannot be said."""
+    """A host's name in the form that the DNS uses; unchanged where it has none."""
     if name.isascii():
         return name
     import idna
@@ -113,7 +113,7 @@ def _excepts(entry: str, host: str, port: str) -> bool:
 
 
 def _address(text: str) -> Address | None:
-    """An IP address without its zone; an IPv4 one in IPv6's clothes is an IPv4 one."""
+    """An IP address without its zone; an IPv4-mapped IPv6 address is an IPv4 one."""
     try:
         address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
@@ -123,6 +123,7 @@ def _address(text: str) -> Address | None:
 
 
 def _network(text: str) -> Network | None:
+    """A network; an IPv4-mapped IPv6 one is an IPv4 one."""
     if not re.fullmatch(r"[^%]+/[0-9]+", text):
         return None
     with contextlib.suppress(ValueError):

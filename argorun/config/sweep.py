@@ -1,4 +1,4 @@
-"""What a sweep needs to know: from argorun.yaml, the environment and the command line; no network here."""
+"""Loads the configuration of a sweep from flags, environment and argorun.yaml; no network."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ class SweepFlags(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SweepConfig(Strict, frozen=True):
-    """Everything a sweep needs to know, checked. Times are in seconds."""
+    """The configuration of a sweep, checked. Times are in seconds."""
 
     kafka: dict[str, str]
-    prefixes: dict[str, str | None]  # each with the prefix of the consumer groups that go with its topics
+    prefixes: dict[str, str | None]  # each with the prefix of its consumer groups
     older_than: float
     longest_run: float  # how long a run of this argorun.yaml may take, in all
     cleanup: float  # for each Application
-    explicit: bool = False  # that age was asked for: it decides, whatever a record says
+    explicit: bool = False  # --older-than was given: it decides, whatever a record says
     argocd: ArgoCD | None = None
     without_argocd: str = ""  # why there is none
-    yes: bool = False  # a young age may be told by this machine's clock
+    yes: bool = False  # this machine's clock may decide what is younger than an hour
     dry_run: bool = False
     secrets: tuple[str, ...] = ()
 
     def check_age_by_this_clock(self) -> None:
-        """Raise UsageError where a clock that nobody has checked would decide about what is young."""
+        """Raise UsageError where an unchecked clock would decide what is younger than an hour."""
         if self.older_than < YOUNG and not (self.yes or self.dry_run):
             raise UsageError(
                 f"--older-than {self.older_than:.0f}s is less than an hour, and no Argo CD tells the time: "
@@ -60,9 +60,9 @@ def load(
     cli: CliSettings | None = None,
     mask: Callable[..., None] = lambda *secrets: None,
 ) -> SweepConfig:
-    """The checked settings of a sweep; where Argo CD is unknown, the sweep does without.
+    """The checked configuration of a sweep; where Argo CD is not configured, the sweep does without.
 
-    `folder` is where argorun.yaml is looked for when no file is given, `mask` is told every secret. Raises
+    `folder` is where argorun.yaml is looked for when no file is given; each secret goes to `mask`. Raises
     UsageError, as for a run.
     """
     path = flags.file or (folder / DEFAULT_FILE if (folder / DEFAULT_FILE).exists() else None)
@@ -75,13 +75,12 @@ def load(
         argocd = argocd_settings(file.argocd, environment, cli, path.parent if path else folder, expand, mask)
     except NotConfigured as e:
         without = e.message
-    prefixes = wanted(flags, file, where)
     limits = timeouts(Flags(), file, where)
     longest = limits.run + limits.busy + limits.cleanup
     given = flags.older_than
     return SweepConfig(
         kafka=kafka,
-        prefixes=prefixes,
+        prefixes=prefixes(flags, file, where),
         older_than=max(OLDER_THAN, longest) if given is None else duration(given, "--older-than", least=0),
         explicit=given is not None,
         longest_run=longest,
@@ -94,16 +93,16 @@ def load(
     )
 
 
-def wanted(flags: SweepFlags, file: File, where: str) -> dict[str, str | None]:
+def prefixes(flags: SweepFlags, file: File, where: str) -> dict[str, str | None]:
     """The prefixes to sweep: those of --topic where there are any, else argorun.yaml's."""
     written = [topic(t, f"{where}: topics[{i}]") for i, t in enumerate(file.topics)]
     known = {t.prefix: t.groups for t in written}
     for prefix in flags.topics:
         if problem := names.check_prefix(prefix):
             raise UsageError(f"--topic '{prefix}': {problem}")
-    prefixes = {p: known.get(p) for p in flags.topics} or known
-    if not prefixes:
+    chosen = {p: known.get(p) for p in flags.topics} or known
+    if not chosen:
         raise UsageError(
             "no topics to sweep", "give topics: [{prefix:, parameter:}] in argorun.yaml, or --topic PREFIX"
         )
-    return prefixes
+    return chosen

@@ -1,174 +1,122 @@
-"""Takes a run from its Config to its exit code: signals, the time limit, the verdict, the clean-up."""
+"""Takes a run from its Config to its exit code: time limit, verdict, clean-up, signals."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import signal
 import time
 import traceback
-from typing import Any
 
-from argorun import events, signals
+from argorun import events
 from argorun.argocd.diagnosis.analyze import Finding
 from argorun.argocd.rest_client import RestClient
 from argorun.config.model import Config
 from argorun.emit import Emitter
 from argorun.errors import ArgorunError, CleanupIncomplete, InternalError, Interrupted, TimedOut
-from argorun.event_loop import CLOSING, CLOSING_AT_ONCE, connections, finished
+from argorun.event_loop import CLOSING, CLOSING_AT_ONCE, connections
 from argorun.kafka.topics import Topics
 from argorun.reporters.dispatcher import Dispatcher
 from argorun.run.steps import Run
-from argorun.signals import SAME_PRESS
+from argorun.signals import Interrupts
 
 STOPPING = 2.0  # seconds for the steps to stop after a signal; what they had begun is undone all the same
-STOPPING_AT_ONCE = 0.2  # the same after a second one
+FLUSH = 0.05  # seconds from one flush of the reporters to the next
+AT_ONCE = "argorun was told to stop at once"
 
 
 async def execute(config: Config, dispatcher: Dispatcher) -> int:
-    """Run the tests and give back the exit code. Raises UsageError only before anything was done."""
+    """Run the tests and return the exit code. Raises UsageError only before anything was done."""
     began = time.monotonic()
-    at_once = asyncio.Event()
+    interrupts = Interrupts()
     gc.freeze()  # what was imported stays: going through it would hold the event loop for 50 ms at a time
 
-    async with connections(lambda: CLOSING_AT_ONCE if at_once.is_set() else CLOSING) as stack:
+    async with connections(lambda: CLOSING_AT_ONCE if interrupts.at_once else CLOSING) as stack:
         kafka = Topics(
             config.kafka, warn=Emitter(dispatcher).warn, secrets=config.secrets, keep=config.keep_topics
         )
         client = await stack.enter_async_context(RestClient(config.argocd))
         topics = await stack.enter_async_context(kafka)
         run = Run(config, dispatcher, client, topics, mask=dispatcher.mask)
-        code = await Supervisor(run, dispatcher, at_once).supervise()
+        code = await Supervisor(run, dispatcher, interrupts).supervise()
         dispatcher(events.RunEnded(time=time.time(), exit_code=code, seconds=time.monotonic() - began))
     return code
 
 
 class Supervisor:
-    """Watches over one run: a first signal ends its steps and hurries the clean-up, a second ends both.
+    """Supervises one run: a first signal ends its steps and hurries the clean-up, a second one ends both."""
 
-    After a second signal, `at_once`, nothing is waited for any longer.
-    """
-
-    def __init__(self, run: Run, dispatcher: Dispatcher, at_once: asyncio.Event | None = None) -> None:
-        self._run, self._dispatcher = run, dispatcher
-        self._signal: int | None = None
-        self._at = 0.0  # when it came
-        self._first = asyncio.Event()  # it came
-        self._at_once = at_once or asyncio.Event()  # a second one came
-        self._current: asyncio.Task[object] | None = None
-        self._in_cleanup = False
+    def __init__(self, run: Run, dispatcher: Dispatcher, interrupts: Interrupts) -> None:
+        self._run, self._dispatcher, self._interrupts = run, dispatcher, interrupts
+        interrupts.on_first(run.undo.hurry)
 
     async def supervise(self) -> int:
-        loop = asyncio.get_running_loop()
-        ticker = asyncio.create_task(self._flush())  # which also wakes the loop for a signal
+        """Take the steps, emit the verdict, clean up; the run's exit code."""
+        flushing = asyncio.create_task(self._flush())
         try:
-            with signals.heard_by(lambda signum: loop.call_soon_threadsafe(self._signalled, signum)):
-                error = await self._steps()
-                self._tell(error, await self._why(error))
+            with self._interrupts.handled():
+                try:
+                    async with asyncio.timeout(self._run.config.timeouts.run) as self._run.limit:
+                        error = await self._interrupts.run(self._run.steps(), stop_within=STOPPING)
+                except Exception as e:
+                    error = self._as_argorun_error(e)
+                self._emit_verdict(error, await self._why(error))
                 await self._clean_up()
-                self._tell_later()
+                self._mention_sweep()
                 return self._exit_code(error)
         finally:
-            ticker.cancel()
+            flushing.cancel()
 
     def _exit_code(self, error: ArgorunError | None) -> int:
-        if self._signal is not None and (error is None or isinstance(error, Interrupted)):
-            return 128 + self._signal
+        signum = self._interrupts.signal
+        if signum is not None and (error is None or isinstance(error, Interrupted)):
+            return Interrupted(signum).exit_code
         if error is not None:
             return error.exit_code
         self._dispatcher.settle()
         return CleanupIncomplete.exit_code if self._run.undo.left or self._dispatcher.failures else 0
 
-    def _signalled(self, signum: int) -> None:
-        now = time.monotonic()
-        if self._signal is None:
-            self._signal, self._at = signum, now
-            self._first.set()
-            self._run.undo.hurry()
-            if self._in_cleanup:
-                return
-        elif signum == self._signal and now - self._at < SAME_PRESS:
-            return
-        else:
-            self._at_once.set()
-        if self._current is not None:
-            self._current.cancel()
-
-    async def _ended(self, doing: asyncio.Task[Any], *, patient: bool = False) -> bool:
-        """Wait for it, and after a signal a little while for it to stop; whether it is done.
-
-        `patient`: a first signal does not end it.
-        """
-        signal_came = self._at_once if patient else self._first
-        waiting = asyncio.create_task(signal_came.wait())
-        at_once = asyncio.create_task(self._at_once.wait())
-        await asyncio.wait({doing, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        if not doing.done() and not self._at_once.is_set():
-            await asyncio.wait({doing, at_once}, timeout=STOPPING, return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
-        at_once.cancel()
-        return await finished({doing}, STOPPING_AT_ONCE if self._at_once.is_set() else 0.0)
-
-    async def _steps(self) -> ArgorunError | None:
-        """Why the run is red, or None."""
-        limit = self._run.config.timeouts.run
-        self._current = steps = asyncio.create_task(self._bounded(limit))
-        try:
-            if not await self._ended(steps):
-                raise asyncio.CancelledError  # they do not even stop
-            return steps.result()
-        except asyncio.CancelledError:
-            return Interrupted(self._signal or signal.SIGINT)
-        except TimeoutError:
-            doing = self._run.progress.doing()
+    def _as_argorun_error(self, error: Exception) -> ArgorunError:
+        if isinstance(error, ArgorunError):
+            return error
+        if isinstance(error, TimeoutError):
+            limit, doing = self._run.config.timeouts.run, self._run.progress.doing()
             return TimedOut(f"time ran out after {limit:.0f} s: {doing}", "raise --timeout or timeouts.run")
-        except ArgorunError as e:
-            return e
-        except Exception as e:
-            return InternalError.of(e, reason="".join(traceback.format_exception(e)))
-
-    async def _bounded(self, limit: float) -> ArgorunError | None:
-        async with asyncio.timeout(limit) as self._run.limit:
-            return await self._run.steps()
+        return InternalError.of(error, reason="".join(traceback.format_exception(error)))
 
     async def _why(self, error: ArgorunError | None) -> Finding:
         """What the cluster says about a red run; nothing after a signal, when time is short."""
-        if error is None or self._signal is not None:
+        if error is None or self._interrupts.signal is not None:
             return Finding()
-        self._current = asking = asyncio.create_task(self._run.why(error))
-        if not await self._ended(asking) or asking.cancelled():
+        try:
+            return await self._interrupts.run(self._run.why(error), stop_within=STOPPING)
+        except Interrupted:
             return Finding()
-        if (broken := asking.exception()) is not None:  # it must not change what the run came to
-            return Finding(evidence=(f"(not all could be read: {type(broken).__name__}: {broken})",))
-        return asking.result()
+        except Exception as e:  # it must not change the verdict
+            return Finding(evidence=(f"(not all could be read: {type(e).__name__}: {e})",))
 
-    def _tell(self, error: ArgorunError | None, found: Finding) -> None:
+    def _emit_verdict(self, error: ArgorunError | None, found: Finding) -> None:
         if self._run.config.dry_run and error is None:
             return
         self._dispatcher(verdict(self._run, error, found))
 
-    def _tell_later(self) -> None:
-        """What is left need not be done by hand at once."""
+    def _mention_sweep(self) -> None:
+        """What is left need not be undone by hand at once."""
         if self._run.undo.left_for_sweep:
             text = "topics and parameters that are left behind can also wait for argorun sweep"
             Emitter(self._dispatcher).info(text)
 
     async def _clean_up(self) -> None:
-        self._in_cleanup = True
-        at_once = "argorun was told to stop at once"
-        if self._at_once.is_set():
-            self._run.abandon(at_once)
-            return
-        self._current = cleaning = asyncio.create_task(self._run.clean_up())
-        if not await self._ended(cleaning, patient=True) or cleaning.cancelled():
-            self._run.abandon(at_once)
-        elif broken := cleaning.exception():
-            self._run.abandon(f"an error inside argorun: {type(broken).__name__}: {broken}")
-            raise broken
+        try:
+            await self._interrupts.run(self._run.clean_up(), ended_by="second")
+        except Interrupted:
+            self._run.abandon(AT_ONCE)
+        except Exception as e:
+            self._run.abandon(f"an error inside argorun: {type(e).__name__}: {e}")
+            raise
 
     async def _flush(self) -> None:
         while True:
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(FLUSH)
             self._dispatcher.flush()
 
 

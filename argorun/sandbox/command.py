@@ -1,57 +1,72 @@
-"""`argorun demo`: the ordinary run, against the demo's environment."""
+"""`argorun demo`: an ordinary run against the demo's environment."""
 
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
-from argorun import event_loop, signals
+from argorun import event_loop
+from argorun.app import errors_shown
 from argorun.config.load import load
 from argorun.config.model import Config, Flags
-from argorun.errors import Interrupted
+from argorun.errors import Interrupted, UsageError
 from argorun.reporters.dispatcher import Dispatcher
 from argorun.reporters.open import Output, open_reporters
 from argorun.reporters.stderr import redactor
 from argorun.run.supervisor import execute
-from argorun.sandbox.demo import DemoEnvironment, demo_environment
+from argorun.signals import Interrupts
 
-LAST_LINES = 10.0  # seconds for whoever reads them slowly
+if TYPE_CHECKING:
+    from argorun.sandbox.demo import DemoEnvironment
+
+Environment: TypeAlias = "AbstractAsyncContextManager[DemoEnvironment]"
+LAST_LINES = 10.0  # seconds for a slow reader of the last lines
+EXTRA = ("starlette", "uvicorn")  # of argorun[sandbox], what is imported at once
 
 
 def demo(*, fail: bool, output: Output) -> int:
-    """Set up, run, stop everything, and give back the run's exit code. Raises UsageError, KafkaFailed."""
-    return event_loop.run(_demo(fail, output))
+    """Set up, run, stop everything, and return the run's exit code; errors are shown."""
+    with errors_shown() as ending:
+        environment = _environment()
+        with event_loop.opened() as loop:
+            ending.code = loop.run_until_complete(_demo(environment(fail=fail), output))
+    return ending.code
 
 
-async def _demo(fail: bool, output: Output) -> int:
-    """While no run is there to take a signal, it ends the set-up; the run has its own way with signals."""
-    loop = asyncio.get_running_loop()
-    got: list[int] = []
-    setup = asyncio.current_task()
-
-    def interrupted(signum: int) -> None:
-        if not got and setup is not None:
-            setup.cancel()
-        got.append(signum)
-
+def _environment() -> Callable[..., Environment]:
+    """What starts the demo's environment. Raises UsageError where argorun[sandbox] is not installed."""
     try:
-        with signals.heard_by(lambda signum: loop.call_soon_threadsafe(interrupted, signum)):
-            _say("Starting Apache Kafka (the first time, its jars are fetched) …")
-            async with demo_environment(fail=fail) as environment:
-                _say(environment.notice)
-                code = await _run(environment, output)
-                got.append(0)  # from here on it only has to stop what was started
-                return code
-    except asyncio.CancelledError:
-        error = Interrupted(got[0] if got else signal.SIGINT)
-        _say(f"{error.message}: what was started is stopped")
-        return error.exit_code
+        from argorun.sandbox.demo import demo_environment
+    except ModuleNotFoundError as e:
+        if e.name is None or e.name.partition(".")[0] not in EXTRA:
+            raise
+        raise UsageError("the sandbox is not installed", "pip install 'argorun[sandbox]'") from None
+    return demo_environment
 
 
-async def _run(environment: DemoEnvironment, output: Output) -> int:
-    config = demo_config(environment)
+async def _demo(environment: Environment, output: Output) -> int:
+    """A first signal ends the set-up, or the run, which handles its own; no signal ends the stopping."""
+    interrupts = Interrupts(only_first=True)
+    try:
+        with interrupts.handled():
+            return await interrupts.run(_set_up_and_run(environment, output))
+    except Interrupted as e:
+        _say(f"{e.message}: what was started is stopped")
+        return e.exit_code
+
+
+async def _set_up_and_run(environment: Environment, output: Output) -> int:
+    _say("Starting Apache Kafka (the first time, its jars are fetched) …")
+    async with environment as started:
+        _say(started.notice)
+        return await _run(demo_config(started), output)
+
+
+async def _run(config: Config, output: Output) -> int:
     dispatcher = Dispatcher(open_reporters(output), config.secrets, redactor=redactor())
     try:
         return await execute(config, dispatcher)

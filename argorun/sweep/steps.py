@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import time
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
+from typing import Literal
 
-from argorun import __version__, events, recovery, signals
+from argorun import __version__, events, recovery
 from argorun.argocd.claim import leftovers
 from argorun.argocd.claim.leftovers import Leftover
 from argorun.argocd.client import Client
@@ -17,15 +17,15 @@ from argorun.argocd.rest_client import RestClient
 from argorun.attempt import attempt
 from argorun.config.sweep import SweepConfig
 from argorun.emit import Emit, Emitter
-from argorun.errors import ArgorunError, CleanupIncomplete, InternalError, Interrupted
+from argorun.errors import ArgorunError, CleanupIncomplete, Interrupted
 from argorun.event_loop import CLOSING, CLOSING_AT_ONCE, connections
 from argorun.events import Step
-from argorun.hearing import Interrupts
 from argorun.humanize import count, duration
 from argorun.kafka import old_topics
 from argorun.kafka.names import TopicName
 from argorun.kafka.topics import Topics
 from argorun.reporters.dispatcher import Dispatcher
+from argorun.signals import Interrupts
 from argorun.sweep.candidates import Candidates
 from argorun.sweep.left_behind import LeftBehind, restore_commands
 
@@ -218,52 +218,49 @@ class Sweep:
 
 
 async def execute(config: SweepConfig, dispatcher: Dispatcher) -> int:
-    """Sweep and give back the exit code. Raises UsageError only before anything was done."""
-    hearing = Interrupts()
-    with signals.heard_by(hearing.heard):
-        return await sweep_and_tell(config, dispatcher, hearing)
+    """Sweep and return the exit code. Raises UsageError only before anything was done.
 
-
-async def sweep_and_tell(config: SweepConfig, dispatcher: Dispatcher, hearing: Interrupts) -> int:
-    """Whatever signals come, what is left and the end are told."""
+    A first signal ends the steps, the next one the last look; what is left and the end are emitted anyway.
+    """
     began = time.monotonic()
-
-    async with connections(lambda: CLOSING_AT_ONCE if hearing.at_once else CLOSING) as stack:
-        kafka = Topics(config.kafka, warn=Emitter(dispatcher).warn, secrets=config.secrets)
-        topics = await stack.enter_async_context(kafka)
-        client = None
-        if config.argocd is not None:
-            client = await stack.enter_async_context(RestClient(config.argocd, patience=PATIENCE))
-        made = Sweep(config, dispatcher, topics, client, dispatcher.mask)
-        error = await to_its_end(made.steps(), hearing)
-        if error is not None and not await hearing.last(made.last_look(error.message)):
-            await made.abandon(error.message, look=False)
-    code = made.exit_code if error is None else error.exit_code
-    dispatcher.settle()
-    dispatcher(
-        events.SweepEnded(
-            time=time.time(),
-            exit_code=code or (CleanupIncomplete.exit_code if dispatcher.failures else 0),
-            seconds=time.monotonic() - began,
-            topics=made.swept,
-            applications=made.put_back,
-            left=made.left,
-            dry_run=config.dry_run,
-            error="" if error is None else error.message,
-            hint="" if error is None else error.hint,
-        )
-    )
-    return code
+    interrupts = Interrupts()
+    with interrupts.handled():
+        async with connections(lambda: CLOSING_AT_ONCE if interrupts.at_once else CLOSING) as stack:
+            kafka = Topics(config.kafka, warn=Emitter(dispatcher).warn, secrets=config.secrets)
+            topics = await stack.enter_async_context(kafka)
+            client = None
+            if config.argocd is not None:
+                client = await stack.enter_async_context(RestClient(config.argocd, patience=PATIENCE))
+            sweep = Sweep(config, dispatcher, topics, client, dispatcher.mask)
+            error = await attempt(interrupts.run(sweep.steps()))
+            if error is not None:
+                await _look_last(sweep, error.message, interrupts)
+        dispatcher.settle()
+        ended = _ended(sweep, error, began, written=not dispatcher.failures)
+        dispatcher(ended)
+    return sweep.exit_code if error is None else error.exit_code
 
 
-async def to_its_end(steps: Coroutine[None, None, None], hearing: Interrupts) -> ArgorunError | None:
-    """Go through the steps; why they did not come to their end, a signal say, or None."""
+async def _look_last(sweep: Sweep, why: str, interrupts: Interrupts) -> None:
+    """Emit what is left of a sweep that did not come to its end; the next signal ends the look at it."""
+    next_signal: Literal["first", "second"] = "first" if interrupts.signal is None else "second"
     try:
-        await hearing.steps(steps)
-    except asyncio.CancelledError:
-        return Interrupted(hearing.signal or signal.SIGINT)
-    except ArgorunError as e:
-        return e
-    except Exception as e:
-        return InternalError.of(e)
-    return None
+        await interrupts.run(sweep.last_look(why), ended_by=next_signal)
+    except Interrupted:
+        await sweep.abandon(why, look=False)
+
+
+def _ended(sweep: Sweep, error: ArgorunError | None, began: float, *, written: bool) -> events.SweepEnded:
+    """The last event; exit code 0 becomes 10 where not everything is `written`."""
+    code = sweep.exit_code if error is None else error.exit_code
+    return events.SweepEnded(
+        time=time.time(),
+        exit_code=code or (0 if written else CleanupIncomplete.exit_code),
+        seconds=time.monotonic() - began,
+        topics=sweep.swept,
+        applications=sweep.put_back,
+        left=sweep.left,
+        dry_run=sweep.config.dry_run,
+        error="" if error is None else error.message,
+        hint="" if error is None else error.hint,
+    )

@@ -26,6 +26,7 @@ from argorun.kafka.topics import Topics
 from argorun.reporters.dispatcher import Dispatcher
 from argorun.run.steps import Run
 from argorun.run.supervisor import Supervisor
+from argorun.signals import Interrupts
 from tests.chaos.ground import App, Ground
 from tests.chaos.plans import Deed, How, Kind, Plan, Status
 from tests.contract.manifests import Json
@@ -132,7 +133,7 @@ class Stage:
         self.expected = self.app.before
         self._now = 0
         self._strikes = deque(sorted(plan.strikes, key=lambda s: s.moment))
-        self._supervisor: Supervisor | None = None
+        self._interrupts: Interrupts | None = None
         self.signals: list[int] = []
         self.broker = Broker()
         for name in FOREIGN:
@@ -153,9 +154,9 @@ class Stage:
             deed = self._strikes.popleft().deed
             if isinstance(deed.value, str):
                 self.ground.ask(lambda deed=deed: self._act(deed))  # type: ignore[misc]
-            elif self._supervisor is not None:
+            elif self._interrupts is not None:
                 self.signals.append(deed.value)
-                asyncio.get_running_loop().call_soon(self._supervisor._signalled, deed.value)
+                asyncio.get_running_loop().call_soon(self._interrupts.receive, deed.value)
         self._now += 1
 
     def _act(self, deed: Deed) -> None:
@@ -240,9 +241,9 @@ class Stage:
             client._http._transport = Flaky(client._http._transport, self)
             async with Topics(config.kafka, limits=LIMITS, admin=self.broker) as topics:
                 run = Run(config, dispatcher, client, topics)
-                self._supervisor = Supervisor(run, dispatcher)
-                code = await self._supervisor.supervise()
-                self._supervisor = None
+                self._interrupts = Interrupts()
+                code = await Supervisor(run, dispatcher, self._interrupts).supervise()
+                self._interrupts = None
         if rival is not None:
             await rival
         return code, keeps.events

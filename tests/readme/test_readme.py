@@ -12,8 +12,9 @@ import pytest
 import typer.main
 import yaml
 
-from argorun import cli, errors, recovery
+from argorun import errors, recovery
 from argorun.argocd import owners
+from argorun.cli.main import commands as program
 from argorun.config import load, model
 from argorun.config.file import ArgoCDFile, TestsFile, TimeoutsFile
 from argorun.redact.redactor import SHORTEST, Redactor
@@ -50,10 +51,10 @@ def commands() -> list[list[str]]:
 
 def command(name: str) -> Any:
     """A command of argorun, as click has it."""
-    return typer.main.get_command(cli.app).commands[name]
+    return typer.main.get_command(program).commands[name]
 
 
-COMMANDS = sorted(typer.main.get_command(cli.app).commands)
+COMMANDS = sorted(typer.main.get_command(program).commands)
 
 
 def workflow() -> dict[Any, Any]:

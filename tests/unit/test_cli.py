@@ -1,4 +1,4 @@
-"""What a person types: the version costs nothing, help teaches, a mistake is one clear error with exit 2."""
+"""The command line: version and help load little, a mistake is one clear error with exit 2."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from argorun import __version__, cli
+from argorun import __version__, app
+from argorun.cli.main import commands
 from argorun.config.model import Flags
-from argorun.errors import ArgoCDFailed, Interrupted, UsageError
 
 ROOT = Path(__file__).parents[2]
 CONFIG = """
@@ -45,49 +45,49 @@ def argorun(
     )
 
 
-def told(result: subprocess.CompletedProcess[str]) -> tuple[int, str, str]:
+def outcome(result: subprocess.CompletedProcess[str]) -> tuple[int, str, str]:
     return result.returncode, result.stdout, result.stderr
 
 
 @contextlib.contextmanager
 def listening() -> Iterator[tuple[int, Callable[[], bool]]]:
-    """A port on loopback, and whether anybody has knocked there."""
+    """A port on loopback, and whether something has connected to it."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen()
         server.setblocking(False)
 
-        def knocked() -> bool:
+        def was_reached() -> bool:
             try:
                 server.accept()[0].close()
             except BlockingIOError:
                 return False
             return True
 
-        yield server.getsockname()[1], knocked
+        yield server.getsockname()[1], was_reached
 
 
 # -- version and help ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize("flag", ["--version", "-V"])
-def test_the_version_is_told_without_loading_anything(tmp_path: Path, flag: str) -> None:
+def test_the_version_is_shown_without_loading_anything(tmp_path: Path, flag: str) -> None:
     code = (
         "import sys; from argorun.__main__ import main; main()\n"
         "heavy = {'typer', 'click', 'rich', 'httpx', 'msgspec', 'yaml', 'confluent_kafka', 'asyncio'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
-    assert told(argorun(tmp_path, flag, code=code)) == (0, f"argorun {__version__}\n[]\n", "")
+    assert outcome(argorun(tmp_path, flag, code=code)) == (0, f"argorun {__version__}\n[]\n", "")
 
 
-def test_the_version_is_told_beside_other_options_too(tmp_path: Path) -> None:
-    assert told(argorun(tmp_path, "--version", "run")) == (0, f"argorun {__version__}\n", "")
+def test_the_version_is_shown_beside_other_options_too(tmp_path: Path) -> None:
+    assert outcome(argorun(tmp_path, "--version", "run")) == (0, f"argorun {__version__}\n", "")
 
 
 def test_help_loads_neither_the_network_nor_kafka(tmp_path: Path) -> None:
     code = (
         "import sys, atexit; from argorun.__main__ import main\n"
-        "heavy = {'rich', 'httpx', 'msgspec', 'yaml', 'confluent_kafka'}\n"
+        "heavy = {'rich', 'httpx', 'msgspec', 'yaml', 'confluent_kafka', 'asyncio'}\n"
         "atexit.register(lambda: print(sorted(heavy & set(sys.modules))))\n"
         "main()"
     )
@@ -172,14 +172,14 @@ def test_bad_usage_is_2_and_no_traceback(tmp_path: Path, arguments: list[str]) -
 
 
 def test_a_typo_in_the_file_names_the_nearest_key_and_touches_nothing(tmp_path: Path) -> None:
-    with listening() as (port, knocked):
+    with listening() as (port, was_reached):
         text = CONFIG.format(port=port).replace("parameter:", "paramter:")
         (tmp_path / "argorun.yaml").write_text(text)
         events = tmp_path / "events.jsonl"
         result = argorun(tmp_path, "run", "--events", str(events), ARGOCD_AUTH_TOKEN="t0ken")
-        assert not knocked()
+        assert not was_reached()
     file = tmp_path / "argorun.yaml"
-    assert told(result) == (
+    assert outcome(result) == (
         2,
         "",
         f"argorun: {file}: unknown key 'paramter' in topics[0]\n  did you mean 'parameter'?\n",
@@ -199,18 +199,18 @@ def test_no_file_makes_a_traceback(tmp_path: Path, text: str) -> None:
 
 
 def test_an_events_file_that_cannot_be_opened_is_2_before_the_first_request(tmp_path: Path) -> None:
-    with listening() as (port, knocked):
+    with listening() as (port, was_reached):
         (tmp_path / "argorun.yaml").write_text(CONFIG.format(port=port))
         events = tmp_path / "none" / "events.jsonl"
         result = argorun(tmp_path, "run", "--events", str(events), ARGOCD_AUTH_TOKEN="t0ken")
-        assert not knocked()
+        assert not was_reached()
     assert (result.returncode, result.stdout) == (2, "")
     assert str(events) in result.stderr
     assert "Traceback" not in result.stderr
 
 
 class Unauthorized(http.server.BaseHTTPRequestHandler):
-    """An Argo CD that knows nobody."""
+    """An Argo CD that accepts no token."""
 
     def do_GET(self) -> None:
         body = b'{"error": "e", "message": "invalid session", "code": 16}'
@@ -240,36 +240,8 @@ def test_a_wrong_token_is_6_and_is_not_shown(tmp_path: Path) -> None:
 # -- from flags to the exit code ----------------------------------------------------
 
 
-def refuses(error: BaseException) -> Callable[[], int]:
-    def go() -> int:
-        raise error
-
-    return go
-
-
-@pytest.mark.parametrize(
-    ("error", "code", "said"),
-    [
-        (UsageError("no Application to run", "name it"), 2, "argorun: no Application to run\n  name it\n"),
-        (ArgoCDFailed("down"), 8, "argorun: down\n"),
-        (Interrupted(15), 143, "argorun: interrupted by SIGTERM\n"),
-        (KeyboardInterrupt(), 130, ""),
-        (
-            ZeroDivisionError("division by zero"),
-            70,
-            "argorun: an error inside argorun: ZeroDivisionError: division by zero\n  please report it\n",
-        ),
-    ],
-)
-def test_whatever_goes_wrong_is_said_in_one_error_with_its_code(
-    error: BaseException, code: int, said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert cli.guarded(refuses(error)) == code
-    assert capsys.readouterr() == ("", said)
-
-
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux's /dev/full")
-def test_an_error_that_nobody_can_be_told_keeps_its_code(tmp_path: Path) -> None:
+def test_an_error_that_cannot_be_shown_keeps_its_code(tmp_path: Path) -> None:
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
     with open("/dev/full", "wb") as full:
         command = [sys.executable, "-m", "argorun", "run", "-f", "none.yaml"]
@@ -279,27 +251,22 @@ def test_an_error_that_nobody_can_be_told_keeps_its_code(tmp_path: Path) -> None
     assert done.returncode == 2
 
 
-@pytest.mark.parametrize("code", [0, 1, 10])
-def test_the_runs_exit_code_is_argoruns(code: int) -> None:
-    assert cli.guarded(lambda: code) == code
-
-
 def test_every_flag_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
     from typer.testing import CliRunner
 
     started: list[tuple[Any, ...]] = []
 
-    def start(*arguments: Any) -> int:
+    def run(*arguments: Any) -> int:
         started.append(arguments)
         return 5
 
-    monkeypatch.setattr(cli, "start", start)
+    monkeypatch.setattr(app, "run", run)
     typed = "run ns/app -f a.yaml --topic t --parameter p --job a --job b --timeout 5m --revision abc"
     typed += (
         " --set x=1 --set y= --set-string z=1 --output json --events e.jsonl --keep-topics --no-settle"
         " --no-nudge --force-owned --dry-run --logs hooks --log-dir logs"
     )
-    result = CliRunner().invoke(cli.app, typed.split(" "))
+    result = CliRunner().invoke(commands, typed.split(" "))
     assert (result.exit_code, result.output) == (5, "")
     flags = Flags(
         application="ns/app",
@@ -318,9 +285,9 @@ def test_every_flag_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
         dry_run=True,
         logs="hooks",
     )
-    assert started == [(flags, cli.Output.JSON, Path("e.jsonl"), Path("logs"))]
-    CliRunner().invoke(cli.app, ["run"])
-    assert started[1:] == [(Flags(), cli.Output.AUTO, None, None)]
+    assert started == [(flags, app.Outputs("json", Path("e.jsonl"), Path("logs")))]
+    CliRunner().invoke(commands, ["run"])
+    assert started[1:] == [(Flags(), app.Outputs("auto"))]
 
 
 def test_every_flag_of_sweep_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -330,23 +297,23 @@ def test_every_flag_of_sweep_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
 
     started: list[tuple[Any, ...]] = []
 
-    def start(*arguments: Any) -> int:
+    def sweep(*arguments: Any) -> int:
         started.append(arguments)
         return 10
 
-    monkeypatch.setattr(cli, "start_sweep", start)
+    monkeypatch.setattr(app, "sweep", sweep)
     typed = "sweep -f a.yaml --topic a --topic b --older-than 1h --dry-run --output json"
-    result = CliRunner().invoke(cli.app, typed.split(" "))
+    result = CliRunner().invoke(commands, typed.split(" "))
     assert (result.exit_code, result.output) == (10, "")
     flags = SweepFlags(file=Path("a.yaml"), topics=("a", "b"), older_than="1h", dry_run=True)
-    assert started == [(flags, cli.SweepOutput.JSON)]
-    CliRunner().invoke(cli.app, ["sweep"])
-    assert started[1:] == [(SweepFlags(), cli.SweepOutput.AUTO)]
+    assert started == [(flags, app.Outputs("json"))]
+    CliRunner().invoke(commands, ["sweep"])
+    assert started[1:] == [(SweepFlags(), app.Outputs("auto"))]
 
 
 def test_a_sweep_shows_no_secret_and_says_once_why_kafka_cannot_be_asked(tmp_path: Path) -> None:
     with listening() as (port, _):
-        pass  # nobody listens there any more
+        pass  # nothing listens there any longer
     (tmp_path / "argorun.yaml").write_text(
         f"kafka: {{bootstrap.servers: '127.0.0.1:{port}', sasl.password: '${{SECRET}}'}}\n"
         "topics: [{prefix: weather_updates, parameter: kafka.topic}]\n"

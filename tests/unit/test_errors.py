@@ -8,7 +8,7 @@ import pytest
 
 from argorun import errors
 from argorun.argocd.http import errors as http_errors
-from argorun.errors import ArgorunError, Interrupted
+from argorun.errors import EXIT_CODES, ArgorunError, Interrupted
 
 DESIGN = {
     "TestsFailed": 1,
@@ -65,8 +65,15 @@ def test_an_error_is_its_message_with_advice_and_reason_beside_it() -> None:
 
 def test_the_tree_in_the_docstring_is_the_tree() -> None:
     drawn = [
-        line.replace("├──", "").replace("└──", "").split()[0]
+        line.replace("├──", "").replace("└──", "").split(maxsplit=1)
         for line in (errors.__doc__ or "").splitlines()
         if "──" in line
     ]
-    assert drawn == list(DESIGN)
+    codes = {name: str(code) for name, code in DESIGN.items()} | {"Interrupted": "129, 130, 143"}
+    assert drawn == [[name, code] for name, code in codes.items()]
+
+
+def test_each_exit_code_has_one_meaning() -> None:
+    listed = [code for row in EXIT_CODES for code in row.codes]
+    assert listed == sorted({0, 129, 143, *DESIGN.values()})
+    assert len({row.meaning for row in EXIT_CODES}) == len(EXIT_CODES)

@@ -6,13 +6,21 @@ import asyncio
 import subprocess
 import sys
 import threading
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
 from argorun import event_loop
 
 ROOT = Path(__file__).parents[2]
+T = TypeVar("T")
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    with event_loop.opened() as loop:
+        return loop.run_until_complete(main)
 
 
 def test_a_call_that_hangs_in_a_thread_holds_up_neither_the_others_nor_the_end() -> None:
@@ -24,7 +32,7 @@ def test_a_call_that_hangs_in_a_thread_holds_up_neither_the_others_nor_the_end()
         assert not any(task.done() for task in left)
         return await asyncio.to_thread(lambda: 7)
 
-    assert event_loop.run(main()) == 7  # else this test hangs
+    assert run(main()) == 7  # else this test hangs
     hangs.set()
 
 
@@ -33,7 +41,7 @@ def test_an_error_in_a_thread_is_raised_where_it_is_awaited() -> None:
         raise KeyError("x")
 
     with pytest.raises(KeyError, match="x"):
-        event_loop.run(asyncio.to_thread(fails))
+        run(asyncio.to_thread(fails))
 
 
 def test_a_task_that_never_stops_does_not_hold_up_the_end() -> None:
@@ -50,7 +58,8 @@ async def main():
     task = asyncio.create_task(never_stops())
     await asyncio.sleep(0)
     return 'ended'
-print(event_loop.run(main()))
+with event_loop.opened() as loop:
+    print(loop.run_until_complete(main()))
 import os, sys
 sys.stdout.flush()
 os._exit(0)
@@ -77,5 +86,5 @@ def test_a_connection_that_hangs_while_it_is_closed_does_not_hold_up_the_end() -
             await stack.enter_async_context(Connection())
         return "ended"
 
-    assert event_loop.run(main()) == "ended"
+    assert run(main()) == "ended"
     assert closed == ["canceled in the end"]

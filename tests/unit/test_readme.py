@@ -1,4 +1,4 @@
-"""The documentation's links lead to where they say, and the errors it explains are argorun's."""
+"""The documentation's links, exit codes and messages are right."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from argorun.errors import EXIT_CODES
 from tests import pages
 
 # What Argo CD says, passed on as it is.
@@ -82,3 +83,10 @@ def test_each_message_of_the_troubleshooting_tables_is_one_that_argorun_writes()
     pieces = {m: [p.strip() for p in m.split("…") if p.strip()] for m in messages}
     strange = {m for m in messages if not any(all(p in text for p in pieces[m]) for text in known)}
     assert strange == OTHERS_WORDS
+
+
+def test_the_table_of_exit_codes_is_the_one_of_the_errors() -> None:
+    table = pages.page("README.md").split("| exit | meaning |\n|---|---|\n")[1].split("\n\n")[0]
+    assert table.splitlines() == [
+        f"| {', '.join(map(str, row.codes))} | {row.meaning} |" for row in EXIT_CODES
+    ]

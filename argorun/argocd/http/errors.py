@@ -18,7 +18,7 @@ import httpx
 import msgspec
 
 from argorun.argocd.types import ErrorBody
-from argorun.config.proxies import Proxy, passed_over
+from argorun.config.proxies import Proxy, not_used_warning
 from argorun.errors import AccessDenied, ArgoCDFailed
 
 T = TypeVar("T")
@@ -178,7 +178,7 @@ def unreachable(
     if proxy:
         hint = f"check that proxy; NO_PROXY=HOST goes past it, and {proxy.variable} names it"
     elif unused:
-        hint = passed_over(unused)
+        hint = not_used_warning(unused)
     final = False
     if "CERTIFICATE_VERIFY_FAILED" in cause:
         hint, final = "give the CA that signed it: argocd: {ca: FILE}", True

@@ -1,4 +1,4 @@
-"""Who has run `argocd login` needs no settings; whatever else lies there is never complained about."""
+"""After `argocd login` no settings are needed; a file that cannot be read is ignored."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import pytest
 import typer.main
 import yaml
 
-from argorun import cli
+from argorun.cli.main import commands
 from argorun.config import sweep
 from argorun.config.sweep import SweepFlags
 
@@ -21,7 +21,7 @@ PINNED = r"[\w-]+/[\w-]+@[0-9a-f]{40}"
 
 def takes(*arguments: str) -> dict[str, Any]:
     """What argorun understands of this command line."""
-    group = typer.main.get_command(cli.app)
+    group = typer.main.get_command(commands)
     assert isinstance(group, click.Group) or hasattr(group, "commands")
     command = group.commands[arguments[0]]  # type: ignore[attr-defined]
     return dict(command.make_context(arguments[0], list(arguments[1:])).params)
@@ -68,7 +68,7 @@ def pod() -> dict[str, Any]:
     return dict(manifests()["CronJob"]["spec"]["jobTemplate"]["spec"]["template"]["spec"])
 
 
-def test_the_cronjob_runs_one_sweep_at_a_time_and_never_for_ever() -> None:
+def test_the_cronjob_runs_one_sweep_at_a_time_and_never_forever() -> None:
     spec = manifests()["CronJob"]["spec"]
     job = spec["jobTemplate"]["spec"]
     assert (spec["concurrencyPolicy"], job["backoffLimit"], job["activeDeadlineSeconds"]) == (

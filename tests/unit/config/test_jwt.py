@@ -1,4 +1,4 @@
-"""A token's end is read where it says so, and no odd token breaks anything."""
+"""The time when a token expires is read from it; an odd token has none."""
 
 from __future__ import annotations
 

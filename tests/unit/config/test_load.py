@@ -84,8 +84,8 @@ def test_anything_else_is_no_duration_and_names_its_key(value: str | int) -> Non
     try:
         seconds = duration(value, "timeouts.run")
     except UsageError as e:
-        told = (e.message, e.hint)
-        assert told == (f"timeouts.run: '{value}' is not a duration", "write it like 90, 90s, 15m or 1h30m")
+        shown = (e.message, e.hint)
+        assert shown == (f"timeouts.run: '{value}' is not a duration", "write it like 90, 90s, 15m or 1h30m")
     else:
         assert seconds > 0
         assert set(str(value).strip()) <= set("0123456789hms")
@@ -278,7 +278,7 @@ def test_every_valid_file_round_trips(folder: Path, file: dict[str, Any]) -> Non
 
 
 def keyed_places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Where in a file an unknown key can be put: every mapping whose keys argorun knows."""
+    """Where in a file an unknown key can be put: every mapping with a fixed set of keys."""
     free = ("kafka", "config", "headers")
     found = []
     if isinstance(value, dict):
@@ -317,8 +317,8 @@ def test_an_unknown_key_anywhere_is_named_with_its_place(
 def test_a_typo_names_the_nearest_key(
     folder: Path, written: str, mistyped: str, message: str, near: str
 ) -> None:
-    told = refused(folder, MINIMAL.replace(written, mistyped))
-    assert told == (f"argorun.yaml: {message}", f"did you mean '{near}'?")
+    shown = refused(folder, MINIMAL.replace(written, mistyped))
+    assert shown == (f"argorun.yaml: {message}", f"did you mean '{near}'?")
 
 
 @pytest.mark.parametrize(
@@ -336,8 +336,8 @@ def test_a_typo_names_the_nearest_key(
 def test_a_typo_in_a_parameters_place_is_found_too(
     folder: Path, parameter: str, message: str, near: str
 ) -> None:
-    told = refused(folder, MINIMAL.replace("parameter: kafka.topic", f"parameter: {parameter}"))
-    assert told == (f"argorun.yaml: {message}", f"did you mean '{near}'?")
+    shown = refused(folder, MINIMAL.replace("parameter: kafka.topic", f"parameter: {parameter}"))
+    assert shown == (f"argorun.yaml: {message}", f"did you mean '{near}'?")
 
 
 KEYS = sorted(
@@ -635,7 +635,7 @@ def test_nudges_are_sent_unless_they_are_turned_off(folder: Path) -> None:
     assert [loaded(folder, MINIMAL, no_nudge=off).nudge for off in (False, True)] == [True, False]
 
 
-# -- who wins -------------------------------------------------------------------------------------------
+# -- precedence ------------------------------------------------------------------------------------------
 
 
 def test_flags_win_over_environment_over_file(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""A proxy is asked where argocd would ask it; the cases are those of Go's own httpproxy and of users."""
+"""A proxy is used where argocd would use it; the cases are those of Go's httpproxy and of users."""
 
 from __future__ import annotations
 

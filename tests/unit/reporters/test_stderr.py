@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argorun import cli
+from argorun import app
 from argorun.errors import UsageError
 from argorun.reporters.stderr import MaskedStderr, masked_stderr, redactor
 from tests.unit.reporters.runner import commands
@@ -114,7 +114,9 @@ def test_an_error_before_the_run_is_redacted_and_stderr_is_given_back(
         redactor().mask("hunter2")
         raise UsageError(f"'{TOKEN}' is no server", "nor is hunter2\x1b[2J")
 
-    assert cli.guarded(go) == 2
+    with app.errors_shown() as ending:
+        go()
+    assert ending.code == 2
     assert capsys.readouterr() == ("", "argorun: '***' is no server\n  nor is ***\n")
     assert sys.stderr is before
 

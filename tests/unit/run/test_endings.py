@@ -1,4 +1,4 @@
-"""A process of argorun ends when it is told to, whatever name servers, disks and readers do."""
+"""A signal ends a process of argorun, whatever name servers, disks and readers do."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 LIMIT = 60  # seconds: what hangs, does so for an hour
-# Sent at once, these may be heard in either order (seen twice in some hundred runs): POSIX gives two pending
-# signals none, and Python may enter the second's handler before the first's has done its first step.
+# Sent at once, these may be handled in either order (seen twice in some hundred runs): POSIX gives two
+# pending signals none, and Python may enter the second's handler before the first's has done its first step.
 BOTH = (signal.SIGINT, signal.SIGTERM)
 CONFIG = """
 application: weather
@@ -75,12 +75,12 @@ def until(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> No
         time.sleep(0.01)
 
 
-def told(events: Path) -> list[str]:
+def names(events: Path) -> list[str]:
     return [json.loads(line)["event"] for line in events.read_bytes().splitlines()]
 
 
 @pytest.mark.parametrize("signums", [(signal.SIGINT,), BOTH, (signal.SIGTERM,)])
-def test_a_name_server_that_is_dead_does_not_hold_up_a_process_that_is_told_to_end(
+def test_a_name_server_that_is_dead_does_not_hold_up_the_end_by_a_signal(
     folder: Path, signums: tuple[signal.Signals, ...]
 ) -> None:
     with argorun(folder, "run", "--output", "plain", "--events", "e.jsonl") as process:
@@ -88,10 +88,10 @@ def test_a_name_server_that_is_dead_does_not_hold_up_a_process_that_is_told_to_e
         for signum in signums:
             process.send_signal(signum)
         assert process.wait(LIMIT) - 128 in signums
-    assert told(folder / "e.jsonl")[-2:] == ["verdict", "run_ended"]
+    assert names(folder / "e.jsonl")[-2:] == ["verdict", "run_ended"]
 
 
-def test_a_name_server_that_is_dead_does_not_hold_up_a_sweep_that_is_told_to_end(folder: Path) -> None:
+def test_a_name_server_that_is_dead_does_not_hold_up_the_end_of_a_sweep_by_a_signal(folder: Path) -> None:
     with argorun(folder, "sweep", "--older-than", "6h") as process:
         until((folder / "asked").exists, process)
         for signum in BOTH:
@@ -106,7 +106,7 @@ def test_a_name_server_that_is_dead_does_not_hold_up_a_run_whose_time_is_over(
         assert process.wait(LIMIT) in (4, 8)
 
 
-def test_readers_that_have_stopped_do_not_hold_up_a_process_that_is_told_to_end(folder: Path) -> None:
+def test_readers_that_have_stopped_do_not_hold_up_the_end_by_a_signal(folder: Path) -> None:
     """stderr and the events go to pipes that are full from the beginning."""
     os.mkfifo(folder / "fifo")
     reading = os.open(folder / "fifo", os.O_RDONLY | os.O_NONBLOCK)

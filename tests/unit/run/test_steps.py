@@ -21,6 +21,7 @@ from argorun.kafka.topics import Topics
 from argorun.reporters.dispatcher import Dispatcher
 from argorun.run.steps import Run
 from argorun.run.supervisor import Supervisor
+from argorun.signals import Interrupts
 from tests.unit.argocd.fakes import APP, FakeArgoCD
 from tests.unit.argocd.gopatch import Json
 from tests.unit.kafka.standin import Answer, Broker
@@ -146,7 +147,7 @@ class Scenario:
         try:
             async with Topics(self.config.kafka, admin=self.broker, limits=limits) as topics:
                 self.run = Run(self.config, dispatcher, self.argocd.client, topics)
-                return await Supervisor(self.run, dispatcher).supervise()
+                return await Supervisor(self.run, dispatcher, Interrupts()).supervise()
         finally:
             controller.cancel()
             await asyncio.wait({controller})

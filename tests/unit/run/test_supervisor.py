@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import signal
 from collections.abc import Awaitable, Callable
@@ -19,18 +20,11 @@ from argorun.run import supervisor as module
 from argorun.run.steps import Run
 from argorun.run.supervisor import STOPPING, Supervisor
 from argorun.run.undo.stack import UndoStack
-from argorun.signals import SIGNALS
+from argorun.signals import SIGNALS, Interrupts
 from tests.unit.virtual import run
 
 Steps = Callable[["Stage"], Awaitable[ArgorunError | None]]
 AT_ONCE = "argorun was told to stop at once"
-
-
-@pytest.fixture(autouse=True)
-def one_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two signals are two key presses by the loop's clock."""
-    clock = SimpleNamespace(time=lambda: 0.0, monotonic=lambda: asyncio.get_running_loop().time())
-    monkeypatch.setattr(module, "time", clock)
 
 
 async def nothing_found() -> Finding:
@@ -38,7 +32,7 @@ async def nothing_found() -> Finding:
 
 
 class Reporter:
-    """Keeps what it is told; `breaks` once it has been told something."""
+    """Keeps the events; raises `breaks` at each of them."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -102,15 +96,19 @@ class Stage:
         self.undo.abandon(why)
 
     def code(self) -> int:
-        return run(Supervisor(cast(Run, self), self.dispatcher).supervise())
+        async def supervised() -> int:
+            return await Supervisor(cast(Run, self), self.dispatcher, Interrupts()).supervise()
+
+        return run(supervised())
 
     @property
     def verdict(self) -> Verdict:
+        """The only one, whenever it was emitted."""
         (verdict,) = [e for e in self.reporter.events if isinstance(e, Verdict)]
-        return verdict
+        return dataclasses.replace(verdict, time=0.0)
 
     @property
-    def told(self) -> list[str]:
+    def undone_and_left(self) -> list[str]:
         """What was undone and what was left, in order."""
         return [
             e.what if isinstance(e, Undone) else f"{e.what}: {e.why} ({e.command})"
@@ -138,11 +136,11 @@ def verdict_is(error: ArgorunError) -> Steps:
     return steps
 
 
-async def for_ever(_: Stage) -> None:
+async def forever(_: Stage) -> None:
     await asyncio.Event().wait()
 
 
-def signals(*signums: int, pause: float = 1.0, then: Steps = for_ever) -> Steps:
+def signals(*signums: int, pause: float = 1.0, then: Steps = forever) -> Steps:
     """This process is sent these signals, with pauses before and between them, and goes on."""
 
     async def steps(stage: Stage) -> ArgorunError | None:
@@ -167,14 +165,14 @@ BOTH = ["topic gone", "pods gone"]
 def test_green_is_0_and_everything_is_undone() -> None:
     stage = Stage(green)
     assert stage.code() == 0
-    assert stage.told == BOTH
+    assert stage.undone_and_left == BOTH
     assert stage.verdict == Verdict(time=0.0, ok=True, exit_code=0, title="the tests passed", url=stage.url)
 
 
 def test_a_red_verdict_is_its_code_with_reason_hint_and_last_lines() -> None:
     stage = Stage(verdict_is(TestsFailed("tests failed", "look", reason="Job tests: limit")))
     assert stage.code() == 1
-    assert stage.told == BOTH
+    assert stage.undone_and_left == BOTH
     assert stage.verdict == Verdict(
         time=0.0,
         ok=False,
@@ -203,8 +201,8 @@ def finding(stage: Stage, result: Finding | Exception, seconds: float = 1.0) -> 
 
 def test_a_red_verdict_says_what_the_cluster_says_asked_before_anything_is_undone() -> None:
     stage = Stage(verdict_is(TestsFailed("tests failed", "look", reason="Job tests: limit")))
-    finding(stage, Finding("exit code 3", ("pod a: exit code 3",), "mend it", ("not shown",)))
-    assert (stage.code(), stage.told) == (1, BOTH)
+    finding(stage, Finding("exit code 3", ("pod a: exit code 3",), "fix it", ("not shown",)))
+    assert (stage.code(), stage.undone_and_left) == (1, BOTH)
     assert stage.verdict == Verdict(
         time=0.0,
         ok=False,
@@ -212,7 +210,7 @@ def test_a_red_verdict_says_what_the_cluster_says_asked_before_anything_is_undon
         title="tests failed: exit code 3",
         reason="Job tests: limit",
         evidence=("pod a: exit code 3",),
-        hint="mend it",
+        hint="fix it",
         last_lines=("last line",),
         url=stage.url,
         log_of="attempt 2, pod tests-x",
@@ -228,7 +226,7 @@ def test_the_log_of_a_workload_stands_in_where_no_test_has_written_any() -> None
 
 
 def test_of_a_run_past_its_time_the_lines_of_what_still_runs_are_shown() -> None:
-    stage = Stage(for_ever)
+    stage = Stage(forever)
     stage.progress.last_lines = lambda running: (f"running: {running}",)
     stage.code()
     assert stage.verdict.last_lines == ("running: True",)
@@ -237,7 +235,7 @@ def test_of_a_run_past_its_time_the_lines_of_what_still_runs_are_shown() -> None
 def test_an_error_while_the_cluster_is_asked_changes_nothing_but_is_said() -> None:
     stage = Stage(verdict_is(TestsFailed("tests failed")))
     finding(stage, KeyError("oops"))
-    assert (stage.code(), stage.told, stage.verdict.title) == (1, BOTH, "tests failed")
+    assert (stage.code(), stage.undone_and_left, stage.verdict.title) == (1, BOTH, "tests failed")
     assert stage.verdict.evidence == ("(not all could be read: KeyError: 'oops')",)
 
 
@@ -249,20 +247,24 @@ def test_a_green_run_and_one_that_a_signal_ended_are_not_asked_about() -> None:
 
 def test_a_signal_while_the_cluster_is_asked_ends_that_and_hides_nothing() -> None:
     stage = Stage(signals(signal.SIGINT, pause=2.0, then=verdict_is(TestsFailed("tests failed"))))
-    finding(stage, Finding("never told"), seconds=3600)
-    assert (stage.code(), stage.verdict.title, stage.told) == (1, "tests failed", BOTH)
+    finding(stage, Finding("never read"), seconds=3600)
+    assert (stage.code(), stage.verdict.title, stage.undone_and_left) == (1, "tests failed", BOTH)
     assert stage.undo.hurried
 
 
 @pytest.mark.parametrize("error", [UsageError("no such parameter"), ArgoCDFailed("down")])
 def test_an_error_on_the_way_is_its_code_and_everything_is_undone(error: ArgorunError) -> None:
     stage = Stage(ending(error))
-    assert (stage.code(), stage.verdict.title, stage.told) == (error.exit_code, error.message, BOTH)
+    assert (stage.code(), stage.verdict.title, stage.undone_and_left) == (
+        error.exit_code,
+        error.message,
+        BOTH,
+    )
 
 
 def test_an_error_inside_argorun_is_70_says_what_to_attach_and_is_cleaned_up_all_the_same() -> None:
     stage = Stage(ending(KeyError("oops")))
-    assert (stage.code(), stage.told) == (70, BOTH)
+    assert (stage.code(), stage.undone_and_left) == (70, BOTH)
     assert stage.verdict.title == "an error inside argorun: KeyError: 'oops'"
     assert stage.verdict.hint == "please report it, with this text and `argorun --version`"
     assert stage.verdict.reason.startswith("Traceback (most recent call last):")
@@ -270,8 +272,8 @@ def test_an_error_inside_argorun_is_70_says_what_to_attach_and_is_cleaned_up_all
 
 
 def test_a_run_past_its_time_is_4_says_what_it_was_at_and_is_cleaned_up() -> None:
-    stage = Stage(for_ever)
-    assert (stage.code(), stage.told) == (4, BOTH)
+    stage = Stage(forever)
+    assert (stage.code(), stage.undone_and_left) == (4, BOTH)
     assert (stage.verdict.title, stage.verdict.hint) == (
         "time ran out after 600 s: tests still running",
         "raise --timeout or timeouts.run",
@@ -285,22 +287,22 @@ async def cannot(_: Stage) -> None:
 def test_green_with_something_left_behind_is_10() -> None:
     stage = Stage(green, topic=cannot)
     assert (stage.code(), stage.verdict.exit_code) == (10, 0)
-    assert stage.told == ["topic: down (rm topic)", "pods gone"]
+    assert stage.undone_and_left == ["topic: down (rm topic)", "pods gone"]
 
 
 @pytest.mark.parametrize("topic", [None, cannot])
 def test_the_sweep_is_offered_only_for_what_it_would_see_to(topic: Steps | None) -> None:
     stage = Stage(green, topic=topic, pods=cannot)
     assert stage.code() == 10
-    told = [e.text for e in stage.reporter.events if isinstance(e, Notice)]
-    assert [t for t in told if "argorun sweep" in t] == (
+    notices = [e.text for e in stage.reporter.events if isinstance(e, Notice)]
+    assert [t for t in notices if "argorun sweep" in t] == (
         ["topics and parameters that are left behind can also wait for argorun sweep"] if topic else []
     )
 
 
 def test_red_with_something_left_behind_stays_what_it_was() -> None:
     stage = Stage(verdict_is(TestsFailed("tests failed")), topic=cannot)
-    assert (stage.code(), stage.told) == (1, ["topic: down (rm topic)", "pods gone"])
+    assert (stage.code(), stage.undone_and_left) == (1, ["topic: down (rm topic)", "pods gone"])
 
 
 @pytest.mark.parametrize(
@@ -336,7 +338,7 @@ def test_whoever_watches_is_shown_what_is_new_many_times_a_second() -> None:
 )
 def test_a_signal_ends_the_steps_and_the_clean_up_hurries(signum: signal.Signals, code: int) -> None:
     stage = Stage(signals(signum))
-    assert (stage.code(), stage.told) == (code, BOTH)
+    assert (stage.code(), stage.undone_and_left) == (code, BOTH)
     assert (stage.verdict.exit_code, stage.verdict.title) == (code, f"interrupted by {signum.name}")
     assert stage.undo.hurried
 
@@ -358,7 +360,7 @@ def test_steps_that_take_their_time_to_stop_are_waited_for_before_anything_is_un
             order.append(f"stopped, {stage.undone} undone")
 
     stage = Stage(signals(signal.SIGINT, then=stubborn))
-    assert (stage.code(), order, stage.told) == (130, ["stopped, [] undone"], BOTH)
+    assert (stage.code(), order, stage.undone_and_left) == (130, ["stopped, [] undone"], BOTH)
 
 
 async def hardly_stops(stage: Stage) -> None:
@@ -371,19 +373,19 @@ async def hardly_stops(stage: Stage) -> None:
 
 def test_steps_that_hardly_stop_are_not_waited_for_forever() -> None:
     stage = Stage(signals(signal.SIGINT, then=hardly_stops))
-    assert (stage.code(), stage.told) == (130, BOTH)
+    assert (stage.code(), stage.undone_and_left) == (130, BOTH)
     assert stage.undone == ["topic", "pods"]
 
 
 def test_after_a_second_signal_nothing_is_waited_for_that_hardly_stops() -> None:
     stage = Stage(signals(signal.SIGINT, signal.SIGTERM), topic=hardly_stops)
     assert stage.code() == 130
-    assert stage.told == [f"topic: {AT_ONCE} (rm topic)", f"pods: {AT_ONCE} (rm pods)"]
+    assert stage.undone_and_left == [f"topic: {AT_ONCE} (rm topic)", f"pods: {AT_ONCE} (rm pods)"]
 
 
 def test_a_key_press_that_a_wrapper_passes_on_once_more_is_one_key_press() -> None:
     stage = Stage(signals(signal.SIGINT, signal.SIGINT, pause=0.4), topic=green)
-    assert (stage.code(), stage.told) == (130, BOTH)
+    assert (stage.code(), stage.undone_and_left) == (130, BOTH)
 
 
 @pytest.mark.parametrize(
@@ -392,10 +394,10 @@ def test_a_key_press_that_a_wrapper_passes_on_once_more_is_one_key_press() -> No
 def test_a_second_signal_in_the_clean_up_ends_that_too_and_names_what_is_left(
     second: signal.Signals, pause: float
 ) -> None:
-    stage = Stage(signals(signal.SIGINT, second, pause=pause), topic=for_ever)
+    stage = Stage(signals(signal.SIGINT, second, pause=pause), topic=forever)
     assert stage.code() == 130
     assert stage.undone == []
-    assert stage.told == [f"topic: {AT_ONCE} (rm topic)", f"pods: {AT_ONCE} (rm pods)"]
+    assert stage.undone_and_left == [f"topic: {AT_ONCE} (rm topic)", f"pods: {AT_ONCE} (rm pods)"]
 
 
 def test_a_second_signal_while_the_steps_still_stop_undoes_nothing_and_names_all() -> None:
@@ -407,7 +409,7 @@ def test_a_second_signal_while_the_steps_still_stop_undoes_nothing_and_names_all
 
     stage = Stage(signals(signal.SIGINT, signal.SIGINT, then=stubborn))
     assert (stage.code(), stage.undone) == (130, [])
-    assert stage.told == [f"topic: {AT_ONCE} (rm topic)", f"pods: {AT_ONCE} (rm pods)"]
+    assert stage.undone_and_left == [f"topic: {AT_ONCE} (rm topic)", f"pods: {AT_ONCE} (rm pods)"]
 
 
 def kills(signum: int) -> Steps:
@@ -424,12 +426,12 @@ def test_a_first_signal_in_the_clean_up_of_a_green_run_hurries_it_and_is_its_end
         assert stage.undo.hurried
 
     stage = Stage(green, topic=kills(signal.SIGTERM), pods=slow)
-    assert (stage.code(), stage.told) == (143, BOTH)
+    assert (stage.code(), stage.undone_and_left) == (143, BOTH)
 
 
 def test_a_signal_in_the_clean_up_of_a_red_run_does_not_hide_why_it_was_red() -> None:
     stage = Stage(verdict_is(TestsFailed("tests failed")), topic=kills(signal.SIGINT))
-    assert (stage.code(), stage.told) == (1, BOTH)
+    assert (stage.code(), stage.undone_and_left) == (1, BOTH)
 
 
 def test_a_clean_up_that_breaks_names_what_is_left_and_is_an_error_inside_argorun() -> None:
@@ -442,7 +444,7 @@ def test_a_clean_up_that_breaks_names_what_is_left_and_is_an_error_inside_argoru
     with pytest.raises(KeyError):
         stage.code()
     why = "an error inside argorun: KeyError: 'oops'"
-    assert stage.told == [f"topic: {why} (rm topic)", f"pods: {why} (rm pods)"]
+    assert stage.undone_and_left == [f"topic: {why} (rm topic)", f"pods: {why} (rm pods)"]
 
 
 def test_a_clean_up_that_is_ended_before_it_began_names_what_is_left() -> None:
@@ -454,7 +456,7 @@ def test_a_clean_up_that_is_ended_before_it_began_names_what_is_left() -> None:
 
     stage.clean_up = is_ended  # type: ignore[method-assign]
     assert stage.code() == 10
-    assert stage.told == [f"topic: {AT_ONCE} (rm topic)", f"pods: {AT_ONCE} (rm pods)"]
+    assert stage.undone_and_left == [f"topic: {AT_ONCE} (rm topic)", f"pods: {AT_ONCE} (rm pods)"]
 
 
 # -- from a Config ---------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from argorun import signals
+from argorun.argocd.claim import leftovers
 from argorun.argocd.claim.leftovers import Leftover
 from argorun.argocd.client import Client
 from argorun.argocd.clock import Clock
@@ -642,6 +643,7 @@ def test_a_further_signal_ends_only_the_last_look_and_what_is_left_is_named_all_
     scenario: Scenario, monkeypatch: pytest.MonkeyPatch, further: tuple[int, ...]
 ) -> None:
     scenario.left()
+    before = signals.handler()
     looked: list[str] = []
 
     async def kills(*_: object) -> list[str]:
@@ -664,6 +666,8 @@ def test_a_further_signal_ends_only_the_last_look_and_what_is_left_is_named_all_
         (f"topic {OLD}", "interrupted by SIGINT"),
     ]
     assert (scenario.end.left, scenario.end.error) == (2, "interrupted by SIGINT")
+    assert signals.handler() is signals.ignore, "the end cannot be cut short"
+    signals.handle_with(before)
 
 
 def test_once_a_sweep_has_its_result_a_signal_does_not_cut_its_end_short(scenario: Scenario) -> None:
@@ -675,7 +679,7 @@ def test_once_a_sweep_has_its_result_a_signal_does_not_cut_its_end_short(scenari
     finally:
         for signum, handler in handlers.items():
             signal.signal(signum, handler)
-        signals.from_now_on(signals.leave)
+        signals.handle_with(signals.leave)
 
 
 def test_after_a_second_signal_nothing_is_waited_for_that_hardly_stops(

@@ -1,0 +1,113 @@
+"""Composition: from the flags of a run or a sweep to its exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import sys
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from argorun import event_loop, signals
+from argorun.config.argocd_cli import stored
+from argorun.config.load import load
+from argorun.config.model import Flags
+from argorun.config.sweep import SweepFlags
+from argorun.config.sweep import load as load_sweep
+from argorun.errors import ArgorunError, CleanupIncomplete, InternalError
+from argorun.reporters.dispatcher import Dispatcher
+from argorun.reporters.log_files import LogFiles
+from argorun.reporters.open import Output, open_reporters
+from argorun.reporters.stderr import masked_stderr, redactor
+
+LAST_LINES = 0.4  # seconds for a slow reader of the last lines, where a signal has ended the work
+
+
+@dataclasses.dataclass(frozen=True)
+class Outputs:
+    """How a run is shown, and where its events and logs are written as well."""
+
+    shown_as: Output
+    events: Path | None = None
+    log_dir: Path | None = None
+
+
+@dataclasses.dataclass
+class Ending:
+    """How the process will end."""
+
+    code: int = InternalError.exit_code
+
+
+def run(flags: Flags, outputs: Outputs) -> int:
+    """Run an Application's tests; nothing is touched before the configuration is checked."""
+    with errors_shown() as ending:
+        config = load(flags, os.environ, Path.cwd(), stored(os.environ), redactor().mask)
+        # Only now: a mistake in the configuration does not wait for the import of httpx and confluent_kafka.
+        from argorun.run.supervisor import execute
+
+        with reported(outputs, config.secrets, ending) as dispatcher, event_loop.opened() as loop:
+            ending.code = loop.run_until_complete(execute(config, dispatcher))
+    return ending.code
+
+
+def sweep(flags: SweepFlags, outputs: Outputs) -> int:
+    """Delete and put back what killed runs have left."""
+    with errors_shown() as ending:
+        config = load_sweep(flags, os.environ, Path.cwd(), stored(os.environ), redactor().mask)
+        if outputs.shown_as == "auto":
+            outputs = dataclasses.replace(outputs, shown_as="plain")
+        from argorun.sweep.steps import execute
+
+        with reported(outputs, config.secrets, ending) as dispatcher, event_loop.opened() as loop:
+            ending.code = loop.run_until_complete(execute(config, dispatcher))
+    return ending.code
+
+
+@contextlib.contextmanager
+def errors_shown() -> Iterator[Ending]:
+    """Show whatever is raised in the block as one error on stderr, and end with its exit code."""
+    ending = Ending()
+    with masked_stderr():
+        try:
+            yield ending
+        except ArgorunError as e:
+            ending.code = e.exit_code
+            show(e)
+        except KeyboardInterrupt:
+            ending.code = 130
+        except Exception as e:
+            ending.code = InternalError.exit_code
+            show(InternalError(f"an error inside argorun: {type(e).__name__}: {e}", "please report it"))
+
+
+def show(error: ArgorunError) -> None:
+    """One clear error: what happened, where, and what to do."""
+    print(f"argorun: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"  {error.hint}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def reported(outputs: Outputs, secrets: Collection[str], ending: Ending) -> Iterator[Dispatcher]:
+    """Show and write the events of the block; where that fails, exit code 0 becomes 10."""
+    reporters = open_reporters(outputs.shown_as, outputs.events)
+    logs = [LogFiles(outputs.log_dir)] if outputs.log_dir is not None else []
+    dispatcher = Dispatcher(reporters, secrets, redactor=redactor(), untouched=logs)
+
+    def exit_code() -> int:
+        return ending.code or (CleanupIncomplete.exit_code if dispatcher.unwritten else 0)
+
+    try:
+        yield dispatcher
+    except ArgorunError as e:
+        ending.code = e.exit_code
+        raise
+    finally:
+        signals.handle_with(signals.leave_with(exit_code))
+        dispatcher.close(LAST_LINES if signals.received() else None)
+    for failure in dispatcher.failures:
+        print(f"argorun: not everything could be shown or written: {failure}", file=sys.stderr)
+    signals.ignore_forever()
+    ending.code = exit_code()

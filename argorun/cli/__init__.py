@@ -1,0 +1,1 @@
+"""The command line, with typer: one module for each command."""

@@ -1,0 +1,51 @@
+"""The `argorun` command, its commands and `--version`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from argorun.cli import demo, exit_codes, run, sweep
+
+HELP = """Give one test run behind Argo CD its own Kafka topic.
+
+Creates a uniquely named topic, writes the name into the Application's parameters, syncs, follows the
+hooks, streams the test Job's log live, and puts everything back, whatever happened.
+
+New here? See it work on this machine, with nothing set up:
+
+    argorun demo
+"""
+
+commands = typer.Typer(
+    name="argorun",
+    help=HELP,
+    epilog=exit_codes.of_a_run(),
+    no_args_is_help=True,
+    rich_markup_mode=None,  # rich's help costs as much start-up time as everything else together
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    pretty_exceptions_enable=False,
+)
+commands.command(help=run.HELP, epilog=exit_codes.of_a_run())(run.run)
+commands.command(help=sweep.HELP, epilog=exit_codes.of_a_sweep())(sweep.sweep)
+commands.command(help=demo.HELP)(demo.demo)
+
+
+def version(wanted: bool) -> None:
+    """Show the version and exit, where that is wanted."""
+    if wanted:
+        from argorun import __version__
+
+        typer.echo(f"argorun {__version__}")
+        raise typer.Exit
+
+
+@commands.callback()
+def main(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", "-V", callback=version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    """Give one test run behind Argo CD its own Kafka topic."""

@@ -1,0 +1,163 @@
+"""`argorun run`: its options."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from argorun.cli.options import ConfigurationFile, Output
+
+HELP = """Run the tests of an Application on a topic of their own.
+
+Everything may stand in argorun.yaml; what is given here wins over it. Credentials come from the
+environment: ARGOCD_AUTH_TOKEN, and ${NAME} in argorun.yaml for Kafka's. ARGOCD_SERVER and
+KAFKA_BOOTSTRAP_SERVERS win over argorun.yaml, too.
+
+\b
+Examples:
+  argorun run                                  what ./argorun.yaml says
+  argorun run --dry-run                        check everything, touch nothing
+  argorun run weather --topic weather_updates --parameter kafka.topic
+  argorun run --set-string image.tag=$GITHUB_SHA --timeout 10m --events events.jsonl
+"""
+
+
+class Logs(StrEnum):
+    """Whose logs are shown."""
+
+    TESTS = "tests"
+    HOOKS = "hooks"
+    ALL = "all"
+
+
+ApplicationName = Annotated[
+    str | None, typer.Argument(help="The Application, or NAMESPACE/NAME.", show_default=False)
+]
+TopicPrefix = Annotated[
+    str | None,
+    typer.Option(metavar="PREFIX", help="The topic is PREFIX_<unix seconds>_<8 hex>.", show_default=False),
+]
+HelmParameter = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="The Helm parameter that takes the topic's name.", show_default=False),
+]
+TestJobs = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="A test Job or Pod that must run and succeed; every PostSync one where none is named.",
+    ),
+]
+Timeout = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DURATION", help="For the whole run: 90, 90s, 15m, 1h30m; else 15m.", show_default=False
+    ),
+]
+Revision = Annotated[
+    str | None,
+    typer.Option(metavar="SHA", help="Sync this commit instead of the tracked one.", show_default=False),
+]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Set one more Helm parameter for this run; Helm types it: 12 is a number.",
+    ),
+]
+SetStrings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set-string",
+        metavar="NAME=VALUE",
+        help="The same, always a string, e.g. image.tag=$SHA.",
+    ),
+]
+ShownAs = Annotated[
+    Output, typer.Option(help="auto: rich in a terminal, else plain. json: one event a line on stdout.")
+]
+EventsFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Also write every event to FILE, one JSON a line.", show_default=False),
+]
+LogsShown = Annotated[
+    Logs,
+    typer.Option(
+        help="Whose logs are shown: the tests', every hook's, or those of all Jobs and bare pods "
+        "of the sync. A failed hook's always is."
+    ),
+]
+LogDir = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Also keep the logs in DIR/JOB/POD.CONTAINER.log, whole and not masked.",
+        show_default=False,
+    ),
+]
+KeepTopics = Annotated[bool, typer.Option("--keep-topics", help="Leave the topics, to look into them.")]
+NoSettle = Annotated[
+    bool, typer.Option("--no-settle", help="Leave the workloads on the run's topic in the end.")
+]
+NoNudge = Annotated[
+    bool,
+    typer.Option("--no-nudge", help="Do not refresh the Application when a hook has ended; it takes longer."),
+]
+ForceOwned = Annotated[
+    bool,
+    typer.Option(
+        "--force-owned",
+        help="Go on though an ApplicationSet or another Application may undo the parameters.",
+    ),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Check everything and say what would be done; touch nothing.")
+]
+
+
+def run(
+    application: ApplicationName = None,
+    file: ConfigurationFile = None,
+    topic: TopicPrefix = None,
+    parameter: HelmParameter = None,
+    job: TestJobs = None,
+    timeout: Timeout = None,
+    revision: Revision = None,
+    sets: Sets = None,
+    set_strings: SetStrings = None,
+    output: ShownAs = Output.AUTO,
+    events: EventsFile = None,
+    logs: LogsShown = Logs.TESTS,
+    log_dir: LogDir = None,
+    keep_topics: KeepTopics = False,
+    no_settle: NoSettle = False,
+    no_nudge: NoNudge = False,
+    force_owned: ForceOwned = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Hand the options to `app.run`, and exit with its code."""
+    from argorun import app
+    from argorun.config.model import Flags
+
+    flags = Flags(
+        application=application,
+        file=file,
+        topic=topic,
+        parameter=parameter,
+        jobs=tuple(job or ()),
+        timeout=timeout,
+        revision=revision,
+        sets=tuple(sets or ()),
+        set_strings=tuple(set_strings or ()),
+        keep_topics=keep_topics,
+        no_settle=no_settle,
+        no_nudge=no_nudge,
+        force_owned=force_owned,
+        dry_run=dry_run,
+        logs=logs.value,
+    )
+    raise typer.Exit(app.run(flags, app.Outputs(output.value, events, log_dir)))

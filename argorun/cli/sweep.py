@@ -1,0 +1,70 @@
+"""`argorun sweep`: its options."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from argorun.cli.options import ConfigurationFile
+
+HELP = """Delete the topics that killed runs left, and put their Applications back.
+
+Only topics whose name is exactly PREFIX_<unix seconds>_<8 hex> are touched, by the time in the name.
+Where Argo CD's address and token are known, Applications that such a run left with its topic are put
+back first: its operation ended, parameters and auto-sync as they were. The names go to stdout, the rest
+to stderr.
+
+\b
+Examples:
+  argorun sweep --dry-run                      what is there, for the topics in ./argorun.yaml
+  argorun sweep --topic weather_updates --older-than 1h
+"""
+
+
+class SweepOutput(StrEnum):
+    """How a sweep is shown."""
+
+    AUTO = "auto"
+    PLAIN = "plain"
+    JSON = "json"
+
+
+Topics = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PREFIX", help="Sweep PREFIX_<unix seconds>_<8 hex> instead of the file's."),
+]
+OlderThan = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DURATION",
+        help="Leave what is younger alone; 0s takes everything of ours. Else 6h, or as long as a run of "
+        "this file may take.",
+        show_default=False,
+    ),
+]
+Yes = Annotated[
+    bool,
+    typer.Option("--yes", help="Take ages under an hour by this machine's clock, where no Argo CD is known."),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would be deleted and put back; touch nothing.")
+]
+ShownAs = Annotated[SweepOutput, typer.Option(help="auto: plain. json: one event a line on stdout.")]
+
+
+def sweep(
+    file: ConfigurationFile = None,
+    topic: Topics = None,
+    older_than: OlderThan = None,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    output: ShownAs = SweepOutput.AUTO,
+) -> None:
+    """Hand the options to `app.sweep`, and exit with its code."""
+    from argorun import app
+    from argorun.config.sweep import SweepFlags
+
+    flags = SweepFlags(file=file, topics=tuple(topic or ()), older_than=older_than, yes=yes, dry_run=dry_run)
+    raise typer.Exit(app.sweep(flags, app.Outputs(output.value)))
