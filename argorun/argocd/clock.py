@@ -17,49 +17,49 @@ HTTP_DATE = re.compile(
 
 
 def steady() -> float:
-    """Seconds by a clock that nobody sets, and that goes on while the machine sleeps.
+    """Seconds by a clock that nobody can set, and that runs on while the machine sleeps.
 
-    On Linux the monotonic clock stands still then, and CLOCK_BOOTTIME does not; elsewhere there is only one.
+    On Linux the monotonic clock stops then, and CLOCK_BOOTTIME does not; elsewhere there is only one.
     """
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class Clock:
-    """Argo CD's clock, in seconds since the epoch; this machine's until Argo CD has told the time.
+    """Argo CD's clock, in seconds since the epoch; this machine's until the first answer with a date.
 
     Each answer says in whole seconds when it was made, which was between the request and its arrival: that
-    bounds how far Argo CD's clock is from the steady one. The bounds of all answers hold at once, so that a
-    slow answer takes nothing from what a quick one told. This machine's clock is read once, at the start:
-    setting it later changes nothing.
+    bounds the difference between Argo CD's clock and the steady one. The bounds of all answers hold at once,
+    so a slow answer takes nothing from what a quick one gave. This machine's clock is read once, at the
+    start: setting it later changes nothing.
     """
 
     def __init__(self, steady: Callable[[], float] = steady, local: Callable[[], float] = time.time) -> None:
         self._steady, self._local = steady, local
-        self._start = local() - steady()  # what this machine says of the difference
-        self._low, self._high = -math.inf, math.inf  # what Argo CD's answers say of it
+        self._start = local() - steady()  # the difference by this machine's clock
+        self._low, self._high = -math.inf, math.inf  # its bounds by Argo CD's answers
 
     @property
     def known(self) -> bool:
-        """Whether Argo CD has told the time."""
+        """Whether an answer of Argo CD has bounded it."""
         return math.isfinite(self._high)
 
     def now(self) -> float:
-        """The time by Argo CD's clock. This machine's is the better guess where it is within the bounds."""
+        """The time by Argo CD's clock: this machine's, as long as that is within the bounds."""
         within = self._low <= self._start <= self._high
         return self._steady() + (self._start if within else (self._low + self._high) / 2)
 
     def ahead(self) -> float:
-        """By how many seconds this machine's clock is ahead of Argo CD's; below zero: behind."""
+        """Seconds by which this machine's clock is ahead of Argo CD's; negative if it is behind."""
         return self._local() - self.now() if self.known else 0.0
 
     def sent(self) -> float:
-        """When a request is sent, for `answered`."""
+        """The steady time at which a request is sent, for `answered`."""
         return self._steady()
 
     def answered(self, headers: Mapping[str, str], sent: float) -> None:
-        """An answer to a request has arrived, with these headers (their names in any case).
+        """Take in the date of an answer that has just arrived (header names in any case).
 
-        One without a usable date tells nothing, and neither does one from a cache (it has an Age).
+        An answer without a usable date counts for nothing, and neither does one from a cache (it has an Age).
         """
         made = None if "age" in headers else date(headers.get("date", ""))
         if made is None:
@@ -72,7 +72,7 @@ class Clock:
 
 
 def date(text: str) -> float | None:
-    """An HTTP date (RFC 9110, 5.6.7) in seconds since the epoch; None where it is none, or nonsense."""
+    """An HTTP date (RFC 9110, 5.6.7) in seconds since the epoch; None if it is none, or out of range."""
     match = HTTP_DATE.fullmatch(text)
     try:
         if match is None:

@@ -1,4 +1,4 @@
-"""Awaits many requests, a few of them at a time."""
+"""Runs many requests, a few at a time."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
-AT_ONCE = 16  # each takes a connection of its own, and work for Argo CD
+AT_ONCE = 16  # each takes a connection of its own, and is work for Argo CD
 T = TypeVar("T")
 
 
 async def gather(requests: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """The results, in the order of the requests. Raises the first error, and the others are given up."""
+    """The results, in the order of the requests. Raises the first error and cancels the rest."""
     free = asyncio.Semaphore(AT_ONCE)
 
     async def one(request: Coroutine[Any, Any, T]) -> T:
@@ -26,4 +26,4 @@ async def gather(requests: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for request in requests:
-            request.close()  # those that were never begun
+            request.close()  # those that never began

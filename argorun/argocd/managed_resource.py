@@ -1,4 +1,4 @@
-"""One object as an Application keeps it: how Git has it, and how it is."""
+"""One object that an Application manages: as Git has it, and live."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from argorun.argocd.types import Json, ManagedResource
 
 
 async def managed(client: Client, app: ApplicationName, key: Key) -> ManagedResource | None:
-    """The object; None where the Application does not keep it. Raises ArgoCDFailed, AccessDenied."""
+    """The object; None if the Application does not manage it. Raises ArgoCDFailed, AccessDenied."""
     asked = {"group": key.group, "kind": key.kind, "namespace": key.namespace, "name": key.name}
     found = await client.managed(app, **asked)
     return next((kept for kept in found if key_of_listed(kept) == key), None)
 
 
 def state(text: str, doing: str) -> Json | None:
-    """One of its states; None where there is none. Raises InvalidResponse, which names `doing`."""
+    """One of its states, decoded; None if there is none. Raises InvalidResponse, which names `doing`."""
     return decode(text.encode(), Json, doing) if text not in ("", "null") else None

@@ -16,11 +16,11 @@ from typing import Any
 
 from argorun.argocd.types import Json
 
-Rule = Callable[[Any], Any]  # a value's normal form; DROPPED where the field is left out
+Rule = Callable[[Any], Any]  # a value's normal form; DROPPED if the field is left out
 DROPPED: Any = object()
 INT64 = 2**63
 
-# `kustomize` counts as empty where it has nothing but these (source: ApplicationSourceKustomize.IsZero).
+# `kustomize` counts as empty if it has nothing but these (source: ApplicationSourceKustomize.IsZero).
 MODIFIERS = {
     "forceCommonLabels",
     "forceCommonAnnotations",
@@ -31,7 +31,7 @@ MODIFIERS = {
 
 
 def normalize(spec: Json) -> Json:
-    """The spec as Argo CD would store it; the argument is left as it is.
+    """A copy of the spec as Argo CD would store it.
 
     Fields that are not known here stay: a newer Argo CD may know them.
     """
@@ -55,7 +55,7 @@ def same(one: Json, other: Json) -> bool:
 
 
 def differing(one: Json, other: Json) -> list[str]:
-    """Where two specs mean something else to Argo CD, as `source.helm.parameters`."""
+    """The fields that differ between two specs to Argo CD, such as `source.helm.parameters`."""
     return list(_differing(normalize(one), normalize(other), ()))
 
 
@@ -76,13 +76,13 @@ def parameter(element: Json) -> Json:
 
 
 def automated(policy: Json | None) -> Json | None:
-    """`syncPolicy.automated` in its normal form; there, `{}` is not nothing: it means on."""
+    """`syncPolicy.automated` in its normal form; here `{}` does not mean absent: it means on."""
     normal = _automated(policy)
     return None if normal is DROPPED else normal
 
 
 def number(value: int | float) -> int | float:
-    """A number as it comes back: through Go's float64 unless it is an integer of 64 bits."""
+    """A number as Argo CD returns it: through Go's float64 unless it is an integer of 64 bits."""
     if isinstance(value, int) and -INT64 <= value < INT64:
         return value
     text = go_number(float(value))
@@ -121,12 +121,12 @@ def go_json(value: Any) -> str:
 
 
 def _omitempty(value: Any) -> Any:
-    """A string, number or flag that is left out where it is zero."""
+    """A string, number or flag that is left out if it is zero."""
     return DROPPED if value in ("", 0, False, None) else value
 
 
 def _pointer(value: Any) -> Any:
-    """A pointer to a plain value: its zero is not nothing."""
+    """A pointer to a plain value: zero is kept, and only null is left out."""
     return DROPPED if value is None else value
 
 

@@ -17,7 +17,7 @@ from argorun.argocd import normal_form
 from argorun.argocd.client import INSTANCE, Client, policy_object
 from argorun.argocd.http.errors import ApiError, Denied
 from argorun.argocd.managed_resource import managed, state
-from argorun.argocd.manifests import ignore_differences
+from argorun.argocd.manifests import ignore_differences, json_pointer
 from argorun.argocd.manifests.ignore_differences import RESPECT
 from argorun.argocd.manifests.keys import Key
 from argorun.argocd.manifests.objects import TRACKING
@@ -101,7 +101,7 @@ def undone(seen: Application, after: Application, rules: Sequence[IgnoreRule]) -
     old, new = (ignore_differences.without(document(app), rules) for app in (seen, after))
 
     def value(thing: Json, pointer: str) -> object:
-        found = ignore_differences.at(thing, ignore_differences.steps(pointer))
+        found = json_pointer.at(thing, json_pointer.steps(pointer))
         return None if found in ([], {}, None) else found  # Argo CD drops what is empty
 
     return [p for p in touched() if value(old, p) != value(new, p)]
@@ -245,16 +245,14 @@ async def of_parent(
         ignore_differences.respected(above.spec, f"show {who}"), app, seen.metadata.namespace
     )
     in_git = [
-        p
-        for p in undone(seen, after, ())
-        if ignore_differences.at(target, ignore_differences.steps(p)) is not None
+        p for p in undone(seen, after, ()) if json_pointer.at(target, json_pointer.steps(p)) is not None
     ]
     lost = [p for p in undone(seen, after, rules) if p in in_git]
     if not lost:
         return Owner(who)
     # To Argo CD, a key in a list's element that Git does not name is no difference either; to kubectl's apply
     # it is (source: gitops-engine's pkg/diff, threeWayMergePatch, RemoveMapFields; seen on the real server).
-    listed = ignore_differences.at(target, ignore_differences.steps(PARAMETERS)) or []
+    listed = json_pointer.at(target, json_pointer.steps(PARAMETERS)) or []
     sees = not is_only_forced(lost, rules, seen, after) or any("forceString" in p for p in listed)
     if not (heals(policy.get("automated")) and sees):
         undoes = f"{app} is part of {who}: a sync of that one during the run would undo {', '.join(lost)}"

@@ -1,1 +1,1 @@
-"""A run's claim on an Application: acquire, check, restore, and what a dead run left."""
+"""A run's claim on an Application: acquire, check, restore, release; and a dead run's leftovers."""

@@ -1,4 +1,4 @@
-"""Whether Argo CD can keep auto-sync off while a run lasts."""
+"""Checks that Argo CD can keep auto-sync off during a run."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ HINT = (
 
 
 async def check(client: Client, before: Application) -> None:
-    """Raise UsageError (2) where auto-sync is on and Argo CD is too old to switch it off.
+    """Raise UsageError (2) if auto-sync is on and Argo CD is too old to switch it off.
 
-    `before` is the Application as it was before runs came. A version that cannot be read refuses nothing:
-    what Argo CD has kept of the switch is looked at once it is sent (see `was_dropped`).
+    `before` is the Application as it was before runs came. If the version cannot be read, the run goes on:
+    `was_dropped` looks at the switch once it is sent.
     """
     if not before.is_auto_synced:
         return
@@ -37,7 +37,7 @@ async def check(client: Client, before: Application) -> None:
 
 
 def refusal(app: object) -> UsageError:
-    """What to raise where the switch did not hold, once everything is given back."""
+    """The error to raise if the switch did not hold, once everything is given back."""
     return UsageError(
         f"auto-sync of Application {app} could not be switched off: Argo CD did not keep "
         "`automated.enabled: false`, as none before 3.1 does",
@@ -46,5 +46,5 @@ def refusal(app: object) -> UsageError:
 
 
 def was_dropped(seen: Application) -> bool:
-    """Whether auto-sync is on with nothing left of a switch: somebody who switches it on leaves `true`."""
+    """Whether auto-sync is on and `enabled` is gone: a person who switches it on leaves `true`."""
     return seen.is_auto_synced and "enabled" not in seen.spec["syncPolicy"]["automated"]

@@ -1,4 +1,4 @@
-"""Writes an Application without validation, and puts back an edit that this overwrote."""
+"""Writes an Application without validation, and restores an edit that this overwrote."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ WATCHED = ",".join(
         "application.spec",
     )
 )
-# Argo CD's own annotations, which it puts in and takes out (source: pkg/apis/application/v1alpha1).
+# Argo CD's own annotations, which it adds and removes (source: pkg/apis/application/v1alpha1).
 NOTES = tuple(f"argocd.argoproj.io/{n}" for n in ("refresh", "hydrate", "hydrate-timestamp"))
-SHOWS = 2.0  # seconds within which the watch shows what was written just now
-TIMES = 5  # how often an edit in a row is put back
+WATCH_LAG = 2.0  # seconds within which the watch shows what was just written
+ATTEMPTS = 5  # how many edits in a row are restored
 
-Goal = Callable[[Application], tuple[Json, Record | None]]
+Goal = Callable[[Application], tuple[Json, Record | None]]  # the spec and the record to write
 
 
 class Overwritten(Exception):
-    """Edits of others came time and again between reading and writing; `edit` is the last one."""
+    """Others kept editing between reading and writing; `edit` is the last version."""
 
     def __init__(self, edit: Application) -> None:
         super().__init__(edit.metadata.name)
@@ -45,17 +45,17 @@ class Overwritten(Exception):
 
 
 async def write(client: Client, app: ApplicationName, goal: Goal, warn: Callable[[str], None]) -> None:
-    """Bring the Application to what `goal` makes of it, with a PUT, which renders and validates nothing.
+    """Bring the Application to its `goal` with a PUT, which neither renders nor validates.
 
-    Argo CD has no conditional write: what somebody else writes between our reading and our writing is lost
-    (source: Argo CD's server/application/application.go, Update and updateApp). So the watch is read across
-    the write, and an edit that it shows in between is written again. Raises Overwritten where that has no
-    end, ArgoCDFailed, AccessDenied.
+    Argo CD has no conditional write: what somebody else writes between reading and writing is lost (source:
+    Argo CD's server/application/application.go, Update and updateApp). So the watch is read across the write,
+    and an edit that it shows in between is written again. Raises Overwritten if the edits do not end,
+    ArgoCDFailed, AccessDenied.
     """
     async with _seen(client, app) as versions:
         raw = copy.deepcopy(await client.raw(app))
         last = Application()
-        for _ in range(TIMES):
+        for _ in range(ATTEMPTS):
             read = typed(raw, Application, f"show Application {app.name}")
             spec, record = goal(read)
             await _put(client, app, raw, spec, record)
@@ -74,7 +74,7 @@ async def write(client: Client, app: ApplicationName, goal: Goal, warn: Callable
 
 
 async def _put(client: Client, app: ApplicationName, raw: Json, spec: Json, record: Record | None) -> None:
-    """Put the whole Application, or only its spec where Argo CD takes no more."""
+    """Put the whole Application, or only its spec if Argo CD accepts no more."""
     annotations = dict((raw.get("metadata") or {}).get("annotations") or {})
     if record is None:
         annotations.pop(RECORD, None)
@@ -85,12 +85,12 @@ async def _put(client: Client, app: ApplicationName, raw: Json, spec: Json, reco
         await client.replace(app, raw | {"metadata": metadata, "spec": spec})
     except ApiError:
         if normal_form.same(raw["spec"], spec):
-            raise  # only the annotation is left, and nothing else takes it away
+            raise  # only the annotation is left, and a spec cannot remove it
         await client.replace_spec(app, spec)
 
 
 class _Versions:
-    """The versions of an Application that the watch has shown, in their order."""
+    """The versions of an Application that the watch has shown, in order."""
 
     def __init__(self) -> None:
         self.all: list[Application] = []
@@ -99,7 +99,7 @@ class _Versions:
 
 @contextlib.asynccontextmanager
 async def _seen(client: Client, app: ApplicationName) -> AsyncIterator[_Versions]:
-    """Collect what the watch shows within the block. It may drop changes, and end: then none is shown."""
+    """Collect what the watch shows inside the block. It may drop changes, and may end early."""
     versions = _Versions()
 
     async def watch() -> None:
@@ -112,8 +112,8 @@ async def _seen(client: Client, app: ApplicationName) -> AsyncIterator[_Versions
 
     task = asyncio.create_task(watch())
     try:
-        with contextlib.suppress(TimeoutError):  # the first one shows that the watch is on
-            async with asyncio.timeout(SHOWS), versions.changed:
+        with contextlib.suppress(TimeoutError):  # the first version shows that the watch is on
+            async with asyncio.timeout(WATCH_LAG), versions.changed:
                 await versions.changed.wait_for(lambda: bool(versions.all) or task.done())
         yield versions
     finally:
@@ -122,13 +122,13 @@ async def _seen(client: Client, app: ApplicationName) -> AsyncIterator[_Versions
 
 
 async def _edited(versions: _Versions, read: Application, written: Json) -> Application | None:
-    """What somebody else wrote after it was read and before this spec was written; None where nobody did."""
+    """What somebody else wrote between this reading and this writing; None if nobody did."""
 
     def shows() -> bool:
         return any(normal_form.same(v.spec, written) for v in _since(versions, read))
 
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(SHOWS), versions.changed:
+        async with asyncio.timeout(WATCH_LAG), versions.changed:
             await versions.changed.wait_for(shows)
     expected = [(normal_form.normalize(spec), _metadata(read)) for spec in (read.spec, written)]
     shown = _since(versions, read)
@@ -138,22 +138,22 @@ async def _edited(versions: _Versions, read: Application, written: Json) -> Appl
 
 
 def _metadata(seen: Application) -> tuple[dict[str, str], dict[str, str], list[str]]:
-    """What others have put there: neither our record nor what Argo CD notes for itself."""
+    """The metadata that others set, without argorun's record and Argo CD's own annotations."""
     found = (seen.metadata.annotations or {}).items()
     annotations = {k: v for k, v in found if k not in (RECORD, *NOTES)}
     return annotations, seen.metadata.labels or {}, seen.metadata.finalizers or []
 
 
 def _since(versions: _Versions, read: Application) -> list[Application]:
-    """What was shown after the version that was read; the watch may begin with older ones.
+    """The versions shown that are newer than the one read; the watch may begin with older ones.
 
-    They are numbers that grow (source: kubernetes.io/docs, API Concepts, Resource versions).
+    Versions are growing numbers (source: kubernetes.io/docs, API Concepts, Resource versions).
     """
     at = _number(read)
     return [v for v in versions.all if at and _number(v) > at]
 
 
 def _number(seen: Application) -> int:
-    """The version of an Application; 0 where it is no number."""
+    """The version of an Application; 0 if it is not a number."""
     version = seen.metadata.resource_version
     return int(version) if version.isdecimal() else 0

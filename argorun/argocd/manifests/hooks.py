@@ -1,4 +1,4 @@
-"""What an Application's source renders to: the hooks that run, told from the manifests' annotations."""
+"""The hooks among rendered objects, and when a sync applies an object, by its annotations. Pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from argorun.argocd.manifests.objects import annotations_of
 from argorun.argocd.types import Json
 
 ARGO = "argocd.argoproj.io/hook"
@@ -21,25 +22,25 @@ FROM_HELM = {
     "post-upgrade": "PostSync",
 }
 PHASES = ("PreSync", "Sync", "PostSync", "SyncFail")
-RUNNING = ("Job", "Pod")  # the kinds of hooks that run something: any other hook is only applied
+RUNNING = ("Job", "Pod")  # the kinds of hooks that run something; any other hook is only applied
 
 
 @dataclass(frozen=True)
 class Hook:
-    """A Job or bare Pod that the sync will run as a hook; with `generated`, Argo CD adds to its name."""
+    """A Job or bare Pod that the sync runs as a hook; with `generated`, Argo CD adds to its name."""
 
     name: str
     phases: tuple[str, ...]
     generated: bool = False
     kind: str = "Job"
-    parallel: bool = False  # by its own manifest it runs several pods, which are no attempts
+    parallel: bool = False  # its manifest asks for several pods, which are no retries
 
     def is_called(self, name: str) -> bool:
         """Whether a person means this hook by that name."""
         return self.name == name or (self.generated and self.name.rstrip("-") == name.rstrip("-"))
 
     def became(self, kind: str, name: str) -> bool:
-        """Whether a live object of this kind and name was made from it."""
+        """Whether a live object of this kind and name was created from it."""
         return kind == self.kind and (name.startswith(self.name) if self.generated else name == self.name)
 
 
@@ -49,9 +50,9 @@ def hooks_of(manifests: Iterable[Json]) -> list[Hook]:
 
 
 def hook_of(manifest: Json) -> Hook | None:
-    """The manifest as a Job or bare Pod that runs as a hook; None where it is something else."""
+    """The manifest as a Job or bare Pod that runs as a hook; None if it is something else."""
     metadata, kind = manifest.get("metadata") or {}, manifest.get("kind")
-    phases = hook_phases(metadata.get("annotations") or {})
+    phases = hook_phases(annotations_of(manifest))
     if kind not in RUNNING or not phases:
         return None
     name = metadata.get("name")
@@ -60,7 +61,7 @@ def hook_of(manifest: Json) -> Hook | None:
 
 
 def is_parallel(job: Json) -> bool:
-    """Whether a Job runs more than one pod though none fails (source: kubernetes.io/docs, Jobs)."""
+    """Whether a Job runs more than one pod even if none fails (source: kubernetes.io/docs, Jobs)."""
     spec = job.get("spec")
     numbers = [spec.get(n) for n in ("parallelism", "completions")] if isinstance(spec, dict) else []
     return any(isinstance(number, int) and number > 1 for number in numbers)
@@ -80,20 +81,27 @@ def is_hook(manifest: Json) -> bool:
 
     Source: gitops-engine pkg/sync/hook/hook.go, IsHook, and pkg/sync/hook/helm/hook.go.
     """
-    annotations = (manifest.get("metadata") or {}).get("annotations") or {}
+    annotations = annotations_of(manifest)
     return ARGO in annotations or annotations.get(HELM, "crd-install") != "crd-install"
 
 
+def is_data_hook(manifest: Json) -> bool:
+    """Whether an object is a hook that holds data, such as a ConfigMap.
+
+    A sync without hooks does not put it back.
+    """
+    return bool(hook_phases(annotations_of(manifest))) and manifest.get("kind") not in RUNNING
+
+
 def is_applied(manifest: Json) -> bool:
-    """Whether a sync makes an object, as a hook or for good: no hook of the deletion, no Helm test."""
-    annotations = (manifest.get("metadata") or {}).get("annotations") or {}
-    return bool(hook_phases(annotations)) or not is_hook(manifest)
+    """Whether a sync applies an object at all: not if it is a deletion hook or a Helm test."""
+    return bool(hook_phases(annotations_of(manifest))) or not is_hook(manifest)
 
 
 class Place(NamedTuple):
-    """When a sync applies an object; Argo CD goes through these in their order."""
+    """When a sync applies an object; Argo CD goes through them in their order."""
 
-    phase: int  # of PHASES
+    phase: int  # an index of PHASES
     wave: int
 
     def __str__(self) -> str:
@@ -101,11 +109,11 @@ class Place(NamedTuple):
 
 
 def places(manifest: Json) -> list[Place]:
-    """When a sync applies an object, the first time first: a hook may belong to several phases.
+    """When a sync applies an object, in order: a hook may belong to several phases.
 
     Source: gitops-engine pkg/sync/syncwaves/waves.go and pkg/sync/hook/helm/weight.go.
     """
-    annotations = (manifest.get("metadata") or {}).get("annotations") or {}
+    annotations = annotations_of(manifest)
     phases = hook_phases(annotations) or ("Sync",)
     wave = next((n for n in (_number(annotations.get(a)) for a in (WAVE, WEIGHT)) if n is not None), 0)
     return sorted(Place(PHASES.index(p), wave) for p in phases)
@@ -118,13 +126,7 @@ def _number(text: object) -> int | None:
 
 
 def required(hooks: Sequence[Hook], jobs: Sequence[str]) -> list[Hook]:
-    """The tests among them: those that are named, or, where none is, every PostSync Job and Pod."""
+    """The tests among the hooks: those in `jobs`, or every PostSync Job and Pod if that is empty."""
     if not jobs:
         return [h for h in hooks if "PostSync" in h.phases]
     return [h for h in hooks if any(h.is_called(j) for j in jobs)]
-
-
-def is_data_hook(manifest: Json) -> bool:
-    """Whether an object is a hook that holds data, a ConfigMap say: no sync without hooks puts it back."""
-    annotations = (manifest.get("metadata") or {}).get("annotations") or {}
-    return bool(hook_phases(annotations)) and manifest.get("kind") not in RUNNING

@@ -14,6 +14,12 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 SERVER_SIDE = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink")
 
 
+def annotations_of(manifest: Json) -> Json:
+    """An object's annotations; empty if it has none."""
+    annotations: Json = (manifest.get("metadata") or {}).get("annotations") or {}
+    return annotations
+
+
 def content(manifest: Json) -> Json:
     """A copy of a live object without its status and without what the API server and kubectl add."""
     kept = copy.deepcopy({k: v for k, v in manifest.items() if k != "status"})

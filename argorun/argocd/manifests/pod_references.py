@@ -1,4 +1,4 @@
-"""Which ConfigMaps and Secrets an object's pods read. Pure."""
+"""The ConfigMaps and Secrets that an object's pods read. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from argorun.argocd.types import Json
 
 
 class Source(NamedTuple):
-    """A ConfigMap or Secret that a pod reads; `mounted`: as files, which change while it runs."""
+    """A ConfigMap or Secret that a pod reads; `mounted`: as files, which change while the pod runs."""
 
     kind: str
     name: str
@@ -25,7 +25,7 @@ class Reference(NamedTuple):
 
 
 def sources(spec: Json) -> Iterator[Source]:
-    """The ConfigMaps and Secrets that a pod's spec reads, by environment or volume.
+    """The ConfigMaps and Secrets that a pod's spec refers to, by environment or volume.
 
     A file that is mounted by its subPath does not change (source: kubernetes.io/docs, ConfigMaps).
     """
@@ -75,7 +75,7 @@ def _reference(word: str, below: Json) -> Reference | None:
 
 
 def pod_spec(manifest: Json) -> Json:
-    """The spec of the pods that an object makes; empty for one that makes none."""
+    """The spec of the pods that an object creates; empty if it creates none."""
     spec = manifest.get("spec") or {}
     if manifest.get("kind") == "Pod":
         return dict(spec)

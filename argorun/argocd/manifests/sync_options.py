@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from argorun.argocd.manifests.objects import annotations_of
 from argorun.argocd.types import Json
 
 SYNC_OPTIONS = "argocd.argoproj.io/sync-options"
@@ -23,5 +24,4 @@ def prune_option(manifest: Json, options: Collection[str]) -> str:
 
 def sync_options(manifest: Json, options: Collection[str]) -> list[str]:
     """The object's own sync options, then the Application's `options`."""
-    annotations = (manifest.get("metadata") or {}).get("annotations") or {}
-    return [*(o.strip() for o in str(annotations.get(SYNC_OPTIONS, "")).split(",")), *options]
+    return [*(o.strip() for o in str(annotations_of(manifest).get(SYNC_OPTIONS, "")).split(",")), *options]

@@ -32,7 +32,7 @@ class Exposure:
     sources: Collection[Key]  # the ConfigMaps and Secrets that held the names
     since: float
     until: float
-    uncertain: Collection[Key] = ()  # Secrets among the sources whose values nobody is shown
+    uncertain: Collection[Key] = ()  # Secrets among the sources, whose values Argo CD hides
 
     def why_used(self, pod: Json, *, only_itself: bool = False) -> str:
         """Why a live pod may use a topic; empty if it does not, or has ended.

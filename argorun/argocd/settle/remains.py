@@ -1,4 +1,4 @@
-"""An object that is not back as it was, and what a person can do about it."""
+"""The objects that are not back, and what a person can do about each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from argorun.argocd.diagnosis import waiting
 from argorun.argocd.manifests.keys import Key
 from argorun.argocd.types import Json
 
-LIVES_ON = "the Application was deleted; unless all that it had made was, too, it lives on"
+LIVES_ON = "the Application was deleted; unless its objects were deleted, too, it lives on"
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,8 @@ from argorun.errors import AccessDenied, ArgoCDFailed, OperationFailed, UsageErr
 MOST = 200  # objects that are read before the sync
 POLL = 0.3  # seconds between two reads of an object that is being deleted
 COMPARED = 1.0  # seconds between two comparisons with Git, each of which is work for Argo CD
-UNKNOWN = "it is not as Git has it, and whether the run has changed it nobody is shown"
-WAS_THERE = "and it was there before: only who made it knows how it was"
+UNKNOWN = "it is not as Git has it, and Argo CD does not show whether the run changed it"
+WAS_THERE = "and it was there before: only its owner knows how it was"
 KEPT_CLAIM = "Kubernetes keeps it when its StatefulSet is deleted"
 HIDDEN_DIFFERENCE = "it is not as Git has it, which ignoreDifferences hides"
 SECRET_HOOK = "it is as the run's sync left it, and Argo CD does not say what it holds"
@@ -315,7 +315,7 @@ class Settlement:
         """Why an object is not as it was; empty if it is. `alone`: only the run has it."""
         if found := topics_named(now, self._topics):
             return f"it still names {', '.join(found)}"
-        return "the run has made it, and it is still there" if alone else ""
+        return "the run made it, and it is still there" if alone else ""
 
     def _remains(self, key: Key, why: str) -> Remains:
         patch, hook = dict(self._plan.patch).get(key), key in self._ours.data_hooks

@@ -466,7 +466,7 @@ def test_what_is_rendered_only_with_our_values_and_stood_there_before_is_put_bac
     if readable:
         assert (left, value_of(scenario, "kafka")) == ([], "somebody's")
     else:
-        why = f"it still names {TOPIC}, and it was there before: only who made it knows how it was"
+        why = f"it still names {TOPIC}, and it was there before: only its owner knows how it was"
         assert left == [("ConfigMap kafka", why, "")]
 
 

@@ -452,7 +452,7 @@ def test_whether_it_was_synced_is_asked_anew_where_it_seemed_not() -> None:
 
 @pytest.mark.parametrize(("lags", "synced"), [(2, True), (99, False)])
 def test_what_was_settled_just_now_is_compared_anew_a_few_times(lags: int, synced: bool) -> None:
-    """Argo CD's view is behind the settling's end: left at that, nobody would settle any more."""
+    """Argo CD's view is behind the settling's end: left at that, no run would settle again."""
     stage = Stage()
     ended = datetime.datetime.fromtimestamp(NOW - 1, datetime.UTC).isoformat()
     stage.argocd.runs("theirs/settle", phase="Succeeded", finishedAt=ended)

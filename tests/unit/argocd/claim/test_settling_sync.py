@@ -101,7 +101,7 @@ def test_settled_is_only_what_succeeded() -> None:
     [(True, 0, 1), (True, 9, 10), (True, 99, 35), (False, 2, 3), (False, 99, 8)],
 )
 def test_settled_is_compared_anew_for_argo_cd_lags_behind(was_synced: bool, lags: int, looks: int) -> None:
-    """For a while: something else may keep the Application from being Synced for ever."""
+    """For a while: something else may keep the Application from being Synced forever."""
     stage = Stage()
     stage.argocd.document["status"]["sync"]["status"] = "Synced" if was_synced else "OutOfSync"
     run(stage.take())

@@ -179,8 +179,8 @@ def test_edits_without_end_are_not_fought_and_the_last_one_is_named() -> None:
     stage.argocd.meets("replace", *[lambda _, r=r: stage.edits(r) for r in edits])
     with pytest.raises(Overwritten) as e:
         stage.write()
-    assert stage.puts == unvalidated.TIMES
-    assert e.value.edit.spec["source"]["targetRevision"] == edits[unvalidated.TIMES - 1]
+    assert stage.puts == unvalidated.ATTEMPTS
+    assert e.value.edit.spec["source"]["targetRevision"] == edits[unvalidated.ATTEMPTS - 1]
 
 
 def test_where_only_the_spec_can_be_put_it_is() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argorun.argocd.manifests import ignore_differences
+from argorun.argocd.manifests import ignore_differences, json_pointer
 from argorun.argocd.types import IgnoreRule, Json
 
 OWN = {"group": "argoproj.io", "kind": "Application"}
@@ -150,7 +150,7 @@ def test_pointer_and_jq_path_of_a_place_take_out_that_place_alone(tree: Json, da
     jq = "." + "".join(f"[{json.dumps(s)}]" for s in path)
     expected = copy.deepcopy(tree)
     if there:
-        parent = ignore_differences.at(expected, path[:-1])
+        parent = json_pointer.at(expected, path[:-1])
         del parent[path[-1]]
     before = copy.deepcopy(tree)
     assert ignore_differences.without(tree, [IgnoreRule(json_pointers=[pointer])]) == expected

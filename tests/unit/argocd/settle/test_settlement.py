@@ -440,7 +440,7 @@ def test_what_exists_only_with_the_runs_values_and_stays_is_left_whatever_it_is_
         return await stage.settlement.plan("abc")
 
     assert run(whole()) == Plan(stay=(key("kept-fd04b6c7"),))
-    why = "the run has made it, and it is still there"
+    why = "the run made it, and it is still there"
     assert stage.looked() == [("ConfigMap kept-fd04b6c7", why, True)]
 
 
@@ -523,7 +523,7 @@ def test_a_secret_that_may_be_a_dead_runs_is_left_and_named_where_nobody_can_tel
     stage.syncs()
     stage.status({"kind": "Secret", "namespace": "n", "name": "s", "status": "OutOfSync"})
     assert after_death(stage, stands=False) == Plan()
-    why = "it is not as Git has it, and whether the run has changed it nobody is shown"
+    why = "it is not as Git has it, and Argo CD does not show whether the run changed it"
     assert stage.looked() == [("Secret s", why, False)]
 
 
