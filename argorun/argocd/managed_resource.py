@@ -16,5 +16,5 @@ async def managed(client: Client, app: ApplicationName, key: Key) -> ManagedReso
 
 
 def state(text: str, doing: str) -> Json | None:
-    """One of its states; None where there is none. Raises InvalidResponse, which names `doing`."""
+    """One of its states; None if there is none. Raises InvalidResponse, which names `doing`."""
     return decode(text.encode(), Json, doing) if text not in ("", "null") else None

@@ -1,4 +1,4 @@
-"""What a run is going to do: the parameters it sets, the topics it makes; and how a dry run says it. Pure."""
+"""The topics and parameters of a run, and a dry run's text. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def settings(config: Config, drawn: Sequence[tuple[Topic, str]]) -> list[Setting
 
 
 def topic_spec(topic: Topic) -> TopicSpec:
-    """A topic as Kafka is asked for it."""
+    """A topic as it is created in Kafka."""
     return TopicSpec(
         prefix=topic.prefix,
         partitions=topic.partitions,
@@ -44,7 +44,7 @@ def planned(
     seen: Application,
     manifests: Sequence[Json],
 ) -> Iterator[str]:
-    """The run's deeds in their order, with the values that stand now."""
+    """The run's acts in their order, with the current values."""
     for topic, name in drawn:
         n = topic.partitions
         partitions = "the broker's number of partitions" if n == -1 else count(n, "partition")
