@@ -43,7 +43,7 @@ class Client(Protocol):
     is sent once.
     """
 
-    patience: float  # seconds for which a read is retried
+    retry_for: float  # seconds for which a read is retried
     rendering: RenderLimit  # for what makes Argo CD render
     clock: Clock  # Argo CD's time
     instance_label: str  # the label that names an object's Application; exact once `server_settings` was read

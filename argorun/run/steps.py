@@ -249,7 +249,7 @@ class Run:
                 f"{self.run_id}/{secrets.token_hex(2)}"  # to be told from the one that was ended
             )
             return False
-        self.client.patience = RIDE_OUT
+        self.client.retry_for = RIDE_OUT
         revision = self.config.revision or took.revision
         self.traces.revision, self.traces.started = took.revision, self.client.clock.now()
         self.emit(events.SyncStarted(time=time.time(), run_id=self.run_id, revision=revision))
@@ -515,7 +515,7 @@ class Run:
         if not self.clean.pending:
             return
         # An undo makes several requests within its own limit.
-        self.client.patience = min(RIDE_OUT, self.config.timeouts.cleanup / 6)
+        self.client.retry_for = min(RIDE_OUT, self.config.timeouts.cleanup / 6)
         self.client.rendering.clean_up_until(asyncio.get_running_loop().time() + self.config.timeouts.cleanup)
         async with self.emitter.step(Step.CLEANUP, good=lambda: not self.clean.left):
             await self.clean.unwind(self.config.timeouts.cleanup)

@@ -400,7 +400,7 @@ async def sweep_and_tell(config: SweepConfig, dispatcher: Dispatcher, hearing: I
         topics = await stack.enter_async_context(kafka)
         client = None
         if config.argocd is not None:
-            client = await stack.enter_async_context(RestClient(config.argocd, patience=PATIENCE))
+            client = await stack.enter_async_context(RestClient(config.argocd, retry_for=PATIENCE))
         made = Sweep(config, dispatcher, topics, client, dispatcher.mask)
         error = await to_its_end(made.steps(), hearing)
         if error is not None and not await hearing.last(made.last_look(error.message)):

@@ -180,7 +180,7 @@ class Claim:
         was there first, UsageError where Argo CD cannot switch auto-sync off or takes no such values,
         ArgoCDFailed, AccessDenied.
         """
-        patience = RetryBudget(self._client.patience)
+        patience = RetryBudget(self._client.retry_for)
         failed: ArgoCDFailed | Lost | None = None
         while True:
             seen = await self._client.application(self._app)
@@ -322,7 +322,7 @@ class Claim:
 
     async def _give_back(self, record: Record, keep: Record | None, *, again: bool = False) -> bool:
         stood = released = False
-        patience = RetryBudget(self._client.patience)
+        patience = RetryBudget(self._client.retry_for)
         while True:
             try:
                 seen = await self.check_held()

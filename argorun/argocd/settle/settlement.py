@@ -139,7 +139,7 @@ class Settlement:
             return Remains(key, "Argo CD hides what a Secret holds")
         if key in self._ours.generated:
             return Remains(key, "each sync makes another one")
-        patience = RetryBudget(self._client.patience)
+        patience = RetryBudget(self._client.retry_for)
         while True:
             try:
                 await self._patch(key, {})
