@@ -43,7 +43,7 @@ class Client(Protocol):
     is sent once.
     """
 
-    patience: float  # seconds for which a read is retried
+    retry_for: float  # seconds for which a read is retried
     rendering: RenderLimit  # for what makes Argo CD render
     clock: Clock  # Argo CD's time
     instance_label: str  # the label that names an object's Application; exact once `server_settings` was read
@@ -54,7 +54,7 @@ class Client(Protocol):
         """The live Application; `refresh` ("normal", "hard") compares it with the cluster first."""
 
     async def is_gone(self, app: ApplicationName, project: str) -> bool:
-        """Whether there is no such Application in this project; False where Argo CD does not say so."""
+        """Whether there is no such Application in this project; False if Argo CD does not say so."""
 
     async def nudge(self, app: ApplicationName) -> None:
         """Make the controller look at the Application now."""
@@ -65,7 +65,7 @@ class Client(Protocol):
     async def patch(
         self, app: ApplicationName, operations: list[Json], *, harmless_late: bool = False
     ) -> Application:
-        """Change the Application by a JSON patch; ApiError(500, code 2) where a `test` fails."""
+        """Change the Application by a JSON patch; ApiError(500, code 2) if a `test` fails."""
 
     async def replace_spec(self, app: ApplicationName, spec: Json) -> None:
         """Replace the whole spec without validation."""
@@ -79,9 +79,9 @@ class Client(Protocol):
     async def helm_command(
         self, app: ApplicationName, revision: str | None = None, helm: Json | None = None
     ) -> str:
-        """An error message of Argo CD's that quotes its helm command; empty where there is none."""
+        """An error message of Argo CD's that quotes its helm command; empty if there is none."""
 
-    # -- who else has a say -------------------------------------------------------------------------
+    # -- its owners and windows -----------------------------------------------------------------------
 
     async def application_set(self, name: str, namespace: str) -> ApplicationSet:
         """An ApplicationSet."""
@@ -134,7 +134,7 @@ class Client(Protocol):
     # -- Argo CD itself -----------------------------------------------------------------------------
 
     async def can_i(self, action: str, resource: str, subject: str) -> bool:
-        """Whether the token's account may do this; True where the server does not say."""
+        """Whether the token's account may do this; True if the server does not say."""
 
     async def server_settings(self) -> ServerSettings:
         """Argo CD's settings, as far as it shows them."""

@@ -1,7 +1,7 @@
-"""Others' property: who else writes an Application's spec, and whether they would undo what a run changes.
+"""Finds the owner of an Application's spec, and whether it would revert a run's changes.
 
 An ApplicationSet names itself in `metadata.ownerReferences`. An Application that keeps others in Git
-("app of apps") does not: its children carry its tracking id, or its name in a label.
+("app of apps") does not: its children have its tracking id, or its name in a label.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ NEVER_UPDATES = ("create-only", "create-delete")
 
 @dataclass(frozen=True)
 class Owner:
-    """Who else writes the Application's spec."""
+    """An ApplicationSet or Application that also writes the Application's spec."""
 
     name: str  # "ApplicationSet weather", "Application apps"
-    error: UsageError | None = None  # why no run may change it
-    warning: str = ""  # what a person should know who runs it all the same
+    error: UsageError | None = None  # why no run may change the spec
+    warning: str = ""  # what a person should know who runs it nevertheless
 
 
 async def check(
     client: Client, seen: Application, after: Application, warn: Callable[[str], None], *, force: bool
 ) -> str:
-    """Who else writes this Application's spec, by name; empty where nobody does.
+    """The name of this Application's owner; empty if it has none.
 
-    `after` is the Application as a run would have it, see `changed`. Raises UsageError (2) where the owner
-    would undo that, and ArgoCDFailed where that cannot be told; with `force` both are but a warning.
+    `after` is the Application as a run would change it, see `changed`. Raises UsageError (2) if the owner
+    would revert that, and ArgoCDFailed if that is unknown; with `force` both are only a warning.
     """
     try:
         owner = await find(client, seen, after)
@@ -74,7 +74,7 @@ async def check(
 
 
 async def find(client: Client, seen: Application, after: Application) -> Owner | None:
-    """The owner, and whether it lets a run be. Raises ArgoCDFailed."""
+    """The owner, with the error if it would revert a run's changes. Raises ArgoCDFailed."""
     for reference in seen.metadata.owner_references or ():
         if reference.kind == "ApplicationSet":
             return await of_application_set(client, seen, after, reference.name)
@@ -85,7 +85,7 @@ async def find(client: Client, seen: Application, after: Application) -> Owner |
 def changed(
     app: Application, settings: Sequence[Setting], manifests: Sequence[Json]
 ) -> tuple[Application, Application]:
-    """An Application without what a dead run may have left in its spec, and as the next run would have it."""
+    """The Application without what a dead run has left in its spec, and as the next run would change it."""
     left = record_of(app)
     if left is not None:
         spec = with_automated(restored(app.spec, left), left)
@@ -96,8 +96,8 @@ def changed(
     return app, msgspec.structs.replace(app, spec=spec, metadata=metadata)
 
 
-def undone(seen: Application, after: Application, rules: Sequence[IgnoreRule]) -> list[str]:
-    """Which of a run's changes an owner would undo that compares by these rules, as pointers."""
+def reverted(seen: Application, after: Application, rules: Sequence[IgnoreRule]) -> list[str]:
+    """The changes of a run, as pointers, that an owner with these ignore rules would revert."""
     old, new = (ignore_differences.without(document(app), rules) for app in (seen, after))
 
     def value(thing: Json, pointer: str) -> object:
@@ -114,7 +114,7 @@ def touched() -> list[str]:
 
 
 def document(app: Application) -> Json:
-    """What an owner compares of an Application."""
+    """The part of an Application that an owner compares."""
     spec = normal_form.normalize(app.spec)
     return {"metadata": {"annotations": dict(app.metadata.annotations or {})}, "spec": spec}
 
@@ -123,7 +123,7 @@ def document(app: Application) -> Json:
 
 
 async def of_application_set(client: Client, seen: Application, after: Application, name: str) -> Owner:
-    """Its ApplicationSet (source: applicationset/controllers/applicationset_controller.go)."""
+    """The ApplicationSet as owner (source: applicationset/controllers/applicationset_controller.go)."""
     who, app = f"ApplicationSet {name}", seen.metadata.name
     try:
         owner = await client.application_set(name, seen.metadata.namespace)
@@ -144,7 +144,7 @@ async def of_application_set(client: Client, seen: Application, after: Applicati
     if policy is not None and policy.applications_sync in NEVER_UPDATES:
         return Owner(who)
     rules = rules_of(owner, seen.metadata)
-    lost = undone(seen, after, rules)
+    lost = reverted(seen, after, rules)
     if not lost:
         return Owner(who)
     return Owner(
@@ -152,7 +152,7 @@ async def of_application_set(client: Client, seen: Application, after: Applicati
         UsageError(
             f"Application {app} belongs to {who}, which would undo what argorun changes in it",
             f"put this into {who}, or use an Application of its own for tests; {FORCE}\n"
-            + application_set_snippet(app, undone(seen, after, ())),
+            + application_set_snippet(app, reverted(seen, after, ())),
             reason=reason(lost, rules, seen, after),
         ),
     )
@@ -167,7 +167,7 @@ async def _policy_object(client: Client, seen: Application, name: str) -> str:
 
 
 def rules_of(owner: ApplicationSet, app: Metadata) -> list[IgnoreRule]:
-    """What the ApplicationSet leaves alone in this Application; a preserved annotation is one of it."""
+    """The ApplicationSet's ignore rules for this Application; a preserved annotation is one."""
     kept = (owner.spec.preserved_fields and owner.spec.preserved_fields.annotations) or ()
     rules = [*(owner.spec.ignore_application_differences or ()), IgnoreRule(json_pointers=[RECORDED])]
     if RECORD not in kept:
@@ -180,7 +180,7 @@ def rules_of(owner: ApplicationSet, app: Metadata) -> list[IgnoreRule]:
 
 
 def application_set_snippet(app: str, pointers: Sequence[str]) -> str:
-    """What makes an ApplicationSet let a run be."""
+    """The YAML that keeps an ApplicationSet from reverting a run's changes."""
     return "\n".join(
         [
             "spec:",
@@ -219,7 +219,7 @@ def parent_of(app: Metadata, label: str = INSTANCE) -> ApplicationRef | None:
 async def of_parent(
     client: Client, seen: Application, after: Application, parent: ApplicationRef
 ) -> Owner | None:
-    """The Application above; None where there is none, or it no longer keeps this one.
+    """The parent Application as owner; None if there is none, or if it no longer has this one in Git.
 
     Argo CD compares only the fields that Git has (a three-way merge): what Git does not name is no
     difference, and no sync takes it away (seen on the real server).
@@ -245,9 +245,9 @@ async def of_parent(
         ignore_differences.respected(above.spec, f"show {who}"), app, seen.metadata.namespace
     )
     in_git = [
-        p for p in undone(seen, after, ()) if json_pointer.at(target, json_pointer.steps(p)) is not None
+        p for p in reverted(seen, after, ()) if json_pointer.at(target, json_pointer.steps(p)) is not None
     ]
-    lost = [p for p in undone(seen, after, rules) if p in in_git]
+    lost = [p for p in reverted(seen, after, rules) if p in in_git]
     if not lost:
         return Owner(who)
     # To Argo CD, a key in a list's element that Git does not name is no difference either; to kubectl's apply
@@ -269,14 +269,14 @@ async def of_parent(
 
 
 def heals(automated: Json | None) -> bool:
-    """Whether an Application with this `syncPolicy.automated` undoes what others change."""
+    """Whether an Application with this `syncPolicy.automated` reverts others' changes."""
     if automated is None or automated.get("enabled") is False:
         return False
     return automated.get("selfHeal") is True
 
 
 def parent_snippet(app: str, pointers: Sequence[str]) -> str:
-    """What makes a self-healing Application let a run of one that it keeps be."""
+    """The YAML that keeps a self-healing parent from reverting a run's changes."""
     return "\n".join(
         [
             "spec:",
@@ -294,9 +294,9 @@ def parent_snippet(app: str, pointers: Sequence[str]) -> str:
 
 
 def reason(lost: Sequence[str], rules: Sequence[IgnoreRule], seen: Application, after: Application) -> str:
-    """What would be undone, and which of the owner's rules might have been meant to prevent it."""
+    """What would be reverted, and which of the owner's rules may have been meant to prevent it."""
     lines = [f"it does not leave alone: {', '.join(lost)}"]
-    if PARAMETERS in lost and PARAMETERS not in undone(unforced(seen), unforced(after), rules):
+    if PARAMETERS in lost and PARAMETERS not in reverted(unforced(seen), unforced(after), rules):
         lines.append(
             "its rule covers only the parameter's .value, not its .forceString: argorun sets both, so that "
             "Helm takes a topic's name as a string"
@@ -308,8 +308,8 @@ def reason(lost: Sequence[str], rules: Sequence[IgnoreRule], seen: Application, 
 def is_only_forced(
     lost: Sequence[str], rules: Sequence[IgnoreRule], seen: Application, after: Application
 ) -> bool:
-    """Whether all that would be undone is a parameter's `forceString`."""
-    return bool(lost) and not set(lost) & set(undone(unforced(seen), unforced(after), rules))
+    """Whether nothing but a parameter's `forceString` would be reverted."""
+    return bool(lost) and not set(lost) & set(reverted(unforced(seen), unforced(after), rules))
 
 
 def unforced(app: Application) -> Application:

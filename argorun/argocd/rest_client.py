@@ -34,16 +34,13 @@ from argorun.argocd.types import (
 )
 
 LISTED = {"fields": "items.metadata.name,items.metadata.namespace,items.metadata.annotations,items.spec"}
-IMPOSSIBLE = "argorun asks how helm is called"  # neither a release name nor a label
-REFRESHED = 3.0, 7.0  # seconds for which a refreshing GET is waited for, and the one after it
+IMPOSSIBLE = "argorun asks how helm is called"  # valid neither as a release name nor as a label
+REFRESHED = 3.0, 7.0  # seconds for a refreshing GET, and for the one after it
 REFRESH = "argocd.argoproj.io/refresh"  # the annotation that asks for a comparison; it goes when that is done
 
 
 class RestClient(Connection):
-    """One Argo CD. Every method raises AccessDenied (6) or ArgoCDFailed (8); nothing of httpx gets out.
-
-    `instance_label` is by which label its objects name their Application, once `server_settings` has told.
-    """
+    """A Client of one Argo CD, see argorun.argocd.client for what each method is for."""
 
     instance_label = INSTANCE
 
@@ -54,8 +51,8 @@ class RestClient(Connection):
 
         A refreshing GET waits for an event that Argo CD may miss, without a deadline of its own (source:
         server/application/application.go, Get; seen under load, 4 of 841 times): it is sent once more, and
-        again while the comparison is not done, as long as one may take. In the end the Application is read as
-        it stands.
+        again while the comparison is not done, as long as one may take. In the end the Application is read
+        without one.
         """
         doing = f"show Application {app.name}"
         if refresh is not None:
@@ -64,7 +61,7 @@ class RestClient(Connection):
         return await self._get(doing, path(app), Application, query(app))
 
     async def is_gone(self, app: ApplicationName, project: str) -> bool:
-        """Whether there is no such Application in this project; False where Argo CD does not say so.
+        """Whether there is no such Application in this project; False if Argo CD does not say so.
 
         Only a request that names the project is answered 404 for a missing one, and 403 for a missing
         permission (source: server/application/application.go, getAppEnforceRBAC).
@@ -91,7 +88,7 @@ class RestClient(Connection):
                         return await self._get(doing, path(app), Application, params)
 
     async def nudge(self, app: ApplicationName) -> None:
-        """Make the controller look at the Application now: a refresh, sent once; its answer is no matter."""
+        """Make the controller check the Application now: a refresh, sent once, whatever the answer."""
         doing, params = f"refresh Application {app.name}", query(app, refresh="normal")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(sum(REFRESHED)):
@@ -105,9 +102,9 @@ class RestClient(Connection):
     async def patch(
         self, app: ApplicationName, operations: list[Json], *, harmless_late: bool = False
     ) -> Application:
-        """Change the Application by a JSON patch, sent once; ApiError(500, code 2) where a `test` fails.
+        """Change the Application by a JSON patch, sent once; ApiError(500, code 2) if a `test` fails.
 
-        `harmless_late`: `late_change_until` need not tell of it. Argo CD renders the source to validate it.
+        `harmless_late`: `late_change_until` leaves it out. Argo CD renders the source to validate it.
         """
         body = with_place(app, {"name": app.name, "patch": as_go_writes_it(operations), "patchType": "json"})
         doing = f"change Application {app.name}"
@@ -134,13 +131,13 @@ class RestClient(Connection):
     async def helm_command(
         self, app: ApplicationName, revision: str | None = None, helm: Json | None = None
     ) -> str:
-        """Argo CD's words that quote its helm command for the Application; empty where it says nothing.
+        """An error message of Argo CD's that quotes its helm command; empty if there is none.
 
-        It shows neither Git's files nor the command: GET …/manifests leaves `commands` out (source:
-        server/application/application.go, GetManifests, v3.6). It quotes the command where Helm fails. So
-        this asks for a change that cannot be made: Helm refuses the release name when Argo CD validates the
+        Argo CD shows neither Git's files nor the command: GET …/manifests leaves `commands` out (source:
+        server/application/application.go, GetManifests, v3.6). It quotes the command if Helm fails. So this
+        requests a change that cannot be made: Helm refuses the release name when Argo CD validates the
         change, and, should a file in Git set another one, Kubernetes refuses the label. Nothing is written.
-        With `helm` it is asked as if that were the source's `helm` section; else it must have one. Raises
+        With `helm` the source's `helm` section is taken to be that; else it must have one. Raises
         ArgoCDFailed, AccessDenied.
         """
         section: Json = {"op": "add", "path": "/spec/source/helm/releaseName", "value": IMPOSSIBLE}
@@ -155,7 +152,7 @@ class RestClient(Connection):
             return e.text
         return ""
 
-    # -- who else has a say -------------------------------------------------------------------------
+    # -- its owners and windows -----------------------------------------------------------------------
 
     async def application_set(self, name: str, namespace: str) -> ApplicationSet:
         """An ApplicationSet; needs `applicationsets, get`."""
@@ -191,7 +188,7 @@ class RestClient(Connection):
         doing, where = f"end the operation of {app.name}", path(app, "operation")
         await self._send("DELETE", doing, where, None, Json, query(app), harmless_late=True, ends=True)
 
-    # -- what it is made of -------------------------------------------------------------------------
+    # -- its objects --------------------------------------------------------------------------------
 
     async def tree(self, app: ApplicationName) -> Tree:
         """The live objects, from the server's cache."""
@@ -245,7 +242,7 @@ class RestClient(Connection):
         return answer.items or []
 
     async def can_i(self, action: str, resource: str, subject: str) -> bool:
-        """Whether the token's account may; True where the server does not tell."""
+        """Whether the token's account may do this; True if the server does not say."""
         doing = f"say whether {action} is allowed"
         url = f"/api/v1/account/can-i/{resource}/{action}/{quote(subject, safe='/')}"
         try:
@@ -255,7 +252,7 @@ class RestClient(Connection):
         return answer.get("value") != "no"
 
     async def server_settings(self) -> ServerSettings:
-        """What Argo CD tells of its settings; nothing where it does not."""
+        """Argo CD's settings, as far as it shows them; reads `instance_label`, too."""
         settings = ServerSettings()
         with contextlib.suppress(Denied):
             doing = "show Argo CD's settings"
@@ -264,7 +261,7 @@ class RestClient(Connection):
         return settings
 
     async def version(self) -> str:
-        """Argo CD's version, `v3.6.1` say; needs no permission."""
+        """Argo CD's version, `v3.6.1` for example; needs no permission."""
         return (await self._get("show Argo CD's version", "/api/version", ServerVersion, {})).version
 
     # -- streams ------------------------------------------------------------------------------------

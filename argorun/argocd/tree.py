@@ -1,4 +1,4 @@
-"""An Application's live objects, kept up to date: a stream of changes with a slow read beside it."""
+"""Keeps an Application's resource tree up to date, by a stream and slow reads."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class LiveTree:
         self.version = 0
 
     def look_again(self) -> None:
-        """Read the tree soon: something has happened that must show in it."""
+        """Read the tree soon: something has happened that it must show."""
         self._stale.set()
 
     async def read(self) -> Tree:
@@ -34,7 +34,7 @@ class LiveTree:
         return self.tree
 
     async def changed(self, version: int, timeout: float = POLL) -> int:
-        """Wait until there is a newer tree than this version, or for `timeout` seconds; the version now."""
+        """Wait for a tree newer than this version, `timeout` seconds at most; returns the version."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout), self._condition:
                 await self._condition.wait_for(lambda: self.version > version)

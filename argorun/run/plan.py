@@ -28,7 +28,7 @@ def settings(config: Config, topics: Sequence[RunTopic]) -> list[Setting]:
 
 
 def topic_spec(topic: Topic) -> TopicSpec:
-    """A topic as Kafka is asked for it."""
+    """A topic as it is created in Kafka."""
     return TopicSpec(
         prefix=topic.prefix,
         partitions=topic.partitions,

@@ -172,7 +172,7 @@ class Run:
         if not self.undo.pending:
             return
         limit = self.config.timeouts.cleanup
-        self.client.patience = min(
+        self.client.retry_for = min(
             sync.RIDE_OUT, limit / 6
         )  # an undo makes several requests within its limit
         self.client.rendering.clean_up_until(asyncio.get_running_loop().time() + limit)

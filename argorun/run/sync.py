@@ -91,7 +91,7 @@ class Sync:
         return True
 
     async def _started(self, took: SyncOperation, rendered: Sequence[Json]) -> None:
-        self._client.patience = RIDE_OUT
+        self._client.retry_for = RIDE_OUT
         revision = self._config.revision or took.revision
         self._state.revision, self._state.started = took.revision, self._client.clock.now()
         run_id = self._state.claim.run_id

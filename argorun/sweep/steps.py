@@ -230,7 +230,7 @@ async def execute(config: SweepConfig, dispatcher: Dispatcher) -> int:
             topics = await stack.enter_async_context(kafka)
             client = None
             if config.argocd is not None:
-                client = await stack.enter_async_context(RestClient(config.argocd, patience=PATIENCE))
+                client = await stack.enter_async_context(RestClient(config.argocd, retry_for=PATIENCE))
             sweep = Sweep(config, dispatcher, topics, client, dispatcher.mask)
             error = await attempt(interrupts.run(sweep.steps()))
             if error is not None:

@@ -237,7 +237,7 @@ class Stage:
         rival = asyncio.create_task(self._rival()) if self.plan.rival else None
         config, keeps = self.config("weather_updates"), Keeps(self)
         dispatcher = Dispatcher([keeps], config.secrets)
-        async with RestClient(config.argocd, patience=2.0) as client:
+        async with RestClient(config.argocd, retry_for=2.0) as client:
             client._http._transport = Flaky(client._http._transport, self)
             async with Topics(config.kafka, limits=LIMITS, admin=self.broker) as topics:
                 run = Run(config, dispatcher, client, topics)

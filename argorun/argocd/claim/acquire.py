@@ -114,7 +114,7 @@ async def take(claim: Claim, manifests: Sequence[Json], until: float) -> Applica
     was faster, UsageError if Argo CD cannot switch auto-sync off or accepts no such values, ArgoCDFailed,
     AccessDenied.
     """
-    budget = RetryBudget(claim.client.patience)
+    budget = RetryBudget(claim.client.retry_for)
     failed: ArgoCDFailed | Lost | None = None
     while True:
         seen = await _read(claim)

@@ -102,7 +102,7 @@ async def put_back(claim: Claim, record: Record, keep: Record | None, *, again: 
     HeldByAnother, ArgoCDFailed, AccessDenied.
     """
     stood = released = False
-    budget = RetryBudget(claim.client.patience)
+    budget = RetryBudget(claim.client.retry_for)
     while True:
         try:
             seen = await claim.check_held()

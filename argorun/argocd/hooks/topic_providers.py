@@ -1,4 +1,4 @@
-"""Finds the rendered objects that provide a topic's name to a test or a workload. Pure."""
+"""Finds the rendered objects that provide a topic's name to tests and workloads. Pure."""
 
 from __future__ import annotations
 

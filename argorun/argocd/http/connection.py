@@ -62,7 +62,7 @@ class Settings(Certificates, Protocol):
 
 
 class Connection:
-    """Sends requests and reads streams. Idempotent requests are retried for `patience` seconds.
+    """Sends requests and reads streams. Idempotent requests are retried for `retry_for` seconds.
 
     A request has 60 s, at most 15 s of them silent; one that makes Argo CD render has `rendering`, and is not
     repeated after that. Only the settings' proxy is used. `transport` replaces the network.
@@ -75,11 +75,11 @@ class Connection:
         self,
         settings: Settings,
         *,
-        patience: float = 5.0,
+        retry_for: float = 5.0,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.settings = settings
-        self.patience = patience
+        self.retry_for = retry_for
         self.rendering = RenderLimit(settings.timeout)
         self.requests = 0  # how many were sent, retries included
         self.clock = Clock()
@@ -126,11 +126,11 @@ class Connection:
         renders: bool = False,
     ) -> T:
         """Read, with retries; `also_500` is False if a 500 is Argo CD's final answer."""
-        patience = RetryBudget(self.patience)
+        budget = RetryBudget(self.retry_for)
         async for attempt in stamina.retry_context(
-            on=lambda error: patience.retry(error, also_500=also_500),
+            on=lambda error: budget.retry(error, also_500=also_500),
             attempts=None,
-            timeout=self.patience,
+            timeout=self.retry_for,
             wait_initial=0.2,
             wait_max=3.0,
             wait_jitter=0.3,

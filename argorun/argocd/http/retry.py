@@ -104,7 +104,7 @@ class WaitBudget:
 
 
 def now() -> float:
-    """The event loop's time; the same clock where there is no loop."""
+    """The event loop's time; the same clock if there is no loop."""
     try:
         return asyncio.get_running_loop().time()
     except RuntimeError:

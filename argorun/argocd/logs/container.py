@@ -1,4 +1,4 @@
-"""Reads one container's log over as many streams as it takes, and reports each line once."""
+"""Reads one container's log, over several streams if need be, each line once."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""An Application's parameters: where a value goes in the spec, and the record of what was there."""
+"""An Application's parameters: kinds, values in the spec, and the record of the originals."""

@@ -57,7 +57,7 @@ def apply(spec: Json, settings: Sequence[Helm], manifests: Sequence[Json]) -> li
 
 
 def check_taken(app: str, settings: Sequence[Helm], manifests: Sequence[Json], spec: Json) -> None:
-    """What a chart makes of a value cannot be told from the manifests alone: see run.topic_reach."""
+    """Not checked here: the manifests do not show whether a chart used a value, see run.topic_reach."""
 
 
 def holds(spec: Json, settings: Sequence[Helm]) -> bool:
@@ -110,7 +110,7 @@ def elements(source: Json) -> Iterator[Element]:
 
 
 def effective(elements: Sequence[Json], name: str) -> int | None:
-    """The index of the element of this name that Helm uses; None where there is none.
+    """The index of the element of this name that Helm uses; None if there is none.
 
     It is the last one, and one with `forceString` before those without: Argo CD gives them to Helm as
     `--set-string` and `--set`, each name once (source: helmTemplate in its
@@ -160,5 +160,5 @@ def untyped(elements: Sequence[Json], topics: Iterable[HelmValue]) -> list[Json]
 
 
 def helm_parameters(spec: Json) -> list[Json]:
-    """The list of parameters; empty where there is none."""
+    """The list of parameters; empty if there is none."""
     return [p or {} for p in get(spec, PATH) or ()]

@@ -1,4 +1,4 @@
-"""Reads the parameters that Helm gets from the command in Argo CD's error message. Pure."""
+"""Parses the parameters that Helm gets from the command in Argo CD's error message. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WINS = ("set", "set-string", "set-file")  # the last wins (source: Helm's pkg/cl
 
 
 def parameters(text: str) -> dict[str, str] | None:
-    """The parameters by name, as Helm gets them; None where the text quotes no `helm template` command.
+    """The parameters by name, as Helm gets them; None if the text quotes no `helm template` command.
 
     A value is as Argo CD passes it on: with its commas escaped, build variables put in.
     """

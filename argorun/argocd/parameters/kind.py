@@ -1,4 +1,4 @@
-"""What a kind of parameter must provide: how a value gets into a source and out again."""
+"""What a kind of parameter must provide, as a protocol."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class ParameterKind(Protocol[S]):
         """Take the record's values out of the spec, in place, wherever they still stand."""
 
     def original_value(self, setting: S, spec: Json, manifests: Sequence[Json]) -> str | None:
-        """The value at the setting's place; None where it is not set."""
+        """The value at the setting's place; None if it is not set."""
 
     def secrets(self, spec: Json, record: Record) -> list[str]:
         """The secrets among this kind's values in the spec, and in what the record remembers."""

@@ -68,7 +68,7 @@ def for_topic(place: ConfigMapKey, topic: str) -> Kustomize:
 
 
 def check_rendered(app: str, settings: Sequence[Kustomize], manifests: Sequence[Json], spec: Json) -> None:
-    """Raise UsageError (2) where it is not one ConfigMap's key in what the source renders to."""
+    """Raise UsageError (2) if a setting means no key, or several, of what the source renders to."""
     names = Names(spec, manifests)
     for setting in settings:
         found = names.configmaps(setting.configmap, setting.key)
@@ -103,7 +103,7 @@ def apply(spec: Json, settings: Sequence[Kustomize], manifests: Sequence[Json]) 
 
 
 def check_taken(app: str, settings: Sequence[Kustomize], manifests: Sequence[Json], spec: Json) -> None:
-    """Raise UsageError (2) where our patches, once they are in, missed what they are for, or reached more."""
+    """Raise UsageError (2) if our patches missed what they are for, or reached more."""
     check_rendered(app, settings, manifests, spec)
     names = Names(spec, manifests)
     meant = {id(m) for s in settings for m in names.configmaps(s.configmap, s.key)}
@@ -218,7 +218,7 @@ def rolled(
 
 
 def rolled_by(manifest: Json) -> list[str]:
-    """The topics in the annotation by which a run of argorun has rolled a workload."""
+    """The topics in the annotation by which a run has rolled a workload."""
     template = (manifest.get("spec") or {}).get("template") if manifest.get("kind") in WORKLOADS else None
     annotations = ((template or {}).get("metadata") or {}).get("annotations") or {}
     return [v for v in str(annotations.get(ROLLED, "")).split(",") if v]

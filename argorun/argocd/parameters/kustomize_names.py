@@ -96,19 +96,19 @@ class Names:
         return self._taken[key]
 
     def hint(self, manifest: Json, name: str) -> Affix | None:
-        """The affix of an object that is called by less than its rendered name; None where it is not."""
+        """The affix of an object that `name` gives without it; None if there is none."""
         affix = self._affix(manifest, name)
         return affix if affix and any(affix) else None
 
     def _affix(self, manifest: Json, name: str) -> Affix | None:
-        """What surrounds this name in an object's; None where it cannot be what is meant by it."""
+        """What surrounds this name in an object's; None if the object cannot be meant by it."""
         if name == rendered_name(manifest):
             return ("", "")
         found = [a for a in splits(base_name(manifest), name) if self._outermost(a) or apart(a)]
         return min(found, key=lambda a: (not self._outermost(a), len(a[0])), default=None)
 
     def _outermost(self, affix: Affix) -> bool:
-        """Whether it may be the outermost kustomization's alone, or none at all."""
+        """Whether it may be the outermost kustomization's affix alone, or none at all."""
         inside = affix[0] in self._prefixes() and affix[1] in self._suffixes()
         return inside or affix == ("", "")
 
@@ -144,7 +144,7 @@ def cuts(shared: str) -> list[str]:
 
 
 def stripped(name: str, prefix: str, suffix: str) -> str:
-    """A name without its affix; empty where it has not got it, or too little is left."""
+    """A name without its affix; empty if it has not got it, or too little is left."""
     if not (name.startswith(prefix) and name.endswith(suffix) and len(name) > len(prefix) + len(suffix)):
         return ""
     bare = name[len(prefix) : len(name) - len(suffix)]

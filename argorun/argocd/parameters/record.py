@@ -1,4 +1,4 @@
-"""The record in the annotation that a run leaves while its values stand in the spec.
+"""The record in an annotation, kept while a run's values stand in the spec.
 
 It says which run, until when, which values, and what was there before, so that any later run can restore it.
 Records outlive the argorun that wrote them: the JSON of a field never changes.
@@ -17,7 +17,7 @@ RECORD = "argorun.dev/run"  # the annotation that holds the record
 
 
 class HelmValue(msgspec.Struct, frozen=True):
-    """A Helm parameter that a run set; `original` is the list's former element, None where there was none.
+    """A Helm parameter that a run set; `original` is the list's former element, None if there was none.
 
     Where others in the list have the same name and value, `alike` is how many, and `at` its place among them.
     """

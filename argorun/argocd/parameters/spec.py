@@ -15,7 +15,7 @@ from argorun.errors import UsageError
 
 
 def check_source(app: Application, settings: Iterable[Setting]) -> None:
-    """Raise UsageError (2) where the Application's source cannot take these settings."""
+    """Raise UsageError (2) if the Application's source cannot take these settings."""
     name, spec = app.metadata.name, app.spec
     if app.metadata.deletion_timestamp:
         raise UsageError(f"Application {name} is being deleted")
@@ -46,7 +46,7 @@ def check_source(app: Application, settings: Iterable[Setting]) -> None:
 def check_rendered(
     app: str, settings: Iterable[Setting], manifests: Sequence[Json], spec: Json | None = None
 ) -> None:
-    """Raise UsageError (2) where what the source renders to has no place for a setting."""
+    """Raise UsageError (2) if what the source renders to has no place for a setting."""
     for kind, ours in by_kind(settings).items():
         KINDS[kind].check_rendered(app, ours, manifests, spec or {})
 
@@ -54,13 +54,13 @@ def check_rendered(
 def check_taken(
     app: str, settings: Iterable[Setting], manifests: Sequence[Json], spec: Json | None = None
 ) -> None:
-    """Raise UsageError (2) where the source, with our values in, does not render to them."""
+    """Raise UsageError (2) if the source, with our values in, does not render to them."""
     for kind, ours in by_kind(settings).items():
         KINDS[kind].check_taken(app, ours, manifests, spec or {})
 
 
 def original_value(app: Application, setting: Setting, manifests: Sequence[Json]) -> str | None:
-    """What a setting is now; None where it is not set."""
+    """The value at a setting's place now; None if it is not set."""
     return KINDS[setting.kind].original_value(setting, app.spec, manifests)
 
 
@@ -110,7 +110,7 @@ def claimed(
 
 
 def holds(source: Json | None, settings: Iterable[Setting]) -> bool:
-    """Whether a source, an operation's captured one say, has all our values as we want them taken."""
+    """Whether a source, for example an operation's, has all our values, and they count there."""
     spec = {"source": source or {}}
     return all(KINDS[kind].holds(spec, ours) for kind, ours in by_kind(settings).items())
 
@@ -124,7 +124,7 @@ def restored(spec: Json, record: Record) -> Json:
 
 
 def with_automated(spec: Json, record: Record) -> Json:
-    """The spec with auto-sync as it was, where it is still switched off as we left it."""
+    """The spec with auto-sync as it was, if it is still switched off as we left it."""
     if record.automated is None:
         return spec
     spec = copy.deepcopy(spec)
@@ -136,13 +136,13 @@ def with_automated(spec: Json, record: Record) -> Json:
 
 
 def is_automated(spec: Json, record: Record) -> bool:
-    """Whether auto-sync is as it was before the run that left this record, where that has switched it."""
+    """Whether auto-sync is as it was before the run that left this record."""
     now = normal_form.automated((spec.get("syncPolicy") or {}).get("automated"))
     return record.automated is None or now == normal_form.automated(record.automated)
 
 
 def without_automated(spec: Json, record: Record) -> Json:
-    """The spec with auto-sync switched off, where the record says that it was on."""
+    """The spec with auto-sync switched off, if the record says that it was on."""
     if record.automated is None:
         return spec
     spec = copy.deepcopy(spec)

@@ -142,7 +142,7 @@ class Settlement:
             return Remains(key, "Argo CD hides what a Secret holds")
         if key in self._ours.generated:
             return Remains(key, "each sync makes another one")
-        budget = RetryBudget(self._client.patience)
+        budget = RetryBudget(self._client.retry_for)
         while True:
             try:
                 await self._live.patch(key, {})

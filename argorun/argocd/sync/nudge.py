@@ -1,4 +1,4 @@
-"""Makes Argo CD notice a finished hook at once, instead of up to 5 s later.
+"""Makes Argo CD notice a finished hook at once, not up to 5 s later.
 
 Its controller batches changes of Jobs for 5 s; a refresh, which needs only `get`, makes it check the
 operation immediately (seen: 17-18 s left alone, 8.7 s with it, for the example).

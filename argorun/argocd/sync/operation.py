@@ -148,7 +148,7 @@ async def start(client: Client, app: ApplicationName, run_id: str, request: Json
     carry our run id. Raises Busy, OperationFailed (sync window, Argo CD's refusal), AccessDenied,
     ArgoCDFailed.
     """
-    budget, pause = RetryBudget(client.patience), 0.2
+    budget, pause = RetryBudget(client.retry_for), 0.2
     while True:
         try:
             return await client.sync(app, request)
@@ -293,7 +293,7 @@ async def end(
                 except (Unreachable, InvalidResponse):
                     pass  # it may have arrived: look again
                 except ApiError as e:
-                    pause = min(e.retry_after or pause, client.patience)
+                    pause = min(e.retry_after or pause, client.retry_for)
             elif patient_until is not None and asyncio.get_running_loop().time() >= patient_until:
                 patient_until = None
                 slow(f"Argo CD is ending our operation: it is {state.phase}, and ends after its sync wave")

@@ -66,7 +66,7 @@ class FakeArgoCD:
     """One Application. `calls` are the requests in their order; a fault is met once, in the order given."""
 
     def __init__(self, spec: Json | None = None, annotations: Json | None = None) -> None:
-        self.patience = 10.0
+        self.retry_for = 10.0
         self.rendering = RenderLimit(90.0)
         self.clock = Clock()
         self.time: Callable[[], float] = time.time  # Argo CD's own clock, in its answers' Date

@@ -42,7 +42,7 @@ from tests.unit.argocd.web import TLS, Reply, Server, after, answer, half, stall
 
 T = TypeVar("T")
 APP = ApplicationRef(name="weather")
-NO_PATIENCE = 1e-9
+NO_RETRIES = 1e-9
 CHECK = "check argocd.server and the network; HTTPS_PROXY and NO_PROXY are honored"
 
 
@@ -76,12 +76,12 @@ def settings(port: int, **more: Any) -> ArgoCD:
 Use = Callable[[RestClient], Awaitable[T]]
 
 
-def use(*replies: Reply, use: Use[T], patience: float = NO_PATIENCE, **more: Any) -> tuple[T, Server]:
+def use(*replies: Reply, use: Use[T], retry_for: float = NO_RETRIES, **more: Any) -> tuple[T, Server]:
     """What comes of using a client on a server that gives these answers."""
     server = Server(list(replies))
 
     async def main() -> T:
-        async with server.up(), RestClient(settings(server.port, **more), patience=patience) as client:
+        async with server.up(), RestClient(settings(server.port, **more), retry_for=retry_for) as client:
             return await use(client)
 
     return run(main()), server
@@ -265,7 +265,7 @@ def test_a_plaintext_request_is_the_proxys_where_there_is_one() -> None:
         async with server.up():
             proxy = Proxy(f"http://me:secret@127.0.0.1:{server.port}", "HTTP_PROXY")
             given = settings(1, server="argocd.example.com", proxy=proxy)
-            async with RestClient(given, patience=NO_PATIENCE) as client:
+            async with RestClient(given, retry_for=NO_RETRIES) as client:
                 return await client.application(APP), server
 
     seen, server = run(main())
@@ -283,7 +283,7 @@ def test_an_error_page_of_a_proxy_is_said_to_be_one() -> None:
         async with server.up():
             proxy = Proxy(f"http://127.0.0.1:{server.port}", "HTTP_PROXY")
             given = settings(1, server="argocd.example.com", proxy=proxy)
-            async with RestClient(given, patience=NO_PATIENCE) as client:
+            async with RestClient(given, retry_for=NO_RETRIES) as client:
                 with pytest.raises(ApiError) as e:
                     await client.application(APP)
                 return e.value, proxy
@@ -307,7 +307,7 @@ def test_over_tls_the_proxy_only_passes_on_what_it_cannot_read(
         async with server.up(tls=True), tunnel(server, asked, tls=scheme == "https") as port:
             proxy = Proxy(f"{scheme}://127.0.0.1:{port}", "HTTPS_PROXY")
             given = settings(server.port, plaintext=False, ca=TLS / "localhost.crt", proxy=proxy)
-            async with RestClient(given, patience=NO_PATIENCE) as client:
+            async with RestClient(given, retry_for=NO_RETRIES) as client:
                 return await client.application(APP), server, asked
 
     seen, server, asked = run(main())
@@ -363,7 +363,7 @@ def test_an_error_says_which_proxy_was_asked_or_passed_over(
 ) -> None:
     async def main() -> ArgorunError:
         given = settings(9, plaintext=False, insecure=True, **more)
-        async with RestClient(given, patience=NO_PATIENCE) as client:
+        async with RestClient(given, retry_for=NO_RETRIES) as client:
             with pytest.raises(ArgorunError) as e:
                 await client.application(APP)
             return e.value
@@ -460,7 +460,7 @@ def test_a_404_that_is_not_argo_cds_is_a_wrong_address_and_no_missing_applicatio
         server = Server([answer(404, "<html>404 page not found</html>")])
         async with (
             server.up(),
-            RestClient(settings(server.port, root_path="x"), patience=NO_PATIENCE) as client,
+            RestClient(settings(server.port, root_path="x"), retry_for=NO_RETRIES) as client,
         ):
             with pytest.raises(ArgorunError) as e:
                 await client.application(OTHER)
@@ -512,7 +512,7 @@ def test_a_refused_connection_says_so() -> None:
         port = free.getsockname()[1]
 
     async def main() -> ArgorunError:
-        async with RestClient(settings(port), patience=NO_PATIENCE) as client:
+        async with RestClient(settings(port), retry_for=NO_RETRIES) as client:
             with pytest.raises(ArgorunError) as e:
                 await client.application(APP)
             return e.value
@@ -539,7 +539,7 @@ def test_an_answer_that_stalls_is_not_waited_for_forever(
     server = Server([stall(started)])
 
     async def main() -> ArgorunError:
-        async with server.up(), RestClient(settings(server.port), patience=NO_PATIENCE) as client:
+        async with server.up(), RestClient(settings(server.port), retry_for=NO_RETRIES) as client:
             with pytest.raises(ArgorunError) as e:
                 await client.application(APP)
             return e.value
@@ -587,7 +587,7 @@ def test_no_error_of_httpx_gets_out(kind: type[Exception], act: Use[Any]) -> Non
 
     async def main() -> ArgorunError:
         transport = httpx.MockTransport(breaks)
-        async with RestClient(settings(1), patience=NO_PATIENCE, transport=transport) as client:
+        async with RestClient(settings(1), retry_for=NO_RETRIES, transport=transport) as client:
             with pytest.raises(ArgorunError) as e:
                 await act(client)
             return e.value
@@ -610,7 +610,7 @@ def over_tls(
     async def main() -> Application | ArgorunError:
         async with server.up(tls=server_tls, clients=clients):
             given = settings(server.port, **({"plaintext": False} | more))
-            async with RestClient(given, patience=NO_PATIENCE) as client:
+            async with RestClient(given, retry_for=NO_RETRIES) as client:
                 try:
                     return await client.application(APP)
                 except ArgorunError as e:
@@ -720,7 +720,7 @@ def test_a_key_with_a_passphrase_is_a_usage_error_and_nobody_is_asked_for_it() -
     ],
 )
 def test_a_read_rides_out_a_fault_that_passes(fault: Reply) -> None:
-    seen, server = use(fault, fault, answer(), use=got, patience=10)
+    seen, server = use(fault, fault, answer(), use=got, retry_for=10)
     assert (seen, len(server.requests)) == (Application(), 3)
 
 
@@ -746,7 +746,7 @@ def test_a_read_is_not_repeated_where_that_cannot_help(status: int) -> None:
             await client.application(APP)
         return client.requests
 
-    count, server = use(answer(status), use=counted, patience=10)
+    count, server = use(answer(status), use=counted, retry_for=10)
     assert (count, len(server.requests)) == (1, 1)
 
 
@@ -760,7 +760,7 @@ def test_a_500_that_is_argo_cds_answer_is_not_asked_for_again(read: Use[Any]) ->
             await read(client)
         return client.requests
 
-    assert use(answer(500), use=counted, patience=10)[0] == 1
+    assert use(answer(500), use=counted, retry_for=10)[0] == 1
 
 
 def test_what_a_server_asks_for_is_waited_for_only_as_long_as_patience_lasts() -> None:
@@ -770,7 +770,7 @@ def test_what_a_server_asks_for_is_waited_for_only_as_long_as_patience_lasts() -
             await client.application(APP)
         return asyncio.get_running_loop().time() - began
 
-    seconds, server = use(answer(429, Retry_After="25"), use=timed, patience=0.5)
+    seconds, server = use(answer(429, Retry_After="25"), use=timed, retry_for=0.5)
     assert (0.5 <= seconds < 20, len(server.requests)) == (True, 2)
 
 
@@ -793,7 +793,7 @@ def test_what_changes_something_is_sent_once_and_so_is_a_nudge(act: Use[Any], fa
             await act(client)
         return client.requests
 
-    count, server = use(fault, use=counted, patience=10)
+    count, server = use(fault, use=counted, retry_for=10)
     assert (count, len(server.requests)) == (1, 1)
 
 
@@ -811,7 +811,7 @@ def test_a_rendering_that_is_too_slow_is_not_called_unreachable_and_not_asked_fo
             await act(client)
         return e.value, client.requests
 
-    (error, count), server = use(stall(), use=slow, patience=10, timeout=0.2)
+    (error, count), server = use(stall(), use=slow, retry_for=10, timeout=0.2)
     assert (type(error), count, len(server.requests)) == (Slow, 1, 1)
     at = f"http://127.0.0.1:{server.port}"
     assert re.fullmatch(rf"Argo CD at {at} did not \w.* within 0 s \(argocd.timeout\)", error.message)
@@ -833,7 +833,7 @@ def test_a_rendering_has_time_when_other_requests_have_none_left(
 
     async def main() -> tuple[object, ArgorunError]:
         server = Server([reply, stall()])
-        async with server.up(), RestClient(settings(server.port), patience=NO_PATIENCE) as client:
+        async with server.up(), RestClient(settings(server.port), retry_for=NO_RETRIES) as client:
             rendering: asyncio.Future[object] = asyncio.ensure_future(act(client))
             await arrived.wait()
             with pytest.raises(Unreachable) as e:

@@ -150,7 +150,7 @@ def test_a_redirect_carries_the_token_nowhere(status: int, where: str) -> None:
             server = Server([answer(status, Location=to)] * 3)
             async with server.up(tls=True):
                 settings = ArgoCD(server=f"localhost:{server.port}", token="t0ken", ca=TLS / "localhost.crt")
-                async with RestClient(settings, patience=0.1) as client:
+                async with RestClient(settings, retry_for=0.1) as client:
                     for request in (client.application, client.terminate):
                         with pytest.raises(InvalidResponse, match="redirects to"):
                             await request(ApplicationRef(name="weather"))

@@ -488,7 +488,7 @@ def test_a_server_that_cannot_be_talked_to_at_all_is_not_tried_for_long() -> Non
 def test_a_patch_that_is_answered_too_late_but_took_is_found() -> None:
     stage = Stage()
 
-    stage.argocd.patience = 0.0  # the silence has lasted longer than it
+    stage.argocd.retry_for = 0.0  # the silence has lasted longer than it
     stage.argocd.meets("patch", LostAnswer())
     run(stage.take())
     assert (stage.parameters, stage.argocd.calls.count("patch")) == ([OURS], 1)

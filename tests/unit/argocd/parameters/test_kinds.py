@@ -158,7 +158,7 @@ def test_a_new_kind_is_checked_before_and_after_and_its_secrets_are_known() -> N
 
 def test_a_new_kind_is_looked_for_wherever_the_others_are() -> None:
     before, after = owners.changed(application(SPEC), SETTINGS, [])
-    assert "/spec/source/plugin/env" in owners.undone(before, after, ())
+    assert "/spec/source/plugin/env" in owners.reverted(before, after, ())
     assert leftovers.places(SPEC)[0] == leftovers.Place(
         "plugin: TOPIC", "/spec/source/plugin/env/0", {"name": "TOPIC", "value": "weather"}, "weather"
     )

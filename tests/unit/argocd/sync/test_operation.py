@@ -153,7 +153,7 @@ def test_a_sync_that_never_takes_is_given_up_with_the_last_error_when_patience_i
             await operation.start(argocd.client, APP, "ours", BODY)
         return asyncio.get_running_loop().time() - began
 
-    assert argocd.patience < run(timed()) < argocd.patience + 4
+    assert argocd.retry_for < run(timed()) < argocd.retry_for + 4
 
 
 # -- who holds it ---------------------------------------------------------------------------------------
