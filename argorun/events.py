@@ -35,7 +35,7 @@ class HookStatus(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunStarted:
-    """The first event: who runs what, where."""
+    """The first event: which run, of which Application, by which argorun."""
 
     time: float
     run_id: str
@@ -70,7 +70,7 @@ class StepEnded:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Waiting:
-    """The run waits for somebody else; told again whenever `reason` changes."""
+    """The run waits for somebody else; emitted again whenever `reason` changes."""
 
     time: float
     step: Step
@@ -108,16 +108,16 @@ class ParameterSet:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SyncStarted:
-    """Argo CD took our operation."""
+    """Argo CD accepted the run's operation."""
 
     time: float
     run_id: str
-    revision: str  # what is synced; empty until Argo CD says it
+    revision: str  # what is synced; empty until Argo CD shows it
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OperationChanged:
-    """Our operation's phase or message changed."""
+    """The operation's phase or message changed."""
 
     time: float
     phase: str  # Argo CD's own: Running, Terminating, Succeeded, Failed, Error
@@ -138,7 +138,7 @@ class ResourceChanged:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class HookChanged:
-    """A hook of our operation changed its status or message."""
+    """A hook of the operation changed its status or message."""
 
     time: float
     hook: str  # PreSync, Sync, PostSync, SyncFail
@@ -215,7 +215,7 @@ class Verdict:
     exit_code: int
     title: str  # one line: "run-automation-tests-job failed: exit code 3"
     reason: str = ""  # why: the hook's message, the error; may have several lines
-    evidence: tuple[str, ...] = ()  # what the cluster says of it, a line each: its pods, then the events
+    evidence: tuple[str, ...] = ()  # what the cluster shows of it, a line each: its pods, then the events
     hint: str = ""  # what to do
     last_lines: tuple[str, ...] = ()  # of the failed hook's log, oldest first, whole; a repeated one once
     url: str = ""  # where to look
@@ -233,7 +233,7 @@ class Undone:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LeftBehind:
-    """One thing that could not be undone, and the command that does it by hand."""
+    """One thing that could not be undone, and the command with which a person undoes it."""
 
     time: float
     what: str
@@ -278,7 +278,7 @@ class TopicSwept:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SweepEnded:
-    """The last event of a sweep; `error` says why it could not even look, or what ended it."""
+    """The last event of a sweep; `error` says why it could not begin, or what ended it."""
 
     time: float
     exit_code: int

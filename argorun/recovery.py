@@ -1,4 +1,4 @@
-"""The commands by which a person does what argorun could not, with the others' own tools."""
+"""The commands that a person runs where argorun could not undo something."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def _matching(names: Sequence[str]) -> str:
     return (escaped[0] if len(escaped) == 1 else f"({'|'.join(escaped)})") + "([-._].*)?"
 
 
-def end(app: object) -> str:
-    """End the operation that runs, and wait until it is over: Argo CD takes no other before."""
+def end_operation(app: object) -> str:
+    """End the operation that runs, and wait until it is over: Argo CD accepts no other before."""
     return f"argocd app terminate-op {app}; argocd app wait {app} --operation"
 
 
@@ -56,12 +56,12 @@ def settle(app: object, keys: Iterable[Key], *, prune: bool = False) -> str:
     return f"argocd app sync {app} {named}{' --prune' if prune else ''}" if named else ""
 
 
-def take_back(app: object, plan: Plan) -> str:
-    """Everything that a plan has: hooks that hold data, what a sync takes back, and what none does."""
+def restore_objects(app: object, plan: Plan) -> str:
+    """All objects of a plan: hooks that hold data, what a sync restores, and what none does."""
     objects = [Remains(key, "", patch) for key, patch in plan.patch if patch]
     objects += [Remains(key, "", delete=True) for key in (*plan.delete, *plan.stay)]
     synced = settle(app, [*plan.settle, *plan.prune], prune=bool(plan.prune))
-    return "; ".join(filter(None, [*(object_back(app, remains) for remains in objects), synced]))
+    return "; ".join(filter(None, [*(restore_object(app, remains) for remains in objects), synced]))
 
 
 def resource(key: Key) -> str:
@@ -70,7 +70,7 @@ def resource(key: Key) -> str:
 
 
 def delete_job(job: Node) -> str:
-    """Delete a hook's Job and its pods; `argocd app delete-resource` knows no hooks."""
+    """Delete a hook's Job and its pods; `argocd app delete-resource` does not find hooks."""
     return f"kubectl delete job {shlex.quote(job.name)} --namespace {shlex.quote(job.namespace)}"
 
 
@@ -79,7 +79,7 @@ def delete_pod(pod: Node) -> str:
     return f"kubectl delete pod {shlex.quote(pod.name)} --namespace {shlex.quote(pod.namespace)}"
 
 
-def object_back(app: object, remains: Remains) -> str:
+def restore_object(app: object, remains: Remains) -> str:
     """Take a topic's name out of one object."""
     key = remains.key
     if remains.command is not None:

@@ -1,1 +1,1 @@
-"""The run: its nine steps, what watches over them, and how all of it is undone."""
+"""The run: its nine steps, what supervises them, and how they are undone."""

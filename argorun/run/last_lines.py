@@ -1,4 +1,4 @@
-"""Keeps the last lines of a Job's logs: those of the newest attempt, a repeated one once."""
+"""Keeps the last lines of a Job's newest attempt, a repeated line once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Tail:
         self._lines: collections.deque[tuple[str, int]] = collections.deque(maxlen=LAST_LINES)
 
     def add(self, texts: Iterable[str]) -> None:
-        """These were written."""
+        """Take lines as they are written."""
         last, count = self._lines.pop() if self._lines else ("", 0)
         for text in texts:
             if text == last and count:
@@ -45,7 +45,7 @@ class Tail:
 
 
 class Tails:
-    """Those of all the logs of one Job; of earlier attempts only their number is kept."""
+    """The last lines of all the logs of one Job; of earlier attempts only their number is kept."""
 
     def __init__(self) -> None:
         self._tails: dict[tuple[str, str], Tail] = {}  # of the newest attempt, by pod and container
@@ -53,7 +53,7 @@ class Tails:
         self._logs: set[tuple[str, str]] = set()  # all that were seen, of every attempt
 
     def add(self, c: Container, texts: Iterable[str]) -> None:
-        """A container has written these."""
+        """Take lines that a container wrote."""
         self._logs.add((c.pod, c.name))
         if c.attempt > self._attempts:
             self._attempts = c.attempt
@@ -75,7 +75,7 @@ class Tails:
         return [(tail.container, tail.lines(LAST_LINES // len(tails))) for tail in tails]
 
     def label(self) -> str:
-        """`attempt 3, pod run-tests-x7k2p`: whose lines these are, where the Job has written several logs."""
+        """`attempt 3, pod run-tests-x7k2p`: which log this is, where the Job has written several."""
         shown = [container for container, _ in self.newest()]
         parts = [f"attempt {self._attempts}"] if self._attempts > 1 else []
         if len(shown) > 1:
@@ -89,7 +89,7 @@ class Tails:
 
 
 def joined(sources: Sequence[tuple[Container, list[str]]]) -> tuple[str, ...]:
-    """The lines of these logs; each with the shortest name in front that tells one log from another."""
+    """The lines of these logs; each with the shortest name in front that distinguishes the logs."""
     if not sources:
         return ()
     called = next(name for name in NAMES if len({name(c) for c, _ in sources}) == len(sources))

@@ -95,8 +95,8 @@ class Parameters:
         if dead is None or dead.run == self._state.claim.run_id or not topics_of(dead):
             return
         limit = self._config.timeouts.cleanup
-        await predecessor.take_back(self._client, self._app, dead, limit, self._emitter)
-        with contextlib.suppress(ApiError):  # it may not render without our values
+        await predecessor.undo(self._client, self._app, dead, limit, self._emitter)
+        with contextlib.suppress(ApiError):  # it may not render without the run's values
             self._state.former = await self._client.manifests(self._app, self._config.revision)
 
     def _emit_values(self) -> None:

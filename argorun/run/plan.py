@@ -1,4 +1,4 @@
-"""Step 1, plan: a run's topics and parameters, and the lines of a dry run. Pure."""
+"""Step 1, plan: a run's topics, parameters and the lines of a dry run. Pure."""
 
 from __future__ import annotations
 

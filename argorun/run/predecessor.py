@@ -1,4 +1,4 @@
-"""What a killed run has left in an Application, taken back by the next one."""
+"""Undoes what a killed run left in an Application, before the next one begins."""
 
 from __future__ import annotations
 
@@ -13,12 +13,10 @@ from argorun.emit import Emitter
 from argorun.errors import OperationFailed
 
 
-async def take_back(
-    client: Client, app: ApplicationRef, dead: Record, limit: float, emitter: Emitter
-) -> None:
-    """Parameters and workloads, within `limit` seconds: else they would pass for what was there before.
+async def undo(client: Client, app: ApplicationRef, dead: Record, limit: float, emitter: Emitter) -> None:
+    """Undo parameters and workloads within `limit` seconds: else they would pass for what was there before.
 
-    Raises OperationFailed, ArgoCDFailed, AccessDenied where that cannot be.
+    Raises OperationFailed, ArgoCDFailed, AccessDenied where that fails.
     """
     emitter.warn(f"run {dead.run} left its parameters behind; they are taken out")
     try:
@@ -30,7 +28,7 @@ async def take_back(
             "argorun sweep takes it back, or says how to do it by hand",
         ) from None
     for remains in done.left:
-        command = recovery.object_back(app, remains)
+        command = recovery.restore_object(app, remains)
         emitter.warn(f"{remains.key}, as run {dead.run} left it: {remains.why}; {command}")
     if done.did:
         emitter.info(f"{app}: {', '.join(done.did)}")

@@ -167,8 +167,8 @@ class Preflight:
         """No file in Git wins over the run's values, which `after` has; a run sees that once they are in."""
         helm = (after.spec.get("source") or {}).get("helm")
         if helm and any(p.helm for topic in self._config.topics for p in topic.parameters):
-            said = await self._client.helm_command(self._app, self._config.revision, helm)
-            check_pins(self._config, state.topics, helm_command.parameters(said))
+            command = await self._client.helm_command(self._app, self._config.revision, helm)
+            check_pins(self._config, state.topics, helm_command.parameters(command))
 
     async def _lint(self, manifests: Sequence[Json]) -> None:
         """As far as that is possible without the run's values: a chart may make its hooks only with them."""

@@ -1,9 +1,9 @@
-"""Turns an operation's states and its Jobs' logs into events: what is new is told, and told once."""
+"""Turns an operation's states and its Jobs' logs into events, each change once."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from argorun import events
 from argorun.argocd.logs.container import Container, Listener
@@ -15,7 +15,7 @@ from argorun.events import HookStatus, Step
 from argorun.run.last_lines import Tails, joined
 from argorun.run.verdict import is_required
 
-AT_ONCE = 200  # changed resources that are told in one go, some 50 µs each
+AT_ONCE = 200  # changed resources that are emitted in one go, some 50 µs each
 STATUS = {
     "": HookStatus.WAITING,
     "Running": HookStatus.RUNNING,
@@ -28,33 +28,38 @@ Key = tuple[str, str, str, str, str]
 
 
 class Progress(Listener):
-    """What is known of the run's operation so far."""
+    """What is known of the run's operation so far. `clock` gives monotonic seconds."""
 
-    def __init__(self, emit: Emit, jobs: Sequence[str], logs: str = "tests") -> None:
-        self._emit, self._required, self._logs = emit, jobs, logs
+    def __init__(
+        self,
+        emit: Emit,
+        jobs: Sequence[str],
+        logs: str = "tests",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._emit, self._required, self._logs, self._clock = emit, jobs, logs, clock
         self._expected: list[Hook] = []
-        self._appeared: dict[str, float] = {}  # when a Job or Pod was first seen, by name; monotonic seconds
+        self._appeared: dict[str, float] = {}  # when a Job or Pod was first seen, by name
         self._hooks: dict[Key, ResourceResult] = {}
         self._named: dict[tuple[str, str], dict[Key, ResourceResult]] = {}  # the same, by kind and name
-        self._told: dict[tuple[str, str, str, str], HookStatus] = {}
+        self._statuses: dict[tuple[str, str, str, str], HookStatus] = {}
         self._began: dict[tuple[str, str, str, str], float] = {}
         self._resources: dict[Key, tuple[str, str]] = {}
         self._operation = ("", "")
         self._tails: dict[str, Tails] = {}  # by the Job's name
-        self._ended: list[
-            tuple[Container, int, bool]
-        ] = []  # the logs that were read, how far, and whether all
+        # The logs that were read: how many lines, and whether to the end.
+        self._ended: list[tuple[Container, int, bool]] = []
         self.waiting_for = ""
-        self.behind = False  # there was more to tell of the operation's state than in one go
+        self.behind = False  # the operation's state has more changes than were emitted
 
     def waits(self, step: Step, reason: str) -> None:
-        """Tell for whom the run waits, once."""
+        """The run waits for somebody; emitted when the reason changes."""
         if reason != self.waiting_for:
             self.waiting_for = reason
             self._emit(events.Waiting(time=time.time(), step=step, reason=reason))
 
     def doing(self) -> str:
-        """What the run was at, for a person who reads that its time ran out."""
+        """What the run is doing, for a person who reads that its time ran out."""
         running = [h.name for h in self._hooks.values() if h.hook_phase == "Running"]
         if running:
             return f"{', '.join(running)} still running"
@@ -65,28 +70,28 @@ class Progress(Listener):
     # -- the operation ------------------------------------------------------------------------------
 
     def update(self, state: OperationState) -> list[ResourceResult]:
-        """Tell what changed; gives back the hooks that did. Where `behind`, tell it again: there is more."""
+        """Emit what changed; gives back the hooks that did. While `behind`, call it again: there is more."""
         if (state.phase, state.message) != self._operation:
             self._operation = (state.phase, state.message)
             self._emit(events.OperationChanged(time=time.time(), phase=state.phase, message=state.message))
-        self._tell_resources(operation.resources(state))
+        self._emit_resources(operation.resources(state))
         changed = [h for h in operation.hooks(state) if self._hooks.get(operation.key(h)) != h]
         for hook in changed:
             self._hooks[operation.key(hook)] = hook
             self._named.setdefault((hook.kind, hook.name), {})[operation.key(hook)] = hook
             status = STATUS.get(hook.hook_phase, HookStatus.RUNNING)
             phase = hook.sync_phase or hook.hook_type
-            self._tell_hook(phase, hook.kind, hook.namespace, hook.name, status, hook.message)
+            self._emit_hook(phase, hook.kind, hook.namespace, hook.name, status, hook.message)
         return changed
 
-    def _tell_resources(self, resources: Sequence[ResourceResult]) -> None:
+    def _emit_resources(self, resources: Sequence[ResourceResult]) -> None:
         """The changed ones, AT_ONCE at most: an operation may apply thousands in one go."""
-        told = [(r.status, r.message) for r in resources]
+        states = [(r.status, r.message) for r in resources]
         keys = list(map(operation.key, resources))
-        new = [i for i, key in enumerate(keys) if self._resources.get(key) != told[i]]
+        new = [i for i, key in enumerate(keys) if self._resources.get(key) != states[i]]
         self.behind = len(new) > AT_ONCE
         for i in new[:AT_ONCE]:
-            r, self._resources[keys[i]] = resources[i], told[i]
+            r, self._resources[keys[i]] = resources[i], states[i]
             self._emit(
                 events.ResourceChanged(
                     time=time.time(),
@@ -103,26 +108,26 @@ class Progress(Listener):
         self._expected = list(hooks)
 
     def appeared(self, job: Node) -> None:
-        """A Job or bare pod of our operation is there; the operation itself says so about 2 s later."""
+        """A Job or bare pod of the operation is there; the operation itself shows it about 2 s later."""
         expected = [h for h in self._expected if h.became(job.kind, job.name)]
-        self._appeared[job.name] = time.monotonic()
+        self._appeared[job.name] = self._clock()
         if len(expected) == 1 and len(expected[0].phases) == 1:
             phase = expected[0].phases[0]
-            self._tell_hook(phase, job.kind, job.namespace, job.name, HookStatus.RUNNING, "")
+            self._emit_hook(phase, job.kind, job.namespace, job.name, HookStatus.RUNNING, "")
 
     def stranger(self, job: Node, whose: str) -> None:
-        """An object of another's stands under the name of one of this run's, or came after it."""
+        """Somebody else's object stands under the name of one of this run's, or came after it."""
         text = f"{job.kind} {job.name} in namespace {job.namespace} is not this run's: it is of {whose}"
         self._emit(events.Notice(time=time.time(), level="warning", text=text))
 
-    def _tell_hook(
+    def _emit_hook(
         self, phase: str, kind: str, namespace: str, name: str, status: HookStatus, message: str
     ) -> None:
         key = (phase, kind, namespace, name)
-        if status is HookStatus.RUNNING and self._told.get(key) is HookStatus.RUNNING:
-            return  # what it says while it runs is of no use to anybody
-        self._told[key] = status
-        now = time.monotonic()
+        if status is HookStatus.RUNNING and self._statuses.get(key) is HookStatus.RUNNING:
+            return  # its messages while it runs are of no use
+        self._statuses[key] = status
+        now = self._clock()
         began = self._began.setdefault(key, self._appeared.get(name, now))
         self._emit(
             events.HookChanged(
@@ -161,7 +166,7 @@ class Progress(Listener):
         )
 
     def ran(self) -> list[str]:
-        """The hooks that have run to their end and whose logs were wanted."""
+        """The names of the hooks that succeeded and whose logs are to be read."""
         succeeded = [h for h in self._hooks.values() if h.hook_phase == "Succeeded"]
         return [h.name for h in succeeded if h.kind in RUNNING and self.wants_log(h.kind, h.name)]
 

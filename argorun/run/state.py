@@ -1,4 +1,4 @@
-"""What a run has made so far, and what its steps hand on to each other."""
+"""What a run has made so far, which its steps share."""
 
 from __future__ import annotations
 

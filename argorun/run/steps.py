@@ -1,4 +1,4 @@
-"""The run: nine steps from the plan to the clean-up, each in a module of its name."""
+"""The run: its nine steps in order, from the plan to the clean-up."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class Sync:
             return False
         except UsageError:
             seen = await self._client.application(self._app)
-            if state.claim.stands(seen):  # the source does not take our value
+            if state.claim.stands(seen):  # the source does not take the run's value
                 raise
             await self._parameters.give_up_overwritten(seen)
             return False
@@ -108,7 +108,7 @@ class Sync:
         if rendered == rendered_before or state.logs is None or state.settlement is None:
             return
         if not state.claim.stands(await self._client.application(self._app)):
-            return  # it is rendered with others' parameters: the operation took ours
+            return  # it is rendered with others' parameters: the operation took this run's
         await state.settlement.renders(rendered)
         state.logs.renders(self._by_name(rendered))
         try:
@@ -187,7 +187,7 @@ class Sync:
             await asyncio.to_thread(by_key, m, namespace) for m in (rendered, self._state.former)
         ]
         if with_values.keys() - former.keys():
-            # Argo CD's tree holds what stands under their names once it has compared with our values in.
+            # Argo CD's tree holds what stands under their names once it has compared with the run's values.
             await self._client.application(self._app, refresh="normal")
         return await self._live.read()
 

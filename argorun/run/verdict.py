@@ -1,4 +1,4 @@
-"""What an operation's end means: green only if each required test ran in it and succeeded. Pure."""
+"""Step 8, verdict: green only if each required test ran and succeeded. Pure."""
 
 from __future__ import annotations
 
@@ -78,11 +78,11 @@ def title(state: OperationState, terminated: bool) -> str:
     if terminated:
         return "the operation was ended by someone else"
     for r in broken(state):
-        return f"{called(r)} failed"
+        return f"{described(r)} failed"
     return f"the operation ended {state.phase}"
 
 
-def called(r: ResourceResult) -> str:
+def described(r: ResourceResult) -> str:
     return f"{r.hook_type} hook {r.name}" if r.hook_type else f"{r.kind} {r.name}"
 
 
@@ -91,7 +91,7 @@ def cannot_start(r: ResourceResult, jobs: Sequence[str], seconds: float) -> Argo
     reason = f"no pod of {r.name} could start within {seconds:.0f} s (timeouts.stuck); Argo CD would wait on"
     if is_required(r, jobs):
         return TestsFailed(f"{r.name} cannot start", reason=reason)
-    return OperationFailed(f"{called(r)} cannot start", reason=reason)
+    return OperationFailed(f"{described(r)} cannot start", reason=reason)
 
 
 def suspects(error: ArgorunError, state: OperationState, jobs: Sequence[str]) -> list[ResourceResult]:

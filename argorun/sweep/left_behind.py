@@ -60,7 +60,7 @@ def restore_commands(found: Leftover) -> str:
     if stands is not None and stands.run != found.record.run:
         return ""
     commands = [
-        recovery.end(found.app) if found.runs else "",
+        recovery.end_operation(found.app) if found.runs else "",
         recovery.patch(found.app, patch_to_original(found.seen, found.record)),
         recovery.sync(found.app) if found.record.synced else "",
     ]

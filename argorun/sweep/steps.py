@@ -128,7 +128,7 @@ class Sweep:
         began, limit = time.monotonic(), self.config.cleanup
         done = await leftovers.undo(self.client, found.app, found.record, limit, self.emitter.warn)
         for remains in done.left:
-            command = recovery.object_back(found.app, remains)
+            command = recovery.restore_object(found.app, remains)
             self.left_behind.add(f"{found}: {remains.key}", remains.why, command)
         what = f"{found}: {', '.join(done.did) or 'somebody was faster'}"
         self.emitter.emit(events.Undone(time=time.time(), what=what, seconds=time.monotonic() - began))

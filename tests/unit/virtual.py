@@ -1,6 +1,6 @@
 """An event loop whose clock stands still while there is something to do, and jumps when there is not.
 
-Sleeping costs no time, an order of events never depends on the machine, and a test that would wait for ever
+Sleeping costs no time, the order of events never depends on the machine, and a test that would wait forever
 fails at once. For fakes only: a socket on the loop would be waited for in real time.
 """
 
@@ -26,9 +26,7 @@ class JumpingSelector(selectors.DefaultSelector):  # type: ignore[misc,valid-typ
         ready = super().select(STUCK if timeout is None else 0)
         if not ready:
             if timeout is None:
-                raise AssertionError(
-                    "nothing would ever happen any more: everything waits for something else"
-                )
+                raise AssertionError("nothing would ever happen again: everything waits for something else")
             self.now += max(timeout, 0)
         return ready
 

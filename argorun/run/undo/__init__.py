@@ -1,1 +1,1 @@
-"""The undos of a run: a stack of them, and one module for each thing that a run changes."""
+"""The undos of a run: their stack, and one module for each thing changed."""

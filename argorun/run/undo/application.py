@@ -101,7 +101,7 @@ class ApplicationUndos:
 
     def end_command(self) -> str:
         """Nothing where no operation was started: the one that runs is somebody else's."""
-        return recovery.end(self._app) if self._state.logs is not None else ""
+        return recovery.end_operation(self._app) if self._state.logs is not None else ""
 
     # -- the parameters -------------------------------------------------------------------------------
 
@@ -169,7 +169,7 @@ class ApplicationUndos:
     def settle_command(self) -> str:
         patch = recovery.patch(self._app, self._state.claim.releasing_patch())
         changed = None if self._state.claim.held_by_another else self.to_settle
-        settle = recovery.take_back(self._app, changed.recovery_plan) if changed is not None else ""
+        settle = recovery.restore_objects(self._app, changed.recovery_plan) if changed is not None else ""
         return "; ".join(filter(None, (settle, patch)))
 
     async def _release(self, claim: Claim) -> None:
@@ -250,7 +250,7 @@ class ApplicationUndos:
             # A sync, or a patch, would be one in the middle of the other run.
             later = "; another run holds the Application by now: look again when it is over"
             taken = self._state.claim.held_by_another
-            command = "" if taken else recovery.object_back(self._app, remains)
+            command = "" if taken else recovery.restore_object(self._app, remains)
             self._undo.leave(str(remains.key), f"{remains.why}{later if taken else ''}", command)
 
     # -- what comes late ------------------------------------------------------------------------------

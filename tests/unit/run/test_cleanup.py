@@ -1,4 +1,4 @@
-"""All that a run did is undone, in spite of anything; what is left is named with a command that does it."""
+"""All that a run did is undone, whatever goes wrong; what is left is named with the command for it."""
 
 from __future__ import annotations
 

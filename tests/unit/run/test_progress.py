@@ -1,9 +1,8 @@
-"""What is new about an operation and its logs is told, and told once."""
+"""What is new about an operation and its logs is emitted, and once."""
 
 from __future__ import annotations
 
 import dataclasses
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,31 +11,31 @@ from argorun.argocd.logs.container import Container
 from argorun.argocd.manifests.hooks import Hook, hooks_of
 from argorun.argocd.types import Node, OperationState, ResourceResult, SyncResult
 from argorun.events import Event, HookStatus, Step
-from argorun.run import progress as module
 from argorun.run.last_lines import LAST_LINES
-from argorun.run.progress import Progress
+from argorun.run.progress import AT_ONCE, Progress
 
 CONTAINER = Container("tests", "ns", "tests-x", "main", 2, 1)
 
 
-class Stage:
-    """A Progress, and what it told: the event's name and its fields, without times."""
+class Scenario:
+    """A Progress, its clock, and what it emitted: the events' names and their fields, without times."""
 
     def __init__(self, *jobs: str, logs: str = "tests") -> None:
-        self.told: list[tuple[str, dict[str, Any]]] = []
+        self.emitted: list[tuple[str, dict[str, Any]]] = []
         self.seconds: list[float] = []
-        self.progress = Progress(self.emit, jobs, logs)
+        self.now = 100.0
+        self.progress = Progress(self.emit, jobs, logs, clock=lambda: self.now)
 
     def emit(self, event: Event) -> None:
         fields = dataclasses.asdict(event)
         fields.pop("time")
         if "seconds" in fields:
             self.seconds.append(fields.pop("seconds"))
-        self.told.append((type(event).__name__, fields))
+        self.emitted.append((type(event).__name__, fields))
 
     def news(self) -> list[tuple[str, dict[str, Any]]]:
-        told, self.told = self.told, []
-        return told
+        emitted, self.emitted = self.emitted, []
+        return emitted
 
 
 def hook(
@@ -56,15 +55,8 @@ def told_hook(status: HookStatus, name: str = "tests", **more: Any) -> tuple[str
     return "HookChanged", fields | {"message": "", "required": True} | more
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    now = [100.0]
-    monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: 0.0, monotonic=lambda: now[0]))
-    return now
-
-
 def test_an_operations_phase_and_message_are_told_when_they_change() -> None:
-    stage = Stage()
+    scenario = Scenario()
     for phase, message in (
         ("Running", "a"),
         ("Running", "a"),
@@ -72,8 +64,8 @@ def test_an_operations_phase_and_message_are_told_when_they_change() -> None:
         ("Failed", "b"),
         ("Failed", "b"),
     ):
-        stage.progress.update(state(phase=phase, message=message))
-    assert stage.told == [
+        scenario.progress.update(state(phase=phase, message=message))
+    assert scenario.emitted == [
         ("OperationChanged", {"phase": "Running", "message": "a"}),
         ("OperationChanged", {"phase": "Running", "message": "b"}),
         ("OperationChanged", {"phase": "Failed", "message": "b"}),
@@ -81,25 +73,25 @@ def test_an_operations_phase_and_message_are_told_when_they_change() -> None:
 
 
 def test_a_resource_is_told_when_it_changes() -> None:
-    stage = Stage()
-    stage.progress.update(state())
-    stage.news()
+    scenario = Scenario()
+    scenario.progress.update(state())
+    scenario.news()
     for status, message in (("Synced", "created"), ("Synced", "created"), ("SyncFailed", "no")):
         result = ResourceResult(
             group="apps", kind="Deployment", namespace="ns", name="d", status=status, message=message
         )
-        assert stage.progress.update(state(result)) == []
+        assert scenario.progress.update(state(result)) == []
     common = {"kind": "Deployment", "name": "d", "namespace": "ns"}
-    assert stage.told == [
+    assert scenario.emitted == [
         ("ResourceChanged", common | {"status": "Synced", "message": "created"}),
         ("ResourceChanged", common | {"status": "SyncFailed", "message": "no"}),
     ]
 
 
-def test_a_hook_is_told_as_it_goes_and_its_words_only_when_it_is_over(clock: list[float]) -> None:
-    stage = Stage()
-    stage.progress.update(state())
-    stage.news()
+def test_a_hook_is_told_as_it_goes_and_its_words_only_when_it_is_over() -> None:
+    scenario = Scenario()
+    scenario.progress.update(state())
+    scenario.news()
     steps = [
         ("", ""),
         ("Running", "waiting"),
@@ -108,77 +100,75 @@ def test_a_hook_is_told_as_it_goes_and_its_words_only_when_it_is_over(clock: lis
         ("Failed", "limit"),
     ]
     for phase, message in steps:
-        changed = stage.progress.update(state(hook(phase, message=message)))
+        changed = scenario.progress.update(state(hook(phase, message=message)))
         assert [(h.hook_phase, h.message) for h in changed] == [(phase, message)]
-        assert stage.progress.update(state(hook(phase, message=message))) == []
-        clock[0] += 2
-    assert stage.told == [
+        assert scenario.progress.update(state(hook(phase, message=message))) == []
+        scenario.now += 2
+    assert scenario.emitted == [
         told_hook(HookStatus.WAITING),
         told_hook(HookStatus.RUNNING),
         told_hook(HookStatus.FAILED, message="limit"),
     ]
-    assert stage.seconds == [0, 2, 8]
+    assert scenario.seconds == [0, 2, 8]
 
 
 def test_the_same_job_in_two_phases_is_told_as_two() -> None:
-    stage = Stage("tests")
-    stage.progress.update(state(hook("Succeeded", at="PreSync"), hook("Running")))
-    assert stage.told[1:] == [
+    scenario = Scenario("tests")
+    scenario.progress.update(state(hook("Succeeded", at="PreSync"), hook("Running")))
+    assert scenario.emitted[1:] == [
         told_hook(HookStatus.SUCCEEDED, hook="PreSync"),
         told_hook(HookStatus.RUNNING),
     ]
 
 
-def test_a_job_that_appears_is_told_before_the_operation_says_so_and_counts_from_then(
-    clock: list[float],
-) -> None:
-    stage = Stage()
-    stage.progress.update(state())
-    stage.news()
-    stage.progress.expect([Hook("tests", ("PostSync",)), Hook("prepare", ("PreSync",))])
-    stage.progress.appeared(Node(kind="Job", namespace="ns", name="tests", uid="u"))
-    assert stage.news() == [told_hook(HookStatus.RUNNING)]
-    clock[0] += 2
-    stage.progress.update(state(hook("Running")))
-    assert stage.news() == []
-    clock[0] += 3
-    stage.progress.update(state(hook("Succeeded", message="done")))
-    assert stage.news() == [told_hook(HookStatus.SUCCEEDED, message="done")]
-    assert stage.seconds == [0, 5]
+def test_a_job_that_appears_is_told_before_the_operation_says_so_and_counts_from_then() -> None:
+    scenario = Scenario()
+    scenario.progress.update(state())
+    scenario.news()
+    scenario.progress.expect([Hook("tests", ("PostSync",)), Hook("prepare", ("PreSync",))])
+    scenario.progress.appeared(Node(kind="Job", namespace="ns", name="tests", uid="u"))
+    assert scenario.news() == [told_hook(HookStatus.RUNNING)]
+    scenario.now += 2
+    scenario.progress.update(state(hook("Running")))
+    assert scenario.news() == []
+    scenario.now += 3
+    scenario.progress.update(state(hook("Succeeded", message="done")))
+    assert scenario.news() == [told_hook(HookStatus.SUCCEEDED, message="done")]
+    assert scenario.seconds == [0, 5]
 
 
 @pytest.mark.parametrize(
     "expected", [[], [Hook("other", ("PostSync",))], [Hook("tests", ("PreSync", "PostSync"))]]
 )
 def test_a_job_whose_phase_cannot_be_told_is_told_by_the_operation(
-    expected: list[Hook], clock: list[float]
+    expected: list[Hook],
 ) -> None:
-    stage = Stage()
-    stage.progress.update(state())
-    stage.progress.expect(expected)
-    stage.news()
-    stage.progress.appeared(Node(kind="Job", namespace="ns", name="tests", uid="u"))
-    assert stage.news() == []
-    clock[0] += 2
-    stage.progress.update(state(hook("Running")))
-    assert (stage.news(), stage.seconds) == ([told_hook(HookStatus.RUNNING)], [2])
+    scenario = Scenario()
+    scenario.progress.update(state())
+    scenario.progress.expect(expected)
+    scenario.news()
+    scenario.progress.appeared(Node(kind="Job", namespace="ns", name="tests", uid="u"))
+    assert scenario.news() == []
+    scenario.now += 2
+    scenario.progress.update(state(hook("Running")))
+    assert (scenario.news(), scenario.seconds) == ([told_hook(HookStatus.RUNNING)], [2])
 
 
 def test_a_bare_pod_that_is_a_hook_is_told_as_soon_as_it_is_there() -> None:
-    stage = Stage()
-    stage.progress.expect([Hook("tests-", ("PostSync",), generated=True, kind="Pod")])
+    scenario = Scenario()
+    scenario.progress.expect([Hook("tests-", ("PostSync",), generated=True, kind="Pod")])
     for kind, name in (("Job", "tests-1"), ("Pod", "other"), ("Pod", "tests-1")):
-        stage.progress.appeared(Node(kind=kind, namespace="ns", name=name, uid=kind + name))
-    assert stage.news() == [told_hook(HookStatus.RUNNING, "tests-1", kind="Pod")]
-    assert stage.progress.wants_log("Pod", "tests-1")
-    assert not stage.progress.wants_log("Job", "tests-1")
+        scenario.progress.appeared(Node(kind=kind, namespace="ns", name=name, uid=kind + name))
+    assert scenario.news() == [told_hook(HookStatus.RUNNING, "tests-1", kind="Pod")]
+    assert scenario.progress.wants_log("Pod", "tests-1")
+    assert not scenario.progress.wants_log("Job", "tests-1")
 
 
 def test_only_tests_are_called_required_jobs_and_bare_pods_alike() -> None:
-    stage = Stage("tests")
+    scenario = Scenario("tests")
     kinds = ("Job", "Pod", "Workflow")
-    stage.progress.update(state(hook("Running", "other"), *(hook("Running", kind=k) for k in kinds)))
-    assert [(f["name"], f["kind"], f["required"]) for _, f in stage.told[1:]] == [
+    scenario.progress.update(state(hook("Running", "other"), *(hook("Running", kind=k) for k in kinds)))
+    assert [(f["name"], f["kind"], f["required"]) for _, f in scenario.emitted[1:]] == [
         ("other", "Job", False),
         ("tests", "Job", True),
         ("tests", "Pod", True),
@@ -195,17 +185,17 @@ def test_only_tests_are_called_required_jobs_and_bare_pods_alike() -> None:
     ],
 )
 def test_the_logs_of_the_test_jobs_are_wanted(jobs: tuple[str, ...], wanted: list[str]) -> None:
-    stage = Stage(*jobs)
-    stage.progress.expect(
+    scenario = Scenario(*jobs)
+    scenario.progress.expect(
         [
             Hook("tests", ("PostSync",)),
             Hook("gen-", ("PostSync",), generated=True),
             Hook("prepare", ("PreSync",)),
         ]
     )
-    stage.progress.update(state(hook("Running", "late")))  # not among what was rendered
+    scenario.progress.update(state(hook("Running", "late")))  # not among what was rendered
     names = ["tests", "gen-abc-postsync-1", "late", "prepare", "unknown"]
-    assert [n for n in names if stage.progress.wants_log("Job", n)] == wanted
+    assert [n for n in names if scenario.progress.wants_log("Job", n)] == wanted
 
 
 @pytest.mark.parametrize(
@@ -231,9 +221,9 @@ def test_the_logs_of_the_test_jobs_are_wanted(jobs: tuple[str, ...], wanted: lis
 def test_the_logs_that_were_asked_for_are_wanted_and_those_of_failed_hooks(
     logs: str, wanted: list[str]
 ) -> None:
-    stage = Stage(logs=logs)
-    stage.progress.expect([Hook("tests", ("PostSync",)), Hook("prepare", ("PreSync",))])
-    stage.progress.update(
+    scenario = Scenario(logs=logs)
+    scenario.progress.expect([Hook("tests", ("PostSync",)), Hook("prepare", ("PreSync",))])
+    scenario.progress.update(
         state(
             hook("Running", "late", "PreSync"),
             hook("Failed", "broken", "PreSync"),
@@ -242,25 +232,27 @@ def test_the_logs_that_were_asked_for_are_wanted_and_those_of_failed_hooks(
         )
     )
     sources = ["Job tests", "Job prepare", "Job late", "Job broken", "Pod broken-pod", "Job plain"]
-    wants = [s for s in [*sources, "Pod hook-pod", "Pod plain-pod"] if stage.progress.wants_log(*s.split())]
+    wants = [
+        s for s in [*sources, "Pod hook-pod", "Pod plain-pod"] if scenario.progress.wants_log(*s.split())
+    ]
     assert wants == wanted
 
 
 def test_whose_log_must_be_there_is_told_by_the_hooks_that_have_run() -> None:
-    stage = Stage()
-    stage.progress.update(
+    scenario = Scenario()
+    scenario.progress.update(
         state(hook("Succeeded"), hook("Failed", "b"), hook("Running", "c"), hook("Succeeded", "d", "PreSync"))
     )
-    assert stage.progress.ran() == ["tests"]
+    assert scenario.progress.ran() == ["tests"]
 
 
 def test_the_logs_have_a_verdict_of_their_own() -> None:
-    stage = Stage()
-    said = [stage.progress.logs_read()]
+    scenario = Scenario()
+    said = [scenario.progress.logs_read()]
     for job, lines, complete in (("a", 1, True), ("b", 1200, True), ("c", 0, False), ("c", 3, False)):
         container = dataclasses.replace(CONTAINER, job=job)
-        stage.progress.ended(container, lines, complete, "" if complete else "gone")
-        said.append(stage.progress.logs_read())
+        scenario.progress.ended(container, lines, complete, "" if complete else "gone")
+        said.append(scenario.progress.logs_read())
     assert said == [
         "no log",
         "complete: 1 line of 1 log",
@@ -271,34 +263,34 @@ def test_the_logs_have_a_verdict_of_their_own() -> None:
 
 
 def test_a_jobs_end_is_awaited_until_the_operation_has_seen_it_in_every_phase() -> None:
-    stage = Stage()
-    assert stage.progress.awaits("Job", "tests")
-    stage.progress.update(state(hook("Succeeded", at="PreSync"), hook("Running")))
-    assert stage.progress.awaits("Job", "tests")
-    stage.progress.update(state(hook("Succeeded", at="PreSync"), hook("Failed")))
-    assert not stage.progress.awaits("Job", "tests")
-    assert stage.progress.awaits("Pod", "tests"), "another kind of the same name"
+    scenario = Scenario()
+    assert scenario.progress.awaits("Job", "tests")
+    scenario.progress.update(state(hook("Succeeded", at="PreSync"), hook("Running")))
+    assert scenario.progress.awaits("Job", "tests")
+    scenario.progress.update(state(hook("Succeeded", at="PreSync"), hook("Failed")))
+    assert not scenario.progress.awaits("Job", "tests")
+    assert scenario.progress.awaits("Pod", "tests"), "another kind of the same name"
 
 
 def test_for_whom_the_run_waits_is_told_when_it_changes() -> None:
-    stage = Stage()
+    scenario = Scenario()
     for reason in ("run a", "run a", "run b", "run a"):
-        stage.progress.waits(Step.PARAMETERS, reason)
-    assert [f["reason"] for _, f in stage.told] == ["run a", "run b", "run a"]
+        scenario.progress.waits(Step.PARAMETERS, reason)
+    assert [f["reason"] for _, f in scenario.emitted] == ["run a", "run b", "run a"]
 
 
 def test_what_the_run_was_at_is_said_in_its_best_words() -> None:
-    stage = Stage()
-    said = [stage.progress.doing()]
-    stage.progress.waits(Step.PARAMETERS, "run theirs")
-    said.append(stage.progress.doing())
+    scenario = Scenario()
+    said = [scenario.progress.doing()]
+    scenario.progress.waits(Step.PARAMETERS, "run theirs")
+    said.append(scenario.progress.doing())
     for results, message in (
         ([], ""),
         ([], "waiting for healthy state of d"),
         ([hook("Running"), hook("Running", "b")], ""),
     ):
-        stage.progress.update(state(*results, message=message))
-        said.append(stage.progress.doing())
+        scenario.progress.update(state(*results, message=message))
+        said.append(scenario.progress.doing())
     assert said == [
         "nothing was synced yet",
         "waiting for run theirs",
@@ -309,12 +301,12 @@ def test_what_the_run_was_at_is_said_in_its_best_words() -> None:
 
 
 def test_a_log_is_told_from_its_beginning_to_its_end() -> None:
-    stage = Stage()
-    stage.progress.started(CONTAINER)
-    stage.progress.lines(CONTAINER, ["2024-01-01T00:00:00.000000000Z"] * 2, ["hello", "there"])
-    stage.progress.ended(CONTAINER, 2, False, "the pod is gone")
+    scenario = Scenario()
+    scenario.progress.started(CONTAINER)
+    scenario.progress.lines(CONTAINER, ["2024-01-01T00:00:00.000000000Z"] * 2, ["hello", "there"])
+    scenario.progress.ended(CONTAINER, 2, False, "the pod is gone")
     common = {"job": "tests", "pod": "tests-x", "container": "main", "attempt": 2, "restart": 1}
-    assert stage.told == [
+    assert scenario.emitted == [
         ("LogStarted", common | {"init": False}),
         (
             "LogLines",
@@ -325,27 +317,27 @@ def test_a_log_is_told_from_its_beginning_to_its_end() -> None:
 
 
 def test_a_red_run_ends_with_the_last_lines_of_the_jobs_that_failed_each_once() -> None:
-    stage = Stage()
+    scenario = Scenario()
     for name in ("tests", "fine"):
         for i in range(LAST_LINES + 5):
-            stage.progress.lines(dataclasses.replace(CONTAINER, job=name), [""], [f"{name} {i}"])
-    assert stage.progress.last_lines() == ()
-    stage.progress.update(
+            scenario.progress.lines(dataclasses.replace(CONTAINER, job=name), [""], [f"{name} {i}"])
+    assert scenario.progress.last_lines() == ()
+    scenario.progress.update(
         state(
             hook("Failed", at="PreSync"), hook("Error"), hook("Succeeded", "fine"), hook("Failed", "silent")
         )
     )
-    assert stage.progress.last_lines() == tuple(f"tests {i}" for i in range(5, LAST_LINES + 5))
+    assert scenario.progress.last_lines() == tuple(f"tests {i}" for i in range(5, LAST_LINES + 5))
 
 
 def failed_after(*written: tuple[dict[str, Any], list[str]]) -> tuple[str, tuple[str, ...]]:
     """Whose last lines a red run shows, and which, where these were written before the Job failed."""
-    stage = Stage()
+    scenario = Scenario()
     for log, texts in written:
         container = dataclasses.replace(CONTAINER, **{"attempt": 1, "restart": 0} | log)
-        stage.progress.lines(container, [""] * len(texts), texts)
-    stage.progress.update(state(hook("Failed")))
-    return stage.progress.log_of(), stage.progress.last_lines()
+        scenario.progress.lines(container, [""] * len(texts), texts)
+    scenario.progress.update(state(hook("Failed")))
+    return scenario.progress.log_of(), scenario.progress.last_lines()
 
 
 def test_of_several_attempts_the_last_lines_are_the_newest_ones_and_say_so() -> None:
@@ -372,7 +364,7 @@ def test_a_line_that_is_written_again_and_again_takes_one_place_and_is_counted()
 
 
 def test_only_a_job_whose_manifest_says_so_runs_several_pods_that_are_no_attempts() -> None:
-    stage = Stage()
+    scenario = Scenario()
     jobs: dict[str, dict[str, Any]] = {
         "one": {},
         "both": {"parallelism": 1, "completions": 1},
@@ -384,17 +376,17 @@ def test_only_a_job_whose_manifest_says_so_runs_several_pods_that_are_no_attempt
         {"kind": "Job", "metadata": {"name": name, "annotations": annotations}, "spec": spec}
         for name, spec in jobs.items()
     ]
-    stage.progress.expect(hooks_of(manifests))
-    assert [name for name in [*jobs, "unknown"] if stage.progress.is_parallel(name)] == ["wide", "long"]
+    scenario.progress.expect(hooks_of(manifests))
+    assert [name for name in [*jobs, "unknown"] if scenario.progress.is_parallel(name)] == ["wide", "long"]
 
 
 def test_of_thousands_of_resources_few_are_told_in_one_go_and_none_is_left_out() -> None:
-    stage = Stage()
+    scenario = Scenario()
     applied = [ResourceResult(kind="ConfigMap", name=f"c-{i}", status="Synced") for i in range(1000)]
     hook_runs = hook("Running")
     goes: list[int] = []
-    while not goes or stage.progress.behind:
-        changed = stage.progress.update(state(hook_runs, *applied))
-        goes.append(len([fields for name, fields in stage.news() if name == "ResourceChanged"]))
+    while not goes or scenario.progress.behind:
+        changed = scenario.progress.update(state(hook_runs, *applied))
+        goes.append(len([fields for name, fields in scenario.news() if name == "ResourceChanged"]))
         assert changed == ([hook_runs] if len(goes) == 1 else [])
-    assert goes == [module.AT_ONCE] * (1000 // module.AT_ONCE)
+    assert goes == [AT_ONCE] * (1000 // AT_ONCE)
