@@ -8,7 +8,7 @@ import contextlib
 import logging
 import re
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -31,6 +31,8 @@ from argorun.kafka.errors import (
     Trouble,
 )
 from argorun.kafka.spec import TopicSpec
+from argorun.redact.redactor import Redactor
+from argorun.redact.secrets import of_properties
 
 T = TypeVar("T")
 _POLL = 0.1  # seconds in librdkafka at a time: closing waits no longer than that
@@ -79,15 +81,18 @@ class Admin(Protocol):
 
 
 class Client:
-    """One AdminClient. Made outside a loop, opened and used inside one.
+    """The `Admin` over one AdminClient of librdkafka; created outside an event loop, opened and used inside.
 
-    Errors: UsageError when librdkafka does not take a property.
+    `redact` masks the secrets in librdkafka's messages, which repeat a bad value (seen); by default it masks
+    those among `properties`. Raises UsageError for a property that librdkafka does not accept.
     """
 
-    def __init__(self, properties: Mapping[str, object], *, secrets: Collection[str] = ()) -> None:
+    def __init__(
+        self, properties: Mapping[str, object], *, redact: Callable[[str], str] | None = None
+    ) -> None:
         config = librdkafka.checked(properties)
         self.where = librdkafka.addresses(config)
-        self._mask = librdkafka.Mask(properties, secrets)
+        self._redact = redact or Redactor(of_properties(properties)).text
         self._troubles: dict[str, Trouble] = {}  # the newest by kind
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = threading.Event()
@@ -102,9 +107,9 @@ class Client:
             settings: dict[str, Any] = {**config, "error_cb": self._told}
             return AdminClient(settings, logger=silent)
         except KafkaException as e:
-            text = self._mask(_text(e.args[0]))
+            text = self._redact(_text(e.args[0]))
         except (TypeError, ValueError, AttributeError) as e:
-            text = self._mask(str(e))
+            text = self._redact(str(e))
         unknown = _UNNAMED.search(text)
         if unknown:
             name = unknown["name"]
@@ -141,7 +146,7 @@ class Client:
     def _readable(self, text: str) -> str:
         """`ssl://host:1/bootstrap: … failed: Connection refused (after 0ms in state CONNECT)`, shorter."""
         text = _AFTER.sub("", text.strip())
-        return self._mask(_THREAD.sub(lambda m: f"{m['where']}: ", text, count=1))
+        return self._redact(_THREAD.sub(lambda m: f"{m['where']}: ", text, count=1))
 
     def trouble(self, since: float) -> Trouble | None:
         """The newest connection error since loop time `since` (seconds); a refused login before any other."""
@@ -238,13 +243,13 @@ class Client:
         except KafkaException as e:
             raise self._broken(e) from None
         except (ValueError, TypeError) as e:  # confluent_kafka's own checks, before anything is sent
-            raise BrokerError(LOCALLY_INVALID, self._mask(str(e))) from None
+            raise BrokerError(LOCALLY_INVALID, self._redact(str(e))) from None
         except TimeoutError:
             raise BrokerError(TIMED_OUT, f"no answer within {timeout:g} s") from None
 
     def _broken(self, raised: KafkaException) -> BrokerError:
         error: KafkaError = raised.args[0]
-        return BrokerError(error.code(), self._mask(_text(error)))
+        return BrokerError(error.code(), self._redact(_text(error)))
 
 
 def _poll(admin: AdminClient, stop: threading.Event) -> None:

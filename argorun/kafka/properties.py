@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from argorun.errors import UsageError
-from argorun.redact.secrets import of_properties
 
 Property = str | int | float | bool
 
@@ -106,16 +105,3 @@ def nearest(name: str) -> str:
     """A hint with the known property that is most like `name`, or an empty string."""
     close = difflib.get_close_matches(name, KNOWN, n=1, cutoff=0.75)
     return f"perhaps you meant {close[0]}" if close else ""
-
-
-class Mask:
-    """Takes secret values out of a text: librdkafka repeats a bad value in its message (seen)."""
-
-    def __init__(self, properties: Mapping[str, object], secrets: Iterable[str] = ()) -> None:
-        values = of_properties(properties) | set(secrets)
-        self._values = sorted(values - {""}, key=len, reverse=True)
-
-    def __call__(self, text: str) -> str:
-        for value in self._values:
-            text = text.replace(value, "***") if len(value) > 3 else text.replace(f'"{value}"', '"***"')
-        return text

@@ -58,9 +58,9 @@ class Topics:
     """The topics of one run over one Kafka client; an async context manager.
 
     Every method raises AccessDenied for a missing permission or a refused login, and KafkaFailed when its
-    limit is over or Kafka fails otherwise. `properties` are librdkafka's, `secrets` further texts that no
-    message may show; with `keep`, nobody asks whether the topics may be deleted. The constructor raises
-    UsageError for a property that librdkafka does not take.
+    limit is over or Kafka fails otherwise. `properties` are librdkafka's, `redact` masks secrets in
+    messages (see KafkaAdmin); with `keep`, no step asks whether the topics may be deleted. The constructor
+    raises UsageError for a property that librdkafka does not accept.
     """
 
     def __init__(
@@ -68,12 +68,12 @@ class Topics:
         properties: Mapping[str, str | int | float | bool],
         *,
         warn: Callable[[str], None] = _silent,
-        secrets: Collection[str] = (),
+        redact: Callable[[str], str] | None = None,
         keep: bool = False,
         limits: Limits | None = None,
         admin: Admin | None = None,
     ) -> None:
-        self._admin: Admin = admin if admin is not None else Client(properties, secrets=secrets)
+        self._admin: Admin = admin if admin is not None else Client(properties, redact=redact)
         self._warn = warn
         self._keep = keep
         self._limits = limits or Limits()

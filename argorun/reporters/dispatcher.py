@@ -50,6 +50,10 @@ class Dispatcher:
         """From now on these are secrets, too."""
         self._redactor.mask(*secrets)
 
+    def redact(self, text: str) -> str:
+        """The text, with every secret in it masked."""
+        return self._redactor.text(text)
+
     def __call__(self, event: Event) -> None:
         masked = self._redacted(event)
         for reporter in tuple(self._reporters):

@@ -36,7 +36,7 @@ async def execute(config: Config, dispatcher: Dispatcher) -> int:
 
     async with connections(lambda: CLOSING_AT_ONCE if at_once.is_set() else CLOSING) as stack:
         kafka = Topics(
-            config.kafka, warn=Emitter(dispatcher).warn, secrets=config.secrets, keep=config.keep_topics
+            config.kafka, warn=Emitter(dispatcher).warn, redact=dispatcher.redact, keep=config.keep_topics
         )
         client = await stack.enter_async_context(Client(config.argocd))
         topics = await stack.enter_async_context(kafka)

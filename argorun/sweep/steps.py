@@ -395,7 +395,7 @@ async def sweep_and_tell(config: SweepConfig, dispatcher: Dispatcher, hearing: I
     began = time.monotonic()
 
     async with connections(lambda: CLOSING_AT_ONCE if hearing.at_once else CLOSING) as stack:
-        kafka = Topics(config.kafka, warn=Emitter(dispatcher).warn, secrets=config.secrets)
+        kafka = Topics(config.kafka, warn=Emitter(dispatcher).warn, redact=dispatcher.redact)
         topics = await stack.enter_async_context(kafka)
         client = None
         if config.argocd is not None:

@@ -17,6 +17,7 @@ from argorun.errors import UsageError
 from argorun.kafka import admin
 from argorun.kafka.admin import Client, _answered
 from argorun.kafka.errors import BrokerError
+from argorun.redact.redactor import Redactor
 
 NOWHERE = {"bootstrap.servers": "127.0.0.1:1", "client.id": "test"}
 
@@ -42,11 +43,18 @@ def test_a_bad_value_is_shown() -> None:
     )
 
 
-def test_a_secret_in_the_wrong_place_is_not_shown() -> None:
+@pytest.mark.parametrize("secret", ["hunter2", "on"])
+def test_a_secret_in_the_wrong_place_is_not_shown(secret: str) -> None:
     with pytest.raises(UsageError) as caught:
-        Client(NOWHERE | {"security.protocol": "hunter2"}, secrets=["hunter2"])
-    assert "hunter2" not in str(caught.value)
+        Client(NOWHERE | {"security.protocol": secret}, redact=Redactor([secret, ""]).text)
+    assert secret not in str(caught.value).split()
+    assert f'"{secret}"' not in str(caught.value)
     assert 'Invalid value "***"' in str(caught.value)
+
+
+def test_the_secrets_among_the_properties_are_masked_without_being_asked_for() -> None:
+    message, _ = refusal(security_protocol="on", sasl_password="on")
+    assert 'Invalid value "***"' in message
 
 
 @pytest.mark.parametrize(
