@@ -88,7 +88,7 @@ class Preflight:
         """Ask Kafka beforehand; a name that exists is not ours, and another one is drawn."""
         while True:
             try:
-                await self._topics.look({name: topic_spec(topic) for topic, name in traces.drawn})
+                await self._topics.preflight({name: topic_spec(topic) for topic, name in traces.drawn})
                 return
             except TopicExists as e:
                 self._emitter.warn(f"{e}; another name is drawn")

@@ -58,7 +58,7 @@ class Sweep:
         self.topics, self.client = topics, client
         self.age = old_topics.Age(config.older_than, time.time())  # by this machine's clock, to begin with
         # What there is to do; what is done, or told as left behind, is taken out of both.
-        self.going = old_topics.Going()
+        self.going = old_topics.ExpiredTopics()
         self.applications: list[Leftover] = []
         self.swept = self.put_back = self.left = 0
         self.why_left: set[type[ArgorunError]] = set()
@@ -102,9 +102,9 @@ class Sweep:
             self._learn_the_time()
             if self.client is not None and not seen:
                 self.emitter.warn(f"the token sees no Application: {AGE_ALONE}")
-            await self.topics.check_shown(self.config.prefixes, self.age.now)
+            await self.topics.check_visible(self.config.prefixes, self.age.now)
             present = await self.topics.present()
-            await self.going.look(present, self.config.prefixes, self.age)
+            await self.going.find(present, self.config.prefixes, self.age)
             younger = self.going.younger
             self._tell_clocks(list(dict.fromkeys(younger.values())))
             if self.client is not None and seen and self.going.topics:
@@ -167,7 +167,7 @@ class Sweep:
     async def _has_our_record(self, listed: Application) -> bool:
         """Whether a record about runs' topics stands there; with a dead run's, there is something to do."""
         names = self._named(record_of(listed))
-        if names and self.client is not None and all(map(self.going.goes, names)):
+        if names and self.client is not None and all(map(self.going.will_be_gone, names)):
             try:
                 seen = await self.client.application(reference(listed))
             except Denied as e:
@@ -175,7 +175,7 @@ class Sweep:
                     raise
                 app = reference(listed)
                 if not await self.client.is_gone(app, listed.project):
-                    self.going.spare(names)
+                    self.going.keep(names)
                     self.emitter.warn(f"Application {app} cannot be read: its topics stay: {e.text}")
                 return True
             record = record_of(seen)
@@ -191,7 +191,7 @@ class Sweep:
         if asked_for or not await liveness.is_live(client, found.app, found.record, found.seen):
             self.applications.append(found)
         elif old:
-            self.going.spare(names)
+            self.going.keep(names)
             self.emitter.warn(
                 f"{found}: run {found.record.run} is still at it, for all its age: its topics stay"
             )
@@ -204,9 +204,9 @@ class Sweep:
     async def _tell_others(self, present: Sequence[str]) -> None:
         """A topic that only holds the name of one that goes may be somebody's."""
         for at, topic in enumerate(present):
-            if (name := self.going.held_by(topic)) is not None:
+            if (name := self.going.name_in(topic)) is not None:
                 self.emitter.warn(f"topic {topic} holds the name of {name} and is left alone: is it needed?")
-            if name is not None or at % old_topics.A_PART == 0:
+            if name is not None or at % old_topics.CHUNK == 0:
                 await asyncio.sleep(0)
 
     async def _tell_names(self, listed: Application) -> None:
@@ -216,7 +216,7 @@ class Sweep:
             (place, name)
             for place in leftovers.places(listed.spec)
             for name in old_topics.mentioned(place.text, self.config.prefixes)
-            if self.going.goes(name)
+            if self.going.will_be_gone(name)
         ]
         if not found:
             return
@@ -235,7 +235,7 @@ class Sweep:
         if self.client is not None:
             self.client.rendering.at_most(self.config.cleanup / 3)
         async with self._step(Step.PARAMETERS, ", ".join(str(a.app) for a in self.applications)):
-            await old_topics.several(
+            await old_topics.for_each(
                 tuple(self.applications),
                 self._restore,
                 lambda found, error: self._leave(str(found), error, ""),

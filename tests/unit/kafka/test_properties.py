@@ -16,12 +16,12 @@ def refusal(properties: dict[str, object]) -> str:
     return caught.value.message
 
 
-def test_properties_pass_through_with_ours_added() -> None:
+def test_properties_pass_through_with_argoruns_own_added() -> None:
     given_ = {"bootstrap.servers": "a:1,b:2", "sasl.password": "x", "socket.timeout.ms": 9000}
     assert checked(given_) == given_ | ADDED
 
 
-def test_ours_give_way_but_for_auto_create() -> None:
+def test_a_users_property_wins_except_for_auto_create() -> None:
     given_ = {
         "bootstrap.servers": "a:1",
         "client.id": "me",
@@ -44,7 +44,7 @@ def test_auto_create_stays_off(value: object) -> None:
 
 
 @pytest.mark.parametrize("name", ["error_cb", "logger", "log_cb", "stats_cb", "oauth_cb", "opaque"])
-def test_callbacks_are_ours(name: str) -> None:
+def test_callbacks_cannot_be_set(name: str) -> None:
     assert refusal({name: "x"}) == f"kafka.{name} cannot be set: argorun sets it itself"
 
 
@@ -76,7 +76,7 @@ def test_an_address_that_librdkafka_would_misread_is_refused(address: str) -> No
     )
 
 
-def test_an_address_with_another_scheme_would_be_dropped_without_a_word() -> None:
+def test_an_address_with_another_scheme_is_refused() -> None:
     assert refusal({"bootstrap.servers": "ssl://h:9092"}) == (
         "kafka.bootstrap.servers: ssl://h:9092 is ssl, but kafka.security.protocol is plaintext"
     )

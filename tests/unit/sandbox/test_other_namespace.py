@@ -24,7 +24,7 @@ class Topics:
     def __init__(self) -> None:
         self.there: set[str] = set()
 
-    async def look(self, wanted: dict[str, TopicSpec]) -> None: ...
+    async def preflight(self, wanted: dict[str, TopicSpec]) -> None: ...
 
     async def create(self, name: str, spec: TopicSpec) -> None:
         self.there.add(name)

@@ -333,7 +333,7 @@ def test_whatever_an_optional_helper_raises_every_topic_goes(
     stage.broker.make(f"{OLD}-dlt")
     monkeypatch.setattr(stage.broker, "groups", raises)
     monkeypatch.setattr(steps.leftovers, "places", raises)
-    monkeypatch.setattr(steps.old_topics.Going, "held_by", raises)
+    monkeypatch.setattr(steps.old_topics.ExpiredTopics, "name_in", raises)
     assert stage.sweep(prefixes={PREFIX: "tests-"}) == (6 if isinstance(error, AccessDenied) else 70)
     assert sorted(stage.deleted) == [OLD, f"{OLD}-dlt"]
     assert [e.what for e in stage.all(LeftBehind)] == ["consumer groups tests-*"]
