@@ -4,7 +4,7 @@ What is done with what:
 
 - A tab stays, and so does every printable character.
 - A complete escape sequence (CSI, OSC, DCS, a charset switch, ...) goes; it has no text of its own. Only
-  colours (SGR, `ESC [ ... m`) stay where the caller allows them, and are reset at the end of the line.
+  colors (SGR, `ESC [ ... m`) stay where the caller allows them, and are reset at the end of the line.
 - Every other control character becomes visible as Python would write it: C0, C1, DEL, a lone ESC, the marks
   and overrides that reorder text ("Trojan Source"), line separators, lone surrogates.
 """
@@ -43,17 +43,17 @@ _GITHUB_COMMAND = re.compile(rf"(?:\s|{_IGNORABLE})*:{_IGNORABLE}*:")
 _GITHUB_OLD_COMMAND = re.compile(rf"#{_IGNORABLE}*#{_IGNORABLE}*\[")
 
 
-def clean(text: str, *, colour: bool = False) -> str:
-    """One line of foreign text, safe to print. With `colour` its SGR sequences stay, reset at the end."""
+def clean(text: str, *, color: bool = False) -> str:
+    """One line of foreign text, safe to print. With `color` its SGR sequences stay, reset at the end."""
     if text.isprintable():  # nearly every line, at the speed of C
         return text
     text = text.rstrip("\r\n")
-    safe = _SEQUENCE_OR_CONTROL.sub(_keep_colour if colour else _drop_colour, text)
+    safe = _SEQUENCE_OR_CONTROL.sub(_keep_color if color else _drop_color, text)
     return safe + RESET if "\x1b" in safe else safe
 
 
 def clean_lines(text: str) -> list[str]:
-    """A message of several lines, line by line, without colours and without blank lines at its ends."""
+    """A message of several lines, line by line, without colors and without blank lines at its ends."""
     return [clean(line).rstrip() for line in text.strip().split("\n")] if text.strip() else []
 
 
@@ -75,11 +75,11 @@ def github_guard(environment: Mapping[str, str]) -> Callable[[str], str] | None:
     return for_github if environment.get("GITHUB_ACTIONS") == "true" else None
 
 
-def _drop_colour(match: re.Match[str]) -> str:
+def _drop_color(match: re.Match[str]) -> str:
     return "" if match["sgr"] or match["sequence"] else _visible(match[0])
 
 
-def _keep_colour(match: re.Match[str]) -> str:
+def _keep_color(match: re.Match[str]) -> str:
     return match["sgr"] or ("" if match["sequence"] else _visible(match[0]))
 
 

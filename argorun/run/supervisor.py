@@ -79,7 +79,7 @@ class Supervisor:
             return 128 + self._signal
         if error is not None:
             return error.exit_code
-        self._dispatcher.settle()
+        self._dispatcher.collect_failures()
         return CleanupIncomplete.exit_code if self._run.clean.left or self._dispatcher.failures else 0
 
     def _signalled(self, signum: int) -> None:

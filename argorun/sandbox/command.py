@@ -12,7 +12,7 @@ from argorun.config.load import load
 from argorun.config.model import Config, Flags
 from argorun.errors import Interrupted
 from argorun.reporters.dispatcher import Dispatcher
-from argorun.reporters.open import Output, open_reporters
+from argorun.reporters.open import open_reporters
 from argorun.reporters.stderr import redactor
 from argorun.run.supervisor import execute
 from argorun.sandbox.demo import DemoEnvironment, demo_environment
@@ -20,12 +20,12 @@ from argorun.sandbox.demo import DemoEnvironment, demo_environment
 LAST_LINES = 10.0  # seconds for whoever reads them slowly
 
 
-def demo(*, fail: bool, output: Output) -> int:
+def demo(*, fail: bool, output: str) -> int:
     """Set up, run, stop everything, and give back the run's exit code. Raises UsageError, KafkaFailed."""
     return event_loop.run(_demo(fail, output))
 
 
-async def _demo(fail: bool, output: Output) -> int:
+async def _demo(fail: bool, output: str) -> int:
     """While no run is there to take a signal, it ends the set-up; the run has its own way with signals."""
     loop = asyncio.get_running_loop()
     got: list[int] = []
@@ -50,7 +50,7 @@ async def _demo(fail: bool, output: Output) -> int:
         return error.exit_code
 
 
-async def _run(environment: DemoEnvironment, output: Output) -> int:
+async def _run(environment: DemoEnvironment, output: str) -> int:
     config = demo_config(environment)
     dispatcher = Dispatcher(open_reporters(output), config.secrets, redactor=redactor())
     try:

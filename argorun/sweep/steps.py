@@ -405,7 +405,7 @@ async def sweep_and_tell(config: SweepConfig, dispatcher: Dispatcher, hearing: I
         if error is not None and not await hearing.last(made.last_look(error.message)):
             await made.abandon(error.message, look=False)
     code = made.exit_code if error is None else error.exit_code
-    dispatcher.settle()
+    dispatcher.collect_failures()
     dispatcher(
         events.SweepEnded(
             time=time.time(),

@@ -65,6 +65,8 @@ class Seen:
 class Keeps:
     """A reporter that keeps all and counts the moments."""
 
+    name = "events"
+
     def __init__(self, stage: Stage) -> None:
         self.events: list[Event] = []
         self._stage = stage

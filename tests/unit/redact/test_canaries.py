@@ -120,7 +120,7 @@ def argorun(
 def leaks(shown: Shown) -> dict[str, list[str]]:
     """Per canary, what is seen of it: any six characters in a row, also of what it looks like elsewhere."""
     text = shown.everything + "\n" + shown.events
-    folded = re.sub(r"[\s│|]|\x1b\[[0-9;?]*[A-Za-z]", "", text)  # broken by the terminal, or coloured inside
+    folded = re.sub(r"[\s│|]|\x1b\[[0-9;?]*[A-Za-z]", "", text)  # broken by the terminal, or colored inside
     found = {
         name: [part for part in parts(canary) if part in text or part in folded]
         for name, canary in CANARIES.items()

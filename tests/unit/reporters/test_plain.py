@@ -27,7 +27,7 @@ from argorun.events import (
 )
 from argorun.redact.sanitize import for_github
 from argorun.reporters.plain import Plain
-from argorun.reporters.streams import Sink
+from argorun.reporters.streams import LineStream
 
 BEGIN = """\
 ==> argorun 0.1.0: weather, run 0badcafe
@@ -99,13 +99,13 @@ RED_END = """\
 class Shown:
     """Plain output on two streams; with `merged` on one, as a CI log has it."""
 
-    def __init__(self, *, merged: bool = False, colour: bool = False, github: bool = False) -> None:
+    def __init__(self, *, merged: bool = False, color: bool = False, github: bool = False) -> None:
         self.out = io.StringIO()
         self.err = self.out if merged else io.StringIO()
         self.clock = 0.0
         guard = for_github if github else None
-        sinks = [Sink(stream, guard=guard, now=lambda: self.clock) for stream in (self.out, self.err)]
-        self.reporter = Plain(*sinks, colour=colour)
+        streams = [LineStream(stream, guard=guard, now=lambda: self.clock) for stream in (self.out, self.err)]
+        self.reporter = Plain(*streams, color=color)
 
     def after(self, *events: Event) -> Shown:
         for event in events:
@@ -177,9 +177,9 @@ def test_under_github_no_line_of_a_red_run_is_a_command(red: list[Event]) -> Non
     assert text == BEGIN + log + RED_END.replace("##[", "## [")
 
 
-def test_colours_of_a_test_are_shown_on_a_terminal_only(line: LogLines) -> None:
+def test_colors_of_a_test_are_shown_on_a_terminal_only(line: LogLines) -> None:
     red = dataclasses.replace(line, texts=("\x1b[31mF\x1b[2J",))
-    assert Shown(colour=True).after(red).texts == ("\x1b[31mF\x1b[0m\n", "")
+    assert Shown(color=True).after(red).texts == ("\x1b[31mF\x1b[0m\n", "")
     assert Shown().after(red).texts == ("F\n", "")
 
 
@@ -344,7 +344,7 @@ def test_a_full_disk_under_stdout_is_a_failure_but_ends_nothing(
 def sweep(*events: Event, dry_run: bool = False, **end: Any) -> tuple[str, str]:
     """What a sweep with these events shows, stdout and stderr."""
     out, err = io.StringIO(), io.StringIO()
-    plain = Plain(Sink(out), Sink(err))
+    plain = Plain(LineStream(out), LineStream(err))
     begun = SweepStarted(
         time=0,
         prefixes=("weather_updates", "other"),

@@ -20,7 +20,7 @@ from rich.console import Console
 
 from argorun.events import Event, HookChanged, HookStatus, LeftBehind, LogLines, Verdict
 from argorun.reporters.screen import Screen
-from argorun.reporters.streams import Sink
+from argorun.reporters.streams import LineStream
 from argorun.reporters.terminal import Terminal
 from tests.unit.reporters.tty import Tty
 
@@ -116,7 +116,7 @@ class Shown:
     """A run at a terminal of any size, seen after each event."""
 
     def __init__(
-        self, columns: int = 80, rows: int = 24, *, log: Sink | None = None, no_color: bool = False
+        self, columns: int = 80, rows: int = 24, *, log: LineStream | None = None, no_color: bool = False
     ) -> None:
         self.size = (columns, rows)
         self.now = 0.0
@@ -127,7 +127,7 @@ class Shown:
             file=encoded, force_terminal=True, color_system="standard", no_color=no_color, highlight=False
         )
         self.screen = Screen(console, self._write, live=True, size=lambda: self.size)
-        self.reporter = Terminal(self.screen, log=log, colour=not no_color, now=lambda: self.now)
+        self.reporter = Terminal(self.screen, log=log, color=not no_color, now=lambda: self.now)
 
     def _write(self, text: str) -> None:
         self.raw.write(text)
@@ -260,12 +260,12 @@ def test_a_resize_leaves_nothing_of_the_live_lines_behind(
 
 def test_piped_log_lines_go_to_stdout_bare_while_the_terminal_shows_the_rest(red: list[Event]) -> None:
     out = io.StringIO()
-    text = Shown(log=Sink(out)).after(*red).closed()
+    text = Shown(log=LineStream(out)).after(*red).closed()
     assert out.getvalue() == "collected 2 items\ntest_rain.py F.  [100%]\n::error::not a command\n"
     assert text == RED.replace(out.getvalue(), "")
 
 
-def test_no_color_means_no_colour_of_ours_and_none_of_the_tests(red: list[Event]) -> None:
+def test_no_color_means_no_color_of_ours_and_none_of_the_tests(red: list[Event]) -> None:
     shown = Shown(no_color=True)
     shown.after(*red).closed()
     parameters = {p for sgr in re.findall("\x1b\\[([0-9;]*)m", shown.raw.getvalue()) for p in sgr.split(";")}

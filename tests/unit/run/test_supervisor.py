@@ -40,6 +40,8 @@ async def nothing_found() -> Finding:
 class Reporter:
     """Keeps what it is told; `breaks` once it has been told something."""
 
+    name = "events"
+
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.flushed = 0

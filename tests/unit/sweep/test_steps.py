@@ -55,6 +55,8 @@ CONFIG = SweepConfig(
 class Stage:
     """A broker, an Argo CD with one Application, and what a sweep says of them."""
 
+    name = "events"
+
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *topics: str) -> None:
         self.broker, self.argocd = Broker(), FakeArgoCD(copy.deepcopy(SPEC))
         self.argocd.document["metadata"]["namespace"] = "argocd"
