@@ -25,7 +25,7 @@ from urllib.parse import quote
 import pytest
 
 from argorun.sandbox.standin.accounts import Account
-from tests.unit.reporters.runner import commands
+from tests.unit.reporters.github_runner import commands
 from tests.unit.sandbox.world import World, job, world
 
 ROOT = Path(__file__).parents[3]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from argorun.redact.sanitize import clean, clean_lines, for_github
-from tests.unit.reporters.runner import commands, weightless
+from tests.unit.reporters.github_runner import commands, weightless
 
 SGR = re.compile("\x1b\\[[0-9;:]*m")
 PIECES = st.sampled_from(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from argorun import cli
 from argorun.errors import UsageError
 from argorun.reporters.stderr import MaskedStderr, masked_stderr, redactor
-from tests.unit.reporters.runner import commands
+from tests.unit.reporters.github_runner import commands
 
 INSTALL = "from argorun.reporters.stderr import install_stderr, redactor\ninstall_stderr()"
 ROOT = Path(__file__).parents[3]
