@@ -1,4 +1,4 @@
-"""`argorun demo`: the ordinary run, against the demo's environment."""
+"""`argorun demo`: an ordinary run against the demo environment."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from argorun.reporters.stderr import redactor
 from argorun.run.supervisor import execute
 from argorun.sandbox.demo import DemoEnvironment, demo_environment
 
-LAST_LINES = 10.0  # seconds for whoever reads them slowly
+LAST_LINES = 10.0  # seconds for a slow reader of the last lines
 
 
 def demo(*, fail: bool, output: str) -> int:
-    """Set up, run, stop everything, and give back the run's exit code. Raises UsageError, KafkaFailed."""
+    """Start the environment, run, stop everything; return the exit code. Raises UsageError, KafkaFailed."""
     return event_loop.run(_demo(fail, output))
 
 
 async def _demo(fail: bool, output: str) -> int:
-    """While no run is there to take a signal, it ends the set-up; the run has its own way with signals."""
+    """Handle signals until the run does: a signal cancels the set-up."""
     loop = asyncio.get_running_loop()
     got: list[int] = []
     setup = asyncio.current_task()
@@ -42,7 +42,7 @@ async def _demo(fail: bool, output: str) -> int:
             async with demo_environment(fail=fail) as environment:
                 _say(environment.notice)
                 code = await _run(environment, output)
-                got.append(0)  # from here on it only has to stop what was started
+                got.append(0)  # from here on, a signal changes nothing: everything is being stopped
                 return code
     except asyncio.CancelledError:
         error = Interrupted(got[0] if got else signal.SIGINT)

@@ -51,12 +51,12 @@ def drives(text: str) -> list[str]:
 
 
 @given(NASTY)
-def test_without_colours_no_text_can_drive_the_terminal(text: str) -> None:
+def test_without_colors_no_text_can_drive_the_terminal(text: str) -> None:
     assert drives(clean(text)) == []
 
 
 @given(NASTY)
-def test_with_colours_nothing_but_colours_reaches_the_terminal(text: str) -> None:
+def test_with_colors_nothing_but_colors_reaches_the_terminal(text: str) -> None:
     assert drives(SGR.sub("", clean(text, color=True))) == []
 
 
@@ -67,7 +67,7 @@ def test_a_color_never_runs_on_into_the_next_line(text: str) -> None:
 
 
 @given(NASTY)
-def test_colours_change_nothing_about_what_can_be_read(text: str) -> None:
+def test_colors_change_nothing_about_what_can_be_read(text: str) -> None:
     assert SGR.sub("", clean(text, color=True)) == clean(text)
 
 
@@ -104,7 +104,7 @@ def test_control_sequences_go_and_control_characters_become_visible(text: str, s
     assert clean(text) == shown
 
 
-def test_colours_are_kept_and_reset_where_they_are_wanted() -> None:
+def test_colors_are_kept_and_reset_where_they_are_wanted() -> None:
     assert clean("\x1b[1;38:5:9mE\x1b[2J  no", color=True) == "\x1b[1;38:5:9mE  no\x1b[0m"
 
 

@@ -1,4 +1,4 @@
-"""What is taken for a secret, and so hidden, without being said to be one."""
+"""Which values count as secrets."""
 
 from __future__ import annotations
 
@@ -106,14 +106,14 @@ topics: [{{prefix: t, parameter: p}}]
 
 
 @pytest.mark.parametrize("server", ["https://me:hunter2@argocd.example.com", "me:hunter2@argocd.example.com"])
-def test_before_an_error_may_quote_a_secret_it_is_learned(tmp_path: Path, server: str) -> None:
+def test_a_secret_is_masked_before_an_error_may_quote_it(tmp_path: Path, server: str) -> None:
     (tmp_path / "argorun.yaml").write_text(FILE.format(server=server))
-    learned: set[str] = set()
+    masked: set[str] = set()
     environment = {"ARGOCD_AUTH_TOKEN": "t0ken", "ID": "me-myself", "KEY": "k3y"}
     cli = CliSettings(server=server, token="stored")
     with pytest.raises(UsageError, match="is not an Argo CD server"):
-        load(FLAGS, environment, tmp_path, cli, lambda *secrets: learned.update(secrets))
-    assert learned == {"t0ken", "me-myself", "literal", "hunter2", "k3y"}
+        load(FLAGS, environment, tmp_path, cli, lambda *secrets: masked.update(secrets))
+    assert masked == {"t0ken", "me-myself", "literal", "hunter2", "k3y"}
 
 
 @pytest.mark.parametrize(

@@ -60,8 +60,8 @@ def test_of_several_logs_the_last_lines_say_whose_they_are() -> None:
     verdict = Verdict(
         time=1.0, ok=False, exit_code=1, title="t", last_lines=("a",), log_of="attempt 2, pod checks-x7k2p"
     )
-    told = PlainOutput().after(verdict, RunEnded(time=2.0, exit_code=1, seconds=2.0)).texts[1].splitlines()
-    assert told[-2:] == ["  ! log: its last lines (attempt 2, pod checks-x7k2p)", "  | a"]
+    lines = PlainOutput().after(verdict, RunEnded(time=2.0, exit_code=1, seconds=2.0)).texts[1].splitlines()
+    assert lines[-2:] == ["  ! log: its last lines (attempt 2, pod checks-x7k2p)", "  | a"]
 
 
 def test_colors_of_a_test_are_shown_on_a_terminal_only(line: LogLines) -> None:
