@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test chaos test-real bench check format clean
+.PHONY: help demo test chaos test-real record-events bench check format clean
 
 help:
 	@echo 'make demo        a whole run on this machine, with a real Kafka and a stand-in for Argo CD'
@@ -14,6 +14,7 @@ help:
 	@echo 'make check       ruff, mypy and the borders between the packages'
 	@echo "make test        unit tests, the stand-in's contract, faults, a little chaos and the documentation's commands"
 	@echo 'make test-real   the same contract and whole runs on a real Argo CD, Kubernetes and Kafka'
+	@echo 'make record-events  record whole runs again for the tests of the reporters: two minutes; read its diff'
 	@echo 'make bench       argorun against a script, side by side on the real stack; writes bench/README.md'
 	@echo 'make format      let ruff put the code in order'
 	@echo 'make clean       remove what these made'
@@ -34,6 +35,10 @@ chaos: .venv/.dev
 AT_ONCE ?= 4
 test-real: .venv/.dev
 	$(BIN)/pytest --real -n $(AT_ONCE) --dist loadfile tests/contract tests/real $(ARGS)
+
+# On a real Kafka and the stand-in; tests/data has the recordings and what each reporter shows of them.
+record-events: .venv/.dev
+	$(BIN)/python -m tests.record_events
 
 # On a real stack as well, or without one only the big Application; nothing else should run beside it.
 bench: .venv/.bench

@@ -18,7 +18,7 @@ from argorun.config.sweep import load as load_sweep
 from argorun.errors import ArgorunError, CleanupIncomplete, InternalError
 from argorun.reporters.dispatcher import Dispatcher
 from argorun.reporters.log_files import LogFiles
-from argorun.reporters.open import Output, open_reporters
+from argorun.reporters.open import open_reporters
 from argorun.reporters.stderr import masked_stderr, redactor
 
 LAST_LINES = 0.4  # seconds for a slow reader of the last lines, where a signal has ended the work
@@ -28,7 +28,7 @@ LAST_LINES = 0.4  # seconds for a slow reader of the last lines, where a signal 
 class Outputs:
     """How a run is shown, and where its events and logs are written as well."""
 
-    shown_as: Output
+    shown_as: str  # a name of reporters.open.OPENERS, or "auto"
     events: Path | None = None
     log_dir: Path | None = None
 

@@ -1,4 +1,4 @@
-"""Durations and counts as people read them."""
+"""Formats durations and counts for people."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Topics of a test run on a Kafka broker: their names, their life, and what a killed run left."""
+"""Kafka: the names and the life cycle of a run's topics, and cleaning up after killed runs."""

@@ -1,4 +1,7 @@
-"""The border to librdkafka, the only import of confluent_kafka: futures, errors and callbacks become ours."""
+"""The Kafka admin client: wraps librdkafka's futures, errors and callbacks.
+
+The only module of this package that imports confluent_kafka.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import contextlib
 import logging
 import re
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -28,13 +31,15 @@ from argorun.kafka.errors import (
     LOCALLY_INVALID,
     TIMED_OUT,
     BrokerError,
-    Trouble,
+    ConnectionTrouble,
 )
 from argorun.kafka.spec import TopicSpec
+from argorun.redact.redactor import Redactor
+from argorun.redact.secrets import of_properties
 
 T = TypeVar("T")
 _POLL = 0.1  # seconds in librdkafka at a time: closing waits no longer than that
-_GRACE = 2.0  # seconds past the request's own timeout before we give up on librdkafka itself
+_GRACE = 2.0  # seconds past the request's own timeout until librdkafka itself counts as hung
 _UNNAMED = re.compile(r'No such configuration property: "(?P<name>[^"]*)"')
 _AFTER = re.compile(r" \(after \d+ms in state \w+(?:, \d+ identical error\(s\) suppressed)?\)$")
 _THREAD = re.compile(r"(?:(?:sasl_)?(?:ssl|plaintext)://)?(?P<where>\S+?)/(?:bootstrap|\d+): ")
@@ -42,7 +47,7 @@ _THREAD = re.compile(r"(?:(?:sasl_)?(?:ssl|plaintext)://)?(?P<where>\S+?)/(?:boo
 
 @dataclass(frozen=True)
 class Partition:
-    """What the broker says of a partition; `leader` is False while none is elected."""
+    """A partition as the broker describes it; `leader` is False while none is elected."""
 
     leader: bool
     replicas: int
@@ -50,7 +55,7 @@ class Partition:
 
 @dataclass(frozen=True)
 class Described:
-    """What the broker says of a topic. One that was made anew under its name has another `id` (KIP-516)."""
+    """A topic as the broker describes it; one that is created again has another `id` (KIP-516)."""
 
     id: str
     may_delete: bool
@@ -58,8 +63,11 @@ class Described:
 
 
 class Admin(Protocol):
-    """What `Topics` asks of a broker. Each call sends one request, waits `timeout` seconds at most and raises
-    BrokerError for any answer that is not a success."""
+    """The requests that `Topics` sends to a broker.
+
+    Each call sends one request, waits `timeout` seconds at most and raises BrokerError for any answer that is
+    not a success. `where` is bootstrap.servers as people read it.
+    """
 
     where: str
 
@@ -72,49 +80,52 @@ class Admin(Protocol):
     async def groups(self, *, timeout: float) -> list[str]: ...
     async def group_is_empty(self, group: str, *, timeout: float) -> bool: ...
     async def delete_group(self, group: str, *, timeout: float) -> None: ...
-    def trouble(self, since: float) -> Trouble | None: ...
+    def trouble(self, since: float) -> ConnectionTrouble | None: ...
     def all_down(self, since: float) -> float | None: ...
     def open(self) -> None: ...
     async def close(self) -> None: ...
 
 
-class Client:
-    """One AdminClient. Made outside a loop, opened and used inside one.
+class KafkaAdmin:
+    """The `Admin` over one AdminClient of librdkafka; created outside an event loop, opened and used inside.
 
-    Errors: UsageError when librdkafka does not take a property.
+    `redact` masks the secrets in librdkafka's messages, which repeat a bad value (seen); by default it masks
+    those among `properties`. Raises UsageError for a property that librdkafka does not accept.
     """
 
-    def __init__(self, properties: Mapping[str, object], *, secrets: Collection[str] = ()) -> None:
+    def __init__(
+        self, properties: Mapping[str, object], *, redact: Callable[[str], str] | None = None
+    ) -> None:
         config = librdkafka.checked(properties)
         self.where = librdkafka.addresses(config)
-        self._mask = librdkafka.Mask(properties, secrets)
-        self._troubles: dict[str, Trouble] = {}  # the newest by kind
+        self._redact = redact or Redactor(of_properties(properties)).text
+        self._troubles: dict[str, ConnectionTrouble] = {}  # the newest by kind
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = threading.Event()
         self._poller: threading.Thread | None = None
         self._admin: AdminClient | None = self._make(config)
 
     def _make(self, config: dict[str, librdkafka.Property]) -> AdminClient:
-        # Outside logging's tree: nothing of it reaches stderr.
+        # Outside the tree of loggers: nothing of it reaches stderr.
         silent = logging.Logger("librdkafka")
         silent.addHandler(logging.NullHandler())
         try:
-            settings: dict[str, Any] = {**config, "error_cb": self._told}
+            settings: dict[str, Any] = {**config, "error_cb": self._on_error}
             return AdminClient(settings, logger=silent)
         except KafkaException as e:
-            text = self._mask(_text(e.args[0]))
+            text = self._redact(_text(e.args[0]))
         except (TypeError, ValueError, AttributeError) as e:
-            text = self._mask(str(e))
+            text = self._redact(str(e))
         unknown = _UNNAMED.search(text)
         if unknown:
             name = unknown["name"]
             raise UsageError(f"kafka.{name} is not a property of librdkafka", librdkafka.nearest(name))
         raise UsageError(f"the Kafka client cannot be set up from kafka: in argorun.yaml: {text}")
 
-    # -- what librdkafka tells unasked: error_cb is served by poll() only (seen) --
+    # -- errors outside any answer: librdkafka calls error_cb from poll() only (seen) --
 
     def open(self) -> None:
-        """Start to hear librdkafka's errors."""
+        """Start to receive librdkafka's connection errors."""
         assert self._admin is not None
         self._loop = asyncio.get_running_loop()
         # A daemon thread: neither a poll nor a destruction that waits for a name server may hold up the exit.
@@ -124,32 +135,32 @@ class Client:
         self._poller.start()
 
     async def close(self) -> None:
-        """Drop the AdminClient; its last reference is the poller's, so that librdkafka ends over there."""
+        """Drop the AdminClient. The poller holds the last reference: its thread destroys librdkafka."""
         self._stop.set()
         self._admin = None
         if self._poller is not None:
             await asyncio.to_thread(self._poller.join, 0.3)
 
-    def _told(self, error: KafkaError) -> None:
+    def _on_error(self, error: KafkaError) -> None:
         """librdkafka's error_cb, on the poller's thread."""
         loop = self._loop
         if loop is None or loop.is_closed():
             return
         kind = {ALL_BROKERS_DOWN: "down", AUTHENTICATION: "denied"}.get(error.code(), "other")
-        self._troubles[kind] = Trouble(error.code(), self._readable(_text(error)), loop.time())
+        self._troubles[kind] = ConnectionTrouble(error.code(), self._readable(_text(error)), loop.time())
 
     def _readable(self, text: str) -> str:
-        """`ssl://host:1/bootstrap: … failed: Connection refused (after 0ms in state CONNECT)`, shorter."""
+        """Shorten `ssl://host:1/bootstrap: … failed: Connection refused (after 0ms in state CONNECT)`."""
         text = _AFTER.sub("", text.strip())
-        return self._mask(_THREAD.sub(lambda m: f"{m['where']}: ", text, count=1))
+        return self._redact(_THREAD.sub(lambda m: f"{m['where']}: ", text, count=1))
 
-    def trouble(self, since: float) -> Trouble | None:
-        """The newest connection error since loop time `since` (seconds); a refused login before any other."""
+    def trouble(self, since: float) -> ConnectionTrouble | None:
+        """The newest connection error since loop time `since`, in seconds; a refused login wins."""
         recent = [t for kind, t in self._troubles.items() if kind != "down" and t.time >= since]
         return max(recent, key=lambda t: (t.denied, t.time), default=None)
 
     def all_down(self, since: float) -> float | None:
-        """When librdkafka last told, at or after `since`, that no broker is connected."""
+        """When librdkafka last reported, at or after loop time `since`, that no broker is connected."""
         down = self._troubles.get("down")
         return down.time if down is not None and down.time >= since else None
 
@@ -158,93 +169,95 @@ class Client:
     async def create(
         self, name: str, spec: TopicSpec, *, timeout: float, validate_only: bool = False
     ) -> None:
-        """CreateTopics for one topic. Kafka makes it even if nobody waits for the answer any longer."""
+        """CreateTopics for one topic. Kafka creates it even if the caller no longer waits for the answer."""
 
-        def ask(admin: AdminClient) -> concurrent.futures.Future[Any]:
+        def request(admin: AdminClient) -> concurrent.futures.Future[Any]:
             new = NewTopic(name, spec.partitions, spec.replication_factor, config=dict(spec.config))
             return admin.create_topics(
                 [new], validate_only=validate_only, request_timeout=timeout, operation_timeout=timeout
             )[name]
 
-        await self._ask(ask, timeout)
+        await self._send(request, timeout)
 
     async def delete(self, name: str, *, timeout: float) -> None:
-        """DeleteTopics for one topic; success means that the controller took it."""
-        await self._ask(
+        """DeleteTopics for one topic; success means that the controller accepted it."""
+        await self._send(
             lambda a: a.delete_topics([name], request_timeout=timeout, operation_timeout=timeout)[name],
             timeout,
         )
 
     async def describe(self, name: str, *, timeout: float) -> Described:
-        """DescribeTopics; unlike `list_topics(name)` it never makes the topic (seen with auto-create on)."""
+        """DescribeTopics. Unlike `list_topics(name)`, it never creates a topic (seen with auto-create)."""
 
-        def ask(admin: AdminClient) -> concurrent.futures.Future[Any]:
+        def request(admin: AdminClient) -> concurrent.futures.Future[Any]:
             topics = TopicCollection([name])
             return admin.describe_topics(topics, include_authorized_operations=True, request_timeout=timeout)[
                 name
             ]
 
-        found = await self._ask(ask, timeout)
+        found = await self._send(request, timeout)
         partitions = tuple(
             Partition(leader=p.leader is not None and p.leader.id >= 0, replicas=len(p.replicas))
             for p in found.partitions
         )
-        allowed = found.authorized_operations  # KIP-430; none from a broker that does not tell
+        allowed = found.authorized_operations  # KIP-430; an older broker sends none
         return Described(str(found.topic_id), not allowed or AclOperation.DELETE in allowed, partitions)
 
     async def topics(self, *, timeout: float) -> list[str]:
-        """The names of all topics that we may describe; Kafka leaves out the others in silence.
+        """The names of all topics that the user may describe; Kafka leaves out the others silently.
 
-        Metadata for *all* topics never makes one; the call blocks, hence the thread.
+        Metadata for *all* topics never creates one; the call blocks, hence the thread.
         """
 
-        def ask(admin: AdminClient) -> concurrent.futures.Future[Any]:
+        def request(admin: AdminClient) -> concurrent.futures.Future[Any]:
             answer: concurrent.futures.Future[Any] = concurrent.futures.Future()
             threading.Thread(target=_list_topics, args=(admin, timeout, answer), daemon=True).start()
             return answer
 
-        names: list[str] = await self._ask(ask, timeout)
+        names: list[str] = await self._send(request, timeout)
         return names
 
     async def groups(self, *, timeout: float) -> list[str]:
-        """The consumer groups that we may describe; Kafka leaves out the others in silence.
+        """The consumer groups that the user may describe; Kafka leaves out the others silently.
 
-        Each broker lists those that it coordinates: BrokerError where one of the brokers gave no list.
+        Each broker lists the groups that it coordinates. Raises BrokerError if one broker gave no list.
         """
-        listed = await self._ask(lambda a: a.list_consumer_groups(request_timeout=timeout), timeout)
+        listed = await self._send(lambda a: a.list_consumer_groups(request_timeout=timeout), timeout)
         if listed.errors:
-            raise self._broken(listed.errors[0])
+            raise self._error(listed.errors[0])
         return sorted(g.group_id for g in listed.valid)
 
     async def group_is_empty(self, group: str, *, timeout: float) -> bool:
-        """No member, and the coordinator says Empty."""
-        found = await self._ask(
+        """Whether the group has no member and its coordinator calls it Empty."""
+        found = await self._send(
             lambda a: a.describe_consumer_groups([group], request_timeout=timeout)[group], timeout
         )
         return not found.members and found.state == ConsumerGroupState.EMPTY
 
     async def delete_group(self, group: str, *, timeout: float) -> None:
-        """DeleteGroups; the coordinator refuses while there are members."""
-        await self._ask(lambda a: a.delete_consumer_groups([group], request_timeout=timeout)[group], timeout)
+        """DeleteGroups; the coordinator refuses while the group has members."""
+        await self._send(lambda a: a.delete_consumer_groups([group], request_timeout=timeout)[group], timeout)
 
-    async def _ask(self, ask: Callable[[AdminClient], concurrent.futures.Future[Any]], timeout: float) -> Any:
-        """Send and wait. A cancelled wait leaves librdkafka's future alone, or its thread would fail."""
+    async def _send(
+        self, request: Callable[[AdminClient], concurrent.futures.Future[Any]], timeout: float
+    ) -> Any:
+        """Send a request and wait for its answer, `_GRACE` seconds longer than its own timeout."""
         if self._admin is None:
             raise BrokerError(INVALID_REQUEST, "the Kafka client is closed")
         try:
-            answer = ask(self._admin)
+            answer = request(self._admin)
             async with asyncio.timeout(timeout + _GRACE):
-                return await _answered(answer)
+                return await wait_for(answer)
         except KafkaException as e:
-            raise self._broken(e) from None
+            raise self._error(e) from None
         except (ValueError, TypeError) as e:  # confluent_kafka's own checks, before anything is sent
-            raise BrokerError(LOCALLY_INVALID, self._mask(str(e))) from None
+            raise BrokerError(LOCALLY_INVALID, self._redact(str(e))) from None
         except TimeoutError:
             raise BrokerError(TIMED_OUT, f"no answer within {timeout:g} s") from None
 
-    def _broken(self, raised: KafkaException) -> BrokerError:
+    def _error(self, raised: KafkaException) -> BrokerError:
         error: KafkaError = raised.args[0]
-        return BrokerError(error.code(), self._mask(_text(error)))
+        return BrokerError(error.code(), self._redact(_text(error)))
 
 
 def _poll(admin: AdminClient, stop: threading.Event) -> None:
@@ -259,8 +272,11 @@ def _list_topics(admin: AdminClient, timeout: float, answer: concurrent.futures.
         answer.set_exception(e)
 
 
-async def _answered(answer: concurrent.futures.Future[T]) -> T:
-    """Like asyncio.wrap_future, but it never cancels `answer` and does not mind a loop closed meanwhile."""
+async def wait_for(answer: concurrent.futures.Future[T]) -> T:
+    """The result of `answer`, like asyncio.wrap_future, but a canceled wait does not cancel `answer`.
+
+    librdkafka's thread would fail to set the result of a canceled future. The loop may be closed meanwhile.
+    """
     loop = asyncio.get_running_loop()
     waiter: asyncio.Future[None] = loop.create_future()
 
@@ -269,7 +285,7 @@ async def _answered(answer: concurrent.futures.Future[T]) -> T:
             waiter.set_result(None)
 
     def done(_: concurrent.futures.Future[T]) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+        with contextlib.suppress(RuntimeError):  # the loop is closed: no one waits
             loop.call_soon_threadsafe(wake)
 
     answer.add_done_callback(done)

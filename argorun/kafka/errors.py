@@ -1,4 +1,4 @@
-"""What Kafka answers when it does not do what was asked, and argorun's error that says so.
+"""Kafka's error codes, and the error of argorun that each becomes.
 
 The codes are Kafka's (org.apache.kafka.common.protocol.Errors) and, below zero, librdkafka's own
 (rdkafka.h, rd_kafka_resp_err_t).
@@ -37,8 +37,8 @@ AUTHENTICATION = -169
 ALL_BROKERS_DOWN = -187
 SSL = -181
 
-# Answers that another try may change: a broker that restarts, elects or is short of quota.
-PASSING = frozenset({
+# Transient errors: a broker that restarts, elects a leader or is short of quota.
+TRANSIENT = frozenset({
     5,  # LEADER_NOT_AVAILABLE
     6,  # NOT_LEADER_OR_FOLLOWER
     REQUEST_TIMED_OUT,
@@ -68,7 +68,7 @@ _ADDRESS = re.compile(r"[^\s/]+:\d+(?=: )")
 
 
 class BrokerError(Exception):
-    """One answer that is not a success; `code` as above, `text` the broker's or librdkafka's own, masked."""
+    """An answer that is not a success; `code` as above, `text` is Kafka's or librdkafka's message, masked."""
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(f"{text} ({code})")
@@ -76,25 +76,24 @@ class BrokerError(Exception):
         self.text = text.strip()
 
     @property
-    def passing(self) -> bool:
-        """Another try may succeed."""
-        return self.code in PASSING
+    def transient(self) -> bool:
+        """Whether the error is transient: another try may succeed."""
+        return self.code in TRANSIENT
 
     @property
     def unanswered(self) -> bool:
-        """The broker may have done it, or may do it yet.
+        """Whether the broker may have carried out the request, or may still do so.
 
-        NOT_CONTROLLER belongs to these: a KRaft controller that resigns answers so for what it has written
-        already.
+        NOT_CONTROLLER counts: a KRaft controller that resigns answers so for what it has already written.
         """
         if self.code == THROTTLED or _NEVER_SENT.match(self.text):
             return False
-        return self.passing or self.code == UNKNOWN_SERVER_ERROR
+        return self.transient or self.code == UNKNOWN_SERVER_ERROR
 
 
 @dataclass(frozen=True)
-class Trouble:
-    """What librdkafka told about its connections outside any answer; `time` is the loop's, in seconds."""
+class ConnectionTrouble:
+    """A connection error that librdkafka reported outside any answer; `time` is the loop's, in seconds."""
 
     code: int
     text: str
@@ -102,11 +101,12 @@ class Trouble:
 
     @property
     def denied(self) -> bool:
+        """Whether the broker refused the login."""
         return self.code == AUTHENTICATION
 
 
 class Act(enum.StrEnum):
-    """What was asked of the broker."""
+    """The kind of a request."""
 
     VALIDATE = "validate"
     CREATE = "create"
@@ -126,7 +126,7 @@ _KEYS = {
 
 
 def refusal(error: BrokerError, act: Act, name: str, prefix: str) -> ArgorunError:
-    """The error for a definite answer about topic `name`; `prefix` finds its entry in argorun.yaml."""
+    """The error for a definite answer about topic `name`; `prefix` is that of its entry in argorun.yaml."""
     if error.code in (TOPIC_DENIED, CLUSTER_DENIED, GROUP_DENIED):
         return _denied(act, name, prefix)
     if error.code == DELETION_DISABLED:
@@ -136,16 +136,16 @@ def refusal(error: BrokerError, act: Act, name: str, prefix: str) -> ArgorunErro
         )
     if error.code == LOCALLY_INVALID:
         return UsageError(
-            f"the topic for prefix {prefix} cannot be asked for: {error.text}", "mend its entry under topics:"
+            f"the topic for prefix {prefix} cannot be requested: {error.text}", "fix its entry under topics:"
         )
     if act in (Act.VALIDATE, Act.CREATE):
         says = f"Kafka {_SAYS[act]} a topic for prefix {prefix}: {error.text}"
         if error.code == POLICY_VIOLATION:
             return UsageError(
-                says, "the broker's policy decides this: mend the entry under topics: in argorun.yaml"
+                says, "the broker's policy decides this: fix the entry under topics: in argorun.yaml"
             )
         if error.code in _KEYS:
-            return UsageError(says, f"mend topics: {_KEYS[error.code]} (prefix {prefix}) in argorun.yaml")
+            return UsageError(says, f"fix topics: {_KEYS[error.code]} (prefix {prefix}) in argorun.yaml")
     return KafkaFailed(f"Kafka {_SAYS.get(act, f'could not {act}')} topic {name}: {error.text}")
 
 
@@ -160,40 +160,42 @@ def _denied(act: Act, name: str, prefix: str) -> AccessDenied:
     return AccessDenied(f"Kafka does not let us {verb} {name}", f"an ACL is missing: {need}")
 
 
-def not_ours_to_delete(name: str, prefix: str) -> AccessDenied:
-    """The error for a topic that we made and may not delete."""
+def cannot_delete(name: str, prefix: str) -> AccessDenied:
+    """The error for a topic that this run created and may not delete."""
     return AccessDenied(
         f"Kafka let us create topic {name}, but does not let us delete it: it stays",
         f"an ACL is missing: Delete on Topic {prefix}* (prefixed)",
     )
 
 
-class Away(KafkaFailed):
-    """No broker answers: what is asked next would wait in vain, too."""
+class Unreachable(KafkaFailed):
+    """No broker answers: the next request would wait in vain, too."""
 
 
-def unreachable(where: str, trouble: Trouble | None, error: BrokerError | None = None) -> ArgorunError:
+def connection_error(
+    where: str, trouble: ConnectionTrouble | None, error: BrokerError | None = None
+) -> ArgorunError:
     """The error for a broker that gave no answer; `where` is bootstrap.servers."""
     if trouble is not None and trouble.denied:
         return AccessDenied(f"Kafka refused to authenticate us: {trouble.text}", _advice(trouble, where))
     if trouble is None and (error is None or error.code == TIMED_OUT):
-        return Away(
+        return Unreachable(
             f"Kafka at {where} cannot be reached: no answer",
             "check kafka.bootstrap.servers and kafka.security.protocol: is it Kafka that listens there?",
         )
     reason = trouble.text.removeprefix(f"{where}: ") if trouble else error.text if error else ""
-    return Away(f"Kafka at {where} cannot be reached: {reason}", _advice(trouble, where))
+    return Unreachable(f"Kafka at {where} cannot be reached: {reason}", _advice(trouble, where))
 
 
 _DROPPED = "it closes the connection without an answer"
 
 
-def dropped(time: float) -> Trouble:
-    """What librdkafka does not tell: a TLS or SASL listener hangs up on a plaintext client (seen)."""
-    return Trouble(TRANSPORT, _DROPPED, time)
+def dropped(time: float) -> ConnectionTrouble:
+    """A TLS or SASL listener hangs up on a plaintext client; librdkafka does not report it (seen)."""
+    return ConnectionTrouble(TRANSPORT, _DROPPED, time)
 
 
-def _advice(trouble: Trouble | None, where: str) -> str:
+def _advice(trouble: ConnectionTrouble | None, where: str) -> str:
     text = trouble.text.lower() if trouble else ""
     if "sasl mechanism" in text or "mechanism handshake" in text:
         return "check kafka.security.protocol and kafka.sasl.mechanism: the listener offers others"

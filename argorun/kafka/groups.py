@@ -1,4 +1,4 @@
-"""The consumer groups that a test left behind: which of them may go with its topics."""
+"""Deletes the empty consumer groups that a test left behind, together with its topics."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from argorun.kafka.errors import GROUP_NOT_FOUND, NON_EMPTY_GROUP, BrokerError
 T = TypeVar("T")
 
 
-class Again(Protocol):
-    """Sends a request until its answer is no passing trouble; `ask` takes a timeout in seconds."""
+class Retry(Protocol):
+    """Sends a request until its answer is no transient error; `request` takes a timeout in seconds."""
 
-    def __call__(self, ask: Callable[[float], Awaitable[T]], name: str) -> Awaitable[T]: ...
+    def __call__(self, request: Callable[[float], Awaitable[T]], name: str) -> Awaitable[T]: ...
 
 
-async def delete_empty(admin: Admin, prefix: str, topics: frozenset[str], again: Again) -> list[str]:
+async def delete_empty(admin: Admin, prefix: str, topics: frozenset[str], retry: Retry) -> list[str]:
     """Delete the groups with this prefix whose id holds the name of one of `topics` and that have no member.
 
-    The id tells whose a group is. Its offsets do not: Kafka leaves out, in silence, those on topics that the
-    caller may not describe (KafkaApis.handleOffsetFetchRequest). Kafka itself drops the offsets that other
-    groups have on a topic together with the topic. A group that gets a member between our look and the
-    deletion is kept by its coordinator (NON_EMPTY_GROUP).
+    Returns the ids of the deleted groups. The id alone says which topic a group belongs to: Kafka silently
+    leaves out the offsets on topics that the user may not describe (KafkaApis.handleOffsetFetchRequest).
+    Kafka itself drops the offsets that other groups have on a topic together with the topic. A group that
+    gets a member before its deletion is kept by its coordinator (NON_EMPTY_GROUP).
     """
     if not prefix:
         raise UsageError("groups: must not be empty: it would take every consumer group for the test's")
     if not topics:
         return []
-    # The list, too, leaves out what we may not describe; a group that is asked for by its id is refused.
-    await again(partial(_is_empty, admin, f"{prefix}{next(iter(topics))}"), prefix)
-    listed = await again(lambda t: admin.groups(timeout=t), prefix)
+    # The list silently leaves out groups that may not be described; a request for one group is refused.
+    await retry(partial(_is_empty, admin, f"{prefix}{next(iter(topics))}"), prefix)
+    listed = await retry(lambda t: admin.groups(timeout=t), prefix)
     prefixes = {topic.rsplit("_", 2)[0] for topic in topics}  # of PREFIX_SECONDS_TOKEN
-    mine = [g for g in listed if g.startswith(prefix) and _holds_one(g, topics, prefixes)]
-    empty = [g for g in mine if await again(partial(_is_empty, admin, g), g)]
-    return [g for g in empty if await again(partial(_delete, admin, g), g)]
+    of_topics = [g for g in listed if g.startswith(prefix) and _holds_one(g, topics, prefixes)]
+    empty = [g for g in of_topics if await retry(partial(_is_empty, admin, g), g)]
+    return [g for g in empty if await retry(partial(_delete, admin, g), g)]
 
 
 def _holds_one(group: str, topics: frozenset[str], prefixes: Collection[str]) -> bool:

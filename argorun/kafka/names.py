@@ -1,4 +1,4 @@
-"""The names of a run's topics: drawn so that no two runs meet, and read back by the sweep."""
+"""Names of a run's topics: draws a unique one, and parses it again for the sweep."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SEPARATORS = ("-", ".", "_")  # between a topic's name and what a service appen
 
 @dataclass(frozen=True)
 class TopicName:
-    """A name of our form, taken apart; `created` is in unix seconds."""
+    """The parts of a drawn name; `created` is in unix seconds."""
 
     prefix: str
     created: int
@@ -35,16 +35,16 @@ class TopicName:
 def draw(prefix: str, now: float) -> str:
     """A new name `{prefix}_{unix seconds}_{8 hex}`; `now` is in unix seconds.
 
-    The 32 random bits are from `secrets`: two runs in one second do not meet by a shared seed.
+    The 32 random bits come from `secrets`: two runs in one second cannot share a seed.
     """
     return str(TopicName(prefix, int(now), secrets.token_hex(_TOKEN_BYTES)))
 
 
 def parse(name: str) -> TopicName | None:
-    """Take a name of exactly our form apart, or say None: the sweep deletes by this answer.
+    """The parts of a drawn name, or None for any other name. The sweep deletes topics by this answer.
 
-    Unix seconds have ten digits from 2001 until 2286; anything else there is not ours. A prefix may itself
-    look like a drawn name: the time and the token are the last ones, and the rest is the prefix.
+    Unix seconds have ten digits from 2001 until 2286; any other number means that the name was not drawn. A
+    prefix may itself look like a drawn name: the last time and token count, and the rest is the prefix.
     """
     match = _DRAWN.fullmatch(name)
     if match is None or len(name) > MAX_NAME:
@@ -53,7 +53,7 @@ def parse(name: str) -> TopicName | None:
 
 
 def within(text: str, prefixes: Collection[str]) -> Iterator[tuple[int, TopicName]]:
-    """The drawn names with one of these prefixes that a text holds, each with the place where it begins."""
+    """The drawn names with one of these prefixes in a text, each with the index where it begins."""
     for stamp in _STAMP.finditer(text):
         before = text[: stamp.start()]
         for prefix in prefixes:
@@ -62,9 +62,9 @@ def within(text: str, prefixes: Collection[str]) -> Iterator[tuple[int, TopicNam
 
 
 def is_derived(topic: str, drawn: str) -> bool:
-    """Whether a service made this topic's name from a drawn one: that name, then `-`, `.` or `_`.
+    """Whether a topic's name is a drawn one followed by `-`, `.` or `_`, as services derive names.
 
-    Spring's `@RetryableTopic`, for one, makes `NAME-retry-0` and `NAME-dlt`.
+    Spring's `@RetryableTopic`, for example, creates `NAME-retry-0` and `NAME-dlt`.
     """
     return topic.startswith(drawn) and topic[len(drawn) : len(drawn) + 1] in _SEPARATORS
 
@@ -72,7 +72,7 @@ def is_derived(topic: str, drawn: str) -> bool:
 def origin(topic: str, prefixes: Collection[str]) -> TopicName | None:
     """The drawn name, with one of these prefixes, that this topic has or that its name is derived from.
 
-    Of several, as where a prefix looks like a drawn name itself, the longest: the run next to it.
+    Of several, which is the case if a prefix looks like a drawn name itself, the longest.
     """
     name = parse(topic)
     if name is not None and name.prefix in prefixes:
@@ -82,7 +82,7 @@ def origin(topic: str, prefixes: Collection[str]) -> TopicName | None:
 
 
 def prefix_of(topic: str) -> str:
-    """The prefix that a topic's name was drawn for, for an error; the whole name where it was not drawn."""
+    """The prefix of a drawn name, for an error message; any other name as a whole."""
     name = parse(topic)
     if name is not None:
         return name.prefix
@@ -91,10 +91,10 @@ def prefix_of(topic: str) -> str:
 
 
 def check_prefix(prefix: str) -> str | None:
-    """What is wrong with a topic prefix, in words, or None.
+    """A sentence on what is wrong with a topic prefix, or None.
 
     Kafka's rules (org.apache.kafka.common.internals.Topic.validate): ASCII letters, digits, '.', '_' and '-',
-    at most 249 characters in all, and neither '.' nor '..'. What argorun appends counts: 20 characters.
+    at most 249 characters in all, and neither '.' nor '..'. The 20 characters that argorun appends count.
     """
     if not prefix:
         return "is empty"

@@ -1,4 +1,4 @@
-"""Which topics are ours and old enough to go, told by their names alone; and how they go, several at once."""
+"""Finds the topics that killed runs left, by their names alone, and deletes them concurrently."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from typing import TypeVar
 from argorun.attempt import attempt
 from argorun.errors import ArgorunError
 from argorun.kafka import names
-from argorun.kafka.errors import Away
+from argorun.kafka.errors import Unreachable
 from argorun.kafka.names import TopicName
 from argorun.kafka.topics import Topics
 
 T = TypeVar("T")
-AT_ONCE = 8  # deletions at the same time
-A_PART = 1000  # names that are looked at in one go: a few milliseconds
+AT_ONCE = 8  # concurrent deletions
+CHUNK = 1000  # names that are checked before the event loop gets its turn: a few milliseconds
 _WORDS = re.compile(r"[a-zA-Z0-9._-]+", re.ASCII)  # what a topic's name is made of
 
 
 @dataclass(frozen=True)
 class Age:
-    """What counts as old: names from `older_than` seconds before `now`, in unix seconds; 0 takes them all.
+    """The age limit: a topic is old if its name is `older_than` seconds older than `now`; 0 means all.
 
-    The time in a name is Argo CD's, and so is `now` where Argo CD is known; else it is this machine's.
+    `now` is in unix seconds. The time in a name is Argo CD's, and so is `now` if Argo CD is configured; else
+    it is this machine's.
     """
 
     older_than: float
@@ -35,21 +36,21 @@ class Age:
         return self.older_than == 0 or name.created <= self.now - self.older_than
 
     def of(self, name: TopicName) -> float:
-        """How old a topic is, in seconds; below zero where one of the two clocks is wrong."""
+        """The age of a topic in seconds; negative if one of the two clocks is wrong."""
         return self.now - name.created
 
 
-def ours(present: Iterable[str], prefixes: Collection[str]) -> dict[str, TopicName]:
-    """Runs' topics and those that services derived from them, each with the drawn name.
+def run_topics(present: Iterable[str], prefixes: Collection[str]) -> dict[str, TopicName]:
+    """The topics of runs and those that services derived from them, each with the drawn name.
 
-    A drawn name is exactly of our form and has exactly one of these prefixes. Whether its own topic is there
-    is not asked: a derived one outlives it.
+    A drawn name has exactly one of these prefixes (see names.parse). Its own topic need not exist: a derived
+    topic outlives it.
     """
     return {topic: name for topic in present if (name := names.origin(topic, prefixes)) is not None}
 
 
 def mentioned(text: str, prefixes: Collection[str]) -> list[TopicName]:
-    """The names of runs' topics in a text, a patch say, in their order."""
+    """The names of runs' topics in a text, for example a patch, in their order."""
     return list(_mentioned(text, prefixes))
 
 
@@ -60,10 +61,10 @@ def _mentioned(text: str, prefixes: Collection[str]) -> Iterator[TopicName]:
             yield name
 
 
-class Going:
-    """The topics that are to go: `topics` has the drawn name that each begins with, the oldest first.
+class ExpiredTopics:
+    """The topics to delete: `topics` maps each to the drawn name that it begins with, the oldest first.
 
-    `younger` are those of runs that stay for their age.
+    `younger` are the topics of runs that are kept for their age.
     """
 
     def __init__(self) -> None:
@@ -73,12 +74,12 @@ class Going:
         self._named: dict[TopicName, list[str]] = {}
         self._prefixes: Collection[str] = ()
 
-    async def look(self, present: Sequence[str], prefixes: Collection[str], age: Age) -> None:
-        """Find them among all topics; as there may be many, a part at a time."""
+    async def find(self, present: Sequence[str], prefixes: Collection[str], age: Age) -> None:
+        """Find them among all topics, CHUNK names at a time."""
         self._prefixes = prefixes
         found: dict[str, TopicName] = {}
-        for at in range(0, len(present), A_PART):
-            found |= ours(present[at : at + A_PART], prefixes)
+        for at in range(0, len(present), CHUNK):
+            found |= run_topics(present[at : at + CHUNK], prefixes)
             await asyncio.sleep(0)
         for topic, name in sorted(found.items(), key=lambda item: item[1].created):
             if age.is_old(name):
@@ -89,20 +90,20 @@ class Going:
         await asyncio.sleep(0)
         self._staying = set(present) - self.topics.keys()
 
-    def goes(self, name: TopicName) -> bool:
-        """Whether the topic of this name is no more, or is to go."""
+    def will_be_gone(self, name: TopicName) -> bool:
+        """Whether no topic of this name exists once `topics` are deleted."""
         return str(name) not in self._staying
 
-    def spare(self, names: Iterable[TopicName]) -> None:
-        """These stay, and what is derived from them."""
+    def keep(self, names: Iterable[TopicName]) -> None:
+        """Keep these topics and those derived from them."""
         for name in names:
             self._staying.add(str(name))
             for topic in self._named.pop(name, ()):
                 self._staying.add(topic)
                 self.topics.pop(topic, None)
 
-    def held_by(self, topic: str) -> TopicName | None:
-        """The name of one that goes which this other topic holds: a person may know whose it is."""
+    def name_in(self, topic: str) -> TopicName | None:
+        """The name of an expired topic that the name of this other, kept topic holds."""
         if topic in self.topics or topic in self.younger:
             return None
         return next((name for _, name in names.within(topic, self._prefixes) if name in self._named), None)
@@ -114,42 +115,43 @@ async def delete(
     deleted: Callable[[str], None],
     failed: Callable[[Sequence[str], ArgorunError], None],
 ) -> None:
-    """Delete these topics and see that they are gone; each is told as `deleted` or `failed`.
+    """Delete these topics and wait until they are gone; calls `deleted` or `failed` for each.
 
-    Where Kafka is away for AT_ONCE of them in a row, the rest is not tried, and told as `failed` at once.
+    If Kafka is unreachable for AT_ONCE of them in a row, the rest is not tried: `failed` gets all of it at
+    once.
     """
     rest: list[str] = []
-    away: list[ArgorunError] = []  # in a row
+    unreachable: list[ArgorunError] = []  # in a row
 
     async def one(topic: str) -> None:
-        if len(away) >= AT_ONCE:
+        if len(unreachable) >= AT_ONCE:
             rest.append(topic)
             return
         await topics.delete(topic)
         await topics.wait_gone(topic)
-        away.clear()
+        unreachable.clear()
         deleted(topic)
 
     def one_failed(topic: str, error: ArgorunError) -> None:
-        if isinstance(error, Away):
-            away.append(error)
+        if isinstance(error, Unreachable):
+            unreachable.append(error)
         else:
-            away.clear()
+            unreachable.clear()
         failed([topic], error)
 
-    await several(found, one, one_failed)
+    await for_each(found, one, one_failed)
     if rest:
-        failed(rest, away[-1])
+        failed(rest, unreachable[-1])
 
 
-async def several(
+async def for_each(
     things: Iterable[T],
     act: Callable[[T], Awaitable[None]],
     failed: Callable[[T, ArgorunError], None],
 ) -> None:
-    """Act on each in its turn, on AT_ONCE of them at the same time.
+    """Call `act` for each in its order, for AT_ONCE of them at the same time.
 
-    Whatever `act` raises for one of them is told as `failed`; the others are acted on.
+    Calls `failed` with whatever `act` raises for one of them, and goes on with the others.
     """
     queue = iter(things)
 

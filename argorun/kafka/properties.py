@@ -1,17 +1,16 @@
-"""librdkafka's properties as argorun.yaml gives them: what is refused, what is ours, what is secret."""
+"""Checks librdkafka's properties from argorun.yaml, and adds argorun's own."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from argorun.errors import UsageError
-from argorun.redact.secrets import of_properties
 
 Property = str | int | float | bool
 
 _AUTO_CREATE = "allow.auto.create.topics"
-_OURS = {
+_RESERVED = {
     "error_cb", "log_cb", "logger", "stats_cb", "throttle_cb", "oauth_cb", "background_event_cb", "opaque",
     "enabled_events", "log.queue",
 }  # fmt: skip
@@ -20,8 +19,8 @@ _REFUSED = {
     "metadata.broker.list": "write bootstrap.servers",
 }
 
-# For "perhaps you meant": librdkafka cannot be asked for its names from Python. These are the ones that a
-# connection needs (librdkafka 2.x, CONFIGURATION.md); a name that is missing here still passes through.
+# For "perhaps you meant": Python cannot list librdkafka's names. These are the ones that a connection needs
+# (librdkafka 2.x, CONFIGURATION.md); a name that is missing here still passes through.
 KNOWN = (
     "api.version.request", "api.version.request.timeout.ms", "bootstrap.servers", "broker.address.family",
     "broker.address.ttl", "client.dns.lookup", "client.id", "client.rack", "connections.max.idle.ms",
@@ -44,16 +43,16 @@ KNOWN = (
 
 
 def checked(properties: Mapping[str, object]) -> dict[str, Property]:
-    """The properties for an admin client, ours added, or UsageError naming the one that cannot stand.
+    """The properties for an admin client, with argorun's own added. UsageError names one that is not allowed.
 
-    `allow.auto.create.topics` is always false: with true, asking after a deleted topic brings it back on a
+    `allow.auto.create.topics` is always false: with true, a request for a deleted topic creates it again on a
     broker with `auto.create.topics.enable` (librdkafka, CONFIGURATION.md; seen).
     """
     result: dict[str, Property] = {"client.id": "argorun"}
     if "reconnect.backoff.ms" not in properties:
         result["reconnect.backoff.max.ms"] = 1000  # librdkafka's 10 s are a third of what a step may take
     for name, value in properties.items():
-        if name in _OURS:
+        if name in _RESERVED:
             raise UsageError(f"kafka.{name} cannot be set: argorun sets it itself")
         if name in _REFUSED:
             raise UsageError(f"kafka.{name} cannot be set: {_REFUSED[name]}")
@@ -64,7 +63,7 @@ def checked(properties: Mapping[str, object]) -> dict[str, Property]:
         if name == _AUTO_CREATE and str(value).lower() not in ("false", "f", "0"):
             raise UsageError(
                 f"kafka.{name} must stay false",
-                "with true, merely asking after a deleted topic would bring it back",
+                "with true, a mere request for a deleted topic would create it again",
             )
         result[name] = str(value).lower() if isinstance(value, bool) else value
     _check_addresses(result)
@@ -77,10 +76,10 @@ def addresses(properties: Mapping[str, object]) -> str:
 
 
 def _check_addresses(properties: Mapping[str, object]) -> None:
-    """UsageError unless `bootstrap.servers` is `host[:port], …`.
+    """Raise UsageError unless `bootstrap.servers` is `host[:port], …`.
 
-    librdkafka takes port 99999 modulo 65536, reads `abc` as port 0, and drops an address whose scheme is not
-    its security.protocol without a word to the caller (seen with 2.16), so that the run would only time out.
+    librdkafka takes port 99999 modulo 65536, reads `abc` as port 0, and silently drops an address whose
+    scheme is not its security.protocol (seen with 2.16), so that the run would only time out.
     """
     if not addresses(properties):
         raise UsageError(
@@ -103,19 +102,6 @@ def _check_addresses(properties: Mapping[str, object]) -> None:
 
 
 def nearest(name: str) -> str:
-    """A hint with the known property that is most like `name`, or an empty string."""
+    """A hint with the known property that is most similar to `name`, or an empty string."""
     close = difflib.get_close_matches(name, KNOWN, n=1, cutoff=0.75)
     return f"perhaps you meant {close[0]}" if close else ""
-
-
-class Mask:
-    """Takes secret values out of a text: librdkafka repeats a bad value in its message (seen)."""
-
-    def __init__(self, properties: Mapping[str, object], secrets: Iterable[str] = ()) -> None:
-        values = of_properties(properties) | set(secrets)
-        self._values = sorted(values - {""}, key=len, reverse=True)
-
-    def __call__(self, text: str) -> str:
-        for value in self._values:
-            text = text.replace(value, "***") if len(value) > 3 else text.replace(f'"{value}"', '"***"')
-        return text

@@ -1,4 +1,4 @@
-"""How long a broker is asked, and when its silence is an answer."""
+"""Sends requests to a broker: retries transient errors, and detects an unreachable broker early."""
 
 from __future__ import annotations
 
@@ -9,105 +9,108 @@ from typing import TypeVar
 
 from argorun.errors import ArgorunError
 from argorun.kafka.admin import Admin
-from argorun.kafka.errors import REQUEST_TIMED_OUT, BrokerError, dropped, unreachable
+from argorun.kafka.errors import REQUEST_TIMED_OUT, BrokerError, connection_error, dropped
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """How long each step may take, in seconds."""
+    """Time limits, in seconds."""
 
-    look: float = 10.0  # one request of `look`
-    down: float = 3.0  # `look` gives up when no broker could be connected for so long; the others say so
-    request: float = 5.0  # one request of the steps below, which are tried again
+    preflight: float = 10.0  # one request of the preflight
+    down: float = 3.0  # without any connection: the preflight gives up, the other steps warn
+    request: float = 5.0  # one request of the steps below, which are retried
     create: float = 30.0
     usable: float = 30.0
     delete: float = 30.0
     gone: float = 30.0
     groups: float = 20.0
-    absent: float = 0.6  # a topic not seen for so long is gone
-    late: float = 12.0  # a create without an answer may take effect for so long
-    pause: float = 0.1  # before the second try; doubled each time
+    absent: float = 0.6  # a topic that is absent for so long is gone
+    late: float = 12.0  # a create request without an answer may take effect this late
+    pause: float = 0.1  # before the second try; doubled for each further one
     longest_pause: float = 1.0
 
 
-class Asking:
-    """Sends requests to one broker: once, to hear what it says, or again until it does what was asked."""
+class RetryingCaller:
+    """Sends requests to one broker: `once` for its answer, or `retry` until it succeeds.
+
+    In both, `request` takes a timeout in seconds.
+    """
 
     def __init__(self, admin: Admin, limits: Limits, warn: Callable[[str], None]) -> None:
         self._admin = admin
         self._limits = limits
         self._warn = warn
 
-    async def once(self, ask: Callable[[float], Awaitable[None]]) -> BrokerError | None:
-        """The broker's definite answer, None for yes; KafkaFailed or AccessDenied when it cannot be reached.
+    async def once(self, request: Callable[[float], Awaitable[None]]) -> BrokerError | None:
+        """The broker's definite error, or None for success. A request without an answer is not sent again.
 
-        A request without an answer is not sent again. `ask` takes a timeout in seconds.
+        Raises KafkaFailed or AccessDenied if the broker cannot be reached.
         """
         limits, start = self._limits, now()
         pause = limits.pause
         while True:
-            error = await self._first(ask, start)
-            if error is None or not error.passing:
+            error = await self._first(request, start)
+            if error is None or not error.transient:
                 return error
-            if error.code < 0 or error.code == REQUEST_TIMED_OUT or now() + pause > start + limits.look:
+            if error.code < 0 or error.code == REQUEST_TIMED_OUT or now() + pause > start + limits.preflight:
                 raise self._unreachable(start, error)
             await asyncio.sleep(pause)
             pause = min(2 * pause, limits.longest_pause)
 
-    async def _first(self, ask: Callable[[float], Awaitable[None]], start: float) -> BrokerError | None:
-        """One request, given up early for a refused login and for brokers that are all down.
+    async def _first(self, request: Callable[[float], Awaitable[None]], start: float) -> BrokerError | None:
+        """Send one request; give up early if the login is refused or all brokers are down.
 
-        librdkafka tells both through error_cb alone, goes on trying and lets the request time out (seen).
+        librdkafka reports both to error_cb alone, goes on trying and lets the request time out (seen).
         """
-        request = asyncio.ensure_future(_outcome(ask(self._limits.look)))
+        answer = asyncio.ensure_future(_outcome(request(self._limits.preflight)))
         down: float | None = None
         try:
-            while not (await asyncio.wait([request], timeout=0.1))[0]:
+            while not (await asyncio.wait([answer], timeout=0.1))[0]:
                 trouble = self._admin.trouble(start)
                 if trouble is not None and trouble.denied:
                     raise self._unreachable(start)
                 down = down or self._admin.all_down(start)
                 if down is not None and now() - down >= self._limits.down:
-                    raise unreachable(self._admin.where, trouble or dropped(now()))
-            return request.result()
+                    raise connection_error(self._admin.where, trouble or dropped(now()))
+            return answer.result()
         finally:
-            request.cancel()
+            answer.cancel()
 
-    async def again(
+    async def retry(
         self,
         limit: float,
-        ask: Callable[[float], Awaitable[T]],
+        request: Callable[[float], Awaitable[T]],
         refused: Callable[[BrokerError], ArgorunError],
         also: Collection[int] = (),
     ) -> T:
-        """Ask until the answer is no passing trouble, for `limit` seconds; rides out a broker's restart.
+        """Send the request until its answer is no transient error, for `limit` seconds: a broker may restart.
 
-        `refused` makes the error for a definite answer. The codes in `also` are passing troubles, too.
+        `refused` makes the exception for a definite answer. The codes in `also` are transient, too.
         """
         limits, start = self._limits, now()
         pause = limits.pause
-        told = False
+        warned = False
         while True:
             left = start + limit - now()
             try:
-                return await ask(max(0.1, min(limits.request, left)))
+                return await request(max(0.1, min(limits.request, left)))
             except BrokerError as e:
                 error = e
-            if not (error.passing or error.code in also):
+            if not (error.transient or error.code in also):
                 raise refused(error)
             failure = self._unreachable(start, error) if error.code < 0 else refused(error)
             if now() + pause >= start + limit:
                 raise failure
-            if not told and now() >= start + limits.down:
-                told = True
+            if not warned and now() >= start + limits.down:
+                warned = True
                 self._warn(f"{failure.message}; trying again for {start + limit - now():.0f} s")
             await asyncio.sleep(pause)
             pause = min(2 * pause, limits.longest_pause)
 
     def _unreachable(self, start: float, error: BrokerError | None = None) -> ArgorunError:
-        return unreachable(self._admin.where, self._admin.trouble(start), error)
+        return connection_error(self._admin.where, self._admin.trouble(start), error)
 
 
 def now() -> float:

@@ -1,4 +1,4 @@
-"""What is asked of a topic and what came of it, for those who need no Kafka client for that."""
+"""A topic as it is requested and as it was created; needs no Kafka client."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, kw_only=True)
 class TopicSpec:
-    """A topic as argorun.yaml asks for it; -1 leaves a number to the broker (KIP-464, Kafka 2.4 and up)."""
+    """A topic as argorun.yaml requests it; -1 leaves a number to the broker (KIP-464, Kafka 2.4 and up)."""
 
     prefix: str
     partitions: int = -1
     replication_factor: int = -1
     config: Mapping[str, str] = field(default_factory=dict)
-    groups: str | None = None  # empty consumer groups with this prefix that hold the name go with the topic
+    groups: str | None = None  # delete empty consumer groups with this prefix whose id holds the topic's name
 
 
 @dataclass(frozen=True, kw_only=True)
 class CreatedTopic:
-    """A topic as the broker made it."""
+    """A topic as the broker created it."""
 
     name: str
     partitions: int
@@ -27,7 +27,7 @@ class CreatedTopic:
 
 
 class TopicExists(Exception):
-    """The broker had a topic of this name before we asked for it: not ours, never to be touched."""
+    """The broker had a topic of this name before this run requested it: the run must never touch it."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"topic {name} exists already and is not this run's")

@@ -1,4 +1,4 @@
-"""A run's topics on the broker: asked for, made, waited for, deleted and seen gone."""
+"""The life cycle of a run's topics on the broker: preflight, create, wait, delete, verify."""
 
 from __future__ import annotations
 
@@ -10,41 +10,41 @@ from typing import Self, TypeVar
 
 from argorun.errors import AccessDenied, ArgorunError, KafkaFailed
 from argorun.kafka import groups, names
-from argorun.kafka.admin import Admin, Client, Described
+from argorun.kafka.admin import Admin, Described, KafkaAdmin
 from argorun.kafka.errors import (
     INVALID_REPLICATION_FACTOR,
     TOPIC_EXISTS,
     UNKNOWN_TOPIC,
     Act,
     BrokerError,
-    not_ours_to_delete,
+    cannot_delete,
     refusal,
 )
-from argorun.kafka.retry import Asking, Limits, now
+from argorun.kafka.retry import Limits, RetryingCaller, now
 from argorun.kafka.spec import CreatedTopic, TopicExists, TopicSpec
 
 __all__ = ["CreatedTopic", "Limits", "Related", "TopicExists", "TopicSpec", "Topics"]
 
 T = TypeVar("T")
-_RUNNING = 3  # looks in a row that must agree: brokers learn of a topic one after the other
+_IN_A_ROW = 3  # descriptions that must agree: brokers learn of a topic one after the other
 _COMEBACKS = 5  # how often a topic that comes back is deleted again: over about 12 s
 
 
 @dataclass
 class _Creation:
-    """What this process knows of a topic that it asked for."""
+    """The state of a topic that this process requested."""
 
     task: asyncio.Task[None] | None = None
     abandoned: bool = False  # no further try
-    foreign: bool = False  # it stood there before us
-    unanswered: float | None = None  # loop time of the newest try without an answer
-    id: str = ""  # the broker's, once seen
+    foreign: bool = False  # it existed before this run
+    unanswered: float | None = None  # loop time of the latest try without an answer
+    id: str = ""  # the broker's, once described
     prefix: str = ""
 
 
 @dataclass(frozen=True)
 class Related:
-    """Other topics that hold a topic's name: `derived` ones begin with it (`names.is_derived`)."""
+    """Other topics whose names hold a topic's name: `derived` ones begin with it (`names.is_derived`)."""
 
     derived: tuple[str, ...]
     others: tuple[str, ...]
@@ -58,9 +58,9 @@ class Topics:
     """The topics of one run over one Kafka client; an async context manager.
 
     Every method raises AccessDenied for a missing permission or a refused login, and KafkaFailed when its
-    limit is over or Kafka fails otherwise. `properties` are librdkafka's, `secrets` further texts that no
-    message may show; with `keep`, nobody asks whether the topics may be deleted. The constructor raises
-    UsageError for a property that librdkafka does not take.
+    limit is over or Kafka fails otherwise. `properties` are librdkafka's, `redact` masks secrets in
+    messages (see KafkaAdmin); with `keep`, no step asks whether the topics may be deleted. The constructor
+    raises UsageError for a property that librdkafka does not accept.
     """
 
     def __init__(
@@ -68,16 +68,16 @@ class Topics:
         properties: Mapping[str, str | int | float | bool],
         *,
         warn: Callable[[str], None] = _silent,
-        secrets: Collection[str] = (),
+        redact: Callable[[str], str] | None = None,
         keep: bool = False,
         limits: Limits | None = None,
         admin: Admin | None = None,
     ) -> None:
-        self._admin: Admin = admin if admin is not None else Client(properties, secrets=secrets)
+        self._admin: Admin = admin if admin is not None else KafkaAdmin(properties, redact=redact)
         self._warn = warn
         self._keep = keep
         self._limits = limits or Limits()
-        self._asking = Asking(self._admin, self._limits, warn)
+        self._caller = RetryingCaller(self._admin, self._limits, warn)
         self._creations: dict[str, _Creation] = {}
 
     async def __aenter__(self) -> Self:
@@ -89,27 +89,27 @@ class Topics:
     ) -> None:
         await self._admin.close()
 
-    # -- step 2: look --
+    # -- step 2: preflight --
 
-    async def look(self, drawn: Mapping[str, TopicSpec]) -> None:
-        """Ask whether these names could be made, seen and deleted, while they are absent still.
+    async def preflight(self, drawn: Mapping[str, TopicSpec]) -> None:
+        """Check that topics of these names can be created, described and deleted, while none exists yet.
 
-        Validate-only CreateTopics takes the broker's policies, limits and ACLs (KIP-4); deleting an absent
-        topic answers UNKNOWN_TOPIC_OR_PARTITION to who may delete, TOPIC_AUTHORIZATION_FAILED to who may not
-        and TOPIC_DELETION_DISABLED where nobody may (seen on 4.3.1). Raises UsageError for what argorun.yaml
-        must fix and TopicExists for a name that is taken. A trial deletion without an answer is not sent
-        again: a late one would hit the real topic.
+        A validate-only CreateTopics checks the broker's policies, limits and ACLs (KIP-4). Deleting an absent
+        topic answers UNKNOWN_TOPIC_OR_PARTITION to a user who may delete it, TOPIC_AUTHORIZATION_FAILED to
+        one who may not, and TOPIC_DELETION_DISABLED if no one may (seen on 4.3.1). Raises UsageError for what
+        argorun.yaml must fix, and TopicExists for a name that is taken. A trial deletion without an answer is
+        not sent again: a late one would hit the real topic.
         """
         for name, spec in drawn.items():
-            await self._look_at(name, spec)
+            await self._preflight_one(name, spec)
 
-    async def _look_at(self, name: str, spec: TopicSpec) -> None:
-        validated = await self._asking.once(
+    async def _preflight_one(self, name: str, spec: TopicSpec) -> None:
+        validated = await self._caller.once(
             lambda t: self._admin.create(name, spec, timeout=t, validate_only=True)
         )
         if validated is not None and validated.code != TOPIC_EXISTS:
             raise refusal(validated, Act.VALIDATE, name, spec.prefix)
-        described = await self._asking.once(lambda t: self._described(name, t)) if validated is None else None
+        described = await self._caller.once(lambda t: self._described(name, t)) if validated is None else None
         if validated is not None or described is None:
             self._creation(name, spec.prefix).foreign = True
             raise TopicExists(name)
@@ -117,7 +117,7 @@ class Topics:
             raise refusal(described, Act.DESCRIBE, name, spec.prefix)
         if self._keep:
             return
-        deleted = await self._asking.once(lambda t: self._admin.delete(name, timeout=t))
+        deleted = await self._caller.once(lambda t: self._admin.delete(name, timeout=t))
         if deleted is not None and deleted.code != UNKNOWN_TOPIC:
             raise refusal(deleted, Act.DELETE, name, spec.prefix)
 
@@ -127,17 +127,17 @@ class Topics:
     # -- step 3: topics --
 
     async def create(self, name: str, spec: TopicSpec) -> None:
-        """Make the topic; register `delete` and `wait_gone` as its undo *before* this call.
+        """Create the topic; register `delete` and `wait_gone` as its undo *before* this call.
 
-        Raises TopicExists if the first definite answer is "exists": not ours, and `delete` will refuse it.
-        "Exists" after a try without an answer is ours. Cancelling leaves the request in flight, for Kafka
-        makes the topic all the same; `delete` awaits it.
+        Raises TopicExists if the first definite answer is "exists": the topic is another's, and `delete` will
+        refuse it. "Exists" after a try without an answer means that the try succeeded. Canceling leaves the
+        request in flight, for Kafka creates the topic all the same; `delete` awaits it.
         """
         creation = self._creation(name, spec.prefix)
         if creation.foreign:
             raise TopicExists(name)
         creation.task = asyncio.create_task(self._create(name, spec, creation))
-        creation.task.add_done_callback(_heard)
+        creation.task.add_done_callback(_retrieve_exception)
         try:
             await asyncio.shield(creation.task)
         except asyncio.CancelledError:
@@ -145,7 +145,7 @@ class Topics:
             raise
 
     async def _create(self, name: str, spec: TopicSpec, creation: _Creation) -> None:
-        async def ask(timeout: float) -> None:
+        async def request(timeout: float) -> None:
             if creation.abandoned:
                 return
             try:
@@ -163,34 +163,34 @@ class Topics:
                     raise TopicExists(name) from None
 
         # A broker that restarts is not registered for a moment: "only 0 broker(s) are registered" (38).
-        await self._asking.again(
-            self._limits.create, ask, self._refused(Act.CREATE, name), also={INVALID_REPLICATION_FACTOR}
+        await self._caller.retry(
+            self._limits.create, request, self._refused(Act.CREATE, name), also={INVALID_REPLICATION_FACTOR}
         )
 
     async def wait_usable(self, name: str) -> CreatedTopic:
-        """Wait until the topic has a leader for every partition, three looks running.
+        """Wait until three descriptions in a row show a leader for every partition.
 
-        Raises AccessDenied for a topic that we may not delete. It then stays: who may describe but not
-        delete is told "unknown topic" for a trial deletion, like who may (seen on 4.3.1), so `look` cannot
-        tell.
+        Raises AccessDenied for a topic that this user may not delete. It then stays: a user who may describe
+        but not delete gets "unknown topic" for a trial deletion, like one who may (seen on 4.3.1), so
+        `preflight` cannot detect it.
         """
         limits, start = self._limits, now()
-        good = 0
+        in_a_row = 0
         pause = limits.pause
         while now() < start + limits.usable:
-            found = await self._seen(name, start + limits.usable)
+            found = await self._find(name, start + limits.usable)
             if found is not None and not found.may_delete and not self._keep:
-                raise not_ours_to_delete(name, self._creation(name).prefix)
+                raise cannot_delete(name, self._creation(name).prefix)
             if found is not None and found.partitions and all(p.leader for p in found.partitions):
-                good += 1
+                in_a_row += 1
                 self._creation(name).id = found.id
-                if good == _RUNNING:
+                if in_a_row == _IN_A_ROW:
                     replicas = max(p.replicas for p in found.partitions)
                     return CreatedTopic(
                         name=name, partitions=len(found.partitions), replication_factor=replicas
                     )
             else:
-                good = 0
+                in_a_row = 0
                 pause = min(1.5 * pause, limits.longest_pause)
             await asyncio.sleep(pause)
         raise KafkaFailed(
@@ -201,19 +201,20 @@ class Topics:
     # -- step 9: clean up --
 
     async def delete(self, name: str) -> None:
-        """Have the broker accept the deletion; a topic that is not there is fine.
+        """Send the deletion until the broker accepts it; an absent topic is fine.
 
-        First awaits a create that is in flight; after a create without an answer, an absent topic is looked
-        for a little longer. Raises TopicExists, and touches nothing, if the topic was there before us.
+        First awaits a create that is in flight; after a create without an answer, deletes a topic that
+        appears within `late` seconds. Raises TopicExists, and touches nothing, if the topic existed before
+        this run.
         """
-        creation = await self._made(name)
+        creation = await self._settled_creation(name)
         pause = self._limits.pause
         while not await self._delete(name) and self._may_come_late(creation):
             await asyncio.sleep(pause)
             pause = min(2 * pause, self._limits.longest_pause)
 
-    async def _made(self, name: str) -> _Creation:
-        """Once its create is no longer in flight; TopicExists if the topic was there before us."""
+    async def _settled_creation(self, name: str) -> _Creation:
+        """Wait until no create is in flight. Raises TopicExists if the topic existed before this run."""
         creation = self._creation(name)
         if creation.task is not None and not creation.task.done():
             creation.abandoned = True
@@ -224,9 +225,9 @@ class Topics:
         return creation
 
     async def _delete(self, name: str) -> bool:
-        """Whether there was anything to delete."""
+        """Delete it; whether it existed."""
 
-        async def ask(timeout: float) -> bool:
+        async def request(timeout: float) -> bool:
             try:
                 await self._admin.delete(name, timeout=timeout)
             except BrokerError as e:
@@ -235,28 +236,28 @@ class Topics:
                 return False
             return True
 
-        return await self._asking.again(self._limits.delete, ask, self._refused(Act.DELETE, name))
+        return await self._caller.retry(self._limits.delete, request, self._refused(Act.DELETE, name))
 
     async def wait_gone(self, name: str) -> None:
-        """Wait until the topic is seen gone for `limits.absent`; one that comes back is deleted again.
+        """Wait until the topic is absent for `limits.absent` seconds; one that comes back is deleted again.
 
-        With `auto.create.topics.enable`, a live producer or consumer brings a deleted topic back within 0.1
-        to 0.3 s, with another id (seen, Java and librdkafka). KafkaFailed if it comes back time and again,
-        or stays.
+        With `auto.create.topics.enable`, a live producer or consumer creates a deleted topic again within 0.1
+        to 0.3 s, with another id (seen, Java and librdkafka). Raises KafkaFailed if it comes back again and
+        again, or stays.
         """
         limits, start, creation = self._limits, now(), self._creation(name)
         id, pause = creation.id, 2 * limits.pause
-        absent: float | None = None  # since when it is not seen
+        absent: float | None = None  # since when it is absent
         deleted = start
         comebacks = 0
         while now() < start + limits.gone:
-            found = await self._seen(name, start + limits.gone)
+            found = await self._find(name, start + limits.gone)
             if found is None:
                 absent = absent or now()
                 if now() >= absent + limits.absent and not self._may_come_late(creation):
                     return
             else:
-                again = now() >= deleted + limits.late  # it came back before our first look?
+                again = now() >= deleted + limits.late  # did it come back before the first description?
                 if absent is not None or (id and found.id != id) or again:
                     comebacks += 1
                     if comebacks > _COMEBACKS:
@@ -264,7 +265,7 @@ class Topics:
                     self._warn(f"topic {name} is there again after its deletion; deleting it again")
                     await self._delete(name)
                     deleted = now()
-                    pause *= 2  # what brings it back may be about to end
+                    pause *= 2  # its clients may be about to end
                 id, absent = found.id, None
             await asyncio.sleep(pause)
         raise (
@@ -279,50 +280,51 @@ class Topics:
     async def delete_groups(self, prefix: str, topics: Collection[str]) -> list[str]:
         """Delete the empty consumer groups with this prefix whose id holds the name of one of these topics.
 
-        Returns what it deleted. AccessDenied, too, where the list of groups would leave some out.
+        Returns their ids. Raises AccessDenied, too, if the list of groups would leave some out.
         """
-        return await groups.delete_empty(self._admin, prefix, frozenset(topics), self._of_groups)
+        return await groups.delete_empty(self._admin, prefix, frozenset(topics), self._retry_for_groups)
 
-    def _of_groups(self, ask: Callable[[float], Awaitable[T]], name: str) -> Awaitable[T]:
-        return self._asking.again(
-            self._limits.groups, ask, lambda error: refusal(error, Act.GROUPS, name, name)
+    def _retry_for_groups(self, request: Callable[[float], Awaitable[T]], name: str) -> Awaitable[T]:
+        return self._caller.retry(
+            self._limits.groups, request, lambda error: refusal(error, Act.GROUPS, name, name)
         )
 
     # -- the broker's other topics --
 
     async def related(self, name: str) -> Related:
-        """The topics whose names hold that of this run's topic, which may be gone; it is not among them.
+        """The other topics whose names hold that of this run's topic, which may be deleted already.
 
-        All derived ones are found: Kafka's ACLs are for a literal name, which nobody could have given before
-        the name was drawn, for a prefix, or for all, so who may describe the topic may describe them. Of the
-        others only those are found that we may describe. Raises TopicExists where the topic was there before
-        us: what is derived from it is not this run's either.
+        All derived ones are found: Kafka's ACLs are for a prefix, for all topics, or for a literal name,
+        which no one could know before it was drawn; so a user who may describe the topic may describe those.
+        Of the others only those are found that the user may describe. Raises TopicExists if the topic existed
+        before this run: topics derived from it are not this run's either.
         """
-        await self._made(name)
+        await self._settled_creation(name)
         found = {t: names.is_derived(t, name) for t in await self.present() if name in t and t != name}
         return Related(tuple(t for t in found if found[t]), tuple(t for t in found if not found[t]))
 
     async def present(self) -> list[str]:
-        """The names of all topics that we may describe, sorted; see `check_shown`."""
-        return await self._asking.again(
-            self._limits.look,
+        """The names of all topics that the user may describe, sorted; see `check_visible`."""
+        return await self._caller.retry(
+            self._limits.preflight,
             lambda t: self._admin.topics(timeout=t),
             lambda error: KafkaFailed(f"Kafka does not list its topics: {error.text}"),
         )
 
-    async def check_shown(self, prefixes: Iterable[str], time: float) -> None:
-        """AccessDenied if `present` would leave out topics of these prefixes; `time` is in unix seconds.
+    async def check_visible(self, prefixes: Iterable[str], time: float) -> None:
+        """Raise AccessDenied if `present` would leave out topics of these prefixes; `time` in unix seconds.
 
-        Kafka leaves out of its list, in silence, what we may not describe; but it refuses a name that is
-        asked for, also where there is no such topic (KafkaApis.handleTopicMetadataRequest; seen on 4.3.1).
+        Kafka's list silently leaves out topics that the user may not describe. But Kafka refuses a request
+        for one of their names, even if no such topic exists (KafkaApis.handleTopicMetadataRequest; seen on
+        4.3.1).
         """
         for prefix in prefixes:
             try:
-                await self._seen(names.draw(prefix, time), now() + self._limits.look)
+                await self._find(names.draw(prefix, time), now() + self._limits.preflight)
             except AccessDenied as e:
                 raise AccessDenied(f"Kafka does not let us see topics {prefix}*", e.hint) from None
 
-    # -- what they share --
+    # -- shared --
 
     def _creation(self, name: str, prefix: str = "") -> _Creation:
         creation = self._creations.setdefault(name, _Creation())
@@ -332,10 +334,10 @@ class Topics:
     def _may_come_late(self, creation: _Creation) -> bool:
         return creation.unanswered is not None and now() < creation.unanswered + self._limits.late
 
-    async def _seen(self, name: str, until: float) -> Described | None:
-        """The topic, or None if the broker does not know it; tried again until loop time `until`."""
+    async def _find(self, name: str, until: float) -> Described | None:
+        """The topic, or None if the broker does not know it; retried until loop time `until`."""
 
-        async def ask(timeout: float) -> Described | None:
+        async def request(timeout: float) -> Described | None:
             try:
                 return await self._admin.describe(name, timeout=timeout)
             except BrokerError as e:
@@ -343,14 +345,14 @@ class Topics:
                     raise
                 return None
 
-        return await self._asking.again(until - now(), ask, self._refused(Act.DESCRIBE, name))
+        return await self._caller.retry(until - now(), request, self._refused(Act.DESCRIBE, name))
 
     def _refused(self, act: Act, name: str) -> Callable[[BrokerError], ArgorunError]:
         return lambda error: refusal(error, act, name, self._creation(name).prefix)
 
 
-def _heard(task: asyncio.Task[None]) -> None:
-    """Take the result of a create that nobody awaits any longer, or asyncio would print it."""
+def _retrieve_exception(task: asyncio.Task[None]) -> None:
+    """Retrieve the result of a create that is no longer awaited, or asyncio would print it."""
     if not task.cancelled():
         task.exception()
 

@@ -22,7 +22,7 @@ TEXT_FIELDS: dict[type, tuple[str, ...]] = {
 
 
 def all_text(event: Event) -> str:
-    """Every text of the event in one string, for one quick look."""
+    """Every text of the event in one string, for a quick search."""
     values = _GETTERS[type(event)](event)
     try:
         return "\n".join(values)
@@ -31,7 +31,7 @@ def all_text(event: Event) -> str:
 
 
 def rewrite(event: E, change: Callable[[str], str]) -> E:
-    """The event with `change` applied to every text of it."""
+    """The event with `change` applied to each of its texts."""
     changed: dict[str, Any] = {}
     for name in TEXT_FIELDS[type(event)]:
         value = getattr(event, name)

@@ -1,4 +1,4 @@
-"""Takes secrets out of what is shown: events before any reporter sees them, lines on their way to stderr."""
+"""Redacts secrets from events, before any reporter gets them, and from text on stderr."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from argorun.redact.event_text import E, all_text, rewrite
 from argorun.redact.sanitize import clean
 
 MASK = "***"
-SHORTEST = 4  # characters of a secret that is masked inside words, too
-_SHORTEST_PART = 8  # of base64 inside other base64, and of a line of a key: less would mask innocent text
+SHORTEST = 4  # characters of a secret that is masked within words, too
+_SHORTEST_PART = 8  # of base64 within other base64, and of a line of a key: less would mask other text
 
 
 class Redactor:
-    """Masks secrets in all the forms that they are likely to be shown in; may learn more of them later.
+    """Masks secrets in every form in which they are likely to appear; `mask` adds further secrets.
 
-    One of less than `SHORTEST` characters is masked only where it stands by itself: with "***" for each "a"
-    nothing could be read, and the secret would be given away. A line without a secret costs little.
+    A secret of less than `SHORTEST` characters is masked only as a whole word: with "***" for each "a", no
+    text could be read, and the secret would be obvious. A line without a secret costs little.
     """
 
     def __init__(self, secrets: Collection[str] = ()) -> None:
         self._forms: set[str] = set()
         self._needles: list[str] = []  # the longest first
-        self._quick: list[str] = []  # one of them is in every text that holds any
+        self._quick: list[str] = []  # every text that holds a form holds one of these
         self.mask(*secrets)
 
     def mask(self, *secrets: str) -> None:
-        """From now on these are masked, too."""
+        """Mask these secrets, too, from now on."""
         known = {part for secret in secrets for part in (secret, *_credentials(secret)) if part.strip()}
         fresh = {form for secret in known for form in _forms(secret)} - self._forms
         if fresh:
@@ -42,17 +42,17 @@ class Redactor:
             self._quick = [n for n in self._needles if not any(m in n for m in self._forms if m != n)]
 
     def event(self, event: E) -> E:
-        """The event, without a secret in any of its texts."""
+        """The event with every secret in its texts masked."""
         if not self._needles:
             return event
         everything = all_text(event)
-        # An escape sequence can sit inside a secret (grep --color writes such): look behind it.
+        # An escape sequence can split a secret (grep --color writes such): check the text without it.
         if "\x1b" in everything or self._found(everything):
             return rewrite(event, self.text)
         return event
 
     def text(self, text: str) -> str:
-        """The text, with every secret in it masked."""
+        """The text with every secret in it masked."""
         if "\x1b" in text:
             shown = clean(text)
             if self._found(shown):
@@ -66,7 +66,7 @@ class Redactor:
         return False
 
     def _masked(self, text: str) -> str:
-        # Secrets may overlap: mask their union, so that no end of one stays readable.
+        # Secrets may overlap: mask their union, so that no part of one stays readable.
         masked, end = [], 0
         for start, stop in _union(sorted(span for needle in self._needles for span in _spans(needle, text))):
             masked += [text[end:start], MASK]
@@ -75,7 +75,7 @@ class Redactor:
 
 
 def _credentials(header: str) -> Iterator[str]:
-    """What an Authorization header holds behind its scheme, and the password in it."""
+    """The credentials in an Authorization header, and the password in Basic credentials."""
     match = re.fullmatch(r"(bearer|basic|token)\s+(\S+)", header.strip(), re.IGNORECASE)
     if match:
         yield match[2]
@@ -98,14 +98,14 @@ def _forms(secret: str) -> Iterator[str]:
 
 
 def _quoted(secret: str, raw: bytes) -> Iterator[str]:
-    """As Python, HTML and JSON write it, JSON in JSON as well, each also between a shell's single quotes."""
+    """As Python, HTML, JSON and JSON in JSON write it, each also within a shell's single quotes."""
     written = {secret, repr(secret)[1:-1], repr(raw)[2:-1], html.escape(secret)}
     for ascii_only in (True, False):
         text = secret
         for _ in range(2):
             text = json.dumps(text, ensure_ascii=ascii_only)[1:-1]
             written.add(text)
-            written.add(re.sub("[&<>]", lambda sign: f"\\u{ord(sign[0]):04x}", text))  # Go's way
+            written.add(re.sub("[&<>]", lambda sign: f"\\u{ord(sign[0]):04x}", text))  # as Go does
     for text in written:
         yield text
         yield text.replace("'", "'\"'\"'")
@@ -139,8 +139,8 @@ def _spans(needle: str, text: str) -> Iterator[tuple[int, int]]:
         start = text.find(needle, start + 1)
 
 
-def _in_word(neighbour: str) -> bool:
-    return neighbour.isalnum() or neighbour == "_"
+def _in_word(neighbor: str) -> bool:
+    return neighbor.isalnum() or neighbor == "_"
 
 
 def _union(spans: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""What counts as a secret: a value from the environment, or by its name, and the password in an address."""
+"""Finds secrets in the configuration: by a value's source, by its name, and in addresses."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from urllib.parse import unquote
 
 from argorun.errors import UsageError
 
-# librdkafka's properties, those to come included: sasl.password, ssl.key.pem, …
+# librdkafka's properties, also future ones: sasl.password, ssl.key.pem, …
 _PROPERTY = re.compile(
     r"password|passphrase|secret|credential|token$|\.pem$|jaas|oauthbearer\.(config|assertion)", re.IGNORECASE
 )
-# A chart's parameters, by their ends: `imagePullSecret` and `existingSecret` only name a Secret.
+# A chart's parameters, by how they end: `imagePullSecret` and `existingSecret` only name a Secret.
 _PARAMETER = re.compile(
     r"(password|passwd|passphrase|token|(api|private|access|secret)[_-]?key|client[_-]?secret|(^|\.)secret)$",
     re.IGNORECASE,
@@ -22,7 +22,7 @@ PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY"
 
 
 def of_properties(properties: Mapping[str, object]) -> set[str]:
-    """What is secret among librdkafka's properties, and the parts of it that a message could quote alone."""
+    """The secret values among librdkafka's properties, and their parts that a message could quote alone."""
     values = {str(value) for name, value in properties.items() if _PROPERTY.search(name)}
     urls = [str(value) for value in properties.values() if "://" in str(value)]
     in_addresses = {password for url in urls for password in in_address(url)}
@@ -51,7 +51,7 @@ def _parts(value: str) -> list[str]:
 def collecting(
     environment: Mapping[str, str], mask: Callable[..., None]
 ) -> tuple[set[str], Callable[..., None]]:
-    """A set, and a `mask` that also adds each secret to it; a proxy's password is in it from the start."""
+    """A set, and a `mask` that also adds each secret to it; it starts with the proxies' passwords."""
     secrets: set[str] = set()
 
     def collect(*values: str) -> None:
@@ -64,13 +64,13 @@ def collecting(
 
 
 class Expansion:
-    """Puts environment variables in for ${NAME}, and masks the values."""
+    """Replaces ${NAME} with the environment variable, and masks its value."""
 
     def __init__(self, environment: Mapping[str, str], where: str, mask: Callable[..., None]) -> None:
         self.environment, self.where, self.mask = environment, where, mask
 
     def __call__(self, key: str, value: str) -> str:
-        def put(match: re.Match[str]) -> str:
+        def replace(match: re.Match[str]) -> str:
             name = match[1]
             if name not in self.environment:
                 raise UsageError(
@@ -80,4 +80,4 @@ class Expansion:
             self.mask(self.environment[name])
             return self.environment[name]
 
-        return re.sub(r"\$\{(\w+)\}", put, value)
+        return re.sub(r"\$\{(\w+)\}", replace, value)

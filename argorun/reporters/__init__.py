@@ -1,1 +1,1 @@
-"""Reporters show a run or write it down: they take events, and never change a verdict."""
+"""Reporters: show a run, or write it down, from its events."""

@@ -1,7 +1,7 @@
-"""Writes files, pipes and terminals from threads of their own, never on the event loop.
+"""Writes files, pipes and terminals in threads, never on the event loop.
 
 `argorun run | less`, Ctrl-S, a CI agent that hangs, a disk behind a dead network: a plain write would stop
-the whole run there, its clean-up on a signal included. What is not written yet waits in memory, to a limit.
+the whole run, including its clean-up on a signal. What is not written yet waits in memory, up to LIMIT.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ import threading
 from collections.abc import Callable
 from typing import TextIO, TypeVar
 
-PATIENCE = 0.02  # seconds for which a reader that reads at all is waited for: order and errors are as ever
-LIMIT = 32 * 2**20  # bytes that wait for a reader or a disk, at most
+SHORT_WAIT = 0.02  # seconds: a reader that reads is waited for, so order and errors are as with plain writes
+LIMIT = 32 * 2**20  # bytes that may wait for a reader or a disk
 OPENING = 10.0  # seconds to open a file or a directory
 READER = 2.0  # seconds in which a FIFO must have a reader
 T = TypeVar("T")
 
 
-class Background:
-    """Does writes one after the other in a daemon thread; an error ends it and is raised at the next call."""
+class WriteQueue:
+    """Runs writes one after the other in a daemon thread; an error ends it, and the next call raises it."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._waiting: collections.deque[tuple[Callable[[], object], int]] = collections.deque()
         self._size = 0  # bytes that wait
-        self._news = threading.Condition()
+        self._changed = threading.Condition()
         self._error: OSError | None = None
         self._thread: threading.Thread | None = None
         self._closed = False
 
-    def do(self, act: Callable[[], object], size: int = 0, *, patience: float = 0.0) -> bool:
-        """Do this after all that waits; False where more than LIMIT bytes would wait: it is not done then.
+    def put(self, act: Callable[[], object], size: int = 0, *, wait: float = 0.0) -> bool:
+        """Run this after all that waits. Returns False, and drops it, if more than LIMIT bytes would wait.
 
-        `patience`: seconds to wait for it where nothing else waits. Raises the OSError of what came before.
+        `wait`: seconds to wait for it if nothing else waits. Raises the OSError of an earlier write.
         """
-        with self._news:
+        with self._changed:
             self._raise()
             if size and self._waiting and self._size + size > LIMIT:
                 return False
@@ -50,32 +50,32 @@ class Background:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
                 self._thread.start()
-            self._news.notify_all()
-            if not stalled and patience:
-                self._wait(patience)
+            self._changed.notify_all()
+            if not stalled and wait:
+                self._wait(wait)
             self._raise()
         return True
 
-    def idle(self, seconds: float | None) -> bool:
-        """Wait until all is written, so long at most (None: as long as it takes); whether it is."""
-        with self._news:
+    def wait_idle(self, seconds: float | None) -> bool:
+        """Wait until all is written, at most so many seconds (None: no limit); returns whether it is."""
+        with self._changed:
             self._wait(seconds)
             self._raise()
             return not self._waiting
 
     def close(self) -> None:
-        """End the thread once nothing waits."""
-        with self._news:
+        """End the thread when nothing waits."""
+        with self._changed:
             self._closed = True
-            self._news.notify_all()
+            self._changed.notify_all()
 
     @property
     def waiting(self) -> int:
-        """How many bytes are not written yet."""
+        """The number of bytes that are not written yet."""
         return self._size
 
     def _wait(self, seconds: float | None) -> None:
-        self._news.wait_for(lambda: not self._waiting or self._error is not None, seconds)
+        self._changed.wait_for(lambda: not self._waiting or self._error is not None, seconds)
 
     def _raise(self) -> None:
         if self._error is not None:
@@ -83,8 +83,8 @@ class Background:
 
     def _work(self) -> None:
         while True:
-            with self._news:
-                self._news.wait_for(lambda: self._waiting or self._closed)
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._closed)
                 if not self._waiting:
                     self._thread = None
                     return
@@ -92,26 +92,26 @@ class Background:
             try:
                 act()
             except OSError as error:
-                with self._news:
+                with self._changed:
                     self._error, self._size, self._thread = error, 0, None
                     self._waiting.clear()
-                    self._news.notify_all()
+                    self._changed.notify_all()
                 return
-            with self._news:
+            with self._changed:
                 self._waiting.popleft()
                 self._size -= size
-                self._news.notify_all()
+                self._changed.notify_all()
 
 
 def missing_lines(lines: int) -> bytes:
-    """The line that says how many were dropped in its place."""
+    """The line that takes the place of dropped ones."""
     return f"… ({lines:,} lines are missing here: they were not read in time)\n".encode()
 
 
-class Outlet:
-    """One open file of this process. Raises the OSError of a write, that of an earlier one included.
+class BackgroundWriter:
+    """Writes to one open file in the background. Raises the OSError of a write, also of an earlier one.
 
-    Past LIMIT bytes what comes is dropped, and `mark` makes the line that says how many lines are missing.
+    Drops lines while LIMIT bytes wait; `mark` makes the line that says how many are missing.
     """
 
     def __init__(
@@ -119,49 +119,49 @@ class Outlet:
         descriptor: int,
         *,
         mark: Callable[[int], bytes] = missing_lines,
-        patience: float = PATIENCE,
+        wait: float = SHORT_WAIT,
     ) -> None:
         self._descriptor = descriptor
-        self._background = Background("argorun-outlet")
+        self._queue = WriteQueue("argorun-writer")
         self._mark = mark
-        self._patience = patience
-        self._gap = 0  # lines that were dropped since something was written last
-        self.lost = 0  # lines that were dropped in all
+        self._wait = wait
+        self._gap = 0  # lines dropped since the last write
+        self.lost = 0  # lines dropped in all
 
     def write(self, data: bytes) -> None:
-        """Write it, or let it wait where the reader has stopped."""
+        """Write it, or keep it in memory if the reader has stopped."""
         whole = self._mark(self._gap) + data if self._gap else data
         write = functools.partial(write_all, self._descriptor, whole)
-        if self._background.do(write, len(whole), patience=self._patience):
+        if self._queue.put(write, len(whole), wait=self._wait):
             self._gap = 0
             return
         lines = data.count(b"\n") or 1
         self._gap += lines
         self.lost += lines
 
-    def settle(self) -> None:
-        """Raise what has gone wrong so far, after a moment for what is under way."""
-        self._background.idle(PATIENCE)
+    def raise_errors(self) -> None:
+        """Raise the error of what was written so far, after a moment for what is being written."""
+        self._queue.wait_idle(SHORT_WAIT)
 
     def drain(self, seconds: float | None) -> bool:
-        """Wait until all is written, for so long at most; whether it is."""
-        done = self._background.idle(seconds)
+        """Wait until all is written, at most so many seconds (None: no limit); returns whether it is."""
+        done = self._queue.wait_idle(seconds)
         if done and self._gap:
             self.write(b"")
-            done = self._background.idle(seconds)
+            done = self._queue.wait_idle(seconds)
         if done:
-            self._background.close()
-            _open.pop(place_of(self._descriptor), None)
+            self._queue.close()
+            _open.pop(file_id(self._descriptor), None)
         return done
 
     @property
     def waiting(self) -> int:
-        """How many bytes are not written yet."""
-        return self._background.waiting
+        """The number of bytes that are not written yet."""
+        return self._queue.waiting
 
 
 def write_all(descriptor: int, data: bytes) -> None:
-    """Also where a process that shares the file has made it non-blocking, as Node does with its stdio."""
+    """Write it whole, even if another process made the file non-blocking, as Node does with its stdio."""
     rest = memoryview(data)
     while rest:
         try:
@@ -172,14 +172,14 @@ def write_all(descriptor: int, data: bytes) -> None:
             room.poll()
 
 
-# -- the outlets of the standard streams -----------------------------------------------------------------
+# -- the writers of the standard streams -----------------------------------------------------------------
 
-Place = tuple[int, int]
-_open: dict[Place | None, Outlet] = {}  # while a run is shown on them
+FileId = tuple[int, int]
+_open: dict[FileId | None, BackgroundWriter] = {}  # while a run is shown on them
 
 
-def place_of(descriptor: int) -> Place | None:
-    """What tells one file from another; None where it is closed."""
+def file_id(descriptor: int) -> FileId | None:
+    """The identity of the open file; None if it is closed."""
     try:
         seen = os.fstat(descriptor)
     except OSError:
@@ -187,28 +187,31 @@ def place_of(descriptor: int) -> Place | None:
     return seen.st_dev, seen.st_ino
 
 
-def outlets_of(*streams: TextIO, mark: Callable[[int], bytes] = missing_lines) -> list[Outlet | None]:
-    """The outlet of the file behind each stream; None where there is none, or it is no file at all.
+def writers_of(
+    *streams: TextIO, mark: Callable[[int], bytes] = missing_lines
+) -> list[BackgroundWriter | None]:
+    """A writer for the file behind each stream; None if the stream is closed or has no file.
 
-    Where stdout and stderr are one and the same file, so is their outlet: lines come in the run's order.
+    If stdout and stderr are the same file, they share a writer: lines come in the run's order.
     """
-    made: dict[Place | None, Outlet] = {}
-    found: list[Outlet | None] = []
+    made: dict[FileId | None, BackgroundWriter] = {}
+    found: list[BackgroundWriter | None] = []
     for stream in streams:
         try:
             stream.flush()
-            place = place_of(stream.fileno())
-            found.append(made.get(place) or made.setdefault(place, Outlet(stream.fileno(), mark=mark)))
+            file = file_id(stream.fileno())
+            writer = made.get(file) or made.setdefault(file, BackgroundWriter(stream.fileno(), mark=mark))
+            found.append(writer)
         except (OSError, ValueError):
             found.append(None)
     _open.update(made)
     return found
 
 
-def in_use(stream: TextIO) -> Outlet | None:
-    """The outlet through which a run is shown on this stream; None where there is none."""
+def writer_in_use(stream: TextIO) -> BackgroundWriter | None:
+    """The writer that shows a run on this stream; None if there is none."""
     try:
-        return _open.get(place_of(stream.fileno())) if _open else None
+        return _open.get(file_id(stream.fileno())) if _open else None
     except (OSError, ValueError):
         return None
 
@@ -217,7 +220,7 @@ def in_use(stream: TextIO) -> Outlet | None:
 
 
 def within(seconds: float, act: Callable[[], T]) -> T:
-    """What `act` gives back. Raises its error, or OSError where it takes longer: a mount that hangs."""
+    """The result of `act`. Raises its error, or OSError if it takes longer: a mount may hang."""
     done: list[T] = []
     failed: list[BaseException] = []
 
@@ -238,9 +241,9 @@ def within(seconds: float, act: Callable[[], T]) -> T:
 
 
 def open_file(path: str | os.PathLike[str]) -> int:
-    """A descriptor to write a file from its beginning; a FIFO is not waited for longer than READER.
+    """Open a file to write it from its beginning; a FIFO gets a reader within READER seconds, or OSError.
 
-    Links are followed: `/dev/stdout` and `>(command)` are such. Raises OSError.
+    Follows links: `/dev/stdout` and `>(command)` are links. Raises OSError.
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NONBLOCK
     pause = threading.Event()
@@ -253,5 +256,5 @@ def open_file(path: str | os.PathLike[str]) -> int:
                 raise
             if last:
                 raise OSError(errno.ENXIO, "it is a pipe that nobody reads; start its reader first") from None
-        pause.wait(0.05)  # who reads it may be about to begin: `cat fifo & argorun run --events fifo`
+        pause.wait(0.05)  # its reader may be about to start: `cat fifo & argorun run --events fifo`
     raise AssertionError("unreachable")  # pragma: no cover

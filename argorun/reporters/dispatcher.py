@@ -1,4 +1,4 @@
-"""Hands each event to every reporter; no reporter can break the run."""
+"""Passes each event to every reporter, with secrets masked; no reporter can break the run."""
 
 from __future__ import annotations
 
@@ -6,30 +6,17 @@ import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Collection, Iterable
-from typing import Protocol
 
 from argorun.events import Event, LeftBehind
 from argorun.redact.redactor import MASK, Redactor
-
-
-class Reporter(Protocol):
-    """Shows a run to somebody, or writes it down.
-
-    None of them blocks: files and pipes are written in the background (see outlet). May also have `flush()`:
-    show now what is held back; `settle()`: raise what has gone wrong so far; and `drain(seconds)`: wait for a
-    reader that is slow.
-    """
-
-    def report(self, event: Event) -> None: ...
-
-    def close(self) -> None: ...
+from argorun.reporters.reporter import Buffered, Drainable, Reporter, RequestedFile
 
 
 class Dispatcher:
-    """The fan-out: `announce(event)`. Use it from one thread, the event loop's.
+    """Call it with each event, from one thread: the event loop's.
 
-    Secrets are masked first. A reporter that raises is closed and gets nothing more; what happened is kept in
-    `failures`, one sentence each. Only a closed pipe is not a failure: `argorun run | head` is no verdict.
+    It masks secrets first. It closes and drops a reporter that raises, and keeps one sentence about the error
+    in `failures`. A closed pipe is not a failure: `argorun run | head` may end early.
     """
 
     def __init__(
@@ -41,14 +28,18 @@ class Dispatcher:
         untouched: Iterable[Reporter] = (),
     ) -> None:
         self.failures: list[str] = []
-        self._untouched = list(untouched)  # who gets the events as they are, secrets included
+        self._untouched = list(untouched)  # these get the events as they are, secrets included
         self._reporters = [*reporters, *self._untouched]
         self._redactor = redactor or Redactor()
         self._redactor.mask(*secrets)
 
     def mask(self, *secrets: str) -> None:
-        """From now on these are secrets, too."""
+        """Mask these secrets, too, from now on."""
         self._redactor.mask(*secrets)
+
+    def redact(self, text: str) -> str:
+        """The text with every secret in it masked."""
+        return self._redactor.text(text)
 
     def __call__(self, event: Event) -> None:
         masked = self._redacted(event)
@@ -66,59 +57,57 @@ class Dispatcher:
         return shown
 
     def flush(self) -> None:
-        """Shows what reporters hold back. The core calls it about every 50 ms; it also turns the spinner."""
-        self._each("flush")
-
-    def settle(self) -> None:
-        """Fills `failures` with what is known by now, for the exit code; takes a few milliseconds at most."""
-        self._each("settle")
-
-    def _each(self, name: str) -> None:
+        """Show what reporters hold back. The run calls it about every 50 ms; it also turns the spinner."""
         for reporter in tuple(self._reporters):
-            act: Callable[[], None] | None = getattr(reporter, name, None)
-            if act is None:
-                continue
-            try:
-                act()
-            except Exception as error:
-                self._drop(reporter, error)
+            if isinstance(reporter, Buffered):
+                self._try(reporter, reporter.flush)
 
-    def close(self, patience: float | None = None) -> None:
-        """Ends every reporter; a file's last bytes may fail to be written only now. May be called twice.
+    def collect_failures(self) -> None:
+        """Add to `failures` what has failed so far, for the exit code; takes a few milliseconds at most."""
+        for reporter in tuple(self._reporters):
+            if isinstance(reporter, RequestedFile):
+                self._try(reporter, reporter.raise_errors)
 
-        Whoever reads slowly is waited for, so many seconds at most for all of them (None: a file has its own
-        limit, and the reader of stdout or stderr as long as it takes).
+    def _try(self, reporter: Reporter, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except Exception as error:
+            self._drop(reporter, error)
+
+    def close(self, seconds: float | None = None) -> None:
+        """Close every reporter; writing a file's last bytes may still fail here. May be called twice.
+
+        Waits for slow readers, at most so many seconds for all of them (None: a file has its own limit, and a
+        reader of stdout or stderr may take as long as it likes).
         """
-        end = None if patience is None else time.monotonic() + patience
+        end = None if seconds is None else time.monotonic() + seconds
         while self._reporters:
             reporter = self._reporters[-1]
-            drain: Callable[[float | None], None] | None = getattr(reporter, "drain", None)
             try:
                 reporter.close()
-                if drain is not None:
-                    drain(None if end is None else max(0.0, end - time.monotonic()))
+                if isinstance(reporter, Drainable):
+                    reporter.drain(None if end is None else max(0.0, end - time.monotonic()))
             except Exception as error:
-                self._remember(reporter, error)
+                self._add_failure(reporter, error)
             self._reporters.pop()
 
     @property
     def unwritten(self) -> bool:
-        """Whether something that was asked for is not written, or not yet: a file that is not closed."""
-        return bool(self.failures) or any(hasattr(reporter, "settle") for reporter in self._reporters)
+        """Whether a requested file is not written, or not yet: it is not closed."""
+        return bool(self.failures) or any(isinstance(r, RequestedFile) for r in self._reporters)
 
     def _drop(self, reporter: Reporter, error: Exception) -> None:
         self._reporters.remove(reporter)
-        self._remember(reporter, error)
-        # A terminal is given back, a file's descriptor freed; that it fails again is no news.
+        self._add_failure(reporter, error)
+        # This restores a terminal and frees a file's descriptor; a second error says nothing new.
         with contextlib.suppress(Exception):
             reporter.close()
 
-    def _remember(self, reporter: Reporter, error: Exception) -> None:
+    def _add_failure(self, reporter: Reporter, error: Exception) -> None:
         if isinstance(error, BrokenPipeError):
             return
-        name = getattr(reporter, "name", type(reporter).__name__)
         if isinstance(error, OSError):
-            failure = f"{name}: {error.strerror or error}"
+            failure = f"{reporter.name}: {error.strerror or error}"
         else:
-            failure = f"{name}: {type(error).__name__}: {error} (a bug in argorun)"
+            failure = f"{reporter.name}: {type(error).__name__}: {error} (a bug in argorun)"
         self.failures.append(self._redactor.text(failure))

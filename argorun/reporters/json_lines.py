@@ -1,4 +1,4 @@
-"""Writes one JSON object a line for each event, for machines and for `--events FILE`; and reads them back."""
+"""JSON Lines: writes each event as a JSON object on a line, and reads them back."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ from argorun.errors import UsageError
 from argorun.events import Event, LogLines, Notice
 from argorun.redact.event_text import rewrite
 from argorun.redact.sanitize import UNSEEN
-from argorun.reporters.background_writer import Outlet, open_file
-from argorun.reporters.streams import BATCH_SECONDS
+from argorun.reporters.background_writer import BackgroundWriter, open_file, writers_of
+from argorun.reporters.reporter import Buffered, Drainable, Reporter, RequestedFile
+from argorun.reporters.streams import BATCH_SECONDS, StandardStreams
 
-LAST_WRITES = 10.0  # seconds in the end for a file whose disk or reader is slow
+LAST_WRITES = 10.0  # seconds at the end for a file whose disk or reader is slow
 
 
 class Unwritable(OSError):
-    """A file that was asked for cannot be written; a FIFO without a reader counts, unlike a closed stdout."""
+    """A requested file cannot be written; a FIFO without a reader counts, unlike a closed stdout."""
 
 
-class JsonLines:
-    """Every event as one line, flushed: `{"event":"topic_created","time":1767225600.5,...}`."""
+class JsonLines(Reporter):
+    """Writes every event as one line and flushes it: `{"event":"topic_created","time":1767225600.5,...}`."""
 
     def __init__(self, stream: BinaryIO, name: str = "stdout") -> None:
         self.name = name
@@ -44,18 +45,18 @@ class JsonLines:
 
 
 def missing(lines: int) -> bytes:
-    """The event that says how many lines of JSON were dropped in its place."""
+    """The event, as JSON, that takes the place of dropped ones."""
     text = f"{lines:,} events are missing here: they were not read in time"
     return encode(Notice(time=time.time(), level="warning", text=text))
 
 
-class JsonOutlet:
-    """The same to a pipe or a terminal; while a log pours in, its lines go out in batches."""
+class BackgroundJsonLines(Reporter, Buffered, Drainable):
+    """The same to a pipe or a terminal, in the background; writes log lines in batches."""
 
     name = "stdout"
 
-    def __init__(self, outlet: Outlet) -> None:
-        self._outlet = outlet
+    def __init__(self, writer: BackgroundWriter) -> None:
+        self._writer = writer
         self._held: list[bytes] = []
         self._flushed = time.monotonic()
 
@@ -68,24 +69,23 @@ class JsonOutlet:
         self._flushed = time.monotonic()
         if self._held:
             held, self._held = b"".join(self._held), []
-            self._outlet.write(held)
+            self._writer.write(held)
 
     def close(self) -> None:
         self.flush()
 
     def drain(self, seconds: float | None) -> None:
-        """Raises OSError where events were dropped: their reader fell too far behind."""
-        self._outlet.drain(seconds)
-        if lost := self._outlet.lost:
+        """Wait for the reader. Raises OSError if events were dropped: the reader fell too far behind."""
+        self._writer.drain(seconds)
+        if lost := self._writer.lost:
             raise OSError(errno.ENOBUFS, f"{lost:,} events are missing there: they were not read in time")
 
 
-class EventsFile:
-    """The same in a file of its own, opened before anything else happens; a FIFO with a reader is one, too.
+class EventsFile(Reporter, Drainable, RequestedFile):
+    """Writes every event to a file or a FIFO in the background; the constructor opens it.
 
-    A reader or a disk that has stopped holds nothing up: see Outlet. The file is made as any program makes
-    one (the umask counts, links are followed, for `/dev/stdout` and `>(command)` are such): its texts are
-    masked. Raises UsageError where it cannot be opened.
+    The file is created with the usual permissions, and links are followed, for `/dev/stdout` and `>(command)`
+    are links: its texts are masked. Raises UsageError if it cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
@@ -97,47 +97,52 @@ class EventsFile:
                 f"the events file {path} cannot be written: {error.strerror or error}",
                 "give --events a path in a directory that exists and that you may write to",
             ) from error
-        self._outlet = Outlet(self._descriptor, mark=missing, patience=0)
+        self._writer = BackgroundWriter(self._descriptor, mark=missing, wait=0)
 
     def report(self, event: Event) -> None:
-        with asked_for():
-            self._outlet.write(encode(event))
+        with broken_pipe_counts():
+            self._writer.write(encode(event))
 
-    def settle(self) -> None:
-        """Raises what has gone wrong so far, after a moment for what is under way."""
-        with asked_for():
-            self._outlet.settle()
+    def raise_errors(self) -> None:
+        with broken_pipe_counts():
+            self._writer.raise_errors()
 
     def close(self) -> None:
         pass
 
     def drain(self, seconds: float | None) -> None:
-        """Raises Unwritable where not all is written within so many seconds (None: LAST_WRITES)."""
-        with asked_for():
-            done = self._outlet.drain(LAST_WRITES if seconds is None else min(seconds, LAST_WRITES))
-        if not done:  # its writer may sit in there: the descriptor is left to the end of the process
-            raise not_taken(self._outlet.waiting)
+        """Wait until all is written. Raises Unwritable after so many seconds (None: LAST_WRITES)."""
+        with broken_pipe_counts():
+            done = self._writer.drain(LAST_WRITES if seconds is None else min(seconds, LAST_WRITES))
+        if not done:  # a write may hang on the descriptor: it stays open until the process ends
+            raise unfinished(self._writer.waiting)
         os.close(self._descriptor)
-        if lost := self._outlet.lost:
+        if lost := self._writer.lost:
             raise Unwritable(errno.ENOBUFS, f"{lost:,} events are missing in it: it was too slow")
 
 
+def open_json(streams: StandardStreams) -> Reporter:
+    """The json output: the events on stdout."""
+    out, _ = writers_of(streams.stdout, streams.stderr, mark=missing)
+    return BackgroundJsonLines(out) if out else JsonLines(streams.stdout.buffer)
+
+
 @contextlib.contextmanager
-def asked_for() -> Iterator[None]:
-    """Of a file that was asked for, a reader that has gone is an error, too."""
+def broken_pipe_counts() -> Iterator[None]:
+    """For a requested file, a reader that has gone is an error, too."""
     try:
         yield
     except BrokenPipeError as error:
         raise Unwritable(error.errno, error.strerror) from error
 
 
-def not_taken(size: int) -> Unwritable:
-    """What waits for a disk or a reader that has stopped is not written in the end."""
+def unfinished(size: int) -> Unwritable:
+    """The error for bytes that still wait for a disk or a reader at the end."""
     return Unwritable(errno.ETIMEDOUT, f"its last {size:,} bytes could not be written in time")
 
 
 def encode(event: Event) -> bytes:
-    """The event as one line of JSON, with its newline; each of a log's lines has one of its own."""
+    """The event as one line of JSON, with its newline; of LogLines, each line is an event of its own."""
     if isinstance(event, LogLines):
         return b"".join(map(_encode, _LogLine.of(event)))
     return _encode(event)
@@ -158,9 +163,9 @@ def _encode(event: Event | _LogLine) -> bytes:
 
 
 def decode(lines: Iterable[bytes]) -> Iterator[Event]:
-    """The events that `encode` wrote; those of a newer argorun that this one does not know are left out.
+    """The events that `encode` wrote, without events of a newer argorun that are unknown here.
 
-    Raises UsageError at a line that is no event.
+    Raises UsageError at a line that is not an event.
     """
     for number, line in enumerate(lines, 1):
         if not line.strip():

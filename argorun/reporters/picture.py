@@ -1,4 +1,4 @@
-"""Replays an events file into an SVG picture: `python -m argorun.reporters.picture EVENTS.jsonl OUT.svg`."""
+"""Draws an events file as SVG: `python -m argorun.reporters.picture EVENTS.jsonl OUT.svg`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from argorun.reporters.terminal import Terminal
 
 
 class _Recording(Screen):
-    """A screen that only keeps what scrolls, in rich's own record."""
+    """A screen that records what scrolls, and no live lines."""
 
     def print(self, renderable: RenderableType, *, wrap: bool = True) -> None:
         self.console.print(renderable, soft_wrap=not wrap)
@@ -26,11 +26,11 @@ class _Recording(Screen):
         self.console.print(Text.from_ansi(text))
 
     def draw(self, region: Sequence[Text] = ()) -> None:
-        del region  # it would be gone by the end
+        del region
 
 
 def picture(events: Iterable[Event], *, width: int = 100, title: str = "argorun") -> str:
-    """The run's terminal at its end, as SVG."""
+    """The terminal at the end of the run, as SVG."""
     console = Console(
         file=io.StringIO(),
         record=True,
@@ -49,6 +49,7 @@ def picture(events: Iterable[Event], *, width: int = 100, title: str = "argorun"
 
 
 def main(source: str, target: str) -> None:
+    """Draw one events file."""
     with Path(source).open("rb") as lines:
         Path(target).write_text(picture(decode(lines)), encoding="utf-8")
 

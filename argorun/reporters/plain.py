@@ -1,4 +1,4 @@
-"""Tells a run in lines that read well in a CI log: the tests' own lines to stdout, the rest to stderr.
+"""Plain output for CI logs: the tests' own lines to stdout, all else to stderr.
 
 The first characters of a line say what it is:
 
@@ -43,31 +43,32 @@ from argorun.humanize import duration
 from argorun.redact.sanitize import clean, clean_lines
 from argorun.reporters import wording
 from argorun.reporters.log_lines import Labels, last, log_lines
-from argorun.reporters.streams import Sink
-from argorun.reporters.summary import UNSHOWN, Tally
+from argorun.reporters.reporter import Buffered, Drainable, Reporter
+from argorun.reporters.streams import LineStream, StandardStreams, is_terminal
+from argorun.reporters.summary import UNSHOWN, Summary
 
 STEP, OK, ITEM, WRONG, MORE = "==> ", " ok ", "  - ", "  ! ", "  | "
 
 
-class Plain:
-    """Writes no control sequence of its own; `colour` leaves the tests' colours in their lines."""
+class Plain(Reporter, Buffered, Drainable):
+    """Writes no control sequence of its own; `color` keeps the tests' colors in their lines."""
 
     name = "plain output"
 
-    def __init__(self, out: Sink, err: Sink, *, colour: bool = False) -> None:
+    def __init__(self, out: LineStream, err: LineStream, *, color: bool = False) -> None:
         self._out = out
         self._err = err
-        self._colour = colour
+        self._color = color
         self._labels = Labels()
-        self._tally = Tally()
+        self._summary = Summary()
 
     def report(self, event: Event) -> None:
         if isinstance(event, LogLines):
-            self._log(event)
+            self._show_log_lines(event)
             return
-        self._out.flush()  # where both end up in one place, the order is the run's
-        self._tally.take(event)
-        self._tell(event)
+        self._out.flush()  # if both streams end up in one place, the lines keep the run's order
+        self._summary.add(event)
+        self._show(event)
         self.flush()
 
     def flush(self) -> None:
@@ -75,128 +76,149 @@ class Plain:
         self._err.flush()
 
     def close(self) -> None:
-        if self._tally.verdict and not self._tally.summarised:
-            self._summary()  # argorun itself fell over after the verdict: say at least that
+        if self._summary.verdict and not self._summary.shown:
+            self._show_summary()  # argorun itself failed after the verdict
         self.flush()
 
     def drain(self, seconds: float | None) -> None:
         self._err.drain(seconds)
         self._out.drain(seconds)
 
-    def _log(self, event: LogLines) -> None:
-        self._out.line(log_lines(event, self._labels, colour=self._colour))
-
-    def _say(self, mark: str, *parts: str) -> None:
-        """One thing: its parts joined by ": ", the empty ones left out; a part's further lines go below."""
+    def _write(self, mark: str, *parts: str) -> None:
+        """Write the nonempty parts, joined by ": "; further lines of a part go below."""
         lines = clean_lines(": ".join(filter(None, (part.strip() for part in parts))))
         for index, line in enumerate(lines):
             self._err.line((MORE if index else mark) + line)
 
-    def _tell(self, event: Event) -> None:
+    def _show(self, event: Event) -> None:
         match event:
             case RunStarted():
-                self._say(STEP, f"argorun {event.version}", f"{event.application}, run {event.run_id}")
-                self._say(ITEM, event.url)
+                self._write(STEP, f"argorun {event.version}", f"{event.application}, run {event.run_id}")
+                self._write(ITEM, event.url)
             case StepStarted(step=step) | StepEnded(step=step) if step in UNSHOWN:
                 pass
             case StepStarted():
-                self._say(STEP, event.step, event.detail)
+                self._write(STEP, event.step, event.detail)
             case StepEnded(ok=True):
-                self._say(OK, f"{event.step} ({duration(event.seconds)})", event.detail)
+                self._write(OK, f"{event.step} ({duration(event.seconds)})", event.detail)
             case StepEnded():
-                self._say(WRONG, f"{event.step} failed after {duration(event.seconds)}", event.detail)
+                self._write(WRONG, f"{event.step} failed after {duration(event.seconds)}", event.detail)
             case HookChanged() | ResourceChanged() | OperationChanged() | SyncStarted():
-                self._tell_operation(event)
-            case LogStarted():
-                self._labels.begin(event)
-                self._say(ITEM, f"log of {wording.log_source(event)}")
-            case LogLines():
-                self._log(event)
-            case LogEnded():
-                self._labels.end(event)
-                mark = ITEM if event.complete else WRONG
-                self._say(mark, f"end of the log of {event.job}", wording.log_end(event))
+                self._show_operation(event)
+            case LogStarted() | LogLines() | LogEnded():
+                self._show_log(event)
+            case Waiting() | TopicCreated() | ParameterSet() | Undone():
+                self._show_action(event)
+            case Planned():
+                self._out.line(clean(event.what))  # the data that --dry-run outputs
+            case Notice(level="warning"):
+                self._write(WRONG, "warning", event.text)
+            case Notice():
+                self._write(ITEM, event.text)
             case Verdict():
-                self._say(ITEM if event.ok else WRONG, "verdict", event.title)
+                self._write(ITEM if event.ok else WRONG, "verdict", event.title)
             case LeftBehind():
-                self._say(WRONG, "left behind", event.what, event.why)
+                self._write(WRONG, "left behind", event.what, event.why)
             case RunEnded():
-                self._summary()
+                self._show_summary()
             case SweepStarted() | TopicSwept() | SweepEnded():
-                self._tell_sweep(event)
+                self._show_sweep(event)
             case _:
-                self._tell_deed(event)
+                assert_never(event)
 
-    def _tell_operation(self, event: HookChanged | ResourceChanged | OperationChanged | SyncStarted) -> None:
+    def _show_operation(self, event: HookChanged | ResourceChanged | OperationChanged | SyncStarted) -> None:
         match event:
             case HookChanged():
                 mark = WRONG if event.status is HookStatus.FAILED else ITEM
                 name = f"{event.hook} {wording.hook_name(event)}{' (test)' if event.required else ''}"
-                self._say(mark, f"hook {name}", wording.hook_status(event), event.message)
+                self._write(mark, f"hook {name}", wording.hook_status(event), event.message)
             case ResourceChanged():
                 mark = WRONG if event.status == "SyncFailed" else ITEM
-                self._say(mark, f"{event.kind}/{event.name}", event.status, event.message)
+                self._write(mark, f"{event.kind}/{event.name}", event.status, event.message)
             case OperationChanged() if " of hook " in event.message:
-                pass  # "waiting for completion of hook …": the hooks are told one by one
+                pass  # "waiting for completion of hook …": each hook has an event of its own
             case OperationChanged():
                 mark = WRONG if event.phase in ("Failed", "Error") else ITEM
-                self._say(mark, f"operation {event.phase}", event.message)
+                self._write(mark, f"operation {event.phase}", event.message)
             case SyncStarted():
-                self._say(ITEM, "sync taken", event.revision and f"revision {event.revision}")
-
-    def _tell_deed(self, event: Waiting | Planned | TopicCreated | ParameterSet | Notice | Undone) -> None:
-        match event:
-            case Waiting():
-                self._say(ITEM, "waiting", event.reason)
-            case Planned():
-                self._out.line(clean(event.what))  # what --dry-run was asked for: data
-            case TopicCreated():
-                self._say(ITEM, f"topic {event.topic}", f"{wording.topic(event)} ({duration(event.seconds)})")
-            case ParameterSet():
-                self._say(ITEM, wording.parameter(event))
-            case Notice(level="warning"):
-                self._say(WRONG, "warning", event.text)
-            case Notice():
-                self._say(ITEM, event.text)
-            case Undone():
-                self._say(ITEM, "undone", f"{event.what} ({duration(event.seconds)})")
+                self._write(ITEM, "sync taken", event.revision and f"revision {event.revision}")
             case _:
                 assert_never(event)
 
-    def _tell_sweep(self, event: SweepStarted | TopicSwept | SweepEnded) -> None:
+    def _show_log(self, event: LogStarted | LogLines | LogEnded) -> None:
+        match event:
+            case LogStarted():
+                self._labels.begin(event)
+                self._write(ITEM, f"log of {wording.log_source(event)}")
+            case LogLines():
+                self._show_log_lines(event)
+            case LogEnded():
+                self._labels.end(event)
+                mark = ITEM if event.complete else WRONG
+                self._write(mark, f"end of the log of {event.job}", wording.log_end(event))
+            case _:
+                assert_never(event)
+
+    def _show_log_lines(self, event: LogLines) -> None:
+        self._out.line(log_lines(event, self._labels, color=self._color))
+
+    def _show_action(self, event: Waiting | TopicCreated | ParameterSet | Undone) -> None:
+        match event:
+            case Waiting():
+                self._write(ITEM, "waiting", event.reason)
+            case TopicCreated():
+                created = f"{wording.topic(event)} ({duration(event.seconds)})"
+                self._write(ITEM, f"topic {event.topic}", created)
+            case ParameterSet():
+                self._write(ITEM, wording.parameter(event))
+            case Undone():
+                self._write(ITEM, "undone", f"{event.what} ({duration(event.seconds)})")
+            case _:
+                assert_never(event)
+
+    def _show_sweep(self, event: SweepStarted | TopicSwept | SweepEnded) -> None:
         match event:
             case SweepStarted():
-                self._say(STEP, f"argorun {event.version}", wording.sweep(event))
+                self._write(STEP, f"argorun {event.version}", wording.sweep(event))
             case TopicSwept():
-                self._out.line(clean(event.topic))  # what a sweep is asked for: data
+                self._out.line(clean(event.topic))  # the data that a sweep outputs
             case SweepEnded():
-                self._say(STEP, wording.swept(event), event.error)
+                self._write(STEP, wording.swept(event), event.error)
                 self._explain("hint", event.hint)
-                self._tell_left()
+                self._show_left()
+            case _:
+                assert_never(event)
 
-    def _summary(self) -> None:
-        self._tally.summarised = True
-        tally, verdict, code = self._tally, self._tally.verdict, self._tally.exit_code
-        took = f" after {duration(tally.ended.seconds)}" if tally.ended else ""
+    def _show_summary(self) -> None:
+        run = self._summary
+        run.shown = True
+        verdict, code = run.verdict, run.exit_code
+        took = f" after {duration(run.ended.seconds)}" if run.ended else ""
         exit_code = f", exit code {code}" if code else ""
-        self._say(STEP, f"{tally.outcome}{took}{exit_code}", verdict.title if verdict else "")
+        self._write(STEP, f"{run.outcome}{took}{exit_code}", verdict.title if verdict else "")
         if verdict and not verdict.ok:
             self._explain("why", verdict.reason)
             self._explain("seen", "\n".join(verdict.evidence))
             of = f" ({verdict.log_of})" if verdict.log_of else ""
             self._explain("log", f"its last lines{of}" if verdict.last_lines else "")
             for line in last(verdict.last_lines):
-                self._err.line((MORE + clean(line)).rstrip())  # an indentation counts here
+                self._err.line((MORE + clean(line)).rstrip())  # keeps the indentation
             self._explain("hint", verdict.hint)
             self._explain("look", verdict.url)
-        self._tell_left()
+        self._show_left()
 
-    def _tell_left(self) -> None:
-        for left in self._tally.left:
+    def _show_left(self) -> None:
+        for left in self._summary.left:
             self._explain("left", ": ".join(filter(None, (left.what, left.why))))
             self._explain("run", left.command)
 
     def _explain(self, what: str, text: str) -> None:
-        """One line of the last block; none where there is nothing to say."""
+        """Write one line of the last block, if there is a text."""
         if text.strip():
-            self._say(WRONG, what, text)
+            self._write(WRONG, what, text)
+
+
+def open_plain(streams: StandardStreams) -> Plain:
+    """The plain output on these streams."""
+    color = is_terminal(streams.stdout) and not streams.no_color and not streams.is_dumb
+    return Plain(*streams.line_streams(), color=color)

@@ -1,4 +1,4 @@
-"""Draws a run for rich: pure functions from what is known of it to things that can be printed."""
+"""Renders a run's state for rich: pure functions that return printable objects."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from argorun.events import HookChanged, HookStatus, Step, StepEnded, Verdict
 from argorun.humanize import duration
 from argorun.redact.sanitize import clean, clean_lines
 from argorun.reporters.log_lines import last
-from argorun.reporters.summary import Tally
+from argorun.reporters.summary import Summary
 from argorun.reporters.wording import DONE, hook_name
 
 WIDEST_PANEL = 100
-NARROW = 50  # below it, a hook's phase and status give way to its name
+NARROW = 50  # below it, a hook shows only its name
 _ROOM_FOR_DETAIL = 30
 _HOOK_ROWS = 6
-_ROWS_AROUND = 12  # of the summary, beside its hooks, the evidence and the log
+_ROWS_AROUND = 12  # of the summary, without its hooks, the evidence and the log
 _FEWEST_LINES = 5  # of the log, however small the screen
 
 
 class Glyphs(NamedTuple):
-    """The few signs that are drawn."""
+    """The signs of the rich output."""
 
     good: str
     bad: str
@@ -42,16 +42,18 @@ ASCII = Glyphs("+", "x", ".", "|/-\\", ", ")
 
 
 def flat(text: str) -> str:
-    """Foreign text of any shape in one line."""
+    """Any foreign text in one line."""
     return " ".join(clean(text.replace("\n", " ").replace("\t", " ")).split())
 
 
 def step(event: StepEnded, glyphs: Glyphs, narrow: bool) -> Text:
+    """A step that has ended."""
     sign = _sign(event, glyphs)
     return _row(sign, event.step, duration(event.seconds), flat(event.detail), narrow)
 
 
 def hook(event: HookChanged, glyphs: Glyphs, now: float, narrow: bool) -> Text:
+    """A hook with its status and time."""
     glyph, style = {
         HookStatus.SUCCEEDED: (glyphs.good, "green"),
         HookStatus.FAILED: (glyphs.bad, "red"),
@@ -69,13 +71,13 @@ def hook(event: HookChanged, glyphs: Glyphs, now: float, narrow: bool) -> Text:
     return text.append(f"{time:>7}", "dim").append(f"  {name}")
 
 
-def region(tally: Tally, operation: str, glyphs: Glyphs, now: float, size: tuple[int, int]) -> list[Text]:
+def live_lines(run: Summary, operation: str, glyphs: Glyphs, now: float, size: tuple[int, int]) -> list[Text]:
     """The lines that change in place: an empty one, the current steps, the hooks, the time."""
     columns, rows = size
     narrow = columns < NARROW
     lines = [Text()] if rows >= 12 else []
-    for number, started in list(tally.open_steps.items())[-2:]:
-        waiting = tally.waiting.get(number)
+    for number, started in list(run.open_steps.items())[-2:]:
+        waiting = run.waiting.get(number)
         what = (
             f"waiting: {waiting.reason}"
             if waiting
@@ -84,50 +86,50 @@ def region(tally: Tally, operation: str, glyphs: Glyphs, now: float, size: tuple
         time = duration(now - started.time)
         what = flat(what) if columns >= _ROOM_FOR_DETAIL else ""
         lines.append(_row((_spin(glyphs, now), "cyan"), started.step, time, what, narrow))
-    if not tally.verdict:  # later, what is cleaned up matters
-        lines += (hook(event, glyphs, now, narrow) for event in _notable(tally, min(_HOOK_ROWS, rows - 4)))
-    if tally.started and rows > 3:
-        application = f"{flat(tally.started.application)}{glyphs.dot}run {flat(tally.started.run_id)}"
-        lines.append(Text(f"  {duration(now - tally.started.time)}{glyphs.dot}{application}", "dim"))
+    if not run.verdict:  # later, the clean-up matters more
+        lines += (hook(event, glyphs, now, narrow) for event in _notable(run, min(_HOOK_ROWS, rows - 4)))
+    if run.started and rows > 3:
+        application = f"{flat(run.started.application)}{glyphs.dot}run {flat(run.started.run_id)}"
+        lines.append(Text(f"  {duration(now - run.started.time)}{glyphs.dot}{application}", "dim"))
     return lines
 
 
-def summary(
-    tally: Tally, glyphs: Glyphs, now: float, size: tuple[int, int]
+def end(
+    run: Summary, glyphs: Glyphs, now: float, size: tuple[int, int]
 ) -> Iterator[tuple[RenderableType, bool]]:
-    """What stays at the end; with each part, whether it may be wrapped (what will be copied may not)."""
+    """The summary at the end; with each part, whether it may be wrapped (text to copy may not)."""
     columns, rows = size
     narrow = columns < NARROW
     yield Text(), True
-    if tally.ended_steps:
+    if run.ended_steps:
         steps = [
             Text.assemble(_sign(event, glyphs), f" {event.step} ", (duration(event.seconds), "dim"))
-            for event in tally.ended_steps.values()
+            for event in run.ended_steps.values()
         ]
         yield Columns(steps, padding=(0, 3)), True
-    for event in tally.hooks.values():
+    for event in run.hooks.values():
         yield hook(event, glyphs, now, narrow), True
-    yield _verdict(tally, glyphs, columns, rows), True
-    if tally.exit_code == 0:
+    yield _verdict(run, glyphs, columns, rows), True
+    if run.exit_code == 0:
         return
-    if tally.verdict and tally.verdict.url:
-        yield Text.assemble(("look  ", "bold"), flat(tally.verdict.url)), False
-    for left in tally.left:
+    if run.verdict and run.verdict.url:
+        yield Text.assemble(("look  ", "bold"), flat(run.verdict.url)), False
+    for left in run.left:
         yield Text.assemble(("left  ", "bold yellow"), flat(f"{left.what}: {left.why}")), False
         for line in clean_lines(left.command):
             yield Text.assemble(("run   ", "bold"), line), False
 
 
-def _verdict(tally: Tally, glyphs: Glyphs, columns: int, rows: int) -> RenderableType:
-    good = tally.exit_code == 0
-    colour = "green" if good else "red" if tally.outcome == "FAILED" else "yellow"
-    took = duration(tally.ended.seconds) if tally.ended else ""
-    code = "" if good else f"exit {tally.exit_code}"
-    title = Text(tally.outcome, f"bold {colour}")
+def _verdict(run: Summary, glyphs: Glyphs, columns: int, rows: int) -> RenderableType:
+    good = run.exit_code == 0
+    color = "green" if good else "red" if run.outcome == "FAILED" else "yellow"
+    took = duration(run.ended.seconds) if run.ended else ""
+    code = "" if good else f"exit {run.exit_code}"
+    title = Text(run.outcome, f"bold {color}")
     footer = Text(glyphs.dot.join(filter(None, (code, took))), "dim")
-    around = _ROWS_AROUND + len(tally.hooks)
-    body = Group(*_reasons(tally.verdict, rows - around)) if tally.verdict else Text("nothing was run", "dim")
-    if columns < 40:  # a border would take what little there is
+    around = _ROWS_AROUND + len(run.hooks)
+    body = Group(*_reasons(run.verdict, rows - around)) if run.verdict else Text("nothing was run", "dim")
+    if columns < 40:  # no room for a border
         return Group(Text(), title, body, footer)
     return Panel(
         body,
@@ -135,7 +137,7 @@ def _verdict(tally: Tally, glyphs: Glyphs, columns: int, rows: int) -> Renderabl
         title_align="left",
         subtitle=footer,
         subtitle_align="right",
-        border_style=colour,
+        border_style=color,
         box=box.ROUNDED if glyphs is UNICODE else box.ASCII,
         width=min(columns, WIDEST_PANEL),
         padding=(0, 1),
@@ -143,7 +145,7 @@ def _verdict(tally: Tally, glyphs: Glyphs, columns: int, rows: int) -> Renderabl
 
 
 def _reasons(verdict: Verdict, rows: int) -> Iterator[RenderableType]:
-    """Why, what shows it, the last lines of the log as far as the screen has `rows` for all, what to do."""
+    """The reason, the evidence, the last log lines that fit into `rows`, and the hint."""
     yield Text(flat(verdict.title), "bold")
     if verdict.ok:
         return
@@ -157,15 +159,15 @@ def _reasons(verdict: Verdict, rows: int) -> Iterator[RenderableType]:
         if verdict.log_of:
             yield Text(flat(f"log of {verdict.log_of}"), "dim")
         for line in last(verdict.last_lines[-room:]):
-            yield Padding(Text.from_ansi(clean(line, colour=True), no_wrap=False), (0, 0, 0, 2))
+            yield Padding(Text.from_ansi(clean(line, color=True), no_wrap=False), (0, 0, 0, 2))
     if verdict.hint:
         yield Text()
         yield from (Text(line, "italic") for line in clean_lines(verdict.hint))
 
 
-def _notable(tally: Tally, room: int) -> list[HookChanged]:
-    """As many hooks as there is room for, in their order; those that are done give way first."""
-    hooks = list(tally.hooks.values())
+def _notable(run: Summary, room: int) -> list[HookChanged]:
+    """As many hooks as fit, in their order; hooks that have ended are left out first."""
+    hooks = list(run.hooks.values())
     by_interest = sorted(hooks, key=lambda event: (event.status in DONE, -event.time))
     kept = {id(event) for event in by_interest[: max(0, room)]}
     return [event for event in hooks if id(event) in kept]

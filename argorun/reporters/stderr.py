@@ -1,4 +1,4 @@
-"""stderr for whatever is not an event, an error before the run or a traceback: no secret, safe to show."""
+"""Wraps sys.stderr: masks secrets and control characters in anything that is not an event."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import TextIO
 
 if typing.TYPE_CHECKING:
     from argorun.redact.redactor import Redactor
-    from argorun.reporters.streams import Sink
+    from argorun.reporters.streams import LineStream
 
 
 class MaskedStderr(io.TextIOBase):
-    """Takes the place of `sys.stderr`; line by line, secrets are masked and control characters made visible.
+    """Takes the place of `sys.stderr`: masks secrets and shows control characters, line by line.
 
-    Events do not pass here but their own border, the Dispatcher: reporters write to what is `behind`. Nothing
-    is loaded before something is written. A stderr that is closed or broken swallows it: that is no verdict.
+    Reporters write to `behind`, the stream itself, for the Dispatcher masks events. Imports nothing before
+    the first line is written. A closed or broken stderr drops the text: that changes no exit code.
     """
 
     def __init__(self, behind: TextIO | None, environment: Mapping[str, str]) -> None:
@@ -31,7 +31,7 @@ class MaskedStderr(io.TextIOBase):
 
     @property
     def redactor(self) -> Redactor:
-        """What knows the secrets, from the beginning the one that has a name of its own."""
+        """The process's redactor; from the beginning, it masks the one secret with a fixed name."""
         if self._redactor is None:
             from argorun.redact.redactor import Redactor
 
@@ -45,7 +45,7 @@ class MaskedStderr(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Shows what has no end of line yet."""
+        """Write the rest that has no newline yet."""
         rest, self._rest = self._rest, ""
         if rest:
             self._show(rest)
@@ -64,44 +64,44 @@ class MaskedStderr(io.TextIOBase):
     def _show(self, line: str) -> None:
         from argorun.redact.sanitize import clean
 
-        with contextlib.suppress(Exception):  # stderr is gone, or the interpreter is about to: tell nobody
-            self._sink().raw(clean(self.redactor.text(line)) + "\n")
+        with contextlib.suppress(Exception):  # stderr is closed, or the interpreter shuts down
+            self._line_stream().raw(clean(self.redactor.text(line)) + "\n")
 
-    def _sink(self) -> Sink:
-        """While a run is shown on stderr, what writes that: no line gets into another, and none blocks."""
+    def _line_stream(self) -> LineStream:
+        """stderr, through the writer of the run that is shown there: lines do not mix, and none blocks."""
         from argorun.redact.sanitize import github_guard
-        from argorun.reporters.background_writer import in_use
-        from argorun.reporters.streams import Sink, usable
+        from argorun.reporters.background_writer import writer_in_use
+        from argorun.reporters.streams import LineStream, usable
 
         if self._stream is None:
             self._stream = usable(self.behind)
-        return Sink(self._stream, in_use(self._stream), guard=github_guard(self._environment))
+        return LineStream(self._stream, writer_in_use(self._stream), guard=github_guard(self._environment))
 
 
 @contextlib.contextmanager
 def masked_stderr() -> Iterator[None]:
-    """Puts the veil before the process's stderr for a while, where there is none yet."""
+    """Install a MaskedStderr within the block, if there is none yet."""
     before: TextIO | MaskedStderr = sys.stderr
     if isinstance(before, MaskedStderr):
         yield
         return
-    veil = install_stderr()
+    masked = install_stderr()
     try:
         yield
     finally:
-        veil.flush()
+        masked.flush()
         sys.stderr = before
 
 
 def install_stderr() -> MaskedStderr:
-    """Puts it there for good."""
-    veil = MaskedStderr(sys.stderr, os.environ)
-    sys.stderr = typing.cast("TextIO", veil)
-    return veil
+    """Install a MaskedStderr for the rest of the process."""
+    masked = MaskedStderr(sys.stderr, os.environ)
+    sys.stderr = typing.cast("TextIO", masked)
+    return masked
 
 
 def redactor() -> Redactor:
-    """The process's one: what it learns is hidden in events and on stderr alike."""
+    """The process's redactor, for events and for stderr; a new one if stderr is not masked."""
     from argorun.redact.redactor import Redactor
 
     stderr: object = sys.stderr
@@ -109,5 +109,5 @@ def redactor() -> Redactor:
 
 
 def unmasked(stream: TextIO) -> TextIO | None:
-    """The stream that a reporter writes to: its events are masked before, by the Dispatcher."""
+    """The stream that reporters write to: the Dispatcher has already masked their events."""
     return stream.behind if isinstance(stream, MaskedStderr) else stream

@@ -1,38 +1,40 @@
-"""Writes lines to stdout or stderr: in batches while a log pours in, quietly once nobody reads them."""
+"""Writes lines to stdout or stderr, in batches and without blocking."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import functools
 import io
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TextIO
 
-from argorun.reporters.background_writer import Outlet
+from argorun.redact.sanitize import github_guard
+from argorun.reporters.background_writer import BackgroundWriter, writers_of
 
 BATCH_SECONDS = 0.05
 
 
-class Sink:
-    """One standard stream. A pipe that its reader closed swallows the rest; any other OSError is raised.
+class LineStream:
+    """One standard stream. Drops the rest if its reader closed the pipe; raises any other OSError.
 
-    With an `outlet` a reader that has stopped does not hold up the run: what is written waits for it there.
-    `guard` is the last to touch each line, own or foreign, and makes it safe for who reads the stream.
+    With a `writer`, a reader that has stopped does not delay the run: the text waits in memory. `guard`
+    changes each line last, and makes it safe for the program that reads the stream (see github_guard).
     """
 
     def __init__(
         self,
         stream: TextIO,
-        outlet: Outlet | None = None,
+        writer: BackgroundWriter | None = None,
         *,
         guard: Callable[[str], str] | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stream = stream
-        self._outlet = outlet
+        self._writer = writer
         self._guard = guard
         self._now = now
         self._held: list[str] = []
@@ -40,40 +42,41 @@ class Sink:
         self._closed = False
 
     def line(self, text: str) -> None:
-        """Writes one line, at the latest with the next line or flush() that comes 50 ms later."""
+        """Write one line, at the latest with the next line or flush() that comes 50 ms later."""
         self._held.append(text)
         if self._now() - self._flushed >= BATCH_SECONDS:
             self.flush()
 
     def flush(self) -> None:
+        """Write the lines that are held back."""
         self._flushed = self._now()
         if self._held:
             held, self._held = self._held, []
             self.raw("\n".join(held) + "\n")
 
     def raw(self, text: str) -> None:
-        """Writes any text at once and in one piece."""
+        """Write a text at once and in one piece."""
         if self._closed:
             return
         if self._guard:
             text = "\n".join(map(self._guard, text.split("\n")))
         with self._failing():
-            if self._outlet is not None:
-                self._outlet.write(text.encode(self._stream.encoding, self._stream.errors or "strict"))
+            if self._writer is not None:
+                self._writer.write(text.encode(self._stream.encoding, self._stream.errors or "strict"))
             else:
                 self._stream.write(text)
                 self._stream.flush()
 
     def drain(self, seconds: float | None) -> None:
-        """Waits until all of it is written, for so long at most (None: as long as the reader takes).
+        """Wait until all of it is written, at most so many seconds (None: as long as the reader takes).
 
-        Raises OSError where lines were dropped: their reader fell too far behind.
+        Raises OSError if lines were dropped: the reader fell too far behind.
         """
-        if self._outlet is None or self._closed:
+        if self._writer is None or self._closed:
             return
         with self._failing():
-            self._outlet.drain(seconds)
-        if lost := self._outlet.lost:
+            self._writer.drain(seconds)
+        if lost := self._writer.lost:
             raise OSError(errno.ENOBUFS, f"{lost:,} lines are missing there: they were not read in time")
 
     @contextlib.contextmanager
@@ -87,8 +90,33 @@ class Sink:
                 raise
 
 
+@dataclasses.dataclass(frozen=True)
+class StandardStreams:
+    """stdout and stderr, which an opener makes a reporter for."""
+
+    stdout: TextIO
+    stderr: TextIO
+    environment: Mapping[str, str]
+
+    @property
+    def is_dumb(self) -> bool:
+        """Whether the terminal understands no control sequences."""
+        return self.environment.get("TERM") == "dumb"
+
+    @property
+    def no_color(self) -> bool:
+        """Whether the user wants no colors (no-color.org)."""
+        return bool(self.environment.get("NO_COLOR"))
+
+    def line_streams(self) -> tuple[LineStream, LineStream]:
+        """Both as streams of lines, written in the background."""
+        guard = github_guard(self.environment)
+        out, err = writers_of(self.stdout, self.stderr)
+        return LineStream(self.stdout, out, guard=guard), LineStream(self.stderr, err, guard=guard)
+
+
 def is_terminal(stream: TextIO) -> bool:
-    """Whether a person looks at the stream; a closed one is none."""
+    """Whether the stream is an open terminal."""
     try:
         return stream.isatty()
     except ValueError:
@@ -96,7 +124,7 @@ def is_terminal(stream: TextIO) -> bool:
 
 
 def mute(stream: TextIO) -> None:
-    """Points a stream that can no longer be written at nowhere.
+    """Point a broken stream at /dev/null.
 
     Otherwise Python tries to write the rest at its exit, and ends with code 120 whatever the verdict was.
     """
@@ -104,19 +132,19 @@ def mute(stream: TextIO) -> None:
         descriptor = stream.fileno()
     except (OSError, ValueError):
         return  # not a file at all
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, descriptor)
-    os.close(nowhere)
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, descriptor)
+    os.close(devnull)
 
 
 def usable(stream: TextIO | None) -> TextIO:
-    """The stream, made to take any character; nowhere, where there is none (`argorun >&-`)."""
+    """The stream, which now accepts any character; /dev/null if there is none (`argorun >&-`)."""
     if stream is None:
-        return _nowhere()
+        return _devnull()
     if not isinstance(stream, io.TextIOWrapper):
         return stream
     if isinstance(stream.buffer, io.RawIOBase):
-        # PYTHONUNBUFFERED: there, a write that a signal cuts short loses the rest.
+        # PYTHONUNBUFFERED: there, a write that a signal interrupts loses the rest.
         descriptor, encoding = stream.fileno(), stream.encoding
         return open(descriptor, "w", encoding=encoding, errors="backslashreplace", closefd=False)
     stream.reconfigure(errors="backslashreplace")
@@ -124,5 +152,5 @@ def usable(stream: TextIO | None) -> TextIO:
 
 
 @functools.cache
-def _nowhere() -> TextIO:
+def _devnull() -> TextIO:
     return open(os.devnull, "w", encoding="utf-8")  # for as long as the process lives

@@ -1,4 +1,4 @@
-"""Keeps what a summary needs: where each step and hook stands, the verdict, what was left behind."""
+"""The state of a run from its events: steps, hooks, the verdict, what is left behind."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from argorun.events import (
 )
 
 UNSHOWN = (Step.PLAN, Step.VERDICT)  # steps that other lines show: the run's beginning, and its verdict
-SIGNALS = 128  # the exit code of a process that was told to end, without the signal's number
+SIGNALS = 128  # the exit code of a process that a signal ended, minus the signal's number
 HookKey = tuple[str, str, str, str]
 
 
 @dataclasses.dataclass
-class Tally:
+class Summary:
     """The run so far, from its events."""
 
     started: RunStarted | None = None
@@ -34,9 +34,10 @@ class Tally:
     verdict: Verdict | None = None
     left: list[LeftBehind] = dataclasses.field(default_factory=list)
     ended: RunEnded | None = None
-    summarised: bool = False
+    shown: bool = False  # the reporter has shown it
 
-    def take(self, event: Event) -> None:
+    def add(self, event: Event) -> None:
+        """Take the event into account; most change nothing here."""
         match event:
             case RunStarted():
                 self.started = event
@@ -62,19 +63,19 @@ class Tally:
 
     @property
     def exit_code(self) -> int | None:
-        """The process's, as far as it is known: None before a verdict."""
+        """The run's exit code; that of the verdict before the run has ended, and None before the verdict."""
         if self.ended:
             return self.ended.exit_code
         return self.verdict.exit_code if self.verdict else None
 
     @property
     def outcome(self) -> str:
-        """The run in a word or two, for the head of the summary."""
+        """A word or two for the headline."""
         if self.exit_code == 0:
             return "PASSED" if self.verdict else "DONE"  # a dry run has no verdict
         if self.verdict and self.verdict.ok:
             if self.left:
                 return "PASSED, but not cleaned up"
-            signalled = self.exit_code is not None and self.exit_code > SIGNALS
-            return "PASSED, and then interrupted" if signalled else "PASSED, but not all was written"
+            signaled = self.exit_code is not None and self.exit_code > SIGNALS
+            return "PASSED, and then interrupted" if signaled else "PASSED, but not all was written"
         return "FAILED"

@@ -1,4 +1,4 @@
-"""How times, hooks and counts read: the same words in plain and in rich."""
+"""The words for hooks, topics, logs and sweeps that plain and rich output share."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def swept(event: SweepEnded) -> str:
         f"{count(event.applications, 'Application')} {would}put back" if event.applications else "",
         f"{event.left} left behind" if event.left else "",
     ]
-    said = ", ".join(filter(None, parts)) or ("" if event.error else "nothing to do")
+    done = ", ".join(filter(None, parts)) or ("" if event.error else "nothing to do")
     code = f", exit code {event.exit_code}" if event.exit_code else ""
     head = f"{'FAILED' if event.exit_code else 'DONE'} after {duration(event.seconds)}{code}"
-    return f"{head}: {said}" if said else head
+    return f"{head}: {done}" if done else head

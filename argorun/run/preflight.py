@@ -80,7 +80,7 @@ class Preflight:
         """Ask Kafka beforehand; a name that exists is somebody else's, and another one is drawn."""
         while True:
             try:
-                await self._topics.look({t.name: topic_spec(t.topic) for t in state.topics})
+                await self._topics.preflight({t.name: topic_spec(t.topic) for t in state.topics})
                 return
             except TopicExists as e:
                 self._emitter.warn(f"{e}; another name is drawn")

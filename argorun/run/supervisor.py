@@ -32,7 +32,7 @@ async def execute(config: Config, dispatcher: Dispatcher) -> int:
 
     async with connections(lambda: CLOSING_AT_ONCE if interrupts.at_once else CLOSING) as stack:
         kafka = Topics(
-            config.kafka, warn=Emitter(dispatcher).warn, secrets=config.secrets, keep=config.keep_topics
+            config.kafka, warn=Emitter(dispatcher).warn, redact=dispatcher.redact, keep=config.keep_topics
         )
         client = await stack.enter_async_context(RestClient(config.argocd))
         topics = await stack.enter_async_context(kafka)
@@ -72,7 +72,7 @@ class Supervisor:
             return Interrupted(signum).exit_code
         if error is not None:
             return error.exit_code
-        self._dispatcher.settle()
+        self._dispatcher.collect_failures()
         return CleanupIncomplete.exit_code if self._run.undo.left or self._dispatcher.failures else 0
 
     def _as_argorun_error(self, error: Exception) -> ArgorunError:

@@ -1,1 +1,1 @@
-"""What `argorun demo` and the tests run against: real Kafka from pip, and an Argo CD stand-in."""
+"""The servers for `argorun demo` and the tests: real Kafka and an Argo CD stand-in."""

@@ -15,7 +15,7 @@ from argorun.config.load import load
 from argorun.config.model import Config, Flags
 from argorun.errors import Interrupted, UsageError
 from argorun.reporters.dispatcher import Dispatcher
-from argorun.reporters.open import Output, open_reporters
+from argorun.reporters.open import open_reporters
 from argorun.reporters.stderr import redactor
 from argorun.run.supervisor import execute
 from argorun.signals import Interrupts
@@ -28,7 +28,7 @@ LAST_LINES = 10.0  # seconds for a slow reader of the last lines
 EXTRA = ("starlette", "uvicorn")  # of argorun[sandbox], what is imported at once
 
 
-def demo(*, fail: bool, output: Output) -> int:
+def demo(*, fail: bool, output: str) -> int:
     """Set up, run, stop everything, and return the run's exit code; errors are shown."""
     with errors_shown() as ending:
         environment = _environment()
@@ -48,7 +48,7 @@ def _environment() -> Callable[..., Environment]:
     return demo_environment
 
 
-async def _demo(environment: Environment, output: Output) -> int:
+async def _demo(environment: Environment, output: str) -> int:
     """A first signal ends the set-up, or the run, which handles its own; no signal ends the stopping."""
     interrupts = Interrupts(only_first=True)
     try:
@@ -59,14 +59,14 @@ async def _demo(environment: Environment, output: Output) -> int:
         return e.exit_code
 
 
-async def _set_up_and_run(environment: Environment, output: Output) -> int:
+async def _set_up_and_run(environment: Environment, output: str) -> int:
     _say("Starting Apache Kafka (the first time, its jars are fetched) …")
     async with environment as started:
         _say(started.notice)
         return await _run(demo_config(started), output)
 
 
-async def _run(config: Config, output: Output) -> int:
+async def _run(config: Config, output: str) -> int:
     dispatcher = Dispatcher(open_reporters(output), config.secrets, redactor=redactor())
     try:
         return await execute(config, dispatcher)

@@ -1,4 +1,4 @@
-"""What `argorun demo` runs against: real Kafka, the example Application, and an Argo CD stand-in."""
+"""The environment of `argorun demo`: real Kafka, an Argo CD stand-in, the example Application."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ TIMINGS = Timings(pick_up=0.05, wave_delay=0.5, job_batch=1.5, container_start=0
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DemoEnvironment:
-    """Where the demo's run goes. Argo CD speaks plain HTTP."""
+    """The addresses and settings for the demo's run. Argo CD speaks plain HTTP."""
 
     server: str  # HOST:PORT
     token: str
     bootstrap_servers: str
     application: str
     example: Path  # the example's folder: `argorun-kustomize.yaml` there fits the Application
-    notice: str  # a sentence for people: what is real here and what is not
+    notice: str  # a sentence for the user: what is real and what is not
     standin: StandIn
 
 
@@ -49,7 +49,8 @@ def example_folder() -> Path:
 async def demo_environment(*, fail: bool = False) -> AsyncIterator[DemoEnvironment]:
     """Start Kafka and the stand-in with the example in it; stop everything when the block ends.
 
-    With `fail` the test Job expects what nobody sends. KafkaFailed or UsageError where Kafka cannot be had.
+    With `fail` the test Job expects a message that never comes. Raises KafkaFailed or UsageError if Kafka
+    cannot be installed or started.
     """
     try:
         from argorun.sandbox.render import KustomizeRender
@@ -79,7 +80,7 @@ async def demo_environment(*, fail: bool = False) -> AsyncIterator[DemoEnvironme
 
 
 def demo_patches(bootstrap_servers: str, *, fail: bool) -> list[Json]:
-    """What the demo's Application changes in the example: where Kafka is, and what a red test expects."""
+    """The demo's patches to the example: Kafka's address, and an expectation that fails."""
     connection = f"""\
 apiVersion: v1
 kind: ConfigMap

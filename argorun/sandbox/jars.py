@@ -1,4 +1,4 @@
-"""Apache Kafka's jars: a pinned list, fetched once into the user's cache and checked by their SHA-256.
+"""Downloads Apache Kafka's pinned jars into the user's cache and checks their SHA-256.
 
 `python -m argorun.sandbox.jars` makes the list anew (with jgo's resolver) and prints it.
 """
@@ -47,12 +47,12 @@ class Jar:
 
     @property
     def name(self) -> str:
-        """Its file's name."""
+        """The file's name."""
         return f"{self.artifact}-{self.version}.jar"
 
     @property
     def path(self) -> str:
-        """Where a repository keeps it."""
+        """Its path in a repository."""
         return f"{self.group.replace('.', '/')}/{self.artifact}/{self.version}/{self.name}"
 
 
@@ -71,7 +71,7 @@ def pinned() -> list[Jar]:
 
 
 async def kafka_jars(environ: Mapping[str, str] = os.environ) -> Path:
-    """The folder with Kafka's jars, fetched now if need be (40 MB, once per user).
+    """The folder with Kafka's jars; downloads them if they are missing (40 MB, once per user).
 
     Safe with several processes at once. KafkaFailed where they cannot be had; UsageError without jgo.
     """
@@ -103,7 +103,7 @@ def _settings(environ: Mapping[str, str]) -> Settings:
 
 @contextlib.asynccontextmanager
 async def _locked(path: Path) -> AsyncIterator[None]:
-    """One process at a time; waits for the other one's downloads."""
+    """Let one process download at a time."""
     with path.open("w") as file:
         while True:
             try:
@@ -133,7 +133,7 @@ async def _fill(folder: Path, jars: list[Jar], settings: Settings) -> None:
 
 
 def _have(folder: Path, jar: Jar, local: Path) -> bool:
-    """The jar is in the cache, or Maven has it already."""
+    """Whether the jar is in the cache, or could be copied from Maven's."""
     if (folder / jar.name).exists():
         return True
     mine = local / jar.path
@@ -190,7 +190,7 @@ async def _fetch(folder: Path, jar: Jar, clients: list[tuple[Repository, httpx.A
 
 @contextlib.contextmanager
 def _new_file(path: Path) -> Iterator[Path]:
-    """A file that appears under its name only when it is whole."""
+    """A file that gets its name only when it is complete."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     os.close(handle)
     part = Path(name)
@@ -203,7 +203,7 @@ def _new_file(path: Path) -> Iterator[Path]:
 
 
 def resolve() -> Iterator[str]:
-    """The lines of kafka.lock, resolved anew from the artifacts' POMs."""
+    """The lines of kafka.lock, newly resolved from the artifacts' POMs."""
     from jgo.maven import Dependency, MavenContext, PythonResolver
 
     folder = Path(tempfile.mkdtemp())

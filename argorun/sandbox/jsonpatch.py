@@ -1,4 +1,4 @@
-"""JSON patches (RFC 6902) as the Go library does them that Argo CD and kustomize use, words included.
+"""Applies JSON patches (RFC 6902) like the Go library of Argo CD and kustomize.
 
 Argo CD's version (evanphx/json-patch 5.9) lets `replace` and `test` of null pass on a missing key of an
 object; kustomize's (4.13) does not: `strict`.
@@ -23,7 +23,7 @@ class PatchError(Exception):
 
 
 class Written(str):
-    """A scalar of a `test` as it was written: the library compares texts, "&" is not "\\u0026", nor 1.0 1."""
+    """A scalar as it was written: a `test` compares the texts, so "&" is not "\\u0026", and 1.0 is not 1."""
 
 
 class AsWritten(json.JSONDecoder):

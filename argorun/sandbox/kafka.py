@@ -1,4 +1,4 @@
-"""Apache Kafka itself, from pip: one KRaft process on loopback, and its command-line tools."""
+"""Runs Apache Kafka: one KRaft process on loopback, and its command-line tools."""
 
 from __future__ import annotations
 
@@ -47,10 +47,11 @@ class Kafka:
         super_users: Sequence[str] = ("admin",),
         environ: Mapping[str, str] = os.environ,
     ) -> AsyncIterator[Kafka]:
-        """Start a broker and wait until it answers; when the block ends it is gone, with its data.
+        """Start a broker and wait until it answers; stop it and delete its data when the block ends.
 
         `sasl` maps user names to passwords: a second listener, where only `super_users` may do anything.
-        KafkaFailed where its jars cannot be had or it does not come up, UsageError without the extra.
+        Raises KafkaFailed if its jars cannot be downloaded or it does not start, UsageError without the
+        extra.
         """
         java, jars = _java(), await kafka_jars(environ)
         async with Watchdog.start("kafka") as dog:
@@ -88,7 +89,7 @@ def _java() -> str:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on just now."""
+    """Free ports."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [s.getsockname()[1] for s in sockets]
@@ -147,7 +148,7 @@ def _write_tools(image: Path, java: str, jars: Path) -> None:
 
 
 async def _format(java: str, jars: Path, config: Path) -> None:
-    """Give the data folder its cluster id, as KRaft wants it."""
+    """Format the data folder with a cluster id, as KRaft requires."""
     process = await asyncio.create_subprocess_exec(
         java, "-Xmx64m", *FAST_START, "-cp", f"{jars}/*", "kafka.tools.StorageTool",
         "format", "-t", CLUSTER_ID, "-c", str(config),

@@ -1,4 +1,4 @@
-"""Where Maven artifacts come from here: Maven Central, or what the user's settings put in its place."""
+"""Finds the Maven repositories: Maven Central, or the mirror in the user's settings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Repository:
-    """A Maven repository: its base URL, and what is needed to reach it."""
+    """A Maven repository: its base URL, and how to reach it."""
 
     url: str
     auth: tuple[str, str] | None = None
@@ -21,7 +21,7 @@ class Repository:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What Maven's settings.xml says that matters for downloads."""
+    """The part of Maven's settings.xml that downloads need."""
 
     repositories: tuple[Repository, ...]  # to be tried in this order
     local: Path  # jars that Maven has already

@@ -1,4 +1,4 @@
-"""Nothing outlives us: a small shell process that ends what we started when we are gone, however we go."""
+"""A shell process that ends all started processes when argorun ends, however it ends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-# Reads "+ PGID" and "- PGID"; at the end of its input, which is also our death, it kills the process
+# Reads "+ PGID" and "- PGID"; at the end of its input, also when this process ends, it kills the process
 # groups that are left and removes the folder. In a session of its own: Ctrl-C does not reach it.
 SCRIPT = """
 groups=" "
@@ -39,7 +39,7 @@ class Watchdog:
     @classmethod
     @contextlib.asynccontextmanager
     async def start(cls, name: str) -> AsyncIterator[Watchdog]:
-        """Make a folder; when the block ends (or we die) it and every watched group are gone."""
+        """Create a folder; when the block or this process ends, delete it and kill every watched group."""
         folder = Path(tempfile.mkdtemp(prefix=f"argorun-{name}-"))
         process = subprocess.Popen(  # noqa: ASYNC220  # fork and exec of a shell: no time to speak of
             ["/bin/sh", "-c", SCRIPT, "argorun-watchdog", str(folder)],
@@ -55,11 +55,11 @@ class Watchdog:
             dog._close()
 
     def watch(self, group: int) -> None:
-        """Kill this process group in the end."""
+        """Kill this process group at the end."""
         self._say("+", group)
 
     def forget(self, group: int) -> None:
-        """The group has ended: its number may be another's by now."""
+        """Do not kill this group: it has ended, and its number may be reused."""
         self._say("-", group)
 
     def _say(self, sign: str, group: int) -> None:
@@ -69,7 +69,7 @@ class Watchdog:
             self._process.stdin.flush()
 
     def _close(self) -> None:
-        """Let it do its work; it takes milliseconds, so a second Ctrl-C cannot come in between."""
+        """Let it clean up; that takes milliseconds, so a second Ctrl-C cannot interrupt it."""
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):
             self._process.stdin.close()
@@ -79,7 +79,7 @@ class Watchdog:
 
 
 async def terminate(process: asyncio.subprocess.Process, seconds: float) -> None:
-    """SIGTERM, and SIGKILL where that is not enough; returns when the process is gone."""
+    """Send SIGTERM, then SIGKILL; return when the process has ended."""
     with contextlib.suppress(ProcessLookupError):
         process.terminate()
     try:

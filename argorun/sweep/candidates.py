@@ -50,7 +50,7 @@ class Candidates:
         self._config, self._kafka, self._client = config, topics, client
         self._emitter, self._mask = emitter, mask
         self.age = old_topics.Age(config.older_than, time.time())  # by this machine's clock, to begin with
-        self.topics = old_topics.Going()
+        self.topics = old_topics.ExpiredTopics()
         self.applications: list[Leftover] = []
 
     async def find(self) -> list[str]:
@@ -63,9 +63,9 @@ class Candidates:
         self._read_clock()
         if client is not None and not seen:
             self._emitter.warn(f"the token sees no Application: {AGE_ALONE}")
-        await self._kafka.check_shown(prefixes, self.age.now)
+        await self._kafka.check_visible(prefixes, self.age.now)
         present = await self._kafka.present()
-        await self.topics.look(present, prefixes, self.age)
+        await self.topics.find(present, prefixes, self.age)
         younger = self.topics.younger
         self._warn_of_clocks(list(dict.fromkeys(younger.values())))
         if client is not None and seen and self.topics.topics:
@@ -97,7 +97,7 @@ class Candidates:
     async def _has_record(self, listed: Application) -> bool:
         """Whether a record about runs' topics stands there; that of a dead run makes it a candidate."""
         names = self._topics_of(record_of(listed))
-        if names and self._client is not None and all(map(self.topics.goes, names)):
+        if names and self._client is not None and all(map(self.topics.will_be_gone, names)):
             await self._read(self._client, listed, names)
         return bool(names)
 
@@ -115,7 +115,7 @@ class Candidates:
             if e.status == UNAUTHENTICATED:
                 raise
             if not await client.is_gone(app, listed.project):
-                self.topics.spare(names)
+                self.topics.keep(names)
                 self._emitter.warn(f"Application {app} cannot be read: its topics stay: {e.text}")
             return
         record = record_of(seen)
@@ -130,7 +130,7 @@ class Candidates:
         if asked_for or not await liveness.is_alive_or_testing(client, found.app, found.record, found.seen):
             self.applications.append(found)
         elif old:
-            self.topics.spare(names)
+            self.topics.keep(names)
             self._emitter.warn(
                 f"{found}: run {found.record.run} is still at it, for all its age: its topics stay"
             )
@@ -164,7 +164,7 @@ class Candidates:
             (place, name)
             for place in spec_values(listed.spec)
             for name in old_topics.mentioned(place.text, self._config.prefixes)
-            if self.topics.goes(name)
+            if self.topics.will_be_gone(name)
         ]
         if not found:
             return
@@ -179,9 +179,9 @@ class Candidates:
     async def _warn_of_others(self, present: Sequence[str]) -> None:
         """A topic that only holds the name of one that goes may be somebody's."""
         for at, topic in enumerate(present):
-            if (name := self.topics.held_by(topic)) is not None:
+            if (name := self.topics.name_in(topic)) is not None:
                 self._emitter.warn(f"topic {topic} holds the name of {name} and is left alone: is it needed?")
-            if name is not None or at % old_topics.A_PART == 0:
+            if name is not None or at % old_topics.CHUNK == 0:
                 await asyncio.sleep(0)
 
 

@@ -107,7 +107,7 @@ class Sweep:
         if self.client is not None:
             self.client.rendering.at_most(self.config.cleanup / 3)
         async with self._step(Step.PARAMETERS, ", ".join(str(a.app) for a in self.found.applications)):
-            await old_topics.several(
+            await old_topics.for_each(
                 tuple(self.found.applications),
                 self._restore,
                 lambda found, error: self.left_behind.add(str(found), error, ""),
@@ -226,7 +226,7 @@ async def execute(config: SweepConfig, dispatcher: Dispatcher) -> int:
     interrupts = Interrupts()
     with interrupts.handled():
         async with connections(lambda: CLOSING_AT_ONCE if interrupts.at_once else CLOSING) as stack:
-            kafka = Topics(config.kafka, warn=Emitter(dispatcher).warn, secrets=config.secrets)
+            kafka = Topics(config.kafka, warn=Emitter(dispatcher).warn, redact=dispatcher.redact)
             topics = await stack.enter_async_context(kafka)
             client = None
             if config.argocd is not None:
@@ -235,7 +235,7 @@ async def execute(config: SweepConfig, dispatcher: Dispatcher) -> int:
             error = await attempt(interrupts.run(sweep.steps()))
             if error is not None:
                 await _look_last(sweep, error.message, interrupts)
-        dispatcher.settle()
+        dispatcher.collect_failures()
         ended = _ended(sweep, error, began, written=not dispatcher.failures)
         dispatcher(ended)
     return sweep.exit_code if error is None else error.exit_code

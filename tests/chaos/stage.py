@@ -33,7 +33,7 @@ from tests.contract.manifests import Json
 from tests.unit.kafka.standin import Broker
 
 LIMITS = Limits(
-    look=1.0, down=0.5, request=0.3, create=3.0, usable=3.0, delete=3.0, gone=3.0, groups=1.0,
+    preflight=1.0, down=0.5, request=0.3, create=3.0, usable=3.0, delete=3.0, gone=3.0, groups=1.0,
     absent=0.05, late=0.5, pause=0.01, longest_pause=0.1,
 )  # fmt: skip
 FOREIGN = ("orders", "weather_updates", "weather_updates_1700000000_0badcafe", "weather_updates_x")
@@ -65,6 +65,8 @@ class Seen:
 
 class Keeps:
     """A reporter that keeps all and counts the moments."""
+
+    name = "events"
 
     def __init__(self, stage: Stage) -> None:
         self.events: list[Event] = []

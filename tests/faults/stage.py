@@ -89,6 +89,8 @@ class Outcome:
 class Watcher:
     """A reporter that keeps the events and arms the blows as their steps begin."""
 
+    name = "events"
+
     def __init__(self, blows: Sequence[Blow], then: Callable[[Event], None] | None = None) -> None:
         self.events: list[Event] = []
         self._blows, self._then = blows, then

@@ -79,7 +79,7 @@ def failure(
     """How `look` ends, and soon enough; it shows no password and leaves no topic."""
 
     async def look(topics: Topics) -> None:
-        await topics.look({names.draw(spec.prefix, time.time()): spec})
+        await topics.preflight({names.draw(spec.prefix, time.time()): spec})
 
     began = time.monotonic()
     with pytest.raises(kind) as caught:
@@ -108,7 +108,7 @@ def test_looked_at_made_used_and_gone(stack: Stack, spec: TopicSpec) -> None:
     asked = TopicSpec(prefix=spec.prefix, partitions=3, config={"retention.ms": "60000"})
 
     async def all_of_it(topics: Topics) -> None:
-        await topics.look({name: asked})
+        await topics.preflight({name: asked})
         assert stack.topics(spec.prefix) == set(), "looking makes nothing"
         await topics.create(name, asked)
         made = await topics.wait_usable(name)
@@ -141,7 +141,7 @@ def test_a_topic_that_exists_is_not_touched(stack: Stack, spec: TopicSpec) -> No
     try:
 
         async def collide(topics: Topics) -> None:
-            for step in (topics.create(name, spec), topics.delete(name), topics.look({name: spec})):
+            for step in (topics.create(name, spec), topics.delete(name), topics.preflight({name: spec})):
                 with pytest.raises(TopicExists):
                     await step
 
@@ -149,7 +149,7 @@ def test_a_topic_that_exists_is_not_touched(stack: Stack, spec: TopicSpec) -> No
 
         async def look(topics: Topics) -> None:
             with pytest.raises(TopicExists):
-                await topics.look({name: spec})
+                await topics.preflight({name: spec})
             with pytest.raises(TopicExists):
                 await topics.delete(name)
 
@@ -173,7 +173,7 @@ def test_what_the_broker_would_not_make_is_bad_usage(
 ) -> None:
     error = failure(at(stack.kafka), TopicSpec(prefix=spec.prefix, **asked), UsageError)
     assert says in error.message
-    assert error.hint == f"mend topics: {mend} (prefix {spec.prefix}) in argorun.yaml"
+    assert error.hint == f"fix topics: {mend} (prefix {spec.prefix}) in argorun.yaml"
 
 
 def test_a_user_who_may_not_is_told_the_acl(stack: Stack, spec: TopicSpec) -> None:
@@ -278,7 +278,7 @@ def test_topics_that_are_derived_from_the_name_are_found_and_none_is_made(
     make(stack.kafka, *derived, *others)
 
     async def all_of_it(topics: Topics) -> None:
-        await topics.check_shown([spec.prefix], time.time())
+        await topics.check_visible([spec.prefix], time.time())
         found = await topics.related(name)
         assert (sorted(found.derived), sorted(found.others)) == (derived, sorted(others))
         for topic in (*derived, *others):
@@ -325,7 +325,7 @@ def test_asking_after_a_topic_does_not_make_it(own: Broker, spec: TopicSpec) -> 
     name = names.draw(spec.prefix, time.time())
 
     async def ask(topics: Topics) -> None:
-        await topics.look({name: spec})
+        await topics.preflight({name: spec})
         await topics.wait_gone(name)
         await topics.delete(name)
         await topics.wait_gone(name)
@@ -416,7 +416,7 @@ def test_who_may_create_and_delete_may_run(own: Broker, spec: TopicSpec) -> None
     name = names.draw(spec.prefix, time.time())
 
     async def all_of_it(topics: Topics) -> None:
-        await topics.look({name: spec})
+        await topics.preflight({name: spec})
         await topics.create(name, spec)
         await topics.wait_usable(name)
         await topics.delete(name)
@@ -436,7 +436,7 @@ def test_who_may_describe_but_not_delete_is_told_once_the_topic_is_made(own: Bro
     name = names.draw(spec.prefix, time.time())
 
     async def all_of_it(topics: Topics) -> None:
-        await topics.look({name: spec})  # "unknown topic", as to one who may
+        await topics.preflight({name: spec})  # "unknown topic", as to one who may
         await topics.create(name, spec)
         with pytest.raises(AccessDenied, match=f"create topic {name}, but does not let us delete it"):
             await topics.wait_usable(name)
@@ -480,7 +480,7 @@ def test_what_kafka_leaves_out_of_its_lists_in_silence_is_not_taken_for_nothing(
     async def look(topics: Topics) -> None:
         assert name not in await topics.present()
         with pytest.raises(AccessDenied) as topic:
-            await topics.check_shown([spec.prefix], time.time())
+            await topics.check_visible([spec.prefix], time.time())
         assert topic.value.hint == f"an ACL is missing: Describe on Topic {spec.prefix}* (prefixed)"
         with pytest.raises(AccessDenied) as group:
             await topics.delete_groups(f"{spec.prefix}-", [name])

@@ -1,4 +1,4 @@
-"""What stands for the repo server's kustomize: a folder and a source become manifests."""
+"""A small kustomize: renders a folder and a source to manifests."""
 
 from argorun.sandbox.render.kustomize import KustomizeRender
 

@@ -1,4 +1,4 @@
-"""A small kustomize: resources, patches, namespace, then replacements, as `kustomize build` orders them."""
+"""Renders a kustomization: resources, patches, namespace, replacements, in `kustomize build`'s order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names under kustomize: affixes, generated ConfigMaps' hashes, and the references that follow them."""
+"""Names in kustomize: prefixes, suffixes, hashes of ConfigMaps, and references to them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def affix(manifests: list[Json], prefix: str, suffix: str) -> None:
 
 
 def finish(manifests: list[Json]) -> None:
-    """Put the hashes on, lead the references to the final names, take out what only the build needed."""
+    """Add the hashes, update the references to the final names, remove what only the build needs."""
     for m in manifests:
         if HASHED in (m["metadata"].get("annotations") or {}):
             _rename(m, f"{m['metadata']['name']}-{_hash(m)}")
@@ -73,12 +73,12 @@ def _rename(manifest: Json, name: str) -> None:
 def _former(manifest: Json) -> list[str]:
     """The names that an object has had, the original one first, the current one last."""
     meta = manifest.get("metadata") or {}
-    told = (meta.get("annotations") or {}).get(FORMER, "")
-    return list(dict.fromkeys([*filter(None, told.split(",")), meta.get("name", "")]))
+    former = (meta.get("annotations") or {}).get(FORMER, "")
+    return list(dict.fromkeys([*filter(None, former.split(",")), meta.get("name", "")]))
 
 
 def _shared(one: str, other: str) -> int:
-    """How many characters two names begin alike with."""
+    """The length of the common prefix of two names."""
     return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 

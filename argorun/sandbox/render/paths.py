@@ -16,7 +16,7 @@ def split(path: str) -> list[str]:
 
 
 def find(node: Any, path: str) -> Any:
-    """The value at a path that means one place; KeyError where there is none."""
+    """The value at a path to one place. Raises KeyError if there is none."""
     for part in split(path):
         if match := _PART.fullmatch(part):
             node = next(item for item in _items(node) if str(item.get(match[1])) == match[2])

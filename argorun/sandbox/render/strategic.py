@@ -1,4 +1,4 @@
-"""Strategic merge patches: maps are merged, the lists that Kubernetes keys are merged by their key."""
+"""Applies strategic merge patches: merges maps, and keyed lists by their key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may do what: bearer tokens and a small RBAC."""
+"""Accounts: bearer tokens and a small RBAC."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The API's paths: each answers as Argo CD v3.6 does."""
+"""The API's handlers, one per path, which answer like Argo CD v3.6."""
 
 from __future__ import annotations
 
@@ -79,13 +79,13 @@ class Api:
         ]
         return [Route(path, handler, methods=[method]) for path, handler, method in pairs]
 
-    # -- who and what ---------------------------------------------------------------------
+    # -- accounts and objects ---------------------------------------------------------------------
 
     def _account(self, request: Request) -> Account:
         return authenticate(request, self.accounts)
 
     def _find(self, request: Request, action: str, body: Json | None = None) -> tuple[Application, Account]:
-        """The Application that a request names; 403 and 404 as Argo CD tells them apart."""
+        """The Application that a request names; 403 or 404 as Argo CD answers."""
         account, query = self._account(request), request.query_params
         name = request.path_params.get("name") or query.get("name", "")
         project = str((body or {}).get("project") or query.get("project", ""))
@@ -109,17 +109,17 @@ class Api:
         return resource_tree(app.cluster, controller.live(), controller.missing())
 
     async def version(self, request: Request) -> Response:
-        """GET /api/version: says that this is a stand-in; needs no token, and tells less without one."""
-        told = {"Version": VERSION}
+        """GET /api/version: names the stand-in; needs no token, and answers more with one."""
+        answer = {"Version": VERSION}
         if token_of(request) in self.accounts:
-            told |= {"BuildDate": "1970-01-01T00:00:00Z", "Platform": "argorun Argo CD stand-in"}
-        return JSONResponse(told)
+            answer |= {"BuildDate": "1970-01-01T00:00:00Z", "Platform": "argorun Argo CD stand-in"}
+        return JSONResponse(answer)
 
     async def settings(self, request: Request) -> Response:
-        """GET /settings: needs no token; where Argo CD itself is, is told only with one."""
+        """GET /settings: needs no token; holds Argo CD's own namespace only with one."""
         known = token_of(request) in self.accounts
-        told = {"controllerNamespace": OWN_NAMESPACE} if known else {}
-        return JSONResponse({"appLabelKey": "app.kubernetes.io/instance", **told})
+        namespace = {"controllerNamespace": OWN_NAMESPACE} if known else {}
+        return JSONResponse({"appLabelKey": "app.kubernetes.io/instance", **namespace})
 
     async def token(self, request: Request) -> Response:
         """POST /account/NAME/token {"expiresIn": SECONDS}: a new token; only one's own here."""
@@ -152,7 +152,7 @@ class Api:
         account = self._account(request)
         apps = [a for a in self.apps.values() if account.may("applications", "get", a.policy_object)]
         fields = request.query_params.get("fields", "").replace("items.", "result.")
-        items = [trimmed(app.told(), fields) for app in apps]
+        items = [trimmed(app.with_health(), fields) for app in apps]
         return JSONResponse({"metadata": {"resourceVersion": "1"}, "items": items or None})
 
     async def get(self, request: Request) -> Response:
@@ -164,7 +164,7 @@ class Api:
         app, _ = self._find(request, "get")
         if kind := request.query_params.get("refresh"):
             await app.refresh("hard" if kind == "hard" else "normal")
-        return JSONResponse(app.told())
+        return JSONResponse(app.with_health())
 
     async def patch(self, request: Request) -> Response:
         """PATCH /applications/NAME."""
@@ -321,10 +321,10 @@ class Api:
         last: Json | None = None
         async with contextlib.aclosing(self._changes(request, account)) as changes:
             async for change in changes:
-                told = [trimmed(event, fields) for event in change]
-                if not fields or told[-1] != last:
-                    last = told[-1]
-                    yield told
+                events = [trimmed(event, fields) for event in change]
+                if not fields or events[-1] != last:
+                    last = events[-1]
+                    yield events
 
     async def _changes(self, request: Request, account: Account) -> AsyncGenerator[list[Json]]:
         query = request.query_params
@@ -341,7 +341,7 @@ class Api:
         try:
             for app in apps if name or not at_least else ():
                 if app.version > oldest:
-                    yield [{"type": "ADDED", "application": app.told()}]
+                    yield [{"type": "ADDED", "application": app.with_health()}]
             while True:
                 event = await queue.get()
                 if int(event["application"]["metadata"]["resourceVersion"]) > oldest:

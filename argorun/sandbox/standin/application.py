@@ -1,4 +1,4 @@
-"""An Application as the API keeps it: spec and status, a version for every change, and who watches."""
+"""Stores an Application: spec, status, a version per change, and its watchers."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class RenderError(Exception):
 
 
 def policy_object(project: str, namespace: str, name: str) -> str:
-    """What the policy calls an Application."""
+    """An Application's name in the RBAC policy."""
     return f"{project}/{name}" if namespace in ("", OWN_NAMESPACE) else f"{project}/{namespace}/{name}"
 
 
 class Render(Protocol):
-    """What stands for the repo server: a source becomes manifests, or RenderError."""
+    """The repo server's part: renders a source to manifests, or raises RenderError."""
 
     def __call__(self, source: Json, /) -> list[Json]: ...
 
@@ -79,12 +79,12 @@ class Application:
 
     @property
     def policy_object(self) -> str:
-        """What the policy calls it."""
+        """Its name in the RBAC policy."""
         return policy_object(self.project, self.doc["metadata"]["namespace"], self.name)
 
     @property
     def namespace(self) -> str:
-        """Where its resources go."""
+        """The namespace of its resources."""
         return str(self.spec["destination"].get("namespace") or "default")
 
     @property
@@ -102,7 +102,7 @@ class Application:
         """The Application as it is stored, and as PATCH and POST answer it."""
         return copy.deepcopy(self.doc)
 
-    def told(self) -> Json:
+    def with_health(self) -> Json:
         """The Application as GET and the watch answer it: with its resources' health, from the tree."""
         doc = self.snapshot()
         for entry in doc["status"].get("resources", []):
@@ -113,14 +113,14 @@ class Application:
         return doc
 
     def save(self, event: str = "MODIFIED") -> None:
-        """Store a change: a new version, told to every watcher."""
+        """Store a change: increase the version and send it to every watcher."""
         meta = self.doc["metadata"]
         meta["generation"] += 1
         meta["resourceVersion"] = self.cluster.next_version()
-        told = {"type": event, "application": self.told()}
+        change = {"type": event, "application": self.with_health()}
         for queue in self.watchers:
             if not queue.full():
-                queue.put_nowait(told)
+                queue.put_nowait(change)
         self.pulse.beat()
 
     # -- what the API changes -------------------------------------------------------------
@@ -187,7 +187,7 @@ class Application:
             await self.pulse.wait(seen)
 
     def end_refresh(self) -> None:
-        """The comparison that was asked for is done."""
+        """Remove the request for a comparison."""
         annotations = self.doc["metadata"].get("annotations", {})
         if annotations.pop(REFRESH, None) is not None:
             self.save()

@@ -1,4 +1,4 @@
-"""A container is a local process: found on a folder of image wrappers, its output kept line by line."""
+"""Runs containers as local processes and keeps their output line by line."""
 
 from __future__ import annotations
 

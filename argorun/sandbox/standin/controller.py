@@ -1,4 +1,4 @@
-"""The application controller: compares, reports, and carries out operations."""
+"""The application controller: compares, updates the status and runs operations."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class Controller:
             app.save()
 
     def _shared(self) -> list[str]:
-        """What is said of live objects under our names that are tracked to another Application."""
+        """The warnings about live objects that another Application tracks."""
         others = [(obj, application_of(obj)) for obj in self.live()]
         return [
             f"{obj['kind']}/{obj['metadata']['name']} is part of applications argocd/{self.app.name} "
@@ -158,7 +158,7 @@ class Controller:
         return {"status": status, "lastTransitionTime": changed or rfc3339()}
 
     async def _watch(self) -> None:
-        """Reconcile when the spec was changed, a refresh was asked for, or an object changed."""
+        """Reconcile when the spec was changed, a refresh was requested, or an object changed."""
         while True:
             seen = self.app.pulse.count, self.cluster.pulse.count
             self.reconcile()
@@ -317,18 +317,18 @@ def application_of(obj: Json) -> str:
     return annotation(obj, TRACKING).partition(":")[0]
 
 
-def _set_conditions(status: Json, told: list[tuple[str, str]]) -> None:
+def _set_conditions(status: Json, conditions: list[tuple[str, str]]) -> None:
     """Replace status.conditions; what was said before keeps its time."""
     before = {(c["type"], c["message"]): c["lastTransitionTime"] for c in status.pop("conditions", ())}
-    if told:
+    if conditions:
         status["conditions"] = [
             {"type": kind, "message": text, "lastTransitionTime": before.get((kind, text)) or rfc3339()}
-            for kind, text in told
+            for kind, text in conditions
         ]
 
 
 async def first(*waits: object) -> None:
-    """Return when the first of several waits is over; the others are cancelled."""
+    """Return when the first of several waits is over; the others are canceled."""
     tasks = [asyncio.ensure_future(wait) for wait in waits]  # type: ignore[call-overload]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -340,8 +340,8 @@ async def first(*waits: object) -> None:
 
 def source_type(app: Application) -> str:
     """Helm, Kustomize, Plugin or Directory: what the renderer says it is, else by the source's own fields."""
-    if told := getattr(app.render, "source_type", ""):
-        return str(told)
+    if source_type := getattr(app.render, "source_type", ""):
+        return str(source_type)
     for field, name in (("helm", "Helm"), ("kustomize", "Kustomize"), ("plugin", "Plugin")):
         if field in app.source:
             return name

@@ -1,4 +1,4 @@
-"""The Deployment controller: one ReplicaSet per pod template, new pods before the old ones go."""
+"""The Deployment controller: one ReplicaSet per pod template, new pods before old ones end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The errors Argo CD's gateway answers with: a gRPC code, the HTTP status it becomes, a message."""
+"""Errors of Argo CD's gateway: a gRPC code, its HTTP status and a message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How healthy an object is, by the rules of gitops-engine's pkg/health."""
+"""The health of an object, by the rules of gitops-engine's pkg/health."""
 
 from __future__ import annotations
 

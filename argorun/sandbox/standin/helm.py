@@ -1,4 +1,4 @@
-"""Helm as Argo CD calls it: the command, which it quotes where Helm fails."""
+"""The helm command that Argo CD runs, and quotes if it fails."""
 
 from __future__ import annotations
 

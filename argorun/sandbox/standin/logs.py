@@ -1,4 +1,4 @@
-"""GET …/logs: which pods a query selects, and their lines as Argo CD's server sends them."""
+"""GET …/logs: selects pods and sends their lines as Argo CD's server does."""
 
 from __future__ import annotations
 

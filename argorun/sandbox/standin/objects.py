@@ -1,4 +1,4 @@
-"""The small things all rooms of the stand-in share: JSON objects, keys, clocks, a pulse to wait for."""
+"""Shared helpers of the stand-in: JSON objects, keys, times, a pulse to wait for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import uuid
 from typing import Any, NamedTuple
 
 Json = dict[str, Any]
-"""A Kubernetes object or a part of one, as JSON has it: the stand-in is all border."""
+"""A Kubernetes object or a part of one, as JSON."""
 
 
 class Key(NamedTuple):
@@ -26,14 +26,14 @@ class Key(NamedTuple):
 
 
 class Pulse:
-    """Wakes everybody who waits for something to change; never loses a beat between two looks."""
+    """Wakes all waiting tasks when something changes; loses no beat between two waits."""
 
     def __init__(self) -> None:
         self.count = 0
         self._event = asyncio.Event()
 
     def beat(self) -> None:
-        """Say that something changed."""
+        """Wake the waiting tasks."""
         self.count += 1
         event, self._event = self._event, asyncio.Event()
         event.set()

@@ -1,4 +1,4 @@
-"""PATCH and normalizing of an Application, with Argo CD's own semantics and messages."""
+"""Patches and normalizes an Application with Argo CD's semantics and messages."""
 
 from __future__ import annotations
 

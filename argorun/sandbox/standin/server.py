@@ -1,4 +1,4 @@
-"""The stand-in itself: Applications behind a real socket, started and stopped as one."""
+"""The Argo CD stand-in: serves Applications on a real socket."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ async def _not_found(request: Request, error: Exception) -> Response:
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to whoever runs the loop."""
+    """A uvicorn server that installs no signal handlers."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""The gateway's two ways to stream: newline-delimited JSON, and server-sent events with keep-alives."""
+"""The gateway's streams: newline-delimited JSON, or server-sent events with keep-alives."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from argorun.sandbox.standin.objects import Json
 
 
 def error_frame(error: ApiError) -> Json:
-    """What a stream that broke off says last."""
+    """The last message of a stream that broke off."""
     reasons = {
         400: "Bad Request",
         401: "Unauthorized",

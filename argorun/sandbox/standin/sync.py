@@ -1,4 +1,4 @@
-"""One sync, step by step: gitops-engine's sync context (pkg/sync/sync_context.go), without its dry-run."""
+"""Runs one sync like gitops-engine's pkg/sync/sync_context.go, without its dry run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NOT_APPLIED = "one or more objects failed to apply"
 
 
 class Sync:
-    """Tasks and where they stand; `phase` and `message` are the operation's."""
+    """The tasks and their states; `phase` and `message` are the operation's."""
 
     def __init__(
         self, cluster: Cluster, tasks: list[Task], namespace: str, *, prune: bool, dry_run: bool
@@ -37,7 +37,7 @@ class Sync:
         self.phase, self.message = phase, message
 
     async def step(self) -> None:
-        """Look how things stand and begin what is next."""
+        """Update the tasks' states and begin the next ones."""
         if self.dry_run:
             self._pretend()
             return

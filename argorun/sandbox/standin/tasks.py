@@ -1,4 +1,4 @@
-"""What one sync has to do: a task per resource and per hook and phase, in Argo CD's order."""
+"""The tasks of a sync, per resource, hook and phase, in Argo CD's order."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class Task:
         return self.state in ("Failed", "Error")
 
     def set(self, status: str, state: str, message: str) -> None:
-        """Note how it stands; an empty message keeps the last one."""
+        """Set its state; an empty message keeps the last one."""
         self.status, self.state = status, state
         self.message = message or self.message
 

@@ -1,4 +1,4 @@
-"""How long things take in the stand-in."""
+"""Delays and intervals of the stand-in."""
 
 from __future__ import annotations
 

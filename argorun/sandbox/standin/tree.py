@@ -1,4 +1,4 @@
-"""The resource tree: what Argo CD's cache knows of an Application's live objects."""
+"""The resource tree: an Application's live objects in Argo CD's cache."""
 
 from __future__ import annotations
 

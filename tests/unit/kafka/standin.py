@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from argorun.kafka.admin import Described, Partition
-from argorun.kafka.errors import TIMED_OUT, BrokerError, Trouble
+from argorun.kafka.errors import TIMED_OUT, BrokerError, ConnectionTrouble
 from argorun.kafka.spec import TopicSpec
 
 T = TypeVar("T")
@@ -19,7 +19,7 @@ NO_ANSWER = "Failed while waiting for response from broker: Local: Timed out"
 
 @dataclass(frozen=True)
 class Answer:
-    """The broker answers with an error and does nothing."""
+    """The broker answers with an error and does nothing else."""
 
     code: int
     text: str = "as told"
@@ -27,7 +27,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Lost:
-    """No answer; what was asked happens `after` seconds once the caller gave up, or never (None)."""
+    """No answer; the request takes effect `after` seconds after the caller gave up, or never (None)."""
 
     after: float | None = None
 
@@ -55,7 +55,7 @@ class Group:
 
 
 class Broker:
-    """Implements `Admin`. `faults[act]` are used up one a request; `asked` is what was sent."""
+    """Implements `Admin`. Each request uses up one of `faults[act]`; `asked` holds what was sent."""
 
     where = "broker:9092"
 
@@ -64,7 +64,7 @@ class Broker:
         self.consumers: dict[str, Group] = {}
         self.faults: dict[str, deque[Fault]] = {}
         self.asked: list[tuple[str, str]] = []
-        self.told: Trouble | None = None
+        self.told: ConnectionTrouble | None = None
         self.down: float | None = None
         self.is_open = False
         self.may_delete = True
@@ -74,7 +74,7 @@ class Broker:
         self.made = 0
 
     def make(self, name: str, spec: TopicSpec | None = None) -> None:
-        """Make a topic, as anybody may."""
+        """Create a topic, as any user may."""
         self.made += 1
         partitions = max(1, spec.partitions) if spec else 1
         replicas = max(1, spec.replication_factor) if spec else 1
@@ -90,7 +90,7 @@ class Broker:
     async def close(self) -> None:
         self.is_open = False
 
-    def trouble(self, since: float) -> Trouble | None:
+    def trouble(self, since: float) -> ConnectionTrouble | None:
         return self.told
 
     def all_down(self, since: float) -> float | None:
@@ -152,7 +152,7 @@ class Broker:
         await self._do("delete group", group, do, timeout)
 
     def _hides(self, name: str) -> bool:
-        """As Kafka does it: what may not be described is left out of lists in silence."""
+        """Like Kafka, silently leave out of lists what may not be described."""
         return bool(self.hidden) and name.startswith(self.hidden)
 
     async def _do(self, act: str, name: str, do: Callable[[], T], timeout: float) -> T:
@@ -175,7 +175,7 @@ class Broker:
         return do()
 
     async def _apart(self, work: Awaitable[T], wait: float | None) -> T:
-        """Kafka goes on when the caller is cancelled."""
+        """Kafka goes on when the caller is canceled."""
         task = asyncio.ensure_future(work)
         self.late.add(task)
         task.add_done_callback(_heard)

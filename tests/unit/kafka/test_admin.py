@@ -1,4 +1,4 @@
-"""The border to librdkafka itself, without a broker."""
+"""The Kafka admin client over the real librdkafka, without a broker."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from confluent_kafka import KafkaError, KafkaException
 
 from argorun.errors import UsageError
 from argorun.kafka import admin
-from argorun.kafka.admin import Client, _answered
+from argorun.kafka.admin import KafkaAdmin, wait_for
 from argorun.kafka.errors import BrokerError
+from argorun.redact.redactor import Redactor
 
 NOWHERE = {"bootstrap.servers": "127.0.0.1:1", "client.id": "test"}
 
 
 def refusal(**properties: object) -> tuple[str, str]:
     with pytest.raises(UsageError) as caught:
-        Client(NOWHERE | {name.replace("_", "."): value for name, value in properties.items()})
+        KafkaAdmin(NOWHERE | {name.replace("_", "."): value for name, value in properties.items()})
     return caught.value.message, caught.value.hint
 
 
@@ -42,11 +43,18 @@ def test_a_bad_value_is_shown() -> None:
     )
 
 
-def test_a_secret_in_the_wrong_place_is_not_shown() -> None:
+@pytest.mark.parametrize("secret", ["hunter2", "on"])
+def test_a_secret_in_the_wrong_place_is_not_shown(secret: str) -> None:
     with pytest.raises(UsageError) as caught:
-        Client(NOWHERE | {"security.protocol": "hunter2"}, secrets=["hunter2"])
-    assert "hunter2" not in str(caught.value)
+        KafkaAdmin(NOWHERE | {"security.protocol": secret}, redact=Redactor([secret, ""]).text)
+    assert secret not in str(caught.value).split()
+    assert f'"{secret}"' not in str(caught.value)
     assert 'Invalid value "***"' in str(caught.value)
+
+
+def test_secrets_among_the_properties_are_masked_by_default() -> None:
+    message, _ = refusal(security_protocol="on", sasl_password="on")
+    assert 'Invalid value "***"' in message
 
 
 @pytest.mark.parametrize(
@@ -64,7 +72,7 @@ def test_a_secret_in_the_wrong_place_is_not_shown() -> None:
         {"default_topic_config": "x"},
     ],
 )
-def test_whatever_librdkafka_does_not_take_is_bad_usage_without_secrets(
+def test_a_property_that_librdkafka_refuses_is_bad_usage_and_shows_no_secret(
     properties: dict[str, object],
 ) -> None:
     message, _ = refusal(**properties)
@@ -74,7 +82,7 @@ def test_whatever_librdkafka_does_not_take_is_bad_usage_without_secrets(
 
 def test_librdkafka_says_nothing_on_its_own(capfd: pytest.CaptureFixture[str]) -> None:
     async def main() -> None:
-        admin = Client(NOWHERE | {"debug": "all"})
+        admin = KafkaAdmin(NOWHERE | {"debug": "all"})
         admin.open()
         with pytest.raises(BrokerError):
             await admin.describe("x", timeout=0.3)
@@ -87,9 +95,9 @@ def test_librdkafka_says_nothing_on_its_own(capfd: pytest.CaptureFixture[str]) -
     assert capfd.readouterr() == ("", "")
 
 
-def test_what_librdkafka_tells_is_said_briefly() -> None:
+def test_a_connection_error_is_shortened() -> None:
     async def main() -> str:
-        admin = Client(NOWHERE)
+        admin = KafkaAdmin(NOWHERE)
         admin.open()
         with pytest.raises(BrokerError, match="Failed while waiting for"):
             await admin.describe("x", timeout=0.3)
@@ -101,11 +109,11 @@ def test_what_librdkafka_tells_is_said_briefly() -> None:
     assert asyncio.run(main()) == "127.0.0.1:1: Connect to ipv4#127.0.0.1:1 failed: Connection refused"
 
 
-def test_a_topic_that_the_client_cannot_ask_for_is_an_answer_too() -> None:
+def test_a_topic_that_the_client_cannot_request_is_a_broker_error() -> None:
     from argorun.kafka.spec import TopicSpec
 
     async def main() -> None:
-        admin = Client(NOWHERE)
+        admin = KafkaAdmin(NOWHERE)
         admin.open()
         with pytest.raises(BrokerError, match="num_partitions out of expected range") as caught:
             await admin.create("x", TopicSpec(prefix="x", partitions=-7), timeout=1)
@@ -117,7 +125,7 @@ def test_a_topic_that_the_client_cannot_ask_for_is_an_answer_too() -> None:
     asyncio.run(main())
 
 
-def test_a_list_of_groups_that_one_broker_gave_none_for_is_not_taken_for_the_whole(
+def test_a_list_of_groups_that_lacks_one_brokers_part_is_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Listing:
@@ -132,18 +140,18 @@ def test_a_list_of_groups_that_one_broker_gave_none_for_is_not_taken_for_the_who
     monkeypatch.setattr(admin, "AdminClient", Listing)
 
     async def main() -> None:
-        await Client(NOWHERE).groups(timeout=1)
+        await KafkaAdmin(NOWHERE).groups(timeout=1)
 
     with pytest.raises(BrokerError, match="broker 2 is down") as caught:
         asyncio.run(main())
-    assert caught.value.passing, "it is asked once more"
+    assert caught.value.transient, "it is asked once more"
 
 
-def test_a_cancelled_wait_leaves_librdkafkas_future_alone() -> None:
+def test_a_canceled_wait_leaves_librdkafkas_future_alone() -> None:
     future: concurrent.futures.Future[int] = concurrent.futures.Future()
 
     async def main() -> None:
-        task = asyncio.create_task(_answered(future))
+        task = asyncio.create_task(wait_for(future))
         await asyncio.sleep(0)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -155,11 +163,11 @@ def test_a_cancelled_wait_leaves_librdkafkas_future_alone() -> None:
     asyncio.run(main())
 
 
-def test_an_answer_after_the_loop_is_closed_is_nobodys(capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_answer_after_the_loop_is_closed_is_dropped(capfd: pytest.CaptureFixture[str]) -> None:
     future: concurrent.futures.Future[int] = concurrent.futures.Future()
 
     async def main() -> None:
-        task = asyncio.create_task(_answered(future))
+        task = asyncio.create_task(wait_for(future))
         await asyncio.sleep(0)
         task.cancel()
 
@@ -172,10 +180,10 @@ def test_an_answer_after_the_loop_is_closed_is_nobodys(capfd: pytest.CaptureFixt
 def test_a_client_never_holds_up_the_interpreters_end(how: str) -> None:
     program = f"""
         import asyncio
-        from argorun.kafka.admin import Client
+        from argorun.kafka.admin import KafkaAdmin
         from argorun.kafka.errors import BrokerError
         async def main():
-            client = Client({{"bootstrap.servers": "127.0.0.1:1"}})
+            client = KafkaAdmin({{"bootstrap.servers": "127.0.0.1:1"}})
             client.open()
             try:
                 await client.describe("x", timeout=0.2)

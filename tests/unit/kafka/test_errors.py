@@ -1,4 +1,4 @@
-"""Every answer of Kafka becomes an error with an exit code, a reason and a mend."""
+"""Every answer of Kafka becomes an error with an exit code, a reason and a hint."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from confluent_kafka import KafkaError
 from argorun.errors import AccessDenied, ArgorunError, KafkaFailed, UsageError
 from argorun.kafka import errors
 from argorun.kafka.errors import (
-    PASSING,
+    TRANSIENT,
     Act,
-    Away,
     BrokerError,
-    Trouble,
+    ConnectionTrouble,
+    Unreachable,
+    cannot_delete,
+    connection_error,
     dropped,
-    not_ours_to_delete,
     refusal,
-    unreachable,
 )
 
 CODES = sorted(v for k, v in vars(KafkaError).items() if k.isupper() and isinstance(v, int))
@@ -63,7 +63,7 @@ def test_the_codes_are_librdkafkas() -> None:
             (
                 UsageError,
                 "Kafka would not create a topic for prefix weather: why",
-                "the broker's policy decides this: mend the entry under topics: in argorun.yaml",
+                "the broker's policy decides this: fix the entry under topics: in argorun.yaml",
             ),
         ),
         (
@@ -72,7 +72,7 @@ def test_the_codes_are_librdkafkas() -> None:
             (
                 UsageError,
                 "Kafka would not create a topic for prefix weather: why",
-                "mend topics: replication_factor (prefix weather) in argorun.yaml",
+                "fix topics: replication_factor (prefix weather) in argorun.yaml",
             ),
         ),
         (
@@ -81,7 +81,7 @@ def test_the_codes_are_librdkafkas() -> None:
             (
                 UsageError,
                 "Kafka would not create a topic for prefix weather: why",
-                "mend topics: partitions (prefix weather) in argorun.yaml",
+                "fix topics: partitions (prefix weather) in argorun.yaml",
             ),
         ),
         (
@@ -90,7 +90,7 @@ def test_the_codes_are_librdkafkas() -> None:
             (
                 UsageError,
                 "Kafka would not create a topic for prefix weather: why",
-                "mend topics: config (prefix weather) in argorun.yaml",
+                "fix topics: config (prefix weather) in argorun.yaml",
             ),
         ),
         (
@@ -99,7 +99,7 @@ def test_the_codes_are_librdkafkas() -> None:
             (
                 UsageError,
                 "Kafka did not create a topic for prefix weather: why",
-                "mend topics: prefix (prefix weather) in argorun.yaml",
+                "fix topics: prefix (prefix weather) in argorun.yaml",
             ),
         ),
         (
@@ -107,8 +107,8 @@ def test_the_codes_are_librdkafkas() -> None:
             Act.VALIDATE,
             (
                 UsageError,
-                "the topic for prefix weather cannot be asked for: why",
-                "mend its entry under topics:",
+                "the topic for prefix weather cannot be requested: why",
+                "fix its entry under topics:",
             ),
         ),
         (
@@ -170,7 +170,7 @@ def test_the_codes_are_librdkafkas() -> None:
         (2, Act.DESCRIBE, (KafkaFailed, f"Kafka could not describe topic {NAME}: why", "")),
     ],
 )
-def test_an_answer_says_what_to_mend(
+def test_an_error_says_what_to_fix(
     code: int, act: Act, expected: tuple[type[ArgorunError], str, str]
 ) -> None:
     assert told(refusal(BrokerError(code, "why\n"), act, NAME, PREFIX)) == expected
@@ -187,7 +187,7 @@ LOST = "check kafka.bootstrap.servers and that the broker runs"
             -195,
             f"{AT}: Connect to ipv4#192.0.2.1:9092 failed: Connection refused",
             (
-                Away,
+                Unreachable,
                 f"Kafka at {AT} cannot be reached: Connect to ipv4#192.0.2.1:9092 failed: Connection refused",
                 LOST,
             ),
@@ -196,7 +196,7 @@ LOST = "check kafka.bootstrap.servers and that the broker runs"
             -193,
             f"{AT}: Failed to resolve '{AT}': Name or service not known",
             (
-                Away,
+                Unreachable,
                 f"Kafka at {AT} cannot be reached: Failed to resolve '{AT}': Name or service not known",
                 "check the host in kafka.bootstrap.servers",
             ),
@@ -205,7 +205,7 @@ LOST = "check kafka.bootstrap.servers and that the broker runs"
             -193,
             "inner:29092: Failed to resolve 'inner:29092': Name or service not known",
             (
-                Away,
+                Unreachable,
                 f"Kafka at {AT} cannot be reached: "
                 "inner:29092: Failed to resolve 'inner:29092': Name or service not known",
                 "the broker itself names inner:29092 (advertised.listeners): can this machine reach it?",
@@ -235,7 +235,7 @@ LOST = "check kafka.bootstrap.servers and that the broker runs"
             -181,
             f"{AT}: SSL handshake failed: certificate verify failed",
             (
-                Away,
+                Unreachable,
                 f"Kafka at {AT} cannot be reached: SSL handshake failed: certificate verify failed",
                 "check kafka.ssl.ca.location, and that the certificate names this host",
             ),
@@ -244,7 +244,7 @@ LOST = "check kafka.bootstrap.servers and that the broker runs"
             -195,
             f"{AT}: SSL handshake failed: connecting to a PLAINTEXT broker listener?",
             (
-                Away,
+                Unreachable,
                 f"Kafka at {AT} cannot be reached:"
                 " SSL handshake failed: connecting to a PLAINTEXT broker listener?",
                 "check kafka.security.protocol: this listener seems to be plaintext",
@@ -255,24 +255,24 @@ LOST = "check kafka.bootstrap.servers and that the broker runs"
 def test_no_connection_says_why_and_what_to_check(
     code: int, text: str, expected: tuple[type[ArgorunError], str, str]
 ) -> None:
-    assert told(unreachable(AT, Trouble(code, text, 0.0))) == expected
+    assert told(connection_error(AT, ConnectionTrouble(code, text, 0.0))) == expected
 
 
-def test_a_listener_that_hangs_up_without_a_word_is_told_from_one_that_is_silent() -> None:
-    assert told(unreachable(AT, dropped(0.0))) == (
-        Away,
+def test_a_listener_that_hangs_up_and_one_that_is_silent_get_different_errors() -> None:
+    assert told(connection_error(AT, dropped(0.0))) == (
+        Unreachable,
         f"Kafka at {AT} cannot be reached: it closes the connection without an answer",
         "check kafka.security.protocol and the port: does this listener want TLS or SASL, is it Kafka?",
     )
-    assert told(unreachable(AT, None, BrokerError(-185, "Failed while waiting for controller"))) == (
-        Away,
+    assert told(connection_error(AT, None, BrokerError(-185, "Failed while waiting for controller"))) == (
+        Unreachable,
         f"Kafka at {AT} cannot be reached: no answer",
         "check kafka.bootstrap.servers and kafka.security.protocol: is it Kafka that listens there?",
     )
 
 
 def test_a_topic_that_cannot_be_deleted_is_named() -> None:
-    assert told(not_ours_to_delete(NAME, PREFIX)) == (
+    assert told(cannot_delete(NAME, PREFIX)) == (
         AccessDenied,
         f"Kafka let us create topic {NAME}, but does not let us delete it: it stays",
         "an ACL is missing: Delete on Topic weather* (prefixed)",
@@ -300,5 +300,5 @@ def test_only_a_definite_answer_settles_whether_it_was_done(code: int, text: str
     assert BrokerError(code, text).unanswered is unanswered
 
 
-def test_what_the_user_must_mend_is_not_tried_again() -> None:
-    assert PASSING.isdisjoint({3, 17, 29, 30, 31, 36, 37, 38, 39, 40, 42, 44, 68, 69, 73, -169, -186})
+def test_what_the_user_must_fix_is_not_retried() -> None:
+    assert TRANSIENT.isdisjoint({3, 17, 29, 30, 31, 36, 37, 38, 39, 40, 42, 44, 68, 69, 73, -169, -186})

@@ -1,4 +1,4 @@
-"""The names of topics: ours are told from all others."""
+"""Topic names: only drawn names are parsed."""
 
 from __future__ import annotations
 
@@ -71,11 +71,11 @@ def test_whatever_is_read_back_is_exactly_what_was_written(name: str) -> None:
         "w" * 230 + "_1753747200_0a1b2c3d",  # 250 characters
     ],
 )
-def test_a_name_that_only_looks_alike_is_not_ours(name: str) -> None:
+def test_a_name_that_only_looks_alike_is_not_parsed(name: str) -> None:
     assert parse(name) is None
 
 
-def test_a_prefix_may_look_like_a_name_of_ours() -> None:
+def test_a_prefix_may_look_like_a_drawn_name() -> None:
     assert parse("a_1753747200_0a1b2c3d_1753747201_deadbeef") == TopicName(
         "a_1753747200_0a1b2c3d", 1753747201, "deadbeef"
     )
@@ -111,7 +111,7 @@ def test_kafka_takes_what_is_drawn_from_a_prefix_that_passes(prefix: str) -> Non
         assert set(name) <= set(LEGAL)
 
 
-def test_names_and_specs_are_had_without_the_kafka_client() -> None:
+def test_names_and_specs_do_not_import_the_kafka_client() -> None:
     code = (
         "import sys, argorun.kafka.names, argorun.kafka.spec, argorun.kafka.properties, argorun.kafka.errors;"
         "print([m for m in ('confluent_kafka', 'asyncio') if m in sys.modules])"

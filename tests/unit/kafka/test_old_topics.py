@@ -1,4 +1,4 @@
-"""The sweep deletes what is exactly ours and old enough, several at once, and says what it could not."""
+"""The sweep deletes what is a run's and old enough, concurrently, and reports what it could not."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from argorun.errors import AccessDenied, ArgorunError, KafkaFailed
 from argorun.kafka import names, old_topics
-from argorun.kafka.errors import Away
+from argorun.kafka.errors import Unreachable
 from argorun.kafka.names import TopicName
-from argorun.kafka.old_topics import A_PART, AT_ONCE, Age, Going, delete, mentioned, ours
+from argorun.kafka.old_topics import AT_ONCE, CHUNK, Age, ExpiredTopics, delete, mentioned, run_topics
 from argorun.kafka.spec import TopicSpec
 from argorun.kafka.topics import Limits, Topics
 from tests.unit.kafka.standin import Answer, Broker, Slow
@@ -39,69 +39,69 @@ def named(created: float, token: str = "0a1b2c3d", prefix: str = PREFIX) -> Topi
 
 
 @given(drawn=st.lists(DRAWN, unique_by=str), others=st.lists(st.text()), chosen=st.data())
-def test_only_names_of_our_form_with_one_of_the_prefixes_are_ours(
+def test_only_drawn_names_with_one_of_the_prefixes_are_run_topics(
     drawn: list[TopicName], others: list[str], chosen: st.DataObject
 ) -> None:
     prefixes = set(chosen.draw(st.lists(st.sampled_from(drawn)))) if drawn else set()
     wanted = {name.prefix for name in prefixes}
     foreign = [o for o in others if names.parse(o) is None]
-    found = ours([*foreign, *map(str, drawn)], wanted)
+    found = run_topics([*foreign, *map(str, drawn)], wanted)
     assert {t: n for t, n in found.items() if t == str(n)} == {str(n): n for n in drawn if n.prefix in wanted}
     assert [t for t, n in found.items() if not t.startswith(str(n))] == []
 
 
 @given(name=DRAWN, before=st.text(max_size=3), after=st.text(max_size=3))
-def test_only_what_begins_with_a_whole_name_and_a_separator_is_ours_with_it(
+def test_only_a_whole_name_and_a_separator_make_a_derived_topic(
     name: TopicName, before: str, after: str
 ) -> None:
     looks = f"{before}{name}{after}"
     mine = not before and (not after or after[0] in "-._")
-    assert ours([looks], {name.prefix}) == ({looks: name} if mine else {})
+    assert run_topics([looks], {name.prefix}) == ({looks: name} if mine else {})
 
 
 @given(name=DRAWN, end=st.from_regex(r"[-._][a-zA-Z0-9._-]{0,9}", fullmatch=True), other=PREFIXES)
 def test_what_is_derived_goes_with_exactly_the_prefix_that_is_asked_for(
     name: TopicName, end: str, other: str
 ) -> None:
-    assert ours([f"{name}{end}"], {name.prefix}) == {f"{name}{end}": name}
-    assert ours([f"{name}{end}"], {other} - {name.prefix}) == {}
+    assert run_topics([f"{name}{end}"], {name.prefix}) == {f"{name}{end}": name}
+    assert run_topics([f"{name}{end}"], {other} - {name.prefix}) == {}
 
 
 def test_of_two_names_that_it_begins_with_a_topic_is_derived_from_the_longer() -> None:
     first = named(NOW)
     second = named(NOW + 60, prefix=str(first))
-    assert ours([f"{second}-dlt"], {PREFIX, str(first)}) == {f"{second}-dlt": second}
-    assert ours([f"{second}-dlt"], {PREFIX}) == {f"{second}-dlt": first}
+    assert run_topics([f"{second}-dlt"], {PREFIX, str(first)}) == {f"{second}-dlt": second}
+    assert run_topics([f"{second}-dlt"], {PREFIX}) == {f"{second}-dlt": first}
 
 
-def test_others_that_hold_a_name_of_ours_are_found_and_those_of_other_runs_are_not() -> None:
+def test_other_topics_that_hold_an_expired_name_are_found() -> None:
     mine, holding = str(named(NOW)), f"app-{named(NOW)}-changelog"
     others = [f"app-{named(NOW - 1)}-changelog", f"my-{named(NOW, token='0badcafe')}", PREFIX]
-    going = looked([mine, f"{mine}-dlt", holding, *others])
-    assert [going.held_by(t) for t in (holding, mine, f"{mine}-dlt", *others)] == [named(NOW), *[None] * 5]
-    going.spare([named(NOW)])
-    assert going.held_by(holding) is None
+    expired = found_in([mine, f"{mine}-dlt", holding, *others])
+    assert [expired.name_in(t) for t in (holding, mine, f"{mine}-dlt", *others)] == [named(NOW), *[None] * 5]
+    expired.keep([named(NOW)])
+    assert expired.name_in(holding) is None
 
 
-def looked(present: list[str]) -> Going:
-    """What goes of these, whatever its age."""
-    going = Going()
-    run(going.look(present, {PREFIX}, Age(0, NOW)))
-    return going
+def found_in(present: list[str]) -> ExpiredTopics:
+    """The expired topics among these, whatever their age."""
+    expired = ExpiredTopics()
+    run(expired.find(present, {PREFIX}, Age(0, NOW)))
+    return expired
 
 
-def test_of_very_many_topics_each_is_looked_at() -> None:
-    present = [str(named(NOW + i)) for i in range(2 * A_PART + 1)]
-    assert list(looked(present).topics) == present
+def test_of_very_many_topics_each_is_checked() -> None:
+    present = [str(named(NOW + i)) for i in range(2 * CHUNK + 1)]
+    assert list(found_in(present).topics) == present
 
 
-def test_what_is_derived_is_spared_with_its_topic_even_where_that_is_gone() -> None:
+def test_derived_topics_are_kept_with_their_topic_even_if_that_is_gone() -> None:
     first, second = named(NOW), named(NOW + 1)
     present = [f"{first}-dlt", f"{first}.DLT", str(second), f"{second}-dlt", "other"]
-    going = looked(present)
-    assert going.goes(first)
-    going.spare([first, first, named(NOW + 2)])
-    assert (list(going.topics), going.goes(first), going.goes(second)) == (
+    expired = found_in(present)
+    assert expired.will_be_gone(first)
+    expired.keep([first, first, named(NOW + 2)])
+    assert (list(expired.topics), expired.will_be_gone(first), expired.will_be_gone(second)) == (
         [str(second), f"{second}-dlt"], False, True,
     )  # fmt: skip
 
@@ -119,7 +119,7 @@ def test_look_alikes_are_left_and_the_oldest_comes_first() -> None:
         f"{PREFIX}-1700000000-0a1b2c3d",
         PREFIX,
     ]
-    found = looked([*sorted(alike), str(new), f"{old}_retry", str(old)])
+    found = found_in([*sorted(alike), str(new), f"{old}_retry", str(old)])
     assert list(found.topics.items()) == [(f"{old}_retry", old), (str(old), old), (str(new), new)]
 
 
@@ -137,7 +137,7 @@ def test_with_0_everything_is_old_even_what_another_clock_dates_ahead() -> None:
 
 
 @given(found=st.lists(DRAWN, min_size=1), between=st.text('",: {}[]\\/', min_size=1, max_size=5))
-def test_names_are_found_in_a_patch_whatever_stands_around_them(found: list[TopicName], between: str) -> None:
+def test_names_are_found_in_a_patch_whatever_surrounds_them(found: list[TopicName], between: str) -> None:
     text = between + between.join(map(str, found)) + between
     assert mentioned(text, {n.prefix for n in found}) == found
     assert mentioned(text, {"another"} - {n.prefix for n in found}) == []
@@ -147,7 +147,7 @@ def test_names_are_found_in_a_patch_whatever_stands_around_them(found: list[Topi
 
 
 class Swept:
-    """A broker with topics on it, and what was told about them."""
+    """A broker with topics on it, and what was reported about them."""
 
     def __init__(self, *found: TopicName) -> None:
         self.broker = Broker()
@@ -171,7 +171,7 @@ class Swept:
         run(act())
 
 
-def test_every_topic_is_deleted_and_told_once_it_is_gone() -> None:
+def test_every_topic_is_deleted_and_reported_once_it_is_gone() -> None:
     found = [named(NOW + i) for i in range(20)]
     swept = Swept(*found)
     swept.broker.make("somebody's")
@@ -196,18 +196,18 @@ def test_no_more_than_eight_are_deleted_at_once() -> None:
     assert len(swept.deleted) == 30
 
 
-def test_once_kafka_is_away_the_rest_is_not_tried_and_told_at_once() -> None:
-    """Each try takes as long as Kafka is waited for: ten thousand of them would take hours."""
+def test_once_kafka_is_unreachable_the_rest_is_not_tried_and_fails_at_once() -> None:
+    """Each try waits for Kafka: ten thousand of them would take hours."""
     swept = Swept(*(named(NOW + i) for i in range(100)))
     swept.broker.faults["delete"] = collections.deque([Answer(-195)] * 10_000)
     swept.all()
     tried = {topic for act, topic in swept.broker.asked if act == "delete"}
     assert len(tried) < 2 * AT_ONCE  # others were under way when the last of them failed
     assert (len(swept.failed), swept.told_at_once) == (100, 100 - len(tried))
-    assert {type(e) for e in swept.failed.values()} == {Away}
+    assert {type(e) for e in swept.failed.values()} == {Unreachable}
 
 
-def test_what_cannot_be_deleted_is_told_and_holds_nobody_up() -> None:
+def test_a_topic_that_cannot_be_deleted_is_reported_and_delays_no_other() -> None:
     found = [named(NOW + i) for i in range(3)]
     swept = Swept(*found)
     swept.broker.faults["delete"] = collections.deque([Answer(29)])
@@ -219,14 +219,14 @@ def test_what_cannot_be_deleted_is_told_and_holds_nobody_up() -> None:
     assert sorted(swept.deleted) == others
 
 
-def test_a_topic_that_somebody_else_deleted_meanwhile_is_gone_all_the_same() -> None:
+def test_a_topic_that_someone_else_deleted_meanwhile_counts_as_deleted() -> None:
     swept = Swept(named(NOW))
     swept.broker.held.clear()
     swept.all()
     assert (swept.deleted, swept.failed) == ([str(named(NOW))], {})
 
 
-def test_a_topic_that_something_brings_back_time_and_again_is_told() -> None:
+def test_a_topic_that_keeps_coming_back_is_reported() -> None:
     swept = Swept(named(NOW))
     swept.broker.on_delete = swept.broker.make
     swept.all()
@@ -235,20 +235,20 @@ def test_a_topic_that_something_brings_back_time_and_again_is_told() -> None:
     assert "still there" in error.message or "came back" in error.message
 
 
-def test_several_acts_on_each_in_its_turn() -> None:
+def test_for_each_acts_on_each_in_order() -> None:
     done: list[int] = []
 
     async def act(n: int) -> None:
         done.append(n)
 
-    run(old_topics.several(range(30), act, lambda n, error: None))
+    run(old_topics.for_each(range(30), act, lambda n, error: None))
     assert done == list(range(30))
 
 
 @pytest.mark.parametrize(
     "error", [OSError("no more processes"), ValueError("oops"), KafkaFailed("no"), asyncio.CancelledError()]
 )
-def test_whatever_goes_wrong_with_one_of_several_the_others_are_acted_on(error: BaseException) -> None:
+def test_for_each_goes_on_after_any_error(error: BaseException) -> None:
     done: list[int] = []
     failed: dict[int, ArgorunError] = {}
 
@@ -258,5 +258,5 @@ def test_whatever_goes_wrong_with_one_of_several_the_others_are_acted_on(error: 
         await asyncio.sleep(0)
         done.append(n)
 
-    run(old_topics.several(range(30), act, lambda n, e: failed.update({n: e})))
+    run(old_topics.for_each(range(30), act, lambda n, e: failed.update({n: e})))
     assert (done, list(failed)) == (list(range(2 * AT_ONCE, 30)), list(range(2 * AT_ONCE)))

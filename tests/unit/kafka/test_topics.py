@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from argorun.errors import AccessDenied, ArgorunError, KafkaFailed, UsageError
 from argorun.kafka.admin import Described, Partition
-from argorun.kafka.errors import Trouble
+from argorun.kafka.errors import ConnectionTrouble
 from argorun.kafka.topics import CreatedTopic, TopicExists, Topics, TopicSpec
 from tests.unit.kafka.standin import Answer, Broker, Fault, Group, Lost, LostAnswer, Slow
 from tests.unit.virtual import run
@@ -22,7 +22,7 @@ OTHER = "weather_1753747200_0a1b2c3e"
 
 
 def on(broker: Broker, use: Callable[[Topics], Awaitable[None]], *, keep: bool = False) -> list[str]:
-    """Use topics on a broker; what was noticed."""
+    """Use topics on a broker; returns the warnings."""
     notices: list[str] = []
 
     async def main() -> None:
@@ -52,8 +52,8 @@ async def create_and_clean_up(topics: Topics) -> None:
         await topics.wait_gone(NAME)
 
 
-async def look(topics: Topics) -> None:
-    await topics.look({NAME: SPEC})
+async def preflight(topics: Topics) -> None:
+    await topics.preflight({NAME: SPEC})
 
 
 async def create(topics: Topics) -> None:
@@ -65,30 +65,30 @@ async def delete(topics: Topics) -> None:
     await topics.wait_gone(NAME)
 
 
-# -- look --
+# -- preflight --
 
 
-def test_look_asks_and_touches_nothing() -> None:
+def test_preflight_asks_and_touches_nothing() -> None:
     broker = Broker()
-    on(broker, look)
+    on(broker, preflight)
     assert broker.asked == [("validate", NAME), ("describe", NAME), ("delete", NAME)]
     assert broker.held == {}
 
 
-def test_look_at_a_name_that_is_taken_touches_it_never() -> None:
+def test_preflight_never_touches_a_topic_that_exists() -> None:
     broker = Broker()
     broker.make(NAME)
-    assert failure(broker, look, TopicExists) == f"topic {NAME} exists already and is not this run's"
+    assert failure(broker, preflight, TopicExists) == f"topic {NAME} exists already and is not this run's"
     assert ("delete", NAME) not in broker.asked
     assert NAME in broker.held
 
 
-def test_a_name_that_look_found_taken_is_neither_made_nor_deleted() -> None:
+def test_a_topic_that_preflight_found_is_neither_created_nor_deleted() -> None:
     broker = Broker()
     broker.make(NAME)
 
     async def use(topics: Topics) -> None:
-        for step in (look, create, delete):
+        for step in (preflight, create, delete):
             with pytest.raises(TopicExists):
                 await step(topics)
 
@@ -109,42 +109,44 @@ def test_a_name_that_look_found_taken_is_neither_made_nor_deleted() -> None:
         ("delete", -1, KafkaFailed),
     ],
 )
-def test_look_says_what_will_not_go(act: str, code: int, kind: type[ArgorunError]) -> None:
+def test_preflight_says_what_is_refused(act: str, code: int, kind: type[ArgorunError]) -> None:
     broker = Broker()
     broker.faults[act] = deque([Answer(code)])
-    failure(broker, look, kind)
+    failure(broker, preflight, kind)
     assert broker.held == {}
 
 
-def test_look_asks_again_only_after_a_passing_answer() -> None:
+def test_preflight_retries_only_after_a_transient_answer() -> None:
     broker = Broker()
     broker.faults = {"validate": deque([Answer(41), Answer(89)])}
-    on(broker, look)
+    on(broker, preflight)
     assert [act for act, _ in broker.asked] == ["validate"] * 3 + ["describe", "delete"]
 
 
 def test_a_trial_deletion_without_an_answer_is_not_sent_again() -> None:
     broker = Broker()
     broker.faults = {"delete": deque([Lost()])}
-    assert failure(broker, look, KafkaFailed) == "Kafka at broker:9092 cannot be reached: no answer"
+    assert failure(broker, preflight, KafkaFailed) == "Kafka at broker:9092 cannot be reached: no answer"
     assert broker.asked.count(("delete", NAME)) == 1
 
 
-def test_a_refused_login_ends_look_at_once() -> None:
+def test_a_refused_login_ends_the_preflight_at_once() -> None:
     broker = Broker()
     broker.faults = {"validate": deque([Lost()])}
-    broker.told = Trouble(-169, "broker:9092: Authentication failed: Invalid username or password", 0)
+    broker.told = ConnectionTrouble(
+        -169, "broker:9092: Authentication failed: Invalid username or password", 0
+    )
 
     async def use(topics: Topics) -> None:
         start = asyncio.get_running_loop().time()
         with pytest.raises(AccessDenied, match="Invalid username or password"):
-            await look(topics)
+            await preflight(topics)
         assert asyncio.get_running_loop().time() - start < 1
 
     on(broker, use)
 
 
-def test_brokers_that_stay_down_end_look_after_three_seconds() -> None:
+def test_brokers_that_stay_down_end_the_preflight_after_three_seconds() -> None:
     broker = Broker()
     broker.faults = {"validate": deque([Lost()])}
     broker.down = 1000.0
@@ -152,19 +154,19 @@ def test_brokers_that_stay_down_end_look_after_three_seconds() -> None:
     async def use(topics: Topics) -> None:
         start = asyncio.get_running_loop().time()
         with pytest.raises(KafkaFailed, match="it closes the connection without an answer"):
-            await look(topics)
+            await preflight(topics)
         assert 3 <= asyncio.get_running_loop().time() - start < 4
 
     on(broker, use)
 
 
-def test_who_keeps_the_topics_need_not_be_allowed_to_delete_them() -> None:
+def test_with_keep_topics_the_right_to_delete_is_not_needed() -> None:
     broker = Broker()
     broker.may_delete = False
     broker.faults = {"delete": deque([Answer(29)])}
 
     async def use(topics: Topics) -> None:
-        await look(topics)
+        await preflight(topics)
         await topics.create(NAME, SPEC)
         await topics.wait_usable(NAME)
 
@@ -175,7 +177,7 @@ def test_who_keeps_the_topics_need_not_be_allowed_to_delete_them() -> None:
 # -- create --
 
 
-def test_a_topic_is_made_as_asked_and_is_gone_in_the_end() -> None:
+def test_a_topic_is_created_as_requested_and_gone_in_the_end() -> None:
     broker = Broker()
 
     async def use(topics: Topics) -> None:
@@ -187,7 +189,7 @@ def test_a_topic_is_made_as_asked_and_is_gone_in_the_end() -> None:
     assert broker.held == {}
 
 
-def test_a_topic_that_stood_there_is_never_touched() -> None:
+def test_a_topic_that_existed_before_is_never_touched() -> None:
     broker = Broker()
     broker.make(NAME)
 
@@ -203,7 +205,7 @@ def test_a_topic_that_stood_there_is_never_touched() -> None:
 
 
 @pytest.mark.parametrize("fault", [LostAnswer(), Answer(-195), Answer(7), Answer(41)])
-def test_a_topic_that_exists_after_an_unanswered_create_is_ours(fault: Fault) -> None:
+def test_a_topic_that_exists_after_an_unanswered_create_is_this_runs(fault: Fault) -> None:
     broker = Broker()
     if isinstance(fault, Answer):
         broker.make(NAME)  # made, and the answer said otherwise
@@ -212,7 +214,7 @@ def test_a_topic_that_exists_after_an_unanswered_create_is_ours(fault: Fault) ->
     assert broker.held == {}
 
 
-def test_a_create_that_was_never_sent_does_not_make_an_existing_topic_ours() -> None:
+def test_a_create_that_was_never_sent_does_not_claim_an_existing_topic() -> None:
     broker = Broker()
     broker.make(NAME)
     broker.faults = {"create": deque([Answer(-185, "Failed while waiting for controller: Local: Timed out")])}
@@ -238,7 +240,7 @@ def test_create_gives_up_in_the_end() -> None:
 
 @pytest.mark.parametrize("fault", [None, Slow(3), LostAnswer(), Lost(after=2), Lost(after=0.5), Answer(-195)])
 @pytest.mark.parametrize("moment", [0.0, 0.005, 0.02, 1.0, 4.0])
-def test_a_cancelled_create_leaves_nothing(fault: Fault | None, moment: float) -> None:
+def test_a_canceled_create_leaves_nothing(fault: Fault | None, moment: float) -> None:
     broker = Broker()
     broker.faults = {"create": deque([fault] if fault else [])}
 
@@ -254,7 +256,7 @@ def test_a_cancelled_create_leaves_nothing(fault: Fault | None, moment: float) -
     assert broker.held == {}
 
 
-def test_a_cancelled_create_that_finds_another_ones_topic_leaves_it() -> None:
+def test_a_canceled_create_that_finds_anothers_topic_leaves_it() -> None:
     broker = Broker()
     broker.make(NAME)
     broker.faults = {"create": deque([Slow(2)])}
@@ -285,7 +287,7 @@ silences = st.one_of(
     describes=st.lists(silences, max_size=2),
     cancel=st.one_of(st.none(), st.floats(0, 30)),
 )
-def test_whatever_fails_and_whenever_it_is_cancelled_nothing_is_left(
+def test_whatever_fails_and_whenever_it_is_canceled_nothing_is_left(
     creates: list[Fault], deletes: list[Fault], describes: list[Fault], cancel: float | None
 ) -> None:
     broker = Broker()
@@ -307,7 +309,7 @@ def test_whatever_fails_and_whenever_it_is_cancelled_nothing_is_left(
 # -- wait_usable --
 
 
-def test_usable_is_a_leader_for_every_partition_three_looks_running() -> None:
+def test_usable_is_a_leader_for_every_partition_three_times_in_a_row() -> None:
     broker = Broker()
     led, unled = Partition(leader=True, replicas=1), Partition(leader=False, replicas=1)
     seen = [None, [], [led, unled], [led, led], [led, led], [unled, led], [led, led], [led, led], [led, led]]
@@ -342,7 +344,7 @@ def test_a_topic_without_leaders_is_not_usable() -> None:
     )
 
 
-def test_a_topic_that_we_may_not_delete_is_told_before_the_run() -> None:
+def test_a_topic_that_may_not_be_deleted_fails_before_the_sync() -> None:
     broker = Broker()
     broker.may_delete = False
 
@@ -372,7 +374,7 @@ def test_a_lost_answer_to_a_deletion_is_no_failure() -> None:
     assert broker.held == {}
 
 
-def test_a_refused_deletion_is_told() -> None:
+def test_a_refused_deletion_is_an_error() -> None:
     broker = Broker()
     broker.make(NAME)
     broker.faults = {"delete": deque([Answer(29)])}
@@ -404,7 +406,7 @@ def test_a_topic_that_comes_back_before_it_was_seen_gone_is_deleted_again() -> N
     assert broker.held == {}
 
 
-def test_a_topic_that_comes_back_for_ever_is_told() -> None:
+def test_a_topic_that_comes_back_forever_is_an_error() -> None:
     broker = Broker()
     broker.on_delete = lambda name: broker.make(name)
     assert failure(broker, create_and_clean_up, KafkaFailed) == (
@@ -460,7 +462,7 @@ def test_an_empty_prefix_takes_no_group() -> None:
     assert failure(Broker(), use, UsageError).startswith("groups: must not be empty")
 
 
-def test_groups_that_the_list_leaves_out_in_silence_name_the_missing_acl() -> None:
+def test_groups_that_the_list_silently_leaves_out_name_the_missing_acl() -> None:
     broker = Broker()
     broker.consumers = {f"tests-{NAME}": Group()}
     broker.hidden = "tests-"
@@ -486,7 +488,7 @@ def test_all_topics_are_listed_for_the_sweep() -> None:
 # -- the broker's other topics --
 
 
-def test_topics_that_are_derived_from_the_name_are_told_from_others_that_only_hold_it() -> None:
+def test_topics_that_are_derived_from_the_name_are_separate_from_others_that_hold_it() -> None:
     broker = Broker()
     derived = [f"{NAME}-dlt", f"{NAME}.DLT", f"{NAME}_retry"]
     others = [f"app-{NAME}-changelog", f"{NAME}2", f"x{NAME}"]
@@ -501,7 +503,7 @@ def test_topics_that_are_derived_from_the_name_are_told_from_others_that_only_ho
     assert {act for act, _ in broker.asked} == {"topics"}, "asking by name could make one"
 
 
-def test_nothing_is_derived_from_a_topic_that_is_somebody_elses() -> None:
+def test_nothing_is_derived_from_anothers_topic() -> None:
     broker = Broker()
     broker.make(NAME)
     broker.make(f"{NAME}-dlt")
@@ -514,14 +516,14 @@ def test_nothing_is_derived_from_a_topic_that_is_somebody_elses() -> None:
     failure(broker, use, TopicExists)
 
 
-def test_topics_that_the_list_leaves_out_in_silence_name_the_missing_acl() -> None:
+def test_topics_that_the_list_silently_leaves_out_name_the_missing_acl() -> None:
     broker = Broker()
     broker.make(NAME)
     broker.hidden = "weather"
 
     async def use(topics: Topics) -> None:
         assert await topics.present() == []
-        await topics.check_shown(["orders", "weather"], 1753747200)
+        await topics.check_visible(["orders", "weather"], 1753747200)
 
     with pytest.raises(AccessDenied) as caught:
         on(broker, use)
@@ -531,11 +533,11 @@ def test_topics_that_the_list_leaves_out_in_silence_name_the_missing_acl() -> No
     )
 
 
-def test_where_all_of_a_prefix_is_shown_nothing_is_made_to_find_that_out() -> None:
+def test_checking_what_is_visible_creates_nothing() -> None:
     broker = Broker()
 
     async def use(topics: Topics) -> None:
-        await topics.check_shown(["orders", "weather"], 1753747200)
+        await topics.check_visible(["orders", "weather"], 1753747200)
 
     on(broker, use)
     assert (broker.held, {act for act, _ in broker.asked}) == ({}, {"describe"})

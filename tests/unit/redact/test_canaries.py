@@ -1,4 +1,4 @@
-"""No secret in anything that argorun shows, however it ends: processes are run, all they say is searched."""
+"""argorun shows no secret, however it ends: searches the output of its processes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from urllib.parse import quote
 import pytest
 
 from argorun.sandbox.standin.accounts import Account
-from tests.unit.reporters.runner import commands
+from tests.unit.reporters.github_runner import commands
 from tests.unit.sandbox.world import World, job, world
 
 ROOT = Path(__file__).parents[3]
@@ -120,7 +120,7 @@ def argorun(
 def leaks(shown: Shown) -> dict[str, list[str]]:
     """Per canary, what is seen of it: any six characters in a row, also of what it looks like elsewhere."""
     text = shown.everything + "\n" + shown.events
-    folded = re.sub(r"[\s│|]|\x1b\[[0-9;?]*[A-Za-z]", "", text)  # broken by the terminal, or coloured inside
+    folded = re.sub(r"[\s│|]|\x1b\[[0-9;?]*[A-Za-z]", "", text)  # broken by the terminal, or colored inside
     found = {
         name: [part for part in parts(canary) if part in text or part in folded]
         for name, canary in CANARIES.items()
@@ -228,7 +228,7 @@ def test_servers_that_cannot_be_reached_are_named_without_the_proxys_password(tm
     assert "through the proxy http://127.0.0.1:1 (HTTP_PROXY): Connection refused" in shown.everything
 
 
-# -- servers that tell what they were told -----------------------------------------------------------------
+# -- servers that repeat what they were sent -----------------------------------------------------------------
 
 
 class Echo(http.server.BaseHTTPRequestHandler):
@@ -295,12 +295,12 @@ def test_a_server_that_repeats_the_credentials_is_quoted_without_them(
 
 def says(*, forever: bool = False, code: int = 0) -> str:
     """The script of a test Job that prints what it should not."""
-    told = [c for name, c in CANARIES.items() if name != "proxy"]  # which nobody can know where there is none
+    known = [c for name, c in CANARIES.items() if name != "proxy"]  # unknown without a proxy
     lines = [
-        *told,
-        *(f"\x1b[1m{c[:9]}\x1b[0m{c[9:]}" for c in told),
-        *(json.dumps({"a": c}) for c in told),
-        *(base64.b64encode(f"user:{c}".encode()).decode() for c in told),
+        *known,
+        *(f"\x1b[1m{c[:9]}\x1b[0m{c[9:]}" for c in known),
+        *(json.dumps({"a": c}) for c in known),
+        *(base64.b64encode(f"user:{c}".encode()).decode() for c in known),
         "\x1b[2J\x1b]0;title\x07::error::x",
         "a\r::stop-commands::x",
         "\u200b::set-env name=PATH::x",

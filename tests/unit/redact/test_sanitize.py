@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from argorun.redact.sanitize import clean, clean_lines, for_github
-from tests.unit.reporters.runner import commands, weightless
+from tests.unit.reporters.github_runner import commands, weightless
 
 SGR = re.compile("\x1b\\[[0-9;:]*m")
 PIECES = st.sampled_from(
@@ -51,24 +51,24 @@ def drives(text: str) -> list[str]:
 
 
 @given(NASTY)
-def test_without_colours_no_text_can_drive_the_terminal(text: str) -> None:
+def test_without_colors_no_text_can_drive_the_terminal(text: str) -> None:
     assert drives(clean(text)) == []
 
 
 @given(NASTY)
-def test_with_colours_nothing_but_colours_reaches_the_terminal(text: str) -> None:
-    assert drives(SGR.sub("", clean(text, colour=True))) == []
+def test_with_colors_nothing_but_colors_reaches_the_terminal(text: str) -> None:
+    assert drives(SGR.sub("", clean(text, color=True))) == []
 
 
 @given(NASTY)
-def test_a_colour_never_runs_on_into_the_next_line(text: str) -> None:
-    shown = clean(text, colour=True)
+def test_a_color_never_runs_on_into_the_next_line(text: str) -> None:
+    shown = clean(text, color=True)
     assert "\x1b" not in shown or shown.endswith("\x1b[0m")
 
 
 @given(NASTY)
-def test_colours_change_nothing_about_what_can_be_read(text: str) -> None:
-    assert SGR.sub("", clean(text, colour=True)) == clean(text)
+def test_colors_change_nothing_about_what_can_be_read(text: str) -> None:
+    assert SGR.sub("", clean(text, color=True)) == clean(text)
 
 
 @given(NASTY)
@@ -104,8 +104,8 @@ def test_control_sequences_go_and_control_characters_become_visible(text: str, s
     assert clean(text) == shown
 
 
-def test_colours_are_kept_and_reset_where_they_are_wanted() -> None:
-    assert clean("\x1b[1;38:5:9mE\x1b[2J  no", colour=True) == "\x1b[1;38:5:9mE  no\x1b[0m"
+def test_colors_are_kept_and_reset_where_they_are_wanted() -> None:
+    assert clean("\x1b[1;38:5:9mE\x1b[2J  no", color=True) == "\x1b[1;38:5:9mE  no\x1b[0m"
 
 
 def test_a_message_of_several_lines_keeps_them_and_their_indentation() -> None:
@@ -144,8 +144,8 @@ WEIGHTLESS = [chr(c) for c in range(sys.maxunicode + 1) if weightless(chr(c))]
 )
 def test_no_line_is_a_github_command_after_all(line: str) -> None:
     """Held against the runner's own way to find them, whether or not the line was cleaned before."""
-    for colour in (True, False):
-        assert commands(for_github(clean(line, colour=colour))) == []
+    for color in (True, False):
+        assert commands(for_github(clean(line, color=color))) == []
     assert commands("\n".join(map(for_github, line.split("\r")))) == []
 
 

@@ -1,14 +1,18 @@
-"""What is taken for a secret, and so hidden, without being said to be one."""
+"""Which values count as secrets."""
 
 from __future__ import annotations
 
+import string
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from argorun.config.load import load
 from argorun.config.model import CliSettings, Flags
 from argorun.errors import UsageError
+from argorun.redact.redactor import Redactor
 from argorun.redact.secrets import in_address, is_parameter, of_properties
 
 FLAGS = Flags(application="weather", topic="t", parameter="kafka.topic")
@@ -102,14 +106,14 @@ topics: [{{prefix: t, parameter: p}}]
 
 
 @pytest.mark.parametrize("server", ["https://me:hunter2@argocd.example.com", "me:hunter2@argocd.example.com"])
-def test_before_an_error_may_quote_a_secret_it_is_learned(tmp_path: Path, server: str) -> None:
+def test_a_secret_is_masked_before_an_error_may_quote_it(tmp_path: Path, server: str) -> None:
     (tmp_path / "argorun.yaml").write_text(FILE.format(server=server))
-    learned: set[str] = set()
+    masked: set[str] = set()
     environment = {"ARGOCD_AUTH_TOKEN": "t0ken", "ID": "me-myself", "KEY": "k3y"}
     cli = CliSettings(server=server, token="stored")
     with pytest.raises(UsageError, match="is not an Argo CD server"):
-        load(FLAGS, environment, tmp_path, cli, lambda *secrets: learned.update(secrets))
-    assert learned == {"t0ken", "me-myself", "literal", "hunter2", "k3y"}
+        load(FLAGS, environment, tmp_path, cli, lambda *secrets: masked.update(secrets))
+    assert masked == {"t0ken", "me-myself", "literal", "hunter2", "k3y"}
 
 
 @pytest.mark.parametrize(
@@ -128,3 +132,50 @@ def test_a_password_that_yaml_takes_for_something_else_is_not_quoted(
         load(FLAGS, PLACES, tmp_path)
     assert caught.value.message.endswith(f"not valid YAML: {said}")
     assert caught.value.hint == "a value that begins with *, & or ! must stand in quotes"
+
+
+# -- and hidden in librdkafka's messages, which repeat a bad value ---------------------------------------
+
+
+def shown_with(properties: dict[str, object], text: str) -> str:
+    """The text as it is shown while these are the properties."""
+    return Redactor(of_properties(properties)).text(text)
+
+
+secret_names = st.sampled_from(
+    ["sasl.password", "ssl.key.password", "ssl.keystore.password", "sasl.oauthbearer.client.secret"]
+)
+secrets = st.text(string.ascii_letters + string.digits + "!$%/=+-_", min_size=4, max_size=40)
+around = st.text(string.punctuation + " ", max_size=10)
+
+
+@given(secret_names, secrets, around, around)
+def test_a_secret_value_shows_in_no_text(name: str, secret: str, before: str, after: str) -> None:
+    shown = shown_with(
+        {name: secret, "bootstrap.servers": "h"}, f'{before}Invalid value "{secret}" for x{after}'
+    )
+    assert f'"{secret}"' not in shown
+    assert '"***"' in shown
+
+
+def test_a_short_secret_is_masked_where_librdkafka_quotes_it() -> None:
+    assert shown_with({"sasl.password": "on"}, 'Invalid value "on" for connection') == (
+        'Invalid value "***" for connection'
+    )
+
+
+def test_a_value_that_is_no_secret_stays() -> None:
+    assert shown_with({"security.protocol": "sasl_plain"}, 'Invalid value "sasl_plain"') == (
+        'Invalid value "sasl_plain"'
+    )
+
+
+def test_parts_of_a_secret_are_masked_but_not_the_words_of_a_pem() -> None:
+    pem = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEF\n-----END PRIVATE KEY-----\n"
+    properties: dict[str, object] = {
+        "ssl.key.pem": pem,
+        "sasl.oauthbearer.config": "principal=alice scope=top-secret",
+    }
+    assert shown_with(properties, "at MIIEvQIBADANBgkqhkiG9w0BAQEF: no PRIVATE KEY; scope top-secret") == (
+        "at ***: no PRIVATE KEY; scope ***"
+    )

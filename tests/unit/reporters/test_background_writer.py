@@ -1,4 +1,4 @@
-"""A reader that has stopped holds nothing up; one that reads on gets every byte, in order."""
+"""A stopped reader delays nothing; one that goes on reading gets every byte, in order."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ import pytest
 from argorun.errors import UsageError
 from argorun.events import LogLines
 from argorun.reporters import background_writer as module
-from argorun.reporters.background_writer import Outlet, open_file, outlets_of, within
+from argorun.reporters.background_writer import BackgroundWriter, open_file, within, writers_of
 from argorun.reporters.dispatcher import Dispatcher
 from argorun.reporters.json_lines import EventsFile, decode, encode
 from argorun.reporters.log_files import LogFiles
 from argorun.reporters.open import open_reporters
-from argorun.reporters.streams import Sink
+from argorun.reporters.streams import LineStream
 
 MUCH = b"x" * 1_000_000  # more than any pipe or terminal takes without a reader
 
@@ -42,71 +42,71 @@ def read(descriptor: int, size: int) -> bytes:
     return found
 
 
-def test_what_a_stopped_reader_has_not_taken_waits_and_comes_in_order(ends: tuple[int, int]) -> None:
+def test_what_a_stopped_reader_has_not_read_waits_and_comes_in_order(ends: tuple[int, int]) -> None:
     reading, writing = ends
-    outlet = Outlet(writing)
+    writer = BackgroundWriter(writing)
     for data in (b"first,", MUCH, b",last"):
-        outlet.write(data)  # none of them blocks
-    outlet.drain(0.01)
+        writer.write(data)  # none of them blocks
+    writer.drain(0.01)
     assert read(reading, len(MUCH) + 11) == b"first," + MUCH + b",last"
-    outlet.drain(None)
+    writer.drain(None)
 
 
 def test_a_slow_reader_of_a_non_blocking_file_gets_every_byte_too(ends: tuple[int, int]) -> None:
     reading, writing = ends
     os.set_blocking(writing, False)
-    outlet = Outlet(writing)
+    writer = BackgroundWriter(writing)
     for data in (b"first,", MUCH, b",last"):
-        outlet.write(data)
-    outlet.drain(0.01)
+        writer.write(data)
+    writer.drain(0.01)
     assert read(reading, len(MUCH) + 11) == b"first," + MUCH + b",last"
-    outlet.drain(None)
+    writer.drain(None)
 
 
 def test_many_small_lines_fill_a_pipe_and_do_not_block_either(ends: tuple[int, int]) -> None:
     reading, writing = ends
-    outlet = Outlet(writing)
+    writer = BackgroundWriter(writing)
     lines = [f"{n:07}," for n in range(20_000)]
     for line in lines:
-        outlet.write(line.encode())
+        writer.write(line.encode())
     assert read(reading, 160_000).decode() == "".join(lines)
 
 
-def test_a_reader_that_goes_away_while_lines_wait_ends_the_waiting() -> None:
+def test_a_reader_that_goes_away_ends_the_waiting() -> None:
     reading, writing = os.pipe()
     with open(writing, "w", encoding="utf-8") as stream:
-        sink = Sink(stream, *outlets_of(stream))
-        sink.raw(MUCH.decode())
+        lines = LineStream(stream, *writers_of(stream))
+        lines.raw(MUCH.decode())
         os.close(reading)
-        sink.drain(None)
-        sink.raw("nobody is there")
+        lines.drain(None)
+        lines.raw("the pipe is closed")
 
 
 def test_an_error_of_an_earlier_write_is_raised_later() -> None:
     with open("/dev/full", "w", encoding="utf-8") as full:
-        sink = Sink(full, *outlets_of(full))
+        stream = LineStream(full, *writers_of(full))
         with pytest.raises(OSError, match="No space left"):
-            sink.raw("x")
+            stream.raw("x")
 
 
 def test_a_slow_reader_is_waited_for_in_the_end() -> None:
     reading, writing = os.pipe()
-    outlet = Outlet(writing)
-    outlet.write(MUCH)
+    writer = BackgroundWriter(writing)
+    writer.write(MUCH)
     found: list[bytes] = []
     reader = threading.Thread(target=lambda: found.append(read(reading, len(MUCH))))
     reader.start()
-    outlet.drain(None)
+    writer.drain(None)
     reader.join()
     os.close(reading)
     os.close(writing)
     assert found == [MUCH]
 
 
-def test_one_file_has_one_outlet() -> None:
+def test_one_file_has_one_writer() -> None:
     reading, writing = os.pipe()
     with open(writing, "w", encoding="utf-8") as out, open(os.dup(writing), "w", encoding="utf-8") as err:
-        first, second = outlets_of(out, err)
+        first, second = writers_of(out, err)
         assert first is second
     os.close(reading)
 
@@ -115,17 +115,17 @@ def test_one_file_has_one_outlet() -> None:
 
 
 class Disk:
-    """A disk behind a dead network: `os.write` to one descriptor hangs until it is well again."""
+    """A disk behind a dead network: `os.write` to one descriptor hangs until it recovers."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.well = threading.Event()
+        self.recovered = threading.Event()
         self.hangs = threading.Event()  # a write hangs now
         write = os.write
 
         def slow(descriptor: int, data: bytes | memoryview) -> int:
             if threading.current_thread() is not threading.main_thread():
                 self.hangs.set()
-                assert self.well.wait(60)
+                assert self.recovered.wait(60)
             return write(descriptor, data)
 
         monkeypatch.setattr(os, "write", slow)
@@ -135,14 +135,14 @@ class Disk:
 def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
     made = Disk(monkeypatch)
     yield made
-    made.well.set()
+    made.recovered.set()
 
 
 def lines_of(line: LogLines, *texts: str) -> LogLines:
     return dataclasses.replace(line, stamps=("",) * len(texts), texts=texts)
 
 
-def test_a_disk_that_hangs_holds_up_no_reporter_and_gets_all_once_it_is_well(
+def test_a_disk_that_hangs_delays_no_reporter_and_gets_everything_once_it_recovers(
     disk: Disk, tmp_path: Path, line: LogLines
 ) -> None:
     with open(tmp_path / "out", "w", encoding="utf-8") as out:
@@ -154,7 +154,7 @@ def test_a_disk_that_hangs_holds_up_no_reporter_and_gets_all_once_it_is_well(
             dispatcher(lines_of(line, text))  # from this thread, which would hang for a minute
             dispatcher.flush()
         assert disk.hangs.wait(60)
-        disk.well.set()
+        disk.recovered.set()
         dispatcher.close()
     assert dispatcher.failures == []
     assert (tmp_path / "out").read_text() == "first\nsecond\n"
@@ -164,7 +164,7 @@ def test_a_disk_that_hangs_holds_up_no_reporter_and_gets_all_once_it_is_well(
     assert kept == "first\nsecond\n"
 
 
-def test_what_a_disk_that_hangs_has_not_taken_in_the_end_is_a_failure_and_holds_up_nothing(
+def test_what_a_hanging_disk_has_not_written_in_the_end_is_a_failure_and_delays_nothing(
     disk: Disk, tmp_path: Path, line: LogLines
 ) -> None:
     files = open_reporters(
@@ -182,19 +182,19 @@ def test_what_a_disk_that_hangs_has_not_taken_in_the_end_is_a_failure_and_holds_
 
 
 @pytest.mark.parametrize("kind", ["pipe", "file"])
-def test_memory_is_bounded_and_what_was_dropped_is_said_in_its_place(
+def test_memory_is_bounded_and_what_was_dropped_is_marked_in_its_place(
     disk: Disk, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LIMIT", 20)
     reading, writing = os.pipe() if kind == "pipe" else (0, os.open(tmp_path / "f", os.O_WRONLY | os.O_CREAT))
-    outlet = Outlet(writing, mark=lambda lines: b"(%d missing)\n" % lines)
+    writer = BackgroundWriter(writing, mark=lambda lines: b"(%d missing)\n" % lines)
     for data in (b"a\n", b"123456789 1234567\n", b"lost\n", b"and lost\n"):
-        outlet.write(data)
-    assert (outlet.waiting, outlet.lost) == (20, 2)
-    disk.well.set()
-    outlet.drain(None)
-    outlet.write(b"b\n")
-    outlet.drain(None)
+        writer.write(data)
+    assert (writer.waiting, writer.lost) == (20, 2)
+    disk.recovered.set()
+    writer.drain(None)
+    writer.write(b"b\n")
+    writer.drain(None)
     os.close(writing)
     found = (tmp_path / "f").read_bytes() if kind == "file" else os.read(reading, 1000)
     assert found == b"a\n123456789 1234567\n(2 missing)\nb\n"
@@ -202,7 +202,7 @@ def test_memory_is_bounded_and_what_was_dropped_is_said_in_its_place(
         os.close(reading)
 
 
-def test_a_log_directory_that_falls_behind_is_a_failure_and_never_loses_lines_in_silence(
+def test_a_log_directory_that_falls_behind_is_a_failure_and_never_loses_lines_silently(
     disk: Disk, tmp_path: Path, line: LogLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LIMIT", 20)
@@ -216,7 +216,7 @@ def test_a_log_directory_that_falls_behind_is_a_failure_and_never_loses_lines_in
     ]
 
 
-def test_a_pipe_as_events_file_whose_reader_has_stopped_holds_up_nothing_and_is_a_failure(
+def test_a_pipe_as_events_file_whose_reader_has_stopped_delays_nothing_and_is_a_failure(
     tmp_path: Path, line: LogLines
 ) -> None:
     os.mkfifo(tmp_path / "fifo")
@@ -243,7 +243,7 @@ def test_a_pipe_without_a_reader_is_refused_and_not_waited_for(
     assert caught.value.message == f"the events file {tmp_path}/fifo cannot be written: {why}"
 
 
-def test_a_pipe_whose_reader_is_about_to_begin_is_taken(tmp_path: Path) -> None:
+def test_a_pipe_whose_reader_is_about_to_start_is_accepted(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     found: list[bytes] = []
     reader = threading.Thread(target=lambda: found.append((tmp_path / "fifo").read_bytes()))
@@ -256,7 +256,7 @@ def test_a_pipe_whose_reader_is_about_to_begin_is_taken(tmp_path: Path) -> None:
 
 
 def test_a_file_system_that_does_not_answer_is_an_error_and_not_waited_for() -> None:
-    well = threading.Event()
+    recovered = threading.Event()
     with pytest.raises(OSError, match="no answer from the file system within 0 s"):
-        within(0.0, lambda: well.wait(60))
-    well.set()
+        within(0.0, lambda: recovered.wait(60))
+    recovered.set()

@@ -1,4 +1,4 @@
-"""Every reporter hears everything except secrets, and none can break the run."""
+"""Every reporter gets every event without secrets, and none can break the run."""
 
 from __future__ import annotations
 
@@ -24,9 +24,14 @@ from argorun.redact.event_text import TEXT_FIELDS
 from argorun.redact.redactor import MASK, SHORTEST, Redactor
 from argorun.reporters.dispatcher import Dispatcher
 from argorun.reporters.json_lines import encode
+from argorun.reporters.reporter import Buffered, Reporter
 
 
-class Keeps:
+class Keeps(Reporter, Buffered):
+    """Keeps the events, and counts the other calls."""
+
+    name = "events"
+
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.flushed = self.closed = 0
@@ -62,7 +67,7 @@ def notice(text: str) -> Notice:
     return Notice(time=1.0, level="info", text=text)
 
 
-def test_every_reporter_hears_every_event_in_order(green: list[Event]) -> None:
+def test_every_reporter_gets_every_event_in_order(green: list[Event]) -> None:
     first, second = Keeps(), Keeps()
     dispatch = Dispatcher([first, second], ["s3cret"])
     for event in green:
@@ -93,7 +98,7 @@ def test_a_reporter_that_fails_is_dropped_and_the_others_go_on(error: Exception,
     assert (dispatch.failures, raises.flushed, raises.closed) == (failures, 0, 1)
 
 
-def test_a_failure_to_flush_or_to_close_is_remembered_too() -> None:
+def test_a_failure_to_flush_or_to_close_is_kept_too() -> None:
     class Late(Keeps):
         name = "late"
 
@@ -168,7 +173,7 @@ WRITERS: dict[str, Callable[[str], str]] = {
     "in base64": lambda s: base64.b64encode(s.encode()).decode(),
     "in lines of base64": lambda s: base64.encodebytes(s.encode()).decode(),
 }
-# No token or password of ours has a control character: an HTTP header could not carry it.
+# A token or password has no control character: an HTTP header could not carry it.
 ANY_SECRET = st.text(
     st.characters(categories=["L", "N", "P", "S", "Zs"]), min_size=SHORTEST, max_size=90
 ).filter(lambda s: len(s.strip()) >= SHORTEST)
@@ -194,7 +199,7 @@ def test_of_an_authorization_header_its_credentials_are_secret_too(header: str) 
     assert redactor.text(f"{header}; hunter-2; Bearer user Basic") == "***; ***; Bearer user Basic"
 
 
-def test_a_secret_that_is_learned_later_is_masked_from_then_on() -> None:
+def test_a_secret_that_is_added_later_is_masked_from_then_on() -> None:
     redactor = Redactor(["first"])
     assert redactor.text("first second") == "*** second"
     redactor.mask("second", "")
@@ -246,7 +251,7 @@ def test_no_field_of_any_event_can_hold_a_secret(kind: type[typing.Any]) -> None
         if name in TEXT_FIELDS[kind]:
             values[name] = (f"a {secret}", secret) if hint == tuple[str, ...] else f"a {secret}"
         else:
-            # Numbers and enumerations: anything else would be a new kind of field that nobody redacts.
+            # Numbers and enumerations: anything else would be a new kind of field that is not redacted.
             assert hint in (int, float, bool) or typing.get_args(hint) or issubclass(hint, str), name
             values[name] = next(iter(typing.get_args(hint) or (list(hint) if issubclass(hint, str) else [1])))
     assert secret.encode() not in encode(shown(kind(**values), secret))
@@ -277,7 +282,7 @@ def test_a_command_with_a_secret_in_it_says_that_it_must_be_filled_in() -> None:
     assert shown(plain, "s3cret") == dataclasses.replace(plain, why="*** lost")
 
 
-def test_what_the_run_finds_to_be_secret_is_hidden_from_then_on() -> None:
+def test_what_the_run_finds_to_be_secret_is_masked_from_then_on() -> None:
     keeps = Keeps()
     dispatch = Dispatcher([keeps])
     dispatch.mask("s3cret")

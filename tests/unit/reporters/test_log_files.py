@@ -1,4 +1,4 @@
-"""`--log-dir`: whole logs in files, exactly as Argo CD gave them."""
+"""`--log-dir`: whole logs in files, exactly as Argo CD returned them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from argorun.errors import UsageError
 from argorun.events import Event, LogEnded, LogLines, LogStarted
 from argorun.reporters.dispatcher import Dispatcher
 from argorun.reporters.log_files import LogFiles, safe
+from argorun.reporters.reporter import Reporter
 
 
-def told(reporter: LogFiles, *events: Event) -> None:
-    """All of it, to the last byte."""
+def write(reporter: LogFiles, *events: Event) -> None:
+    """Report these, and wait for the last byte."""
     for event in events:
         reporter.report(event)
     reporter.close()
@@ -39,28 +40,30 @@ def test_each_instance_of_a_container_has_a_file(tmp_path: Path, line: LogLines)
             stamps = ("",) * len(texts)
             reporter.report(LogLines(time=1.0, stamps=stamps, texts=texts, **at))
         reporter.report(LogEnded(time=1.0, lines=3, complete=True, **at))
-    told(reporter)
+    write(reporter)
     assert files(folder) == {
         "tests/tests-x.main.log": b"a\n\x1b[31mb\x1b[0m\n0\n",
         "tests/tests-x.main.restart-1.log": b"a\n\x1b[31mb\x1b[0m\n1\n",
     }
 
 
-def test_a_container_that_said_nothing_has_an_empty_file(tmp_path: Path) -> None:
-    told(LogFiles(tmp_path), LogStarted(time=1.0, job="j", pod="p", container="", attempt=1))
+def test_a_container_without_output_has_an_empty_file(tmp_path: Path) -> None:
+    write(LogFiles(tmp_path), LogStarted(time=1.0, job="j", pod="p", container="", attempt=1))
     assert files(tmp_path) == {"j/p.log": b""}
 
 
 def test_a_log_that_was_never_there_leaves_no_file(tmp_path: Path, green: list[Event]) -> None:
     nothing = LogEnded(time=1.0, job="j", pod="", container="", attempt=1, lines=0, complete=False)
-    told(LogFiles(tmp_path), *green[:5], nothing)
+    write(LogFiles(tmp_path), *green[:5], nothing)
     assert files(tmp_path) == {}
 
 
 def test_a_file_is_not_masked_and_what_is_shown_is(tmp_path: Path, line: LogLines) -> None:
     shown: list[Event] = []
 
-    class Watcher:
+    class Watcher(Reporter):
+        name = "watcher"
+
         def report(self, event: Event) -> None:
             shown.append(event)
 
@@ -75,7 +78,7 @@ def test_a_file_is_not_masked_and_what_is_shown_is(tmp_path: Path, line: LogLine
     assert list(files(tmp_path).values()) == [b"the password is hunter22\n"]
 
 
-def through_the_announcer(folder: Path, line: LogLines) -> list[str]:
+def through_the_dispatcher(folder: Path, line: LogLines) -> list[str]:
     """What could not be written."""
     dispatcher = Dispatcher([], untouched=[LogFiles(folder)])
     dispatcher(line)
@@ -98,20 +101,20 @@ def test_only_its_owner_may_read_what_is_kept_whatever_the_umask(
 ) -> None:
     folder = tmp_path / "logs"
     with umask(mask):
-        assert through_the_announcer(folder, line) == []
+        assert through_the_dispatcher(folder, line) == []
     kept = {str(p.relative_to(tmp_path)): stat.S_IMODE(p.stat().st_mode) for p in tmp_path.rglob("*")}
     (file,) = files(folder)
     assert kept == {"logs": 0o700, f"logs/{line.job}": 0o700, f"logs/{file}": 0o600}
 
 
-def test_a_file_of_an_earlier_run_gives_way_to_one_that_only_its_owner_may_read(
+def test_a_file_of_an_earlier_run_is_replaced_by_one_that_only_its_owner_may_read(
     tmp_path: Path, line: LogLines
 ) -> None:
-    through_the_announcer(tmp_path, line)
+    through_the_dispatcher(tmp_path, line)
     (name,) = files(tmp_path)
     (tmp_path / name).write_text("of an earlier run, and longer than the new one")
     (tmp_path / name).chmod(0o644)
-    assert through_the_announcer(tmp_path, line) == []
+    assert through_the_dispatcher(tmp_path, line) == []
     assert files(tmp_path) == {name: (line.texts[0] + "\n").encode()}
     assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
 
@@ -142,34 +145,32 @@ def fifo_for_a_file(folder: Path, name: str, elsewhere: Path) -> str:
 
 
 @pytest.mark.parametrize("plant", [linked_folder, linked_file, file_for_a_folder, fifo_for_a_file])
-def test_nothing_below_the_directory_is_followed_anywhere_else(
+def test_no_link_below_the_directory_is_followed(
     tmp_path: Path, line: LogLines, plant: Callable[[Path, str, Path], str]
 ) -> None:
     folder, elsewhere = tmp_path / "logs", tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "victim").write_text("not to be touched")
-    through_the_announcer(folder, line)
+    through_the_dispatcher(folder, line)
     (name,) = files(folder)
     why = plant(folder, name, elsewhere)
     before = files(elsewhere)
-    assert through_the_announcer(folder, line) == [f"log directory {folder}: {name}: {why}"]
+    assert through_the_dispatcher(folder, line) == [f"log directory {folder}: {name}: {why}"]
     assert files(elsewhere) == before
 
 
-def test_a_file_that_is_another_ones_second_name_is_not_written_through(
-    tmp_path: Path, line: LogLines
-) -> None:
+def test_a_hard_link_to_another_file_is_not_written_through(tmp_path: Path, line: LogLines) -> None:
     folder, victim = tmp_path / "logs", tmp_path / "victim"
     victim.write_text("not to be touched")
-    through_the_announcer(folder, line)
+    through_the_dispatcher(folder, line)
     (name,) = files(folder)
     (folder / name).unlink()
     (folder / name).hardlink_to(victim)
-    assert through_the_announcer(folder, line) == []
+    assert through_the_dispatcher(folder, line) == []
     assert (victim.read_text(), files(folder)[name]) == ("not to be touched", (line.texts[0] + "\n").encode())
 
 
-def test_a_directory_that_cannot_be_made_is_bad_usage(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_created_is_bad_usage(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UsageError) as caught:
         LogFiles(tmp_path / "file")
@@ -190,5 +191,5 @@ def test_a_directory_that_cannot_be_made_is_bad_usage(tmp_path: Path) -> None:
         ("x" * 400, "x" * 241 + "-7b0bd700"),
     ],
 )
-def test_a_files_name_stays_in_its_directory_and_is_no_other_ones(name: str, kept: str) -> None:
+def test_a_files_name_stays_in_its_directory_and_is_unique(name: str, kept: str) -> None:
     assert safe(name) == kept

@@ -8,7 +8,7 @@ import pytest
 
 from argorun.events import LogEnded, LogLines, LogStarted
 from argorun.redact.sanitize import RESET
-from argorun.reporters.log_lines import COLOURS, END, HEAD, LONGEST, MOST, Labels, last, log_lines
+from argorun.reporters.log_lines import COLORS, END, HEAD, LONGEST, MOST, Labels, last, log_lines
 
 
 def source(line: LogLines, **where: str) -> tuple[LogStarted, LogLines, LogEnded]:
@@ -29,20 +29,18 @@ def test_sources_one_after_the_other_need_none_either(line: LogLines) -> None:
     for job in ("prepare", "tests"):
         started, text, ended = source(line, job=job)
         labels.begin(started)
-        assert log_lines(text, labels, colour=True) == "text"
+        assert log_lines(text, labels, color=True) == "text"
         labels.end(ended)
 
 
-def test_jobs_that_log_at_once_have_a_label_and_in_a_terminal_a_colour_each(line: LogLines) -> None:
+def test_jobs_that_log_at_once_have_a_label_and_in_a_terminal_a_color_each(line: LogLines) -> None:
     labels = Labels()
     jobs = [source(line, job=job, pod=f"{job}-x") for job in ("a", "b")]
     for started, _, _ in jobs:
         labels.begin(started)
     assert [log_lines(text, labels) for _, text, _ in jobs] == ["a | text", "b | text"]
-    coloured = [log_lines(text, labels, colour=True) for _, text, _ in jobs]
-    assert coloured == [
-        f"\x1b[{colour}m{job}{RESET} | text" for colour, job in zip(COLOURS, "ab", strict=False)
-    ]
+    colored = [log_lines(text, labels, color=True) for _, text, _ in jobs]
+    assert colored == [f"\x1b[{color}m{job}{RESET} | text" for color, job in zip(COLORS, "ab", strict=False)]
 
 
 def test_an_init_container_and_what_follows_it_do_not_log_at_once(line: LogLines) -> None:

@@ -1,4 +1,4 @@
-"""`--output auto` chooses what suits the place; what was asked for is checked before anything is written."""
+"""Which reporters `--output` and `--events` open, and that a bad file is refused before any output."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from typing import TextIO
 
 import pytest
 
+from argorun import cli
 from argorun.errors import UsageError
 from argorun.events import Event
 from argorun.reporters.dispatcher import Dispatcher
 from argorun.reporters.json_lines import decode, encode
-from argorun.reporters.open import Output, open_reporters
+from argorun.reporters.open import OPENERS, open_reporters
 from argorun.reporters.picture import main
 
 
@@ -34,12 +35,12 @@ def pipe() -> TextIO:
     return io.TextIOWrapper(io.BytesIO(), encoding="ascii", write_through=True)
 
 
-def chosen(output: Output, environ: dict[str, str], stdout: TextIO, stderr: TextIO) -> list[str]:
+def chosen(output: str, environ: dict[str, str], stdout: TextIO, stderr: TextIO) -> list[str]:
     reporters = open_reporters(output, environ=environ, stdout=stdout, stderr=stderr)
     return [type(reporter).__name__ for reporter in reporters]
 
 
-def test_a_person_at_a_terminal_gets_rich_everybody_else_plain(terminal: TextIO, pipe: TextIO) -> None:
+def test_auto_is_rich_at_a_terminal_and_else_plain(terminal: TextIO, pipe: TextIO) -> None:
     assert chosen("auto", {}, terminal, terminal) == ["Terminal"]
     assert chosen("auto", {"CI": "false"}, pipe, terminal) == ["Terminal"]
     assert chosen("auto", {"CI": "true"}, terminal, terminal) == ["Plain"]
@@ -50,8 +51,12 @@ def test_a_person_at_a_terminal_gets_rich_everybody_else_plain(terminal: TextIO,
 @pytest.mark.parametrize(
     ("output", "name"), [("rich", "Terminal"), ("plain", "Plain"), ("json", "JsonLines")]
 )
-def test_what_is_asked_for_is_given_anywhere(output: Output, name: str, pipe: TextIO) -> None:
+def test_a_named_output_is_opened_anywhere(output: str, name: str, pipe: TextIO) -> None:
     assert chosen(output, {"CI": "true"}, pipe, pipe) == [name]
+
+
+def test_the_command_line_offers_every_output() -> None:
+    assert {output.value for output in cli.Output} == {"auto", *OPENERS}
 
 
 def test_an_events_file_that_cannot_be_opened_ends_it_before_anything_is_written(pipe: TextIO) -> None:
@@ -61,9 +66,9 @@ def test_an_events_file_that_cannot_be_opened_ends_it_before_anything_is_written
     assert pipe.buffer.getvalue() == b""  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("output", ["rich", "plain", "json"])
-def test_the_run_is_shown_and_written_down_even_where_ascii_is_all_there_is(
-    output: Output, red: list[Event], pipe: TextIO, tmp_path: Path
+@pytest.mark.parametrize("output", sorted(OPENERS))
+def test_every_output_works_on_an_ascii_stream(
+    output: str, red: list[Event], pipe: TextIO, tmp_path: Path
 ) -> None:
     path = tmp_path / "events.jsonl"
     dispatch = Dispatcher(open_reporters(output, path, environ={}, stdout=pipe, stderr=pipe))
@@ -77,9 +82,9 @@ def test_the_run_is_shown_and_written_down_even_where_ascii_is_all_there_is(
     assert b"run-automation-tests-job failed" in text
 
 
-def test_secrets_are_in_no_output_at_all(red: list[Event], pipe: TextIO, tmp_path: Path) -> None:
+def test_no_output_shows_a_secret(red: list[Event], pipe: TextIO, tmp_path: Path) -> None:
     secret = "specified backoff"
-    for output in ("rich", "plain", "json"):
+    for output in OPENERS:
         path = tmp_path / output
         dispatch = Dispatcher(open_reporters(output, path, environ={}, stdout=pipe, stderr=pipe), [secret])
         for event in red:
@@ -91,7 +96,7 @@ def test_secrets_are_in_no_output_at_all(red: list[Event], pipe: TextIO, tmp_pat
 
 
 def test_under_github_a_red_run_gives_no_command_in_any_output(red: list[Event], pipe: TextIO) -> None:
-    for output in ("rich", "plain", "json"):
+    for output in OPENERS:
         dispatch = Dispatcher(
             open_reporters(output, environ={"GITHUB_ACTIONS": "true"}, stdout=pipe, stderr=pipe)
         )
@@ -112,8 +117,7 @@ def test_rich_is_imported_only_where_it_is_used() -> None:
 
 def test_closed_standard_streams_break_nothing() -> None:
     script = (
-        "from argorun.events import Notice\n"
-        "from argorun.reporters.dispatcher import Dispatcher\n"
+        "from argorun.events import Notice; from argorun.reporters.dispatcher import Dispatcher\n"
         "from argorun.reporters.open import open_reporters\n"
         "for output in ('plain', 'json', 'rich'):\n"
         "    dispatch = Dispatcher(open_reporters(output))\n"

@@ -1,4 +1,4 @@
-"""A CI log reads well the next morning: the tests' lines on stdout, what happened around them on stderr."""
+"""Plain output: the tests' lines on stdout, all else on stderr. test_recordings.py has whole runs."""
 
 from __future__ import annotations
 
@@ -25,109 +25,9 @@ from argorun.events import (
     TopicSwept,
     Verdict,
 )
-from argorun.redact.sanitize import for_github
 from argorun.reporters.plain import Plain
-from argorun.reporters.streams import Sink
-
-BEGIN = """\
-==> argorun 0.1.0: weather, run 0badcafe
-  - https://argocd.example.com/applications/argocd/weather
-==> preflight
- ok preflight (0.3s)
-==> topics: weather_updates_1767225600_0badcafe
-  - topic weather_updates_1767225600_0badcafe: 1 partition, replication factor 3 (0.8s)
- ok topics (0.8s)
-==> parameters
-  - waiting: another operation runs, started by ci
-  - helm: kafka.topic = weather_updates_1767225600_0badcafe (was weather)
- ok parameters (2.0s)
-==> sync
-  - sync taken: revision 53e28ff
- ok sync (0.2s)
-==> follow
-  - operation Running: waiting for hook create-schema
-  - hook PreSync create-schema: running
-  - hook PreSync create-schema: succeeded after 3.1s
-  - Deployment/weather: Synced: deployment.apps/weather configured
-  - hook PostSync run-automation-tests-job (test): running
-==> logs
-  - log of run-automation-tests-job (pod run-automation-tests-job-x7k2p, container tests)
-"""
-
-GREEN_END = """\
-  - end of the log of run-automation-tests-job: 2 lines
- ok logs (12.0s)
-  - hook PostSync run-automation-tests-job (test): succeeded after 12.0s
-  - operation Succeeded: successfully synced
- ok follow (16.6s)
-  - verdict: 1 test Job passed
-==> cleanup
-  - undone: helm: kafka.topic = weather (0.4s)
-  - undone: topic weather_updates_1767225600_0badcafe (0.5s)
- ok cleanup (1.0s)
-==> PASSED after 21.0s: 1 test Job passed
-"""
-
-RED_END = """\
-  - end of the log of run-automation-tests-job: 3 lines
- ok logs (1m02s)
-  ! hook PostSync run-automation-tests-job (test): failed after 1m02s: Job has reached the specified backoff limit
-  ! operation Failed: one or more hooks failed
-  ! follow failed after 1m07s
-  ! verdict: run-automation-tests-job failed
-==> cleanup
-  - undone: helm: kafka.topic = weather (0.4s)
-  ! warning: Kafka does not answer
-  ! left behind: topic weather_updates_1767225600_0badcafe: Kafka cannot be reached
-  ! cleanup failed after 10.0s
-==> FAILED after 1m20s, exit code 1: run-automation-tests-job failed
-  ! why: Job has reached the specified backoff limit
-  | ##[error]exit code 1
-  ! log: its last lines
-  |     assert rain == 3
-  | E   AssertionError
-  | ::error::not a command
-  ! hint: read the test's log above
-  ! look: https://argocd.example.com/applications/argocd/weather
-  ! left: topic weather_updates_1767225600_0badcafe: Kafka cannot be reached
-  ! run: kafka-topics.sh --bootstrap-server localhost:9092 --delete --topic weather_updates_1767225600_0badcafe
-"""  # noqa: E501  # as it is printed
-
-
-class Shown:
-    """Plain output on two streams; with `merged` on one, as a CI log has it."""
-
-    def __init__(self, *, merged: bool = False, colour: bool = False, github: bool = False) -> None:
-        self.out = io.StringIO()
-        self.err = self.out if merged else io.StringIO()
-        self.clock = 0.0
-        guard = for_github if github else None
-        sinks = [Sink(stream, guard=guard, now=lambda: self.clock) for stream in (self.out, self.err)]
-        self.reporter = Plain(*sinks, colour=colour)
-
-    def after(self, *events: Event) -> Shown:
-        for event in events:
-            self.reporter.report(event)
-        self.reporter.close()
-        return self
-
-    @property
-    def texts(self) -> tuple[str, str]:
-        return self.out.getvalue(), self.err.getvalue()
-
-
-def test_a_green_run_reads_from_top_to_bottom(green: list[Event]) -> None:
-    assert Shown().after(*green).texts == (
-        "collected 2 items\ntest_rain.py ..  [100%]\n",
-        BEGIN + GREEN_END,
-    )
-
-
-def test_a_red_run_ends_with_what_failed_why_where_to_look_and_what_is_left(red: list[Event]) -> None:
-    assert Shown().after(*red).texts == (
-        "collected 2 items\ntest_rain.py F.  [100%]\n::error::not a command\n",
-        BEGIN + RED_END,
-    )
+from argorun.reporters.streams import LineStream
+from tests.unit.reporters.replay import PlainOutput
 
 
 def test_what_the_cluster_says_stands_between_the_reason_and_the_log() -> None:
@@ -143,7 +43,7 @@ def test_what_the_cluster_says_stands_between_the_reason_and_the_log() -> None:
         url="https://argocd.example.com/applications/weather",
     )
     ended = RunEnded(time=2.0, exit_code=1, seconds=2.0)
-    assert Shown().after(verdict, ended).texts[1].splitlines()[1:] == [
+    assert PlainOutput().after(verdict, ended).texts[1].splitlines()[1:] == [
         "==> FAILED after 2.0s, exit code 1: checks failed: out of memory (OOMKilled), exit code 137",
         "  ! why: Job checks: Job has reached the specified backoff limit",
         "  ! seen: pod checks-x7k2p: out of memory",
@@ -160,25 +60,14 @@ def test_of_several_logs_the_last_lines_say_whose_they_are() -> None:
     verdict = Verdict(
         time=1.0, ok=False, exit_code=1, title="t", last_lines=("a",), log_of="attempt 2, pod checks-x7k2p"
     )
-    told = Shown().after(verdict, RunEnded(time=2.0, exit_code=1, seconds=2.0)).texts[1].splitlines()
-    assert told[-2:] == ["  ! log: its last lines (attempt 2, pod checks-x7k2p)", "  | a"]
+    lines = PlainOutput().after(verdict, RunEnded(time=2.0, exit_code=1, seconds=2.0)).texts[1].splitlines()
+    assert lines[-2:] == ["  ! log: its last lines (attempt 2, pod checks-x7k2p)", "  | a"]
 
 
-def test_in_one_stream_the_lines_stand_in_the_order_of_the_run(red: list[Event]) -> None:
-    log = "collected 2 items\ntest_rain.py F.  [100%]\n::error::not a command\n"
-    assert Shown(merged=True).after(*red).texts[0] == BEGIN + log + RED_END
-
-
-def test_under_github_no_line_of_a_red_run_is_a_command(red: list[Event]) -> None:
-    log = "collected 2 items\ntest_rain.py F.  [100%]\n| ::error::not a command\n"
-    text = Shown(merged=True, github=True).after(*red).texts[0]
-    assert text == BEGIN + log + RED_END.replace("##[", "## [")
-
-
-def test_colours_of_a_test_are_shown_on_a_terminal_only(line: LogLines) -> None:
+def test_colors_of_a_test_are_shown_on_a_terminal_only(line: LogLines) -> None:
     red = dataclasses.replace(line, texts=("\x1b[31mF\x1b[2J",))
-    assert Shown(colour=True).after(red).texts == ("\x1b[31mF\x1b[0m\n", "")
-    assert Shown().after(red).texts == ("F\n", "")
+    assert PlainOutput(color=True).after(red).texts == ("\x1b[31mF\x1b[0m\n", "")
+    assert PlainOutput().after(red).texts == ("F\n", "")
 
 
 def _log(job: str, at: LogLines) -> tuple[LogStarted, LogLines, LogEnded]:
@@ -192,12 +81,12 @@ def _log(job: str, at: LogLines) -> tuple[LogStarted, LogLines, LogEnded]:
 
 def test_lines_of_jobs_that_log_at_once_name_their_job(line: LogLines) -> None:
     (a_begins, a, a_ends), (b_begins, b, b_ends) = _log("a", line), _log("b", line)
-    out, _ = Shown().after(a_begins, a, b_begins, a, b, a_ends, b, b_ends).texts
+    out, _ = PlainOutput().after(a_begins, a, b_begins, a, b, a_ends, b, b_ends).texts
     assert out == "from a\na | from a\nb | from b\nb | from b\n"
 
 
 def test_lines_of_jobs_that_log_one_after_the_other_stay_bare(line: LogLines) -> None:
-    out, _ = Shown().after(*_log("a", line), *_log("b", line)).texts
+    out, _ = PlainOutput().after(*_log("a", line), *_log("b", line)).texts
     assert out == "from a\nfrom b\n"
 
 
@@ -206,12 +95,12 @@ def test_containers_of_one_job_are_told_apart(line: LogLines) -> None:
     second = dataclasses.replace(begins, container="d")
     other = dataclasses.replace(begins, pod="a-2")
     lines = (a, dataclasses.replace(a, container="d"))
-    assert Shown().after(begins, second, *lines).texts[0] == "a/c | from a\na/d | from a\n"
-    assert Shown().after(begins, other, a).texts[0] == "a/a-1 | from a\n"
+    assert PlainOutput().after(begins, second, *lines).texts[0] == "a/c | from a\na/d | from a\n"
+    assert PlainOutput().after(begins, other, a).texts[0] == "a/a-1 | from a\n"
 
 
 def test_a_log_line_is_shown_within_50_ms_and_many_are_written_at_once(line: LogLines) -> None:
-    shown = Shown()
+    shown = PlainOutput()
     shown.reporter.report(line)
     assert shown.texts == ("", "")
     shown.reporter.flush()
@@ -225,7 +114,7 @@ def test_a_log_line_is_shown_within_50_ms_and_many_are_written_at_once(line: Log
 def test_a_log_that_may_miss_lines_is_pointed_out(line: LogLines) -> None:
     begins, _, ends = _log("a", line)
     broken = dataclasses.replace(ends, complete=False, reason="connection lost\x1b[2J", lines=1200)
-    assert Shown().after(begins, broken).texts[1].splitlines()[1:] == [
+    assert PlainOutput().after(begins, broken).texts[1].splitlines()[1:] == [
         "  ! end of the log of a: 1,200 lines, some may be missing: connection lost"
     ]
 
@@ -235,35 +124,34 @@ def test_a_log_that_may_miss_lines_is_pointed_out(line: LogLines) -> None:
 )
 def test_what_a_parameter_was_before_is_always_said(original: str | None, was: str) -> None:
     event = ParameterSet(time=1.0, place="helm: kafka.topic", value="t_1", original=original)
-    assert Shown().after(event).texts[1] == f"  - helm: kafka.topic = t_1 ({was})\n"
+    assert PlainOutput().after(event).texts[1] == f"  - helm: kafka.topic = t_1 ({was})\n"
 
 
-def test_a_dry_run_s_plan_is_data(line: LogLines) -> None:
+def test_the_plan_of_a_dry_run_is_data_on_stdout(line: LogLines) -> None:
     events = [Planned(time=1.0, what="create topic x"), RunEnded(time=2.0, exit_code=0, seconds=1.0)]
-    assert Shown().after(*events).texts == ("create topic x\n", "==> DONE after 1.0s\n")
+    assert PlainOutput().after(*events).texts == ("create topic x\n", "==> DONE after 1.0s\n")
 
 
 def test_a_signal_after_the_verdict_is_what_the_last_line_names(green: list[Event]) -> None:
-    ended = dataclasses.replace(green[-1], exit_code=130)  # type: ignore[type-var]
-    last = Shown().after(*green[:-1], ended).texts[1].splitlines()[-1]
-    assert last.startswith("==> PASSED, and then interrupted after 21.0s, exit code 130")
+    ended = RunEnded(time=1.0, exit_code=130, seconds=21.0)
+    last = PlainOutput().after(*green[:-1], ended).texts[1].splitlines()[-1]
+    assert last == "==> PASSED, and then interrupted after 21.0s, exit code 130: the tests passed"
 
 
-def test_passed_tests_that_left_something_say_both(green: list[Event], red: list[Event]) -> None:
-    left = next(event for event in red if type(event).__name__ == "LeftBehind")
-    ended = dataclasses.replace(green[-1], exit_code=10)  # type: ignore[type-var]
-    assert Shown().after(*green[:-1], left, ended).texts[1].splitlines()[-3:] == [
-        "==> PASSED, but not cleaned up after 21.0s, exit code 10: 1 test Job passed",
-        "  ! left: topic weather_updates_1767225600_0badcafe: Kafka cannot be reached",
-        "  ! run: kafka-topics.sh --bootstrap-server localhost:9092 --delete --topic "
-        "weather_updates_1767225600_0badcafe",
+def test_passed_tests_that_left_something_say_both(left_behind: list[Event]) -> None:
+    left = [event for event in left_behind if isinstance(event, LeftBehind)]
+    ended = RunEnded(time=1.0, exit_code=10, seconds=21.0)
+    lines = PlainOutput().after(*left_behind[:-1], ended).texts[1].splitlines()
+    assert lines[-2 * len(left) - 1 :] == [
+        "==> PASSED, but not cleaned up after 21.0s, exit code 10: the tests passed",
+        *(text for e in left for text in (f"  ! left: {e.what}: {e.why}", f"  ! run: {e.command}")),
     ]
 
 
 def test_the_last_block_has_no_line_that_says_nothing() -> None:
     verdict = Verdict(time=1.0, ok=False, exit_code=8, title="Argo CD cannot be reached")
     ended = RunEnded(time=2.0, exit_code=8, seconds=80.0)
-    assert Shown().after(verdict, ended).texts[1].splitlines() == [
+    assert PlainOutput().after(verdict, ended).texts[1].splitlines() == [
         "  ! verdict: Argo CD cannot be reached",
         "==> FAILED after 1m20s, exit code 8: Argo CD cannot be reached",
     ]
@@ -271,7 +159,7 @@ def test_the_last_block_has_no_line_that_says_nothing() -> None:
 
 def test_a_verdict_is_explained_even_if_argorun_dies_after_it(red: list[Event]) -> None:
     verdict = next(event for event in red if isinstance(event, Verdict))
-    assert "==> FAILED, exit code 1: run-automation-tests-job failed" in Shown().after(verdict).texts[1]
+    assert f"==> FAILED, exit code 1: {verdict.title}" in PlainOutput().after(verdict).texts[1]
 
 
 PIPED = """
@@ -342,7 +230,7 @@ def test_a_full_disk_under_stdout_is_a_failure_but_ends_nothing(
 def sweep(*events: Event, dry_run: bool = False, **end: Any) -> tuple[str, str]:
     """What a sweep with these events shows, stdout and stderr."""
     out, err = io.StringIO(), io.StringIO()
-    plain = Plain(Sink(out), Sink(err))
+    plain = Plain(LineStream(out), LineStream(err))
     begun = SweepStarted(
         time=0,
         prefixes=("weather_updates", "other"),

@@ -1,4 +1,4 @@
-"""What gets to stderr without being an event holds no secret, drives no terminal and commands no runner."""
+"""Text on stderr that is not an event holds no secret, drives no terminal and commands no runner."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from hypothesis import strategies as st
 from argorun import app
 from argorun.errors import UsageError
 from argorun.reporters.stderr import MaskedStderr, masked_stderr, redactor
-from tests.unit.reporters.runner import commands
+from tests.unit.reporters.github_runner import commands
 
-PUT_ON = "from argorun.reporters.stderr import install_stderr, redactor\ninstall_stderr()"
+INSTALL = "from argorun.reporters.stderr import install_stderr, redactor\ninstall_stderr()"
 ROOT = Path(__file__).parents[3]
 TOKEN = "t0ken-of-argocd"
 
 
-def veil(**environment: str) -> tuple[MaskedStderr, io.StringIO]:
+def masked(**environment: str) -> tuple[MaskedStderr, io.StringIO]:
     behind = io.StringIO()
     return MaskedStderr(behind, environment), behind
 
 
 def process(code: str, *arguments: str, **environment: str) -> str:
-    """What a process with the veil on writes to stderr."""
+    """What a process with a masked stderr writes there."""
     known = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "ARGOCD_AUTH_TOKEN": TOKEN}
     done = subprocess.run(
         [
             sys.executable,
             "-c",
-            f"{PUT_ON}\n{code}",
+            f"{INSTALL}\n{code}",
             *arguments,
         ],
         env=known | environment,
@@ -47,15 +47,15 @@ def process(code: str, *arguments: str, **environment: str) -> str:
     return done.stderr
 
 
-UNASKED = {
+WRITERS = {
     "an uncaught exception": "raise ValueError(TOKEN)",
     "the cause of one": "raise ValueError('x') from ValueError(TOKEN)",
     "an exception in a thread": (
         "import threading\ndef f(): raise ValueError(TOKEN)\n"
         "t = threading.Thread(target=f); t.start(); t.join()"
     ),
-    "one that nobody can be given": "class A:\n  def __del__(self): raise ValueError(TOKEN)\nA()",
-    "a task that nobody awaits": (
+    "one that cannot be raised": "class A:\n  def __del__(self): raise ValueError(TOKEN)\nA()",
+    "a task that is never awaited": (
         "import asyncio\nasync def f(): raise ValueError(TOKEN)\nasync def main():\n"
         "  t = asyncio.ensure_future(f())\n  await asyncio.sleep(0)\n  await asyncio.sleep(0)\n  del t\n"
         "asyncio.run(main(), debug=True)"
@@ -68,9 +68,9 @@ UNASKED = {
 }
 
 
-@pytest.mark.parametrize("what", UNASKED)
+@pytest.mark.parametrize("what", WRITERS)
 def test_what_python_itself_writes_to_stderr_holds_no_secret(what: str) -> None:
-    said = process("import os\nTOKEN = os.environ['ARGOCD_AUTH_TOKEN']\n" + UNASKED[what], PYTHONDEVMODE="1")
+    said = process("import os\nTOKEN = os.environ['ARGOCD_AUTH_TOKEN']\n" + WRITERS[what], PYTHONDEVMODE="1")
     assert "***" in said
     assert TOKEN not in said
 
@@ -81,8 +81,8 @@ def test_a_traceback_shows_lines_of_code_and_no_values() -> None:
 
 
 def test_no_control_character_passes() -> None:
-    behind_veil, behind = veil()
-    print("a\x1b[2J\rb\x07\n\x1b[31mred\x1b[0m \u202eevil", file=behind_veil)
+    stream, behind = masked()
+    print("a\x1b[2J\rb\x07\n\x1b[31mred\x1b[0m \u202eevil", file=stream)
     assert behind.getvalue() == "a\\rb\\x07\nred \\u202eevil\n"
 
 
@@ -93,18 +93,18 @@ PIECES = st.sampled_from(
 
 @given(st.lists(PIECES).map("".join))
 def test_no_line_commands_githubs_runner(text: str) -> None:
-    behind_veil, behind = veil(GITHUB_ACTIONS="true")
-    print(text, file=behind_veil)
+    stream, behind = masked(GITHUB_ACTIONS="true")
+    print(text, file=stream)
     assert commands(behind.getvalue()) == []
 
 
 def test_a_command_in_an_error_is_text() -> None:
-    behind_veil, behind = veil(GITHUB_ACTIONS="true")
-    print("argorun: x\n::error::y", file=behind_veil)
+    stream, behind = masked(GITHUB_ACTIONS="true")
+    print("argorun: x\n::error::y", file=stream)
     assert behind.getvalue() == "argorun: x\n| ::error::y\n"
 
 
-def test_an_error_before_the_run_is_redacted_and_stderr_is_given_back(
+def test_an_error_before_the_run_is_redacted_and_stderr_is_restored(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ARGOCD_AUTH_TOKEN", TOKEN)

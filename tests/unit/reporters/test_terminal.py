@@ -1,4 +1,4 @@
-"""At a terminal the log scrolls above a few live lines, whatever its size; at the end a summary stays."""
+"""Rich output: the log scrolls above live lines; a summary stays. test_recordings.py has whole runs."""
 
 from __future__ import annotations
 
@@ -18,167 +18,73 @@ import termios
 import pytest
 from rich.console import Console
 
-from argorun.events import Event, HookChanged, HookStatus, LeftBehind, LogLines, Verdict
+from argorun.events import (
+    Event,
+    HookChanged,
+    HookStatus,
+    LogLines,
+    OperationChanged,
+    RunStarted,
+    Step,
+    StepStarted,
+    Verdict,
+    Waiting,
+)
 from argorun.reporters.screen import Screen
-from argorun.reporters.streams import Sink
+from argorun.reporters.streams import LineStream
 from argorun.reporters.terminal import Terminal
+from tests.unit.reporters.replay import PlainOutput, TerminalOutput
 from tests.unit.reporters.tty import Tty
-
-RED = """\
-argorun 0.1.0: weather, run 0badcafe
-https://argocd.example.com/applications/argocd/weather
-✓ preflight            0.3s
-  topic weather_updates_1767225600_0badcafe: 1 partition, replication factor 3
-✓ topics               0.8s
-  helm: kafka.topic = weather_updates_1767225600_0badcafe (was weather)
-✓ parameters           2.0s
-✓ sync                 0.2s
-✓ PreSync  succeeded   3.1s  create-schema
-  log of run-automation-tests-job (pod run-automation-tests-job-x7k2p, container tests)
-collected 2 items
-test_rain.py F.  [100%]
-::error::not a command
-✓ logs                1m02s
-✗ PostSync failed     1m02s  run-automation-tests-job
-  Job has reached the specified backoff limit
-✗ follow              1m07s
-  undone: helm: kafka.topic = weather (0.4s)
-! Kafka does not answer
-! left behind: topic weather_updates_1767225600_0badcafe: Kafka cannot be reached
-✗ cleanup             10.0s
-
-✓ preflight 0.3s   ✓ topics 0.8s    ✓ parameters 2.0s   ✓ sync 0.2s
-✓ logs 1m02s       ✗ follow 1m07s   ✗ cleanup 10.0s
-✓ PreSync  succeeded   3.1s  create-schema
-✗ PostSync failed     1m02s  run-automation-tests-job
-╭─ FAILED ─────────────────────────────────────────────────────────────────────╮
-│ run-automation-tests-job failed                                              │
-│ Job has reached the specified backoff limit                                  │
-│ ##[error]exit code 1                                                         │
-│                                                                              │
-│       assert rain == 3                                                       │
-│   E   AssertionError                                                         │
-│   ::error::not a command                                                     │
-│                                                                              │
-│ read the test's log above                                                    │
-╰───────────────────────────────────────────────────────────── exit 1 · 1m20s ─╯
-look  https://argocd.example.com/applications/argocd/weather
-left  topic weather_updates_1767225600_0badcafe: Kafka cannot be reached
-run   kafka-topics.sh --bootstrap-server localhost:9092 --delete --topic weather_updates_1767225600_0badcafe
-"""
-
-
-TWENTY = """\
-
-
-✓ preflight 0.3s
-✓ topics 0.8s
-✓ parameters 2.0s
-✓ sync 0.2s
-✓ logs 1m02s
-✗ follow 1m07s
-✗ cleanup 10.0s
-✓   3.1s
-create-schema
-✗  1m02s
-run-automation-tests
--job
-
-FAILED
-run-automation-tests
--job failed
-Job has reached the
-specified backoff
-limit
-##[error]exit code 1
-
-      assert rain ==
-  3
-  E   AssertionError
-  ::error::not a
-  command
-
-read the test's log
-above
-exit 1 · 1m20s
-look  https://argocd.example.com/applications/argocd/weather
-left  topic weather_updates_1767225600_0badcafe: Kafka cannot be reached
-run   kafka-topics.sh --bootstrap-server localhost:9092 --delete --topic weather_updates_1767225600_0badcafe
-"""
-
 
 TOP = "╭─ FAILED ─────────────────────────────────────────────────────────────────────╮"
 
 
-class Shown:
-    """A run at a terminal of any size, seen after each event."""
-
-    def __init__(
-        self, columns: int = 80, rows: int = 24, *, log: Sink | None = None, no_color: bool = False
-    ) -> None:
-        self.size = (columns, rows)
-        self.now = 0.0
-        self.tty = Tty(columns)
-        self.raw = io.StringIO()
-        encoded = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
-        console = Console(
-            file=encoded, force_terminal=True, color_system="standard", no_color=no_color, highlight=False
-        )
-        self.screen = Screen(console, self._write, live=True, size=lambda: self.size)
-        self.reporter = Terminal(self.screen, log=log, colour=not no_color, now=lambda: self.now)
-
-    def _write(self, text: str) -> None:
-        self.raw.write(text)
-        self.tty.feed(text)
-
-    def after(self, *events: Event) -> Shown:
-        for event in events:
-            self.now = event.time
-            self.reporter.report(event)
-        return self
-
-    def live(self) -> list[str]:
-        """The lines at the bottom that will be replaced."""
-        count = len(self.screen.drawn)
-        return self.tty.lines[-count:] if count else []
-
-    def resize(self, columns: int, rows: int) -> None:
-        self.size = (columns, rows)
-        self.tty.columns = columns
-
-    def closed(self) -> str:
-        self.reporter.close()
-        return "\n".join(self.tty.shown())
-
-
-def until(events: list[Event], **fields: object) -> list[Event]:
-    """The run up to the first event with these fields."""
-    for number, event in enumerate(events):
-        if all(getattr(event, name, None) == value for name, value in fields.items()):
-            return events[: number + 1]
-    raise AssertionError(fields)
-
-
-def test_a_red_run_leaves_its_steps_its_log_and_why_it_failed(red: list[Event]) -> None:
-    assert Shown().after(*red).closed() == RED
+T = 1767225600.0
+HOOK = HookChanged(
+    time=T + 3.5,
+    hook="PreSync",
+    kind="Job",
+    name="create-schema",
+    namespace="weather",
+    status=HookStatus.RUNNING,
+    message="",
+    required=False,
+    seconds=0.0,
+)
+DONE = dataclasses.replace(HOOK, time=T + 6.6, status=HookStatus.SUCCEEDED, seconds=3.1)
+STARTED = RunStarted(time=T, run_id="0badcafe", application="weather", url="u", version="0.1.0")
+WAITING: list[Event] = [
+    STARTED,
+    StepStarted(time=T + 1.2, step=Step.PARAMETERS),
+    Waiting(time=T + 1.3, step=Step.PARAMETERS, reason="another operation runs, started by ci"),
+]
+TESTING: list[Event] = [
+    STARTED,
+    StepStarted(time=T + 3.4, step=Step.FOLLOW),
+    OperationChanged(time=T + 3.5, phase="Running", message="waiting for hook create-schema"),
+    HOOK,
+    DONE,
+    dataclasses.replace(HOOK, time=T + 8, hook="PostSync", name="run-automation-tests-job", required=True),
+    StepStarted(time=T + 8, step=Step.LOGS),
+]
 
 
 @pytest.mark.parametrize(("rows", "lines"), [(10, 5), (24, 8), (50, 20)])
-def test_the_last_screen_holds_reason_evidence_log_and_mend_whatever_its_height(
+def test_the_last_screen_holds_reason_evidence_log_and_hint_whatever_its_height(
     red: list[Event], rows: int, lines: int
 ) -> None:
     evidence = ("pod checks-x7k2p: exit code 3",)
     (verdict,) = [e for e in red if isinstance(e, Verdict)]
-    told = dataclasses.replace(
+    changed = dataclasses.replace(
         verdict,
         title="checks failed: exit code 3",
         reason="Job checks: limit",
         evidence=evidence,
         last_lines=tuple(f"line {n}" for n in range(1, 21)),
-        hint="mend it",
+        hint="fix it",
     )
-    events = [told if e is verdict else e for e in red if not isinstance(e, LeftBehind)]
-    shown = Shown(80, rows).after(*events).closed().splitlines()
+    events = [changed if e is verdict else e for e in red]
+    shown = TerminalOutput(80, rows).after(*events).closed().splitlines()
     panel = [line[2:-1].rstrip() for line in shown[shown.index(TOP) + 1 :] if line.startswith("│")]
     assert panel == [
         "checks failed: exit code 3",
@@ -188,14 +94,15 @@ def test_the_last_screen_holds_reason_evidence_log_and_mend_whatever_its_height(
         "",
         *(f"  line {n}" for n in range(21 - lines, 21)),
         "",
-        "mend it",
+        "fix it",
     ]
-    assert shown[-1] == "look  https://argocd.example.com/applications/argocd/weather"
+    assert shown[-1] == f"look  {verdict.url}"
     assert rows < 24 or len(shown) - shown.index(TOP) < rows
 
 
-def test_while_a_test_runs_the_last_lines_say_what_goes_on(red: list[Event]) -> None:
-    shown = Shown().after(*until(red, texts=("collected 2 items",)))
+def test_while_a_test_runs_the_live_lines_say_what_is_running(line: LogLines) -> None:
+    last = dataclasses.replace(line, time=T + 9, texts=("collected 2 items",))
+    shown = TerminalOutput().after(*TESTING, last)
     assert shown.tty.shown()[-7:] == [
         "collected 2 items",
         "",
@@ -207,13 +114,14 @@ def test_while_a_test_runs_the_last_lines_say_what_goes_on(red: list[Event]) -> 
     ]
 
 
-def test_while_the_run_waits_it_says_for_whom(red: list[Event]) -> None:
-    shown = Shown().after(*until(red, reason="another operation runs, started by ci"))
+def test_while_the_run_waits_a_live_line_says_for_what() -> None:
+    shown = TerminalOutput().after(*WAITING)
     assert "⠸ parameters           0.1s  waiting: another operation runs, started by ci" in shown.tty.shown()
 
 
-def test_the_spinner_turns_and_the_time_goes_on_without_events(red: list[Event]) -> None:
-    shown = Shown().after(*until(red, texts=("collected 2 items",)))
+def test_the_spinner_turns_without_events(line: LogLines) -> None:
+    last = dataclasses.replace(line, time=T + 9, texts=("collected 2 items",))
+    shown = TerminalOutput().after(*TESTING, last)
     before = shown.tty.shown()
     shown.now += 0.5
     shown.reporter.flush()
@@ -228,7 +136,7 @@ def test_the_spinner_turns_and_the_time_goes_on_without_events(red: list[Event])
 def test_no_size_of_terminal_breaks_it_or_lets_a_live_line_wrap(
     red: list[Event], columns: int, rows: int
 ) -> None:
-    shown = Shown(columns, rows)
+    shown = TerminalOutput(columns, rows)
     for event in red[:-1]:
         shown.after(event)
         assert all(len(line) < columns for line in shown.live())
@@ -237,16 +145,11 @@ def test_no_size_of_terminal_breaks_it_or_lets_a_live_line_wrap(
     assert not any("0badcafe · " in line for line in shown.tty.shown())
 
 
-def test_twenty_columns_are_enough_for_a_red_run(red: list[Event]) -> None:
-    text = Shown(20).after(*red).closed()
-    assert text[text.index("\n\n✓ preflight") :] == TWENTY
-
-
 @pytest.mark.parametrize("sizes", [[(80, 24), (20, 24)], [(20, 24), (80, 24)], [(80, 24), (33, 9), (7, 30)]])
 def test_a_resize_leaves_nothing_of_the_live_lines_behind(
     red: list[Event], sizes: list[tuple[int, int]]
 ) -> None:
-    shown = Shown()
+    shown = TerminalOutput()
     for number, event in enumerate(red):
         shown.resize(*sizes[number % len(sizes)])
         shown.after(event)
@@ -258,29 +161,30 @@ def test_a_resize_leaves_nothing_of_the_live_lines_behind(
 
 def test_piped_log_lines_go_to_stdout_bare_while_the_terminal_shows_the_rest(red: list[Event]) -> None:
     out = io.StringIO()
-    text = Shown(log=Sink(out)).after(*red).closed()
-    assert out.getvalue() == "collected 2 items\ntest_rain.py F.  [100%]\n::error::not a command\n"
-    assert text == RED.replace(out.getvalue(), "")
+    text = TerminalOutput(log=LineStream(out)).after(*red).closed()
+    log, _ = PlainOutput().after(*red).texts
+    assert out.getvalue() == log
+    assert text == TerminalOutput().after(*red).closed().replace(log, "")
 
 
-def test_no_color_means_no_colour_of_ours_and_none_of_the_tests(red: list[Event]) -> None:
-    shown = Shown(no_color=True)
+def test_no_color_drops_argoruns_and_the_tests_colors(red: list[Event]) -> None:
+    shown = TerminalOutput(no_color=True)
     shown.after(*red).closed()
     parameters = {p for sgr in re.findall("\x1b\\[([0-9;]*)m", shown.raw.getvalue()) for p in sgr.split(";")}
     assert parameters <= {"0", "1", "2", "3"}  # bold, dim, italic
 
 
-def test_a_test_s_colours_are_shown_and_end_with_its_line(red: list[Event]) -> None:
-    assert "\x1b[31mtest_rain.py F.\x1b[0m  [100%]\x1b[0m\n" in Shown().after(*red).raw.getvalue()
+def test_the_colors_of_a_test_are_shown_and_end_with_its_line(red: list[Event]) -> None:
+    assert "\x1b[31mtest_rain.py F.\x1b[0m  [100%]\x1b[0m\n" in TerminalOutput().after(*red).raw.getvalue()
 
 
 def test_brackets_and_colons_in_a_log_are_shown_as_they_are(line: LogLines) -> None:
     odd = dataclasses.replace(line, texts=("[red]not markup[/] :smile: {'a': 1}",))
-    assert Shown().after(odd).closed() == "[red]not markup[/] :smile: {'a': 1}\n"
+    assert TerminalOutput().after(odd).closed() == "[red]not markup[/] :smile: {'a': 1}\n"
 
 
 def test_many_log_lines_are_drawn_in_few_frames_and_none_is_lost(line: LogLines) -> None:
-    shown = Shown()
+    shown = TerminalOutput()
     for number in range(20_000):
         shown.now = number / 20_000  # within a second
         shown.reporter.report(dataclasses.replace(line, texts=(f"line {number}",)))
@@ -288,21 +192,19 @@ def test_many_log_lines_are_drawn_in_few_frames_and_none_is_lost(line: LogLines)
     assert shown.closed().splitlines() == [f"line {number}" for number in range(20_000)]
 
 
-def test_a_hook_that_is_told_again_is_shown_once(green: list[Event]) -> None:
-    done = next(event for event in green if getattr(event, "status", None) is HookStatus.SUCCEEDED)
-    text = Shown().after(done, dataclasses.replace(done, time=done.time + 1)).closed()
+def test_a_hook_that_is_reported_again_is_shown_once() -> None:
+    text = TerminalOutput().after(DONE, dataclasses.replace(DONE, time=T + 8)).closed()
     assert text == "✓ PreSync  succeeded   3.1s  create-schema\n"
 
 
-def test_of_many_hooks_those_that_run_are_seen(green: list[Event]) -> None:
-    hook = next(event for event in green if isinstance(event, HookChanged))
+def test_of_many_hooks_those_that_run_are_shown() -> None:
     many = [
         dataclasses.replace(
-            hook, name=f"hook-{n}", status=HookStatus.RUNNING if n in (3, 17) else HookStatus.SUCCEEDED
+            HOOK, name=f"hook-{n}", status=HookStatus.RUNNING if n in (3, 17) else HookStatus.SUCCEEDED
         )
         for n in range(20)
     ]
-    shown = Shown().after(green[0], *many)
+    shown = TerminalOutput().after(STARTED, *many)
     live = "\n".join(shown.tty.shown()[-8:])
     assert [name in live for name in ("hook-3", "hook-17")] == [True, True]
 

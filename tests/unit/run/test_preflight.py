@@ -42,7 +42,7 @@ class Topics:
         self.exist = exist
         self.asked: list[list[str]] = []
 
-    async def look(self, wanted: dict[str, TopicSpec]) -> None:
+    async def preflight(self, wanted: dict[str, TopicSpec]) -> None:
         self.asked.append(list(wanted))
         if len(self.asked) <= self.exist:
             raise TopicExists(next(iter(wanted)))

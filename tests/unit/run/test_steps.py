@@ -117,6 +117,7 @@ class Scenario:
     """One run; `at` has what happens once a step has begun, and `events` all that the run emits."""
 
     def __init__(self, **config: Any) -> None:
+        self.name = "recorder"
         self.argocd, self.broker = ArgoCDThatTests(), Broker()
         self.at: dict[Step, Callable[[], object]] = {}
         self.events: list[Event] = []

@@ -34,6 +34,8 @@ async def nothing_found() -> Finding:
 class Reporter:
     """Keeps the events; raises `breaks` at each of them."""
 
+    name = "events"
+
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.flushed = 0

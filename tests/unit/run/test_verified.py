@@ -19,7 +19,7 @@ from argorun.argocd.rest_client import RestClient
 from argorun.config.argocd_cli import stored
 from argorun.config.load import load
 from argorun.config.model import ApplicationRef, ArgoCD, Flags
-from argorun.kafka.admin import Client as Kafka
+from argorun.kafka.admin import KafkaAdmin
 from argorun.kafka.errors import BrokerError
 from argorun.kafka.properties import checked
 from tests.unit.argocd.web import TLS, Server, answer
@@ -175,7 +175,7 @@ def told_to_kafka(host: str, **more: Any) -> tuple[bytes, str]:
             "sasl.username": "u",
             "sasl.password": "hunter2",
         }
-        client = Kafka(properties | {k.replace("_", "."): v for k, v in more.items()})
+        client = KafkaAdmin(properties | {k.replace("_", "."): v for k, v in more.items()})
         client.open()
         try:
             with contextlib.suppress(BrokerError):

@@ -28,7 +28,7 @@ def settings(home: Path, text: str) -> None:
 
 @pytest.fixture
 def repository() -> Iterator[tuple[str, list[str]]]:
-    """A Maven repository on loopback with CONTENT, and the paths it was asked for."""
+    """A Maven repository on loopback with CONTENT, and the requested paths."""
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):

@@ -19,12 +19,12 @@ SOURCE = {"repoURL": "git", "helm": {"parameters": [{"name": "kafka.topic", "val
 
 
 class Topics:
-    """A Kafka that does as it is told."""
+    """A Kafka that accepts every request."""
 
     def __init__(self) -> None:
         self.there: set[str] = set()
 
-    async def look(self, wanted: dict[str, TopicSpec]) -> None: ...
+    async def preflight(self, wanted: dict[str, TopicSpec]) -> None: ...
 
     async def create(self, name: str, spec: TopicSpec) -> None:
         self.there.add(name)
@@ -42,7 +42,7 @@ class Topics:
 
 
 async def argorun(standin: StandIn, account: Account) -> tuple[ArgorunError | None, list[Event]]:
-    """A run with this account; why it is red, and all it told."""
+    """A run with this account; its error and its events."""
     standin.accounts["team"] = account
     config = Config(
         application=ApplicationRef(name="feed", namespace="team-a"),
@@ -51,17 +51,17 @@ async def argorun(standin: StandIn, account: Account) -> tuple[ArgorunError | No
         topics=(Topic(prefix="feed", parameters=(Parameter(helm="kafka.topic"),)),),
         jobs=("checks",),
     )
-    told: list[Event] = []
+    emitted: list[Event] = []
     topics = Topics()
     async with RestClient(config.argocd) as client:
-        made = Run(config, told.append, client, cast(Any, topics))
+        made = Run(config, emitted.append, client, cast(Any, topics))
         try:
             error = await made.steps()
         except ArgorunError as e:
             error = e
         await made.clean_up()
     assert topics.there == set()
-    return error, told
+    return error, emitted
 
 
 def test_the_narrow_policy_is_enough_and_all_is_as_it_was(tmp_path: Path) -> None:
@@ -70,11 +70,11 @@ def test_the_narrow_policy_is_enough_and_all_is_as_it_was(tmp_path: Path) -> Non
         async with world(tmp_path, *manifests) as it:
             app = it.standin.add("feed", it.render, SOURCE, project="team-a", own_namespace="team-a")
             before: Json = app.snapshot()["spec"]
-            error, told = await argorun(it.standin, Account(name="team", objects="team-a/team-a/*"))
+            error, emitted = await argorun(it.standin, Account(name="team", objects="team-a/team-a/*"))
             assert error is None
-            (line,) = [t for e in told if isinstance(e, LogLines) for t in e.texts]
+            (line,) = [t for e in emitted if isinstance(e, LogLines) for t in e.texts]
             assert line.startswith("feed_")
-            assert [e for e in told if isinstance(e, LeftBehind | Notice)] == []
+            assert [e for e in emitted if isinstance(e, LeftBehind | Notice)] == []
             after = app.snapshot()
             assert (after["spec"], "argorun.dev/run" in after["metadata"]["annotations"]) == (before, False)
 

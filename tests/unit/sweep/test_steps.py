@@ -59,6 +59,8 @@ CONFIG = SweepConfig(
 class Scenario:
     """A broker, an Argo CD with one Application, and the events of a sweep of them."""
 
+    name = "events"
+
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *topics: str) -> None:
         self.broker, self.argocd = Broker(), FakeArgoCD(copy.deepcopy(SPEC))
         self.argocd.document["metadata"]["namespace"] = "argocd"
@@ -342,7 +344,7 @@ def test_whatever_an_optional_helper_raises_every_topic_goes(
     scenario.broker.make(f"{OLD}-dlt")
     monkeypatch.setattr(scenario.broker, "groups", raises)
     monkeypatch.setattr(candidates, "spec_values", raises)
-    monkeypatch.setattr(old_topics.Going, "held_by", raises)
+    monkeypatch.setattr(old_topics.ExpiredTopics, "name_in", raises)
     assert scenario.sweep(prefixes={PREFIX: "tests-"}) == (6 if isinstance(error, AccessDenied) else 70)
     assert sorted(scenario.deleted) == [OLD, f"{OLD}-dlt"]
     assert [e.what for e in scenario.all(LeftBehind)] == ["consumer groups tests-*"]
