@@ -529,12 +529,14 @@ def test_a_connection_that_ends_in_mid_body_is_no_answer(reset: bool) -> None:
 @pytest.mark.parametrize(
     "started", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"]
 )
-def test_an_answer_that_stalls_is_not_waited_for_for_ever(started: bytes) -> None:
+def test_an_answer_that_stalls_is_not_waited_for_for_ever(
+    started: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "QUICK", httpx.Timeout(0.2))
     server = Server([stall(started)])
 
     async def main() -> ArgorunError:
         async with server.up(), Client(settings(server.port), patience=NO_PATIENCE) as client:
-            client._http.timeout = httpx.Timeout(0.2)
             with pytest.raises(ArgorunError) as e:
                 await client.application(APP)
             return e.value
