@@ -6,14 +6,15 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test chaos test-real record-events bench check format clean
+.PHONY: help demo test test-all test-real chaos record-events bench check format clean
 
 help:
 	@echo 'make demo        a whole run on this machine, with a real Kafka and a stand-in for Argo CD'
-	@echo 'make chaos       hundreds of runs that are ended at any moment, and any fault: half an hour'
 	@echo 'make check       ruff, mypy and the borders between the packages'
-	@echo "make test        unit tests, the stand-in's contract, faults, a little chaos and the documentation's commands"
-	@echo 'make test-real   the same contract and whole runs on a real Argo CD, Kubernetes and Kafka'
+	@echo "make test        unit tests, the stand-in's contract, the docs' commands, a sample of faults and chaos: minutes"
+	@echo 'make test-all    what make test has left out: every fault in every step, runs that are ended at any moment'
+	@echo 'make test-real   the contract and whole runs on a real Argo CD, Kubernetes and Kafka'
+	@echo 'make chaos       the chaos of make test-all with hundreds of runs: half an hour'
 	@echo 'make record-events  record whole runs again for the tests of the reporters: two minutes; read its diff'
 	@echo 'make bench       argorun against a script, side by side on the real stack; writes bench/README.md'
 	@echo 'make format      let ruff put the code in order'
@@ -22,17 +23,22 @@ help:
 demo: .venv/.sandbox
 	@$(BIN)/argorun demo
 
-# Faults and chaos in a process of their own: they are about time, and thousands of tests leave much to collect.
+# Tests mostly wait, so that there are more processes than cores; those that wait longest come first.
+# tests/README.md says what is in which target.
+AT_ONCE ?= 4
+PYTEST = $(BIN)/pytest -n $(AT_ONCE) --dist loadgroup --durations 15
+TESTS := $(wildcard tests/readme) tests/faults tests/chaos tests/contract tests/unit
+
 test: .venv/.dev
-	$(BIN)/pytest tests/unit tests/contract $(wildcard tests/readme) $(ARGS)
-	$(BIN)/pytest tests/faults tests/chaos $(ARGS)
+	$(PYTEST) -m 'not full' $(TESTS) $(ARGS)
+
+test-all: .venv/.dev
+	$(PYTEST) -m full $(TESTS) $(ARGS)
 
 chaos: .venv/.dev
-	ARGORUN_CHAOS=$${ARGORUN_CHAOS:-300} $(BIN)/pytest -s tests/chaos $(ARGS)
+	ARGORUN_CHAOS=$${ARGORUN_CHAOS:-300} $(BIN)/pytest -s -m full tests/chaos $(ARGS)
 
-# Needs the environment of a real stack (ARGOCD_SERVER and so on); fails where it is missing. Its tests mostly wait
-# for Argo CD: several files at a time.
-AT_ONCE ?= 4
+# Needs the environment of a real stack (ARGOCD_SERVER and so on); fails where it is missing. Several files at a time.
 test-real: .venv/.dev
 	$(BIN)/pytest --real -n $(AT_ONCE) --dist loadfile tests/contract tests/real $(ARGS)
 

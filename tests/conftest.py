@@ -34,6 +34,16 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError(str(e)) from None
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `--dist loadgroup`, tests that share servers stay together."""
+    if config.getoption("dist") != "loadgroup":
+        return None
+    from tests.processes import Scheduler
+
+    return Scheduler(config, log)
+
+
 def is_local(host: str) -> bool:
     """Whether an address is this machine's own."""
     if host in ("", "localhost"):

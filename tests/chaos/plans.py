@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import itertools
 import signal
+from collections.abc import Iterator
 
 from hypothesis import strategies as st
 
@@ -32,6 +34,9 @@ class Status:
     """Argo CD, or a proxy before it, answers with this status and does nothing."""
 
     code: int
+
+    def __str__(self) -> str:
+        return str(self.code)
 
 
 class How(enum.Enum):
@@ -96,14 +101,23 @@ class Plan:
     hasty: bool = False  # its time is over within 2 s
 
     @property
+    def brief(self) -> str:
+        """What befalls the run, in a few words."""
+        words = [f"{b.kind.name} {b.nth} {getattr(b.how, 'name', b.how)}" for b in self.broken]
+        words += [f"{act} {fault}" for act, fault in self.kafka]
+        words += [f"{s.deed.name} at {s.moment}" for s in self.strikes]
+        words += [name for name in ("dead_record", "rival", "hasty") if getattr(self, name)]
+        return f"{self.tests.name}: {', '.join(words)}"
+
+    @property
     def unvalidated(self) -> bool:
         """Whether a PATCH is refused as if Git were out of reach: what comes instead is a PUT of it all, and
         whoever writes at the same moment loses (a limit of the API)."""
         return any(b.kind is Kind.PATCH and b.how == Status(400) for b in self.broken)
 
 
-STATUSES = st.sampled_from([400, 500, 502, 503, 504, 429, 401, 403, 404]).map(Status)
-HOWS = STATUSES | st.sampled_from(How)
+STATUSES = [Status(code) for code in (400, 500, 502, 503, 504, 429, 401, 403, 404)]
+HOWS = [*STATUSES, *How]
 # How many requests of a kind a run sends, at least; those that change something are drawn more often.
 SENT = {
     Kind.GET: 8,
@@ -115,16 +129,18 @@ SENT = {
     Kind.SYNC: 2,
     Kind.END: 2,
 }
+DRAWN = st.sampled_from(STATUSES) | st.sampled_from(How)
 BROKEN = st.one_of(
     *(
-        st.builds(Broken, st.just(kind), st.integers(0, SENT[kind] - 1), HOWS)
+        st.builds(Broken, st.just(kind), st.integers(0, SENT[kind] - 1), DRAWN)
         for kind in [*Kind, Kind.PATCH, Kind.SYNC, Kind.SYNC, Kind.END]
     )
 )
-FAULTS: st.SearchStrategy[Fault] = st.sampled_from(
-    [Answer(7), Answer(41), Answer(29), Answer(-1), LostAnswer(), Lost(), Lost(0.1), Slow(0.1)]
-)
-KAFKA = st.tuples(st.sampled_from(["validate", "create", "describe", "delete"]), FAULTS)
+ACTS = ("validate", "create", "describe", "delete")  # of Kafka
+FAULTS: list[Fault] = [
+    Answer(7), Answer(41), Answer(29), Answer(-1), LostAnswer(), Lost(), Lost(0.1), Slow(0.1),
+]  # fmt: skip
+KAFKA = st.tuples(st.sampled_from(ACTS), st.sampled_from(FAULTS))
 STRIKES = st.builds(Strike, st.integers(0, 70), st.sampled_from(Deed))
 PLANS = st.builds(
     Plan,
@@ -136,3 +152,16 @@ PLANS = st.builds(
     rival=st.sampled_from([False, False, True]),
     hasty=st.sampled_from([False, False, False, True]),
 ).filter(lambda plan: not (plan.unvalidated and plan.strikes))
+
+
+def sample() -> Iterator[Plan]:
+    """Each thing that may befall a run once, by itself, with the requests, the acts and the runs in turn."""
+    tests = itertools.cycle(Tests)
+    for kind, how in zip(itertools.cycle(Kind), HOWS, strict=False):
+        yield Plan(next(tests), broken=(Broken(kind, 0, how),))
+    for act, fault in zip(itertools.cycle(ACTS), FAULTS, strict=False):
+        yield Plan(next(tests), kafka=((act, fault),))
+    for moment, deed in zip(itertools.count(10, 8), Deed, strict=False):
+        yield Plan(next(tests), strikes=(Strike(moment, deed),))
+    for name in ("dead_record", "rival", "hasty"):
+        yield Plan(next(tests), **{name: True})

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from argorun.events import Event, LeftBehind, Undone, Verdict
+from argorun.events import Event, LeftBehind, RunStarted, Step, StepStarted, Undone, Verdict
 from argorun.reporters.json_lines import decode
 from tests.chaos.ground import ARGORUN, LIMIT
 
@@ -44,10 +44,11 @@ class Target(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Blow:
-    """A signal, so many seconds after the one before (the first: after the start)."""
+    """A signal, so many seconds after the one before (the first: after the start), or after a step begins."""
 
     after: float
     signum: signal.Signals
+    step: Step | None = None
 
 
 # What GitHub does to a step whose run is cancelled; who has ended by then is spared the rest.
@@ -78,8 +79,8 @@ class Plan:
         return len(self.blows) > 1 and not self.githubs
 
     def __str__(self) -> str:
-        blows = ", ".join(f"{b.signum.name} +{b.after:.3f}" for b in self.blows) or "undisturbed"
-        return f"{blows}{' (shell)' if self.shell else ''} {self.output}"
+        blows = ", ".join(f"{b.signum.name} {b.step or ''}+{b.after:.3f}" for b in self.blows)
+        return f"{blows or 'undisturbed'}{' (shell)' if self.shell else ''} {self.output}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,11 +137,11 @@ def run(plan: Plan, app: Target) -> Outcome:
     if plan.shell:
         command = ["sh", "-c", 'trap : INT TERM HUP; "$@"; exit $?', "sh", *command]
     with started(command, app, folder) as process:
-        sent = list(carried_out(plan, process))
+        sent = list(carried_out(plan, process, file))
         out, _ = process.communicate(timeout=LIMIT)
         ended = time.time()
     code = process.returncode if process.returncode >= 0 else 128 - process.returncode
-    events = list(decode(file.read_bytes().splitlines())) if file.exists() and not plan.kills else []
+    events = told(file) if not plan.kills else []
     return Outcome(plan, app, prefix, code, out, events, sent, ended)
 
 
@@ -166,10 +167,19 @@ def started(command: Sequence[str], app: Target, folder: Path) -> Iterator[subpr
         process.stdout.close()
 
 
-def carried_out(plan: Plan, process: subprocess.Popen[str]) -> Iterator[tuple[float, signal.Signals]]:
+def told(file: Path) -> list[Event]:
+    """The events of a run that may still go on."""
+    return list(decode(file.read_bytes().rpartition(b"\n")[0].splitlines())) if file.exists() else []
+
+
+def carried_out(
+    plan: Plan, process: subprocess.Popen[str], file: Path
+) -> Iterator[tuple[float, signal.Signals]]:
     """Send the plan's signals for as long as the process lives."""
     started_up(process)
     for blow in plan.blows:
+        if blow.step is not None:
+            reached(blow.step, process, file)
         try:
             process.wait(blow.after)
         except subprocess.TimeoutExpired:
@@ -190,6 +200,22 @@ def started_up(process: subprocess.Popen[str]) -> None:
     while process.poll() is None and not any(hears(pid) for pid in session(process.pid)):
         assert time.monotonic() < deadline, "argorun does not start"
         time.sleep(0.002)
+
+
+def reached(step: Step, process: subprocess.Popen[str], file: Path) -> None:
+    """Wait until this step of the run has begun."""
+    deadline = time.monotonic() + LIMIT
+    while step not in map(begun, told(file)):
+        assert process.poll() is None, f"the run ended before its step {step}"
+        assert time.monotonic() < deadline, f"step {step} does not begin"
+        time.sleep(0.01)
+
+
+def begun(event: Event) -> Step | None:
+    """The step that an event says has begun."""
+    if isinstance(event, RunStarted):
+        return Step.PLAN
+    return event.step if isinstance(event, StepStarted) else None
 
 
 def session(leader: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""Runs that are ended at any moment, many at once, leave nothing, whatever they were at.
+"""Runs that are ended in each step, or many at once at any moment, leave nothing, whatever they were at.
 
 ARGORUN_CHAOS=300 for a soak, ARGORUN_CHAOS_SEED to have the same moments again.
 """
@@ -13,11 +13,12 @@ import time
 
 import pytest
 
+from argorun.events import Step
 from tests.chaos.ground import App, Ground
 from tests.chaos.processes import HUP, INT, KILL, TERM, Blow, Outcome, Plan, random_plan, run
 from tests.chaos.verdicts import flaws, report
 
-COUNT = int(os.environ.get("ARGORUN_CHAOS", "12"))
+COUNT = int(os.environ.get("ARGORUN_CHAOS", "40"))
 SEED = int(os.environ.get("ARGORUN_CHAOS_SEED", "0")) or time.time_ns() % 1_000_000
 AT_ONCE = 4  # processes
 
@@ -31,6 +32,20 @@ def length(ground: Ground) -> float:
     return time.monotonic() - began
 
 
+@pytest.mark.parametrize(
+    ("step", "signum"), [(step, (INT, TERM, HUP)[number % 3]) for number, step in enumerate(Step)]
+)
+def test_a_run_that_is_ended_in_a_step_leaves_nothing(
+    ground: Ground, step: Step, signum: signal.Signals
+) -> None:
+    app = ground.application()
+    outcome = run(Plan([Blow(0.0, signum, step)]), app)
+    assert outcome.sent, f"the signal found the run over\n{outcome}"
+    app.until(lambda a: "operation" not in a)
+    assert not (found := [*flaws(outcome), *app.left()]), "\n".join(found)
+
+
+@pytest.mark.full
 def test_runs_that_are_ended_at_any_moment_leave_nothing(ground: Ground, length: float) -> None:
     chance = random.Random(SEED)
     print(f"seed {SEED}, {COUNT} runs, an undisturbed one takes {length:.1f} s")
@@ -88,10 +103,10 @@ def test_what_a_killed_run_leaves_is_all_that_its_events_said(ground: Ground, le
         assert any(topics[0] in what for what in left if what.startswith("record")), left
 
 
-@pytest.mark.skipif(COUNT < 100, reason="a killed run is waited for a minute or two: only in `make chaos`")
+@pytest.mark.full
 def test_the_run_after_a_killed_one_puts_everything_back(ground: Ground, length: float) -> None:
     chance = random.Random(SEED)
-    apps = [ground.application("sleep 1") for _ in range(COUNT // 20)]
+    apps = [ground.application("sleep 1") for _ in range(max(4, COUNT // 20))]
 
     def one(app: App, moment: float) -> list[str]:
         killed = run(Plan([Blow(moment, KILL)]), app)

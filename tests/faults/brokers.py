@@ -146,7 +146,7 @@ class Proxy:
         self.faults: dict[int, deque[str]] = {}
         self.rules: list[Callable[[int, bytes], str]] = []  # from key and frame to a fault, or to ""
         self.asked: Counter[int] = Counter()
-        self._late: set[asyncio.Task[None]] = set()
+        self._late: dict[asyncio.Task[None], bytes] = {}  # with the frames
 
     @contextlib.asynccontextmanager
     async def before(self, broker: Broker) -> AsyncIterator[Proxy]:
@@ -172,9 +172,10 @@ class Proxy:
                 task.cancel()
             await asyncio.gather(*tasks, *self._late, return_exceptions=True)
 
-    async def delivered(self) -> None:
-        """Wait until all that is held up now has arrived."""
-        await asyncio.gather(*self._late, return_exceptions=True)
+    async def delivered(self, about: str) -> None:
+        """Wait until all that is held up now and is about topics with this prefix has arrived."""
+        late = [task for task, frame in self._late.items() if about.encode() in frame]
+        await asyncio.gather(*late, return_exceptions=True)
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
         behind, to_broker = await asyncio.open_connection("127.0.0.1", port)
@@ -202,12 +203,10 @@ class Proxy:
                 case ["lose", "request"]:
                     continue
                 case ["late", seconds]:
-                    task = asyncio.create_task(pass_late(frame, port, float(seconds)))
-                    self._late.add(task)
-                    task.add_done_callback(self._late.discard)
+                    self._pass_late(frame, port, float(seconds))
                     continue
                 case ["cut", "late", seconds]:
-                    self._late.add(asyncio.create_task(pass_late(frame, port, float(seconds))))
+                    self._pass_late(frame, port, float(seconds))
                     return
                 case ["delay", seconds]:
                     await asyncio.sleep(float(seconds))
@@ -219,6 +218,11 @@ class Proxy:
                     return
             writer.write(frame)
             await writer.drain()
+
+    def _pass_late(self, frame: bytes, port: int, seconds: float) -> None:
+        task = asyncio.create_task(pass_late(frame, port, seconds))
+        self._late[task] = frame
+        task.add_done_callback(self._late.pop)
 
     def _fault(self, key: int, frame: bytes) -> str:
         for rule in self.rules:

@@ -37,6 +37,10 @@ class Request:
         """Whether its answer goes on until somebody ends it."""
         return self.path.startswith("/api/v1/stream/") or self.path.endswith("/logs")
 
+    def is_about(self, name: str) -> bool:
+        """Whether it names this Application."""
+        return re.search(rf"\b{re.escape(name)}(?![\w-])", unquote(self.target)) is not None
+
 
 Fault = Callable[["Exchange"], Awaitable[None]]
 
@@ -61,7 +65,7 @@ class Rule:
         target = unquote(request.target)
         if not self.armed or (self.method not in ("*", request.method)):
             return False
-        if self.about and not re.search(rf"\b{re.escape(self.about)}(?![\w-])", target):
+        if self.about and not request.is_about(self.about):
             return False
         if not re.fullmatch(self.path, target) and not re.fullmatch(self.path, request.path):
             return False
@@ -270,7 +274,7 @@ class Proxy:
         )
         use_backend(self.http)  # what is cancelled in its midst leaves no socket open, as httpx's own way may
         self._tasks: set[asyncio.Task[None]] = set()
-        self._late: set[asyncio.Task[None]] = set()
+        self._late: dict[asyncio.Task[None], Request] = {}
 
     @contextlib.asynccontextmanager
     async def up(self) -> AsyncIterator[Proxy]:
@@ -302,12 +306,13 @@ class Proxy:
             self.arrived.append((time.monotonic(), x.request, answer.status_code))
 
         task = asyncio.create_task(deliver())
-        self._late.add(task)
-        task.add_done_callback(self._late.discard)
+        self._late[task] = x.request
+        task.add_done_callback(self._late.pop)
 
-    async def delivered(self) -> None:
-        """Wait until all that is held up now has arrived."""
-        await asyncio.gather(*self._late, return_exceptions=True)
+    async def delivered(self, about: str) -> None:
+        """Wait until all that is held up now and is about this Application has arrived."""
+        late = [task for task, request in self._late.items() if request.is_about(about)]
+        await asyncio.gather(*late, return_exceptions=True)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -178,7 +178,8 @@ class Stage:
 
     def __init__(self, standin: StandIn, proxy: Proxy, kafka: brokers.Proxy, broker: Broker) -> None:
         self.standin, self.proxy, self.kafka, self.broker = standin, proxy, kafka, broker
-        self._admin = AdminClient({"bootstrap.servers": broker.plain, "allow.auto.create.topics": False})
+        quiet = {"bootstrap.servers": broker.plain, "allow.auto.create.topics": False, "log_level": 0}
+        self._admin = AdminClient(quiet)
         self._http = httpx.AsyncClient(
             base_url=standin.url,
             headers={"Authorization": f"Bearer {standin.token}"},
@@ -247,8 +248,8 @@ class Player:
                 self.kafka.rules.append(blow.rule)
         watcher = Watcher(blows, then)
         code = await execute(self.config(**timeouts), Dispatcher([watcher]))
-        await self.proxy.delivered()
-        await self.kafka.delivered()
+        await self.proxy.delivered(self.name)
+        await self.kafka.delivered(self.prefix)
         return await self.outcome(code, watcher, blows)
 
     async def outcome(self, code: int, watcher: Watcher, blows: Sequence[Blow]) -> Outcome:

@@ -1,6 +1,6 @@
 """Faults that last: a server that is away for a while, or for good, and a stream that falls silent.
 
-Each scenario is played beside the cells of the table; what went wrong in it is raised in its own test.
+Each scenario is played beside the cells of the table; what goes wrong in it is raised in its own test.
 """
 
 from __future__ import annotations
@@ -205,10 +205,7 @@ SCENARIOS: dict[str, Scenario] = {
 }
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
-def test_a_fault_that_lasts(
-    scenario: Scenario, request: pytest.FixtureRequest, outcomes: dict[str, Outcome | BaseException | None]
-) -> None:
-    outcome = outcomes[request.node.callspec.id]
-    if isinstance(outcome, BaseException):
-        raise outcome
+def test_a_fault_that_lasts(scenario: Scenario, played: Callable[[], Outcome | None]) -> None:
+    played()  # raises what went wrong

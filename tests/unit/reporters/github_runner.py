@@ -32,6 +32,12 @@ def new(line: str) -> str | None:
     return info.partition(" ")[0] if separator else None
 
 
+INVISIBLE = frozenset(
+    "\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0"
+    + "".join(map(chr, [*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)]))
+)
+
+
 def old(line: str) -> str | None:
     """`##[name key=value;]data`, anywhere."""
     _, prefix, rest = weighed(line).partition("##[")
@@ -47,7 +53,4 @@ def weighed(line: str) -> str:
 def weightless(character: str) -> bool:
     if character in WHITE:
         return False
-    return unicodedata.category(character) in ("Cc", "Cf") or character in (
-        "\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0"
-        + "".join(map(chr, [*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)]))
-    )
+    return unicodedata.category(character) in ("Cc", "Cf") or character in INVISIBLE

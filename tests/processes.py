@@ -1,0 +1,35 @@
+"""How tests are divided among pytest's processes (`-n N --dist loadgroup`).
+
+One by one, but for those that share servers. xdist's own mark for that has no effect with pytest 9.2.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+
+from xdist.scheduler import LoadScopeScheduling
+
+PARTS = 2  # of what tests/faults plays; as many processes start a Kafka for it
+
+
+def group(nodeid: str) -> str:
+    """What a test belongs to; one process runs all of it. Most tests belong to nothing but themselves."""
+    file = nodeid.partition("::")[0]
+    if file.startswith("tests/faults/"):
+        return f"tests/faults {zlib.crc32(nodeid.encode()) % PARTS}"
+    if file in ("tests/chaos/test_chaos.py", "tests/chaos/test_outputs.py"):
+        return file
+    return nodeid
+
+
+def part(nodeid: str) -> str:
+    """The group, or everything where there is only one process."""
+    return group(nodeid) if "PYTEST_XDIST_WORKER" in os.environ else ""
+
+
+class Scheduler(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives a process a group at a time, the biggest first."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group(nodeid)
