@@ -1,3 +1,3 @@
-"""One test run, one Kafka topic: argorun runs tests behind Argo CD, each on a topic of its own."""
+"""argorun gives each test run behind Argo CD its own Kafka topic."""
 
 __version__ = "0.1.0"

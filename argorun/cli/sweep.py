@@ -39,7 +39,7 @@ OlderThan = Annotated[
     str | None,
     typer.Option(
         metavar="DURATION",
-        help="Leave what is younger alone; 0s takes everything of ours. Else 6h, or as long as a run of "
+        help="Leave what is younger alone; 0s takes every run's. Else 6h, or as long as a run of "
         "this file may take.",
         show_default=False,
     ),

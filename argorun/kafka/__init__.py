@@ -1,1 +1,1 @@
-"""Kafka: the names and the life cycle of a run's topics, and cleaning up after killed runs."""
+"""Kafka: the names and life of a run's topics, and what killed runs left."""

@@ -1,4 +1,4 @@
-"""Names of a run's topics: draws a unique one, and parses it again for the sweep."""
+"""Topic names: draws a unique one, and parses it again for the sweep."""
 
 from __future__ import annotations
 

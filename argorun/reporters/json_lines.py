@@ -1,4 +1,4 @@
-"""JSON Lines: writes each event as a JSON object on a line, and reads them back."""
+"""JSON Lines: writes one JSON object for each event, and reads them back."""
 
 from __future__ import annotations
 

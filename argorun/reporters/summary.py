@@ -1,4 +1,4 @@
-"""The state of a run from its events: steps, hooks, the verdict, what is left behind."""
+"""The state of a run from its events: steps, hooks, verdict, leftovers."""
 
 from __future__ import annotations
 

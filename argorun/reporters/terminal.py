@@ -1,4 +1,4 @@
-"""Rich output for a terminal: what is done scrolls, what is running stays at the bottom."""
+"""Rich output: finished steps scroll, running ones stay at the bottom."""
 
 from __future__ import annotations
 

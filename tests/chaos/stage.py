@@ -239,13 +239,15 @@ class Stage:
         rival = asyncio.create_task(self._rival()) if self.plan.rival else None
         config, keeps = self.config("weather_updates"), Keeps(self)
         dispatcher = Dispatcher([keeps], config.secrets)
-        async with RestClient(config.argocd, retry_for=2.0) as client:
-            client._http._transport = Flaky(client._http._transport, self)
-            async with Topics(config.kafka, limits=LIMITS, admin=self.broker) as topics:
-                run = Run(config, dispatcher, client, topics)
-                self._interrupts = Interrupts()
-                code = await Supervisor(run, dispatcher, self._interrupts).supervise()
-                self._interrupts = None
+        network = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=None))
+        async with (
+            RestClient(config.argocd, retry_for=2.0, transport=Flaky(network, self)) as client,
+            Topics(config.kafka, limits=LIMITS, admin=self.broker) as topics,
+        ):
+            run = Run(config, dispatcher, client, topics)
+            self._interrupts = Interrupts()
+            code = await Supervisor(run, dispatcher, self._interrupts).supervise()
+            self._interrupts = None
         if rival is not None:
             await rival
         return code, keeps.events

@@ -31,8 +31,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run a check that is a coroutine."""
     if not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
-    wanted = pyfuncitem._fixtureinfo.argnames
     check: Callable[..., object] = pyfuncitem.obj
+    wanted = inspect.signature(check).parameters
 
     async def limited() -> None:
         async with asyncio.timeout(LIMIT):

@@ -179,8 +179,8 @@ class Stage:
     def __init__(self, standin: StandIn, proxy: Proxy, kafka: brokers.Proxy, broker: Broker) -> None:
         self.standin, self.proxy, self.kafka, self.broker = standin, proxy, kafka, broker
         quiet = {"bootstrap.servers": broker.plain, "allow.auto.create.topics": False, "log_level": 0}
-        self._admin = AdminClient(quiet)
-        self._http = httpx.AsyncClient(
+        self.admin = AdminClient(quiet)
+        self.http = httpx.AsyncClient(
             base_url=standin.url,
             headers={"Authorization": f"Bearer {standin.token}"},
             timeout=60,
@@ -199,7 +199,7 @@ class Stage:
             kafka.before(broker),
         ):
             stage = cls(standin, proxy, kafka, broker)
-            async with stage._http:
+            async with stage.http:
                 yield stage
 
     # -- one run -------------------------------------------------------------------------------------
@@ -217,7 +217,7 @@ class Stage:
         return await actor.run(blows, then, **timeouts)
 
     async def topics(self, prefix: str) -> list[str]:
-        listed = await asyncio.to_thread(self._admin.list_topics, timeout=30)
+        listed = await asyncio.to_thread(self.admin.list_topics, timeout=30)
         return sorted(t for t in listed.topics if t.startswith(prefix))
 
 
@@ -289,7 +289,7 @@ class Actor(Player):
     async def ask(self, method: str, path: str = "", body: Json | None = None, **query: str) -> Json:
         headers = {} if method == "GET" else {"Content-Type": "application/json"}
         content = None if body is None else json.dumps(body)
-        answer = await self.stage._http.request(
+        answer = await self.stage.http.request(
             method, self.path + path, params=query, headers=headers, content=content
         )
         assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
@@ -370,7 +370,7 @@ class Actor(Player):
                 assert server == self.stage.broker.proxied
                 for name in await self.stage.topics(""):
                     if re.fullmatch(topic, name):
-                        done = self.stage._admin.delete_topics([name])[name]
+                        done = self.stage.admin.delete_topics([name])[name]
                         await asyncio.to_thread(done.result, 30)
             case _:
                 raise AssertionError(f"nobody can do this by hand: {words}")

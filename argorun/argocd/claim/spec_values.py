@@ -1,16 +1,17 @@
-"""The values of a spec in which a run may have put a topic's name. Pure."""
+"""The values of a spec that may hold a topic's name. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from argorun.argocd.parameters.kinds import KINDS
 from argorun.argocd.types import Json
 
 
 @dataclass(frozen=True)
 class SpecValue:
-    """A Helm parameter, or a Kustomize patch, in an Application's spec."""
+    """A Helm parameter, a Kustomize patch or the like in an Application's spec."""
 
     what: str  # in words: "helm: kafka.topic"
     pointer: str  # as in a JSON patch
@@ -19,7 +20,7 @@ class SpecValue:
 
 
 def spec_values(spec: Json) -> list[SpecValue]:
-    """Every Helm parameter and Kustomize patch of a spec, of all its sources."""
+    """Every value of every kind of parameter in a spec, of all its sources."""
     found = list(_source_values(spec.get("source") or {}, "/spec/source"))
     for i, source in enumerate(spec.get("sources") or ()):
         found += _source_values(source, f"/spec/sources/{i}")
@@ -27,10 +28,9 @@ def spec_values(spec: Json) -> list[SpecValue]:
 
 
 def _source_values(source: Json, at: str) -> Iterator[SpecValue]:
-    for i, p in enumerate((source.get("helm") or {}).get("parameters") or ()):
-        yield SpecValue(f"helm: {p.get('name')}", f"{at}/helm/parameters/{i}", p, str(p.get("value", "")))
-    for i, p in enumerate((source.get("kustomize") or {}).get("patches") or ()):
-        yield SpecValue(f"kustomize patch {i}", f"{at}/kustomize/patches/{i}", p, str(p.get("patch", "")))
+    for kind in KINDS.values():
+        for e in kind.elements(source):
+            yield SpecValue(e.what, at + e.pointer, e.value, e.text)
 
 
 def removal(values: Iterable[SpecValue]) -> list[Json]:

@@ -51,7 +51,7 @@ class JobLogs:
         self._since = self._until = ""
         self._confirmed: set[str] = set()  # the names of the Jobs that the operation says it has made
         self.uids: set[str] = set()  # of all the Jobs and bare pods that our operation has made so far
-        self.strangers: dict[str, tuple[Node, str]] = {}  # foreign objects in the place of ours, by uid
+        self.strangers: dict[str, tuple[Node, str]] = {}  # foreign objects in the place of this run's, by uid
         self._made: set[tuple[str, str, str]] = set()  # kind, namespace and name of this run's
         self._asked: dict[str, asyncio.Task[None]] = {}  # by uid: finds out the owner
         self._attempts: collections.Counter[str] = collections.Counter()  # by their Job's name

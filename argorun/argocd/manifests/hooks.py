@@ -1,4 +1,4 @@
-"""The hooks among rendered objects, and when a sync applies an object, by its annotations. Pure."""
+"""Hooks among manifests, and when a sync applies an object. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The paths of a jq expression, and the places they lead to in an object. Pure.
+"""Paths of a jq expression, and the places they lead to. Pure.
 
 Only paths are understood, with `[]`, `select(… == …)`, `|`, `,` and `?`: what people write in
 ignoreDifferences.

@@ -116,7 +116,7 @@ async def _check_place(
 ) -> None:
     """Raise Intruder if a hook could not be applied because a foreign object has its name.
 
-    It may have been there before our operation, too. What an earlier run of ours has left is not foreign.
+    It may have been there before the operation, too. What an earlier run has left is not foreign.
     """
     try:
         live = await client.live(app, hook.group, hook.version, hook.kind, hook.namespace, hook.name)

@@ -13,7 +13,7 @@ from typing import TextIO
 
 import pytest
 
-from argorun import cli
+from argorun.cli.options import Output
 from argorun.errors import UsageError
 from argorun.events import Event
 from argorun.reporters.dispatcher import Dispatcher
@@ -56,7 +56,7 @@ def test_a_named_output_is_opened_anywhere(output: str, name: str, pipe: TextIO)
 
 
 def test_the_command_line_offers_every_output() -> None:
-    assert {output.value for output in cli.Output} == {"auto", *OPENERS}
+    assert {output.value for output in Output} == {"auto", *OPENERS}
 
 
 def test_an_events_file_that_cannot_be_opened_ends_it_before_anything_is_written(pipe: TextIO) -> None:

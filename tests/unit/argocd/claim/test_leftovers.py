@@ -16,7 +16,7 @@ from argorun.argocd.parameters.record import RECORD, Record
 from argorun.argocd.parameters.spec import claimed
 from argorun.argocd.types import Tree
 from argorun.errors import OperationFailed
-from argorun.recovery import object_back
+from argorun.recovery import restore_object
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
 from tests.unit.argocd.gopatch import Json
 from tests.unit.virtual import run
@@ -194,7 +194,7 @@ def test_pods_that_go_on_with_the_topic_of_a_dead_run_are_named_once_a_rollout_h
     done = dead.undone()
     why = "it still runs: its own manifest names the topic"
     assert [(str(r.key), r.why) for r in done.left] == [("Pod w-1", why)]
-    assert [object_back(APP, r) for r in done.left] == ["kubectl delete pod w-1 --namespace n"]
+    assert [restore_object(APP, r) for r in done.left] == ["kubectl delete pod w-1 --namespace n"]
 
 
 def test_what_was_made_since_the_run_began_and_git_does_not_have_is_pruned() -> None:

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from argorun.argocd import owners
-from argorun.argocd.claim import leftovers
+from argorun.argocd.claim.spec_values import SpecValue, spec_values
 from argorun.argocd.parameters.helm import Helm
 from argorun.argocd.parameters.kind import Element, ParameterKind, Setting
 from argorun.argocd.parameters.kinds import KINDS, by_kind
@@ -159,7 +159,7 @@ def test_a_new_kind_is_checked_before_and_after_and_its_secrets_are_known() -> N
 def test_a_new_kind_is_looked_for_wherever_the_others_are() -> None:
     before, after = owners.changed(application(SPEC), SETTINGS, [])
     assert "/spec/source/plugin/env" in owners.reverted(before, after, ())
-    assert leftovers.places(SPEC)[0] == leftovers.Place(
+    assert spec_values(SPEC)[0] == SpecValue(
         "plugin: TOPIC", "/spec/source/plugin/env/0", {"name": "TOPIC", "value": "weather"}, "weather"
     )
 

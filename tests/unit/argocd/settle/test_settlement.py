@@ -16,7 +16,7 @@ from argorun.argocd.settle.remains import Remains
 from argorun.argocd.settle.settlement import Settlement, destination
 from argorun.argocd.types import ManagedResource, ResourceStatus
 from argorun.errors import OperationFailed
-from argorun.recovery import object_back
+from argorun.recovery import restore_object
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
 from tests.unit.argocd.gopatch import Json
 from tests.unit.virtual import run
@@ -261,7 +261,7 @@ def test_a_hook_that_is_a_secret_is_named_at_the_end_where_the_topic_may_be_in_i
     stage.planned()
     left = run(stage.settlement.find_remains(5))
     assert [(r.key, r.hook) for r in left] == ([(key("hook", "Secret"), True)] if secrets else [])
-    assert [object_back(APP, r) for r in left] == (["argocd app sync weather"] if secrets else [])
+    assert [restore_object(APP, r) for r in left] == (["argocd app sync weather"] if secrets else [])
     assert stage.settlement.topic_sources() == ({key("hook", "Secret")} if secrets else set())
     assert stage.settlement.uncertain_sources() == set()
 
@@ -572,7 +572,7 @@ def test_a_volume_claim_that_kubernetes_keeps_without_its_stateful_set_is_named(
     plan = run(whole())
     assert [k.kind for k in plan.prune] == ["StatefulSet"]
     stage.argocd.objects.clear()
-    claims = [(str(r.key), object_back(APP, r)) for r in run(stage.settlement.find_remains(0))]
+    claims = [(str(r.key), restore_object(APP, r)) for r in run(stage.settlement.find_remains(0))]
     delete = "kubectl delete persistentvolumeclaim data-store-0 --namespace n"
     assert claims == ([("PersistentVolumeClaim data-store-0", delete)] if kept else [])
 
