@@ -172,9 +172,8 @@ class Run:
         if not self.undo.pending:
             return
         limit = self.config.timeouts.cleanup
-        self.client.retry_for = min(
-            sync.RIDE_OUT, limit / 6
-        )  # an undo makes several requests within its limit
+        # An undo makes several requests within its own limit.
+        self.client.retry_for = min(sync.RIDE_OUT, limit / 6)
         self.client.rendering.clean_up_until(asyncio.get_running_loop().time() + limit)
         async with self.emitter.step(Step.CLEANUP, good=lambda: not self.undo.left):
             await self.undo.unwind(limit)
