@@ -1,1 +1,1 @@
-"""Kafka: the names and the life cycle of a run's topics, and cleaning up after killed runs."""
+"""Kafka: a run's topics, from their names to their deletion, also after killed runs."""
