@@ -1,1 +1,1 @@
-"""Kafka: the names and life of a run's topics, and what killed runs left."""
+"""Kafka: a run's topics, from their names to their deletion, also after killed runs."""

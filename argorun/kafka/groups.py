@@ -21,7 +21,7 @@ class Retry(Protocol):
 
 
 async def delete_empty(admin: Admin, prefix: str, topics: frozenset[str], retry: Retry) -> list[str]:
-    """Delete the groups with this prefix whose id holds the name of one of `topics` and that have no member.
+    """Delete the empty groups with this prefix whose id holds the name of a topic.
 
     Returns the ids of the deleted groups. The id alone says which topic a group belongs to: Kafka silently
     leaves out the offsets on topics that the user may not describe (KafkaApis.handleOffsetFetchRequest).

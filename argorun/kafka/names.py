@@ -1,4 +1,4 @@
-"""Topic names: draws a unique one, and parses it again for the sweep."""
+"""Names of a run's topics: draws unique ones, and parses them for the sweep."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def draw(prefix: str, now: float) -> str:
 
 
 def parse(name: str) -> TopicName | None:
-    """The parts of a drawn name, or None for any other name. The sweep deletes topics by this answer.
+    """The parts of a drawn name, or None for any other; the sweep deletes by this answer.
 
     Unix seconds have ten digits from 2001 until 2286; any other number means that the name was not drawn. A
     prefix may itself look like a drawn name: the last time and token count, and the rest is the prefix.

@@ -23,7 +23,7 @@ _WORDS = re.compile(r"[a-zA-Z0-9._-]+", re.ASCII)  # what a topic's name is made
 
 @dataclass(frozen=True)
 class Age:
-    """The age limit: a topic is old if its name is `older_than` seconds older than `now`; 0 means all.
+    """The age limit: topics from `older_than` seconds before `now` are old; 0 means all.
 
     `now` is in unix seconds. The time in a name is Argo CD's, and so is `now` if Argo CD is configured; else
     it is this machine's.

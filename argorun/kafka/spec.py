@@ -27,7 +27,7 @@ class CreatedTopic:
 
 
 class TopicExists(Exception):
-    """The broker had a topic of this name before this run requested it: the run must never touch it."""
+    """A topic of this name existed before the run: the run must never touch it."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"topic {name} exists already and is not this run's")

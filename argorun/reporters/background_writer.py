@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class WriteQueue:
-    """Runs writes one after the other in a daemon thread; an error ends it, and the next call raises it."""
+    """Runs writes in order in a daemon thread; the next call raises an error."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -109,7 +109,7 @@ def missing_lines(lines: int) -> bytes:
 
 
 class BackgroundWriter:
-    """Writes to one open file in the background. Raises the OSError of a write, also of an earlier one.
+    """Writes to an open file in the background. Raises the OSError of an earlier write, too.
 
     Drops lines while LIMIT bytes wait; `mark` makes the line that says how many are missing.
     """
@@ -241,7 +241,7 @@ def within(seconds: float, act: Callable[[], T]) -> T:
 
 
 def open_file(path: str | os.PathLike[str]) -> int:
-    """Open a file to write it from its beginning; a FIFO gets a reader within READER seconds, or OSError.
+    """Open a file to overwrite it; a FIFO must get a reader within READER seconds.
 
     Follows links: `/dev/stdout` and `>(command)` are links. Raises OSError.
     """

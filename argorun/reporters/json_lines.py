@@ -1,4 +1,4 @@
-"""JSON Lines: writes one JSON object for each event, and reads them back."""
+"""JSON Lines: writes events as one JSON object per line, and reads them."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def unfinished(size: int) -> Unwritable:
 
 
 def encode(event: Event) -> bytes:
-    """The event as one line of JSON, with its newline; of LogLines, each line is an event of its own."""
+    """The event as a line of JSON with its newline; LogLines as one per log line."""
     if isinstance(event, LogLines):
         return b"".join(map(_encode, _LogLine.of(event)))
     return _encode(event)

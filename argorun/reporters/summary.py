@@ -1,4 +1,4 @@
-"""The state of a run from its events: steps, hooks, verdict, leftovers."""
+"""Collects a run's state from its events: steps, hooks, verdict, what is left behind."""
 
 from __future__ import annotations
 

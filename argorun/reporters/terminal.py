@@ -1,4 +1,4 @@
-"""Rich output: finished steps scroll, running ones stay at the bottom."""
+"""Rich output for a terminal: past events scroll, live lines stay at the bottom."""
 
 from __future__ import annotations
 
@@ -48,7 +48,10 @@ FRAME_SECONDS = 0.08
 
 
 class Terminal(Reporter, Buffered, Drainable):
-    """The rich output. Logs go to `log` if stdout is a pipe, else they scroll above the live lines."""
+    """The rich output.
+
+    Logs go to `log` if stdout is a pipe; else they scroll above the live lines.
+    """
 
     name = "rich output"
 
@@ -211,7 +214,7 @@ class Terminal(Reporter, Buffered, Drainable):
 
 
 def open_terminal(streams: StandardStreams) -> Terminal:
-    """The rich output on these streams; without live lines if stderr is no terminal that can show them."""
+    """The rich output on these streams; with live lines if stderr is a suitable terminal."""
     live = is_terminal(streams.stderr) and not streams.is_dumb
     console = Console(
         file=streams.stderr,

@@ -22,7 +22,7 @@ REFERENCES = {
 
 
 def known_as(manifest: Json) -> set[str]:
-    """The names by which a patch or a replacement may select an object: the original and the current one."""
+    """The names that a patch or a replacement may select an object by."""
     return {_former(manifest)[0], manifest.get("metadata", {}).get("name", "")}
 
 
