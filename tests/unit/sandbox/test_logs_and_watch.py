@@ -141,8 +141,9 @@ def test_a_refresh_moves_an_operation_on_that_waits_for_the_batch(tmp_path: Path
             await it.sync()
             await it.running("quick")
             cluster = it.standin.cluster
+            seen = cluster.pulse.count
             while (await it.node("Job"))["health"]["status"] != "Healthy":
-                await cluster.pulse.wait(cluster.pulse.count)
+                seen = await cluster.pulse.wait(seen)
             assert "operation" in await it.get()
             annotations = (await it.get(refresh="normal"))["metadata"]["annotations"]
             assert sorted(annotations) == [
