@@ -44,7 +44,7 @@ async def test_whoever_undoes_the_parameters_time_and_again_ends_the_run(
         async with app.client() as client, app.client() as other:
             keeping = asyncio.create_task(keep(app, other, before))
             racer = Racer(app, client)
-            racer.run.owner = owner
+            racer.run.state.owner = owner
             with pytest.raises(OperationFailed) as e:
                 await racer.race()
             keeping.cancel()
