@@ -478,7 +478,7 @@ def test_a_run_ends_with_its_code_and_closes_its_connections_and_who_keeps_topic
         stage.dispatcher = emit
         return stage
 
-    monkeypatch.setattr(module, "Client", Connection)
+    monkeypatch.setattr(module, "RestClient", Connection)
     monkeypatch.setattr(module, "Topics", Connection)
     monkeypatch.setattr(module, "Run", made)
     reporter = Reporter()
