@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from argorun.argocd.client import ApplicationName, Client
@@ -127,6 +127,10 @@ class PodUsers:
         self._grace, self._orphans = grace, orphans
         self._clear: set[str] = set()  # uids of pods that do not use a topic, and never will
         self._seen: dict[str, Sighting] = {}  # of pods that may use one, by uid
+
+    def exposed_until(self, until: float) -> None:
+        """Set the end of the exposure, in seconds since the epoch, once it is known better."""
+        self._exposure = replace(self._exposure, until=until)
 
     def remember(self, tree: Tree) -> None:
         """Remember the pods of the changed objects, as they are before those are taken back."""

@@ -224,6 +224,19 @@ class ApplicationUndos:
         state = await settling_sync.finish(claim, started, compared=claim.automated)
         self.put_back_at = state.began_at
 
+    async def pods_read_topics_until(self) -> float:
+        """When the settling sync, which takes the topics out of what pods read, began; now if it has not.
+
+        In seconds since the epoch. In a hurry nobody has waited for that sync. Raises ArgoCDFailed,
+        AccessDenied.
+        """
+        settling = self._state.claim.settling
+        if self.put_back_at is None and settling is not None:
+            state = (await self._client.application(self._app)).status.operation_state
+            if state is not None and state.operation.run_id == settling.run_id:
+                self.put_back_at = state.began_at
+        return self.put_back_at or self._client.clock.now()
+
     async def _is_settled(self, changed: Settlement) -> bool:
         """Whether nothing that the operation changed names a topic; each object that does is emitted."""
         # What was left is emitted already: it is not waited for again.

@@ -43,9 +43,9 @@ class PodWait:
         logs = self._state.logs
         if logs is None:
             return None
-        users, self._unseen = self._pod_users(logs), True
+        self._unseen = True
         try:
-            await self._wait_for(users)
+            await self._wait_for(self._pod_users(logs))
         except (AccessDenied, ArgoCDFailed):
             self._unseen = False  # nobody can be asked
             raise
@@ -90,7 +90,7 @@ class PodWait:
             topics=self._state.topic_names,
             sources=changed.topic_sources() if changed is not None else (),
             since=self._state.started,
-            until=self._application.put_back_at or self._client.clock.now(),
+            until=self._client.clock.now(),
             uncertain=changed.uncertain_sources() if changed is not None else (),
         )
         if changed is None:
@@ -102,6 +102,7 @@ class PodWait:
 
     async def _using(self, users: PodUsers) -> list[PodUser]:
         """The pods that may use the topics, by the tree as it is now; that there are none is asked anew."""
+        users.exposed_until(await self._application.pods_read_topics_until())
         if still := await users.find(await self._live.read()):
             return still
         await self._client.application(self._app, refresh="normal")

@@ -624,6 +624,15 @@ def test_after_a_signal_a_topic_is_deleted_at_once_and_who_still_uses_it_is_name
     assert deleted_at[0] - 1000.0 < 7
 
 
+def test_after_a_signal_a_pod_that_the_settling_sync_has_restarted_holds_nobody_up() -> None:
+    scenario = Scenario()
+    scenario.after_the_sync = lambda: scenario.pod(
+        "web-1", "web", started=90
+    )  # the settling begins after 60 s
+    scenario.hurries_at = 0.0
+    assert (scenario.left_after(), set(scenario.topics.deleted)) == ([], {TOPIC})
+
+
 @pytest.mark.parametrize(
     ("started", "phase"), [(-3600, "Running"), (3600, "Running"), (0, "Succeeded"), (0, "Failed")]
 )
