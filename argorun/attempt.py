@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
 
 from argorun.errors import ArgorunError, InternalError, TimedOut
+
+T = TypeVar("T")
+AT_ONCE = 8  # things that `for_each` works on at the same time
 
 
 async def attempt(doing: Awaitable[object], limit: float | None = None) -> ArgorunError | None:
@@ -28,3 +32,24 @@ async def attempt(doing: Awaitable[object], limit: float | None = None) -> Argor
             return TimedOut(f"not done within {limit:.0f} s")
         return InternalError.of(e)
     return None
+
+
+async def for_each(
+    things: Iterable[T],
+    act: Callable[[T], Awaitable[None]],
+    failed: Callable[[T, ArgorunError], None],
+) -> None:
+    """Call `act` for each in its order, for AT_ONCE of them at the same time.
+
+    Calls `failed` with whatever `act` raises for one of them, and goes on with the others.
+    """
+    queue = iter(things)
+
+    async def worker() -> None:
+        for thing in queue:
+            if (error := await attempt(act(thing))) is not None:
+                failed(thing, error)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(AT_ONCE):
+            group.create_task(worker())

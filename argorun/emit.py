@@ -9,10 +9,8 @@ from collections.abc import AsyncIterator, Callable
 
 from argorun import events
 from argorun.events import Event, Step
-from argorun.humanize import duration
 
 Emit = Callable[[Event], None]
-CLOCKS_DIFFER = 30.0  # seconds by which this machine's clock may be off before that is worth a warning
 
 
 @dataclasses.dataclass(eq=False)
@@ -76,13 +74,6 @@ class Emitter:
     def info(self, text: str) -> None:
         """A person may want to know this."""
         self.emit(events.Notice(time=time.time(), level="info", text=text))
-
-    def clock(self, ahead: float) -> None:
-        """Warn where this machine's clock differs from Argo CD's by more than CLOCKS_DIFFER seconds."""
-        if abs(ahead) > CLOCKS_DIFFER:
-            about = round(abs(ahead), -1)  # a date is in whole seconds, and its answer took some time
-            how = f"{duration(about)} {'ahead of' if ahead > 0 else 'behind'} Argo CD's"
-            self.warn(f"the clock of this machine is {how}: Argo CD's time is used")
 
     def planned(self, what: str) -> None:
         """What a dry run does not do."""

@@ -8,6 +8,8 @@ import re
 import time
 from collections.abc import Callable, Mapping
 
+from argorun.humanize import duration
+
 # Years in which a server's clock may be: a topic's name holds unix seconds of ten digits (see kafka.names).
 USABLE = 1e9, 1e10
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -22,6 +24,9 @@ def steady() -> float:
     On Linux the monotonic clock stops then, and CLOCK_BOOTTIME does not; elsewhere there is only one.
     """
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+TOLERANCE = 30.0  # seconds by which this machine's clock may differ from Argo CD's without a warning
 
 
 class Clock:
@@ -51,6 +56,15 @@ class Clock:
     def ahead(self) -> float:
         """Seconds by which this machine's clock is ahead of Argo CD's; negative if it is behind."""
         return self._local() - self.now() if self.known else 0.0
+
+    def warning(self) -> str:
+        """What is wrong with this machine's clock, if it differs by more than TOLERANCE; else empty."""
+        ahead = self.ahead()
+        if abs(ahead) <= TOLERANCE:
+            return ""
+        about = round(abs(ahead), -1)  # a date is in whole seconds, and its answer took some time
+        how = f"{duration(about)} {'ahead of' if ahead > 0 else 'behind'} Argo CD's"
+        return f"the clock of this machine is {how}: Argo CD's time is used"
 
     def sent(self) -> float:
         """The steady time at which a request is sent, for `answered`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from argorun.errors import EXIT_CODES
 
 LEFT = 41  # characters of the left column
@@ -19,8 +21,9 @@ def of_a_sweep() -> str:
 
 def _table(rows: list[tuple[tuple[int, ...], str]]) -> str:
     cells = [f"{codes[0]:>3}  {text}" for codes, text in rows if len(codes) == 1]
-    half = len(cells) // 2
-    columns = [f"{left:<{LEFT}}{right}" for left, right in zip(cells[:half], cells[half:], strict=True)]
+    half = -(-len(cells) // 2)
+    pairs = itertools.zip_longest(cells[:half], cells[half:], fillvalue="")
+    columns = [f"{left:<{LEFT}}{right}".rstrip() for left, right in pairs]
     signals = [f"  {', '.join(map(str, codes))}  {text}" for codes, text in rows if len(codes) > 1]
     # \b: typer leaves the lines as they are
     return "\n".join(["\b", "Exit codes:", *columns, *signals]) + "\n"

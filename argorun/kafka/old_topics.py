@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
-from argorun.attempt import attempt
+from argorun.attempt import AT_ONCE, for_each
 from argorun.errors import ArgorunError
 from argorun.kafka import names
 from argorun.kafka.errors import Unreachable
 from argorun.kafka.names import TopicName
 from argorun.kafka.topics import Topics
 
-T = TypeVar("T")
-AT_ONCE = 8  # concurrent deletions
 CHUNK = 1000  # names that are checked before the event loop gets its turn: a few milliseconds
 _WORDS = re.compile(r"[a-zA-Z0-9._-]+", re.ASCII)  # what a topic's name is made of
 
@@ -142,24 +139,3 @@ async def delete(
     await for_each(found, one, one_failed)
     if rest:
         failed(rest, unreachable[-1])
-
-
-async def for_each(
-    things: Iterable[T],
-    act: Callable[[T], Awaitable[None]],
-    failed: Callable[[T, ArgorunError], None],
-) -> None:
-    """Call `act` for each in its order, for AT_ONCE of them at the same time.
-
-    Calls `failed` with whatever `act` raises for one of them, and goes on with the others.
-    """
-    queue = iter(things)
-
-    async def worker() -> None:
-        for thing in queue:
-            if (error := await attempt(act(thing))) is not None:
-                failed(thing, error)
-
-    async with asyncio.TaskGroup() as group:
-        for _ in range(AT_ONCE):
-            group.create_task(worker())

@@ -27,7 +27,7 @@ OPENERS: Mapping[str, Callable[[StandardStreams], Reporter]] = {
     "plain": open_plain,
     "rich": open_rich,
 }
-"""The outputs by name; cli.py offers the same names."""
+"""The outputs by name; `Output` in argorun/cli/options.py offers the same names."""
 
 
 def open_reporters(

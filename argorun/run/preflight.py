@@ -53,7 +53,8 @@ class Preflight:
     async def run(self, state: RunState) -> None:
         """Make every check; `state` gets the topics, named by Argo CD's time, the rendering and the owner."""
         seen = await self._client.application(self._app)
-        self._emitter.clock(self._client.clock.ahead())
+        if text := self._client.clock.warning():
+            self._emitter.warn(text)
         self._check_token()
         state.topics = draw(self._config.topics, self._client.clock.now())
         if not seen.status.source_type:
@@ -68,7 +69,8 @@ class Preflight:
         self._check_tests(wanted, manifests)
         await self._check_hooks(seen, manifests)
         changed = owners.changed(seen, wanted, manifests)
-        state.owner = await self._check_owners(seen, changed)
+        state.owner = await self._check_owners(changed)
+        await windows.check(self._client, self._app, seen.project)
         if self._config.dry_run:
             before = original(seen, record_of(seen))
             for line in planned(self._config, state.topics, wanted, before, manifests):
@@ -117,12 +119,10 @@ class Preflight:
                     f"add to Argo CD's policy.csv: p, ROLE, {what}, {action}, {subject}, allow",
                 )
 
-    async def _check_owners(self, seen: Application, changed: tuple[Application, Application]) -> str:
-        """Nobody else undoes what the run will change, and no sync window is closed; the owner's name."""
+    async def _check_owners(self, changed: tuple[Application, Application]) -> str:
+        """The name of the spec's owner; raises UsageError if it would undo what the run will change."""
         force = self._config.force_owned
-        owner = await owners.check(self._client, *changed, self._emitter.warn, force=force)
-        await windows.check(self._client, self._app, seen.project)
-        return owner
+        return await owners.check(self._client, *changed, self._emitter.warn, force=force)
 
     async def _render(self, seen: Application, wanted: Sequence[Setting]) -> list[Json]:
         """What the source renders to without the run's values; nothing where a chart needs them."""

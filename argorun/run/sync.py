@@ -127,7 +127,7 @@ class Sync:
         await self._check_tests(rendered, former)
         held = {key.name for key in self._state.providers.objects if key.kind == "ConfigMap"}
         again = lint.run_again(rendered, former, self._before.sync_options)
-        for text in [*lint.not_restarted(rendered, former, held), *again]:
+        for text in [*lint.restart_warnings(rendered, former, held), *again]:
             self._emitter.warn(text)
         return rendered
 

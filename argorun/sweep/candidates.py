@@ -29,7 +29,7 @@ from argorun.sweep.left_behind import reason
 A_PART = 100  # Applications that are looked at in one go: a few milliseconds
 UNAUTHENTICATED = 401
 AGE_ALONE = "a topic's age alone tells whether it is in use"
-CLOCKS_DIFFER = 60.0  # seconds by which two machines' clocks may be apart before it is worth a warning
+AHEAD_TOLERANCE = 60.0  # seconds by which a topic may be dated ahead of now without a warning
 
 
 class Candidates:
@@ -87,7 +87,8 @@ class Candidates:
         clock = self._client.clock if self._client is not None else None
         if clock is not None and clock.known:
             self.age = old_topics.Age(self._config.older_than, clock.now())
-            self._emitter.clock(clock.ahead())
+            if text := clock.warning():
+                self._emitter.warn(text)
             return
         self._emitter.info("ages are by the clock of this machine: no Argo CD tells the time")
         self._config.check_age_by_this_clock()
@@ -144,7 +145,7 @@ class Candidates:
 
     def _warn_of_clocks(self, younger: list[TopicName]) -> None:
         for name in younger:
-            if self.age.of(name) < -CLOCKS_DIFFER:
+            if self.age.of(name) < -AHEAD_TOLERANCE:
                 self._emitter.warn(
                     f"topic {name} is dated {duration(-self.age.of(name))} ahead of now: the clock of this "
                     "machine is wrong, or that of the one which made it; it is left alone"

@@ -14,7 +14,7 @@ from argorun.argocd.claim import leftovers
 from argorun.argocd.claim.leftovers import Leftover
 from argorun.argocd.client import Client
 from argorun.argocd.rest_client import RestClient
-from argorun.attempt import attempt
+from argorun.attempt import attempt, for_each
 from argorun.config.sweep import SweepConfig
 from argorun.emit import Emit, Emitter
 from argorun.errors import ArgorunError, CleanupIncomplete, Interrupted
@@ -107,7 +107,7 @@ class Sweep:
         if self.client is not None:
             self.client.rendering.at_most(self.config.cleanup / 3)
         async with self._step(Step.PARAMETERS, ", ".join(str(a.app) for a in self.found.applications)):
-            await old_topics.for_each(
+            await for_each(
                 tuple(self.found.applications),
                 self._restore,
                 lambda found, error: self.left_behind.add(str(found), error, ""),

@@ -56,7 +56,7 @@ def _vanishing(hook: Hook, policies: set[str], ttl: object) -> Iterable[str]:
         )
 
 
-def not_restarted(
+def restart_warnings(
     manifests: Iterable[Json], former: Sequence[Json], configmaps: Collection[str]
 ) -> Iterator[str]:
     """A sentence for each workload whose pods the sync does not restart; and the fix.

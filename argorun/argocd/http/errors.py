@@ -31,6 +31,7 @@ NEW_TOKEN = (
 NOT_ARGOCD = "is this Argo CD's address? a proxy may stand in between, or argocd.root_path be wrong"
 DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {}
 TRANSIENT = frozenset({429, 502, 503, 504})
+LONGEST_RETRY_AFTER = 30.0  # seconds; a client also stops after its `retry_for`
 DEADLINE_EXCEEDED = 4  # gRPC's code, beside HTTP 504: Argo CD itself gave up the rendering
 
 
@@ -157,9 +158,9 @@ def check(answer: httpx.Response, doing: str, proxy: Proxy | None = None, expire
 
 
 def retry_after(answer: httpx.Response) -> float | None:
-    """Seconds of a Retry-After header, at most 30; None if there is none or it is a date."""
+    """Seconds of a Retry-After header, at most LONGEST_RETRY_AFTER; None if there is none or it is a date."""
     value = answer.headers.get("retry-after", "")
-    return min(float(value), 30.0) if value.isascii() and value.isdigit() else None
+    return min(float(value), LONGEST_RETRY_AFTER) if value.isascii() and value.isdigit() else None
 
 
 def slow(doing: str, seconds: float, limit: str, url: str, proxy: Proxy | None) -> Slow:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import collections
 from collections.abc import Sequence
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from argorun.attempt import AT_ONCE
 from argorun.errors import AccessDenied, ArgorunError, KafkaFailed
-from argorun.kafka import names, old_topics
+from argorun.kafka import names
 from argorun.kafka.errors import Unreachable
 from argorun.kafka.names import TopicName
-from argorun.kafka.old_topics import AT_ONCE, CHUNK, Age, ExpiredTopics, delete, mentioned, run_topics
+from argorun.kafka.old_topics import CHUNK, Age, ExpiredTopics, delete, mentioned, run_topics
 from argorun.kafka.spec import TopicSpec
 from argorun.kafka.topics import Limits, Topics
 from tests.unit.kafka.standin import Answer, Broker, Slow
@@ -233,30 +232,3 @@ def test_a_topic_that_keeps_coming_back_is_reported() -> None:
     (error,) = swept.failed.values()
     assert isinstance(error, KafkaFailed)
     assert "still there" in error.message or "came back" in error.message
-
-
-def test_for_each_acts_on_each_in_order() -> None:
-    done: list[int] = []
-
-    async def act(n: int) -> None:
-        done.append(n)
-
-    run(old_topics.for_each(range(30), act, lambda n, error: None))
-    assert done == list(range(30))
-
-
-@pytest.mark.parametrize(
-    "error", [OSError("no more processes"), ValueError("oops"), KafkaFailed("no"), asyncio.CancelledError()]
-)
-def test_for_each_goes_on_after_any_error(error: BaseException) -> None:
-    done: list[int] = []
-    failed: dict[int, ArgorunError] = {}
-
-    async def act(n: int) -> None:
-        if n < 2 * AT_ONCE:
-            raise error
-        await asyncio.sleep(0)
-        done.append(n)
-
-    run(old_topics.for_each(range(30), act, lambda n, e: failed.update({n: e})))
-    assert (done, list(failed)) == (list(range(2 * AT_ONCE, 30)), list(range(2 * AT_ONCE)))

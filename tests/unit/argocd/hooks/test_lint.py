@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from argorun.argocd.hooks.lint import Gap, check_ends, gap, not_restarted, run_again, warnings
+from argorun.argocd.hooks.lint import Gap, check_ends, gap, restart_warnings, run_again, warnings
 from argorun.argocd.types import Json
 from argorun.errors import UsageError
 
@@ -225,7 +225,7 @@ def workload(kind: str = "Deployment", checksum: str = "", mounted: bool = False
 def test_a_workload_whose_pods_keep_the_former_topic_is_told(
     ours: Json, former: Json, configmaps: set[str], told: str
 ) -> None:
-    texts = list(not_restarted([ours], [former], configmaps))
+    texts = list(restart_warnings([ours], [former], configmaps))
     assert [told in text for text in texts] == ([True] if told else [])
 
 
