@@ -38,7 +38,7 @@ A, B = entry(EPOCH, "a"), entry(EPOCH + SECOND, "b")
 Item = LogEntry | Exception | asyncio.Event
 
 
-class Told(Listener):
+class RecordingListener(Listener):
     def __init__(self) -> None:
         self.all: list[tuple[object, ...]] = []
         self.stamped: list[tuple[str, str]] = []

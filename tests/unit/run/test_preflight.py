@@ -170,7 +170,7 @@ def test_one_that_has_expired_is_6_and_nothing_more_is_asked() -> None:
 
 def test_an_argo_cd_that_cannot_switch_auto_sync_off_is_2_before_anything_is_made() -> None:
     scenario = Scenario(spec=SPEC | {"syncPolicy": {"automated": {}}})
-    scenario.argocd.version_told = "v2.14.21"
+    scenario.argocd.version_answer = "v2.14.21"
     assert isinstance(scenario.preflight(), UsageError)
     assert (scenario.topics.asked, scenario.argocd.patches) == ([], [])
 
@@ -192,7 +192,7 @@ def test_the_policy_is_asked_about_exactly_the_object_that_it_knows(
     namespace: str | None, own: str, subject: str
 ) -> None:
     scenario = Scenario(application=ApplicationRef(name="weather", namespace=namespace))
-    scenario.argocd.namespace_told = own
+    scenario.argocd.namespace_answer = own
     assert scenario.preflight() is None
     assert scenario.asked == [
         f"applications, update, {subject}",
@@ -223,7 +223,7 @@ def test_a_dry_run_sees_a_file_in_git_that_wins_over_the_runs_values(pinned: boo
         if not pinned:
             names = ("kafka.topic", "alerts.topic")
             listed = [{"name": n, "value": v} for n, v in zip(names, scenario.names, strict=True)]
-        argocd.helm_told = f"`{command('x', 'n', listed)}` failed exit status 1: Error"
+        argocd.helm_answer = f"`{command('x', 'n', listed)}` failed exit status 1: Error"
 
     scenario.argocd.meets("helm_command", asked)
     error = scenario.preflight()

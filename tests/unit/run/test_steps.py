@@ -83,7 +83,7 @@ class ArgoCDThatTests(FakeArgoCD):
                     self.ends()
                 else:
                     await self._test()
-                self.tell()
+                self.send_change()
 
     async def _test(self) -> None:
         for manifest in self.renders():
@@ -92,7 +92,7 @@ class ArgoCDThatTests(FakeArgoCD):
         hook = {"kind": "Job", "group": "batch", "version": "v1", "namespace": "n", "name": "checks"}
         hook |= {"hookType": "PostSync", "syncPhase": "PostSync", "status": "Synced"}
         state["syncResult"] = {"resources": [hook | {"hookPhase": "Running"}], "source": self.spec["source"]}
-        self.tell()
+        self.send_change()
         if self.end is None:
             return
         await asyncio.sleep(5)

@@ -114,7 +114,7 @@ def test_the_end_of_what_is_waited_for_is_seen_on_the_watch_at_once() -> None:
         waiting = asyncio.create_task(acquire.wait_until_free(scenario.claim, scenario.waited.append))
         await asyncio.sleep(1)
         scenario.argocd.ends()
-        scenario.argocd.tell()
+        scenario.argocd.send_change()
         await waiting
         return asyncio.get_running_loop().time() - began
 

@@ -15,7 +15,7 @@ from tests.unit.virtual import run
 
 def checked(version: str, automated: Any, *faults: Exception) -> FakeArgoCD:
     argocd = FakeArgoCD({"source": {}, "syncPolicy": {"automated": automated}})
-    argocd.version_told = version
+    argocd.version_answer = version
     argocd.meets("version", *faults)
     run(autosync.check(argocd.client, argocd.seen()))
     return argocd

@@ -37,7 +37,7 @@ def test_a_change_of_ours_that_takes_effect_late_is_seen_and_put_back() -> None:
         looking = asyncio.create_task(late_changes.undo(scenario.claim, until))
         await asyncio.sleep(10)
         scenario.held_by("mine", TOPIC)
-        scenario.argocd.tell()
+        scenario.argocd.send_change()
         return await looking
 
     assert run(late()) is True

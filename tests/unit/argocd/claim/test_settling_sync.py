@@ -93,7 +93,7 @@ def test_settled_is_only_what_succeeded() -> None:
     for phase, message in (("Succeeded", ""), ("Failed", "no such image")):
         scenario = ClaimScenario()
         scenario.argocd.runs("mine/settle", phase=phase, message=message)
-        scenario.argocd.tell()
+        scenario.argocd.send_change()
         if phase == "Succeeded":
             assert (
                 run(settling_sync.finish(scenario.claim, "mine/settle")).started_at == "2024-01-01T00:00:00Z"
@@ -114,7 +114,7 @@ def test_settled_is_compared_anew_for_argo_cd_lags_behind(was_synced: bool, lags
     run(scenario.take())
     scenario.argocd.calls.clear()
     scenario.argocd.runs("mine/settle", phase="Succeeded")
-    scenario.argocd.tell()
+    scenario.argocd.send_change()
 
     scenario.argocd.meets("refresh", *[shows("OutOfSync")] * lags, shows("Synced"))
     run(settling_sync.finish(scenario.claim, "mine/settle", compared=True))

@@ -34,12 +34,12 @@ class UnvalidatedWrites(Scenario):
         record = msgspec.json.encode(OURS).decode()
         super().__init__(SPEC, {RECORD: record, "kept": "x"})
         if shows:
-            self.argocd.tell()
+            self.argocd.send_change()
             write = self.argocd.written
 
             def written() -> None:
                 write()
-                self.argocd.tell()
+                self.argocd.send_change()
 
             self.argocd.written = written  # type: ignore[method-assign]
 

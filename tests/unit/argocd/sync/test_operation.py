@@ -201,9 +201,9 @@ def test_every_state_is_told_until_the_end() -> None:
     argocd = FakeArgoCD()
     following = Following(argocd)
     argocd.runs("ours", message="waiting for hooks")
-    argocd.tell()
+    argocd.send_change()
     argocd.ends("Failed", "a hook failed")
-    argocd.tell()
+    argocd.send_change()
     state = run(following.follow())
     assert (state.phase, state.message) == ("Failed", "a hook failed")
     assert following.told == [("Running", "waiting for hooks"), ("Failed", "a hook failed")]
@@ -219,9 +219,9 @@ def test_states_of_other_operations_are_not_told_not_even_their_end() -> None:
         ("ours", None),
     ):
         argocd.runs(run_id, phase=phase)
-        argocd.tell()
+        argocd.send_change()
     argocd.runs("ours", phase="Succeeded")
-    argocd.tell()
+    argocd.send_change()
     assert run(following.follow()).operation.run_id == "ours"
     assert following.told == [("Succeeded", "")]
 
@@ -231,11 +231,11 @@ def test_a_watch_that_breaks_is_taken_up_again(broken: Exception) -> None:
     argocd = FakeArgoCD()
     following = Following(argocd)
     argocd.runs("ours")
-    argocd.tell()
+    argocd.send_change()
     argocd.changes.put_nowait(broken)
     argocd.changes.put_nowait(broken)
     argocd.ends()
-    argocd.tell()
+    argocd.send_change()
     assert run(following.follow()).phase == "Succeeded"
     assert following.told == [("Running", ""), ("Succeeded", "")]
     assert argocd.calls == ["watch", "watch", "watch"]
@@ -246,13 +246,13 @@ def test_a_watch_that_ends_is_taken_up_again_and_the_application_is_read_at_once
     argocd = FakeArgoCD()
     following = Following(argocd)
     argocd.runs("ours")
-    argocd.tell()
+    argocd.send_change()
     argocd.changes.put_nowait(None)
     argocd.changes.put_nowait(None)
 
     def ends() -> None:
         argocd.ends()
-        argocd.tell()
+        argocd.send_change()
 
     async def followed() -> OperationState:
         asyncio.get_running_loop().call_later(operation.POLL / 2, ends)
@@ -268,7 +268,7 @@ def test_an_application_that_is_being_deleted_ends_the_following(phase: str | No
     following = Following(argocd)
     argocd.runs("ours", phase=phase)
     argocd.document["metadata"]["deletionTimestamp"] = "2024-01-01T00:00:09Z"
-    argocd.tell()
+    argocd.send_change()
     with pytest.raises(operation.Deleted, match="was deleted meanwhile"):
         run(following.follow())
 
@@ -298,7 +298,7 @@ def test_an_operation_that_another_has_replaced_is_not_waited_for() -> None:
     argocd = FakeArgoCD()
     following = Following(argocd)
     argocd.runs("ours")
-    argocd.tell()
+    argocd.send_change()
     argocd.meets("application", lambda a: a.runs("theirs"))
     with pytest.raises(OperationFailed) as e:
         run(following.follow())
@@ -320,12 +320,12 @@ def test_a_controller_that_has_missed_the_operation_is_woken_until_it_takes_it_u
     argocd = FakeArgoCD()
     following = Following(argocd)
     argocd.runs("ours", phase=None)
-    argocd.meets("refresh", DOWN, lambda a: (a.picks_up(), a.tell()))
+    argocd.meets("refresh", DOWN, lambda a: (a.picks_up(), a.send_change()))
 
     async def timed() -> float:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        loop.call_later(20, lambda: (argocd.ends(), argocd.tell()))
+        loop.call_later(20, lambda: (argocd.ends(), argocd.send_change()))
         await following.follow()
         return loop.time() - began
 
