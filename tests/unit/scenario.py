@@ -22,7 +22,8 @@ T = TypeVar("T")
 TOPIC = "weather_1700000000_0a1b2c3d"  # a run's topic
 PAST, NOW, FUTURE = 1_000_000_000, 1_800_000_000, 9_000_000_000  # seconds since the epoch
 SPEC: Json = {
-    "source": {"repoURL": "git", "helm": {"parameters": [{"name": "kafka.topic", "value": "weather"}]}}
+    "source": {"repoURL": "git", "helm": {"parameters": [{"name": "kafka.topic", "value": "weather"}]}},
+    "destination": {"namespace": "n"},
 }
 AUTOMATED: Json = SPEC | {"syncPolicy": {"automated": {"prune": True}}}
 

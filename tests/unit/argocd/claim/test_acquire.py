@@ -300,6 +300,7 @@ def test_taking_puts_value_record_and_switch_in_by_one_patch(annotations: Json |
     before = scenario.argocd.seen()
     run(scenario.take())
     assert scenario.argocd.spec == {
+        "destination": {"namespace": "n"},
         "source": {"repoURL": "git", "helm": {"parameters": [OURS]}},
         "syncPolicy": {"automated": {"prune": True, "enabled": False}},
     }
