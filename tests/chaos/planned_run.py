@@ -93,10 +93,10 @@ class Flaky(httpx.AsyncBaseTransport):
         self._planned.moment()
         how = next((b.how for b in self._planned.plan.broken if (b.kind, b.nth) == (kind, nth)), None)
         if isinstance(how, Status):
-            body = {"error": "as told", "message": "as told", "code": 2}
+            body = {"error": "as planned", "message": "as planned", "code": 2}
             return httpx.Response(how.code, json=body, request=request)
         if how is How.REFUSED:
-            raise httpx.ConnectError("refused, as told", request=request)
+            raise httpx.ConnectError("refused, as planned", request=request)
         answer = await self._real.handle_async_request(request)
         if how is How.LATE:
             await asyncio.sleep(0.3)
@@ -104,7 +104,7 @@ class Flaky(httpx.AsyncBaseTransport):
             await answer.aclose()
             if how is How.NONSENSE:
                 return httpx.Response(200, content=b'{"metadata": {', request=request)
-            raise httpx.ReadError("reset, as told", request=request)
+            raise httpx.ReadError("reset, as planned", request=request)
         return answer
 
     async def aclose(self) -> None:

@@ -80,7 +80,6 @@ class Outcome:
     complete: bool  # what argorun says of the log
     met: list[int]  # how often each blow struck
     title: str
-    told: list[Event]
 
     def __str__(self) -> str:
         return f"exit {self.code} ({self.title}); left {self.left}; named {self.named}; log {self.lines}"
@@ -125,12 +124,12 @@ def once_it_runs(blow: Blow, after: Callable[[], None] = lambda: None) -> Callab
     """Let it strike when the test Job runs."""
     blow.rule.armed = False
 
-    def told(event: Event) -> None:
+    def arm(event: Event) -> None:
         if is_running(event) and not blow.rule.armed:
             blow.rule.armed = True
             after()
 
-    return told
+    return arm
 
 
 def manifests(script: str) -> list[Json]:
@@ -253,19 +252,17 @@ class FaultRuns:
         return await self.outcome(code, watcher, blows)
 
     async def outcome(self, code: int, watcher: Watcher, blows: Sequence[Blow]) -> Outcome:
-        told = watcher.events
-        lines = [text for e in told if isinstance(e, events.LogLines) for text in e.texts]
-        ends = [e.complete for e in told if isinstance(e, events.LogEnded)]
-        verdicts = [e for e in told if isinstance(e, events.Verdict)]
+        lines = [text for e in watcher.events if isinstance(e, events.LogLines) for text in e.texts]
+        ends = [e.complete for e in watcher.events if isinstance(e, events.LogEnded)]
+        verdicts = [e for e in watcher.events if isinstance(e, events.Verdict)]
         return Outcome(
             code=code,
             left=await self.left(),
-            named={e.what: e.command for e in told if isinstance(e, events.LeftBehind)},
+            named={e.what: e.command for e in watcher.events if isinstance(e, events.LeftBehind)},
             lines=lines,
             complete=ends == [True],
             met=[blow.rule.met for blow in blows],
             title=f"{verdicts[-1].title}: {verdicts[-1].reason}" if verdicts else "",
-            told=told,
         )
 
 

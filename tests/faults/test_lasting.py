@@ -51,8 +51,8 @@ async def argo_cd_that_is_away_for_ten_seconds_is_ridden_out(servers: Servers, f
     def for_ten_seconds() -> None:
         asyncio.get_running_loop().call_later(10, back)
 
-    told = once_it_runs(gone, for_ten_seconds)
-    outcome = await servers.run([gone], holds(file), told)
+    arm = once_it_runs(gone, for_ten_seconds)
+    outcome = await servers.run([gone], holds(file), arm)
     assert gone.rule.met > 0
     assert (outcome.code, outcome.left, outcome.named) == (0, [], {}), str(outcome)
     assert (outcome.lines, outcome.complete) == (list(LINES), True), str(outcome)

@@ -83,7 +83,7 @@ class Cluster(FakeArgoCD):
         self.previous: dict[tuple[str, str], list[Item]] = {}
         self.asked: list[dict[str, str]] = []
         self.runs("ours")
-        self.hangs = False  # it does not answer any more
+        self.hangs = False  # it no longer answers
 
     def job(
         self, uid: str, name: str = "tests", created: str = "2024-01-01T00:00:05Z", **manifest: Any

@@ -243,8 +243,10 @@ class FakeArgoCD:
         return cast(str, await self._do("helm_command", lambda: self.helm_answer))
 
     async def server_settings(self) -> ServerSettings:
-        told = ServerSettings(controller_namespace=self.namespace_answer, app_label_key=self.instance_label)
-        return cast(ServerSettings, await self._do("settings", lambda: told))
+        settings = ServerSettings(
+            controller_namespace=self.namespace_answer, app_label_key=self.instance_label
+        )
+        return cast(ServerSettings, await self._do("settings", lambda: settings))
 
     async def managed(self, app: object, **filters: str) -> list[ManagedResource]:
         def act() -> list[ManagedResource]:

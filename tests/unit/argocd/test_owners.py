@@ -80,7 +80,7 @@ def test_an_application_of_nobody_elses_costs_no_request() -> None:
 # -- ApplicationSets -----------------------------------------------------------------------------------
 
 
-def test_an_application_set_that_leaves_nothing_alone_is_told_what_to_put_into_it() -> None:
+def test_an_application_set_that_leaves_nothing_alone_is_shown_with_what_to_put_into_it() -> None:
     scenario = OwnedApplication(BY_SET, AUTO)
     scenario.set_is()
     error = scenario.refused()
@@ -343,7 +343,7 @@ IN_GIT = {"spec": {"source": {"helm": {"parameters": [{"name": "kafka.topic", "v
 RULE = {"group": "argoproj.io", "kind": "Application", "jsonPointers": [PLACE]}
 
 
-def test_a_parent_that_heals_itself_is_told_what_to_put_into_it() -> None:
+def test_a_parent_that_heals_itself_is_shown_with_what_to_put_into_it() -> None:
     scenario = OwnedApplication(TRACKED, AUTO)
     scenario.parent_is({"syncPolicy": HEALS}, IN_GIT)
     error = scenario.refused()
@@ -448,7 +448,7 @@ def test_a_parent_that_cannot_be_read_is_a_notice(method: str, error: Exception)
     assert notice.startswith("weather is part of Application apps, which cannot be read (permission denied)")
 
 
-def test_a_parent_that_does_not_keep_it_any_more_is_none() -> None:
+def test_a_parent_that_no_longer_keeps_it_is_none() -> None:
     scenario = OwnedApplication(TRACKED)
     scenario.parent_is({"syncPolicy": HEALS}, None)
     assert (scenario.check(), scenario.notices) == ("", [])

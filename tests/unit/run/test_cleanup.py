@@ -177,7 +177,7 @@ def test_whatever_an_optional_helper_raises_the_topic_goes(
     assert undone.left_and_why == list(zip(what, why, strict=True))
 
 
-def test_derived_topics_go_with_the_topic_and_each_is_told() -> None:
+def test_derived_topics_go_with_the_topic_and_each_is_reported() -> None:
     topics = Topics(related=Related(("t_1-dlt", "t_1-retry-0"), ("app-t_1-changelog",)))
     undone = MadeTopic(topics, Topic(prefix="t", parameters=()))
     assert topics.deleted == ["t_1", "t_1-dlt", "t_1-retry-0"]
@@ -233,7 +233,7 @@ def test_a_topic_that_turns_out_to_be_somebody_elses_is_neither_touched_nor_left
     ],
 )
 @pytest.mark.parametrize("synced", [True, False])
-def test_what_our_operation_changed_is_settled_whatever_it_was_before_and_always_under_auto_sync(
+def test_what_the_runs_operation_changed_is_settled_whatever_it_was_before_and_always_under_auto_sync(
     settle: bool, synced: bool, automated: object, began: bool, settles: bool
 ) -> None:
     fake = cast(Any, SimpleNamespace)
@@ -257,7 +257,7 @@ def test_what_our_operation_changed_is_settled_whatever_it_was_before_and_always
         ),
     ],
 )
-def test_before_our_sync_nobody_is_told_to_end_the_operation_that_runs(
+def test_before_the_runs_sync_no_command_ends_the_operation_that_runs(
     logs: JobLogs | None, left: dict[str, str]
 ) -> None:
     scenario, none = Scenario(), cast(Any, None)
@@ -378,7 +378,7 @@ def value_of(scenario: FinishedRun, name: str) -> str:
     return str(scenario.argocd.objects[Key("", "ConfigMap", "n", name)]["data"]["topic"])
 
 
-def test_what_our_operation_changed_is_back_and_said_so_before_the_topic_goes() -> None:
+def test_what_the_runs_operation_changed_is_back_and_said_so_before_the_topic_goes() -> None:
     scenario = FinishedRun(HOOK)
     assert scenario.left_after() == []
     assert scenario.undone == [
@@ -449,7 +449,7 @@ def test_what_the_runs_own_parameters_render_takes_nothing_back_and_the_commands
     assert scenario.argocd.syncs == []
 
 
-def test_what_somebody_changed_meanwhile_is_told_and_not_called_what_was_before() -> None:
+def test_what_somebody_changed_meanwhile_is_reported_and_not_called_what_was_before() -> None:
     scenario = FinishedRun()
     theirs = [{"name": "kafka.topic", "value": "theirs"}]
 
@@ -620,17 +620,17 @@ def without_our_values(argocd: FakeArgoCD) -> None:
 
 
 @pytest.mark.parametrize(
-    ("takes", "posted", "told"),
+    ("takes", "posted", "warns"),
     [(without_our_values, False, False), (without_our_values, True, True), (another_run_takes, False, True)],
 )
-def test_an_application_lost_to_another_run_is_left_behind_only_where_something_of_ours_may_be_in_it(
-    takes: Callable[[FakeArgoCD], None], posted: bool, told: bool
+def test_an_application_lost_to_another_run_is_left_behind_only_where_something_of_this_run_may_be_in_it(
+    takes: Callable[[FakeArgoCD], None], posted: bool, warns: bool
 ) -> None:
     scenario = FinishedRun()
     scenario.posted = posted
     scenario.after_the_sync = lambda: takes(scenario.argocd)
     parameters = [e.why for e in scenario.left_after() if e.what == "the parameters"]
-    assert parameters == (["weather is held by run theirs by now; nothing is changed"] if told else [])
+    assert parameters == (["weather is held by run theirs by now; nothing is changed"] if warns else [])
     assert len(scenario.argocd.patches) == 1
 
 

@@ -84,7 +84,7 @@ class OnePreflight(Scenario):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "notices"),
     [
         (0, []),
         (29, []),
@@ -93,14 +93,14 @@ class OnePreflight(Scenario):
         (-25200, ["the clock of this machine is 7h00m behind Argo CD's: Argo CD's time is used"]),
     ],
 )
-def test_topics_are_named_by_argo_cds_time_and_a_clock_that_is_off_is_told_once(
-    wrong: float, told: list[str]
+def test_topics_are_named_by_argo_cds_time_and_a_clock_that_is_off_is_reported_once(
+    wrong: float, notices: list[str]
 ) -> None:
     scenario = OnePreflight(wrong)
     assert scenario.preflight() is None
     assert scenario.topics.asked == [scenario.names]
     assert [name[:-9] for name in scenario.names] == [f"weather_{NOW}", f"alerts_{NOW}"]
-    assert scenario.notices == told
+    assert scenario.notices == notices
 
 
 def test_a_name_that_exists_is_drawn_anew_and_the_others_stay() -> None:
@@ -119,7 +119,7 @@ def with_token(seconds: float, **more: Any) -> OnePreflight:
     return OnePreflight(argocd=ArgoCD(server="argocd", token=token({"exp": NOW + seconds})), **more)
 
 
-def test_a_token_that_expires_before_the_run_may_end_is_told_before_anything_is_made() -> None:
+def test_a_token_that_expires_before_the_run_may_end_is_reported_before_anything_is_made() -> None:
     scenario = with_token(12)
     assert scenario.preflight() is None
     assert scenario.notices == [

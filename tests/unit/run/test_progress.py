@@ -57,7 +57,7 @@ def told_hook(status: HookStatus, name: str = "tests", **more: Any) -> tuple[str
     return "HookChanged", fields | {"message": "", "required": True} | more
 
 
-def test_an_operations_phase_and_message_are_told_when_they_change() -> None:
+def test_an_operations_phase_and_message_are_reported_when_they_change() -> None:
     scenario = FollowedOperation()
     for phase, message in (
         ("Running", "a"),
@@ -74,7 +74,7 @@ def test_an_operations_phase_and_message_are_told_when_they_change() -> None:
     ]
 
 
-def test_a_resource_is_told_when_it_changes() -> None:
+def test_a_resource_is_reported_when_it_changes() -> None:
     scenario = FollowedOperation()
     scenario.progress.update(state())
     scenario.news()
@@ -90,7 +90,7 @@ def test_a_resource_is_told_when_it_changes() -> None:
     ]
 
 
-def test_a_hook_is_told_as_it_goes_and_its_words_only_when_it_is_over() -> None:
+def test_a_hook_is_reported_as_it_goes_and_its_words_only_when_it_is_over() -> None:
     scenario = FollowedOperation()
     scenario.progress.update(state())
     scenario.news()
@@ -114,7 +114,7 @@ def test_a_hook_is_told_as_it_goes_and_its_words_only_when_it_is_over() -> None:
     assert scenario.seconds == [0, 2, 8]
 
 
-def test_the_same_job_in_two_phases_is_told_as_two() -> None:
+def test_the_same_job_in_two_phases_is_reported_as_two() -> None:
     scenario = FollowedOperation("tests")
     scenario.progress.update(state(hook("Succeeded", at="PreSync"), hook("Running")))
     assert scenario.emitted[1:] == [
@@ -123,7 +123,7 @@ def test_the_same_job_in_two_phases_is_told_as_two() -> None:
     ]
 
 
-def test_a_job_that_appears_is_told_before_the_operation_says_so_and_counts_from_then() -> None:
+def test_a_job_that_appears_is_reported_before_the_operation_says_so_and_counts_from_then() -> None:
     scenario = FollowedOperation()
     scenario.progress.update(state())
     scenario.news()
@@ -142,7 +142,7 @@ def test_a_job_that_appears_is_told_before_the_operation_says_so_and_counts_from
 @pytest.mark.parametrize(
     "expected", [[], [Hook("other", ("PostSync",))], [Hook("tests", ("PreSync", "PostSync"))]]
 )
-def test_a_job_whose_phase_cannot_be_told_is_told_by_the_operation(
+def test_a_job_whose_phase_is_not_known_is_reported_by_the_operation(
     expected: list[Hook],
 ) -> None:
     scenario = FollowedOperation()
@@ -156,7 +156,7 @@ def test_a_job_whose_phase_cannot_be_told_is_told_by_the_operation(
     assert (scenario.news(), scenario.seconds) == ([told_hook(HookStatus.RUNNING)], [2])
 
 
-def test_a_bare_pod_that_is_a_hook_is_told_as_soon_as_it_is_there() -> None:
+def test_a_bare_pod_that_is_a_hook_is_reported_as_soon_as_it_is_there() -> None:
     scenario = FollowedOperation()
     scenario.progress.expect([Hook("tests-", ("PostSync",), generated=True, kind="Pod")])
     for kind, name in (("Job", "tests-1"), ("Pod", "other"), ("Pod", "tests-1")):
@@ -240,7 +240,7 @@ def test_the_logs_that_were_asked_for_are_wanted_and_those_of_failed_hooks(
     assert wants == wanted
 
 
-def test_whose_log_must_be_there_is_told_by_the_hooks_that_have_run() -> None:
+def test_whose_log_must_be_there_is_decided_by_the_hooks_that_have_run() -> None:
     scenario = FollowedOperation()
     scenario.progress.update(
         state(hook("Succeeded"), hook("Failed", "b"), hook("Running", "c"), hook("Succeeded", "d", "PreSync"))
@@ -274,7 +274,7 @@ def test_a_jobs_end_is_awaited_until_the_operation_has_seen_it_in_every_phase() 
     assert scenario.progress.awaits("Pod", "tests"), "another kind of the same name"
 
 
-def test_for_whom_the_run_waits_is_told_when_it_changes() -> None:
+def test_for_whom_the_run_waits_is_reported_when_it_changes() -> None:
     scenario = FollowedOperation()
     for reason in ("run a", "run a", "run b", "run a"):
         scenario.progress.waits(Step.PARAMETERS, reason)
@@ -302,7 +302,7 @@ def test_what_the_run_was_at_is_said_in_its_best_words() -> None:
     ]
 
 
-def test_a_log_is_told_from_its_beginning_to_its_end() -> None:
+def test_a_log_is_reported_from_its_beginning_to_its_end() -> None:
     scenario = FollowedOperation()
     scenario.progress.started(CONTAINER)
     scenario.progress.lines(CONTAINER, ["2024-01-01T00:00:00.000000000Z"] * 2, ["hello", "there"])
@@ -382,7 +382,7 @@ def test_only_a_job_whose_manifest_says_so_runs_several_pods_that_are_no_attempt
     assert [name for name in [*jobs, "unknown"] if scenario.progress.is_parallel(name)] == ["wide", "long"]
 
 
-def test_of_thousands_of_resources_few_are_told_in_one_go_and_none_is_left_out() -> None:
+def test_of_thousands_of_resources_few_are_reported_in_one_go_and_none_is_left_out() -> None:
     scenario = FollowedOperation()
     applied = [ResourceResult(kind="ConfigMap", name=f"c-{i}", status="Synced") for i in range(1000)]
     hook_runs = hook("Running")

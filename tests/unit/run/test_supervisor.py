@@ -318,7 +318,7 @@ def test_a_dry_run_gives_no_verdict_unless_it_is_a_red_one() -> None:
         assert len(scenario.all(Verdict)) == verdicts
 
 
-def test_whoever_watches_is_shown_what_is_new_many_times_a_second() -> None:
+def test_a_person_who_watches_sees_what_is_new_many_times_a_second() -> None:
     scenario = SupervisedRun(green)
     scenario.code()
     assert scenario.flushed >= 15  # in one second

@@ -119,7 +119,7 @@ def scenario(monkeypatch: pytest.MonkeyPatch) -> Sweep:
 # -- what is swept --------------------------------------------------------------------------------------
 
 
-def test_what_is_ours_and_old_goes_and_the_end_says_how_much(scenario: Sweep) -> None:
+def test_what_runs_made_and_is_old_goes_and_the_end_says_how_much(scenario: Sweep) -> None:
     assert scenario.sweep() == 0
     assert (scenario.deleted, set(scenario.broker.held)) == ([OLD], {YOUNG, "somebody's"})
     started = scenario.events[0]
@@ -190,7 +190,7 @@ def test_of_a_run_whose_young_topic_is_gone_only_a_dead_one_is_put_back(
     assert scenario.is_as_it_was is put_back
 
 
-def test_a_run_of_another_prefix_is_nobody_of_ours(scenario: Sweep) -> None:
+def test_a_run_of_another_prefix_is_none_of_this_sweep(scenario: Sweep) -> None:
     scenario.dead_run_left(f"other_{NOW - 7 * 3600}_0a1b2c3d")
     before = copy.deepcopy(scenario.argocd.document)
     scenario.sweep()
@@ -211,7 +211,7 @@ def test_a_run_that_ended_while_we_looked_is_left_alone(scenario: Sweep) -> None
 
 
 @pytest.mark.parametrize("annotation", [None, "{"])
-def test_a_gone_name_without_a_record_is_told_and_left(scenario: Sweep, annotation: str | None) -> None:
+def test_a_gone_name_without_a_record_is_reported_and_left(scenario: Sweep, annotation: str | None) -> None:
     scenario.dead_run_left()
     scenario.argocd.document["metadata"]["annotations"] = {RECORD: annotation} if annotation else {}
     before = copy.deepcopy(scenario.argocd.document)
@@ -258,7 +258,7 @@ def test_what_services_derived_from_a_topics_name_goes_with_it_and_by_itself(sce
     assert (scenario.end.topics, scenario.all(Notice)) == (4, [])
 
 
-def test_another_topic_that_holds_a_swept_ones_name_is_told_and_left(scenario: Sweep) -> None:
+def test_another_topic_that_holds_a_swept_ones_name_is_reported_and_left(scenario: Sweep) -> None:
     scenario.broker.make(f"app-{OLD}-changelog")
     scenario.broker.make(f"app-{YOUNG}-changelog")
     assert scenario.sweep() == 0
@@ -290,15 +290,15 @@ def test_a_token_that_sees_no_application_is_not_taken_for_there_being_none(scen
 
 
 @pytest.mark.parametrize(("older_than", "level"), [(6 * 3600.0, "info"), (600.0, "warning")])
-def test_a_token_that_may_not_see_every_application_is_told_that_age_alone_decides(
+def test_a_token_that_may_not_see_every_application_is_warned_about_for_age_alone_decides(
     scenario: Sweep, older_than: float, level: str
 ) -> None:
     """No run lives for six hours; one may for ten minutes."""
     scenario.argocd.forbidden = {("get", "applications", "*/*")}
     assert scenario.sweep(older_than=older_than) == 0
-    told = [(e.text, e.level) for e in scenario.all(Notice)]
+    notices = [(e.text, e.level) for e in scenario.all(Notice)]
     text = "the token may not see every Application: of those that it does not, a topic's age alone tells"
-    assert (f"{text} whether it is in use", level) in told
+    assert (f"{text} whether it is in use", level) in notices
 
 
 def test_a_token_that_expires_while_applications_are_looked_at_takes_no_topic(scenario: Sweep) -> None:
@@ -361,14 +361,14 @@ def test_a_sweep_by_a_clock_that_is_ahead_leaves_a_live_runs_topic(monkeypatch: 
     assert scenario.sweep() == 0
     assert (scenario.deleted, set(scenario.broker.held)) == ([OLD], {YOUNG})
     assert (scenario.argocd.document, "terminate" in scenario.argocd.calls) == (before, False)
-    (told,) = scenario.notices
-    assert told == "the clock of this machine is 7h00m ahead of Argo CD's: Argo CD's time is used"
+    (notice,) = scenario.notices
+    assert notice == "the clock of this machine is 7h00m ahead of Argo CD's: Argo CD's time is used"
     (swept,) = scenario.all(TopicSwept)
     assert 7 * 3600 <= swept.age < 8 * 3600
 
 
 @pytest.mark.parametrize("told_by_argocd", [True, False])
-def test_where_no_argo_cd_tells_the_time_a_young_age_needs_a_yes(
+def test_where_no_argo_cd_gives_the_time_a_young_age_needs_a_yes(
     scenario: Sweep, told_by_argocd: bool
 ) -> None:
     """None is known, or a proxy keeps the date to itself."""
@@ -390,7 +390,7 @@ def test_where_no_argo_cd_tells_the_time_a_young_age_needs_a_yes(
     assert set(scenario.broker.held) == {"somebody's"}
 
 
-def test_where_argo_cd_tells_the_time_a_young_age_needs_none(scenario: Sweep) -> None:
+def test_where_argo_cd_gives_the_time_a_young_age_needs_none(scenario: Sweep) -> None:
     assert scenario.sweep(older_than=0.0) == 0
     assert set(scenario.broker.held) == {"somebody's"}
 
@@ -403,14 +403,14 @@ def test_an_age_below_what_a_run_may_take_is_warned_of(scenario: Sweep) -> None:
     ]
 
 
-def test_an_age_is_told_as_a_person_would_write_it(scenario: Sweep) -> None:
+def test_an_age_is_reported_as_a_person_would_write_it(scenario: Sweep) -> None:
     scenario.sweep(older_than=21600.0, longest_run=25200.0)
     assert scenario.notices == [
         "--older-than 6h00m is less than a run may take (7h00m): one that is still at it would be hit"
     ]
 
 
-def test_a_server_that_is_not_verified_is_told(scenario: Sweep) -> None:
+def test_a_server_that_is_not_verified_is_reported(scenario: Sweep) -> None:
     scenario.sweep(argocd=ArgoCD(server="argocd", token="t", insecure=True))
     assert scenario.notices == ["whether argocd is Argo CD is not verified (insecure)"]
 
@@ -418,10 +418,10 @@ def test_a_server_that_is_not_verified_is_told(scenario: Sweep) -> None:
 @pytest.mark.parametrize(
     "server", ["argocd-server.argocd.svc", "localhost.example.com:80", "127.example.com"]
 )
-def test_a_token_that_leaves_the_machine_unencrypted_is_told(scenario: Sweep, server: str) -> None:
+def test_a_token_that_leaves_the_machine_unencrypted_is_reported(scenario: Sweep, server: str) -> None:
     scenario.sweep(argocd=ArgoCD(server=server, token="t", plaintext=True, insecure=True))
-    (told,) = scenario.notices
-    assert told == f"the token goes to {server} without encryption (plaintext)"
+    (notice,) = scenario.notices
+    assert notice == f"the token goes to {server} without encryption (plaintext)"
 
 
 @pytest.mark.parametrize("server", ["localhost:8080", "127.0.0.1:80", "[::1]:80", "argocd.localhost"])
@@ -554,7 +554,7 @@ def test_an_object_that_still_names_the_topic_is_left_with_the_command_that_chan
     assert scenario.is_as_it_was
 
 
-def test_an_application_that_is_deleted_while_we_look_is_nobodys_any_more(scenario: Sweep) -> None:
+def test_an_application_that_is_deleted_meanwhile_keeps_no_topic(scenario: Sweep) -> None:
     scenario.dead_run_left()
     scenario.argocd.meets("application", Denied("show", 403, "permission denied", ""))
     scenario.argocd.gone = True

@@ -33,14 +33,8 @@ class ClaimScenario(Scenario):
         self.claim = self.of("mine", TOPIC)
 
     def of(self, run_id: str, value: str) -> Claim:
-        return Claim(
-            self.argocd.client,
-            APP,
-            run_id,
-            [Helm("kafka.topic", value)],
-            warn=self.emitter.warn,
-            topics=[value],
-        )
+        settings, warn = [Helm("kafka.topic", value)], self.emitter.warn
+        return Claim(self.argocd.client, APP, run_id, settings, warn=warn, topics=[value])
 
     def held_by(self, run_id: str, value: str = "theirs", **more: Any) -> None:
         """Another run has put its value in."""

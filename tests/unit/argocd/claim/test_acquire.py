@@ -63,7 +63,9 @@ def drops_the_switch(argocd: FakeArgoCD) -> None:
 
 
 @pytest.mark.parametrize("lost", [False, True])
-def test_where_the_switch_of_auto_sync_is_dropped_all_is_given_back_and_the_cause_told(lost: bool) -> None:
+def test_where_the_switch_of_auto_sync_is_dropped_all_is_given_back_and_the_cause_reported(
+    lost: bool,
+) -> None:
     scenario = ClaimScenario()
     scenario.argocd.meets("patch", LostAnswer() if lost else None)
     scenario.argocd.meets("application", None, drops_the_switch)
@@ -399,7 +401,7 @@ def keep_all(argocd: FakeArgoCD) -> None:
 
 
 @pytest.mark.parametrize("owner", [keep_what_git_has, keep_all])
-def test_an_owner_that_undoes_it_is_told_from_another_run(owner: Callable[[FakeArgoCD], None]) -> None:
+def test_an_owner_that_undoes_it_is_not_taken_for_another_run(owner: Callable[[FakeArgoCD], None]) -> None:
     scenario = ClaimScenario()
     scenario.argocd.meets("application", None, None, owner)
     with pytest.raises(Reverted):
@@ -519,7 +521,7 @@ def test_a_patch_is_computed_anew_where_anything_was_written_in_between() -> Non
     assert (scenario.parameters, len(scenario.argocd.patches)) == ([OURS], 2)
 
 
-def test_a_patch_that_never_takes_is_given_up_when_patience_is_over() -> None:
+def test_a_patch_that_never_takes_is_given_up_when_the_time_is_up() -> None:
     scenario = ClaimScenario()
     scenario.argocd.meets("patch", *[DOWN] * 999)
 

@@ -16,7 +16,7 @@ from tests.unit.virtual import run
 
 
 def put_back(scenario: ClaimScenario) -> None:
-    """A run of ours that is over: its values are put back."""
+    """This run is over: its values are put back."""
     assert taken(scenario, settling=False)
     run(restore.release(scenario.claim))
 
@@ -28,7 +28,7 @@ def undone_within(scenario: ClaimScenario, seconds: float) -> bool:
     return run(looked())
 
 
-def test_a_change_of_ours_that_takes_effect_late_is_seen_and_put_back() -> None:
+def test_a_change_of_this_run_that_takes_effect_late_is_seen_and_put_back() -> None:
     scenario = ClaimScenario()
     put_back(scenario)
 
@@ -76,7 +76,7 @@ def test_what_takes_effect_late_before_auto_sync_may_be_on_again_leaves_it_off()
     assert is_settling(scenario)
 
 
-def test_an_operation_of_ours_that_starts_late_is_ended() -> None:
+def test_an_operation_of_this_run_that_starts_late_is_ended() -> None:
     scenario = ClaimScenario()
     put_back(scenario)
     scenario.argocd.runs("mine/ab")

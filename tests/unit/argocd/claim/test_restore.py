@@ -131,8 +131,8 @@ def test_an_empty_value_is_found_again_and_the_former_one_put_back(former: list[
     spec: Json = {"source": {"repoURL": "git", "helm": {"parameters": former}}}
     scenario = ClaimScenario(normalize(spec))
     settings = [Helm("kafka.topic", TOPIC, string=True), Helm("image.tag", "")]
-    told = scenario.emitter.warn
-    claim = Claim(scenario.argocd.client, APP, "mine", settings, warn=told, topics=[TOPIC])
+    warn = scenario.emitter.warn
+    claim = Claim(scenario.argocd.client, APP, "mine", settings, warn=warn, topics=[TOPIC])
 
     async def there_and_back() -> bool:
         await acquire.take(claim, [], FUTURE)
@@ -172,7 +172,7 @@ def test_a_patch_or_its_answer_lost_on_the_way_is_looked_after(fault: Any) -> No
 
 
 @pytest.mark.parametrize("settling", [False, True])
-def test_a_value_that_somebodys_patch_brings_back_at_the_same_moment_is_taken_out_and_told(
+def test_a_value_that_somebodys_patch_brings_back_at_the_same_moment_is_taken_out_and_reported(
     settling: bool,
 ) -> None:
     """Argo CD writes the spec wholesale: what they read just before our patch wins over it."""
@@ -250,7 +250,7 @@ def test_a_put_that_is_lost_on_its_way_is_sent_again() -> None:
     assert (scenario.argocd.spec, scenario.record) == (SPEC, None)
 
 
-def test_what_cannot_be_given_back_is_told_when_patience_is_over() -> None:
+def test_what_cannot_be_given_back_is_reported_when_the_time_is_up() -> None:
     scenario = ClaimScenario(SPEC)
     scenario.argocd.meets("patch", None, *[INVALID] * 999)
     scenario.argocd.meets("replace", *[INVALID] * 999)

@@ -66,11 +66,8 @@ def test_settling_is_a_partial_sync_of_its_own() -> None:
 
 def test_what_exists_only_with_our_values_is_pruned_by_the_same_sync() -> None:
     scenario = ClaimScenario()
-    run(
-        settling_sync.start(
-            scenario.claim, "abc", [ResourceStatus(kind="ConfigMap", name="extra")], prune=True
-        )
-    )
+    extra = ResourceStatus(kind="ConfigMap", name="extra")
+    run(settling_sync.start(scenario.claim, "abc", [extra], prune=True))
     assert [s.get("prune") for s in scenario.argocd.syncs] == [True]
 
 
@@ -95,9 +92,8 @@ def test_settled_is_only_what_succeeded() -> None:
         scenario.argocd.runs("mine/settle", phase=phase, message=message)
         scenario.argocd.send_change()
         if phase == "Succeeded":
-            assert (
-                run(settling_sync.finish(scenario.claim, "mine/settle")).started_at == "2024-01-01T00:00:00Z"
-            )
+            state = run(settling_sync.finish(scenario.claim, "mine/settle"))
+            assert state.started_at == "2024-01-01T00:00:00Z"
         else:
             with pytest.raises(OperationFailed, match="settling ended Failed: no such image"):
                 run(settling_sync.finish(scenario.claim, "mine/settle"))
@@ -121,7 +117,7 @@ def test_settled_is_compared_anew_for_argo_cd_lags_behind(was_synced: bool, lags
     assert scenario.argocd.calls.count("refresh") == looks
 
 
-def test_settling_ends_an_operation_of_ours_that_came_late_and_was_in_its_way() -> None:
+def test_settling_ends_an_operation_of_this_run_that_came_late_and_was_in_its_way() -> None:
     scenario = ClaimScenario(SPEC)
     assert taken(scenario, settling=True)
     scenario.argocd.runs("mine")
@@ -135,7 +131,7 @@ def test_settling_ends_an_operation_of_ours_that_came_late_and_was_in_its_way() 
     assert len(scenario.argocd.syncs) == 1
 
 
-def test_settling_that_one_of_ours_replaced_before_its_end_was_seen_begins_anew() -> None:
+def test_settling_that_an_operation_of_this_run_replaced_before_its_end_was_seen_begins_anew() -> None:
     scenario = ClaimScenario(SPEC)
     assert taken(scenario, settling=True)
 

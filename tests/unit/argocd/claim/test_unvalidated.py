@@ -86,7 +86,7 @@ def test_where_the_watch_breaks_it_is_written_once(ends: Exception | None) -> No
     assert (scenario.stands, scenario.puts) == ((without_ours(), {"kept": "x"}), 1)
 
 
-def test_an_edit_between_reading_and_writing_is_put_back_and_told() -> None:
+def test_an_edit_between_reading_and_writing_is_put_back_and_reported() -> None:
     scenario = UnvalidatedWrites()
     scenario.argocd.meets("replace", lambda _: scenario.edits("theirs", theirs="y"))
     scenario.write()
@@ -190,7 +190,7 @@ def test_where_only_the_spec_can_be_put_it_is() -> None:
     assert record_of(scenario.argocd.seen()) == OURS, "which only a PUT of the whole takes away"
 
 
-def test_where_nothing_but_the_record_is_left_and_argo_cd_takes_no_put_it_is_told() -> None:
+def test_where_nothing_but_the_record_is_left_and_argo_cd_takes_no_put_it_is_reported() -> None:
     scenario = UnvalidatedWrites()
     del scenario.argocd.spec["ours"]
     scenario.argocd.meets("replace", INVALID)

@@ -44,7 +44,7 @@ class Cluster(FakeArgoCD):
     def __init__(self) -> None:
         super().__init__()
         self.found_live: dict[str, Json] = {}
-        self.told: dict[str, list[ClusterEvent]] = {}
+        self.warnings: dict[str, list[ClusterEvent]] = {}
         self.log: list[str] = []
         self.asked: list[str] = []
         self.trees: list[Tree] = []
@@ -69,7 +69,7 @@ class Cluster(FakeArgoCD):
 
     async def events(self, app: object, node: Node) -> list[ClusterEvent]:
         await self._answer(f"events of {node.name}")
-        return self.told.get(node.name, [])
+        return self.warnings.get(node.name, [])
 
     async def logs(
         self, app: object, pod: str, namespace: str, container: str, **extra: str
@@ -83,14 +83,14 @@ class Cluster(FakeArgoCD):
 def node(
     kind: str, name: str, parent: str = "", reason: str = "", health: str = "Progressing", revision: str = ""
 ) -> Node:
-    told = {"Status Reason": reason, "Revision": revision}
+    info = {"Status Reason": reason, "Revision": revision}
     return Node(
         kind=kind,
         namespace="n",
         name=name,
         uid=f"uid of {name}",
         parent_refs=[Ref(uid=f"uid of {parent}")] if parent else None,
-        info=[Info(name=k, value=v) for k, v in told.items() if v] or None,
+        info=[Info(name=k, value=v) for k, v in info.items() if v] or None,
         health=Health(status=health),
     )
 
@@ -167,7 +167,7 @@ def test_a_deployment_that_may_make_no_new_pod_is_stuck_though_its_old_ones_run(
             node("ReplicaSet", "web-before", "web", revision="Rev:9"),
             node("Pod", "web-before-a", "web-before", "Running", "Healthy"),
         )
-        scenario.argocd.told["web-taken-up-again"] = [ClusterEvent(type="Warning", reason="FailedCreate")]
+        scenario.argocd.warnings["web-taken-up-again"] = [ClusterEvent(type="Warning", reason="FailedCreate")]
         assert await scenario.until_stuck(60) == (60.0, WEB)
 
     run(main())
@@ -218,7 +218,7 @@ def test_the_time_counts_without_a_break_and_for_one_pod() -> None:
     run(main())
 
 
-def test_a_time_of_zero_is_for_ever() -> None:
+def test_a_time_of_zero_is_forever() -> None:
     async def main() -> None:
         scenario = StuckPods(TESTS)
         await scenario.shows(*job_with("ImagePullBackOff"))
@@ -274,7 +274,7 @@ def test_a_job_that_may_make_no_pod_is_stuck_by_its_event_and_a_suspended_one_is
         scenario = StuckPods(TESTS)
         await scenario.shows(node("Job", "checks"))
         assert await scenario.until_stuck(60, within=130) is None
-        scenario.argocd.told["checks"] = [
+        scenario.argocd.warnings["checks"] = [
             ClusterEvent(type="Warning", reason="FailedCreate", message="quota")
         ]
         assert await scenario.until_stuck(60) == (60.0, TESTS)
@@ -343,7 +343,7 @@ def leaving(pod: Node) -> Node:
     return replace(pod, health=Health(message=message))
 
 
-def test_a_pod_that_is_gone_is_told_as_it_was_before_it_was_deleted() -> None:
+def test_a_pod_that_is_gone_is_reported_as_it_was_before_it_was_deleted() -> None:
     async def main() -> None:
         scenario = StuckPods(TESTS)
         watching = asyncio.create_task(scenario.until_stuck(60))
@@ -373,7 +373,7 @@ def test_the_pods_of_the_job_of_the_run_before_are_not_this_one_s() -> None:
 
 
 @pytest.mark.parametrize("error", [DOWN, ApiError("show", 400, 3, "not found")])
-def test_where_argo_cd_tells_nothing_the_tree_still_does(error: Exception) -> None:
+def test_where_argo_cd_says_nothing_the_tree_still_does(error: Exception) -> None:
     async def main() -> None:
         scenario = StuckPods(TESTS)
         await scenario.shows(*job_with("OOMKilled"))
@@ -590,7 +590,7 @@ def test_whatever_else_comes_by_no_pod_is_named_as_well(live: Json, cause: str) 
     run(main())
 
 
-def test_of_a_resource_that_argorun_does_not_know_argo_cd_s_own_words_are_told() -> None:
+def test_of_a_resource_that_argorun_does_not_know_argo_cd_s_own_words_are_reported() -> None:
     async def main() -> None:
         scenario = StuckPods(
             ResourceResult(kind="Certificate", namespace="n", name="web", hook_phase="Running")

@@ -82,7 +82,7 @@ STREAMS = st.lists(
 
 @settings(max_examples=500)
 @given(LOGS, STREAMS, st.integers(1, 5))
-def test_every_line_is_told_once_and_in_order_however_the_streams_are_cut_or_stall(
+def test_every_line_is_reported_once_and_in_order_however_the_streams_are_cut_or_stall(
     steps: list[tuple[int, int, str]], streams: list[tuple[int, int, str]], batch: int
 ) -> None:
     log, now = [], EPOCH
@@ -253,7 +253,7 @@ def test_a_log_that_cannot_be_read_says_why() -> None:
     assert logged.all[-1] == ("ended", "tests-x", "main", 1, False, GONE.message)
 
 
-def test_the_instance_before_is_told_to_its_end() -> None:
+def test_the_instance_before_is_reported_to_its_end() -> None:
     cluster = Cluster()
     cluster.streams["tests-x", "main"] = [[A, DOWN]]
     cluster.previous["tests-x", "main"] = [A, B, LAST]

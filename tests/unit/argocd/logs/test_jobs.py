@@ -17,7 +17,7 @@ from argorun.argocd.types import LogEntry, ResourceResult
 from tests.unit.argocd.containers import EPOCH, GONE, LAST, SECOND, A, B, Cluster, RecordingListener, entry
 from tests.unit.argocd.fakes import APP, DOWN
 from tests.unit.argocd.gopatch import Json
-from tests.unit.scenario import Scenario
+from tests.unit.scenario import TOPIC, Scenario
 from tests.unit.virtual import run
 
 
@@ -73,6 +73,14 @@ class FollowedJobs(Scenario):
         return self.logged.all
 
 
+def job_with_pod(*streams: list[Any], **pod: Any) -> FollowedJobs:
+    """Job j1 and its pod p1, whose container writes these streams one after the other."""
+    scenario = FollowedJobs()
+    scenario.argocd.job("j1")
+    scenario.argocd.pod("p1", "j1", *streams, **pod)
+    return scenario
+
+
 def whole(pod: str, *texts: str, attempt: int = 1) -> list[tuple[object, ...]]:
     return [
         ("started", pod, "main", attempt),
@@ -81,14 +89,12 @@ def whole(pod: str, *texts: str, attempt: int = 1) -> list[tuple[object, ...]]:
     ]
 
 
-def test_a_jobs_log_is_told_from_its_first_line_to_its_end() -> None:
-    scenario = FollowedJobs()
-    scenario.argocd.job("j1")
-    scenario.argocd.pod("p1", "j1", [A, B, LAST])
+def test_a_jobs_log_is_reported_from_its_first_line_to_its_end() -> None:
+    scenario = job_with_pod([A, B, LAST])
     assert scenario.followed() == [("appeared", "j1"), *whole("p1", "a", "b")]
 
 
-def test_a_job_that_was_there_before_is_never_read_not_even_under_the_name_of_ours() -> None:
+def test_a_job_that_was_there_before_is_never_read_not_even_under_the_name_of_this_runs() -> None:
     scenario = FollowedJobs(before={"old"})
     scenario.argocd.job("old")
     scenario.argocd.pod("p0", "old", [entry(EPOCH, "another run's"), LAST])
@@ -106,14 +112,12 @@ def test_of_two_jobs_of_one_name_only_the_operations_own_is_read() -> None:
 @pytest.mark.parametrize("since", ["", "2024-01-01T00:00:06Z"])
 def test_a_job_older_than_the_operation_is_read_only_once_the_operation_names_it(since: str) -> None:
     for confirm, lines in (("", 0), ("other", 0), ("tests", 1)):
-        scenario = FollowedJobs()
-        scenario.argocd.job("j1")
-        scenario.argocd.pod("p1", "j1", [A, LAST])
+        scenario = job_with_pod([A, LAST])
         scenario.followed(since=since, confirm=confirm)
         assert len(scenario.logged.texts()) == lines
 
 
-def test_a_job_that_is_no_test_is_told_and_its_log_is_not_read() -> None:
+def test_a_job_that_is_no_test_is_reported_and_its_log_is_not_read() -> None:
     scenario = FollowedJobs()
     scenario.argocd.job("j1", name="create-topic")
     scenario.argocd.pod("p1", "j1", [A, LAST])
@@ -132,9 +136,7 @@ def test_a_jobs_second_pod_is_its_second_attempt() -> None:
 
 
 def test_every_container_is_read_init_containers_too() -> None:
-    scenario = FollowedJobs()
-    scenario.argocd.job("j1")
-    scenario.argocd.pod("p1", "j1", [A, LAST], initContainers=[{"name": "init"}])
+    scenario = job_with_pod([A, LAST], initContainers=[{"name": "init"}])
     scenario.argocd.streams["p1", "init"] = [[B, LAST]]
     logged = scenario.followed()
     assert [e[:3] for e in logged if e[0] == "started"] == [
@@ -145,17 +147,13 @@ def test_every_container_is_read_init_containers_too() -> None:
 
 
 def test_an_init_containers_log_that_hangs_holds_up_no_other() -> None:
-    scenario = FollowedJobs()
-    scenario.argocd.job("j1")
-    scenario.argocd.pod("p1", "j1", [A, LAST], initContainers=[{"name": "init"}])
+    scenario = job_with_pod([A, LAST], initContainers=[{"name": "init"}])
     scenario.argocd.streams["p1", "init"] = [[asyncio.Event()]]
     assert [e[2:] for e in scenario.followed() if e[0] == "line"] == [("main", "a")]
 
 
 def test_a_pod_that_cannot_be_looked_into_is_read_by_its_only_containers_default_name() -> None:
-    scenario = FollowedJobs()
-    scenario.argocd.job("j1")
-    scenario.argocd.pod("p1", "j1", containers=("",))
+    scenario = job_with_pod(containers=("",))
     scenario.argocd.streams["p1", ""] = [[A, LAST]]
     scenario.argocd.pods["p1"] = GONE
     assert scenario.followed() == [
@@ -167,16 +165,12 @@ def test_a_pod_that_cannot_be_looked_into_is_read_by_its_only_containers_default
 
 
 def test_a_stream_that_breaks_is_taken_up_where_it_was() -> None:
-    scenario = FollowedJobs()
-    scenario.argocd.job("j1")
-    scenario.argocd.pod("p1", "j1", [DOWN], [A, DOWN], [A], [A, B, LAST])
+    scenario = job_with_pod([DOWN], [A, DOWN], [A], [A, B, LAST])
     assert scenario.followed() == [("appeared", "j1"), *whole("p1", "a", "b")]
 
 
 def test_an_end_of_the_stream_while_the_container_runs_is_not_the_logs_end() -> None:
-    scenario = FollowedJobs()
-    scenario.argocd.job("j1")
-    scenario.argocd.pod("p1", "j1", [A, LAST], [A, B, LAST])
+    scenario = job_with_pod([A, LAST], [A, B, LAST])
     scenario.argocd.stands("p1", "main", "running")
 
     async def later() -> None:
@@ -192,9 +186,7 @@ def test_an_end_of_the_stream_while_the_container_runs_is_not_the_logs_end() -> 
 
 
 def test_a_pod_that_is_gone_before_its_log_was_read_leaves_it_incomplete_and_says_why() -> None:
-    scenario = FollowedJobs()
-    scenario.argocd.job("j1")
-    scenario.argocd.pod("p1", "j1", [A, DOWN], [GONE])
+    scenario = job_with_pod([A, DOWN], [GONE])
 
     async def gone() -> None:
         following = asyncio.create_task(scenario.follow())
@@ -207,9 +199,7 @@ def test_a_pod_that_is_gone_before_its_log_was_read_leaves_it_incomplete_and_say
 
 
 def test_a_log_that_does_not_end_does_not_keep_the_run() -> None:
-    scenario = FollowedJobs()
-    scenario.argocd.job("j1")
-    scenario.argocd.pod("p1", "j1", [A, asyncio.Event()])
+    scenario = job_with_pod([A, asyncio.Event()])
     scenario.argocd.stands("p1", "main", "running")
 
     async def timed() -> float:
@@ -233,7 +223,7 @@ class Talkative(Cluster):
             await asyncio.sleep(0.5)
 
 
-def test_a_log_that_never_falls_silent_does_not_keep_the_run_and_is_told_as_not_complete() -> None:
+def test_a_log_that_never_falls_silent_does_not_keep_the_run_and_is_reported_as_not_complete() -> None:
     scenario = FollowedJobs()
     scenario.argocd = Talkative()
     scenario.argocd.job("j1")
@@ -246,11 +236,8 @@ def test_a_log_that_never_falls_silent_does_not_keep_the_run_and_is_told_as_not_
         return asyncio.get_running_loop().time() - began
 
     assert run(timed()) == 80
-    assert scenario.logged.all[-1][3:] == (
-        len(scenario.logged.texts()),
-        False,
-        "the run ended before the log did",
-    )
+    lines = len(scenario.logged.texts())
+    assert scenario.logged.all[-1][3:] == (lines, False, "the run ended before the log did")
 
 
 def test_a_bare_pod_that_lives_on_is_not_waited_for() -> None:
@@ -266,11 +253,8 @@ def test_a_bare_pod_that_lives_on_is_not_waited_for() -> None:
         return asyncio.get_running_loop().time() - began
 
     assert run(timed()) == 20
-    assert scenario.logged.all[-1][3:] == (
-        len(scenario.logged.texts()),
-        False,
-        "the run ended before the log did",
-    )
+    lines = len(scenario.logged.texts())
+    assert scenario.logged.all[-1][3:] == (lines, False, "the run ended before the log did")
 
 
 def test_an_argo_cd_that_does_not_answer_does_not_keep_the_run_either() -> None:
@@ -313,16 +297,12 @@ def test_a_job_that_shows_only_when_the_operation_is_over_is_still_read() -> Non
 
 
 def test_the_stream_of_a_pod_that_has_ended_holds_nobody_up() -> None:
-    scenario = FollowedJobs()
-    scenario.argocd.job("j1")
-    scenario.argocd.pod("p1", "j1", [A, asyncio.Event()], [A, B, LAST])
+    scenario = job_with_pod([A, asyncio.Event()], [A, B, LAST])
     assert scenario.followed(wait=1) == [("appeared", "j1"), *whole("p1", "a", "b")]
 
 
 def test_a_container_that_never_ran_has_no_log() -> None:
-    scenario = FollowedJobs()
-    scenario.argocd.job("j1")
-    scenario.argocd.pod("p1", "j1", [LAST], initContainers=[{"name": "init"}])
+    scenario = job_with_pod([LAST], initContainers=[{"name": "init"}])
     scenario.argocd.streams["p1", "init"] = [[A, LAST]]
     scenario.argocd.stands("p1", "main", "waiting", phase="Failed")
     scenario.argocd.stands("p1", "init", "terminated", phase="Failed", code=1)
@@ -360,7 +340,7 @@ def test_a_bare_pod_is_read_where_it_is_wanted() -> None:
         assert scenario.followed() == [("appeared", "uid-p1"), *logged]
 
 
-def test_a_job_whose_pod_was_gone_before_it_was_seen_is_told_as_a_log_that_is_missing() -> None:
+def test_a_job_whose_pod_was_gone_before_it_was_seen_is_reported_as_a_log_that_is_missing() -> None:
     scenario = FollowedJobs()
     scenario.ran = ["tests"]
     assert scenario.followed(confirm="tests") == [
@@ -369,9 +349,7 @@ def test_a_job_whose_pod_was_gone_before_it_was_seen_is_told_as_a_log_that_is_mi
 
 
 def test_attempts_are_counted_also_when_the_pod_of_the_first_is_gone() -> None:
-    scenario = FollowedJobs()
-    scenario.argocd.job("j1")
-    scenario.argocd.pod("p1", "j1", [A, LAST])
+    scenario = job_with_pod([A, LAST])
 
     async def retried() -> None:
         following = asyncio.create_task(scenario.follow())
@@ -386,7 +364,6 @@ def test_attempts_are_counted_also_when_the_pod_of_the_first_is_gone() -> None:
 
 # -- whose they are ----------------------------------------------------------------------------------------
 
-TOPIC = "weather_1700000000_0a1b2c3d"
 TRACKING = "argocd.argoproj.io/tracking-id"
 
 
@@ -421,7 +398,7 @@ def test_a_job_that_was_not_rendered_for_this_runs_topic_is_another_runs() -> No
     ]
 
 
-def test_a_job_of_this_application_and_topic_is_ours() -> None:
+def test_a_job_of_this_application_and_topic_is_this_runs() -> None:
     scenario = FollowedJobs()
     scenario.topics, scenario.rendered = [TOPIC], [tracked("weather", {"env": TOPIC})]
     a_job(scenario, "weather", {"env": TOPIC})
@@ -438,7 +415,9 @@ LATER = "another operation, which came after ours"
         ("2024-01-01T00:00:21Z", [("stranger", "j1", LATER)]),
     ],
 )
-def test_a_job_that_was_made_after_our_operations_end_is_not_ours(created: str, logged: list[Any]) -> None:
+def test_a_job_that_was_made_after_the_runs_operations_end_is_not_its_own(
+    created: str, logged: list[Any]
+) -> None:
     scenario = FollowedJobs()
     scenario.argocd.runs("ours", phase="Succeeded", finishedAt="2024-01-01T00:00:20Z")
     a_job(scenario, "weather", created=created)
@@ -452,15 +431,15 @@ def test_nor_is_it_asked_after_once_the_end_is_known() -> None:
     assert "application" not in scenario.argocd.calls
 
 
-def test_a_job_that_is_seen_when_another_operation_has_begun_is_not_ours() -> None:
-    """The next one may have made it: its state has taken the place of ours."""
+def test_a_job_that_is_seen_when_another_operation_has_begun_is_not_this_runs() -> None:
+    """The next one may have made it: its state has taken the place of this run's."""
     scenario = FollowedJobs()
     scenario.argocd.runs("theirs")
     a_job(scenario, "weather")
     assert scenario.followed(confirm="tests") == [("stranger", "j1", LATER)]
 
 
-def test_a_job_that_was_made_anew_under_its_name_before_it_was_read_is_not_ours() -> None:
+def test_a_job_that_was_made_anew_under_its_name_before_it_was_read_is_not_this_runs() -> None:
     scenario = FollowedJobs()
     a_job(scenario, "weather")
     made = scenario.argocd.jobs["tests"]
@@ -544,7 +523,7 @@ def test_a_test_whose_place_another_took_is_given_up_once_that_has_ended(
         assert seconds <= run(displaced()) < seconds + 6
 
 
-def test_a_job_of_a_cronjob_is_no_hook_of_ours() -> None:
+def test_a_job_of_a_cronjob_is_no_hook_of_this_run() -> None:
     scenario = FollowedJobs()
     a_job(scenario, "weather")
     scenario.argocd.nodes[0]["parentRefs"] = [{"kind": "CronJob", "uid": "cron"}]
@@ -552,7 +531,7 @@ def test_a_job_of_a_cronjob_is_no_hook_of_ours() -> None:
 
 
 @pytest.mark.parametrize("gone", [GONE, ApiError("show Job tests", 400, 3, "not found")])
-def test_a_job_that_is_gone_before_it_was_read_is_not_said_to_be_ours(gone: Exception) -> None:
+def test_a_job_that_is_gone_before_it_was_read_is_not_said_to_be_this_runs(gone: Exception) -> None:
     scenario = FollowedJobs()
     a_job(scenario, "weather")
     scenario.argocd.jobs["tests"] = gone
@@ -593,7 +572,7 @@ def test_what_was_made_and_what_stood_in_its_place_is_known_to_the_verdict() -> 
 
 @pytest.mark.parametrize(("app", "whose"), [("weather", ""), ("other", "Application other")])
 @pytest.mark.parametrize("seen", [True, False])
-def test_whose_the_live_job_of_a_hook_is_is_told_whether_it_was_seen_before_or_not(
+def test_whose_the_live_job_of_a_hook_is_is_reported_whether_it_was_seen_before_or_not(
     app: str, whose: str, seen: bool
 ) -> None:
     scenario = FollowedJobs()

@@ -114,7 +114,7 @@ def test_where_it_renders_nothing_without_our_values_what_names_the_topic_is_rea
     assert [c for c in scenario.argocd.calls if c.startswith("live")] == ["live settings"]
 
 
-def test_a_data_hook_that_cannot_be_put_back_later_is_told_before_the_sync() -> None:
+def test_a_data_hook_that_cannot_be_put_back_later_is_reported_before_the_sync() -> None:
     scenario = SettledSync(
         configmap("hook", **{HOOK: "PreSync"}), configmap("other", "x", **{HOOK: "PreSync"})
     )
@@ -151,7 +151,7 @@ def test_the_destinations_namespace_is_that_of_what_names_none() -> None:
 
 
 @pytest.mark.parametrize("sync", ["Synced", "OutOfSync"])
-def test_what_our_operation_changed_is_settled_whatever_argo_cd_says_of_the_whole(sync: str) -> None:
+def test_what_the_runs_operation_changed_is_settled_whatever_argo_cd_says_of_the_whole(sync: str) -> None:
     scenario = SettledSync(configmap("settings"), configmap("same", "x"))
     scenario.status(sync=sync)
     plan = scenario.planned()
@@ -161,7 +161,7 @@ def test_what_our_operation_changed_is_settled_whatever_argo_cd_says_of_the_whol
     assert scenario.settlement.resources_to_sync(plan) == [wanted]
 
 
-def test_what_our_operation_did_not_come_to_is_left_alone() -> None:
+def test_what_the_runs_operation_did_not_come_to_is_left_alone() -> None:
     scenario = SettledSync(configmap("settings"), configmap("later"))
 
     async def whole() -> Plan:
@@ -199,7 +199,7 @@ def test_an_applications_own_option_keeps_what_is_not_to_be_pruned() -> None:
     assert scenario.planned() == Plan(stay=(key(f"extra-{TOPIC}"),))
 
 
-def test_a_data_hook_is_patched_back_to_what_it_was_before_and_what_fails_is_told() -> None:
+def test_a_data_hook_is_patched_back_to_what_it_was_before_and_what_fails_is_reported() -> None:
     scenario = SettledSync(configmap("hook", **{HOOK: "PreSync"}))
     plan = scenario.planned()
     patch = {"data": {"topic": "former"}}
@@ -270,7 +270,7 @@ def test_a_hook_that_is_a_secret_is_named_at_the_end_where_the_topic_may_be_in_i
     assert scenario.settlement.uncertain_sources() == set()
 
 
-def test_a_secret_that_our_operation_did_not_change_is_left_alone() -> None:
+def test_a_secret_that_the_runs_operation_did_not_change_is_left_alone() -> None:
     scenario = SettledSync(secret("password"))
     scenario.status({"kind": "Secret", "namespace": "n", "name": "password", "status": "OutOfSync"})
 
@@ -290,7 +290,7 @@ def test_an_application_that_cannot_be_compared_is_not_called_settled() -> None:
         scenario.planned()
 
 
-def test_where_it_cannot_be_rendered_any_more_what_names_the_topic_is_still_looked_for() -> None:
+def test_where_it_can_no_longer_be_rendered_what_names_the_topic_is_still_looked_for() -> None:
     scenario = SettledSync(configmap("settings"), configmap("same", "x"))
     scenario.argocd.meets("manifests", ApiError("render", 500, 2, "git is down"))
     with pytest.raises(OperationFailed, match="cannot render weather without the topic: git is down"):
@@ -333,7 +333,7 @@ def test_a_configmap_that_differs_otherwise_held_no_topic() -> None:
 # -- the look --------------------------------------------------------------------------------------------
 
 
-def test_what_still_names_a_topic_is_told_with_what_a_person_can_do() -> None:
+def test_what_still_names_a_topic_is_reported_with_what_a_person_can_do() -> None:
     extra = configmap("extra-TOPIC")
     hook = configmap("hook", **{HOOK: "PreSync"})
     scenario = SettledSync(configmap("settings"), hook, extra)
@@ -348,7 +348,7 @@ def test_what_still_names_a_topic_is_told_with_what_a_person_can_do() -> None:
     assert patches["hook"] == {"data": {"topic": "former"}}
 
 
-def test_what_names_it_in_kubernetes_own_spelling_is_told() -> None:
+def test_what_names_it_in_kubernetes_own_spelling_is_reported() -> None:
     scenario = SettledSync(configmap("settings"))
     scenario.planned()
     scenario.argocd.made(configmap("settings", TOPIC.replace("_", "-")))
@@ -395,7 +395,7 @@ def test_what_is_being_deleted_is_waited_for() -> None:
     assert 5 <= seconds < 6
 
 
-def test_what_does_not_go_though_it_is_being_deleted_is_told_when_patience_is_over() -> None:
+def test_what_does_not_go_though_it_is_being_deleted_is_reported_when_the_time_is_up() -> None:
     scenario = SettledSync(configmap("extra-TOPIC"))
     scenario.argocd.objects.clear()
     scenario.planned()
@@ -405,7 +405,7 @@ def test_what_does_not_go_though_it_is_being_deleted_is_told_when_patience_is_ov
     assert left.command == "", "to delete it again does nothing"
 
 
-def test_what_a_finalizer_holds_is_told_with_the_command_that_takes_it_off() -> None:
+def test_what_a_finalizer_holds_is_reported_with_the_command_that_takes_it_off() -> None:
     scenario = SettledSync(configmap("extra-TOPIC"))
     scenario.argocd.objects.clear()
     scenario.planned()
@@ -490,7 +490,9 @@ def test_after_a_run_that_died_what_its_values_changed_is_settled() -> None:
 
 
 @pytest.mark.parametrize("stands", [True, False])
-def test_where_a_dead_runs_values_render_nothing_or_are_gone_argo_cds_comparison_tells(stands: bool) -> None:
+def test_where_a_dead_runs_values_render_nothing_or_are_gone_argo_cds_comparison_decides(
+    stands: bool,
+) -> None:
     scenario = SettledSync(configmap("settings"))
     scenario.puts(TOPIC)
     scenario.syncs()
@@ -534,14 +536,14 @@ def test_a_secret_that_may_be_a_dead_runs_is_left_and_named_where_nobody_can_tel
 # -- what Kubernetes or Argo CD makes under names of their own -------------------------------------------
 
 
-def test_a_data_hook_with_a_generated_name_is_told_before_the_sync_and_named_at_the_end() -> None:
+def test_a_data_hook_with_a_generated_name_is_reported_before_the_sync_and_named_at_the_end() -> None:
     hook = configmap("", **{HOOK: "PreSync"})
     hook["metadata"]["generateName"] = "settings-"
     del hook["metadata"]["name"]
     scenario = SettledSync(configmap("other", "x"))
     scenario.argocd.source.append(hook)
-    told = run(scenario.note())
-    assert told == [Remains(key("settings-"), "each sync makes another one")]
+    remains = run(scenario.note())
+    assert remains == [Remains(key("settings-"), "each sync makes another one")]
     for name in ("settings-abc-presync-1", "another-abc-presync-1"):
         scenario.argocd.made(configmap(name, TOPIC, **{HOOK: "PreSync"}))
     run(scenario.plan())

@@ -18,11 +18,12 @@ from tests.unit.virtual import run
 class EndedJobs(Scenario):
     """The Jobs that the operation calls running, and when Argo CD was asked to look again."""
 
-    def __init__(self) -> None:
+    def __init__(self, health: str | None = "Healthy") -> None:
         super().__init__()
         self.live = LiveTree(self.argocd.client, APP)
         self.jobs: list[Node] = []
         self.refreshed: list[float] = []
+        self.job("a", health)
 
     def job(self, uid: str, health: str | None) -> None:
         node = Node(kind="Job", name=uid, uid=uid, health=None if health is None else Health(status=health))
@@ -47,8 +48,7 @@ class EndedJobs(Scenario):
 
 @pytest.mark.parametrize("health", ["Progressing", "Suspended", "Missing", "", None])
 def test_while_a_job_runs_nothing_is_sent(health: str | None) -> None:
-    scenario = EndedJobs()
-    scenario.job("a", health)
+    scenario = EndedJobs(health)
     assert run(scenario.nudging(60)) is False
     assert scenario.argocd.calls == []
 
@@ -57,16 +57,14 @@ def test_while_a_job_runs_nothing_is_sent(health: str | None) -> None:
 def test_an_ended_job_that_the_operation_calls_running_is_nudged_at_once_and_once_more_at_most(
     health: str,
 ) -> None:
-    scenario = EndedJobs()
-    scenario.job("a", health)
+    scenario = EndedJobs(health)
     assert run(scenario.nudging(60)) is False
     assert scenario.refreshed == [0.0, 3.5]
     assert set(scenario.argocd.calls) == {"refresh"}
 
 
 def test_a_job_that_ends_is_seen_when_the_tree_changes() -> None:
-    scenario = EndedJobs()
-    scenario.job("a", "Progressing")
+    scenario = EndedJobs("Progressing")
 
     async def ends() -> None:
         nudging = asyncio.create_task(scenario.nudging(4.5))
@@ -81,7 +79,6 @@ def test_a_job_that_ends_is_seen_when_the_tree_changes() -> None:
 
 def test_once_the_operation_has_noticed_no_more_is_sent() -> None:
     scenario = EndedJobs()
-    scenario.job("a", "Healthy")
 
     async def notices() -> None:
         nudging = asyncio.create_task(scenario.nudging(30))
@@ -95,6 +92,7 @@ def test_once_the_operation_has_noticed_no_more_is_sent() -> None:
 
 def test_many_jobs_that_end_at_about_the_same_time_make_no_more_than_one_refresh_a_second() -> None:
     scenario = EndedJobs()
+    scenario.jobs = []
 
     async def busy() -> None:
         nudging = asyncio.create_task(scenario.nudging(2.9))
@@ -110,7 +108,6 @@ def test_many_jobs_that_end_at_about_the_same_time_make_no_more_than_one_refresh
 
 def test_changes_of_the_tree_alone_make_no_refresh() -> None:
     scenario = EndedJobs()
-    scenario.job("a", "Healthy")
 
     async def busy() -> None:
         nudging = asyncio.create_task(scenario.nudging(3.4))
@@ -125,7 +122,6 @@ def test_changes_of_the_tree_alone_make_no_refresh() -> None:
 
 def test_the_next_job_has_its_own_two() -> None:
     scenario = EndedJobs()
-    scenario.job("a", "Healthy")
 
     async def next_one() -> None:
         nudging = asyncio.create_task(scenario.nudging(60))
@@ -141,7 +137,6 @@ def test_the_next_job_has_its_own_two() -> None:
 @pytest.mark.parametrize("fault", [DOWN, ApiError("show", 500, 13, "x")])
 def test_a_refresh_that_fails_is_no_matter(fault: Exception) -> None:
     scenario = EndedJobs()
-    scenario.job("a", "Healthy")
     scenario.argocd.meets("refresh", fault)
     assert run(scenario.nudging(60)) is False
     assert scenario.refreshed == [3.5]
@@ -149,7 +144,6 @@ def test_a_refresh_that_fails_is_no_matter(fault: Exception) -> None:
 
 def test_where_a_refresh_is_not_allowed_it_is_left_to_argo_cd() -> None:
     scenario = EndedJobs()
-    scenario.job("a", "Healthy")
     scenario.argocd.meets("refresh", Denied("show", 403, "permission denied", ""))
     assert run(scenario.nudging(60)) is True
     assert scenario.argocd.calls == ["refresh"]

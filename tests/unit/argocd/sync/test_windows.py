@@ -1,4 +1,4 @@
-"""A sync window that is closed is told before anything is created, with all that is known of it."""
+"""A sync window that is closed is reported before anything is created, with all that is known of it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ DAY = SyncWindow(kind="allow", schedule="0 8 * * *", duration="10h")
 MESSAGE = "weather may not be synced now: it is blocked by a sync window of project team"
 
 
-def refused(told: SyncWindows, project: Project | Exception | None = None) -> OperationFailed:
+def refused(answer: SyncWindows, project: Project | Exception | None = None) -> OperationFailed:
     argocd = FakeArgoCD()
-    argocd.sync_windows_answer = told
+    argocd.sync_windows_answer = answer
     if isinstance(project, Exception):
         argocd.meets("project", project)
     else:

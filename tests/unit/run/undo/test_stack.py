@@ -74,7 +74,7 @@ def test_a_hurry_cuts_slow_requests_short() -> None:
     assert (undo.hurried, cut) == (True, ["hurry"])
 
 
-def test_the_last_is_undone_first_and_each_is_told() -> None:
+def test_the_last_is_undone_first_and_each_is_reported() -> None:
     scenario = Undos()
     for name in ("topic", "parameters", "operation"):
         scenario.add(name)
@@ -99,7 +99,7 @@ def test_one_after_the_other_so_that_the_topic_outlives_what_uses_it() -> None:
     assert scenario.order == ["operation", "operation is over", "topic"]
 
 
-def test_nothing_to_undo_is_nothing_told() -> None:
+def test_with_nothing_to_undo_nothing_is_emitted() -> None:
     scenario = Undos()
     run(scenario.undo.unwind(90))
     assert (scenario.emitted, scenario.undo.pending) == ([], False)
