@@ -1,7 +1,7 @@
 """Whatever befalls a run, and in whatever order: what it promises holds.
 
 `make test` carries out a plan for each thing, `make test-all` plans that hypothesis draws, more of them with
-ARGORUN_CHAOS=300. The plan of a failure is printed: give it to `played`.
+ARGORUN_CHAOS=300. The plan of a failure is printed: give it to `run_plan`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from argorun.reporters.json_lines import encode
 from argorun.sandbox.standin import Timings
 from tests.cancelled import connections_cancelled
 from tests.chaos.ground import Ground
+from tests.chaos.planned_run import FOREIGN, Seen, run_plan
 from tests.chaos.plans import PLANS, Broken, Deed, How, Kind, Plan, Strike, sample
-from tests.chaos.stage import FOREIGN, Seen, played
 from tests.unit.kafka.standin import Lost
 from tests.unit.step_pairs import endings
 
@@ -67,7 +67,7 @@ def test_a_run_keeps_its_promises_whatever_befalls_it(quick: Ground, plan: Plan)
 def keeps_its_promises(ground: Ground, plan: Plan) -> None:
     """Carry the plan out; AssertionError where the run broke a promise."""
     with connections_cancelled():
-        seen = played(ground, plan, Path(ground.folder, "tests.log"))
+        seen = run_plan(ground, plan, Path(ground.folder, "tests.log"))
     told = "".join(encode(e).decode() for e in seen.events)
     assert broken_promises(seen, ground.standin.token) == [], f"{plan}\nexit {seen.code}\n{told}"
     ground.remove(seen.app.name)

@@ -9,7 +9,7 @@ from argorun.events import Step
 from tests.faults import proxy
 from tests.faults.brokers import CREATE_TOPICS, DELETE_TOPICS
 from tests.faults.proxy import Fault, Rule
-from tests.faults.stage import Blow, KafkaRule
+from tests.faults.runs import Blow, KafkaRule
 
 APP = r"/api/v1/applications/[^/?]+"
 DENIED = ("401", "403", "404")

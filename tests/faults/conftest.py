@@ -16,10 +16,10 @@ from tests.cancelled import connections_cancelled
 from tests.faults import brokers
 from tests.faults.brokers import Broker
 from tests.faults.cells import Cell, Place
-from tests.faults.stage import FAILS, HANGS, PASSES, Outcome, Stage, holds
+from tests.faults.runs import FAILS, HANGS, PASSES, Outcome, Servers, holds
 from tests.processes import part
 
-Act = Callable[[Stage, Path], Awaitable[Outcome | None]]
+Act = Callable[[Servers, Path], Awaitable[Outcome | None]]
 AT_ONCE = 12  # most of them wait for something; more, and on a slow machine they wait for each other
 LONGEST = 240.0  # seconds after which a cell that hangs is ended; no cell depends on it
 TOOK = pytest.StashKey[float]()
@@ -54,9 +54,9 @@ class Part:
     """
 
     def __init__(
-        self, stage: Stage, loop: asyncio.AbstractEventLoop, folder: Path, acts: Mapping[str, Act]
+        self, servers: Servers, loop: asyncio.AbstractEventLoop, folder: Path, acts: Mapping[str, Act]
     ) -> None:
-        self._stage, self._loop, self._folder = stage, loop, folder
+        self._servers, self._loop, self._folder = servers, loop, folder
         self._limit = asyncio.Semaphore(AT_ONCE)
         self._took: dict[str, float] = {}
         self._plays = {name: loop.create_task(self._play(name, act)) for name, act in acts.items()}
@@ -68,7 +68,7 @@ class Part:
             began = time.monotonic()
             try:
                 async with asyncio.timeout(LONGEST):
-                    return await act(self._stage, place)
+                    return await act(self._servers, place)
             finally:
                 self._took[name] = time.monotonic() - began
 
@@ -87,22 +87,22 @@ class Part:
 
 
 @contextlib.contextmanager
-def opened(loop: asyncio.AbstractEventLoop, folder: Path, broker: Broker) -> Iterator[Stage]:
-    """The stage, on a loop that runs now and then; opened and closed in one task."""
+def opened(loop: asyncio.AbstractEventLoop, folder: Path, broker: Broker) -> Iterator[Servers]:
+    """The servers, on a loop that runs now and then; opened and closed in one task."""
     opens, closes = loop.create_future(), asyncio.Event()
 
     async def up() -> None:
-        async with Stage.open(folder, broker) as stage:
-            opens.set_result(stage)
+        async with Servers.open(folder, broker) as servers:
+            opens.set_result(servers)
             await closes.wait()
 
-    open_stage = loop.create_task(up())
-    loop.run_until_complete(asyncio.wait([open_stage, opens], return_when=asyncio.FIRST_COMPLETED))
-    if open_stage.done():
-        open_stage.result()
+    opening = loop.create_task(up())
+    loop.run_until_complete(asyncio.wait([opening, opens], return_when=asyncio.FIRST_COMPLETED))
+    if opening.done():
+        opening.result()
     yield opens.result()
     closes.set()
-    loop.run_until_complete(open_stage)
+    loop.run_until_complete(opening)
 
 
 @pytest.fixture(scope="session")
@@ -110,21 +110,21 @@ def part_of(
     broker: Broker, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[pytest.Item], Part]]:
     """The part that a test belongs to; it begins when the first of its tests is run."""
-    folder, parts = tmp_path_factory.mktemp("stage"), dict[str, Part]()
-    with contextlib.ExitStack() as servers:
-        loop = servers.enter_context(asyncio.Runner()).get_loop()
-        stage = servers.enter_context(opened(loop, folder, broker))
+    folder, parts = tmp_path_factory.mktemp("servers"), dict[str, Part]()
+    with contextlib.ExitStack() as stack:
+        loop = stack.enter_context(asyncio.Runner()).get_loop()
+        servers = stack.enter_context(opened(loop, folder, broker))
 
         def its_part(item: pytest.Item) -> Part:
             name = part(item.nodeid)
             if name not in parts:
                 mine = [i for i in item.session.items if is_played(i) and part(i.nodeid) == name]
-                parts[name] = Part(stage, loop, folder, dict(map(act_of, mine)))
+                parts[name] = Part(servers, loop, folder, dict(map(act_of, mine)))
             return parts[name]
 
         yield its_part
         with connections_cancelled():
-            servers.close()
+            stack.close()
 
 
 @pytest.fixture
@@ -153,10 +153,10 @@ def act_of(item: pytest.Item) -> tuple[str, Act]:
     assert isinstance(item, pytest.Function)
     call = item.callspec
     act: Any = call.params.get("scenario")
-    return call.id, act or functools.partial(play_cell, call.params["cell"])
+    return call.id, act or functools.partial(run_cell, call.params["cell"])
 
 
-async def play_cell(cell: Cell, stage: Stage, folder: Path) -> Outcome:
+async def run_cell(cell: Cell, servers: Servers, folder: Path) -> Outcome:
     """One cell; the Job in it does not end before the fault has struck, where that is in its time."""
     blows = cell.place.blows(cell.fault)
     file = folder / "struck"
@@ -167,4 +167,4 @@ async def play_cell(cell: Cell, stage: Stage, folder: Path) -> Outcome:
             script = HANGS
         elif cell.place.name in ("watch", "tree-stream", "log", "pod", "job", "backstop"):
             script = holds(file, 1 if cell.fails else 0)
-    return await stage.play(blows, script)
+    return await servers.run(blows, script)

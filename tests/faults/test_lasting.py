@@ -1,6 +1,6 @@
 """Faults that last: a server that is away for a while, or for good, and a stream that falls silent.
 
-Each scenario is played beside the cells of the table; what goes wrong in it is raised in its own test.
+Each fault runs beside the cells of the table; what goes wrong in it is raised in its own test.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from tests.faults import proxy
 from tests.faults.brokers import CREATE_TOPICS, DELETE_TOPICS
 from tests.faults.cells import EVER
 from tests.faults.proxy import Rule
-from tests.faults.stage import (
+from tests.faults.runs import (
     HANGS,
     LINES,
     PASSES,
-    Actor,
     Blow,
     KafkaRule,
     Outcome,
-    Stage,
+    Servers,
+    StandInRuns,
     away,
     holds,
     once_it_runs,
 )
 
-Scenario = Callable[[Stage, Path], Awaitable[None]]
+LastingFault = Callable[[Servers, Path], Awaitable[None]]
 
 
 def no_kafka(key: int, step: Step) -> Blow:
@@ -41,7 +41,7 @@ def no_kafka(key: int, step: Step) -> Blow:
     return Blow(KafkaRule(key, "drop", times=EVER), step)
 
 
-async def argo_cd_that_is_away_for_ten_seconds_is_ridden_out(stage: Stage, folder: Path) -> None:
+async def argo_cd_that_is_away_for_ten_seconds_is_ridden_out(servers: Servers, folder: Path) -> None:
     gone, file = away(Step.CLEANUP), folder / "done"  # a step that comes too late to matter
 
     def back() -> None:
@@ -51,139 +51,143 @@ async def argo_cd_that_is_away_for_ten_seconds_is_ridden_out(stage: Stage, folde
     def for_ten_seconds() -> None:
         asyncio.get_running_loop().call_later(10, back)
 
-    told = once_it_runs(gone, for_ten_seconds)
-    outcome = await stage.play([gone], holds(file), told)
+    arm = once_it_runs(gone, for_ten_seconds)
+    outcome = await servers.run([gone], holds(file), arm)
     assert gone.rule.met > 0
     assert (outcome.code, outcome.left, outcome.named) == (0, [], {}), str(outcome)
     assert (outcome.lines, outcome.complete) == (list(LINES), True), str(outcome)
 
 
-async def when_argo_cd_does_not_come_back_the_commands_do_the_rest(stage: Stage, folder: Path) -> None:
-    gone, actor = away(Step.CLEANUP), Actor(stage, HANGS)
-    await actor.deploy()
-    outcome = await actor.run([gone], once_it_runs(gone), cleanup=30.0)
+async def when_argo_cd_does_not_come_back_the_commands_do_the_rest(servers: Servers, folder: Path) -> None:
+    gone, runs = away(Step.CLEANUP), StandInRuns(servers, HANGS)
+    await runs.deploy()
+    outcome = await runs.run([gone], once_it_runs(gone), cleanup=30.0)
     assert outcome.code == 8, str(outcome)
     assert "cannot be reached" in outcome.title
     assert {"our operation", "the parameters", "the workloads' settings"} <= set(outcome.named)
     assert "an operation runs" in outcome.left
     assert not [left for left in outcome.left if left.startswith("topic")], "Kafka is there"
     gone.rule.times = 0
-    await by_hand(actor, outcome)
-    assert await actor.left() == []
+    await by_hand(runs, outcome)
+    assert await runs.left() == []
 
 
 async def manifests_that_are_never_shown_verify_nothing_and_nothing_is_synced(
-    stage: Stage, folder: Path
+    servers: Servers, folder: Path
 ) -> None:
     refused = Rule("GET", "/api/v1/applications/[^/]+/manifests", proxy.status(500), times=EVER)
-    outcome = await stage.play([Blow(refused, Step.SYNC)], PASSES)
+    outcome = await servers.run([Blow(refused, Step.SYNC)], PASSES)
     assert refused.met == 2
     assert (outcome.code, outcome.left, outcome.named) == (2, [], {}), str(outcome)
     assert "with the run's values: broken proxy says 500" in outcome.title
     assert outcome.lines == [], "nothing was synced"
 
 
-def undoing(actor: Actor) -> Callable[[proxy.Exchange], Awaitable[None]]:
+def undoing(runs: StandInRuns) -> Callable[[proxy.Exchange], Awaitable[None]]:
     """Somebody puts the parameters back to what they are now, just before the request is passed on."""
-    former = copy.deepcopy(actor.app.doc["spec"]["source"]["helm"]["parameters"])
+    former = copy.deepcopy(runs.app.doc["spec"]["source"]["helm"]["parameters"])
 
     async def undone(exchange: proxy.Exchange) -> None:
         change = {"op": "replace", "path": "/spec/source/helm/parameters", "value": former}
-        await actor.ask("PATCH", "", {"patch": json.dumps([change]), "patchType": "json"})
+        await runs.ask("PATCH", "", {"patch": json.dumps([change]), "patchType": "json"})
         await exchange.relay()
 
     return undone
 
 
 async def parameters_that_somebody_undoes_once_the_sync_has_them_are_not_taken_for_those_of_the_sync(
-    stage: Stage, folder: Path
+    servers: Servers, folder: Path
 ) -> None:
     """What is rendered by then is not what the operation applies, and would hide what that changes."""
-    actor = Actor(stage, PASSES)
-    await actor.deploy()
-    rendered = Rule("GET", "/api/v1/applications/[^/]+/manifests", undoing(actor), nth=2)
-    outcome = await actor.run([Blow(rendered, Step.SYNC)])
+    runs = StandInRuns(servers, PASSES)
+    await runs.deploy()
+    rendered = Rule("GET", "/api/v1/applications/[^/]+/manifests", undoing(runs), nth=2)
+    outcome = await runs.run([Blow(rendered, Step.SYNC)])
     assert rendered.met == 1
     assert (outcome.code, outcome.left, outcome.named) == (0, [], {}), str(outcome)
 
 
-async def parameters_that_somebody_undoes_before_the_sync_are_not_synced(stage: Stage, folder: Path) -> None:
+async def parameters_that_somebody_undoes_before_the_sync_are_not_synced(
+    servers: Servers, folder: Path
+) -> None:
     """Reading what stands in the cluster takes a while: the hooks must not run on somebody else's topic."""
-    actor = Actor(stage, PASSES)
-    await actor.deploy()
-    looks = Rule("GET", "/api/v1/applications/[^/]+/resource-tree", undoing(actor))
+    runs = StandInRuns(servers, PASSES)
+    await runs.deploy()
+    looks = Rule("GET", "/api/v1/applications/[^/]+/resource-tree", undoing(runs))
     posts = Rule("POST", "/api/v1/applications/[^/]+/sync", proxy.Exchange.relay, times=EVER)
-    outcome = await actor.run([Blow(looks, Step.SYNC), Blow(posts, Step.SYNC)])
+    outcome = await runs.run([Blow(looks, Step.SYNC), Blow(posts, Step.SYNC)])
     assert looks.met == 1
     assert (outcome.code, outcome.left, outcome.named) == (0, [], {}), str(outcome)
     assert posts.met == 2, "one for the tests, and one that settles"
 
 
-async def by_hand(actor: Actor, outcome: Outcome) -> None:
+async def by_hand(runs: StandInRuns, outcome: Outcome) -> None:
     """All that argorun says is to be done, in its order."""
     for command in outcome.named.values():
-        await actor.by_hand(command)
+        await runs.by_hand(command)
 
 
-async def kafka_goes_away_before_the_topic_is_made(stage: Stage, folder: Path) -> None:
-    actor = Actor(stage, PASSES)
-    await actor.deploy()
+async def kafka_goes_away_before_the_topic_is_made(servers: Servers, folder: Path) -> None:
+    runs = StandInRuns(servers, PASSES)
+    await runs.deploy()
     blows = [no_kafka(key, Step.TOPICS) for key in (CREATE_TOPICS, DELETE_TOPICS)]
-    outcome = await actor.run(blows, cleanup=20.0)
+    outcome = await runs.run(blows, cleanup=20.0)
     assert outcome.code == 7, str(outcome)
     assert outcome.left == [], "the request never arrived"
     (what,) = outcome.named
-    assert what.startswith(f"topic {actor.name}_"), "whether it was made cannot be known"
-    await by_hand(actor, outcome)
+    assert what.startswith(f"topic {runs.name}_"), "whether it was made cannot be known"
+    await by_hand(runs, outcome)
 
 
-async def kafka_goes_away_before_the_clean_up(code: int, right: int, stage: Stage, folder: Path) -> None:
-    actor = Actor(stage, f"{PASSES}; exit {code}")
-    await actor.deploy()
-    outcome = await actor.run([no_kafka(DELETE_TOPICS, Step.CLEANUP)], cleanup=20.0)
+async def kafka_goes_away_before_the_clean_up(code: int, right: int, servers: Servers, folder: Path) -> None:
+    runs = StandInRuns(servers, f"{PASSES}; exit {code}")
+    await runs.deploy()
+    outcome = await runs.run([no_kafka(DELETE_TOPICS, Step.CLEANUP)], cleanup=20.0)
     assert outcome.code == right, str(outcome)
     (topic,) = outcome.named
     assert outcome.left == [topic], "the rest is put back all the same"
-    await by_hand(actor, outcome)
-    assert await actor.left() == []
+    await by_hand(runs, outcome)
+    assert await runs.left() == []
 
 
-async def a_silent_watch_is_made_up_for_by_the_slow_read(stage: Stage, folder: Path) -> None:
+async def a_silent_watch_is_made_up_for_by_the_slow_read(servers: Servers, folder: Path) -> None:
     file = folder / "done"
     silent = Blow(Rule("GET", "/api/v1/stream/applications", proxy.stall, times=EVER), Step.FOLLOW)
     silent.rule.struck = file.touch
-    outcome = await stage.play([silent], holds(file))
+    outcome = await servers.run([silent], holds(file))
     assert (outcome.code, outcome.left, outcome.named) == (0, [], {}), str(outcome)
     assert (outcome.lines, outcome.complete) == (list(LINES), True), str(outcome)
 
 
-async def a_rendering_that_does_not_end_is_not_needed_for_the_way_back(stage: Stage, folder: Path) -> None:
+async def a_rendering_that_does_not_end_is_not_needed_for_the_way_back(
+    servers: Servers, folder: Path
+) -> None:
     slow = Blow(Rule("PATCH", ".*", proxy.stall, times=EVER), Step.CLEANUP)
-    outcome = await stage.play([slow])
+    outcome = await servers.run([slow])
     assert slow.rule.met > 0
     assert (outcome.code, outcome.left, outcome.named) == (0, [], {}), str(outcome)
 
 
-async def a_rendering_that_does_not_end_is_not_called_unreachable(stage: Stage, folder: Path) -> None:
+async def a_rendering_that_does_not_end_is_not_called_unreachable(servers: Servers, folder: Path) -> None:
     slow = Blow(Rule("PATCH", ".*", proxy.stall), Step.PARAMETERS)
-    outcome = await stage.play([slow])
+    outcome = await servers.run([slow])
     assert (outcome.code, outcome.left, outcome.named) == (8, [], {}), str(outcome)
     assert f"did not change Application {slow.rule.about} within 15 s (argocd.timeout)" in outcome.title
 
 
-async def what_argo_cd_refuses_until_the_end(status: int, stage: Stage, folder: Path) -> None:
-    actor = Actor(stage, PASSES)
-    await actor.deploy()
+async def what_argo_cd_refuses_until_the_end(status: int, servers: Servers, folder: Path) -> None:
+    runs = StandInRuns(servers, PASSES)
+    await runs.deploy()
     refused = Blow(Rule("PATCH", ".*", proxy.status(status), times=EVER), Step.CLEANUP)
-    outcome = await actor.run([refused], cleanup=30.0)
+    outcome = await runs.run([refused], cleanup=30.0)
     assert outcome.code == 10, str(outcome)
     assert {"the parameters", "the workloads' settings"} <= set(outcome.named), str(outcome)
     refused.rule.times = 0
-    await by_hand(actor, outcome)
-    assert await actor.left() == []
+    await by_hand(runs, outcome)
+    assert await runs.left() == []
 
 
-SCENARIOS: dict[str, Scenario] = {
+SCENARIOS: dict[str, LastingFault] = {
     "argo-cd-away-for-ten-seconds": argo_cd_that_is_away_for_ten_seconds_is_ridden_out,
     "argo-cd-away-for-good": when_argo_cd_does_not_come_back_the_commands_do_the_rest,
     "kafka-away-before-the-topic-is-made": kafka_goes_away_before_the_topic_is_made,
@@ -207,5 +211,5 @@ SCENARIOS: dict[str, Scenario] = {
 
 @pytest.mark.full
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
-def test_a_fault_that_lasts(scenario: Scenario, played: Callable[[], Outcome | None]) -> None:
+def test_a_fault_that_lasts(scenario: LastingFault, played: Callable[[], Outcome | None]) -> None:
     played()  # raises what went wrong

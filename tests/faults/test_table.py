@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.faults.cells import CELLS, SAMPLE, Cell
-from tests.faults.stage import LINES, Outcome
+from tests.faults.runs import LINES, Outcome
 
 TABLE = [
     pytest.param(cell, id=name, marks=() if name in SAMPLE else pytest.mark.full)

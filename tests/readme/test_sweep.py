@@ -25,7 +25,7 @@ MOMENTS = (
 )
 
 
-class Stage:
+class DemoRuns:
     """The demo's environment, and argorun as a process in it."""
 
     def __init__(self, demo: DemoEnvironment, folder: Path) -> None:
@@ -87,18 +87,18 @@ class Stage:
 
 async def killed_and_swept(folder: Path) -> None:
     async with demo_environment() as demo:
-        stage = Stage(demo, folder)
-        await stage.deploy()
-        before = await stage.application()
-        assert (before[2:], await stage.topics()) == (("Synced", False), [])
+        runs = DemoRuns(demo, folder)
+        await runs.deploy()
+        before = await runs.application()
+        assert (before[2:], await runs.topics()) == (("Synced", False), [])
         for moment in MOMENTS:
-            code, written = await stage.argorun("run", demo.application, kill_at=moment)
+            code, written = await runs.argorun("run", demo.application, kill_at=moment)
             assert code == -9, written
-            left = await stage.topics()
-            code, swept = await stage.argorun("sweep", "--older-than", "0s")
+            left = await runs.topics()
+            code, swept = await runs.argorun("sweep", "--older-than", "0s")
             assert code == 0, swept
             assert [t for t in left if t not in swept.splitlines()] == [], swept
-            assert (await stage.application(), await stage.topics()) == (before, []), f"{moment}\n{swept}"
+            assert (await runs.application(), await runs.topics()) == (before, []), f"{moment}\n{swept}"
 
 
 def test_after_kill_9_in_any_step_the_sweep_leaves_nothing(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ PARAMETERS: dict[str, Json] = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Stage:
+class AutoSyncedApplication:
     """An Application with auto-sync; its test Job does as the files `red` and `slow` say."""
 
     bench: Bench
@@ -75,9 +75,9 @@ def run_id(run: Running) -> str:
     params=[("helm", HEALING), ("helm", PLAIN), ("kustomize", HEALING), ("kustomize", PLAIN)],
     ids=lambda p: f"{p[0]}-{'healing' if p[1] else 'plain'}",
 )
-def stage(
+def auto(
     stack: Stack, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Iterator[Stage]:
+) -> Iterator[AutoSyncedApplication]:
     form, policy = request.param
     folder = tmp_path_factory.mktemp(f"auto-{form}")
     slow, red = folder / "slow", folder / "red"
@@ -97,62 +97,62 @@ def stage(
     with support.bench(stack, folder, files, where, name="auto", deploy=False, syncPolicy=policies) as bench:
         bench.app.wait_synced()
         bench.app.wait_idle()
-        yield Stage(bench, form, folder)
+        yield AutoSyncedApplication(bench, form, folder)
 
 
-def test_a_green_run_is_the_only_one(stage: Stage) -> None:
-    with stage.bench.as_it_was(), stage.start() as run:
+def test_a_green_run_is_the_only_one(auto: AutoSyncedApplication) -> None:
+    with auto.bench.as_it_was(), auto.start() as run:
         code = run.end()
     assert code == 0, str(run)
-    stage.stays_quiet(run, ["TOPIC"])
-    support.nothing_left(stage.bench, stage.bench.before())
+    auto.stays_quiet(run, ["TOPIC"])
+    support.nothing_left(auto.bench, auto.bench.before())
 
 
-def test_without_settling_it_is_settled_all_the_same(stage: Stage) -> None:
+def test_without_settling_it_is_settled_all_the_same(auto: AutoSyncedApplication) -> None:
     """Left OutOfSync, it would be synced by Argo CD itself, hooks and all."""
-    with stage.bench.as_it_was(), stage.start("--no-settle") as run:
+    with auto.bench.as_it_was(), auto.start("--no-settle") as run:
         code = run.end()
     assert code == 0, str(run)
-    stage.stays_quiet(run, ["TOPIC"])
+    auto.stays_quiet(run, ["TOPIC"])
 
 
-def test_an_application_that_had_drifted_is_tested_once_too(stage: Stage) -> None:
-    app = stage.bench.app
+def test_an_application_that_had_drifted_is_tested_once_too(auto: AutoSyncedApplication) -> None:
+    app = auto.bench.app
     if app.spec["syncPolicy"]["automated"].get("selfHeal"):
         pytest.skip("Argo CD takes a drift back by itself here: there is none to begin with")
     drift = '{"data": {"main": "drifted"}}'
-    stage.bench.stack.kubectl("patch", "configmap", "topics", "-n", app.namespace, "-p", drift)
+    auto.bench.stack.kubectl("patch", "configmap", "topics", "-n", app.namespace, "-p", drift)
     eventually(lambda: app.get("normal")["status"]["sync"]["status"] == "OutOfSync", 30, "it has drifted")
-    with stage.bench.as_it_was(), stage.start() as run:
+    with auto.bench.as_it_was(), auto.start() as run:
         code = run.end()
     assert code == 0, str(run)
-    stage.stays_quiet(run, ["TOPIC"])
+    auto.stays_quiet(run, ["TOPIC"])
 
 
-def test_a_red_run_is_not_tried_again(stage: Stage) -> None:
-    (stage.folder / "red").touch()
+def test_a_red_run_is_not_tried_again(auto: AutoSyncedApplication) -> None:
+    (auto.folder / "red").touch()
     try:
-        with stage.bench.as_it_was(), stage.start() as run:
+        with auto.bench.as_it_was(), auto.start() as run:
             code = run.end()
         assert code == 1, str(run)
-        stage.stays_quiet(run, ["TOPIC"])
+        auto.stays_quiet(run, ["TOPIC"])
     finally:
-        (stage.folder / "red").unlink()
+        (auto.folder / "red").unlink()
 
 
-def test_a_cancelled_run_is_not_tried_again(stage: Stage) -> None:
-    (stage.folder / "slow").touch()
+def test_a_cancelled_run_is_not_tried_again(auto: AutoSyncedApplication) -> None:
+    (auto.folder / "slow").touch()
     try:
-        before = stage.bench.before()
-        with stage.start() as run:
+        before = auto.bench.before()
+        with auto.start() as run:
             run.until("log_line", text="begun")
             run.send(signal.SIGINT)
             code = run.end()
         assert code == 130, str(run)
-        assert stage.bench.app.spec == before.spec
+        assert auto.bench.app.spec == before.spec
         # In a hurry settling is started and not awaited: the one operation that may still run.
-        stage.bench.app.wait_operation()
-        support.nothing_left(stage.bench, before)
-        stage.stays_quiet(run, ["begun"])
+        auto.bench.app.wait_operation()
+        support.nothing_left(auto.bench, before)
+        auto.stays_quiet(run, ["begun"])
     finally:
-        (stage.folder / "slow").unlink()
+        (auto.folder / "slow").unlink()

@@ -19,7 +19,7 @@ from tests.faults import brokers
 from tests.faults.brokers import Broker
 from tests.faults.cells import CELLS, Cell, Place
 from tests.faults.proxy import Proxy
-from tests.faults.stage import FAILS, LINES, PASSES, Outcome, Player, away, once_it_runs
+from tests.faults.runs import FAILS, LINES, PASSES, FaultRuns, Outcome, away, once_it_runs
 from tests.real import support
 from tests.real.cluster import Stack
 
@@ -53,7 +53,7 @@ CHOSEN = (
 )
 
 
-class RealPlayer(Player):
+class RealRuns(FaultRuns):
     """An Application of the real Argo CD, and topics on a broker of our own, which has a proxy before it."""
 
     def __init__(self, proxy: Proxy, kafka: brokers.Proxy, bench: support.Bench, broker: Broker) -> None:
@@ -121,7 +121,7 @@ async def play(
                 with contextlib.ExitStack() as opened:
                     bench = await asyncio.to_thread(opened.enter_context, made(stack, folder, cell))
                     try:
-                        return await RealPlayer(proxy, kafka, bench, broker).run(cell.place.blows(cell.fault))
+                        return await RealRuns(proxy, kafka, bench, broker).run(cell.place.blows(cell.fault))
                     finally:
                         await asyncio.to_thread(opened.close)
 
@@ -153,17 +153,17 @@ def test_when_argo_cd_does_not_come_back_the_commands_do_the_rest(
 ) -> None:
     monkeypatch.setattr(sync, "RIDE_OUT", 5.0)  # instead of a minute
 
-    async def played(bench: support.Bench) -> tuple[RealPlayer, Outcome]:
+    async def played(bench: support.Bench) -> tuple[RealRuns, Outcome]:
         async with proxies(stack, broker) as (proxy, kafka):
-            player, gone = RealPlayer(proxy, kafka, bench, broker), away(Step.CLEANUP)
-            return player, await player.run([gone], once_it_runs(gone), cleanup=30.0)
+            runs, gone = RealRuns(proxy, kafka, bench, broker), away(Step.CLEANUP)
+            return runs, await runs.run([gone], once_it_runs(gone), cleanup=30.0)
 
     with support.bench(stack, tmp_path, support.scripted(), always={"test": HANGS}, name="away") as bench:
-        player, outcome = asyncio.run(played(bench))
+        runs, outcome = asyncio.run(played(bench))
         assert outcome.code == 8, str(outcome)
         assert len(outcome.left) == 1, str(outcome)
         assert list(outcome.named)[:3] == ["our operation", "the parameters", "the workloads' settings"]
         for command in outcome.named.values():
             bench.by_hand(command)
             bench.app.wait_idle()
-        assert asyncio.run(player.left()) == []
+        assert asyncio.run(runs.left()) == []

@@ -38,7 +38,7 @@ A, B = entry(EPOCH, "a"), entry(EPOCH + SECOND, "b")
 Item = LogEntry | Exception | asyncio.Event
 
 
-class Told(Listener):
+class RecordingListener(Listener):
     def __init__(self) -> None:
         self.all: list[tuple[object, ...]] = []
         self.stamped: list[tuple[str, str]] = []
@@ -83,7 +83,7 @@ class Cluster(FakeArgoCD):
         self.previous: dict[tuple[str, str], list[Item]] = {}
         self.asked: list[dict[str, str]] = []
         self.runs("ours")
-        self.hangs = False  # it does not answer any more
+        self.hangs = False  # it no longer answers
 
     def job(
         self, uid: str, name: str = "tests", created: str = "2024-01-01T00:00:05Z", **manifest: Any

@@ -70,16 +70,16 @@ class FakeArgoCD:
         self.rendering = RenderLimit(90.0)
         self.clock = Clock()
         self.time: Callable[[], float] = time.time  # Argo CD's own clock, in its answers' Date
-        self.version_told = "v3.6.1"
-        self.helm_told = ""  # how Argo CD calls Helm
-        self.namespace_told, self.instance_label = "argocd", INSTANCE
+        self.version_answer = "v3.6.1"
+        self.helm_answer = ""  # how Argo CD calls Helm
+        self.namespace_answer, self.instance_label = "argocd", INSTANCE
         self.calls: list[str] = []
         self.patches: list[list[Json]] = []
         self.syncs: list[Json] = []
         self.changes: asyncio.Queue[Exception | Application | None] = asyncio.Queue()
         self._faults: dict[str, collections.deque[Fault]] = collections.defaultdict(collections.deque)
-        self.sync_windows_told = SyncWindows()
-        self.project_told = Project()
+        self.sync_windows_answer = SyncWindows()
+        self.project_answer = Project()
         self.application_sets: dict[tuple[str, str], ApplicationSet] = {}
         self.kept: list[ManagedResource] = []  # what an Application above keeps
         self.source: list[Json] = []  # what Git renders to; TOPIC in it is the Helm parameter kafka.topic
@@ -173,9 +173,9 @@ class FakeArgoCD:
                 self.picks_up()
                 self.carries_out()
                 self.ends()
-                self.tell()
+                self.send_change()
 
-    def tell(self) -> None:
+    def send_change(self) -> None:
         """The watch stream sends the Application as it stands."""
         self.changes.put_nowait(self.seen())
 
@@ -226,25 +226,27 @@ class FakeArgoCD:
         await self._do("refresh", self.seen)
 
     async def sync_windows(self, app: object) -> SyncWindows:
-        answer = self.sync_windows_told
+        answer = self.sync_windows_answer
         return cast(SyncWindows, await self._do("sync_windows", lambda: answer))
 
     async def project(self, name: str) -> Project:
-        return cast(Project, await self._do("project", lambda: self.project_told))
+        return cast(Project, await self._do("project", lambda: self.project_answer))
 
     async def application_set(self, name: str, namespace: str) -> ApplicationSet:
         wanted = (name, namespace)
         return cast(ApplicationSet, await self._do(f"set {wanted}", lambda: self.application_sets[wanted]))
 
     async def version(self) -> str:
-        return cast(str, await self._do("version", lambda: self.version_told))
+        return cast(str, await self._do("version", lambda: self.version_answer))
 
     async def helm_command(self, app: object, revision: str | None = None, helm: Json | None = None) -> str:
-        return cast(str, await self._do("helm_command", lambda: self.helm_told))
+        return cast(str, await self._do("helm_command", lambda: self.helm_answer))
 
     async def server_settings(self) -> ServerSettings:
-        told = ServerSettings(controller_namespace=self.namespace_told, app_label_key=self.instance_label)
-        return cast(ServerSettings, await self._do("settings", lambda: told))
+        settings = ServerSettings(
+            controller_namespace=self.namespace_answer, app_label_key=self.instance_label
+        )
+        return cast(ServerSettings, await self._do("settings", lambda: settings))
 
     async def managed(self, app: object, **filters: str) -> list[ManagedResource]:
         def act() -> list[ManagedResource]:
@@ -379,7 +381,7 @@ class FakeArgoCD:
         await self._do("terminate", act)
 
     async def watch(self, app: object, fields: str) -> AsyncGenerator[Application]:
-        """What `tell` put there; an exception breaks the stream, None ends it."""
+        """What `send_change` put there; an exception breaks the stream, None ends it."""
         self.calls.append("watch")
         while (change := await self.changes.get()) is not None:
             if isinstance(change, Exception):

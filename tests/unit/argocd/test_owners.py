@@ -19,7 +19,8 @@ from argorun.argocd.parameters.kustomize import Kustomize
 from argorun.argocd.types import Application, ApplicationSet, ManagedResource
 from argorun.config.model import ApplicationRef
 from argorun.errors import ArgoCDFailed, UsageError
-from tests.unit.argocd.fakes import FakeArgoCD, Json
+from tests.unit.argocd.fakes import Json
+from tests.unit.scenario import Scenario
 from tests.unit.virtual import run
 
 HELM: list[Setting] = [Helm("kafka.topic", "weather_1_0", string=True)]
@@ -33,12 +34,11 @@ TRACKED = {"annotations": {owners.TRACKING: "apps:argoproj.io/Application:argocd
 AUTO: Json = {"syncPolicy": {"automated": {}}}
 
 
-class Stage:
+class OwnedApplication(Scenario):
     """An Application, and what stands above it."""
 
     def __init__(self, metadata: Json, spec: Json | None = None, settings: list[Setting] = HELM) -> None:
-        self.argocd = FakeArgoCD()
-        self.notices: list[str] = []
+        super().__init__()
         whole = {"metadata": {"name": "weather", "namespace": "argocd"} | metadata, "spec": spec or {}}
         self.seen = msgspec.convert(whole, Application)
         self.seen, self.changed = owners.changed(self.seen, settings, [])
@@ -62,8 +62,8 @@ class Stage:
             ]
 
     def check(self, force: bool = False) -> str:
-        told = self.notices.append
-        return run(owners.check(self.argocd.client, self.seen, self.changed, told, force=force))
+        warn = self.emitter.warn
+        return run(owners.check(self.argocd.client, self.seen, self.changed, warn, force=force))
 
     def refused(self) -> UsageError:
         with pytest.raises(UsageError) as e:
@@ -73,17 +73,17 @@ class Stage:
 
 
 def test_an_application_of_nobody_elses_costs_no_request() -> None:
-    stage = Stage({})
-    assert (stage.check(), stage.argocd.calls, stage.notices) == ("", [], [])
+    scenario = OwnedApplication({})
+    assert (scenario.check(), scenario.argocd.calls, scenario.notices) == ("", [], [])
 
 
 # -- ApplicationSets -----------------------------------------------------------------------------------
 
 
-def test_an_application_set_that_leaves_nothing_alone_is_told_what_to_put_into_it() -> None:
-    stage = Stage(BY_SET, AUTO)
-    stage.set_is()
-    error = stage.refused()
+def test_an_application_set_that_leaves_nothing_alone_is_shown_with_what_to_put_into_it() -> None:
+    scenario = OwnedApplication(BY_SET, AUTO)
+    scenario.set_is()
+    error = scenario.refused()
     assert (error.message, error.reason) == (
         "Application weather belongs to ApplicationSet all, which would undo what argorun changes in it",
         f"it does not leave alone: {PLACE}, {RECORD}, {ENABLED}",
@@ -97,7 +97,7 @@ def test_an_application_set_that_leaves_nothing_alone_is_told_what_to_put_into_i
         f"        - {RECORD}",
         f"        - {ENABLED}",
     ]
-    assert stage.argocd.calls == ["set ('all', 'argocd')"]
+    assert scenario.argocd.calls == ["set ('all', 'argocd')"]
 
 
 @pytest.mark.parametrize(
@@ -113,11 +113,11 @@ def test_an_application_set_that_leaves_nothing_alone_is_told_what_to_put_into_i
 def test_only_what_a_run_changes_must_be_left_alone(
     spec: Json, settings: list[Setting], pointers: list[str]
 ) -> None:
-    stage = Stage(BY_SET, spec, settings)
-    stage.set_is()
-    assert stage.refused().reason == f"it does not leave alone: {', '.join(pointers)}"
-    stage.set_is(ignoreApplicationDifferences=[{"jsonPointers": pointers}])
-    assert stage.check() == "ApplicationSet all"
+    scenario = OwnedApplication(BY_SET, spec, settings)
+    scenario.set_is()
+    assert scenario.refused().reason == f"it does not leave alone: {', '.join(pointers)}"
+    scenario.set_is(ignoreApplicationDifferences=[{"jsonPointers": pointers}])
+    assert scenario.check() == "ApplicationSet all"
 
 
 @pytest.mark.parametrize(
@@ -147,9 +147,9 @@ def test_only_what_a_run_changes_must_be_left_alone(
     ],
 )
 def test_an_application_set_that_leaves_our_changes_alone_is_fine(spec: Json) -> None:
-    stage = Stage(BY_SET, AUTO)
-    stage.set_is(**spec)
-    assert (stage.check(), stage.notices) == ("ApplicationSet all", [])
+    scenario = OwnedApplication(BY_SET, AUTO)
+    scenario.set_is(**spec)
+    assert (scenario.check(), scenario.notices) == ("ApplicationSet all", [])
 
 
 @pytest.mark.parametrize(
@@ -167,9 +167,9 @@ def test_an_application_set_that_leaves_our_changes_alone_is_fine(spec: Json) ->
     ],
 )
 def test_what_is_left_uncovered_is_named(spec: Json, lost: list[str]) -> None:
-    stage = Stage(BY_SET)
-    stage.set_is(**spec)
-    assert stage.refused().reason == f"it does not leave alone: {', '.join(lost)}"
+    scenario = OwnedApplication(BY_SET)
+    scenario.set_is(**spec)
+    assert scenario.refused().reason == f"it does not leave alone: {', '.join(lost)}"
 
 
 LISTED: Json = {"source": {"helm": {"parameters": [{"name": "kafka.topic", "value": "git"}]}}}
@@ -181,51 +181,51 @@ ONLY_VALUE = (
 
 
 def test_a_rule_for_the_parameters_value_alone_is_said_not_to_cover_force_string() -> None:
-    stage = Stage(BY_SET, LISTED)
-    stage.set_is(ignoreApplicationDifferences=[{"jsonPointers": [RECORD], "jqPathExpressions": [VALUE]}])
-    error = stage.refused()
+    scenario = OwnedApplication(BY_SET, LISTED)
+    scenario.set_is(ignoreApplicationDifferences=[{"jsonPointers": [RECORD], "jqPathExpressions": [VALUE]}])
+    error = scenario.refused()
     assert error.reason.splitlines() == [f"it does not leave alone: {PLACE}", ONLY_VALUE]
     assert f"        - {PLACE}" in error.hint.splitlines()
 
 
 @pytest.mark.parametrize("expressions", [[f"{VALUE}, .forceString"], [VALUE.removesuffix(" | .value")]])
 def test_a_rule_for_value_and_force_string_is_enough(expressions: list[str]) -> None:
-    stage = Stage(BY_SET, LISTED)
+    scenario = OwnedApplication(BY_SET, LISTED)
     rule = {"jsonPointers": [RECORD], "jqPathExpressions": expressions}
-    stage.set_is(ignoreApplicationDifferences=[rule])
-    assert stage.check() == "ApplicationSet all"
+    scenario.set_is(ignoreApplicationDifferences=[rule])
+    assert scenario.check() == "ApplicationSet all"
 
 
 def test_a_parameter_that_is_a_string_already_needs_no_more_than_its_value_left_alone() -> None:
     forced: Json = {"name": "kafka.topic", "value": "git", "forceString": True}
-    stage = Stage(BY_SET, {"source": {"helm": {"parameters": [forced]}}})
-    stage.set_is(ignoreApplicationDifferences=[{"jsonPointers": [RECORD], "jqPathExpressions": [VALUE]}])
-    assert stage.check() == "ApplicationSet all"
+    scenario = OwnedApplication(BY_SET, {"source": {"helm": {"parameters": [forced]}}})
+    scenario.set_is(ignoreApplicationDifferences=[{"jsonPointers": [RECORD], "jqPathExpressions": [VALUE]}])
+    assert scenario.check() == "ApplicationSet all"
 
 
 @pytest.mark.parametrize(("in_git", "refused"), [({}, False), ({"forceString": False}, True)])
 def test_a_parent_whose_rule_is_for_the_value_alone_undoes_force_string_in_a_sync_or_where_git_names_it(
     in_git: Json, refused: bool
 ) -> None:
-    stage = Stage(TRACKED, LISTED)
+    scenario = OwnedApplication(TRACKED, LISTED)
     policy = HEALS | {"syncOptions": [ignore_differences.RESPECT]}
     rule = {"group": "argoproj.io", "kind": "Application", "jqPathExpressions": [VALUE]}
     element: Json = {"name": "kafka.topic", "value": "git"} | in_git
     target = {"spec": {"source": {"helm": {"parameters": [element]}}}}
-    stage.parent_is({"syncPolicy": policy, "ignoreDifferences": [rule]}, target)
+    scenario.parent_is({"syncPolicy": policy, "ignoreDifferences": [rule]}, target)
     if refused:
-        assert stage.refused().reason.splitlines() == [f"it does not leave alone: {PLACE}", ONLY_VALUE]
+        assert scenario.refused().reason.splitlines() == [f"it does not leave alone: {PLACE}", ONLY_VALUE]
     else:
-        assert stage.check() == "Application apps"
+        assert scenario.check() == "Application apps"
         undoes = f"weather is part of Application apps: a sync of that one during the run would undo {PLACE}"
-        assert stage.notices == [f"{undoes}; {ONLY_VALUE}"]
+        assert scenario.notices == [f"{undoes}; {ONLY_VALUE}"]
 
 
 def test_an_expression_that_is_not_understood_is_named() -> None:
-    stage = Stage(BY_SET)
+    scenario = OwnedApplication(BY_SET)
     odd = '.spec.source.helm.parameters[] | select(.name | test("kafka"))'
-    stage.set_is(ignoreApplicationDifferences=[{"jsonPointers": [RECORD], "jqPathExpressions": [odd]}])
-    assert stage.refused().reason.splitlines() == [
+    scenario.set_is(ignoreApplicationDifferences=[{"jsonPointers": [RECORD], "jqPathExpressions": [odd]}])
+    assert scenario.refused().reason.splitlines() == [
         f"it does not leave alone: {PLACE}",
         f"not understood by argorun: {odd}",
     ]
@@ -246,52 +246,52 @@ def test_an_expression_that_is_not_understood_is_named() -> None:
 def test_an_application_set_that_cannot_be_read_is_refused_with_the_policy_line(
     error: Exception, subject: str
 ) -> None:
-    stage = Stage(BY_SET)
-    stage.argocd.meets("set ('all', 'argocd')", error, error)
-    refused = stage.refused()
+    scenario = OwnedApplication(BY_SET)
+    scenario.argocd.meets("set ('all', 'argocd')", error, error)
+    refused = scenario.refused()
     assert "ApplicationSet all, which argorun cannot read" in refused.message
     assert f"p, ROLE, applicationsets, get, {subject}, allow" in refused.hint
-    assert stage.check(force=True) == "ApplicationSet all"
+    assert scenario.check(force=True) == "ApplicationSet all"
 
 
 def test_in_another_namespace_the_policy_line_names_it() -> None:
-    stage = Stage(BY_SET)
-    stage.argocd.namespace_told = "argo"
-    stage.argocd.meets("set ('all', 'argocd')", Denied("x", 403, "permission denied", ""))
-    assert "p, ROLE, applicationsets, get, default/argocd/all, allow" in stage.refused().hint
+    scenario = OwnedApplication(BY_SET)
+    scenario.argocd.namespace_answer = "argo"
+    scenario.argocd.meets("set ('all', 'argocd')", Denied("x", 403, "permission denied", ""))
+    assert "p, ROLE, applicationsets, get, default/argocd/all, allow" in scenario.refused().hint
 
 
 def test_a_token_that_has_expired_is_no_matter_of_the_policy() -> None:
-    stage = Stage(BY_SET)
-    stage.argocd.meets("set ('all', 'argocd')", Unauthenticated("the token expired"))
+    scenario = OwnedApplication(BY_SET)
+    scenario.argocd.meets("set ('all', 'argocd')", Unauthenticated("the token expired"))
     with pytest.raises(Unauthenticated):
-        stage.check()
+        scenario.check()
 
 
 def test_an_argo_cd_that_fails_is_no_refusal() -> None:
-    stage = Stage(BY_SET)
-    stage.argocd.meets("set ('all', 'argocd')", ApiError("x", 503, 14, "down"))
+    scenario = OwnedApplication(BY_SET)
+    scenario.argocd.meets("set ('all', 'argocd')", ApiError("x", 503, 14, "down"))
     with pytest.raises(ApiError):
-        stage.check()
+        scenario.check()
 
 
 @pytest.mark.parametrize(
     "error", [ApiError("x", 503, 14, "down"), Unreachable("gone"), InvalidResponse("a web page")]
 )
 def test_force_goes_on_where_argo_cd_cannot_say_what_would_be_undone(error: ArgoCDFailed) -> None:
-    stage = Stage(BY_SET)
-    stage.argocd.meets("set ('all', 'argocd')", error)
-    assert stage.check(force=True) == ""
-    assert stage.notices == [
+    scenario = OwnedApplication(BY_SET)
+    scenario.argocd.meets("set ('all', 'argocd')", error)
+    assert scenario.check(force=True) == ""
+    assert scenario.notices == [
         f"whether something else undoes the parameters of weather is not known: {error.message}"
     ]
 
 
 def test_force_goes_on_and_says_what_may_happen() -> None:
-    stage = Stage(BY_SET)
-    stage.set_is()
-    assert stage.check(force=True) == "ApplicationSet all"
-    (notice,) = stage.notices
+    scenario = OwnedApplication(BY_SET)
+    scenario.set_is()
+    assert scenario.check(force=True) == "ApplicationSet all"
+    (notice,) = scenario.notices
     assert notice == (
         "Application weather belongs to ApplicationSet all, which would undo what argorun changes in it:"
         " it may undo the parameters at any moment, and the run with them"
@@ -299,9 +299,11 @@ def test_force_goes_on_and_says_what_may_happen() -> None:
 
 
 def test_what_a_dead_run_left_does_not_hide_what_the_next_one_changes() -> None:
-    stage = Stage({}, AUTO | {"source": {"helm": {"parameters": [{"name": "x", "value": "y"}]}}})
-    before, after = owners.changed(stage.changed, HELM, [])
-    assert (before.spec, after.spec) == (stage.seen.spec, stage.changed.spec)
+    scenario = OwnedApplication(
+        {}, AUTO | {"source": {"helm": {"parameters": [{"name": "x", "value": "y"}]}}}
+    )
+    before, after = owners.changed(scenario.changed, HELM, [])
+    assert (before.spec, after.spec) == (scenario.seen.spec, scenario.changed.spec)
 
 
 # -- Applications of Applications ----------------------------------------------------------------------
@@ -327,12 +329,12 @@ def test_what_a_dead_run_left_does_not_hide_what_the_next_one_changes() -> None:
 )
 def test_a_parent_is_known_by_tracking_id_or_label(metadata: Json, parent: Any) -> None:
     expected = ApplicationRef(name=parent[1], namespace=parent[0]) if isinstance(parent, tuple) else parent
-    assert owners.parent_of(Stage(metadata).seen.metadata) == expected
+    assert owners.parent_of(OwnedApplication(metadata).seen.metadata) == expected
 
 
 @given(st.text(max_size=60))
 def test_any_tracking_id_is_read_without_a_fault(text: str) -> None:
-    found = owners.parent_of(Stage({"annotations": {owners.TRACKING: text}}).seen.metadata)
+    found = owners.parent_of(OwnedApplication({"annotations": {owners.TRACKING: text}}).seen.metadata)
     assert found is None or text.endswith(":argoproj.io/Application:argocd/weather")
 
 
@@ -341,10 +343,10 @@ IN_GIT = {"spec": {"source": {"helm": {"parameters": [{"name": "kafka.topic", "v
 RULE = {"group": "argoproj.io", "kind": "Application", "jsonPointers": [PLACE]}
 
 
-def test_a_parent_that_heals_itself_is_told_what_to_put_into_it() -> None:
-    stage = Stage(TRACKED, AUTO)
-    stage.parent_is({"syncPolicy": HEALS}, IN_GIT)
-    error = stage.refused()
+def test_a_parent_that_heals_itself_is_shown_with_what_to_put_into_it() -> None:
+    scenario = OwnedApplication(TRACKED, AUTO)
+    scenario.parent_is({"syncPolicy": HEALS}, IN_GIT)
+    error = scenario.refused()
     assert (error.message, error.reason) == (
         "Application weather is part of Application apps, which heals itself and would undo what argorun"
         " changes",
@@ -381,9 +383,9 @@ def test_a_parent_that_heals_itself_is_told_what_to_put_into_it() -> None:
     ],
 )
 def test_a_parent_that_would_undo_it_all_the_same_is_refused(spec: Json) -> None:
-    stage = Stage(TRACKED)
-    stage.parent_is(spec, IN_GIT)
-    stage.refused()
+    scenario = OwnedApplication(TRACKED)
+    scenario.parent_is(spec, IN_GIT)
+    scenario.refused()
 
 
 @pytest.mark.parametrize(
@@ -402,15 +404,15 @@ def test_a_parent_that_would_undo_it_all_the_same_is_refused(spec: Json) -> None
     ],
 )
 def test_a_parent_that_leaves_it_alone_is_fine(spec: Json, target: Json) -> None:
-    stage = Stage(TRACKED, AUTO)
-    stage.parent_is(spec, target)
-    assert (stage.check(), stage.notices) == ("Application apps", [])
+    scenario = OwnedApplication(TRACKED, AUTO)
+    scenario.parent_is(spec, target)
+    assert (scenario.check(), scenario.notices) == ("Application apps", [])
 
 
 def test_a_switch_in_git_is_undone_too() -> None:
-    stage = Stage(TRACKED, AUTO)
-    stage.parent_is({"syncPolicy": HEALS}, {"spec": {"syncPolicy": {"automated": {"enabled": True}}}})
-    assert stage.refused().reason == f"it does not leave alone: {ENABLED}"
+    scenario = OwnedApplication(TRACKED, AUTO)
+    scenario.parent_is({"syncPolicy": HEALS}, {"spec": {"syncPolicy": {"automated": {"enabled": True}}}})
+    assert scenario.refused().reason == f"it does not leave alone: {ENABLED}"
 
 
 @pytest.mark.parametrize(
@@ -423,10 +425,10 @@ def test_a_switch_in_git_is_undone_too() -> None:
     ],
 )
 def test_a_parent_that_does_not_heal_itself_is_a_notice(policy: Json) -> None:
-    stage = Stage(TRACKED)
-    stage.parent_is({"syncPolicy": policy}, IN_GIT)
-    assert stage.check() == "Application apps"
-    assert stage.notices == [
+    scenario = OwnedApplication(TRACKED)
+    scenario.parent_is({"syncPolicy": policy}, IN_GIT)
+    assert scenario.check() == "Application apps"
+    assert scenario.notices == [
         f"weather is part of Application apps: a sync of that one during the run would undo {PLACE}"
     ]
 
@@ -439,20 +441,20 @@ def test_a_parent_that_does_not_heal_itself_is_a_notice(policy: Json) -> None:
     ],
 )
 def test_a_parent_that_cannot_be_read_is_a_notice(method: str, error: Exception) -> None:
-    stage = Stage(TRACKED)
-    stage.argocd.meets(method, error)
-    assert stage.check() == "Application apps"
-    (notice,) = stage.notices
+    scenario = OwnedApplication(TRACKED)
+    scenario.argocd.meets(method, error)
+    assert scenario.check() == "Application apps"
+    (notice,) = scenario.notices
     assert notice.startswith("weather is part of Application apps, which cannot be read (permission denied)")
 
 
-def test_a_parent_that_does_not_keep_it_any_more_is_none() -> None:
-    stage = Stage(TRACKED)
-    stage.parent_is({"syncPolicy": HEALS}, None)
-    assert (stage.check(), stage.notices) == ("", [])
+def test_a_parent_that_no_longer_keeps_it_is_none() -> None:
+    scenario = OwnedApplication(TRACKED)
+    scenario.parent_is({"syncPolicy": HEALS}, None)
+    assert (scenario.check(), scenario.notices) == ("", [])
 
 
 def test_a_label_that_is_a_charts_own_is_nobodys() -> None:
-    stage = Stage({"labels": {owners.INSTANCE: "release"}})
-    stage.argocd.meets("application", Denied("show", 403, "permission denied", ""))
-    assert (stage.check(), stage.notices) == ("", [])
+    scenario = OwnedApplication({"labels": {owners.INSTANCE: "release"}})
+    scenario.argocd.meets("application", Denied("show", 403, "permission denied", ""))
+    assert (scenario.check(), scenario.notices) == ("", [])

@@ -17,7 +17,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argorun import events
 from argorun.argocd.claim import acquire
 from argorun.argocd.claim.acquire import Claim
 from argorun.argocd.http.errors import Denied
@@ -28,10 +27,9 @@ from argorun.argocd.parameters.record import RECORD, Record, record_of
 from argorun.argocd.settle.settlement import Settlement
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Info, Node, Tree
-from argorun.config.model import Config, Topic
-from argorun.emit import Emitter
+from argorun.config.model import Topic
 from argorun.errors import AccessDenied, KafkaFailed
-from argorun.events import Event, LeftBehind, Notice
+from argorun.events import LeftBehind, Notice, Undone
 from argorun.kafka.spec import TopicExists
 from argorun.kafka.topics import Related
 from argorun.run.cleanup import RunCleanup
@@ -41,6 +39,7 @@ from argorun.run.undo.stack import UndoStack
 from argorun.run.undo.topics import TopicUndos
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
 from tests.unit.argocd.gopatch import Json
+from tests.unit.scenario import AUTOMATED, READS_SETTINGS, SETTINGS, SPEC, TOPIC, Scenario
 from tests.unit.virtual import run
 
 
@@ -77,6 +76,9 @@ def test_a_topic_is_deleted_at_the_broker_whatever_its_address_holds(servers: st
 
 
 # -- what is undone, and in spite of what ---------------------------------------------------------------
+
+
+KAFKA = {"bootstrap.servers": "k:1"}
 
 
 class Topics:
@@ -129,22 +131,20 @@ class Logs(JobLogs):
     async def close(self) -> None: ...
 
 
-class Undone:
-    """What became of a topic's making, its undos done; with `synced`, a sync of the run was prepared."""
+class MadeTopic(Scenario):
+    """A topic was made, and its undos are done; with `synced`, a sync of the run was prepared."""
 
     def __init__(self, topics: Topics, topic: Topic, *, hurried: bool = False, synced: bool = False) -> None:
-        self.events: list[Event] = []
+        super().__init__()
+        self.configure(kafka=KAFKA, topics=(topic,))
         run(self._unwind(topics, topic, hurried, synced))
 
     async def _unwind(self, topics: Topics, topic: Topic, hurried: bool, synced: bool) -> None:
-        client = FakeArgoCD().client
-        kafka = {"bootstrap.servers": "k:1"}
-        config = Config(application=APP, argocd=cast(Any, None), kafka=kafka, topics=(topic,))
-        claim = Claim(client, APP, "mine", (), warn=print)
+        client = self.argocd.client
+        claim = Claim(client, APP, "mine", (), warn=self.emitter.warn)
         state = RunState("mine", claim, logs=Logs() if synced else None)
-        undo = UndoStack(self.events.append)
-        emitter, live = Emitter(self.events.append), LiveTree(client, APP)
-        cleanup = RunCleanup(config, client, cast(Any, topics), live, undo, state, emitter)
+        undo, live = UndoStack(self.report), LiveTree(client, APP)
+        cleanup = RunCleanup(self.config, client, cast(Any, topics), live, undo, state, self.emitter)
         cleanup.register_topic("t_1", topic)
         cleanup.register_application()
         if hurried:
@@ -152,12 +152,8 @@ class Undone:
         await undo.unwind(90)
 
     @property
-    def notices(self) -> list[tuple[str, str]]:
-        return [(e.level, e.text) for e in self.events if isinstance(e, Notice)]
-
-    @property
-    def left(self) -> list[tuple[str, str]]:
-        return [(e.what, e.why) for e in self.events if isinstance(e, LeftBehind)]
+    def left_and_why(self) -> list[tuple[str, str]]:
+        return [(e.what, e.why) for e in self.left]
 
 
 @pytest.mark.parametrize("hurried", [False, True])
@@ -175,30 +171,30 @@ def test_whatever_an_optional_helper_raises_the_topic_goes(
     error: Exception | None, why: list[str], hurried: bool
 ) -> None:
     topics = Topics(error)
-    undone = Undone(topics, Topic(prefix="t", parameters=(), groups="tests-"), hurried=hurried)
+    undone = MadeTopic(topics, Topic(prefix="t", parameters=(), groups="tests-"), hurried=hurried)
     assert topics.deleted == ["t_1"]
     what = ["topics derived from t_1", "consumer groups of t_1"]
-    assert undone.left == list(zip(what, why, strict=True))
+    assert undone.left_and_why == list(zip(what, why, strict=True))
 
 
-def test_derived_topics_go_with_the_topic_and_each_is_told() -> None:
+def test_derived_topics_go_with_the_topic_and_each_is_reported() -> None:
     topics = Topics(related=Related(("t_1-dlt", "t_1-retry-0"), ("app-t_1-changelog",)))
-    undone = Undone(topics, Topic(prefix="t", parameters=()))
+    undone = MadeTopic(topics, Topic(prefix="t", parameters=()))
     assert topics.deleted == ["t_1", "t_1-dlt", "t_1-retry-0"]
-    assert undone.notices == [
+    assert [(e.level, e.text) for e in undone.all(Notice)] == [
         ("warning", "topic app-t_1-changelog holds the name of t_1 and is left alone: is it needed?"),
         ("info", "topic t_1-dlt deleted: its name is derived from that of the run's topic"),
         ("info", "topic t_1-retry-0 deleted: its name is derived from that of the run's topic"),
     ]
-    assert undone.left == []
+    assert undone.left_and_why == []
 
 
 def test_a_derived_topic_that_stays_is_named_once_with_the_command() -> None:
     topics = Topics(related=Related(("t_1-dlt", "t_1.DLT"), ()), stays="t_1-dlt")
-    undone = Undone(topics, Topic(prefix="t", parameters=()), synced=True)
+    undone = MadeTopic(topics, Topic(prefix="t", parameters=()), synced=True)
     assert topics.deleted == ["t_1", "t_1.DLT", "t_1.DLT"], "the last look tries once more"
-    assert undone.left == [("topic t_1-dlt", "it comes back")]
-    (left,) = [e for e in undone.events if isinstance(e, LeftBehind)]
+    assert undone.left_and_why == [("topic t_1-dlt", "it comes back")]
+    (left,) = undone.left
     assert left.command == (
         "kafka-topics --bootstrap-server k:1 --delete --if-exists --topic 't_1-dlt([-._].*)?'"
     )
@@ -206,9 +202,9 @@ def test_a_derived_topic_that_stays_is_named_once_with_the_command() -> None:
 
 def test_derived_topics_stay_with_the_topic_that_stays_and_are_named() -> None:
     topics = Topics(related=Related(("t_1-dlt",), ()), stays="t_1")
-    undone = Undone(topics, Topic(prefix="t", parameters=()))
+    undone = MadeTopic(topics, Topic(prefix="t", parameters=()))
     assert topics.deleted == []
-    assert undone.left == [
+    assert undone.left_and_why == [
         ("topic t_1", "it comes back"),
         ("topic t_1-dlt", "it is left for as long as topic t_1 is"),
     ]
@@ -216,14 +212,14 @@ def test_derived_topics_stay_with_the_topic_that_stays_and_are_named() -> None:
 
 def test_in_a_hurry_derived_topics_go_at_once_and_are_looked_for_again_after_the_pods() -> None:
     topics = Topics(related=Related(("t_1-dlt",), ()))
-    undone = Undone(topics, Topic(prefix="t", parameters=()), hurried=True, synced=True)
+    undone = MadeTopic(topics, Topic(prefix="t", parameters=()), hurried=True, synced=True)
     assert sorted(topics.deleted) == ["t_1", "t_1", "t_1-dlt", "t_1-dlt"]
-    assert undone.left == []
+    assert undone.left_and_why == []
 
 
 def test_a_topic_that_turns_out_to_be_somebody_elses_is_neither_touched_nor_left() -> None:
     topics = Topics(TopicExists("t_1"), delete=TopicExists("t_1"))
-    assert (Undone(topics, Topic(prefix="t", parameters=())).left, topics.deleted) == ([], [])
+    assert (MadeTopic(topics, Topic(prefix="t", parameters=())).left_and_why, topics.deleted) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -237,7 +233,7 @@ def test_a_topic_that_turns_out_to_be_somebody_elses_is_neither_touched_nor_left
     ],
 )
 @pytest.mark.parametrize("synced", [True, False])
-def test_what_our_operation_changed_is_settled_whatever_it_was_before_and_always_under_auto_sync(
+def test_what_the_runs_operation_changed_is_settled_whatever_it_was_before_and_always_under_auto_sync(
     settle: bool, synced: bool, automated: object, began: bool, settles: bool
 ) -> None:
     fake = cast(Any, SimpleNamespace)
@@ -261,47 +257,30 @@ def test_what_our_operation_changed_is_settled_whatever_it_was_before_and_always
         ),
     ],
 )
-def test_before_our_sync_nobody_is_told_to_end_the_operation_that_runs(
+def test_before_the_runs_sync_no_command_ends_the_operation_that_runs(
     logs: JobLogs | None, left: dict[str, str]
 ) -> None:
-    events: list[Event] = []
-    client, none = FakeArgoCD().client, cast(Any, None)
-    config = Config(application=APP, argocd=none, kafka={"bootstrap.servers": "k:1"}, topics=())
-    claim = Claim(client, APP, "mine", (), warn=print)
-    undo = UndoStack(events.append)
-    RunCleanup(
-        config, client, none, none, undo, RunState("mine", claim, logs=logs), none
-    ).register_application()
+    scenario, none = Scenario(), cast(Any, None)
+    client, undo = scenario.argocd.client, UndoStack(scenario.report)
+    state = RunState("mine", Claim(client, APP, "mine", (), warn=scenario.emitter.warn), logs=logs)
+    RunCleanup(scenario.config, client, none, none, undo, state, none).register_application()
     undo.abandon("there is no time")
-    assert {e.what: e.command for e in events if isinstance(e, LeftBehind)} == left
+    assert {e.what: e.command for e in scenario.left} == left
 
 
 # -- what our operation changed, and who uses the topic ----------------------------------------------------
 
-TOPIC = "weather_1700000000_0a1b2c3d"
-SPEC: Json = {
-    "source": {"repoURL": "git", "helm": {"parameters": [{"name": "kafka.topic", "value": "weather"}]}},
-    "destination": {"namespace": "n"},
-}
-AUTOMATED = SPEC | {"syncPolicy": {"automated": {"prune": True}}}
-SETTINGS: Json = {
-    "apiVersion": "v1",
-    "kind": "ConfigMap",
-    "metadata": {"name": "settings"},
-    "data": {"topic": "TOPIC"},
-}
 HOOK: Json = {
     "apiVersion": "v1",
     "kind": "ConfigMap",
     "metadata": {"name": "hook", "annotations": {"argocd.argoproj.io/hook": "PreSync"}},
     "data": {"topic": "TOPIC"},
 }
-READS = {"containers": [{"name": "main", "envFrom": [{"configMapRef": {"name": "settings"}}]}]}
 WEB: Json = {
     "apiVersion": "apps/v1",
     "kind": "Deployment",
     "metadata": {"name": "web"},
-    "spec": {"template": {"spec": READS}},
+    "spec": {"template": {"spec": READS_SETTINGS}},
 }
 
 
@@ -309,11 +288,12 @@ WEB: Json = {
 SYNCED = 1704067140.0
 
 
-class Scenario:
-    """A run's operation on an Argo CD in memory is over, and now all of it is undone."""
+class FinishedRun(Scenario):
+    """A run's operation is over, and now all of it is undone."""
 
     def __init__(self, *manifests: Json, spec: Json = SPEC) -> None:
-        self.argocd, self.events = FakeArgoCD(copy.deepcopy(spec)), list[Event]()
+        super().__init__(spec)
+        self.configure(kafka=KAFKA, topics=(Topic(prefix="weather", parameters=()),))
         self.topics, self.logs = Topics(related=Related((), ())), Logs()
         self.argocd.source = [SETTINGS, WEB, *manifests]
         for manifest in self.argocd.renders():
@@ -334,39 +314,31 @@ class Scenario:
                 "apiVersion": "v1",
                 "kind": "Pod",
                 "metadata": {"name": name, "ownerReferences": [reference]},
-                "spec": READS | spec,
+                "spec": READS_SETTINGS | spec,
                 "status": {"phase": phase, "containerStatuses": [running]},
             }
         )
 
     def left_after(self, budget: float = 90, **config: Any) -> list[LeftBehind]:
         """What is emitted as left behind by a clean-up within so many seconds."""
-        run(self.clean_up(budget, **config))
+        self.configure(**config)
+        run(self.clean_up(budget))
         return self.left
 
     @property
-    def left(self) -> list[LeftBehind]:
-        return [e for e in self.events if isinstance(e, LeftBehind)]
-
-    @property
     def undone(self) -> list[str]:
-        return [e.what for e in self.events if isinstance(e, events.Undone)]
-
-    @property
-    def warnings(self) -> list[str]:
-        return [e.text for e in self.events if isinstance(e, Notice) and e.level == "warning"]
+        return [e.what for e in self.all(Undone)]
 
     @property
     def is_as_it_was(self) -> bool:
         return not self.argocd.document["metadata"].get("annotations")
 
-    async def clean_up(self, budget: float, **config: Any) -> None:
+    async def clean_up(self, budget: float) -> None:
         """Take the Application, sync it, and undo that."""
         argocd, client = self.argocd, self.argocd.client
-        topic = Topic(prefix="weather", parameters=())
-        kafka = {"bootstrap.servers": "k:1"}
-        settings = Config(application=APP, argocd=cast(Any, None), kafka=kafka, topics=(topic,), **config)
-        claim = Claim(client, APP, "mine", [Helm("kafka.topic", TOPIC)], warn=print, topics=[TOPIC])
+        (topic,) = self.config.topics
+        settings, warn = [Helm("kafka.topic", TOPIC)], self.emitter.warn
+        claim = Claim(client, APP, "mine", settings, warn=warn, topics=[TOPIC])
         former = argocd.renders()
         settlement = Settlement(client, APP, [TOPIC])
         before = argocd.seen()
@@ -375,7 +347,7 @@ class Scenario:
         for manifest in argocd.renders():
             argocd.made(manifest)
         self.after_the_sync()
-        undo = UndoStack(self.events.append)
+        undo = UndoStack(self.report)
         state = RunState(
             "mine",
             claim,
@@ -386,8 +358,8 @@ class Scenario:
             revision="abc",
             posted=self.posted,
         )
-        live, emitter = LiveTree(client, APP), Emitter(self.events.append)
-        cleanup = RunCleanup(settings, client, cast(Any, self.topics), live, undo, state, emitter)
+        topics, live = cast(Any, self.topics), LiveTree(client, APP)
+        cleanup = RunCleanup(self.config, client, topics, live, undo, state, self.emitter)
         cleanup.register_topic(TOPIC, topic)
         cleanup.register_application()
         await self._unwind(undo, budget)
@@ -399,20 +371,15 @@ class Scenario:
             loop.call_later(self.hurries_at, undo.hurry)
         if self.stops_at is not None:
             loop.call_later(self.stops_at, unwinding.cancel)
-        controller = asyncio.create_task(self.argocd.controls())
-        try:
-            await unwinding
-        finally:
-            controller.cancel()
-            await asyncio.wait({controller})
+        await self.with_controller(unwinding)
 
 
-def value_of(scenario: Scenario, name: str) -> str:
+def value_of(scenario: FinishedRun, name: str) -> str:
     return str(scenario.argocd.objects[Key("", "ConfigMap", "n", name)]["data"]["topic"])
 
 
-def test_what_our_operation_changed_is_back_and_said_so_before_the_topic_goes() -> None:
-    scenario = Scenario(HOOK)
+def test_what_the_runs_operation_changed_is_back_and_said_so_before_the_topic_goes() -> None:
+    scenario = FinishedRun(HOOK)
     assert scenario.left_after() == []
     assert scenario.undone == [
         "parameters put back",
@@ -427,7 +394,7 @@ def test_what_our_operation_changed_is_back_and_said_so_before_the_topic_goes() 
 
 
 def test_settled_is_not_said_where_something_still_names_the_topic() -> None:
-    scenario = Scenario()
+    scenario = FinishedRun()
     scenario.argocd.carries_out = lambda: None  # type: ignore[method-assign]
     (left,) = scenario.left_after()
     assert (left.what, left.why) == ("ConfigMap settings", f"it still names {TOPIC}")
@@ -448,7 +415,7 @@ def test_what_is_rendered_only_with_our_values_and_stood_there_before_is_put_bac
     readable: bool,
 ) -> None:
     """An earlier run has left it, say."""
-    scenario, argocd = Scenario(), OnlyWithATopic(copy.deepcopy(SPEC))
+    scenario, argocd = FinishedRun(), OnlyWithATopic(copy.deepcopy(SPEC))
     only: Json = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -472,7 +439,7 @@ def test_what_is_rendered_only_with_our_values_and_stood_there_before_is_put_bac
 
 def test_what_the_runs_own_parameters_render_takes_nothing_back_and_the_commands_do() -> None:
     """Compared with parameters that nobody could put back, what the run changed looks as it should."""
-    scenario = Scenario()
+    scenario = FinishedRun()
     refused = [Denied("patch", 403, "permission denied", "")] * 9
     scenario.after_the_sync = lambda: scenario.argocd.meets("patch", *refused)
     left = {e.what: e for e in scenario.left_after()}
@@ -482,8 +449,8 @@ def test_what_the_runs_own_parameters_render_takes_nothing_back_and_the_commands
     assert scenario.argocd.syncs == []
 
 
-def test_what_somebody_changed_meanwhile_is_told_and_not_called_what_was_before() -> None:
-    scenario = Scenario()
+def test_what_somebody_changed_meanwhile_is_reported_and_not_called_what_was_before() -> None:
+    scenario = FinishedRun()
     theirs = [{"name": "kafka.topic", "value": "theirs"}]
 
     def changes() -> None:
@@ -503,7 +470,7 @@ def test_what_somebody_changed_meanwhile_is_told_and_not_called_what_was_before(
 
 def test_auto_sync_stays_off_where_settling_fails() -> None:
     """Switched on, it would sync the former values with all hooks, or ours again."""
-    scenario = Scenario(spec=AUTOMATED)
+    scenario = FinishedRun(spec=AUTOMATED)
     scenario.argocd.meets("sync", *[Denied("sync", 403, "permission denied", "")] * 9)
     left = scenario.left_after()
     settle = next(e for e in left if e.what == "the workloads' settings")
@@ -514,7 +481,7 @@ def test_auto_sync_stays_off_where_settling_fails() -> None:
 
 
 def test_auto_sync_stays_off_where_settling_is_not_over_in_a_hurry() -> None:
-    scenario = Scenario(spec=AUTOMATED)
+    scenario = FinishedRun(spec=AUTOMATED)
     scenario.argocd.held = True
     scenario.hurries_at = 0.5
     left = scenario.left_after()
@@ -525,7 +492,7 @@ def test_auto_sync_stays_off_where_settling_is_not_over_in_a_hurry() -> None:
 
 def test_letting_go_of_an_application_does_not_outlast_the_clean_up() -> None:
     """The settling is not over in time, and from then on Argo CD is silent."""
-    scenario = Scenario()
+    scenario = FinishedRun()
     scenario.argocd.held = True
     answers = scenario.argocd.client.application
     began = ended = 0.0
@@ -549,7 +516,7 @@ def test_letting_go_of_an_application_does_not_outlast_the_clean_up() -> None:
 
 def test_auto_sync_is_on_again_after_a_sync_with_the_former_parameters() -> None:
     """One that changes nothing where nothing is to settle: else Argo CD would take ours for the last."""
-    scenario = Scenario(spec=AUTOMATED)
+    scenario = FinishedRun(spec=AUTOMATED)
     scenario.argocd.source = [WEB]
     fine = {"group": "apps", "kind": "Deployment", "namespace": "n", "name": "web", "status": "Synced"}
     scenario.argocd.document["status"]["resources"] = [fine]
@@ -563,7 +530,7 @@ def test_auto_sync_is_on_again_after_a_sync_with_the_former_parameters() -> None
 
 
 def test_a_topic_is_kept_while_a_pod_may_use_it_and_the_pod_is_named() -> None:
-    scenario = Scenario()
+    scenario = FinishedRun()
     scenario.after_the_sync = lambda: scenario.pod("web-1", "web")
     left = scenario.left_after()
     pod, topic = left
@@ -579,7 +546,7 @@ def test_a_topic_is_kept_while_a_pod_may_use_it_and_the_pod_is_named() -> None:
 @pytest.mark.parametrize("budget", [90.0, 90.5, 91.2])
 def test_a_topic_is_kept_and_its_pods_named_however_slow_the_looks_are(slow: float, budget: float) -> None:
     """The time must not be over between two looks, with nobody named and the topic deleted."""
-    scenario = Scenario()
+    scenario = FinishedRun()
     read = scenario.argocd.tree
 
     async def tree(app: object) -> Tree:
@@ -596,7 +563,7 @@ def test_a_topic_is_kept_and_its_pods_named_however_slow_the_looks_are(slow: flo
 def test_a_topic_is_kept_where_time_was_over_before_pods_were_looked_for_unless_argo_cd_is_away(
     answers: bool, kept: bool
 ) -> None:
-    scenario = Scenario()
+    scenario = FinishedRun()
     scenario.argocd.answers = answers
 
     async def tree(app: object) -> Tree:
@@ -614,7 +581,7 @@ def test_a_topic_is_kept_where_time_was_over_before_pods_were_looked_for_unless_
 
 
 def test_after_a_signal_a_topic_is_deleted_at_once_and_who_still_uses_it_is_named() -> None:
-    scenario = Scenario()
+    scenario = FinishedRun()
     scenario.after_the_sync = lambda: scenario.pod("web-1", "web")
     scenario.hurries_at = 0.0
     deleted_at: list[float] = []
@@ -637,7 +604,7 @@ def test_after_a_signal_a_pod_that_the_settling_sync_has_restarted_holds_nobody_
     ("started", "phase"), [(-3600, "Running"), (3600, "Running"), (0, "Succeeded"), (0, "Failed")]
 )
 def test_a_pod_that_cannot_have_read_the_topic_holds_nobody_up(started: float, phase: str) -> None:
-    scenario = Scenario()
+    scenario = FinishedRun()
     scenario.after_the_sync = lambda: scenario.pod("web-1", "web", started, phase)
     assert (scenario.left_after(), scenario.topics.deleted) == ([], [TOPIC])
 
@@ -648,7 +615,7 @@ def another_run_takes(argocd: FakeArgoCD) -> None:
 
 
 def test_an_application_that_another_run_holds_by_now_is_not_settled_and_its_holder_is_named() -> None:
-    scenario = Scenario()
+    scenario = FinishedRun()
     scenario.after_the_sync = lambda: another_run_takes(scenario.argocd)
     left = scenario.left_after()
     assert "weather is held by run theirs by now; nothing is changed" in [e.why for e in left]
@@ -662,23 +629,23 @@ def without_our_values(argocd: FakeArgoCD) -> None:
 
 
 @pytest.mark.parametrize(
-    ("takes", "posted", "told"),
+    ("takes", "posted", "warns"),
     [(without_our_values, False, False), (without_our_values, True, True), (another_run_takes, False, True)],
 )
-def test_an_application_lost_to_another_run_is_left_behind_only_where_something_of_ours_may_be_in_it(
-    takes: Callable[[FakeArgoCD], None], posted: bool, told: bool
+def test_an_application_lost_to_another_run_is_left_behind_only_where_something_of_this_run_may_be_in_it(
+    takes: Callable[[FakeArgoCD], None], posted: bool, warns: bool
 ) -> None:
-    scenario = Scenario()
+    scenario = FinishedRun()
     scenario.posted = posted
     scenario.after_the_sync = lambda: takes(scenario.argocd)
     parameters = [e.why for e in scenario.left_after() if e.what == "the parameters"]
-    assert parameters == (["weather is held by run theirs by now; nothing is changed"] if told else [])
+    assert parameters == (["weather is held by run theirs by now; nothing is changed"] if warns else [])
     assert len(scenario.argocd.patches) == 1
 
 
 def test_no_command_is_given_that_would_disturb_the_run_that_holds_the_application_by_now() -> None:
     """It has taken it while ours was settling, and the settling has not done what it should."""
-    scenario = Scenario()
+    scenario = FinishedRun()
     scenario.argocd.carries_out = lambda: another_run_takes(scenario.argocd)  # type: ignore[method-assign]
     left = {e.what: e for e in scenario.left_after()}
     later = "another run holds the Application by now: look again when it is over"
@@ -687,7 +654,7 @@ def test_no_command_is_given_that_would_disturb_the_run_that_holds_the_applicati
 
 
 def test_the_record_stays_while_the_end_of_an_operation_may_still_arrive() -> None:
-    scenario = Scenario()
+    scenario = FinishedRun()
 
     def late() -> None:
         scenario.argocd.late = asyncio.get_running_loop().time() + 60
@@ -702,7 +669,7 @@ def test_the_record_stays_while_the_end_of_an_operation_may_still_arrive() -> No
     assert record.settling
 
 
-def hooks_pods(scenario: Scenario) -> None:
+def hooks_pods(scenario: FinishedRun) -> None:
     """Two Jobs of the run with a pod each, of which one is told to stop, and a Deployment's pod."""
     for name in ("runs", "leaves"):
         job: Json = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}}
@@ -734,7 +701,7 @@ END_JOB = "kubectl delete job runs --namespace n"
 
 def test_a_pod_that_nobody_has_told_to_stop_is_left_with_the_command_that_ends_it() -> None:
     """The operation was over before it; pods in their grace period leave by themselves."""
-    scenario = Scenario()
+    scenario = FinishedRun()
     scenario.after_the_sync = lambda: hooks_pods(scenario)
     left = [(e.what, e.why, e.command) for e in scenario.left_after() if e.what.startswith("pod ")]
     read = "it was started with ConfigMap settings, which named the topic"
@@ -756,7 +723,7 @@ def test_a_pod_that_nobody_has_told_to_stop_is_left_with_the_command_that_ends_i
 def test_at_an_immediate_stop_the_same_commands_are_given_for_the_pods_that_are_still_there(
     still: list[str], command: str
 ) -> None:
-    scenario = Scenario()
+    scenario = FinishedRun()
 
     def pods() -> None:
         hooks_pods(scenario)

@@ -7,15 +7,12 @@ from typing import Any, cast
 import pytest
 
 from argorun.argocd.client import INSTANCE, Client
-from argorun.argocd.clock import Clock
 from argorun.argocd.http.errors import NEW_TOKEN
 from argorun.argocd.manifests.keys import Key
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Node, Tree
-from argorun.config.model import ApplicationRef, ArgoCD, Config, Parameter, Topic
-from argorun.emit import Emitter
+from argorun.config.model import ApplicationRef, ArgoCD, Parameter, Topic
 from argorun.errors import AccessDenied, ArgorunError, UsageError
-from argorun.events import Event, Notice
 from argorun.kafka.spec import TopicExists, TopicSpec
 from argorun.run.preflight import Preflight, check_others
 from argorun.run.state import RunState
@@ -23,12 +20,9 @@ from argorun.sandbox.standin.helm import command
 from tests.unit.argocd.fakes import FakeArgoCD
 from tests.unit.argocd.gopatch import Json
 from tests.unit.config.test_jwt import token
+from tests.unit.scenario import NOW, SPEC, Scenario
 from tests.unit.virtual import run
 
-NOW = 1_800_000_000
-SPEC: Json = {
-    "source": {"repoURL": "git", "helm": {"parameters": [{"name": "kafka.topic", "value": "weather"}]}}
-}
 TOPICS = (
     Topic(prefix="weather", parameters=(Parameter(helm="kafka.topic"),)),
     Topic(prefix="alerts", parameters=(Parameter(helm="alerts.topic"),)),
@@ -48,22 +42,17 @@ class Topics:
             raise TopicExists(next(iter(wanted)))
 
 
-class Scenario:
+class OnePreflight(Scenario):
     """An Argo CD whose clock is right, a machine whose clock may not be, and one preflight."""
 
-    def __init__(self, wrong: float = 0.0, exist: int = 0, spec: Json = SPEC, **more: Any) -> None:
-        self.argocd, self.topics = FakeArgoCD(dict(spec)), Topics(exist)
-        self.argocd.time = lambda: NOW
-        self.argocd.clock = Clock(steady=lambda: 0.0, local=lambda: NOW + wrong)
+    def __init__(self, wrong: float = 0.0, exist: int = 0, spec: Json = SPEC, **config: Any) -> None:
+        super().__init__(spec)
+        self.set_time(NOW, ahead=wrong)
+        self.configure(topics=TOPICS, **config)
+        self.topics = Topics(exist)
         self.argocd.document["metadata"]["namespace"] = "team-a"
         self.asked: list[str] = []
         self.refused: set[str] = set()
-        more = {
-            "application": ApplicationRef(name="weather"),
-            "argocd": ArgoCD(server="argocd", token="t"),
-        } | more
-        self.config = Config(kafka={}, topics=TOPICS, **more)
-        self.events: list[Event] = []
         self.state = RunState(operation="mine", claim=cast(Any, None))
 
     async def can_i(self, action: str, resource: str, subject: str) -> bool:
@@ -77,7 +66,7 @@ class Scenario:
             self.config,
             self.argocd.client,
             cast(Any, self.topics),
-            Emitter(self.events.append),
+            self.emitter,
             lambda *_: None,
         )
         try:
@@ -85,10 +74,6 @@ class Scenario:
         except ArgorunError as e:
             return e
         return None
-
-    @property
-    def notices(self) -> list[str]:
-        return [e.text for e in self.events if isinstance(e, Notice)]
 
     @property
     def names(self) -> list[str]:
@@ -99,7 +84,7 @@ class Scenario:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "notices"),
     [
         (0, []),
         (29, []),
@@ -108,18 +93,18 @@ class Scenario:
         (-25200, ["the clock of this machine is 7h00m behind Argo CD's: Argo CD's time is used"]),
     ],
 )
-def test_topics_are_named_by_argo_cds_time_and_a_clock_that_is_off_is_told_once(
-    wrong: float, told: list[str]
+def test_topics_are_named_by_argo_cds_time_and_a_clock_that_is_off_is_reported_once(
+    wrong: float, notices: list[str]
 ) -> None:
-    scenario = Scenario(wrong)
+    scenario = OnePreflight(wrong)
     assert scenario.preflight() is None
     assert scenario.topics.asked == [scenario.names]
     assert [name[:-9] for name in scenario.names] == [f"weather_{NOW}", f"alerts_{NOW}"]
-    assert scenario.notices == told
+    assert scenario.notices == notices
 
 
 def test_a_name_that_exists_is_drawn_anew_and_the_others_stay() -> None:
-    scenario = Scenario(exist=1)
+    scenario = OnePreflight(exist=1)
     assert scenario.preflight() is None
     (first, second), (again, same) = scenario.topics.asked
     assert (first != again, second) == (True, same)
@@ -129,12 +114,12 @@ def test_a_name_that_exists_is_drawn_anew_and_the_others_stay() -> None:
 # -- the token -------------------------------------------------------------------------------------------
 
 
-def with_token(seconds: float, **more: Any) -> Scenario:
+def with_token(seconds: float, **more: Any) -> OnePreflight:
     """One that expires in so many seconds, by Argo CD's time."""
-    return Scenario(argocd=ArgoCD(server="argocd", token=token({"exp": NOW + seconds})), **more)
+    return OnePreflight(argocd=ArgoCD(server="argocd", token=token({"exp": NOW + seconds})), **more)
 
 
-def test_a_token_that_expires_before_the_run_may_end_is_told_before_anything_is_made() -> None:
+def test_a_token_that_expires_before_the_run_may_end_is_reported_before_anything_is_made() -> None:
     scenario = with_token(12)
     assert scenario.preflight() is None
     assert scenario.notices == [
@@ -169,8 +154,8 @@ def test_one_that_has_expired_is_6_and_nothing_more_is_asked() -> None:
 
 
 def test_an_argo_cd_that_cannot_switch_auto_sync_off_is_2_before_anything_is_made() -> None:
-    scenario = Scenario(spec=SPEC | {"syncPolicy": {"automated": {}}})
-    scenario.argocd.version_told = "v2.14.21"
+    scenario = OnePreflight(spec=SPEC | {"syncPolicy": {"automated": {}}})
+    scenario.argocd.version_answer = "v2.14.21"
     assert isinstance(scenario.preflight(), UsageError)
     assert (scenario.topics.asked, scenario.argocd.patches) == ([], [])
 
@@ -191,8 +176,8 @@ def test_an_argo_cd_that_cannot_switch_auto_sync_off_is_2_before_anything_is_mad
 def test_the_policy_is_asked_about_exactly_the_object_that_it_knows(
     namespace: str | None, own: str, subject: str
 ) -> None:
-    scenario = Scenario(application=ApplicationRef(name="weather", namespace=namespace))
-    scenario.argocd.namespace_told = own
+    scenario = OnePreflight(application=ApplicationRef(name="weather", namespace=namespace))
+    scenario.argocd.namespace_answer = own
     assert scenario.preflight() is None
     assert scenario.asked == [
         f"applications, update, {subject}",
@@ -202,7 +187,7 @@ def test_the_policy_is_asked_about_exactly_the_object_that_it_knows(
 
 
 def test_the_policy_line_that_is_missing_opens_no_other_application() -> None:
-    scenario = Scenario(application=ApplicationRef(name="weather", namespace="team-a"))
+    scenario = OnePreflight(application=ApplicationRef(name="weather", namespace="team-a"))
     scenario.refused = {"default/team-a/weather"}
     error = scenario.preflight()
     assert isinstance(error, AccessDenied)
@@ -216,14 +201,14 @@ def test_the_policy_line_that_is_missing_opens_no_other_application() -> None:
 
 @pytest.mark.parametrize("pinned", [True, False])
 def test_a_dry_run_sees_a_file_in_git_that_wins_over_the_runs_values(pinned: bool) -> None:
-    scenario = Scenario(dry_run=True)
+    scenario = OnePreflight(dry_run=True)
 
     def asked(argocd: FakeArgoCD) -> None:
         listed = [{"name": "kafka.topic", "value": "theirs"}]
         if not pinned:
             names = ("kafka.topic", "alerts.topic")
             listed = [{"name": n, "value": v} for n, v in zip(names, scenario.names, strict=True)]
-        argocd.helm_told = f"`{command('x', 'n', listed)}` failed exit status 1: Error"
+        argocd.helm_answer = f"`{command('x', 'n', listed)}` failed exit status 1: Error"
 
     scenario.argocd.meets("helm_command", asked)
     error = scenario.preflight()
@@ -264,9 +249,8 @@ def test_anothers_job_that_appears_just_before_the_sync_is_seen_by_comparing_ane
 
     async def look() -> None:
         cluster, app = cast(Client, Cluster()), ApplicationRef(name="weather")
-        tell = Emitter(lambda event: None)
         hooks = {key: tracked("weather")}
-        await check_others(cluster, app, LiveTree(cluster, app), tell, hooks, {}, force=force)
+        await check_others(cluster, app, LiveTree(cluster, app), Scenario().emitter, hooks, {}, force=force)
 
     if force:
         run(look())

@@ -13,20 +13,22 @@ from argorun.argocd.types import Node, OperationState, ResourceResult, SyncResul
 from argorun.events import Event, HookStatus, Step
 from argorun.run.last_lines import LAST_LINES
 from argorun.run.progress import AT_ONCE, Progress
+from tests.unit.scenario import Scenario
 
 CONTAINER = Container("tests", "ns", "tests-x", "main", 2, 1)
 
 
-class Scenario:
+class FollowedOperation(Scenario):
     """A Progress, its clock, and what it emitted: the events' names and their fields, without times."""
 
     def __init__(self, *jobs: str, logs: str = "tests") -> None:
+        super().__init__()
         self.emitted: list[tuple[str, dict[str, Any]]] = []
         self.seconds: list[float] = []
         self.now = 100.0
-        self.progress = Progress(self.emit, jobs, logs, clock=lambda: self.now)
+        self.progress = Progress(self.report, jobs, logs, clock=lambda: self.now)
 
-    def emit(self, event: Event) -> None:
+    def report(self, event: Event) -> None:
         fields = dataclasses.asdict(event)
         fields.pop("time")
         if "seconds" in fields:
@@ -55,8 +57,8 @@ def told_hook(status: HookStatus, name: str = "tests", **more: Any) -> tuple[str
     return "HookChanged", fields | {"message": "", "required": True} | more
 
 
-def test_an_operations_phase_and_message_are_told_when_they_change() -> None:
-    scenario = Scenario()
+def test_an_operations_phase_and_message_are_reported_when_they_change() -> None:
+    scenario = FollowedOperation()
     for phase, message in (
         ("Running", "a"),
         ("Running", "a"),
@@ -72,8 +74,8 @@ def test_an_operations_phase_and_message_are_told_when_they_change() -> None:
     ]
 
 
-def test_a_resource_is_told_when_it_changes() -> None:
-    scenario = Scenario()
+def test_a_resource_is_reported_when_it_changes() -> None:
+    scenario = FollowedOperation()
     scenario.progress.update(state())
     scenario.news()
     for status, message in (("Synced", "created"), ("Synced", "created"), ("SyncFailed", "no")):
@@ -88,8 +90,8 @@ def test_a_resource_is_told_when_it_changes() -> None:
     ]
 
 
-def test_a_hook_is_told_as_it_goes_and_its_words_only_when_it_is_over() -> None:
-    scenario = Scenario()
+def test_a_hook_is_reported_as_it_goes_and_its_words_only_when_it_is_over() -> None:
+    scenario = FollowedOperation()
     scenario.progress.update(state())
     scenario.news()
     steps = [
@@ -112,8 +114,8 @@ def test_a_hook_is_told_as_it_goes_and_its_words_only_when_it_is_over() -> None:
     assert scenario.seconds == [0, 2, 8]
 
 
-def test_the_same_job_in_two_phases_is_told_as_two() -> None:
-    scenario = Scenario("tests")
+def test_the_same_job_in_two_phases_is_reported_as_two() -> None:
+    scenario = FollowedOperation("tests")
     scenario.progress.update(state(hook("Succeeded", at="PreSync"), hook("Running")))
     assert scenario.emitted[1:] == [
         told_hook(HookStatus.SUCCEEDED, hook="PreSync"),
@@ -121,8 +123,8 @@ def test_the_same_job_in_two_phases_is_told_as_two() -> None:
     ]
 
 
-def test_a_job_that_appears_is_told_before_the_operation_says_so_and_counts_from_then() -> None:
-    scenario = Scenario()
+def test_a_job_that_appears_is_reported_before_the_operation_says_so_and_counts_from_then() -> None:
+    scenario = FollowedOperation()
     scenario.progress.update(state())
     scenario.news()
     scenario.progress.expect([Hook("tests", ("PostSync",)), Hook("prepare", ("PreSync",))])
@@ -140,10 +142,10 @@ def test_a_job_that_appears_is_told_before_the_operation_says_so_and_counts_from
 @pytest.mark.parametrize(
     "expected", [[], [Hook("other", ("PostSync",))], [Hook("tests", ("PreSync", "PostSync"))]]
 )
-def test_a_job_whose_phase_cannot_be_told_is_told_by_the_operation(
+def test_a_job_whose_phase_is_not_known_is_reported_by_the_operation(
     expected: list[Hook],
 ) -> None:
-    scenario = Scenario()
+    scenario = FollowedOperation()
     scenario.progress.update(state())
     scenario.progress.expect(expected)
     scenario.news()
@@ -154,8 +156,8 @@ def test_a_job_whose_phase_cannot_be_told_is_told_by_the_operation(
     assert (scenario.news(), scenario.seconds) == ([told_hook(HookStatus.RUNNING)], [2])
 
 
-def test_a_bare_pod_that_is_a_hook_is_told_as_soon_as_it_is_there() -> None:
-    scenario = Scenario()
+def test_a_bare_pod_that_is_a_hook_is_reported_as_soon_as_it_is_there() -> None:
+    scenario = FollowedOperation()
     scenario.progress.expect([Hook("tests-", ("PostSync",), generated=True, kind="Pod")])
     for kind, name in (("Job", "tests-1"), ("Pod", "other"), ("Pod", "tests-1")):
         scenario.progress.appeared(Node(kind=kind, namespace="ns", name=name, uid=kind + name))
@@ -165,7 +167,7 @@ def test_a_bare_pod_that_is_a_hook_is_told_as_soon_as_it_is_there() -> None:
 
 
 def test_only_tests_are_called_required_jobs_and_bare_pods_alike() -> None:
-    scenario = Scenario("tests")
+    scenario = FollowedOperation("tests")
     kinds = ("Job", "Pod", "Workflow")
     scenario.progress.update(state(hook("Running", "other"), *(hook("Running", kind=k) for k in kinds)))
     assert [(f["name"], f["kind"], f["required"]) for _, f in scenario.emitted[1:]] == [
@@ -185,7 +187,7 @@ def test_only_tests_are_called_required_jobs_and_bare_pods_alike() -> None:
     ],
 )
 def test_the_logs_of_the_test_jobs_are_wanted(jobs: tuple[str, ...], wanted: list[str]) -> None:
-    scenario = Scenario(*jobs)
+    scenario = FollowedOperation(*jobs)
     scenario.progress.expect(
         [
             Hook("tests", ("PostSync",)),
@@ -221,7 +223,7 @@ def test_the_logs_of_the_test_jobs_are_wanted(jobs: tuple[str, ...], wanted: lis
 def test_the_logs_that_were_asked_for_are_wanted_and_those_of_failed_hooks(
     logs: str, wanted: list[str]
 ) -> None:
-    scenario = Scenario(logs=logs)
+    scenario = FollowedOperation(logs=logs)
     scenario.progress.expect([Hook("tests", ("PostSync",)), Hook("prepare", ("PreSync",))])
     scenario.progress.update(
         state(
@@ -238,8 +240,8 @@ def test_the_logs_that_were_asked_for_are_wanted_and_those_of_failed_hooks(
     assert wants == wanted
 
 
-def test_whose_log_must_be_there_is_told_by_the_hooks_that_have_run() -> None:
-    scenario = Scenario()
+def test_whose_log_must_be_there_is_decided_by_the_hooks_that_have_run() -> None:
+    scenario = FollowedOperation()
     scenario.progress.update(
         state(hook("Succeeded"), hook("Failed", "b"), hook("Running", "c"), hook("Succeeded", "d", "PreSync"))
     )
@@ -247,7 +249,7 @@ def test_whose_log_must_be_there_is_told_by_the_hooks_that_have_run() -> None:
 
 
 def test_the_logs_have_a_verdict_of_their_own() -> None:
-    scenario = Scenario()
+    scenario = FollowedOperation()
     said = [scenario.progress.logs_read()]
     for job, lines, complete in (("a", 1, True), ("b", 1200, True), ("c", 0, False), ("c", 3, False)):
         container = dataclasses.replace(CONTAINER, job=job)
@@ -263,7 +265,7 @@ def test_the_logs_have_a_verdict_of_their_own() -> None:
 
 
 def test_a_jobs_end_is_awaited_until_the_operation_has_seen_it_in_every_phase() -> None:
-    scenario = Scenario()
+    scenario = FollowedOperation()
     assert scenario.progress.awaits("Job", "tests")
     scenario.progress.update(state(hook("Succeeded", at="PreSync"), hook("Running")))
     assert scenario.progress.awaits("Job", "tests")
@@ -272,15 +274,15 @@ def test_a_jobs_end_is_awaited_until_the_operation_has_seen_it_in_every_phase() 
     assert scenario.progress.awaits("Pod", "tests"), "another kind of the same name"
 
 
-def test_for_whom_the_run_waits_is_told_when_it_changes() -> None:
-    scenario = Scenario()
+def test_for_whom_the_run_waits_is_reported_when_it_changes() -> None:
+    scenario = FollowedOperation()
     for reason in ("run a", "run a", "run b", "run a"):
         scenario.progress.waits(Step.PARAMETERS, reason)
     assert [f["reason"] for _, f in scenario.emitted] == ["run a", "run b", "run a"]
 
 
 def test_what_the_run_was_at_is_said_in_its_best_words() -> None:
-    scenario = Scenario()
+    scenario = FollowedOperation()
     said = [scenario.progress.doing()]
     scenario.progress.waits(Step.PARAMETERS, "run theirs")
     said.append(scenario.progress.doing())
@@ -300,8 +302,8 @@ def test_what_the_run_was_at_is_said_in_its_best_words() -> None:
     ]
 
 
-def test_a_log_is_told_from_its_beginning_to_its_end() -> None:
-    scenario = Scenario()
+def test_a_log_is_reported_from_its_beginning_to_its_end() -> None:
+    scenario = FollowedOperation()
     scenario.progress.started(CONTAINER)
     scenario.progress.lines(CONTAINER, ["2024-01-01T00:00:00.000000000Z"] * 2, ["hello", "there"])
     scenario.progress.ended(CONTAINER, 2, False, "the pod is gone")
@@ -317,7 +319,7 @@ def test_a_log_is_told_from_its_beginning_to_its_end() -> None:
 
 
 def test_a_red_run_ends_with_the_last_lines_of_the_jobs_that_failed_each_once() -> None:
-    scenario = Scenario()
+    scenario = FollowedOperation()
     for name in ("tests", "fine"):
         for i in range(LAST_LINES + 5):
             scenario.progress.lines(dataclasses.replace(CONTAINER, job=name), [""], [f"{name} {i}"])
@@ -332,7 +334,7 @@ def test_a_red_run_ends_with_the_last_lines_of_the_jobs_that_failed_each_once() 
 
 def failed_after(*written: tuple[dict[str, Any], list[str]]) -> tuple[str, tuple[str, ...]]:
     """Whose last lines a red run shows, and which, where these were written before the Job failed."""
-    scenario = Scenario()
+    scenario = FollowedOperation()
     for log, texts in written:
         container = dataclasses.replace(CONTAINER, **{"attempt": 1, "restart": 0} | log)
         scenario.progress.lines(container, [""] * len(texts), texts)
@@ -364,7 +366,7 @@ def test_a_line_that_is_written_again_and_again_takes_one_place_and_is_counted()
 
 
 def test_only_a_job_whose_manifest_says_so_runs_several_pods_that_are_no_attempts() -> None:
-    scenario = Scenario()
+    scenario = FollowedOperation()
     jobs: dict[str, dict[str, Any]] = {
         "one": {},
         "both": {"parallelism": 1, "completions": 1},
@@ -380,8 +382,8 @@ def test_only_a_job_whose_manifest_says_so_runs_several_pods_that_are_no_attempt
     assert [name for name in [*jobs, "unknown"] if scenario.progress.is_parallel(name)] == ["wide", "long"]
 
 
-def test_of_thousands_of_resources_few_are_told_in_one_go_and_none_is_left_out() -> None:
-    scenario = Scenario()
+def test_of_thousands_of_resources_few_are_reported_in_one_go_and_none_is_left_out() -> None:
+    scenario = FollowedOperation()
     applied = [ResourceResult(kind="ConfigMap", name=f"c-{i}", status="Synced") for i in range(1000)]
     hook_runs = hook("Running")
     goes: list[int] = []

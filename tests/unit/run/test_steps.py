@@ -9,41 +9,30 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import pytest
 
 from argorun.argocd.http.errors import Denied
 from argorun.argocd.manifests.keys import Key
-from argorun.config.model import ArgoCD, Config, Parameter, Timeouts, Topic
-from argorun.events import Event, LeftBehind, Step, StepStarted, Verdict
+from argorun.config.model import ArgoCD, Timeouts
+from argorun.events import Event, Step, StepStarted, Verdict
 from argorun.kafka.retry import Limits
 from argorun.kafka.topics import Topics
 from argorun.reporters.dispatcher import Dispatcher
 from argorun.run.steps import Run
 from argorun.run.supervisor import Supervisor
 from argorun.signals import Interrupts
-from tests.unit.argocd.fakes import APP, FakeArgoCD
+from tests.unit.argocd.fakes import FakeArgoCD
 from tests.unit.argocd.gopatch import Json
-from tests.unit.kafka.standin import Answer, Broker
+from tests.unit.kafka.standin import Answer
+from tests.unit.scenario import READS_SETTINGS, SETTINGS, SPEC, Scenario
 from tests.unit.step_pairs import endings
 from tests.unit.virtual import run
 
-SPEC: Json = {
-    "source": {"repoURL": "git", "helm": {"parameters": [{"name": "kafka.topic", "value": "weather"}]}},
-    "destination": {"namespace": "n"},
-}
-SETTINGS: Json = {
-    "apiVersion": "v1",
-    "kind": "ConfigMap",
-    "metadata": {"name": "settings"},
-    "data": {"topic": "TOPIC"},
-}
-READS = {"containers": [{"name": "main", "envFrom": [{"configMapRef": {"name": "settings"}}]}]}
 CHECKS: Json = {
     "apiVersion": "batch/v1",
     "kind": "Job",
     "metadata": {"name": "checks", "annotations": {"argocd.argoproj.io/hook": "PostSync"}},
-    "spec": {"template": {"spec": READS}},
+    "spec": {"template": {"spec": READS_SETTINGS}},
 }
 REFUSED = Denied("do this", 403, "permission denied", "")
 PLAN, PREFLIGHT, TOPICS, PARAMETERS, SYNC, FOLLOW, LOGS, VERDICT, CLEANUP = Step
@@ -83,7 +72,7 @@ class ArgoCDThatTests(FakeArgoCD):
                     self.ends()
                 else:
                     await self._test()
-                self.tell()
+                self.send_change()
 
     async def _test(self) -> None:
         for manifest in self.renders():
@@ -92,7 +81,7 @@ class ArgoCDThatTests(FakeArgoCD):
         hook = {"kind": "Job", "group": "batch", "version": "v1", "namespace": "n", "name": "checks"}
         hook |= {"hookType": "PostSync", "syncPhase": "PostSync", "status": "Synced"}
         state["syncResult"] = {"resources": [hook | {"hookPhase": "Running"}], "source": self.spec["source"]}
-        self.tell()
+        self.send_change()
         if self.end is None:
             return
         await asyncio.sleep(5)
@@ -113,45 +102,32 @@ class BrokenSettings(ArgoCD, frozen=True):
         raise RuntimeError("a bug")
 
 
-class Scenario:
-    """One run; `at` has what happens once a step has begun, and `events` all that the run emits."""
+class WholeRun(Scenario):
+    """One run; `at` has what happens once a step has begun."""
+
+    argocd: ArgoCDThatTests
 
     def __init__(self, **config: Any) -> None:
-        self.name = "recorder"
-        self.argocd, self.broker = ArgoCDThatTests(), Broker()
+        super().__init__(argocd=ArgoCDThatTests())
+        self.configure(**config)
         self.at: dict[Step, Callable[[], object]] = {}
-        self.events: list[Event] = []
-        self.config = Config(
-            application=APP,
-            argocd=ArgoCD(server="argocd", token="t"),
-            kafka={"bootstrap.servers": "broker:9092"},
-            topics=(Topic(prefix="weather", parameters=(Parameter(helm="kafka.topic"),)),),
-            **config,
-        )
         self.run: Run | None = None
 
     def report(self, event: Event) -> None:
-        self.events.append(event)
+        super().report(event)
         if isinstance(event, StepStarted):
             self.at.pop(event.step, lambda: None)()
 
-    def close(self) -> None: ...
-
     def ends_with(self) -> int:
         """The run's exit code."""
-        return run(self._supervise())
+        return run(self.with_controller(self._supervise()))
 
     async def _supervise(self) -> int:
         dispatcher = Dispatcher([self])
         limits = Limits(create=3, usable=3, delete=3, gone=3, request=1)
-        controller = asyncio.create_task(self.argocd.controls())
-        try:
-            async with Topics(self.config.kafka, admin=self.broker, limits=limits) as topics:
-                self.run = Run(self.config, dispatcher, self.argocd.client, topics)
-                return await Supervisor(self.run, dispatcher, Interrupts()).supervise()
-        finally:
-            controller.cancel()
-            await asyncio.wait({controller})
+        async with Topics(self.config.kafka, admin=self.broker, limits=limits) as topics:
+            self.run = Run(self.config, dispatcher, self.argocd.client, topics)
+            return await Supervisor(self.run, dispatcher, Interrupts()).supervise()
 
     @property
     def steps(self) -> list[Step]:
@@ -168,34 +144,34 @@ def kills(*signums: int) -> Callable[[], object]:
 
 
 def test_a_green_run_takes_its_nine_steps_in_order() -> None:
-    scenario = Scenario()
+    scenario = WholeRun()
     assert scenario.ends_with() == 0
     assert scenario.steps == list(Step)
-    assert (scenario.failed, [e for e in scenario.events if isinstance(e, LeftBehind)]) == ([], [])
+    assert (scenario.failed, scenario.left) == ([], [])
 
 
 def test_a_red_run_takes_them_too_and_its_verdict_is_not_good() -> None:
-    scenario = Scenario()
+    scenario = WholeRun()
     scenario.argocd.end = "Failed"
     assert scenario.ends_with() == 1
     assert (scenario.steps, scenario.failed) == (list(Step), [VERDICT])
 
 
 def test_a_dry_run_ends_after_the_preflight() -> None:
-    scenario = Scenario(dry_run=True)
+    scenario = WholeRun(dry_run=True)
     assert scenario.ends_with() == 0
     assert (scenario.steps, scenario.failed) == ([PLAN, PREFLIGHT], [])
 
 
 def test_a_run_past_its_time_reads_the_logs_after_the_step_that_took_too_long() -> None:
-    scenario = Scenario(timeouts=Timeouts(run=60))
+    scenario = WholeRun(timeouts=Timeouts(run=60))
     scenario.argocd.end = None
     assert scenario.ends_with() == 4
     assert scenario.steps == [PLAN, PREFLIGHT, TOPICS, PARAMETERS, SYNC, FOLLOW, LOGS, CLEANUP]
     assert scenario.failed == [FOLLOW]
 
 
-def breaks(scenario: Scenario, step: Step) -> None:
+def breaks(scenario: WholeRun, step: Step) -> None:
     """An error comes up in this step."""
 
     def bug(*_: object) -> Any:
@@ -209,8 +185,7 @@ def breaks(scenario: Scenario, step: Step) -> None:
         scenario.argocd.objects[Key("", "ConfigMap", "n", "settings")]["data"]["topic"] = "theirs"
 
     if step is PLAN:
-        settings = BrokenSettings(server="argocd", token="t")
-        scenario.config = msgspec.structs.replace(scenario.config, argocd=settings)
+        scenario.configure(argocd=BrokenSettings(server="argocd", token="t"))
     elif step is TOPICS:
         scenario.broker.faults["create"] = collections.deque([Answer(29)])
     elif step is LOGS:
@@ -239,7 +214,7 @@ def test_an_error_ends_its_step_and_no_further_one_begins_but_the_clean_up(
     step: Step, code: int, then: list[Step]
 ) -> None:
     """Where the operation has begun, the logs are read for the verdict."""
-    scenario = Scenario()
+    scenario = WholeRun()
     breaks(scenario, step)
     assert scenario.ends_with() == code
     before = list(Step)[: list(Step).index(step)]
@@ -249,7 +224,7 @@ def test_an_error_ends_its_step_and_no_further_one_begins_but_the_clean_up(
 
 @pytest.mark.parametrize("step", [s for s in Step if s not in (PLAN, CLEANUP)])
 def test_a_signal_ends_the_step_that_is_open_and_the_clean_up_follows(step: Step) -> None:
-    scenario = Scenario()
+    scenario = WholeRun()
     scenario.at[step] = kills(signal.SIGINT)
     assert scenario.ends_with() == 130
     before = list(Step)[: list(Step).index(step)]
@@ -258,14 +233,14 @@ def test_a_signal_ends_the_step_that_is_open_and_the_clean_up_follows(step: Step
 
 
 def test_a_signal_in_the_clean_up_ends_nothing_before_its_time() -> None:
-    scenario = Scenario()
+    scenario = WholeRun()
     scenario.at[CLEANUP] = kills(signal.SIGTERM)
     assert (scenario.ends_with(), scenario.steps, scenario.failed) == (143, list(Step), [])
 
 
 @pytest.mark.parametrize("step", list(Step)[1:])
 def test_two_signals_end_the_run_and_leave_no_step_open(step: Step) -> None:
-    scenario = Scenario()
+    scenario = WholeRun()
     scenario.at[step] = kills(*AT_ONCE)
     assert scenario.ends_with() - 128 in AT_ONCE
     assert scenario.steps == list(Step)[: list(Step).index(step) + 1]
@@ -275,7 +250,7 @@ def test_two_signals_end_the_run_and_leave_no_step_open(step: Step) -> None:
 def test_a_step_that_hardly_stops_is_ended_before_the_next_one_begins_and_once(
     signums: tuple[int, ...], then: list[Step]
 ) -> None:
-    scenario = Scenario()
+    scenario = WholeRun()
 
     def hangs() -> None:
         scenario.argocd.stubborn = True
@@ -290,7 +265,7 @@ def test_a_step_that_hardly_stops_is_ended_before_the_next_one_begins_and_once(
 def test_where_another_run_is_faster_parameters_and_sync_are_tried_again_each_with_a_start_and_an_end() -> (
     None
 ):
-    scenario = Scenario()
+    scenario = WholeRun()
 
     def overwritten(argocd: FakeArgoCD) -> None:
         argocd.document["spec"]["source"]["helm"]["parameters"] = [{"name": "kafka.topic", "value": "x"}]
@@ -306,5 +281,5 @@ def test_where_another_run_is_faster_parameters_and_sync_are_tried_again_each_wi
     assert scenario.ends_with() == 0
     again = [PARAMETERS, SYNC]
     assert scenario.steps == [PLAN, PREFLIGHT, TOPICS, *again, *again, *again, FOLLOW, LOGS, VERDICT, CLEANUP]
-    (verdict,) = [e for e in scenario.events if isinstance(e, Verdict)]
+    (verdict,) = scenario.all(Verdict)
     assert verdict.ok

@@ -26,26 +26,22 @@ from argorun.argocd.parameters.spec import claimed
 from argorun.config.model import ApplicationRef, ArgoCD
 from argorun.config.sweep import SweepConfig
 from argorun.errors import AccessDenied
-from argorun.events import Event, LeftBehind, Notice, SweepEnded, SweepStarted, TopicSwept, Undone
+from argorun.events import Notice, SweepEnded, SweepStarted, TopicSwept, Undone
 from argorun.kafka import old_topics
 from argorun.kafka.spec import TopicSpec
 from argorun.kafka.topics import Limits, Topics
 from argorun.reporters.dispatcher import Dispatcher
 from argorun.sweep import candidates, steps
 from argorun.sweep.left_behind import restore_commands
-from tests.unit.argocd.fakes import FakeArgoCD
 from tests.unit.argocd.gopatch import Json
-from tests.unit.kafka.standin import Answer, Broker, Group, Slow
+from tests.unit.kafka.standin import Answer, Group, Slow
+from tests.unit.scenario import FUTURE, PAST, SPEC, Scenario
 from tests.unit.step_pairs import endings
 from tests.unit.virtual import run
 
 PREFIX = "weather"
 NOW = int(time.time())
 OLD, YOUNG = f"{PREFIX}_{NOW - 7 * 3600}_0a1b2c3d", f"{PREFIX}_{NOW - 60}_0a1b2c3d"
-PAST, FUTURE = 1_000_000_000, 9_000_000_000
-SPEC: Json = {
-    "source": {"repoURL": "git", "helm": {"parameters": [{"name": "kafka.topic", "value": "weather"}]}}
-}
 CONFIG = SweepConfig(
     kafka={"bootstrap.servers": "broker:9092"},
     prefixes={PREFIX: None},
@@ -56,17 +52,14 @@ CONFIG = SweepConfig(
 )
 
 
-class Scenario:
-    """A broker, an Argo CD with one Application, and the events of a sweep of them."""
-
-    name = "events"
+class Sweep(Scenario):
+    """A sweep of the broker's topics and of the Application."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *topics: str) -> None:
-        self.broker, self.argocd = Broker(), FakeArgoCD(copy.deepcopy(SPEC))
+        super().__init__()
         self.argocd.document["metadata"]["namespace"] = "argocd"
         for name in topics:
             self.broker.make(name, TopicSpec(prefix=PREFIX))
-        self.events: list[Event] = []
         self.code: int | None = None
         self.controls = False  # whether a controller takes operations up
         argocd, broker = self.argocd, self.broker
@@ -84,39 +77,23 @@ class Scenario:
         monkeypatch.setattr(steps, "RestClient", lambda *_, **__: Made())
         monkeypatch.setattr(steps, "Topics", kafka)
 
-    def left(self, topic: str = OLD, until: int = PAST, **changes: Any) -> Record:
+    def dead_run_left(self, topic: str = OLD, until: int = PAST, **changes: Any) -> Record:
         """A run has left the Application with this topic in it."""
         seen, settings = self.argocd.seen(), [Helm("kafka.topic", topic)]
         spec, record = claimed(seen, settings, [], "dead", until, topics=[topic])
         self.argocd.document["spec"] = spec
         record = msgspec.structs.replace(record, **changes)
-        self.argocd.document["metadata"]["annotations"] = {RECORD: msgspec.json.encode(record).decode()}
+        self.annotate(record)
         return record
 
     def sweep(self, **changes: Any) -> int:
         config = msgspec.structs.replace(CONFIG, **changes)
         dispatcher = Dispatcher([self])
-        self.code = run(self._swept(config, dispatcher))
+        sweeping = steps.execute(config, dispatcher)
+        self.code = run(self.with_controller(sweeping) if self.controls else sweeping)
         assert dispatcher.failures == []
         endings(self.events)  # each step that begins ends
         return self.code
-
-    async def _swept(self, config: SweepConfig, dispatcher: Dispatcher) -> int:
-        controller = asyncio.create_task(self.argocd.controls()) if self.controls else None
-        try:
-            return await steps.execute(config, dispatcher)
-        finally:
-            if controller is not None:
-                controller.cancel()
-                await asyncio.wait({controller})
-
-    def report(self, event: Event) -> None:
-        self.events.append(event)
-
-    def close(self) -> None: ...
-
-    def all(self, kind: type) -> list[Any]:
-        return [e for e in self.events if isinstance(e, kind)]
 
     @property
     def deleted(self) -> list[str]:
@@ -135,14 +112,14 @@ class Scenario:
 
 
 @pytest.fixture
-def scenario(monkeypatch: pytest.MonkeyPatch) -> Scenario:
-    return Scenario(monkeypatch, OLD, YOUNG, "somebody's")
+def scenario(monkeypatch: pytest.MonkeyPatch) -> Sweep:
+    return Sweep(monkeypatch, OLD, YOUNG, "somebody's")
 
 
 # -- what is swept --------------------------------------------------------------------------------------
 
 
-def test_what_is_ours_and_old_goes_and_the_end_says_how_much(scenario: Scenario) -> None:
+def test_what_runs_made_and_is_old_goes_and_the_end_says_how_much(scenario: Sweep) -> None:
     assert scenario.sweep() == 0
     assert (scenario.deleted, set(scenario.broker.held)) == ([OLD], {YOUNG, "somebody's"})
     started = scenario.events[0]
@@ -152,14 +129,14 @@ def test_what_is_ours_and_old_goes_and_the_end_says_how_much(scenario: Scenario)
     assert scenario.all(Notice) == []
 
 
-def test_nothing_to_do_is_0(scenario: Scenario) -> None:
+def test_nothing_to_do_is_0(scenario: Sweep) -> None:
     scenario.broker.held.clear()
     assert scenario.sweep() == 0
     assert (scenario.deleted, scenario.end.topics) == ([], 0)
 
 
-def test_what_a_dead_run_left_is_put_back_before_its_topic_goes(scenario: Scenario) -> None:
-    scenario.left()
+def test_what_a_dead_run_left_is_put_back_before_its_topic_goes(scenario: Sweep) -> None:
+    scenario.dead_run_left()
     was: list[bool] = []
     scenario.broker.on_delete = lambda _: was.append(scenario.is_as_it_was)
     assert scenario.sweep() == 0
@@ -170,31 +147,31 @@ def test_what_a_dead_run_left_is_put_back_before_its_topic_goes(scenario: Scenar
 
 
 def test_the_age_that_was_asked_for_decides_over_a_record_that_still_counts_as_live(
-    scenario: Scenario,
+    scenario: Sweep,
 ) -> None:
-    scenario.left(until=FUTURE)
+    scenario.dead_run_left(until=FUTURE)
     scenario.sweep(explicit=True)
     assert scenario.is_as_it_was
 
 
 def test_where_no_age_was_asked_for_a_record_that_counts_as_live_spares_application_and_topic(
-    scenario: Scenario,
+    scenario: Sweep,
 ) -> None:
     """Its run has more time than this argorun.yaml gives."""
-    scenario.left(until=FUTURE)
+    scenario.dead_run_left(until=FUTURE)
     before = copy.deepcopy(scenario.argocd.document)
     assert scenario.sweep() == 0
     assert (scenario.deleted, scenario.argocd.document) == ([], before)
-    assert [e.text for e in scenario.all(Notice)] == [
+    assert scenario.notices == [
         "Application argocd/weather: run dead is still at it, for all its age: its topics stay"
     ]
 
 
 @pytest.mark.parametrize("until", [PAST, FUTURE])
 def test_a_younger_run_is_left_alone_with_topic_application_and_operation(
-    scenario: Scenario, until: int
+    scenario: Sweep, until: int
 ) -> None:
-    scenario.left(YOUNG, until=until)
+    scenario.dead_run_left(YOUNG, until=until)
     scenario.argocd.runs("dead")
     before = copy.deepcopy(scenario.argocd.document)
     assert scenario.sweep() == 0
@@ -204,38 +181,38 @@ def test_a_younger_run_is_left_alone_with_topic_application_and_operation(
 
 @pytest.mark.parametrize(("until", "put_back"), [(PAST, True), (FUTURE, False)])
 def test_of_a_run_whose_young_topic_is_gone_only_a_dead_one_is_put_back(
-    scenario: Scenario, until: int, put_back: bool
+    scenario: Sweep, until: int, put_back: bool
 ) -> None:
     """The topic of a live one may have been deleted by a hook."""
     del scenario.broker.held[YOUNG]
-    scenario.left(YOUNG, until=until)
+    scenario.dead_run_left(YOUNG, until=until)
     assert scenario.sweep() == 0
     assert scenario.is_as_it_was is put_back
 
 
-def test_a_run_of_another_prefix_is_nobody_of_ours(scenario: Scenario) -> None:
-    scenario.left(f"other_{NOW - 7 * 3600}_0a1b2c3d")
+def test_a_run_of_another_prefix_is_none_of_this_sweep(scenario: Sweep) -> None:
+    scenario.dead_run_left(f"other_{NOW - 7 * 3600}_0a1b2c3d")
     before = copy.deepcopy(scenario.argocd.document)
     scenario.sweep()
     assert (scenario.argocd.document, scenario.all(Notice)) == (before, [])
 
 
-def test_a_run_of_an_older_argorun_is_known_by_what_it_put_in(scenario: Scenario) -> None:
-    scenario.left(topics=(), synced=None)
+def test_a_run_of_an_older_argorun_is_known_by_what_it_put_in(scenario: Sweep) -> None:
+    scenario.dead_run_left(topics=(), synced=None)
     scenario.sweep()
     assert scenario.is_as_it_was
 
 
-def test_a_run_that_ended_while_we_looked_is_left_alone(scenario: Scenario) -> None:
-    scenario.left()
+def test_a_run_that_ended_while_we_looked_is_left_alone(scenario: Sweep) -> None:
+    scenario.dead_run_left()
     scenario.argocd.meets("application", lambda a: a.document["metadata"].pop("annotations"))
     scenario.sweep()
     assert scenario.argocd.patches == []
 
 
 @pytest.mark.parametrize("annotation", [None, "{"])
-def test_a_gone_name_without_a_record_is_told_and_left(scenario: Scenario, annotation: str | None) -> None:
-    scenario.left()
+def test_a_gone_name_without_a_record_is_reported_and_left(scenario: Sweep, annotation: str | None) -> None:
+    scenario.dead_run_left()
     scenario.argocd.document["metadata"]["annotations"] = {RECORD: annotation} if annotation else {}
     before = copy.deepcopy(scenario.argocd.document)
     assert scenario.sweep() == 0
@@ -247,13 +224,13 @@ def test_a_gone_name_without_a_record_is_told_and_left(scenario: Scenario, annot
     assert scenario.argocd.document == before
 
 
-def test_a_name_that_still_exists_and_stays_is_not_worth_a_word(scenario: Scenario) -> None:
+def test_a_name_that_still_exists_and_stays_is_not_worth_a_word(scenario: Sweep) -> None:
     scenario.argocd.spec["source"]["helm"]["parameters"] = [{"name": "kafka.topic", "value": YOUNG}]
     scenario.sweep()
     assert scenario.all(Notice) == []
 
 
-def test_consumer_groups_go_with_their_topics(scenario: Scenario) -> None:
+def test_consumer_groups_go_with_their_topics(scenario: Sweep) -> None:
     scenario.broker.consumers = {
         f"tests-{OLD}": Group(),
         f"tests-{YOUNG}": Group(),
@@ -262,10 +239,10 @@ def test_consumer_groups_go_with_their_topics(scenario: Scenario) -> None:
     }
     assert scenario.sweep(prefixes={PREFIX: "tests-"}) == 0
     assert set(scenario.broker.consumers) == {f"tests-{YOUNG}", "tests-nightly", f"other-{OLD}"}
-    assert [e.text for e in scenario.all(Notice)] == [f"consumer group tests-{OLD} deleted"]
+    assert scenario.notices == [f"consumer group tests-{OLD} deleted"]
 
 
-def test_what_services_derived_from_a_topics_name_goes_with_it_and_by_itself(scenario: Scenario) -> None:
+def test_what_services_derived_from_a_topics_name_goes_with_it_and_by_itself(scenario: Sweep) -> None:
     gone = f"{PREFIX}_{NOW - 8 * 3600}_0badcafe"
     derived = [f"{gone}-dlt", f"{OLD}-retry-0", f"{OLD}.DLT"]
     for name in (*derived, f"{YOUNG}-dlt", f"other_{NOW - 8 * 3600}_0badcafe-dlt"):
@@ -281,51 +258,51 @@ def test_what_services_derived_from_a_topics_name_goes_with_it_and_by_itself(sce
     assert (scenario.end.topics, scenario.all(Notice)) == (4, [])
 
 
-def test_another_topic_that_holds_a_swept_ones_name_is_told_and_left(scenario: Scenario) -> None:
+def test_another_topic_that_holds_a_swept_ones_name_is_reported_and_left(scenario: Sweep) -> None:
     scenario.broker.make(f"app-{OLD}-changelog")
     scenario.broker.make(f"app-{YOUNG}-changelog")
     assert scenario.sweep() == 0
-    assert [e.text for e in scenario.all(Notice)] == [
+    assert scenario.notices == [
         f"topic app-{OLD}-changelog holds the name of {OLD} and is left alone: is it needed?"
     ]
     assert scenario.deleted == [OLD]
 
 
-def test_what_is_derived_from_a_live_runs_topic_is_spared_with_it(scenario: Scenario) -> None:
+def test_what_is_derived_from_a_live_runs_topic_is_spared_with_it(scenario: Sweep) -> None:
     scenario.broker.make(f"{OLD}-dlt")
-    scenario.left(until=FUTURE)
+    scenario.dead_run_left(until=FUTURE)
     assert scenario.sweep() == 0
     assert (scenario.deleted, f"{OLD}-dlt" in scenario.broker.held) == ([], True)
 
 
-def test_topics_that_kafka_leaves_out_of_its_list_are_not_taken_for_none(scenario: Scenario) -> None:
+def test_topics_that_kafka_leaves_out_of_its_list_are_not_taken_for_none(scenario: Sweep) -> None:
     scenario.broker.hidden = PREFIX
     assert scenario.sweep() == 6
     assert (scenario.end.error, scenario.deleted) == (f"Kafka does not let us see topics {PREFIX}*", [])
 
 
-def test_a_token_that_sees_no_application_is_not_taken_for_there_being_none(scenario: Scenario) -> None:
+def test_a_token_that_sees_no_application_is_not_taken_for_there_being_none(scenario: Sweep) -> None:
     scenario.argocd.listed = False
     assert scenario.sweep() == 0
-    assert [e.text for e in scenario.all(Notice)] == [
+    assert scenario.notices == [
         "the token sees no Application: a topic's age alone tells whether it is in use"
     ]
 
 
 @pytest.mark.parametrize(("older_than", "level"), [(6 * 3600.0, "info"), (600.0, "warning")])
-def test_a_token_that_may_not_see_every_application_is_told_that_age_alone_decides(
-    scenario: Scenario, older_than: float, level: str
+def test_a_token_that_may_not_see_every_application_is_warned_about_for_age_alone_decides(
+    scenario: Sweep, older_than: float, level: str
 ) -> None:
     """No run lives for six hours; one may for ten minutes."""
     scenario.argocd.forbidden = {("get", "applications", "*/*")}
     assert scenario.sweep(older_than=older_than) == 0
-    told = [(e.text, e.level) for e in scenario.all(Notice)]
+    notices = [(e.text, e.level) for e in scenario.all(Notice)]
     text = "the token may not see every Application: of those that it does not, a topic's age alone tells"
-    assert (f"{text} whether it is in use", level) in told
+    assert (f"{text} whether it is in use", level) in notices
 
 
-def test_a_token_that_expires_while_applications_are_looked_at_takes_no_topic(scenario: Scenario) -> None:
-    scenario.left()
+def test_a_token_that_expires_while_applications_are_looked_at_takes_no_topic(scenario: Sweep) -> None:
+    scenario.dead_run_left()
     scenario.argocd.meets("application", Denied("show", 401, "token is expired", "hint"))
     assert scenario.sweep() == 6
     assert scenario.deleted == []
@@ -335,7 +312,7 @@ def test_a_token_that_expires_while_applications_are_looked_at_takes_no_topic(sc
     "error", [OSError("no more processes"), ValueError("oops"), RuntimeError("a bug"), AccessDenied("no")]
 )
 def test_whatever_an_optional_helper_raises_every_topic_goes(
-    scenario: Scenario, monkeypatch: pytest.MonkeyPatch, error: Exception
+    scenario: Sweep, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def raises(*_: object, **__: object) -> None:
         raise error
@@ -347,14 +324,14 @@ def test_whatever_an_optional_helper_raises_every_topic_goes(
     monkeypatch.setattr(old_topics.ExpiredTopics, "name_in", raises)
     assert scenario.sweep(prefixes={PREFIX: "tests-"}) == (6 if isinstance(error, AccessDenied) else 70)
     assert sorted(scenario.deleted) == [OLD, f"{OLD}-dlt"]
-    assert [e.what for e in scenario.all(LeftBehind)] == ["consumer groups tests-*"]
+    assert [e.what for e in scenario.left] == ["consumer groups tests-*"]
     assert [e.text.partition(":")[0] for e in scenario.all(Notice)] == [
         "whether Application argocd/weather names a topic that goes is not known",
         "not all topics could be looked at",
     ]
 
 
-def test_a_topic_from_the_future_is_left_and_the_clocks_are_doubted(scenario: Scenario) -> None:
+def test_a_topic_from_the_future_is_left_and_the_clocks_are_doubted(scenario: Sweep) -> None:
     ahead = f"{PREFIX}_{NOW + 7200}_0a1b2c3d"
     scenario.broker.make(ahead)
     assert scenario.sweep() == 0
@@ -375,24 +352,24 @@ def seven_hours_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("seven_hours_ahead")
 def test_a_sweep_by_a_clock_that_is_ahead_leaves_a_live_runs_topic(monkeypatch: pytest.MonkeyPatch) -> None:
-    scenario = Scenario(monkeypatch, OLD, YOUNG)
+    scenario = Sweep(monkeypatch, OLD, YOUNG)
     scenario.argocd.time = lambda: NOW
     scenario.argocd.clock = Clock(local=lambda: NOW + 7 * 3600)
-    scenario.left(YOUNG, until=NOW + 900)
+    scenario.dead_run_left(YOUNG, until=NOW + 900)
     scenario.argocd.runs("dead")
     before = copy.deepcopy(scenario.argocd.document)
     assert scenario.sweep() == 0
     assert (scenario.deleted, set(scenario.broker.held)) == ([OLD], {YOUNG})
     assert (scenario.argocd.document, "terminate" in scenario.argocd.calls) == (before, False)
-    (told,) = [e.text for e in scenario.all(Notice)]
-    assert told == "the clock of this machine is 7h00m ahead of Argo CD's: Argo CD's time is used"
+    (notice,) = scenario.notices
+    assert notice == "the clock of this machine is 7h00m ahead of Argo CD's: Argo CD's time is used"
     (swept,) = scenario.all(TopicSwept)
     assert 7 * 3600 <= swept.age < 8 * 3600
 
 
 @pytest.mark.parametrize("told_by_argocd", [True, False])
-def test_where_no_argo_cd_tells_the_time_a_young_age_needs_a_yes(
-    scenario: Scenario, told_by_argocd: bool
+def test_where_no_argo_cd_gives_the_time_a_young_age_needs_a_yes(
+    scenario: Sweep, told_by_argocd: bool
 ) -> None:
     """None is known, or a proxy keeps the date to itself."""
     unknown: dict[str, Any] = {"argocd": None, "without_argocd": "no Argo CD server to talk to"}
@@ -413,75 +390,75 @@ def test_where_no_argo_cd_tells_the_time_a_young_age_needs_a_yes(
     assert set(scenario.broker.held) == {"somebody's"}
 
 
-def test_where_argo_cd_tells_the_time_a_young_age_needs_none(scenario: Scenario) -> None:
+def test_where_argo_cd_gives_the_time_a_young_age_needs_none(scenario: Sweep) -> None:
     assert scenario.sweep(older_than=0.0) == 0
     assert set(scenario.broker.held) == {"somebody's"}
 
 
-def test_an_age_below_what_a_run_may_take_is_warned_of(scenario: Scenario) -> None:
+def test_an_age_below_what_a_run_may_take_is_warned_of(scenario: Sweep) -> None:
     scenario.sweep(older_than=0.0)
     assert set(scenario.broker.held) == {"somebody's"}
-    assert [e.text for e in scenario.all(Notice)] == [
+    assert scenario.notices == [
         "--older-than 0s is less than a run may take (26m30s): one that is still at it would be hit"
     ]
 
 
-def test_an_age_is_told_as_a_person_would_write_it(scenario: Scenario) -> None:
+def test_an_age_is_reported_as_a_person_would_write_it(scenario: Sweep) -> None:
     scenario.sweep(older_than=21600.0, longest_run=25200.0)
-    assert [e.text for e in scenario.all(Notice)] == [
+    assert scenario.notices == [
         "--older-than 6h00m is less than a run may take (7h00m): one that is still at it would be hit"
     ]
 
 
-def test_a_server_that_is_not_verified_is_told(scenario: Scenario) -> None:
+def test_a_server_that_is_not_verified_is_reported(scenario: Sweep) -> None:
     scenario.sweep(argocd=ArgoCD(server="argocd", token="t", insecure=True))
-    assert [e.text for e in scenario.all(Notice)] == ["whether argocd is Argo CD is not verified (insecure)"]
+    assert scenario.notices == ["whether argocd is Argo CD is not verified (insecure)"]
 
 
 @pytest.mark.parametrize(
     "server", ["argocd-server.argocd.svc", "localhost.example.com:80", "127.example.com"]
 )
-def test_a_token_that_leaves_the_machine_unencrypted_is_told(scenario: Scenario, server: str) -> None:
+def test_a_token_that_leaves_the_machine_unencrypted_is_reported(scenario: Sweep, server: str) -> None:
     scenario.sweep(argocd=ArgoCD(server=server, token="t", plaintext=True, insecure=True))
-    (told,) = [e.text for e in scenario.all(Notice)]
-    assert told == f"the token goes to {server} without encryption (plaintext)"
+    (notice,) = scenario.notices
+    assert notice == f"the token goes to {server} without encryption (plaintext)"
 
 
 @pytest.mark.parametrize("server", ["localhost:8080", "127.0.0.1:80", "[::1]:80", "argocd.localhost"])
-def test_a_token_that_stays_on_the_machine_is_not(scenario: Scenario, server: str) -> None:
+def test_a_token_that_stays_on_the_machine_is_not(scenario: Sweep, server: str) -> None:
     scenario.sweep(argocd=ArgoCD(server=server, token="t", plaintext=True))
     assert not scenario.all(Notice)
 
 
-def test_without_argo_cd_only_topics_are_swept_and_it_is_said(scenario: Scenario) -> None:
-    scenario.left()
+def test_without_argo_cd_only_topics_are_swept_and_it_is_said(scenario: Sweep) -> None:
+    scenario.dead_run_left()
     assert scenario.sweep(argocd=None, without_argocd="no Argo CD server to talk to") == 0
     assert (scenario.deleted, scenario.argocd.calls) == ([OLD], [])
-    assert [e.text for e in scenario.all(Notice)] == [
+    assert scenario.notices == [
         "Applications are not looked at: no Argo CD server to talk to",
         "ages are by the clock of this machine: no Argo CD tells the time",
     ]
 
 
-def test_a_dry_run_says_all_and_touches_nothing(scenario: Scenario) -> None:
-    scenario.left()
+def test_a_dry_run_says_all_and_touches_nothing(scenario: Sweep) -> None:
+    scenario.dead_run_left()
     scenario.argocd.runs("dead")
     before, held = copy.deepcopy(scenario.argocd.document), dict(scenario.broker.held)
     assert scenario.sweep(dry_run=True) == 0
     assert (scenario.deleted, scenario.end.topics, scenario.end.applications) == ([OLD], 1, 1)
-    assert [e.text for e in scenario.all(Notice)] == [
+    assert scenario.notices == [
         "Application argocd/weather: would end its operation, put back what run dead left"
     ]
     assert (scenario.argocd.document, scenario.broker.held) == (before, held)
     assert [act for act, _ in scenario.broker.asked] == ["describe", "topics"]
 
 
-def test_a_password_among_an_applications_parameters_is_not_shown(scenario: Scenario) -> None:
+def test_a_password_among_an_applications_parameters_is_not_shown(scenario: Sweep) -> None:
     scenario.argocd.spec["source"]["helm"]["parameters"].append({"name": "db.password", "value": "pa55word"})
-    scenario.left()
+    scenario.dead_run_left()
     scenario.argocd.meets("patch", *[Denied("change", 403, "denied", "")] * 9)
     assert scenario.sweep() == 6
-    (left,) = scenario.all(LeftBehind)
+    (left,) = scenario.left
     assert "db.password" in left.command
     assert "pa55word" not in repr(scenario.events)
 
@@ -489,10 +466,10 @@ def test_a_password_among_an_applications_parameters_is_not_shown(scenario: Scen
 # -- what is left ---------------------------------------------------------------------------------------
 
 
-def test_a_topic_that_may_not_be_deleted_is_6_and_named_with_the_command(scenario: Scenario) -> None:
+def test_a_topic_that_may_not_be_deleted_is_6_and_named_with_the_command(scenario: Sweep) -> None:
     scenario.broker.faults["delete"] = collections.deque([Answer(29)])
     assert scenario.sweep() == 6
-    (left,) = scenario.all(LeftBehind)
+    (left,) = scenario.left
     assert (left.what, left.why, left.command) == (
         f"topic {OLD}",
         f"Kafka does not let us delete {OLD}; an ACL is missing: Delete on Topic weather* (prefixed)",
@@ -501,26 +478,26 @@ def test_a_topic_that_may_not_be_deleted_is_6_and_named_with_the_command(scenari
     assert scenario.end.left == 1
 
 
-def test_a_topic_that_cannot_be_deleted_is_10(scenario: Scenario) -> None:
+def test_a_topic_that_cannot_be_deleted_is_10(scenario: Sweep) -> None:
     scenario.broker.faults["delete"] = collections.deque([Answer(1, "no idea")])
     assert scenario.sweep() == 10
-    assert [e.what for e in scenario.all(LeftBehind)] == [f"topic {OLD}"]
+    assert [e.what for e in scenario.left] == [f"topic {OLD}"]
 
 
-def test_a_slow_rendering_leaves_time_for_the_way_back_without_one(scenario: Scenario) -> None:
-    scenario.left()
+def test_a_slow_rendering_leaves_time_for_the_way_back_without_one(scenario: Sweep) -> None:
+    scenario.dead_run_left()
     scenario.sweep(cleanup=60.0)
     assert scenario.argocd.rendering.seconds == 20
 
 
-def test_the_topics_of_an_application_that_cannot_be_put_back_go_all_the_same(scenario: Scenario) -> None:
-    scenario.left()
+def test_the_topics_of_an_application_that_cannot_be_put_back_go_all_the_same(scenario: Sweep) -> None:
+    scenario.dead_run_left()
     scenario.argocd.runs("dead")
     scenario.argocd.meets("terminate", *[Denied("end", 403, "permission denied", "hint")] * 9)
     scenario.argocd.meets("patch", *[Denied("change", 403, "permission denied", "hint")] * 99)
     assert scenario.sweep() == 6
     assert scenario.deleted == [OLD]
-    (left,) = scenario.all(LeftBehind)
+    (left,) = scenario.left
     assert left.what == "Application argocd/weather, as run dead left it"
     patch = "argocd app patch argocd/weather --type json --patch '["
     assert left.command.startswith(
@@ -537,23 +514,23 @@ WORKLOAD: Json = {
 }
 
 
-def deployed(scenario: Scenario) -> None:
+def deployed(scenario: Sweep) -> None:
     """A workload is on the topic that the run has left."""
     scenario.argocd.source = [WORKLOAD]
     scenario.argocd.made(scenario.argocd.renders()[0])
 
 
 def test_of_an_application_that_is_half_put_back_only_the_other_half_is_left_to_be_done(
-    scenario: Scenario,
+    scenario: Sweep,
 ) -> None:
     """The record stays: what is left can be done again, by the next sweep, too."""
-    scenario.left()
+    scenario.dead_run_left()
     deployed(scenario)
     scenario.argocd.runs("somebody's")
     assert scenario.sweep() == 10
     assert scenario.argocd.spec == SPEC
     assert RECORD in scenario.argocd.document["metadata"]["annotations"]
-    (left,) = scenario.all(LeftBehind)
+    (left,) = scenario.left
     assert "could not be settled" in left.why
     assert left.command.startswith("argocd app patch argocd/weather --type json --patch '[")
     assert "/spec/" not in left.command
@@ -561,14 +538,14 @@ def test_of_an_application_that_is_half_put_back_only_the_other_half_is_left_to_
 
 
 def test_an_object_that_still_names_the_topic_is_left_with_the_command_that_changes_it(
-    scenario: Scenario,
+    scenario: Sweep,
 ) -> None:
-    scenario.left()
+    scenario.dead_run_left()
     deployed(scenario)
     scenario.argocd.carries_out = lambda: None  # type: ignore[method-assign]
     scenario.controls = True
     assert scenario.sweep() == 10
-    (left,) = scenario.all(LeftBehind)
+    (left,) = scenario.left
     assert (left.what, left.why) == (
         "Application argocd/weather: Deployment w",
         f"it still names {OLD}",
@@ -577,28 +554,28 @@ def test_an_object_that_still_names_the_topic_is_left_with_the_command_that_chan
     assert scenario.is_as_it_was
 
 
-def test_an_application_that_is_deleted_while_we_look_is_nobodys_any_more(scenario: Scenario) -> None:
-    scenario.left()
+def test_an_application_that_is_deleted_meanwhile_keeps_no_topic(scenario: Sweep) -> None:
+    scenario.dead_run_left()
     scenario.argocd.meets("application", Denied("show", 403, "permission denied", ""))
     scenario.argocd.gone = True
     assert scenario.sweep() == 0
     assert (scenario.deleted, scenario.all(Notice)) == ([OLD], [])
 
 
-def test_an_application_that_cannot_be_read_keeps_its_topics(scenario: Scenario) -> None:
+def test_an_application_that_cannot_be_read_keeps_its_topics(scenario: Sweep) -> None:
     """The list has shown a record; what it is by now nobody is shown."""
-    scenario.left(until=FUTURE)
+    scenario.dead_run_left(until=FUTURE)
     scenario.argocd.meets("application", Denied("show", 403, "permission denied", ""))
     assert scenario.sweep() == 0
     assert scenario.deleted == []
-    assert [e.text for e in scenario.all(Notice)] == [
+    assert scenario.notices == [
         "Application argocd/weather cannot be read: its topics stay: permission denied"
     ]
 
 
-def test_a_token_that_expires_meanwhile_says_nothing_about_an_application(scenario: Scenario) -> None:
+def test_a_token_that_expires_meanwhile_says_nothing_about_an_application(scenario: Sweep) -> None:
     """It is not taken for deleted, and its topic not for nobody's."""
-    scenario.left(until=FUTURE)
+    scenario.dead_run_left(until=FUTURE)
     scenario.argocd.meets("application", Unauthenticated("the token expired", "hint"))
     assert scenario.sweep() == 6
     assert (scenario.deleted, scenario.end.error) == ([], "the token expired")
@@ -608,27 +585,27 @@ def test_a_token_that_expires_meanwhile_says_nothing_about_an_application(scenar
     ("error", "code"), [(Denied("list", 401, "no session", "hint"), 6), (Unreachable("down", "hint"), 8)]
 )
 def test_where_applications_cannot_be_listed_nothing_is_touched(
-    scenario: Scenario, error: Exception, code: int
+    scenario: Sweep, error: Exception, code: int
 ) -> None:
     scenario.argocd.meets("applications", error)
     assert scenario.sweep() == code
     assert (scenario.deleted, scenario.end.error, scenario.end.hint) == ([], str(error), "hint")
 
 
-def test_where_topics_cannot_be_listed_nothing_is_touched(scenario: Scenario) -> None:
-    scenario.left()
+def test_where_topics_cannot_be_listed_nothing_is_touched(scenario: Sweep) -> None:
+    scenario.dead_run_left()
     scenario.broker.faults["topics"] = collections.deque([Answer(1, "no idea")])
     assert scenario.sweep() == 7
     assert (scenario.deleted, scenario.argocd.patches) == ([], [])
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_sweep_and_what_is_left_is_named(scenario: Scenario, signum: int) -> None:
+def test_a_signal_ends_the_sweep_and_what_is_left_is_named(scenario: Sweep, signum: int) -> None:
     scenario.broker.faults["delete"] = collections.deque([Slow(0.5)])
     scenario.broker.make(f"{PREFIX}_{NOW - 8 * 3600}_0a1b2c3d")
     scenario.broker.on_delete = lambda _: os.kill(os.getpid(), signum)
     assert scenario.sweep() == 128 + signum
-    (left,) = scenario.all(LeftBehind)
+    (left,) = scenario.left
     assert (left.what, left.why) == ("2 topics", f"interrupted by {signal.Signals(signum).name}")
     older = f"{PREFIX}_{NOW - 8 * 3600}_0a1b2c3d"
     assert left.command == (
@@ -642,9 +619,9 @@ def test_a_signal_ends_the_sweep_and_what_is_left_is_named(scenario: Scenario, s
     "further", [(), (signal.SIGINT,), (signal.SIGTERM,), (signal.SIGTERM, signal.SIGTERM)]
 )
 def test_a_further_signal_ends_only_the_last_look_and_what_is_left_is_named_all_the_same(
-    scenario: Scenario, monkeypatch: pytest.MonkeyPatch, further: tuple[int, ...]
+    scenario: Sweep, monkeypatch: pytest.MonkeyPatch, further: tuple[int, ...]
 ) -> None:
-    scenario.left()
+    scenario.dead_run_left()
     before = signals.handler()
     looked: list[str] = []
 
@@ -663,7 +640,7 @@ def test_a_further_signal_ends_only_the_last_look_and_what_is_left_is_named_all_
     monkeypatch.setattr(scenario.argocd, "wait_for_in_flight", landed)
     assert scenario.sweep() == 130
     assert looked == ([] if signal.SIGTERM in further else ["landed"]), "the same key press is no further one"
-    assert [(e.what, e.why) for e in scenario.all(LeftBehind)] == [
+    assert [(e.what, e.why) for e in scenario.left] == [
         ("Application argocd/weather, as run dead left it", "interrupted by SIGINT"),
         (f"topic {OLD}", "interrupted by SIGINT"),
     ]
@@ -672,7 +649,7 @@ def test_a_further_signal_ends_only_the_last_look_and_what_is_left_is_named_all_
     signals.handle_with(before)
 
 
-def test_once_a_sweep_has_its_result_a_signal_does_not_cut_its_end_short(scenario: Scenario) -> None:
+def test_once_a_sweep_has_its_result_a_signal_does_not_cut_its_end_short(scenario: Sweep) -> None:
     handlers = {signum: signal.getsignal(signum) for signum in signals.SIGNALS}
     signals.install()
     try:
@@ -685,9 +662,9 @@ def test_once_a_sweep_has_its_result_a_signal_does_not_cut_its_end_short(scenari
 
 
 def test_after_a_second_signal_nothing_is_waited_for_that_hardly_stops(
-    scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+    scenario: Sweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scenario.left()
+    scenario.dead_run_left()
     stopped: list[str] = []
 
     async def hardly_stops(*_: object) -> list[str]:
@@ -706,7 +683,7 @@ def test_after_a_second_signal_nothing_is_waited_for_that_hardly_stops(
     assert (stopped, end.left, end.error) == ([], 2, "interrupted by SIGINT")
 
 
-def test_a_bug_with_one_topic_is_70_and_keeps_no_other(scenario: Scenario) -> None:
+def test_a_bug_with_one_topic_is_70_and_keeps_no_other(scenario: Sweep) -> None:
     other = f"{PREFIX}_{NOW - 8 * 3600}_0a1b2c3d"
     scenario.broker.make(other)
 
@@ -716,29 +693,29 @@ def test_a_bug_with_one_topic_is_70_and_keeps_no_other(scenario: Scenario) -> No
 
     scenario.broker.on_delete = breaks
     assert scenario.sweep() == 70
-    (left,) = scenario.all(LeftBehind)
+    (left,) = scenario.left
     assert left.what == f"topic {OLD}"
     assert left.why.startswith("an error inside argorun: ValueError: oops; please report it")
     assert scenario.deleted == [other]
 
 
 def test_a_bug_with_one_application_keeps_no_topic_and_no_other_application(
-    scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+    scenario: Sweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def breaks(*_: object) -> list[str]:
         raise ValueError("oops")
 
-    scenario.left()
+    scenario.dead_run_left()
     monkeypatch.setattr(leftovers, "undo", breaks)
     assert scenario.sweep() == 70
     assert scenario.deleted == [OLD]
-    (left,) = scenario.all(LeftBehind)
+    (left,) = scenario.left
     assert left.what == "Application argocd/weather, as run dead left it"
     assert left.command.startswith("argocd app patch argocd/weather")
 
 
 def test_a_bug_while_looking_is_70_and_touches_nothing(
-    scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+    scenario: Sweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def breaks(*_: object) -> None:
         raise ValueError("oops")
@@ -752,8 +729,8 @@ def test_a_bug_while_looking_is_70_and_touches_nothing(
 def test_where_another_run_holds_the_application_by_now_no_command_would_disturb_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    scenario = Scenario(monkeypatch, OLD)
-    record = scenario.left()
+    scenario = Sweep(monkeypatch, OLD)
+    record = scenario.dead_run_left()
     found = Leftover(ApplicationRef(name="weather"), scenario.argocd.seen(), record)
     assert "argocd app patch" in restore_commands(found)
     scenario.argocd.document["metadata"]["annotations"] = {

@@ -15,7 +15,7 @@ from tests.unit.virtual import run
 
 def checked(version: str, automated: Any, *faults: Exception) -> FakeArgoCD:
     argocd = FakeArgoCD({"source": {}, "syncPolicy": {"automated": automated}})
-    argocd.version_told = version
+    argocd.version_answer = version
     argocd.meets("version", *faults)
     run(autosync.check(argocd.client, argocd.seen()))
     return argocd
@@ -46,7 +46,7 @@ def test_a_version_that_cannot_be_read_refuses_nothing(version: str) -> None:
 
 
 @pytest.mark.parametrize("fault", [Denied("show", 403, "no", ""), InvalidResponse("a web page"), DOWN])
-def test_neither_does_one_that_is_not_told(fault: Exception) -> None:
+def test_neither_does_one_that_is_not_known(fault: Exception) -> None:
     checked("v2.14.21", {}, fault)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 
 import msgspec
@@ -12,17 +11,16 @@ from argorun.argocd.claim import leftovers
 from argorun.argocd.http.errors import ApiError, Denied
 from argorun.argocd.manifests.keys import Key
 from argorun.argocd.parameters.helm import Helm
-from argorun.argocd.parameters.record import RECORD, Record
+from argorun.argocd.parameters.record import Record
 from argorun.argocd.parameters.spec import claimed
 from argorun.argocd.types import Tree
 from argorun.errors import OperationFailed
 from argorun.recovery import restore_object
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
 from tests.unit.argocd.gopatch import Json
+from tests.unit.scenario import AUTOMATED, PAST, SPEC, TOPIC, Scenario
 from tests.unit.virtual import run
 
-PAST = 1_000_000_000
-TOPIC = "weather_1700000000_0a1b2c3d"
 WORKLOAD: Json = {
     "apiVersion": "apps/v1",
     "kind": "Deployment",
@@ -37,11 +35,6 @@ HOOK: Json = {
 }
 DRIFTED: Json = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "drifted", "namespace": "n"}}
 SECRET: Json = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "n"}}
-SPEC: Json = {
-    "source": {"repoURL": "git", "helm": {"parameters": [{"name": "kafka.topic", "value": "weather"}]}},
-    "syncPolicy": {"automated": {"prune": True}},
-}
-MANUAL: Json = {"source": SPEC["source"]}
 
 
 def status_of(manifest: Json, status: str = "OutOfSync", **more: object) -> Json:
@@ -50,11 +43,11 @@ def status_of(manifest: Json, status: str = "OutOfSync", **more: object) -> Json
     return named | {"status": status} | more
 
 
-class Dead:
+class DeadRun(Scenario):
     """An Argo CD with an Application that run `dead` has left as it had made it, workloads and all."""
 
-    def __init__(self, spec: Json = MANUAL, synced: bool = True, pinned: bool = False) -> None:
-        self.argocd = FakeArgoCD(copy.deepcopy(spec), {"kept": "x"})
+    def __init__(self, spec: Json = SPEC, synced: bool = True, pinned: bool = False) -> None:
+        super().__init__(spec, {"kept": "x"})
         self.argocd.document["status"]["sync"] = {
             "status": "Synced" if synced else "OutOfSync",
             "revision": "aaa",
@@ -68,10 +61,6 @@ class Dead:
         self.argocd.document["status"]["resources"] = [status_of(WORKLOAD)]
         self.argocd.source = [WORKLOAD]
         self.argocd.made(self.argocd.renders()[0])
-        self.notices: list[str] = []
-
-    def annotate(self, record: Record) -> None:
-        self.argocd.document["metadata"]["annotations"][RECORD] = msgspec.json.encode(record).decode()
 
     def ran(self, run_id: str = "dead", phase: str = "Failed", revision: str = "bbb") -> None:
         self.argocd.runs(run_id, phase=phase, syncResult={"revision": revision})
@@ -81,15 +70,8 @@ class Dead:
         return self.undone().did
 
     def undone(self) -> leftovers.UndoResult:
-        async def both() -> leftovers.UndoResult:
-            controller = asyncio.create_task(self.argocd.controls())
-            try:
-                return await leftovers.undo(self.argocd.client, APP, self.record, 90, self.notices.append)
-            finally:
-                controller.cancel()
-                await asyncio.wait({controller})
-
-        return run(both())
+        undoing = leftovers.undo(self.argocd.client, APP, self.record, 90, self.emitter.warn)
+        return run(self.with_controller(undoing))
 
     @property
     def is_as_it_was(self) -> bool:
@@ -97,7 +79,7 @@ class Dead:
 
 
 def test_its_operation_is_ended_its_values_go_and_the_workloads_settle() -> None:
-    dead = Dead(SPEC)
+    dead = DeadRun(AUTOMATED)
     dead.ran(phase="Running")
     assert dead.undo() == [
         "operation of run dead ended",
@@ -106,7 +88,7 @@ def test_its_operation_is_ended_its_values_go_and_the_workloads_settle() -> None
         "auto-sync switched on again",
         "record removed",
     ]
-    assert (dead.argocd.spec, dead.is_as_it_was, dead.notices) == (SPEC, True, [])
+    assert (dead.argocd.spec, dead.is_as_it_was, dead.notices) == (AUTOMATED, True, [])
     (sync,) = dead.argocd.syncs
     del sync["infos"], sync["retryStrategy"]
     wanted = {k: v for k, v in status_of(WORKLOAD).items() if k != "status"}
@@ -116,7 +98,7 @@ def test_its_operation_is_ended_its_values_go_and_the_workloads_settle() -> None
 
 def test_a_run_that_takes_the_application_meanwhile_keeps_its_hooks() -> None:
     """The plan takes a while: a machine may sleep."""
-    dead = Dead()
+    dead = DeadRun()
     hook = copy.deepcopy(HOOK)
     dead.argocd.source = [hook]
     dead.argocd.made(dead.argocd.renders()[0])
@@ -133,7 +115,7 @@ def test_a_run_that_takes_the_application_meanwhile_keeps_its_hooks() -> None:
 
 def test_auto_sync_stays_off_until_the_settling_has_begun() -> None:
     """Else Argo CD would start a full sync, hooks and all."""
-    dead = Dead(SPEC)
+    dead = DeadRun(AUTOMATED)
     off: list[Json] = []
     dead.argocd.meets("sync", lambda a: off.append(a.spec["syncPolicy"]["automated"]))
     dead.undo()
@@ -141,7 +123,7 @@ def test_auto_sync_stays_off_until_the_settling_has_begun() -> None:
 
 
 def test_a_run_of_another_commit_is_settled_at_the_one_before_it() -> None:
-    dead = Dead(pinned=True)
+    dead = DeadRun(pinned=True)
     dead.ran(revision="theirs")
     dead.undo()
     assert dead.argocd.syncs[0]["revision"] == "aaa"
@@ -151,14 +133,14 @@ def test_a_run_of_another_commit_is_settled_at_the_one_before_it() -> None:
 def test_of_an_application_that_was_not_synced_before_only_what_names_the_topic_is_settled(
     synced: bool,
 ) -> None:
-    dead = Dead(synced=synced)
+    dead = DeadRun(synced=synced)
     dead.ran()
     dead.argocd.source = [WORKLOAD, DRIFTED]
     dead.argocd.made(DRIFTED | {"data": {"by": "hand"}})
     dead.argocd.document["status"]["resources"] += [status_of(DRIFTED)]
     done = dead.undo()
     assert done == ["parameters put back", "workloads settled on what they had before", "record removed"]
-    assert (dead.argocd.spec, dead.is_as_it_was) == (MANUAL, True)
+    assert (dead.argocd.spec, dead.is_as_it_was) == (SPEC, True)
     (sync,) = dead.argocd.syncs
     assert [r["name"] for r in sync["resources"]] == ["w"]
 
@@ -166,7 +148,7 @@ def test_of_an_application_that_was_not_synced_before_only_what_names_the_topic_
 @pytest.mark.parametrize(("synced", "settled"), [(True, ["w", "s"]), (False, ["w"])])
 def test_a_secret_is_settled_where_all_that_differs_is_the_runs(synced: bool, settled: list[str]) -> None:
     """Argo CD hides what it holds: where it was OutOfSync before, nobody can tell whose change it is."""
-    dead = Dead(synced=synced)
+    dead = DeadRun(synced=synced)
     dead.ran()
     dead.argocd.source = [WORKLOAD, SECRET]
     dead.argocd.made(SECRET)
@@ -177,7 +159,7 @@ def test_a_secret_is_settled_where_all_that_differs_is_the_runs(synced: bool, se
 
 
 def test_pods_that_go_on_with_the_topic_of_a_dead_run_are_named_once_a_rollout_has_had_its_time() -> None:
-    dead = Dead()
+    dead = DeadRun()
     dead.ran()
     workload = dead.argocd.objects[Key("apps", "Deployment", "n", "w")]
     reference = {"kind": "Deployment", "name": "w", "uid": workload["metadata"]["uid"]}
@@ -198,7 +180,7 @@ def test_pods_that_go_on_with_the_topic_of_a_dead_run_are_named_once_a_rollout_h
 
 
 def test_what_was_made_since_the_run_began_and_git_does_not_have_is_pruned() -> None:
-    dead = Dead()
+    dead = DeadRun()
     dead.ran()
     dead.record = msgspec.structs.replace(dead.record, since=PAST)
     dead.annotate(dead.record)
@@ -213,7 +195,7 @@ def test_what_was_made_since_the_run_began_and_git_does_not_have_is_pruned() -> 
 
 
 def test_what_still_names_the_topic_is_left_and_not_called_settled() -> None:
-    dead = Dead()
+    dead = DeadRun()
     dead.ran()
     dead.argocd.carries_out = lambda: None  # type: ignore[method-assign]
     done = dead.undone()
@@ -222,7 +204,7 @@ def test_what_still_names_the_topic_is_left_and_not_called_settled() -> None:
 
 
 def test_an_application_that_renders_nothing_without_the_topic_keeps_its_record() -> None:
-    dead = Dead(SPEC)
+    dead = DeadRun(AUTOMATED)
     dead.ran()
     broken = ApiError("render", 500, 2, "no such chart")
     dead.argocd.meets("manifests", None, *[broken] * 9)
@@ -234,18 +216,18 @@ def test_an_application_that_renders_nothing_without_the_topic_keeps_its_record(
 
 @pytest.mark.parametrize("whose", ["", "another"])
 def test_nobody_elses_operation_is_ended(whose: str) -> None:
-    dead = Dead()
+    dead = DeadRun()
     dead.ran(whose, phase="Running")
     with pytest.raises(OperationFailed, match="could not be settled"):
         dead.undo()
     assert "terminate" not in dead.argocd.calls
-    assert dead.argocd.spec == MANUAL, "the parameters are back"
+    assert dead.argocd.spec == SPEC, "the parameters are back"
     assert not dead.is_as_it_was, "the record stays: it can be done again"
 
 
 def test_a_sweep_that_was_killed_while_settling_is_done_again() -> None:
-    dead = Dead(SPEC)
-    dead.argocd.spec["source"] = copy.deepcopy(SPEC["source"])
+    dead = DeadRun(AUTOMATED)
+    dead.argocd.spec["source"] = copy.deepcopy(AUTOMATED["source"])
     dead.record = msgspec.structs.replace(dead.record, settling=True)
     dead.annotate(dead.record)
     assert dead.undo() == [
@@ -253,12 +235,12 @@ def test_a_sweep_that_was_killed_while_settling_is_done_again() -> None:
         "auto-sync switched on again",
         "record removed",
     ]
-    assert (dead.argocd.spec, dead.is_as_it_was) == (SPEC, True)
+    assert (dead.argocd.spec, dead.is_as_it_was) == (AUTOMATED, True)
 
 
 @pytest.mark.parametrize("when", ["before", "between"])
 def test_a_run_that_has_taken_the_application_meanwhile_keeps_it(when: str) -> None:
-    dead = Dead()
+    dead = DeadRun()
     taken: list[Json] = []
 
     def takes(argocd: FakeArgoCD) -> None:
@@ -275,7 +257,7 @@ def test_a_run_that_has_taken_the_application_meanwhile_keeps_it(when: str) -> N
 
 
 def test_what_somebody_changed_since_stays() -> None:
-    dead = Dead()
+    dead = DeadRun()
     dead.argocd.spec["source"]["helm"]["parameters"] = [{"name": "kafka.topic", "value": "theirs"}]
     dead.argocd.spec["source"]["targetRevision"] = "theirs"
     changed = copy.deepcopy(dead.argocd.spec)
@@ -285,19 +267,19 @@ def test_what_somebody_changed_since_stays() -> None:
 
 def test_where_the_workloads_cannot_be_settled_auto_sync_stays_off_and_the_record_stands() -> None:
     """Switched on, it would sync the Application as the run has left it, with all its hooks."""
-    dead = Dead(SPEC)
+    dead = DeadRun(AUTOMATED)
     dead.argocd.meets("sync", Denied("sync", 403, "permission denied", ""))
     with pytest.raises(Denied):
         dead.undo()
-    assert dead.argocd.spec == SPEC | {"syncPolicy": {"automated": {"prune": True, "enabled": False}}}
+    assert dead.argocd.spec == AUTOMATED | {"syncPolicy": {"automated": {"prune": True, "enabled": False}}}
     assert not dead.is_as_it_was
     dead.undo()
-    assert (dead.argocd.spec, dead.is_as_it_was) == (SPEC, True)
+    assert (dead.argocd.spec, dead.is_as_it_was) == (AUTOMATED, True)
 
 
 def test_lost_answers_are_ridden_out() -> None:
-    dead = Dead(SPEC)
+    dead = DeadRun(AUTOMATED)
     dead.argocd.meets("patch", DOWN, DOWN)
     dead.argocd.meets("sync", DOWN)
     dead.undo()
-    assert (dead.argocd.spec, dead.is_as_it_was) == (SPEC, True)
+    assert (dead.argocd.spec, dead.is_as_it_was) == (AUTOMATED, True)

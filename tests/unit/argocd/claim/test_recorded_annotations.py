@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import copy
-
 import msgspec
 import pytest
 
 from argorun.argocd.claim import acquire, restore
 from argorun.argocd.claim.claim import Claim
-from argorun.argocd.clock import Clock
 from argorun.argocd.parameters.helm import Helm
 from argorun.argocd.parameters.kustomize import Kustomize
 from argorun.argocd.parameters.record import RECORD, HelmValue, Record, record_of
 from argorun.argocd.parameters.spec import Setting
 from argorun.argocd.types import Application, Metadata
 from tests.unit.argocd.applications import application, of
-from tests.unit.argocd.fakes import APP, FakeArgoCD
+from tests.unit.argocd.fakes import APP
 from tests.unit.argocd.gopatch import Json
+from tests.unit.scenario import NOW, Scenario
 from tests.unit.virtual import run
 
-NOW, UNTIL = 1_800_000_000, 1_800_001_000  # seconds since the epoch
+UNTIL = NOW + 1000
 TOPIC = "weather_1800000000_0a1b2c3d"
 PATCH = r"[{\"op\": \"replace\", \"path\": \"/data/topic_name\", \"value\": \"weather_1800000000_0a1b2c3d\"}]"
 
@@ -83,16 +81,16 @@ AUTOMATED: Json = {"syncPolicy": {"automated": {"prune": True}}}
     ids=["Helm", "Kustomize"],
 )
 def test_a_claim_writes_the_same_annotations_as_ever(spec: Json, setting: Setting, values: str) -> None:
-    argocd = FakeArgoCD(copy.deepcopy(spec))
-    argocd.time = lambda: NOW
-    argocd.clock = Clock(steady=lambda: 0.0, local=lambda: NOW)
+    scenario = Scenario(spec)
+    scenario.set_time(NOW)
+    argocd, warn = scenario.argocd, scenario.emitter.warn
     written: list[str | None] = []
 
     def note() -> None:
         written.append((argocd.document["metadata"].get("annotations") or {}).get(RECORD))
 
     async def whole() -> None:
-        claim = Claim(argocd.client, APP, "mine", [setting], warn=print, topics=[TOPIC], pinned=True)
+        claim = Claim(argocd.client, APP, "mine", [setting], warn=warn, topics=[TOPIC], pinned=True)
         argocd.document["status"]["sync"]["revision"] = "abc123"
         await acquire.take(claim, [CONFIGMAP], UNTIL)
         note()

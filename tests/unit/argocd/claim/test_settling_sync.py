@@ -8,52 +8,53 @@ from argorun.argocd.claim import settling_sync
 from argorun.argocd.sync.operation import body, settling_options
 from argorun.argocd.types import ResourceStatus
 from argorun.errors import OperationFailed
-from tests.unit.argocd.claim.stage import EXTRA, MANUAL, SPEC, Stage, shows, status, taken
+from tests.unit.argocd.claim.scenario import EXTRA, ClaimScenario, shows, status, taken
 from tests.unit.argocd.fakes import FakeArgoCD
 from tests.unit.argocd.gopatch import Json
+from tests.unit.scenario import AUTOMATED, SPEC
 from tests.unit.virtual import run
 
 
 def test_where_nothing_is_to_settle_one_resource_is_synced_that_a_sync_leaves_as_it_is() -> None:
     """Auto-sync compares with the last operation's source: one with the former parameters must come last."""
-    stage = Stage()
-    stage.argocd.document["status"]["resources"] = [
+    scenario = ClaimScenario()
+    scenario.argocd.document["status"]["resources"] = [
         status("hook", "Synced", hook=True),
         status("drifted"),
         status("fine", "Synced"),
         status("other", "Synced"),
     ]
     wanted = ResourceStatus(group="apps", version="v1", kind="Deployment", name="fine", status="Synced")
-    assert run(settling_sync.unchanged_resource(stage.claim)) == [wanted]
-    assert stage.argocd.calls == ["refresh"]
+    assert run(settling_sync.unchanged_resource(scenario.claim)) == [wanted]
+    assert scenario.argocd.calls == ["refresh"]
 
 
 def test_where_a_sync_would_change_every_resource_none_is_synced_for_auto_syncs_sake() -> None:
-    stage = Stage()
-    stage.argocd.document["status"]["resources"] = [status("drifted"), status("hook", "Synced", hook=True)]
+    scenario = ClaimScenario()
+    scenario.argocd.document["status"]["resources"] = [status("drifted"), status("hook", "Synced", hook=True)]
     with pytest.raises(OperationFailed, match="no resource of weather is Synced"):
-        run(settling_sync.unchanged_resource(stage.claim))
+        run(settling_sync.unchanged_resource(scenario.claim))
 
 
 def test_an_application_of_hooks_alone_has_nothing_to_sync() -> None:
-    stage = Stage()
-    stage.argocd.document["status"]["resources"] = [status("hook", "", hook=True)]
-    assert run(settling_sync.unchanged_resource(stage.claim)) == []
+    scenario = ClaimScenario()
+    scenario.argocd.document["status"]["resources"] = [status("hook", "", hook=True)]
+    assert run(settling_sync.unchanged_resource(scenario.claim)) == []
 
 
-@pytest.mark.parametrize("spec", [SPEC, MANUAL])
+@pytest.mark.parametrize("spec", [AUTOMATED, SPEC])
 def test_whether_auto_sync_is_to_be_on_again_is_known_from_the_taking(spec: Json) -> None:
-    stage = Stage(spec)
-    assert not stage.claim.automated
-    run(stage.take())
-    assert stage.claim.automated is (spec == SPEC)
+    scenario = ClaimScenario(spec)
+    assert not scenario.claim.automated
+    run(scenario.take())
+    assert scenario.claim.automated is (spec == AUTOMATED)
 
 
 def test_settling_is_a_partial_sync_of_its_own() -> None:
-    stage = Stage()
+    scenario = ClaimScenario()
     resource = ResourceStatus(group="apps", kind="Deployment", namespace="n", name="d")
-    assert run(settling_sync.start(stage.claim, "abc", [resource])) == "mine/settle"
-    assert stage.argocd.syncs == [
+    assert run(settling_sync.start(scenario.claim, "abc", [resource])) == "mine/settle"
+    assert scenario.argocd.syncs == [
         {
             "infos": [{"name": "argorun-run", "value": "mine/settle"}],
             "retryStrategy": {"limit": 0},
@@ -64,21 +65,22 @@ def test_settling_is_a_partial_sync_of_its_own() -> None:
 
 
 def test_what_exists_only_with_our_values_is_pruned_by_the_same_sync() -> None:
-    stage = Stage()
-    run(settling_sync.start(stage.claim, "abc", [ResourceStatus(kind="ConfigMap", name="extra")], prune=True))
-    assert [s.get("prune") for s in stage.argocd.syncs] == [True]
+    scenario = ClaimScenario()
+    extra = ResourceStatus(kind="ConfigMap", name="extra")
+    run(settling_sync.start(scenario.claim, "abc", [extra], prune=True))
+    assert [s.get("prune") for s in scenario.argocd.syncs] == [True]
 
 
 def test_where_nothing_is_out_of_sync_nothing_is_synced() -> None:
-    stage = Stage()
-    assert (run(settling_sync.start(stage.claim, None, [])), stage.argocd.calls) == (None, [])
+    scenario = ClaimScenario()
+    assert (run(settling_sync.start(scenario.claim, None, [])), scenario.argocd.calls) == (None, [])
 
 
 def test_settling_does_not_wait_for_an_operation_that_came_first() -> None:
-    stage = Stage()
-    stage.argocd.runs("theirs")
+    scenario = ClaimScenario()
+    scenario.argocd.runs("theirs")
     with pytest.raises(OperationFailed) as e:
-        run(settling_sync.start(stage.claim, None, [ResourceStatus(name="d")]))
+        run(settling_sync.start(scenario.claim, None, [ResourceStatus(name="d")]))
     assert e.value.message == (
         "the workloads could not be settled: run theirs, started 2024-01-01T00:00:00Z, Running came first"
     )
@@ -86,14 +88,15 @@ def test_settling_does_not_wait_for_an_operation_that_came_first() -> None:
 
 def test_settled_is_only_what_succeeded() -> None:
     for phase, message in (("Succeeded", ""), ("Failed", "no such image")):
-        stage = Stage()
-        stage.argocd.runs("mine/settle", phase=phase, message=message)
-        stage.argocd.tell()
+        scenario = ClaimScenario()
+        scenario.argocd.runs("mine/settle", phase=phase, message=message)
+        scenario.argocd.send_change()
         if phase == "Succeeded":
-            assert run(settling_sync.finish(stage.claim, "mine/settle")).started_at == "2024-01-01T00:00:00Z"
+            state = run(settling_sync.finish(scenario.claim, "mine/settle"))
+            assert state.started_at == "2024-01-01T00:00:00Z"
         else:
             with pytest.raises(OperationFailed, match="settling ended Failed: no such image"):
-                run(settling_sync.finish(stage.claim, "mine/settle"))
+                run(settling_sync.finish(scenario.claim, "mine/settle"))
 
 
 @pytest.mark.parametrize(
@@ -102,62 +105,62 @@ def test_settled_is_only_what_succeeded() -> None:
 )
 def test_settled_is_compared_anew_for_argo_cd_lags_behind(was_synced: bool, lags: int, looks: int) -> None:
     """For a while: something else may keep the Application from being Synced forever."""
-    stage = Stage()
-    stage.argocd.document["status"]["sync"]["status"] = "Synced" if was_synced else "OutOfSync"
-    run(stage.take())
-    stage.argocd.calls.clear()
-    stage.argocd.runs("mine/settle", phase="Succeeded")
-    stage.argocd.tell()
+    scenario = ClaimScenario()
+    scenario.argocd.document["status"]["sync"]["status"] = "Synced" if was_synced else "OutOfSync"
+    run(scenario.take())
+    scenario.argocd.calls.clear()
+    scenario.argocd.runs("mine/settle", phase="Succeeded")
+    scenario.argocd.send_change()
 
-    stage.argocd.meets("refresh", *[shows("OutOfSync")] * lags, shows("Synced"))
-    run(settling_sync.finish(stage.claim, "mine/settle", compared=True))
-    assert stage.argocd.calls.count("refresh") == looks
+    scenario.argocd.meets("refresh", *[shows("OutOfSync")] * lags, shows("Synced"))
+    run(settling_sync.finish(scenario.claim, "mine/settle", compared=True))
+    assert scenario.argocd.calls.count("refresh") == looks
 
 
-def test_settling_ends_an_operation_of_ours_that_came_late_and_was_in_its_way() -> None:
-    stage = Stage(MANUAL)
-    assert taken(stage, settling=True)
-    stage.argocd.runs("mine")
+def test_settling_ends_an_operation_of_this_run_that_came_late_and_was_in_its_way() -> None:
+    scenario = ClaimScenario(SPEC)
+    assert taken(scenario, settling=True)
+    scenario.argocd.runs("mine")
     # Who holds it is read before the sync and after its refusal; the third reading sees it ended.
-    stage.argocd.meets("application", None, None, None, lambda a: a.ends("Failed", "Operation terminated"))
+    scenario.argocd.meets("application", None, None, None, lambda a: a.ends("Failed", "Operation terminated"))
     assert (
-        run(settling_sync.start(stage.claim, None, [ResourceStatus(kind="ConfigMap", name="x")]))
+        run(settling_sync.start(scenario.claim, None, [ResourceStatus(kind="ConfigMap", name="x")]))
         == "mine/settle"
     )
-    assert stage.argocd.calls.count("terminate") == 1
-    assert len(stage.argocd.syncs) == 1
+    assert scenario.argocd.calls.count("terminate") == 1
+    assert len(scenario.argocd.syncs) == 1
 
 
-def test_settling_that_one_of_ours_replaced_before_its_end_was_seen_begins_anew() -> None:
-    stage = Stage(MANUAL)
-    assert taken(stage, settling=True)
+def test_settling_that_an_operation_of_this_run_replaced_before_its_end_was_seen_begins_anew() -> None:
+    scenario = ClaimScenario(SPEC)
+    assert taken(scenario, settling=True)
 
     async def settled() -> None:
-        started = await settling_sync.start(stage.claim, "abc", [EXTRA], prune=True)
+        started = await settling_sync.start(scenario.claim, "abc", [EXTRA], prune=True)
         assert started == "mine/settle"
-        stage.argocd.runs("mine")  # came late, when the settling had just ended
-        terminated = stage.argocd.ends
-        stage.argocd.meets("application", None, None, None, lambda _: terminated("Failed"))
+        scenario.argocd.runs("mine")  # came late, when the settling had just ended
+        terminated = scenario.argocd.ends
+        scenario.argocd.meets("application", None, None, None, lambda _: terminated("Failed"))
 
         def ends(argocd: FakeArgoCD) -> None:
             argocd.picks_up()
             argocd.ends()
 
-        stage.argocd.meets("application", None, ends)
-        await settling_sync.finish(stage.claim, started)
+        scenario.argocd.meets("application", None, ends)
+        await settling_sync.finish(scenario.claim, started)
 
     run(settled())
-    assert stage.argocd.calls.count("terminate") == 1
-    first, again = stage.argocd.syncs
+    assert scenario.argocd.calls.count("terminate") == 1
+    first, again = scenario.argocd.syncs
     assert (first, first["revision"], first["prune"]) == (again, "abc", True)
 
 
 def test_settling_that_somebody_else_replaced_is_not_tried_again() -> None:
-    stage = Stage()
-    stage.argocd.runs("theirs")
+    scenario = ClaimScenario()
+    scenario.argocd.runs("theirs")
     with pytest.raises(OperationFailed, match="our operation on weather is gone: run theirs"):
-        run(settling_sync.finish(stage.claim, "mine/settle"))
-    assert (stage.argocd.syncs, stage.argocd.calls.count("terminate")) == ([], 0)
+        run(settling_sync.finish(scenario.claim, "mine/settle"))
+    assert (scenario.argocd.syncs, scenario.argocd.calls.count("terminate")) == ([], 0)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 
 import msgspec
 import pytest
@@ -15,6 +14,7 @@ from argorun.argocd.parameters.record import RECORD, Record, record_of
 from argorun.argocd.types import Application
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
 from tests.unit.argocd.gopatch import Json
+from tests.unit.scenario import Scenario
 from tests.unit.virtual import run
 
 SPEC: Json = {"source": {"repoURL": "git", "targetRevision": "main"}, "ours": "in"}
@@ -27,20 +27,19 @@ def goal(seen: Application) -> tuple[Json, Record | None]:
     return {k: v for k, v in seen.spec.items() if k != "ours"}, None
 
 
-class Stage:
+class UnvalidatedWrites(Scenario):
     """An Application that carries our part and record, and a watch that shows whatever is written."""
 
     def __init__(self, shows: bool = True) -> None:
         record = msgspec.json.encode(OURS).decode()
-        self.argocd = FakeArgoCD(copy.deepcopy(SPEC), {RECORD: record, "kept": "x"})
-        self.notices: list[str] = []
+        super().__init__(SPEC, {RECORD: record, "kept": "x"})
         if shows:
-            self.argocd.tell()
+            self.argocd.send_change()
             write = self.argocd.written
 
             def written() -> None:
                 write()
-                self.argocd.tell()
+                self.argocd.send_change()
 
             self.argocd.written = written  # type: ignore[method-assign]
 
@@ -51,7 +50,7 @@ class Stage:
         self.argocd.written()
 
     def write(self) -> None:
-        run(unvalidated.write(self.argocd.client, APP, goal, self.notices.append))
+        run(unvalidated.write(self.argocd.client, APP, goal, self.emitter.warn))
 
     @property
     def puts(self) -> int:
@@ -67,40 +66,40 @@ def without_ours(revision: str = "main") -> Json:
 
 
 def test_what_nobody_edits_is_written_once() -> None:
-    stage = Stage()
-    stage.write()
-    assert stage.stands == (without_ours(), {"kept": "x"})
-    assert (stage.puts, stage.notices) == (1, [])
+    scenario = UnvalidatedWrites()
+    scenario.write()
+    assert scenario.stands == (without_ours(), {"kept": "x"})
+    assert (scenario.puts, scenario.notices) == (1, [])
 
 
 def test_where_the_watch_shows_nothing_it_is_written_once() -> None:
-    stage = Stage(shows=False)
-    stage.write()
-    assert (stage.stands, stage.puts) == ((without_ours(), {"kept": "x"}), 1)
+    scenario = UnvalidatedWrites(shows=False)
+    scenario.write()
+    assert (scenario.stands, scenario.puts) == ((without_ours(), {"kept": "x"}), 1)
 
 
 @pytest.mark.parametrize("ends", [None, DOWN])
 def test_where_the_watch_breaks_it_is_written_once(ends: Exception | None) -> None:
-    stage = Stage(shows=False)
-    stage.argocd.changes.put_nowait(ends)
-    stage.write()
-    assert (stage.stands, stage.puts) == ((without_ours(), {"kept": "x"}), 1)
+    scenario = UnvalidatedWrites(shows=False)
+    scenario.argocd.changes.put_nowait(ends)
+    scenario.write()
+    assert (scenario.stands, scenario.puts) == ((without_ours(), {"kept": "x"}), 1)
 
 
-def test_an_edit_between_reading_and_writing_is_put_back_and_told() -> None:
-    stage = Stage()
-    stage.argocd.meets("replace", lambda _: stage.edits("theirs", theirs="y"))
-    stage.write()
-    assert stage.stands == (without_ours("theirs"), {"kept": "x", "theirs": "y"})
-    assert stage.puts == 2
-    assert stage.notices == ["somebody edited weather at the same moment; the edit is put back"]
+def test_an_edit_between_reading_and_writing_is_put_back_and_reported() -> None:
+    scenario = UnvalidatedWrites()
+    scenario.argocd.meets("replace", lambda _: scenario.edits("theirs", theirs="y"))
+    scenario.write()
+    assert scenario.stands == (without_ours("theirs"), {"kept": "x", "theirs": "y"})
+    assert scenario.puts == 2
+    assert scenario.notices == ["somebody edited weather at the same moment; the edit is put back"]
 
 
 def test_an_older_version_that_the_watch_begins_with_is_no_edit_where_nothing_more_is_shown() -> None:
     """Its first one comes from a cache, which may be behind what was read."""
-    stage = Stage()
-    stage.edits("v2")
-    stage.argocd.written = lambda: None  # type: ignore[method-assign]
+    scenario = UnvalidatedWrites()
+    scenario.edits("v2")
+    scenario.argocd.written = lambda: None  # type: ignore[method-assign]
     before = unvalidated.typed
 
     def behind(raw: Json, kind: type[Application], doing: str) -> Application:
@@ -109,24 +108,24 @@ def test_an_older_version_that_the_watch_begins_with_is_no_edit_where_nothing_mo
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(unvalidated, "typed", behind)
-        stage.write()
-    assert (stage.puts, stage.notices) == (1, [])
-    assert stage.argocd.spec["source"]["targetRevision"] == "v2"
+        scenario.write()
+    assert (scenario.puts, scenario.notices) == (1, [])
+    assert scenario.argocd.spec["source"]["targetRevision"] == "v2"
 
 
 def test_an_edit_before_reading_is_what_was_read_and_no_edit_at_the_same_moment() -> None:
-    stage = Stage()
-    stage.argocd.meets("raw", lambda _: stage.edits("theirs"))
-    stage.write()
-    assert (stage.stands[0], stage.puts, stage.notices) == (without_ours("theirs"), 1, [])
+    scenario = UnvalidatedWrites()
+    scenario.argocd.meets("raw", lambda _: scenario.edits("theirs"))
+    scenario.write()
+    assert (scenario.stands[0], scenario.puts, scenario.notices) == (without_ours("theirs"), 1, [])
 
 
 def test_an_annotation_that_is_added_in_between_is_an_edit_too() -> None:
-    stage = Stage()
-    stage.argocd.meets("replace", lambda _: stage.edits("main", theirs="y"))
-    stage.write()
-    assert stage.stands == (without_ours(), {"kept": "x", "theirs": "y"})
-    assert stage.puts == 2
+    scenario = UnvalidatedWrites()
+    scenario.argocd.meets("replace", lambda _: scenario.edits("main", theirs="y"))
+    scenario.write()
+    assert scenario.stands == (without_ours(), {"kept": "x", "theirs": "y"})
+    assert scenario.puts == 2
 
 
 @pytest.mark.parametrize(
@@ -138,85 +137,85 @@ def test_an_annotation_that_is_added_in_between_is_an_edit_too() -> None:
     ],
 )
 def test_whatever_else_somebody_has_put_there_in_between_is_an_edit_too(field: str, value: object) -> None:
-    stage = Stage()
+    scenario = UnvalidatedWrites()
 
     def edited(argocd: FakeArgoCD) -> None:
         argocd.document["metadata"][field] = value
         argocd.written()
 
-    stage.argocd.meets("replace", edited)
-    stage.write()
-    assert stage.argocd.document["metadata"][field] == value
-    assert (stage.puts, len(stage.notices)) == (2, 1)
+    scenario.argocd.meets("replace", edited)
+    scenario.write()
+    assert scenario.argocd.document["metadata"][field] == value
+    assert (scenario.puts, len(scenario.notices)) == (2, 1)
 
 
 @pytest.mark.parametrize("own", ["argocd.argoproj.io/refresh", RECORD])
 def test_what_argo_cd_or_argorun_notes_there_is_no_edit(own: str) -> None:
-    stage = Stage()
-    stage.argocd.meets("replace", lambda _: stage.edits("main", **{own: "normal"}))
-    stage.write()
-    assert (stage.puts, stage.notices) == (1, [])
+    scenario = UnvalidatedWrites()
+    scenario.argocd.meets("replace", lambda _: scenario.edits("main", **{own: "normal"}))
+    scenario.write()
+    assert (scenario.puts, scenario.notices) == (1, [])
 
 
 def test_a_change_that_leaves_the_spec_as_it_is_is_no_edit() -> None:
     """Argo CD writes the status all the time."""
-    stage = Stage()
-    stage.argocd.meets("replace", lambda a: a.written())
-    stage.write()
-    assert (stage.puts, stage.notices) == (1, [])
+    scenario = UnvalidatedWrites()
+    scenario.argocd.meets("replace", lambda a: a.written())
+    scenario.write()
+    assert (scenario.puts, scenario.notices) == (1, [])
 
 
 def test_several_edits_in_a_row_are_all_put_back() -> None:
-    stage = Stage()
-    stage.argocd.meets("replace", *[lambda _, r=r: stage.edits(r) for r in ("one", "two", "three")])
-    stage.write()
-    assert (stage.stands[0], stage.puts) == (without_ours("three"), 4)
+    scenario = UnvalidatedWrites()
+    scenario.argocd.meets("replace", *[lambda _, r=r: scenario.edits(r) for r in ("one", "two", "three")])
+    scenario.write()
+    assert (scenario.stands[0], scenario.puts) == (without_ours("three"), 4)
 
 
 def test_edits_without_end_are_not_fought_and_the_last_one_is_named() -> None:
-    stage = Stage()
+    scenario = UnvalidatedWrites()
     edits = [str(i) for i in range(99)]
-    stage.argocd.meets("replace", *[lambda _, r=r: stage.edits(r) for r in edits])
+    scenario.argocd.meets("replace", *[lambda _, r=r: scenario.edits(r) for r in edits])
     with pytest.raises(Overwritten) as e:
-        stage.write()
-    assert stage.puts == unvalidated.ATTEMPTS
+        scenario.write()
+    assert scenario.puts == unvalidated.ATTEMPTS
     assert e.value.edit.spec["source"]["targetRevision"] == edits[unvalidated.ATTEMPTS - 1]
 
 
 def test_where_only_the_spec_can_be_put_it_is() -> None:
-    stage = Stage()
-    stage.argocd.meets("replace", INVALID)
-    stage.write()
-    assert stage.argocd.spec == without_ours()
-    assert record_of(stage.argocd.seen()) == OURS, "which only a PUT of the whole takes away"
+    scenario = UnvalidatedWrites()
+    scenario.argocd.meets("replace", INVALID)
+    scenario.write()
+    assert scenario.argocd.spec == without_ours()
+    assert record_of(scenario.argocd.seen()) == OURS, "which only a PUT of the whole takes away"
 
 
-def test_where_nothing_but_the_record_is_left_and_argo_cd_takes_no_put_it_is_told() -> None:
-    stage = Stage()
-    del stage.argocd.spec["ours"]
-    stage.argocd.meets("replace", INVALID)
+def test_where_nothing_but_the_record_is_left_and_argo_cd_takes_no_put_it_is_reported() -> None:
+    scenario = UnvalidatedWrites()
+    del scenario.argocd.spec["ours"]
+    scenario.argocd.meets("replace", INVALID)
     with pytest.raises(ApiError):
-        stage.write()
-    assert "replace_spec" not in stage.argocd.calls
+        scenario.write()
+    assert "replace_spec" not in scenario.argocd.calls
 
 
 def test_a_goal_that_refuses_what_it_sees_writes_nothing() -> None:
     """Another run holds it by now, say."""
-    stage = Stage()
+    scenario = UnvalidatedWrites()
 
     def refuses(seen: Application) -> tuple[Json, Record | None]:
         raise DOWN
 
     with pytest.raises(type(DOWN)):
-        run(unvalidated.write(stage.argocd.client, APP, refuses, stage.notices.append))
-    assert stage.puts == 0
+        run(unvalidated.write(scenario.argocd.client, APP, refuses, scenario.emitter.warn))
+    assert scenario.puts == 0
 
 
 def test_nothing_of_it_lives_on() -> None:
-    stage = Stage()
+    scenario = UnvalidatedWrites()
 
     async def write() -> set[asyncio.Task[object]]:
-        await unvalidated.write(stage.argocd.client, APP, goal, stage.notices.append)
+        await unvalidated.write(scenario.argocd.client, APP, goal, scenario.emitter.warn)
         return asyncio.all_tasks() - {asyncio.current_task()}  # type: ignore[arg-type]
 
     assert run(write()) == set()

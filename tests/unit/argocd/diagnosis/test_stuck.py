@@ -28,6 +28,7 @@ from argorun.argocd.types import (
     Tree,
 )
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD, Visited
+from tests.unit.scenario import Scenario
 from tests.unit.virtual import run
 
 TESTS = ResourceResult(
@@ -43,7 +44,7 @@ class Cluster(FakeArgoCD):
     def __init__(self) -> None:
         super().__init__()
         self.found_live: dict[str, Json] = {}
-        self.told: dict[str, list[ClusterEvent]] = {}
+        self.warnings: dict[str, list[ClusterEvent]] = {}
         self.log: list[str] = []
         self.asked: list[str] = []
         self.trees: list[Tree] = []
@@ -68,7 +69,7 @@ class Cluster(FakeArgoCD):
 
     async def events(self, app: object, node: Node) -> list[ClusterEvent]:
         await self._answer(f"events of {node.name}")
-        return self.told.get(node.name, [])
+        return self.warnings.get(node.name, [])
 
     async def logs(
         self, app: object, pod: str, namespace: str, container: str, **extra: str
@@ -82,25 +83,27 @@ class Cluster(FakeArgoCD):
 def node(
     kind: str, name: str, parent: str = "", reason: str = "", health: str = "Progressing", revision: str = ""
 ) -> Node:
-    told = {"Status Reason": reason, "Revision": revision}
+    info = {"Status Reason": reason, "Revision": revision}
     return Node(
         kind=kind,
         namespace="n",
         name=name,
         uid=f"uid of {name}",
         parent_refs=[Ref(uid=f"uid of {parent}")] if parent else None,
-        info=[Info(name=k, value=v) for k, v in told.items() if v] or None,
+        info=[Info(name=k, value=v) for k, v in info.items() if v] or None,
         health=Health(status=health),
     )
 
 
-class Stage:
+class StuckPods(Scenario):
     """An operation that waits for something, and its tree."""
 
+    argocd: Cluster
+
     def __init__(self, *waits: ResourceResult) -> None:
-        self.cluster = Cluster()
-        self.live = LiveTree(self.cluster.client, APP)
-        self.watch = Watch(self.cluster.client, APP, self.live)
+        super().__init__(argocd=Cluster())
+        self.live = LiveTree(self.argocd.client, APP)
+        self.watch = Watch(self.argocd.client, APP, self.live)
         self.stands(*waits)
 
     def stands(self, *results: ResourceResult) -> None:
@@ -108,8 +111,8 @@ class Stage:
         self.watch.update(state)
 
     async def shows(self, *nodes: Node) -> None:
-        self.cluster.trees.append(Tree(nodes=list(nodes)))
-        await self.live.put(self.cluster.trees[-1])
+        self.argocd.trees.append(Tree(nodes=list(nodes)))
+        await self.live.put(self.argocd.trees[-1])
 
     async def until_stuck(self, limit: float, within: float = 600) -> tuple[float, ResourceResult] | None:
         """After how many seconds what is found to be stuck; None where nothing is `within` so many."""
@@ -133,93 +136,93 @@ def job_with(reason: str) -> tuple[Node, ...]:
 @pytest.mark.parametrize("reason", ["ImagePullBackOff", "Init:ErrImagePull", "CreateContainerConfigError"])
 def test_a_hook_whose_pod_cannot_start_is_stuck_after_its_time(reason: str) -> None:
     async def main() -> None:
-        stage = Stage(TESTS)
-        await stage.shows(*job_with(reason))
-        assert await stage.until_stuck(60) == (60.0, TESTS)
-        assert stage.watch.found == TESTS
-        assert stage.cluster.asked == ["tree"], "which says enough, read once more"
+        scenario = StuckPods(TESTS)
+        await scenario.shows(*job_with(reason))
+        assert await scenario.until_stuck(60) == (60.0, TESTS)
+        assert scenario.watch.found == TESTS
+        assert scenario.argocd.asked == ["tree"], "which says enough, read once more"
 
     run(main())
 
 
 def test_a_deployment_s_new_pod_that_cannot_start_is_stuck_too() -> None:
     async def main() -> None:
-        stage = Stage(WEB)
-        await stage.shows(
+        scenario = StuckPods(WEB)
+        await scenario.shows(
             node("Deployment", "web"),
             node("ReplicaSet", "web-1", "web"),
             node("Pod", "web-1-a", "web-1", "ImagePullBackOff", "Degraded"),
         )
-        assert await stage.until_stuck(60) == (60.0, WEB)
+        assert await scenario.until_stuck(60) == (60.0, WEB)
 
     run(main())
 
 
 def test_a_deployment_that_may_make_no_new_pod_is_stuck_though_its_old_ones_run() -> None:
     async def main() -> None:
-        stage = Stage(WEB)
-        await stage.shows(
+        scenario = StuckPods(WEB)
+        await scenario.shows(
             node("Deployment", "web"),
             node("ReplicaSet", "web-taken-up-again", "web", revision="Rev:10"),
             node("ReplicaSet", "web-before", "web", revision="Rev:9"),
             node("Pod", "web-before-a", "web-before", "Running", "Healthy"),
         )
-        stage.cluster.told["web-taken-up-again"] = [ClusterEvent(type="Warning", reason="FailedCreate")]
-        assert await stage.until_stuck(60) == (60.0, WEB)
+        scenario.argocd.warnings["web-taken-up-again"] = [ClusterEvent(type="Warning", reason="FailedCreate")]
+        assert await scenario.until_stuck(60) == (60.0, WEB)
 
     run(main())
 
 
 def test_an_old_pod_that_could_not_start_either_is_no_matter_once_the_new_one_runs() -> None:
     async def main() -> None:
-        stage = Stage(WEB)
-        await stage.shows(
+        scenario = StuckPods(WEB)
+        await scenario.shows(
             node("Deployment", "web"),
             node("ReplicaSet", "web-1", "web", revision="Rev:1"),
             node("ReplicaSet", "web-2", "web", revision="Rev:2"),
             node("Pod", "web-1-a", "web-1", "ImagePullBackOff", "Degraded"),
             node("Pod", "web-2-a", "web-2", "Running"),
         )
-        assert await stage.until_stuck(60) is None
+        assert await scenario.until_stuck(60) is None
 
     run(main())
 
 
 def test_while_argo_cd_is_away_nothing_is_stuck_whatever_it_said_last() -> None:
     async def main() -> None:
-        stage = Stage(TESTS)
-        await stage.shows(*job_with("ImagePullBackOff"))
-        stage.cluster.broken = DOWN
-        assert await stage.until_stuck(60, within=130) is None
-        assert stage.cluster.asked == ["tree", "tree"]
-        stage.cluster.broken = None
-        stage.cluster.trees.append(Tree(nodes=list(job_with("Running"))))
-        assert await stage.until_stuck(60) is None, "it runs by now"
+        scenario = StuckPods(TESTS)
+        await scenario.shows(*job_with("ImagePullBackOff"))
+        scenario.argocd.broken = DOWN
+        assert await scenario.until_stuck(60, within=130) is None
+        assert scenario.argocd.asked == ["tree", "tree"]
+        scenario.argocd.broken = None
+        scenario.argocd.trees.append(Tree(nodes=list(job_with("Running"))))
+        assert await scenario.until_stuck(60) is None, "it runs by now"
 
     run(main())
 
 
 def test_the_time_counts_without_a_break_and_for_one_pod() -> None:
     async def main() -> None:
-        stage = Stage(TESTS)
-        await stage.shows(*job_with("ImagePullBackOff"))
-        waiting = asyncio.create_task(stage.until_stuck(60))
+        scenario = StuckPods(TESTS)
+        await scenario.shows(*job_with("ImagePullBackOff"))
+        waiting = asyncio.create_task(scenario.until_stuck(60))
         await asyncio.sleep(50)
-        await stage.shows(*job_with("Running"))
+        await scenario.shows(*job_with("Running"))
         await asyncio.sleep(50)
-        await stage.shows(*job_with("ErrImagePull"))
+        await scenario.shows(*job_with("ErrImagePull"))
         await asyncio.sleep(30)
-        await stage.shows(*job_with("ImagePullBackOff"))  # the two take turns
+        await scenario.shows(*job_with("ImagePullBackOff"))  # the two take turns
         assert await waiting == (160.0, TESTS)
 
     run(main())
 
 
-def test_a_time_of_zero_is_for_ever() -> None:
+def test_a_time_of_zero_is_forever() -> None:
     async def main() -> None:
-        stage = Stage(TESTS)
-        await stage.shows(*job_with("ImagePullBackOff"))
-        assert await stage.until_stuck(0) is None
+        scenario = StuckPods(TESTS)
+        await scenario.shows(*job_with("ImagePullBackOff"))
+        assert await scenario.until_stuck(0) is None
 
     run(main())
 
@@ -227,19 +230,19 @@ def test_a_time_of_zero_is_for_ever() -> None:
 @pytest.mark.parametrize("reason", ["Running", "Error", "CrashLoopBackOff", "Completed", "Terminating"])
 def test_a_pod_that_has_started_is_never_stuck(reason: str) -> None:
     async def main() -> None:
-        stage = Stage(TESTS)
-        await stage.shows(*job_with(reason))
-        assert await stage.until_stuck(60) is None
-        assert stage.cluster.asked == []
+        scenario = StuckPods(TESTS)
+        await scenario.shows(*job_with(reason))
+        assert await scenario.until_stuck(60) is None
+        assert scenario.argocd.asked == []
 
     run(main())
 
 
 def test_what_the_operation_does_not_wait_for_is_nobody_s_business() -> None:
     async def main() -> None:
-        stage = Stage(ResourceResult(kind="Job", namespace="n", name="other", hook_phase="Running"))
-        await stage.shows(*job_with("ImagePullBackOff"))
-        assert await stage.until_stuck(60) is None
+        scenario = StuckPods(ResourceResult(kind="Job", namespace="n", name="other", hook_phase="Running"))
+        await scenario.shows(*job_with("ImagePullBackOff"))
+        assert await scenario.until_stuck(60) is None
 
     run(main())
 
@@ -247,32 +250,34 @@ def test_what_the_operation_does_not_wait_for_is_nobody_s_business() -> None:
 @pytest.mark.parametrize("reason", ["Pending", "ContainerCreating", "Init:0/1"])
 def test_a_pod_that_may_still_start_is_asked_about_when_its_time_is_over_and_no_oftener(reason: str) -> None:
     async def main() -> None:
-        stage = Stage(TESTS)
-        await stage.shows(*job_with(reason))
-        stage.cluster.found_live = {"checks-a": {"status": {"phase": "Pending"}}}
-        assert await stage.until_stuck(60, within=130) is None
-        assert stage.cluster.asked.count("Pod checks-a") == 2
+        scenario = StuckPods(TESTS)
+        await scenario.shows(*job_with(reason))
+        scenario.argocd.found_live = {"checks-a": {"status": {"phase": "Pending"}}}
+        assert await scenario.until_stuck(60, within=130) is None
+        assert scenario.argocd.asked.count("Pod checks-a") == 2
 
     run(main())
 
 
 def test_a_pod_that_no_node_takes_is_stuck_once_its_conditions_say_so() -> None:
     async def main() -> None:
-        stage = Stage(TESTS)
-        await stage.shows(*job_with("Pending"))
-        stage.cluster.found_live = {"checks-a": {"status": {"phase": "Pending", "conditions": [UNBOUND]}}}
-        assert await stage.until_stuck(60) == (60.0, TESTS)
+        scenario = StuckPods(TESTS)
+        await scenario.shows(*job_with("Pending"))
+        scenario.argocd.found_live = {"checks-a": {"status": {"phase": "Pending", "conditions": [UNBOUND]}}}
+        assert await scenario.until_stuck(60) == (60.0, TESTS)
 
     run(main())
 
 
 def test_a_job_that_may_make_no_pod_is_stuck_by_its_event_and_a_suspended_one_is_not() -> None:
     async def main() -> None:
-        stage = Stage(TESTS)
-        await stage.shows(node("Job", "checks"))
-        assert await stage.until_stuck(60, within=130) is None
-        stage.cluster.told["checks"] = [ClusterEvent(type="Warning", reason="FailedCreate", message="quota")]
-        assert await stage.until_stuck(60) == (60.0, TESTS)
+        scenario = StuckPods(TESTS)
+        await scenario.shows(node("Job", "checks"))
+        assert await scenario.until_stuck(60, within=130) is None
+        scenario.argocd.warnings["checks"] = [
+            ClusterEvent(type="Warning", reason="FailedCreate", message="quota")
+        ]
+        assert await scenario.until_stuck(60) == (60.0, TESTS)
 
     run(main())
 
@@ -280,10 +285,10 @@ def test_a_job_that_may_make_no_pod_is_stuck_by_its_event_and_a_suspended_one_is
 @pytest.mark.parametrize("error", [DOWN, ApiError("show", 500, 2, "x")])
 def test_where_nothing_can_be_asked_nothing_is_stuck(error: Exception) -> None:
     async def main() -> None:
-        stage = Stage(TESTS)
-        await stage.shows(*job_with("Pending"))
-        stage.cluster.broken = error
-        assert await stage.until_stuck(60) is None
+        scenario = StuckPods(TESTS)
+        await scenario.shows(*job_with("Pending"))
+        scenario.argocd.broken = error
+        assert await scenario.until_stuck(60) is None
 
     run(main())
 
@@ -297,11 +302,11 @@ FAILED = {
 
 def test_a_failed_job_is_asked_about_once_it_and_its_pods() -> None:
     async def main() -> None:
-        stage = Stage(TESTS)
-        await stage.shows(*job_with("Error"))
-        stage.cluster.found_live = {"checks-a": {"status": FAILED}}
-        assert await stage.watch.why([TESTS]) == Finding("exit code 3", ("pod checks-a: exit code 3",))
-        assert sorted(stage.cluster.asked) == [
+        scenario = StuckPods(TESTS)
+        await scenario.shows(*job_with("Error"))
+        scenario.argocd.found_live = {"checks-a": {"status": FAILED}}
+        assert await scenario.watch.why([TESTS]) == Finding("exit code 3", ("pod checks-a: exit code 3",))
+        assert sorted(scenario.argocd.asked) == [
             "Job checks",
             "Pod checks-a",
             "events of checks",
@@ -314,21 +319,21 @@ def test_a_failed_job_is_asked_about_once_it_and_its_pods() -> None:
 
 def test_of_a_deployment_only_the_bad_pods_are_asked_about_and_the_log_of_the_one_that_ended() -> None:
     async def main() -> None:
-        stage = Stage(WEB)
-        await stage.shows(
+        scenario = StuckPods(WEB)
+        await scenario.shows(
             node("Deployment", "web"),
             node("ReplicaSet", "web-1", "web"),
             node("Pod", "web-1-good", "web-1", "Running", "Healthy"),
             node("Pod", "web-1-bad", "web-1", "CrashLoopBackOff", "Degraded"),
         )
-        stage.cluster.found_live = {"web-1-bad": {"status": FAILED}}
-        stage.cluster.log = ["starting", "no broker"]
-        assert await stage.watch.why([WEB]) == Finding(
+        scenario.argocd.found_live = {"web-1-bad": {"status": FAILED}}
+        scenario.argocd.log = ["starting", "no broker"]
+        assert await scenario.watch.why([WEB]) == Finding(
             "exit code 3", ("pod web-1-bad: exit code 3",), log=("starting", "no broker")
         )
-        assert "events of web-1" in stage.cluster.asked
-        assert "log of web-1-bad/main {'tailLines': '10'}" in stage.cluster.asked
-        assert not [a for a in stage.cluster.asked if "good" in a]
+        assert "events of web-1" in scenario.argocd.asked
+        assert "log of web-1-bad/main {'tailLines': '10'}" in scenario.argocd.asked
+        assert not [a for a in scenario.argocd.asked if "good" in a]
 
     run(main())
 
@@ -338,16 +343,16 @@ def leaving(pod: Node) -> Node:
     return replace(pod, health=Health(message=message))
 
 
-def test_a_pod_that_is_gone_is_told_as_it_was_before_it_was_deleted() -> None:
+def test_a_pod_that_is_gone_is_reported_as_it_was_before_it_was_deleted() -> None:
     async def main() -> None:
-        stage = Stage(TESTS)
-        watching = asyncio.create_task(stage.until_stuck(60))
+        scenario = StuckPods(TESTS)
+        watching = asyncio.create_task(scenario.until_stuck(60))
         job, pod = job_with("ImagePullBackOff")
         for nodes in ((job, pod), (job, leaving(job_with("Error")[1])), (job,), ()):
-            await stage.shows(*nodes)
+            await scenario.shows(*nodes)
             await asyncio.sleep(1)
         watching.cancel()
-        found = await stage.watch.why([TESTS])
+        found = await scenario.watch.why([TESTS])
         assert found.evidence == ("pod checks-a: the image cannot be pulled (ImagePullBackOff), gone since",)
 
     run(main())
@@ -355,25 +360,25 @@ def test_a_pod_that_is_gone_is_told_as_it_was_before_it_was_deleted() -> None:
 
 def test_the_pods_of_the_job_of_the_run_before_are_not_this_one_s() -> None:
     async def main() -> None:
-        stage = Stage(TESTS)
-        watching = asyncio.create_task(stage.until_stuck(60))
-        await stage.shows(*job_with("ImagePullBackOff"))
+        scenario = StuckPods(TESTS)
+        watching = asyncio.create_task(scenario.until_stuck(60))
+        await scenario.shows(*job_with("ImagePullBackOff"))
         await asyncio.sleep(1)
-        await stage.shows(Node(kind="Job", namespace="n", name="checks", uid="another"))
+        await scenario.shows(Node(kind="Job", namespace="n", name="checks", uid="another"))
         await asyncio.sleep(1)
         watching.cancel()
-        assert await stage.watch.why([TESTS]) == Finding()
+        assert await scenario.watch.why([TESTS]) == Finding()
 
     run(main())
 
 
 @pytest.mark.parametrize("error", [DOWN, ApiError("show", 400, 3, "not found")])
-def test_where_argo_cd_tells_nothing_the_tree_still_does(error: Exception) -> None:
+def test_where_argo_cd_says_nothing_the_tree_still_does(error: Exception) -> None:
     async def main() -> None:
-        stage = Stage(TESTS)
-        await stage.shows(*job_with("OOMKilled"))
-        stage.cluster.broken = error
-        found = await stage.watch.why([TESTS])
+        scenario = StuckPods(TESTS)
+        await scenario.shows(*job_with("OOMKilled"))
+        scenario.argocd.broken = error
+        found = await scenario.watch.why([TESTS])
         assert found == Finding(
             "out of memory (OOMKilled)",
             ("pod checks-a: out of memory (OOMKilled)",),
@@ -385,14 +390,14 @@ def test_where_argo_cd_tells_nothing_the_tree_still_does(error: Exception) -> No
 
 def test_an_argo_cd_that_hangs_costs_a_few_seconds() -> None:
     async def main() -> None:
-        stage = Stage(WEB)
-        await stage.shows(
+        scenario = StuckPods(WEB)
+        await scenario.shows(
             node("Deployment", "web"), node("Pod", "web-a", "web", "CrashLoopBackOff", "Degraded")
         )
-        stage.cluster.slow = 3600
+        scenario.argocd.slow = 3600
         clock: Any = asyncio.get_running_loop().time
         began = clock()
-        assert (await stage.watch.why([WEB])).cause == "it ends again and again (CrashLoopBackOff)"
+        assert (await scenario.watch.why([WEB])).cause == "it ends again and again (CrashLoopBackOff)"
         assert clock() - began <= 10
 
     run(main())
@@ -400,13 +405,13 @@ def test_an_argo_cd_that_hangs_costs_a_few_seconds() -> None:
 
 def test_what_could_not_be_applied_needs_no_question() -> None:
     async def main() -> None:
-        stage = Stage()
-        await stage.shows()
+        scenario = StuckPods()
+        await scenario.shows()
         refused = ResourceResult(
             kind="ConfigMap", name="c", status="SyncFailed", message="field is immutable"
         )
-        assert (await stage.watch.why([refused])).cause == "it cannot be applied"
-        assert stage.cluster.asked == ["tree"]
+        assert (await scenario.watch.why([refused])).cause == "it cannot be applied"
+        assert scenario.argocd.asked == ["tree"]
 
     run(main())
 
@@ -418,9 +423,9 @@ NO_ADDRESS = "it is of type LoadBalancer and has no address"
 FIXED_BY = "set its type to ClusterIP, or wait for the cloud's load balancer"
 
 
-async def named(stage: Stage, within: float = 60) -> list[str]:
+async def named(scenario: StuckPods, within: float = 60) -> list[str]:
     said: list[str] = []
-    naming = asyncio.create_task(stage.watch.report_obstacles(said.append))
+    naming = asyncio.create_task(scenario.watch.report_obstacles(said.append))
     await asyncio.sleep(within)
     naming.cancel()
     return said
@@ -436,12 +441,12 @@ def balancer(ingress: list[Json]) -> Json:
 
 def test_a_service_without_an_address_is_named_once_while_it_is_waited_for() -> None:
     async def main() -> None:
-        stage = Stage(WEB_SERVICE)
-        await stage.shows(node("Service", "web"))
-        stage.cluster.found_live = {"web": balancer([])}
-        assert await named(stage, within=9) == []
-        assert await named(stage) == [f"Argo CD waits for Service web: {NO_ADDRESS}; {FIXED_BY}"]
-        found = await stage.watch.why([WEB_SERVICE], late=True)
+        scenario = StuckPods(WEB_SERVICE)
+        await scenario.shows(node("Service", "web"))
+        scenario.argocd.found_live = {"web": balancer([])}
+        assert await named(scenario, within=9) == []
+        assert await named(scenario) == [f"Argo CD waits for Service web: {NO_ADDRESS}; {FIXED_BY}"]
+        found = await scenario.watch.why([WEB_SERVICE], late=True)
         assert (found.cause, found.hint) == (NO_ADDRESS, FIXED_BY)
 
     run(main())
@@ -449,12 +454,12 @@ def test_a_service_without_an_address_is_named_once_while_it_is_waited_for() -> 
 
 def test_what_is_waited_for_is_asked_about_again_soon_where_there_was_no_answer() -> None:
     async def main() -> None:
-        stage = Stage(WEB_SERVICE)
-        await stage.shows(node("Service", "web"))
-        stage.cluster.slow = 3600
-        naming = asyncio.create_task(named(stage, within=19))
+        scenario = StuckPods(WEB_SERVICE)
+        await scenario.shows(node("Service", "web"))
+        scenario.argocd.slow = 3600
+        naming = asyncio.create_task(named(scenario, within=19))
         await asyncio.sleep(14)
-        stage.cluster.slow, stage.cluster.found_live = 0, {"web": balancer([])}
+        scenario.argocd.slow, scenario.argocd.found_live = 0, {"web": balancer([])}
         assert await naming == [f"Argo CD waits for Service web: {NO_ADDRESS}; {FIXED_BY}"]
 
     run(main())
@@ -463,10 +468,10 @@ def test_what_is_waited_for_is_asked_about_again_soon_where_there_was_no_answer(
 def test_many_that_nothing_is_known_of_are_asked_about_a_few_at_a_time() -> None:
     async def main() -> None:
         names = [f"c{i}" for i in range(50)]
-        stage = Stage(*(replace(WEB_SERVICE, kind="Certificate", name=n) for n in names))
-        await stage.shows(*(node("Certificate", n) for n in names))
-        assert await named(stage, within=60) == []
-        asked = [a for a in stage.cluster.asked if a.startswith("Certificate")]
+        scenario = StuckPods(*(replace(WEB_SERVICE, kind="Certificate", name=n) for n in names))
+        await scenario.shows(*(node("Certificate", n) for n in names))
+        assert await named(scenario, within=60) == []
+        asked = [a for a in scenario.argocd.asked if a.startswith("Certificate")]
         assert 3 <= len(asked) <= 3 * 60 / 5
         assert len(set(asked)) > 10, "each in its turn"
 
@@ -475,10 +480,10 @@ def test_many_that_nothing_is_known_of_are_asked_about_a_few_at_a_time() -> None
 
 def test_a_service_that_has_its_address_by_then_is_not_named() -> None:
     async def main() -> None:
-        stage = Stage(WEB_SERVICE)
-        await stage.shows(node("Service", "web"))
-        stage.cluster.found_live = {"web": balancer([{"ip": "192.0.2.1"}])}
-        assert await named(stage) == []
+        scenario = StuckPods(WEB_SERVICE)
+        await scenario.shows(node("Service", "web"))
+        scenario.argocd.found_live = {"web": balancer([{"ip": "192.0.2.1"}])}
+        assert await named(scenario) == []
 
     run(main())
 
@@ -503,29 +508,29 @@ def waits_for_deletion(message: str = "waiting for deletion of hook batch/Job/ch
 
 def test_the_finalizer_that_holds_the_former_hook_is_named_with_the_command_that_takes_it_off() -> None:
     async def main() -> None:
-        stage = Stage()
-        stage.watch.update(waits_for_deletion())
-        await stage.shows(replace(node("Job", "checks"), group="batch"))
-        stage.cluster.found_live = {"checks": deleting(["foregroundDeletion", "example.com/hold"])}
-        assert await named(stage) == [
+        scenario = StuckPods()
+        scenario.watch.update(waits_for_deletion())
+        await scenario.shows(replace(node("Job", "checks"), group="batch"))
+        scenario.argocd.found_live = {"checks": deleting(["foregroundDeletion", "example.com/hold"])}
+        assert await named(scenario) == [
             "Argo CD waits until the former Job checks is deleted: its finalizer example.com/hold holds it; "
             "see who set it, or take it off: kubectl patch job checks --namespace n --type merge "
             """--patch '{"metadata": {"finalizers": null}}'"""
         ]
-        assert (await stage.watch.why([], late=True)).cause == "its finalizer example.com/hold holds it"
+        assert (await scenario.watch.why([], late=True)).cause == "its finalizer example.com/hold holds it"
 
     run(main())
 
 
 def test_of_a_former_hook_that_is_gone_in_time_nothing_is_said() -> None:
     async def main() -> None:
-        stage = Stage()
-        stage.watch.update(waits_for_deletion())
-        await stage.shows(replace(node("Job", "checks"), group="batch"))
-        stage.cluster.found_live = {"checks": deleting(["example.com/hold"])}
-        naming = asyncio.create_task(named(stage))
+        scenario = StuckPods()
+        scenario.watch.update(waits_for_deletion())
+        await scenario.shows(replace(node("Job", "checks"), group="batch"))
+        scenario.argocd.found_live = {"checks": deleting(["example.com/hold"])}
+        naming = asyncio.create_task(named(scenario))
         await asyncio.sleep(5)
-        stage.stands(TESTS)
+        scenario.stands(TESTS)
         assert await naming == []
 
     run(main())
@@ -533,15 +538,15 @@ def test_of_a_former_hook_that_is_gone_in_time_nothing_is_said() -> None:
 
 def test_pods_that_take_their_time_to_end_are_what_holds_the_former_hook() -> None:
     async def main() -> None:
-        stage = Stage()
-        stage.watch.update(waits_for_deletion())
+        scenario = StuckPods()
+        scenario.watch.update(waits_for_deletion())
         job, pod = job_with("Terminating")
-        await stage.shows(replace(job, group="batch"), pod)
-        stage.cluster.found_live = {
+        await scenario.shows(replace(job, group="batch"), pod)
+        scenario.argocd.found_live = {
             "checks": deleting(["foregroundDeletion"]),
             "checks-a": {"metadata": {"uid": "uid of checks-a", "name": "checks-a"}},
         }
-        found = await stage.watch.why([], late=True)
+        found = await scenario.watch.why([], late=True)
         assert found.cause == "not all of its pods have ended: checks-a"
 
     run(main())
@@ -575,22 +580,24 @@ def test_where_several_are_to_be_deleted_those_that_are_not_named_by_argo_cd_are
 )
 def test_whatever_else_comes_by_no_pod_is_named_as_well(live: Json, cause: str) -> None:
     async def main() -> None:
-        stage = Stage(ResourceResult(kind=live["kind"], namespace="n", name="x", hook_phase="Running"))
+        scenario = StuckPods(ResourceResult(kind=live["kind"], namespace="n", name="x", hook_phase="Running"))
         health = "Suspended" if "spec" in live else "Progressing"
-        await stage.shows(node(live["kind"], "x", health=health))
-        stage.cluster.found_live = {"x": live}
-        (said,) = await named(stage)
+        await scenario.shows(node(live["kind"], "x", health=health))
+        scenario.argocd.found_live = {"x": live}
+        (said,) = await named(scenario)
         assert said.startswith(f"Argo CD waits for {live['kind']} x: {cause}; ")
 
     run(main())
 
 
-def test_of_a_resource_that_argorun_does_not_know_argo_cd_s_own_words_are_told() -> None:
+def test_of_a_resource_that_argorun_does_not_know_argo_cd_s_own_words_are_reported() -> None:
     async def main() -> None:
-        stage = Stage(ResourceResult(kind="Certificate", namespace="n", name="web", hook_phase="Running"))
+        scenario = StuckPods(
+            ResourceResult(kind="Certificate", namespace="n", name="web", hook_phase="Running")
+        )
         health = Health(status="Progressing", message="Issuing certificate as Secret does not exist")
-        await stage.shows(replace(node("Certificate", "web"), health=health))
-        assert await named(stage) == [f"Argo CD waits for Certificate web: {health.message}"]
+        await scenario.shows(replace(node("Certificate", "web"), health=health))
+        assert await named(scenario) == [f"Argo CD waits for Certificate web: {health.message}"]
 
     run(main())
 
@@ -610,12 +617,12 @@ def rollouts(count: int) -> tuple[list[ResourceResult], list[Node]]:
 async def looks(count: int, limit: float, within: float = 1) -> tuple[int, list[str]]:
     """Visits of each node of the tree, and the requests, with so many Deployments whose pods are Pending."""
     results, listed = rollouts(count)
-    stage, nodes = Stage(*results), Visited(listed)
-    stage.cluster.trees.append(Tree(nodes=nodes))
-    await stage.live.read()
-    stage.cluster.asked.clear()
-    await stage.until_stuck(limit, within=within)
-    return nodes.visits // len(listed), stage.cluster.asked
+    scenario, nodes = StuckPods(*results), Visited(listed)
+    scenario.argocd.trees.append(Tree(nodes=nodes))
+    await scenario.live.read()
+    scenario.argocd.asked.clear()
+    await scenario.until_stuck(limit, within=within)
+    return nodes.visits // len(listed), scenario.argocd.asked
 
 
 def test_a_tree_is_gone_through_once_however_much_of_it_is_waited_for() -> None:

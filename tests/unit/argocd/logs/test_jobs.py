@@ -14,17 +14,21 @@ from argorun.argocd.http.errors import ApiError
 from argorun.argocd.logs.jobs import JobLogs
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import LogEntry, ResourceResult
-from tests.unit.argocd.containers import EPOCH, GONE, LAST, SECOND, A, B, Cluster, Told, entry
+from tests.unit.argocd.containers import EPOCH, GONE, LAST, SECOND, A, B, Cluster, RecordingListener, entry
 from tests.unit.argocd.fakes import APP, DOWN
 from tests.unit.argocd.gopatch import Json
+from tests.unit.scenario import TOPIC, Scenario
 from tests.unit.virtual import run
 
 
-class Stage:
+class FollowedJobs(Scenario):
     """A cluster, and the logs of an operation in it that began at 00:00:05."""
 
+    argocd: Cluster
+
     def __init__(self, *, before: set[str] = frozenset()) -> None:  # type: ignore[assignment]
-        self.cluster, self.told, self.before = Cluster(), Told(), before
+        super().__init__(argocd=Cluster())
+        self.logged, self.before = RecordingListener(), before
         self.wanted = lambda kind, name: (kind, name) == ("Job", "tests")
         self.ran: list[str] = []
         self.rendered: list[Json] = []
@@ -40,15 +44,15 @@ class Stage:
         wait: float = 20,
     ) -> None:
         others = asyncio.all_tasks()
-        live = LiveTree(self.cluster.client, APP)
+        live = LiveTree(self.argocd.client, APP)
         rendered = Rendered(self.rendered, "ns", self.topics)
         job_logs = self.logs = JobLogs(
-            self.cluster.client,
+            self.argocd.client,
             APP,
             live,
             self.before,
             self.wanted,
-            self.told,
+            self.logged,
             rendered,
             "ours",
             lambda job: self.parallel,
@@ -66,7 +70,15 @@ class Stage:
 
     def followed(self, **options: Any) -> list[tuple[object, ...]]:
         run(self.follow(**options))
-        return self.told.all
+        return self.logged.all
+
+
+def job_with_pod(*streams: list[Any], **pod: Any) -> FollowedJobs:
+    """Job j1 and its pod p1, whose container writes these streams one after the other."""
+    scenario = FollowedJobs()
+    scenario.argocd.job("j1")
+    scenario.argocd.pod("p1", "j1", *streams, **pod)
+    return scenario
 
 
 def whole(pod: str, *texts: str, attempt: int = 1) -> list[tuple[object, ...]]:
@@ -77,84 +89,74 @@ def whole(pod: str, *texts: str, attempt: int = 1) -> list[tuple[object, ...]]:
     ]
 
 
-def test_a_jobs_log_is_told_from_its_first_line_to_its_end() -> None:
-    stage = Stage()
-    stage.cluster.job("j1")
-    stage.cluster.pod("p1", "j1", [A, B, LAST])
-    assert stage.followed() == [("appeared", "j1"), *whole("p1", "a", "b")]
+def test_a_jobs_log_is_reported_from_its_first_line_to_its_end() -> None:
+    scenario = job_with_pod([A, B, LAST])
+    assert scenario.followed() == [("appeared", "j1"), *whole("p1", "a", "b")]
 
 
-def test_a_job_that_was_there_before_is_never_read_not_even_under_the_name_of_ours() -> None:
-    stage = Stage(before={"old"})
-    stage.cluster.job("old")
-    stage.cluster.pod("p0", "old", [entry(EPOCH, "another run's"), LAST])
-    assert stage.followed(confirm="tests") == []
+def test_a_job_that_was_there_before_is_never_read_not_even_under_the_name_of_this_runs() -> None:
+    scenario = FollowedJobs(before={"old"})
+    scenario.argocd.job("old")
+    scenario.argocd.pod("p0", "old", [entry(EPOCH, "another run's"), LAST])
+    assert scenario.followed(confirm="tests") == []
 
 
 def test_of_two_jobs_of_one_name_only_the_operations_own_is_read() -> None:
-    stage = Stage(before={"old"})
+    scenario = FollowedJobs(before={"old"})
     for uid, pod, text in (("old", "p0", "another run's"), ("new", "p1", "ours")):
-        stage.cluster.job(uid)
-        stage.cluster.pod(pod, uid, [entry(EPOCH, text), LAST])
-    assert stage.followed(confirm="tests") == [("appeared", "new"), *whole("p1", "ours")]
+        scenario.argocd.job(uid)
+        scenario.argocd.pod(pod, uid, [entry(EPOCH, text), LAST])
+    assert scenario.followed(confirm="tests") == [("appeared", "new"), *whole("p1", "ours")]
 
 
 @pytest.mark.parametrize("since", ["", "2024-01-01T00:00:06Z"])
 def test_a_job_older_than_the_operation_is_read_only_once_the_operation_names_it(since: str) -> None:
     for confirm, lines in (("", 0), ("other", 0), ("tests", 1)):
-        stage = Stage()
-        stage.cluster.job("j1")
-        stage.cluster.pod("p1", "j1", [A, LAST])
-        stage.followed(since=since, confirm=confirm)
-        assert len(stage.told.texts()) == lines
+        scenario = job_with_pod([A, LAST])
+        scenario.followed(since=since, confirm=confirm)
+        assert len(scenario.logged.texts()) == lines
 
 
-def test_a_job_that_is_no_test_is_told_and_its_log_is_not_read() -> None:
-    stage = Stage()
-    stage.cluster.job("j1", name="create-topic")
-    stage.cluster.pod("p1", "j1", [A, LAST])
-    assert stage.followed() == [("appeared", "j1")]
+def test_a_job_that_is_no_test_is_reported_and_its_log_is_not_read() -> None:
+    scenario = FollowedJobs()
+    scenario.argocd.job("j1", name="create-topic")
+    scenario.argocd.pod("p1", "j1", [A, LAST])
+    assert scenario.followed() == [("appeared", "j1")]
 
 
 def test_a_jobs_second_pod_is_its_second_attempt() -> None:
-    stage = Stage()
-    stage.cluster.job("j1")
-    stage.cluster.pod("p2", "j1", [B, LAST])
-    stage.cluster.pod("p1", "j1", [A, LAST])
-    stage.cluster.nodes[-1]["health"] = {"status": "Degraded"}
-    assert sorted(map(str, stage.followed())) == sorted(
+    scenario = FollowedJobs()
+    scenario.argocd.job("j1")
+    scenario.argocd.pod("p2", "j1", [B, LAST])
+    scenario.argocd.pod("p1", "j1", [A, LAST])
+    scenario.argocd.nodes[-1]["health"] = {"status": "Degraded"}
+    assert sorted(map(str, scenario.followed())) == sorted(
         map(str, [("appeared", "j1"), *whole("p1", "a"), *whole("p2", "b", attempt=2)])
     )
 
 
 def test_every_container_is_read_init_containers_too() -> None:
-    stage = Stage()
-    stage.cluster.job("j1")
-    stage.cluster.pod("p1", "j1", [A, LAST], initContainers=[{"name": "init"}])
-    stage.cluster.streams["p1", "init"] = [[B, LAST]]
-    told = stage.followed()
-    assert [e[:3] for e in told if e[0] == "started"] == [
+    scenario = job_with_pod([A, LAST], initContainers=[{"name": "init"}])
+    scenario.argocd.streams["p1", "init"] = [[B, LAST]]
+    logged = scenario.followed()
+    assert [e[:3] for e in logged if e[0] == "started"] == [
         ("started", "p1", "init"),
         ("started", "p1", "main"),
     ]
-    assert [e[2:] for e in told if e[0] == "line"] == [("init", "b"), ("main", "a")]
+    assert [e[2:] for e in logged if e[0] == "line"] == [("init", "b"), ("main", "a")]
 
 
 def test_an_init_containers_log_that_hangs_holds_up_no_other() -> None:
-    stage = Stage()
-    stage.cluster.job("j1")
-    stage.cluster.pod("p1", "j1", [A, LAST], initContainers=[{"name": "init"}])
-    stage.cluster.streams["p1", "init"] = [[asyncio.Event()]]
-    assert [e[2:] for e in stage.followed() if e[0] == "line"] == [("main", "a")]
+    scenario = job_with_pod([A, LAST], initContainers=[{"name": "init"}])
+    scenario.argocd.streams["p1", "init"] = [[asyncio.Event()]]
+    assert [e[2:] for e in scenario.followed() if e[0] == "line"] == [("main", "a")]
 
 
 def test_a_pod_that_cannot_be_looked_into_is_read_by_its_only_containers_default_name() -> None:
-    stage = Stage()
-    stage.cluster.job("j1")
-    stage.cluster.pod("p1", "j1", containers=("",))
-    stage.cluster.streams["p1", ""] = [[A, LAST]]
-    stage.cluster.pods["p1"] = GONE
-    assert stage.followed() == [
+    scenario = job_with_pod(containers=("",))
+    scenario.argocd.streams["p1", ""] = [[A, LAST]]
+    scenario.argocd.pods["p1"] = GONE
+    assert scenario.followed() == [
         ("appeared", "j1"),
         ("started", "p1", "", 1),
         ("line", "p1", "", "a"),
@@ -163,58 +165,50 @@ def test_a_pod_that_cannot_be_looked_into_is_read_by_its_only_containers_default
 
 
 def test_a_stream_that_breaks_is_taken_up_where_it_was() -> None:
-    stage = Stage()
-    stage.cluster.job("j1")
-    stage.cluster.pod("p1", "j1", [DOWN], [A, DOWN], [A], [A, B, LAST])
-    assert stage.followed() == [("appeared", "j1"), *whole("p1", "a", "b")]
+    scenario = job_with_pod([DOWN], [A, DOWN], [A], [A, B, LAST])
+    assert scenario.followed() == [("appeared", "j1"), *whole("p1", "a", "b")]
 
 
 def test_an_end_of_the_stream_while_the_container_runs_is_not_the_logs_end() -> None:
-    stage = Stage()
-    stage.cluster.job("j1")
-    stage.cluster.pod("p1", "j1", [A, LAST], [A, B, LAST])
-    stage.cluster.stands("p1", "main", "running")
+    scenario = job_with_pod([A, LAST], [A, B, LAST])
+    scenario.argocd.stands("p1", "main", "running")
 
     async def later() -> None:
-        following = asyncio.create_task(stage.follow())
+        following = asyncio.create_task(scenario.follow())
         await asyncio.sleep(10)
-        assert stage.told.texts() == ["a", "b"]
-        assert "ended" not in [e[0] for e in stage.told.all]
-        stage.cluster.stands("p1", "main", "terminated")
+        assert scenario.logged.texts() == ["a", "b"]
+        assert "ended" not in [e[0] for e in scenario.logged.all]
+        scenario.argocd.stands("p1", "main", "terminated")
         await following
 
     run(later())
-    assert stage.told.all == [("appeared", "j1"), *whole("p1", "a", "b")]
+    assert scenario.logged.all == [("appeared", "j1"), *whole("p1", "a", "b")]
 
 
 def test_a_pod_that_is_gone_before_its_log_was_read_leaves_it_incomplete_and_says_why() -> None:
-    stage = Stage()
-    stage.cluster.job("j1")
-    stage.cluster.pod("p1", "j1", [A, DOWN], [GONE])
+    scenario = job_with_pod([A, DOWN], [GONE])
 
     async def gone() -> None:
-        following = asyncio.create_task(stage.follow())
+        following = asyncio.create_task(scenario.follow())
         await asyncio.sleep(5)
-        stage.cluster.pods["p1"] = GONE
+        scenario.argocd.pods["p1"] = GONE
         await following
 
     run(gone())
-    assert stage.told.all[-1] == ("ended", "p1", "main", 1, False, GONE.message)
+    assert scenario.logged.all[-1] == ("ended", "p1", "main", 1, False, GONE.message)
 
 
 def test_a_log_that_does_not_end_does_not_keep_the_run() -> None:
-    stage = Stage()
-    stage.cluster.job("j1")
-    stage.cluster.pod("p1", "j1", [A, asyncio.Event()])
-    stage.cluster.stands("p1", "main", "running")
+    scenario = job_with_pod([A, asyncio.Event()])
+    scenario.argocd.stands("p1", "main", "running")
 
     async def timed() -> float:
         began = asyncio.get_running_loop().time()
-        await stage.follow(wait=20)
+        await scenario.follow(wait=20)
         return asyncio.get_running_loop().time() - began
 
     assert run(timed()) == 35
-    assert stage.told.all[-1] == ("ended", "p1", "main", 1, False, "the run ended before the log did")
+    assert scenario.logged.all[-1] == ("ended", "p1", "main", 1, False, "the run ended before the log did")
 
 
 class Talkative(Cluster):
@@ -229,45 +223,47 @@ class Talkative(Cluster):
             await asyncio.sleep(0.5)
 
 
-def test_a_log_that_never_falls_silent_does_not_keep_the_run_and_is_told_as_not_complete() -> None:
-    stage = Stage()
-    stage.cluster = Talkative()
-    stage.cluster.job("j1")
-    stage.cluster.pod("p1", "j1")
-    stage.cluster.stands("p1", "main", "running")
+def test_a_log_that_never_falls_silent_does_not_keep_the_run_and_is_reported_as_not_complete() -> None:
+    scenario = FollowedJobs()
+    scenario.argocd = Talkative()
+    scenario.argocd.job("j1")
+    scenario.argocd.pod("p1", "j1")
+    scenario.argocd.stands("p1", "main", "running")
 
     async def timed() -> float:
         began = asyncio.get_running_loop().time()
-        await stage.follow(wait=20)
+        await scenario.follow(wait=20)
         return asyncio.get_running_loop().time() - began
 
     assert run(timed()) == 80
-    assert stage.told.all[-1][3:] == (len(stage.told.texts()), False, "the run ended before the log did")
+    lines = len(scenario.logged.texts())
+    assert scenario.logged.all[-1][3:] == (lines, False, "the run ended before the log did")
 
 
 def test_a_bare_pod_that_lives_on_is_not_waited_for() -> None:
-    stage = Stage()
-    stage.cluster, stage.wanted = Talkative(), lambda kind, name: True
-    stage.cluster.pod("p1", "")
-    stage.cluster.nodes[-1]["info"] = [{"name": "Status Reason", "value": "Running"}]
-    stage.cluster.stands("p1", "main", "running")
+    scenario = FollowedJobs()
+    scenario.argocd, scenario.wanted = Talkative(), lambda kind, name: True
+    scenario.argocd.pod("p1", "")
+    scenario.argocd.nodes[-1]["info"] = [{"name": "Status Reason", "value": "Running"}]
+    scenario.argocd.stands("p1", "main", "running")
 
     async def timed() -> float:
         began = asyncio.get_running_loop().time()
-        await stage.follow(wait=20)
+        await scenario.follow(wait=20)
         return asyncio.get_running_loop().time() - began
 
     assert run(timed()) == 20
-    assert stage.told.all[-1][3:] == (len(stage.told.texts()), False, "the run ended before the log did")
+    lines = len(scenario.logged.texts())
+    assert scenario.logged.all[-1][3:] == (lines, False, "the run ended before the log did")
 
 
 def test_an_argo_cd_that_does_not_answer_does_not_keep_the_run_either() -> None:
-    stage = Stage()
+    scenario = FollowedJobs()
 
     async def timed() -> float:
-        following = asyncio.create_task(stage.follow(wait=20))
+        following = asyncio.create_task(scenario.follow(wait=20))
         await asyncio.sleep(10)
-        stage.cluster.hangs = True
+        scenario.argocd.hangs = True
         began = asyncio.get_running_loop().time()
         await following
         return asyncio.get_running_loop().time() - began
@@ -277,44 +273,40 @@ def test_an_argo_cd_that_does_not_answer_does_not_keep_the_run_either() -> None:
 
 def test_pods_that_run_side_by_side_are_no_attempts() -> None:
     for parallel, attempts in ((True, {1}), (False, {1, 2})):
-        stage = Stage()
-        stage.parallel = parallel
-        stage.cluster.job("j1")
+        scenario = FollowedJobs()
+        scenario.parallel = parallel
+        scenario.argocd.job("j1")
         for pod in ("p1", "p2", "p3"):
-            stage.cluster.pod(pod, "j1", [A, LAST])
-            stage.cluster.nodes[-1]["health"] = {"status": "Progressing" if pod == "p2" else "Degraded"}
-        assert {e[3] for e in stage.followed() if e[0] == "started"} == attempts
+            scenario.argocd.pod(pod, "j1", [A, LAST])
+            scenario.argocd.nodes[-1]["health"] = {"status": "Progressing" if pod == "p2" else "Degraded"}
+        assert {e[3] for e in scenario.followed() if e[0] == "started"} == attempts
 
 
 def test_a_job_that_shows_only_when_the_operation_is_over_is_still_read() -> None:
-    stage = Stage()
+    scenario = FollowedJobs()
 
     async def late() -> None:
-        following = asyncio.create_task(stage.follow())
+        following = asyncio.create_task(scenario.follow())
         await asyncio.sleep(10)
-        stage.cluster.job("j1")
-        stage.cluster.pod("p1", "j1", [A, LAST])
+        scenario.argocd.job("j1")
+        scenario.argocd.pod("p1", "j1", [A, LAST])
         await following
 
     run(late())
-    assert stage.told.all == [("appeared", "j1"), *whole("p1", "a")]
+    assert scenario.logged.all == [("appeared", "j1"), *whole("p1", "a")]
 
 
 def test_the_stream_of_a_pod_that_has_ended_holds_nobody_up() -> None:
-    stage = Stage()
-    stage.cluster.job("j1")
-    stage.cluster.pod("p1", "j1", [A, asyncio.Event()], [A, B, LAST])
-    assert stage.followed(wait=1) == [("appeared", "j1"), *whole("p1", "a", "b")]
+    scenario = job_with_pod([A, asyncio.Event()], [A, B, LAST])
+    assert scenario.followed(wait=1) == [("appeared", "j1"), *whole("p1", "a", "b")]
 
 
 def test_a_container_that_never_ran_has_no_log() -> None:
-    stage = Stage()
-    stage.cluster.job("j1")
-    stage.cluster.pod("p1", "j1", [LAST], initContainers=[{"name": "init"}])
-    stage.cluster.streams["p1", "init"] = [[A, LAST]]
-    stage.cluster.stands("p1", "main", "waiting", phase="Failed")
-    stage.cluster.stands("p1", "init", "terminated", phase="Failed", code=1)
-    assert stage.followed() == [
+    scenario = job_with_pod([LAST], initContainers=[{"name": "init"}])
+    scenario.argocd.streams["p1", "init"] = [[A, LAST]]
+    scenario.argocd.stands("p1", "main", "waiting", phase="Failed")
+    scenario.argocd.stands("p1", "init", "terminated", phase="Failed", code=1)
+    assert scenario.followed() == [
         ("appeared", "j1"),
         ("started", "p1", "init", 1),
         ("line", "p1", "init", "a"),
@@ -323,58 +315,55 @@ def test_a_container_that_never_ran_has_no_log() -> None:
 
 
 def test_a_hook_that_has_failed_is_read_from_its_first_line() -> None:
-    stage = Stage()
-    stage.cluster.job("j1", name="create-topic")
-    stage.cluster.pod("p1", "j1", [A, LAST])
+    scenario = FollowedJobs()
+    scenario.argocd.job("j1", name="create-topic")
+    scenario.argocd.pod("p1", "j1", [A, LAST])
     failed: list[str] = []
-    stage.wanted = lambda kind, name: name in failed
+    scenario.wanted = lambda kind, name: name in failed
 
     async def fails() -> None:
-        following = asyncio.create_task(stage.follow())
+        following = asyncio.create_task(scenario.follow())
         await asyncio.sleep(10)
-        assert stage.told.all == [("appeared", "j1")]
+        assert scenario.logged.all == [("appeared", "j1")]
         failed.append("create-topic")
         await following
 
     run(fails())
-    assert stage.told.all == [("appeared", "j1"), *whole("p1", "a")]
+    assert scenario.logged.all == [("appeared", "j1"), *whole("p1", "a")]
 
 
 def test_a_bare_pod_is_read_where_it_is_wanted() -> None:
-    for wanted, told in ((False, []), (True, whole("p1", "a"))):
-        stage = Stage()
-        stage.wanted = lambda kind, name, w=wanted: w and (kind, name) == ("Pod", "p1")  # type: ignore[misc]
-        stage.cluster.pod("p1", "", [A, LAST])
-        assert stage.followed() == [("appeared", "uid-p1"), *told]
+    for wanted, logged in ((False, []), (True, whole("p1", "a"))):
+        scenario = FollowedJobs()
+        scenario.wanted = lambda kind, name, w=wanted: w and (kind, name) == ("Pod", "p1")  # type: ignore[misc]
+        scenario.argocd.pod("p1", "", [A, LAST])
+        assert scenario.followed() == [("appeared", "uid-p1"), *logged]
 
 
-def test_a_job_whose_pod_was_gone_before_it_was_seen_is_told_as_a_log_that_is_missing() -> None:
-    stage = Stage()
-    stage.ran = ["tests"]
-    assert stage.followed(confirm="tests") == [
+def test_a_job_whose_pod_was_gone_before_it_was_seen_is_reported_as_a_log_that_is_missing() -> None:
+    scenario = FollowedJobs()
+    scenario.ran = ["tests"]
+    assert scenario.followed(confirm="tests") == [
         ("ended", "", "", 0, False, "its pod was gone before it was read")
     ]
 
 
 def test_attempts_are_counted_also_when_the_pod_of_the_first_is_gone() -> None:
-    stage = Stage()
-    stage.cluster.job("j1")
-    stage.cluster.pod("p1", "j1", [A, LAST])
+    scenario = job_with_pod([A, LAST])
 
     async def retried() -> None:
-        following = asyncio.create_task(stage.follow())
+        following = asyncio.create_task(scenario.follow())
         await asyncio.sleep(8)
-        stage.cluster.nodes.pop()
-        stage.cluster.pod("p2", "j1", [B, LAST])
+        scenario.argocd.nodes.pop()
+        scenario.argocd.pod("p2", "j1", [B, LAST])
         await following
 
     run(retried())
-    assert stage.told.all == [("appeared", "j1"), *whole("p1", "a"), *whole("p2", "b", attempt=2)]
+    assert scenario.logged.all == [("appeared", "j1"), *whole("p1", "a"), *whole("p2", "b", attempt=2)]
 
 
 # -- whose they are ----------------------------------------------------------------------------------------
 
-TOPIC = "weather_1700000000_0a1b2c3d"
 TRACKING = "argocd.argoproj.io/tracking-id"
 
 
@@ -384,76 +373,80 @@ def tracked(app: str, spec: Json | None = None) -> Json:
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec or {}}
 
 
-def a_job(stage: Stage, app: str, spec: Json | None = None, **more: Any) -> None:
+def a_job(scenario: FollowedJobs, app: str, spec: Json | None = None, **more: Any) -> None:
     made = tracked(app, spec)
-    stage.cluster.job(
+    scenario.argocd.job(
         "j1", metadata={"annotations": made["metadata"]["annotations"]}, spec=made["spec"], **more
     )
-    stage.cluster.pod("p1", "j1", [A, LAST])
+    scenario.argocd.pod("p1", "j1", [A, LAST])
 
 
 def test_a_job_of_another_application_is_never_read_and_never_appears() -> None:
-    stage = Stage()
-    stage.rendered = [tracked("weather")]
-    a_job(stage, "team_other")
-    assert stage.followed(confirm="tests") == [("stranger", "j1", "Application team/other")]
-    assert stage.cluster.asked == []
+    scenario = FollowedJobs()
+    scenario.rendered = [tracked("weather")]
+    a_job(scenario, "team_other")
+    assert scenario.followed(confirm="tests") == [("stranger", "j1", "Application team/other")]
+    assert scenario.argocd.asked == []
 
 
 def test_a_job_that_was_not_rendered_for_this_runs_topic_is_another_runs() -> None:
-    stage = Stage()
-    stage.topics, stage.rendered = [TOPIC], [tracked("weather", {"env": TOPIC})]
-    a_job(stage, "weather", {"env": "weather_1600000000_ffffffff"})
-    assert stage.followed(confirm="tests") == [("stranger", "j1", f"another run: it does not name {TOPIC}")]
+    scenario = FollowedJobs()
+    scenario.topics, scenario.rendered = [TOPIC], [tracked("weather", {"env": TOPIC})]
+    a_job(scenario, "weather", {"env": "weather_1600000000_ffffffff"})
+    assert scenario.followed(confirm="tests") == [
+        ("stranger", "j1", f"another run: it does not name {TOPIC}")
+    ]
 
 
-def test_a_job_of_this_application_and_topic_is_ours() -> None:
-    stage = Stage()
-    stage.topics, stage.rendered = [TOPIC], [tracked("weather", {"env": TOPIC})]
-    a_job(stage, "weather", {"env": TOPIC})
-    assert stage.followed() == [("appeared", "j1"), *whole("p1", "a")]
+def test_a_job_of_this_application_and_topic_is_this_runs() -> None:
+    scenario = FollowedJobs()
+    scenario.topics, scenario.rendered = [TOPIC], [tracked("weather", {"env": TOPIC})]
+    a_job(scenario, "weather", {"env": TOPIC})
+    assert scenario.followed() == [("appeared", "j1"), *whole("p1", "a")]
 
 
 LATER = "another operation, which came after ours"
 
 
 @pytest.mark.parametrize(
-    ("created", "told"),
+    ("created", "logged"),
     [
         ("2024-01-01T00:00:20Z", [("appeared", "j1"), *whole("p1", "a")]),
         ("2024-01-01T00:00:21Z", [("stranger", "j1", LATER)]),
     ],
 )
-def test_a_job_that_was_made_after_our_operations_end_is_not_ours(created: str, told: list[Any]) -> None:
-    stage = Stage()
-    stage.cluster.runs("ours", phase="Succeeded", finishedAt="2024-01-01T00:00:20Z")
-    a_job(stage, "weather", created=created)
-    assert stage.followed() == told
+def test_a_job_that_was_made_after_the_runs_operations_end_is_not_its_own(
+    created: str, logged: list[Any]
+) -> None:
+    scenario = FollowedJobs()
+    scenario.argocd.runs("ours", phase="Succeeded", finishedAt="2024-01-01T00:00:20Z")
+    a_job(scenario, "weather", created=created)
+    assert scenario.followed() == logged
 
 
 def test_nor_is_it_asked_after_once_the_end_is_known() -> None:
-    stage = Stage()
-    a_job(stage, "weather", created="2024-01-01T00:00:21Z")
-    assert stage.followed(until="2024-01-01T00:00:20Z", confirm="tests") == []
-    assert "application" not in stage.cluster.calls
+    scenario = FollowedJobs()
+    a_job(scenario, "weather", created="2024-01-01T00:00:21Z")
+    assert scenario.followed(until="2024-01-01T00:00:20Z", confirm="tests") == []
+    assert "application" not in scenario.argocd.calls
 
 
-def test_a_job_that_is_seen_when_another_operation_has_begun_is_not_ours() -> None:
-    """The next one may have made it: its state has taken the place of ours."""
-    stage = Stage()
-    stage.cluster.runs("theirs")
-    a_job(stage, "weather")
-    assert stage.followed(confirm="tests") == [("stranger", "j1", LATER)]
+def test_a_job_that_is_seen_when_another_operation_has_begun_is_not_this_runs() -> None:
+    """The next one may have made it: its state has taken the place of this run's."""
+    scenario = FollowedJobs()
+    scenario.argocd.runs("theirs")
+    a_job(scenario, "weather")
+    assert scenario.followed(confirm="tests") == [("stranger", "j1", LATER)]
 
 
-def test_a_job_that_was_made_anew_under_its_name_before_it_was_read_is_not_ours() -> None:
-    stage = Stage()
-    a_job(stage, "weather")
-    made = stage.cluster.jobs["tests"]
+def test_a_job_that_was_made_anew_under_its_name_before_it_was_read_is_not_this_runs() -> None:
+    scenario = FollowedJobs()
+    a_job(scenario, "weather")
+    made = scenario.argocd.jobs["tests"]
     assert isinstance(made, dict)
     made["metadata"]["uid"] = "j2"
-    assert stage.followed() == []
-    assert (stage.logs.uids, stage.logs.strangers) == (set(), {})
+    assert scenario.followed() == []
+    assert (scenario.logs.uids, scenario.logs.strangers) == (set(), {})
 
 
 @pytest.mark.parametrize(("owner", "whose"), [("other", "Application other"), ("weather", ""), ("", "")])
@@ -461,10 +454,12 @@ def test_a_former_job_is_anothers_only_where_it_says_so_whatever_topic_it_names(
     owner: str, whose: str
 ) -> None:
     async def asked() -> str:
-        stage = Stage()
+        scenario = FollowedJobs()
         rendered = Rendered([tracked("weather", {"topic": "mine"})], "ns", ["mine"])
-        live = LiveTree(stage.cluster.client, APP)
-        logs = JobLogs(stage.cluster.client, APP, live, (), stage.wanted, stage.told, rendered, "ours")
+        live = LiveTree(scenario.argocd.client, APP)
+        logs = JobLogs(
+            scenario.argocd.client, APP, live, (), scenario.wanted, scenario.logged, rendered, "ours"
+        )
         hook = ResourceResult(group="batch", version="v1", kind="Job", namespace="ns", name="tests")
         try:
             return logs.others(hook, tracked(owner) if owner else {"metadata": {"name": "tests"}})
@@ -490,24 +485,32 @@ def test_a_test_whose_place_another_took_is_given_up_once_that_has_ended(
     """While the other's still runs, to end our operation would delete it."""
 
     async def displaced() -> float:
-        stage = Stage()
-        stage.rendered = [tracked("weather")]
-        a_job(stage, "other")
-        stage.cluster.nodes[0]["health"] = {"status": health}
-        made = stage.cluster.jobs["tests"]
+        scenario = FollowedJobs()
+        scenario.rendered = [tracked("weather")]
+        a_job(scenario, "other")
+        scenario.argocd.nodes[0]["health"] = {"status": health}
+        made = scenario.argocd.jobs["tests"]
         assert isinstance(made, dict)
         made["status"] = {"conditions": conditions}
-        live = LiveTree(stage.cluster.client, APP)
-        rendered = Rendered(stage.rendered, "ns", ())
+        live = LiveTree(scenario.argocd.client, APP)
+        rendered = Rendered(scenario.rendered, "ns", ())
         logs = JobLogs(
-            stage.cluster.client, APP, live, (), stage.wanted, stage.told, rendered, "ours", lambda job: False
+            scenario.argocd.client,
+            APP,
+            live,
+            (),
+            scenario.wanted,
+            scenario.logged,
+            rendered,
+            "ours",
+            lambda job: False,
         )
         logs.confirm("tests")
         await live.read()
         began = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(600):
-                node, whose = await logs.displaced(stage.wanted)
+                node, whose = await logs.displaced(scenario.wanted)
         finally:
             await logs.close()
         assert (node.name, whose) == ("tests", "Application other")
@@ -520,36 +523,36 @@ def test_a_test_whose_place_another_took_is_given_up_once_that_has_ended(
         assert seconds <= run(displaced()) < seconds + 6
 
 
-def test_a_job_of_a_cronjob_is_no_hook_of_ours() -> None:
-    stage = Stage()
-    a_job(stage, "weather")
-    stage.cluster.nodes[0]["parentRefs"] = [{"kind": "CronJob", "uid": "cron"}]
-    assert stage.followed(confirm="tests") == []
+def test_a_job_of_a_cronjob_is_no_hook_of_this_run() -> None:
+    scenario = FollowedJobs()
+    a_job(scenario, "weather")
+    scenario.argocd.nodes[0]["parentRefs"] = [{"kind": "CronJob", "uid": "cron"}]
+    assert scenario.followed(confirm="tests") == []
 
 
 @pytest.mark.parametrize("gone", [GONE, ApiError("show Job tests", 400, 3, "not found")])
-def test_a_job_that_is_gone_before_it_was_read_is_not_said_to_be_ours(gone: Exception) -> None:
-    stage = Stage()
-    a_job(stage, "weather")
-    stage.cluster.jobs["tests"] = gone
-    assert stage.followed() == []
+def test_a_job_that_is_gone_before_it_was_read_is_not_said_to_be_this_runs(gone: Exception) -> None:
+    scenario = FollowedJobs()
+    a_job(scenario, "weather")
+    scenario.argocd.jobs["tests"] = gone
+    assert scenario.followed() == []
 
 
 def test_whose_a_job_is_is_asked_again_where_argo_cd_did_not_answer() -> None:
-    stage = Stage()
-    a_job(stage, "weather")
-    job = stage.cluster.jobs["tests"]
-    stage.cluster.jobs["tests"] = DOWN
+    scenario = FollowedJobs()
+    a_job(scenario, "weather")
+    job = scenario.argocd.jobs["tests"]
+    scenario.argocd.jobs["tests"] = DOWN
 
     async def back() -> None:
-        following = asyncio.create_task(stage.follow())
+        following = asyncio.create_task(scenario.follow())
         await asyncio.sleep(8)
-        assert stage.told.all == []
-        stage.cluster.jobs["tests"] = job
+        assert scenario.logged.all == []
+        scenario.argocd.jobs["tests"] = job
         await following
 
     run(back())
-    assert stage.told.all == [("appeared", "j1"), *whole("p1", "a")]
+    assert scenario.logged.all == [("appeared", "j1"), *whole("p1", "a")]
 
 
 def hook() -> ResourceResult:
@@ -558,30 +561,30 @@ def hook() -> ResourceResult:
 
 def test_what_was_made_and_what_stood_in_its_place_is_known_to_the_verdict() -> None:
     for app, made, in_place in (("weather", True, ""), ("other", False, "Application other")):
-        stage = Stage()
-        stage.rendered = [tracked("weather")]
-        a_job(stage, app)
-        stage.followed()
-        assert stage.logs.made("Job", "ns", "tests") is made
-        assert stage.logs.in_place_of(hook()) == in_place
-        assert [n.uid for n in stage.logs.jobs()] == (["j1"] if made else [])
+        scenario = FollowedJobs()
+        scenario.rendered = [tracked("weather")]
+        a_job(scenario, app)
+        scenario.followed()
+        assert scenario.logs.made("Job", "ns", "tests") is made
+        assert scenario.logs.in_place_of(hook()) == in_place
+        assert [n.uid for n in scenario.logs.jobs()] == (["j1"] if made else [])
 
 
 @pytest.mark.parametrize(("app", "whose"), [("weather", ""), ("other", "Application other")])
 @pytest.mark.parametrize("seen", [True, False])
-def test_whose_the_live_job_of_a_hook_is_is_told_whether_it_was_seen_before_or_not(
+def test_whose_the_live_job_of_a_hook_is_is_reported_whether_it_was_seen_before_or_not(
     app: str, whose: str, seen: bool
 ) -> None:
-    stage = Stage()
-    stage.rendered = [tracked("weather")]
-    a_job(stage, app)
-    node = stage.cluster.nodes.pop(0)
+    scenario = FollowedJobs()
+    scenario.rendered = [tracked("weather")]
+    a_job(scenario, app)
+    node = scenario.argocd.nodes.pop(0)
     if seen:
-        stage.cluster.nodes.insert(0, node)
+        scenario.argocd.nodes.insert(0, node)
 
     async def asked() -> str:
-        await stage.follow()
-        return await stage.logs.whose_is(hook(), "j1")
+        await scenario.follow()
+        return await scenario.logs.whose_is(hook(), "j1")
 
     assert run(asked()) == whose
-    assert stage.logs.made("Job", "ns", "tests") is (not whose)
+    assert scenario.logs.made("Job", "ns", "tests") is (not whose)

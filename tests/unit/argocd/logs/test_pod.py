@@ -16,8 +16,9 @@ from argorun.argocd.logs.pod import LOST, PodLogs
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Node, Tree
 from argorun.errors import ArgorunError
-from tests.unit.argocd.containers import EPOCH, GONE, LAST, SECOND, A, B, Cluster, Told, entry
+from tests.unit.argocd.containers import EPOCH, GONE, LAST, SECOND, A, B, Cluster, RecordingListener, entry
 from tests.unit.argocd.fakes import APP, DOWN
+from tests.unit.scenario import Scenario
 from tests.unit.virtual import run
 
 C = entry(EPOCH + 2 * SECOND, "c")
@@ -25,24 +26,27 @@ D = entry(EPOCH + 3 * SECOND, "d")
 Act = Callable[[], None]
 
 
-class Stage:
-    """A pod of one container that is started again when it fails, and what happens to it."""
+class RestartedPod(Scenario):
+    """A pod of one container that is started again when it fails, and the log that is read of it."""
+
+    argocd: Cluster
 
     def __init__(self) -> None:
-        self.cluster, self.told = Cluster(), Told()
-        self.cluster.pod("p1", "j1", restartPolicy="OnFailure")
+        super().__init__(argocd=Cluster())
+        self.logged = RecordingListener()
+        self.argocd.pod("p1", "j1", restartPolicy="OnFailure")
         self.main = ("p1", "main")
 
     def stands(self, state: str, restarts: int = 0, phase: str = "Running", code: int = 0) -> None:
-        self.cluster.stands("p1", "main", state, restarts, phase=phase, code=code)
+        self.argocd.stands("p1", "main", state, restarts, phase=phase, code=code)
 
     def read(self, *acts: Act) -> list[tuple[object, ...]]:
         """Read the pod, with an act every ten seconds, the first one at once."""
 
         async def follow() -> None:
-            live = LiveTree(self.cluster.client, APP)
+            live = LiveTree(self.argocd.client, APP)
             pod = Node(kind="Pod", namespace="ns", name="p1", uid="uid-p1")
-            logs = PodLogs(self.cluster.client, APP, live, self.told, "tests", pod, 1)
+            logs = PodLogs(self.argocd.client, APP, live, self.logged, "tests", pod, 1)
             acts[0]()
             reading = asyncio.create_task(logs.read())
             for act in acts[1:]:
@@ -53,7 +57,7 @@ class Stage:
             await reading
 
         run(follow())
-        return self.told.all
+        return self.logged.all
 
 
 def instance(restart: int, *texts: str, reason: str = "") -> list[tuple[object, ...]]:
@@ -65,60 +69,60 @@ def instance(restart: int, *texts: str, reason: str = "") -> list[tuple[object, 
 
 
 def test_each_instance_has_a_log_of_its_own() -> None:
-    stage = Stage()
+    scenario = RestartedPod()
 
     def first() -> None:
-        stage.stands("running")
-        stage.cluster.streams[stage.main] = [[A, LAST]]
+        scenario.stands("running")
+        scenario.argocd.streams[scenario.main] = [[A, LAST]]
 
     def fails() -> None:
-        stage.stands("waiting", 1)
+        scenario.stands("waiting", 1)
 
     def again() -> None:
-        stage.stands("running", 1)
-        stage.cluster.streams[stage.main] = [[B, LAST]]
+        scenario.stands("running", 1)
+        scenario.argocd.streams[scenario.main] = [[B, LAST]]
 
     def ends() -> None:
-        stage.stands("terminated", 1, "Succeeded")
+        scenario.stands("terminated", 1, "Succeeded")
 
-    assert stage.read(first, fails, again, ends) == [*instance(0, "a"), *instance(1, "b")]
+    assert scenario.read(first, fails, again, ends) == [*instance(0, "a"), *instance(1, "b")]
 
 
 def test_what_the_stream_of_the_former_instance_missed_is_read_as_previous() -> None:
-    stage = Stage()
+    scenario = RestartedPod()
 
     def first() -> None:
-        stage.stands("running")
-        stage.cluster.streams[stage.main] = [[A, DOWN]]
+        scenario.stands("running")
+        scenario.argocd.streams[scenario.main] = [[A, DOWN]]
 
     def again() -> None:
-        stage.stands("terminated", 1, "Succeeded")
-        stage.cluster.previous[stage.main] = [A, B, LAST]
-        stage.cluster.streams[stage.main] = [[C, LAST]]
+        scenario.stands("terminated", 1, "Succeeded")
+        scenario.argocd.previous[scenario.main] = [A, B, LAST]
+        scenario.argocd.streams[scenario.main] = [[C, LAST]]
 
-    assert stage.read(first, again) == [*instance(0, "a", "b"), *instance(1, "c")]
+    assert scenario.read(first, again) == [*instance(0, "a", "b"), *instance(1, "c")]
 
 
 def test_a_pod_that_is_met_after_its_first_restart_is_read_from_the_instance_before() -> None:
-    stage = Stage()
+    scenario = RestartedPod()
 
     def met() -> None:
-        stage.stands("terminated", 1, "Succeeded")
-        stage.cluster.previous[stage.main] = [A, LAST]
-        stage.cluster.streams[stage.main] = [[B, LAST]]
+        scenario.stands("terminated", 1, "Succeeded")
+        scenario.argocd.previous[scenario.main] = [A, LAST]
+        scenario.argocd.streams[scenario.main] = [[B, LAST]]
 
-    assert stage.read(met) == [*instance(0, "a"), *instance(1, "b")]
+    assert scenario.read(met) == [*instance(0, "a"), *instance(1, "b")]
 
 
 def test_of_many_restarts_only_the_last_two_can_be_read_and_the_others_are_named() -> None:
-    stage = Stage()
+    scenario = RestartedPod()
 
     def met() -> None:
-        stage.stands("terminated", 3, "Failed", code=1)
-        stage.cluster.previous[stage.main] = [C, LAST]
-        stage.cluster.streams[stage.main] = [[D, LAST]]
+        scenario.stands("terminated", 3, "Failed", code=1)
+        scenario.argocd.previous[scenario.main] = [C, LAST]
+        scenario.argocd.streams[scenario.main] = [[D, LAST]]
 
-    assert stage.read(met) == [
+    assert scenario.read(met) == [
         *instance(0, reason=LOST),
         ("ended", "p1", "main", 0, False, LOST),
         *instance(2, "c"),
@@ -129,51 +133,51 @@ def test_of_many_restarts_only_the_last_two_can_be_read_and_the_others_are_named
 @pytest.mark.parametrize("counts_late", [False, True])
 def test_a_pod_that_is_met_while_it_waits_for_a_restart_repeats_no_line(counts_late: bool) -> None:
     """A kubelet counts a restart when the container is started, others when it has ended."""
-    stage = Stage()
+    scenario = RestartedPod()
     after = 2 if counts_late else 1
 
     def met() -> None:
-        stage.stands("waiting", 1)
-        stage.cluster.streams[stage.main] = [[A, LAST]]
+        scenario.stands("waiting", 1)
+        scenario.argocd.streams[scenario.main] = [[A, LAST]]
 
     def again() -> None:
-        stage.stands("terminated", after, "Succeeded")
-        stage.cluster.previous[stage.main] = [A, LAST]
-        stage.cluster.streams[stage.main] = [[B, LAST]]
+        scenario.stands("terminated", after, "Succeeded")
+        scenario.argocd.previous[scenario.main] = [A, LAST]
+        scenario.argocd.streams[scenario.main] = [[B, LAST]]
 
-    told = stage.read(met, again)
-    assert stage.told.texts() == ["a", "b"]
-    assert [e for e in told if e[0] == "ended" and not e[4]] == []
+    logged = scenario.read(met, again)
+    assert scenario.logged.texts() == ["a", "b"]
+    assert [e for e in logged if e[0] == "ended" and not e[4]] == []
 
 
 def test_a_container_that_waits_for_its_restart_is_not_asked_for_its_log_again_and_again() -> None:
-    stage = Stage()
+    scenario = RestartedPod()
 
     def first() -> None:
-        stage.stands("waiting", 1)
-        stage.cluster.streams[stage.main] = [[A, LAST]]
+        scenario.stands("waiting", 1)
+        scenario.argocd.streams[scenario.main] = [[A, LAST]]
 
     def nothing() -> None:
         pass
 
     def ends() -> None:
-        stage.stands("waiting", 1, "Failed")
+        scenario.stands("waiting", 1, "Failed")
 
-    stage.read(first, nothing, nothing, ends)
-    assert stage.cluster.asked == [{"follow": "true"}, {"tailLines": "10"}]
+    scenario.read(first, nothing, nothing, ends)
+    assert scenario.argocd.asked == [{"follow": "true"}, {"tailLines": "10"}]
 
 
 def test_a_pod_whose_manifest_is_not_as_expected_is_read_by_its_only_containers_default_name() -> None:
-    stage = Stage()
-    stage.cluster.streams["p1", ""] = [[A, LAST]]
+    scenario = RestartedPod()
+    scenario.argocd.streams["p1", ""] = [[A, LAST]]
 
     def not_as_expected() -> None:
-        stage.cluster.pods["p1"] = {"spec": {"containers": "none"}, "status": []}
+        scenario.argocd.pods["p1"] = {"spec": {"containers": "none"}, "status": []}
 
     def gone() -> None:
-        stage.cluster.pods["p1"] = GONE
+        scenario.argocd.pods["p1"] = GONE
 
-    assert stage.read(not_as_expected, gone) == [
+    assert scenario.read(not_as_expected, gone) == [
         ("started", "p1", "", 1),
         ("line", "p1", "", "a"),
         ("ended", "p1", "", 1, True, ""),
@@ -195,23 +199,23 @@ def test_no_answer_of_argo_cd_is_made_a_typed_value_but_where_a_wrong_one_become
     ],
 )
 def test_a_pod_that_may_not_be_looked_at_is_not_called_gone(refusal: Exception, reason: str) -> None:
-    stage = Stage()
+    scenario = RestartedPod()
 
     def runs() -> None:
-        stage.stands("running")
-        stage.cluster.streams[stage.main] = [[A, DOWN], [DOWN]]
+        scenario.stands("running")
+        scenario.argocd.streams[scenario.main] = [[A, DOWN], [DOWN]]
 
     def refused() -> None:
-        stage.cluster.pods["p1"] = refusal
+        scenario.argocd.pods["p1"] = refusal
 
-    *_, (_, _, _, lines, complete, told) = stage.read(runs, refused)
+    *_, (_, _, _, lines, complete, logged) = scenario.read(runs, refused)
     assert (lines, complete) == (1, False)
-    assert reason in str(told)
+    assert reason in str(logged)
 
 
 @pytest.mark.parametrize("error", [Unauthenticated("the token expired"), DOWN])
 def test_where_the_tree_cannot_be_read_no_pod_is_called_gone(error: ArgorunError) -> None:
-    told = Told()
+    logged = RecordingListener()
 
     class Refusing(Cluster):
         async def tree(self, app: object) -> Tree:
@@ -221,8 +225,8 @@ def test_where_the_tree_cannot_be_read_no_pod_is_called_gone(error: ArgorunError
         cluster = Refusing()
         live = LiveTree(cluster.client, APP)
         rendered = Rendered((), "ns", ())
-        logs = JobLogs(cluster.client, APP, live, (), lambda kind, name: True, told, rendered, "mine")
+        logs = JobLogs(cluster.client, APP, live, (), lambda kind, name: True, logged, rendered, "mine")
         await logs.finish(1.0, 5.0, ["tests"])
 
     run(finish())
-    assert told.all == [("ended", "", "", 0, False, error.message)]
+    assert logged.all == [("ended", "", "", 0, False, error.message)]

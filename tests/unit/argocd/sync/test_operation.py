@@ -142,7 +142,7 @@ def test_what_argo_cd_does_not_accept_is_not_sent_again(text: str) -> None:
     assert (e.value.message, argocd.calls) == (f"Argo CD refused to sync weather: {text}", ["sync"])
 
 
-def test_a_sync_that_never_takes_is_given_up_with_the_last_error_when_patience_is_over() -> None:
+def test_a_sync_that_never_takes_is_given_up_with_the_last_error_when_the_time_is_up() -> None:
     argocd = FakeArgoCD()
     last = ApiError("sync weather", 503, 14, "no healthy upstream")
     argocd.meets("sync", *[last] * 99)
@@ -172,7 +172,7 @@ def test_a_sync_that_never_takes_is_given_up_with_the_last_error_when_patience_i
         (lambda a: (a.runs(""), a.document["operation"].pop("initiatedBy")), "an operation of auto-sync"),
     ],
 )
-def test_a_person_who_waits_is_told_for_whom(does: Callable[[FakeArgoCD], object], said: str) -> None:
+def test_a_person_who_waits_sees_for_whom(does: Callable[[FakeArgoCD], object], said: str) -> None:
     argocd = FakeArgoCD()
     does(argocd)
     assert operation.holder(argocd.seen()).startswith(said)
@@ -182,34 +182,34 @@ def test_a_person_who_waits_is_told_for_whom(does: Callable[[FakeArgoCD], object
 
 
 class Following:
-    """What was told of an operation, and how it ended."""
+    """What was reported of an operation, and how it ended."""
 
     def __init__(self, argocd: FakeArgoCD) -> None:
         self.argocd = argocd
-        self.told: list[tuple[str, str]] = []
+        self.states: list[tuple[str, str]] = []
 
     async def follow(self) -> OperationState:
         state = await operation.follow(
-            self.argocd.client, APP, "ours", lambda s: self.told.append((s.phase, s.message))
+            self.argocd.client, APP, "ours", lambda s: self.states.append((s.phase, s.message))
         )
         # Nothing of it lives on.
         assert [t for t in asyncio.all_tasks() if t is not asyncio.current_task()] == []
         return state
 
 
-def test_every_state_is_told_until_the_end() -> None:
+def test_every_state_is_reported_until_the_end() -> None:
     argocd = FakeArgoCD()
     following = Following(argocd)
     argocd.runs("ours", message="waiting for hooks")
-    argocd.tell()
+    argocd.send_change()
     argocd.ends("Failed", "a hook failed")
-    argocd.tell()
+    argocd.send_change()
     state = run(following.follow())
     assert (state.phase, state.message) == ("Failed", "a hook failed")
-    assert following.told == [("Running", "waiting for hooks"), ("Failed", "a hook failed")]
+    assert following.states == [("Running", "waiting for hooks"), ("Failed", "a hook failed")]
 
 
-def test_states_of_other_operations_are_not_told_not_even_their_end() -> None:
+def test_states_of_other_operations_are_not_reported_not_even_their_end() -> None:
     argocd = FakeArgoCD()
     following = Following(argocd)
     for run_id, phase in (
@@ -219,11 +219,11 @@ def test_states_of_other_operations_are_not_told_not_even_their_end() -> None:
         ("ours", None),
     ):
         argocd.runs(run_id, phase=phase)
-        argocd.tell()
+        argocd.send_change()
     argocd.runs("ours", phase="Succeeded")
-    argocd.tell()
+    argocd.send_change()
     assert run(following.follow()).operation.run_id == "ours"
-    assert following.told == [("Succeeded", "")]
+    assert following.states == [("Succeeded", "")]
 
 
 @pytest.mark.parametrize("broken", [DOWN, InvalidResponse("half a frame"), Denied("watch", 403, "no", "")])
@@ -231,13 +231,13 @@ def test_a_watch_that_breaks_is_taken_up_again(broken: Exception) -> None:
     argocd = FakeArgoCD()
     following = Following(argocd)
     argocd.runs("ours")
-    argocd.tell()
+    argocd.send_change()
     argocd.changes.put_nowait(broken)
     argocd.changes.put_nowait(broken)
     argocd.ends()
-    argocd.tell()
+    argocd.send_change()
     assert run(following.follow()).phase == "Succeeded"
-    assert following.told == [("Running", ""), ("Succeeded", "")]
+    assert following.states == [("Running", ""), ("Succeeded", "")]
     assert argocd.calls == ["watch", "watch", "watch"]
 
 
@@ -246,13 +246,13 @@ def test_a_watch_that_ends_is_taken_up_again_and_the_application_is_read_at_once
     argocd = FakeArgoCD()
     following = Following(argocd)
     argocd.runs("ours")
-    argocd.tell()
+    argocd.send_change()
     argocd.changes.put_nowait(None)
     argocd.changes.put_nowait(None)
 
     def ends() -> None:
         argocd.ends()
-        argocd.tell()
+        argocd.send_change()
 
     async def followed() -> OperationState:
         asyncio.get_running_loop().call_later(operation.POLL / 2, ends)
@@ -268,7 +268,7 @@ def test_an_application_that_is_being_deleted_ends_the_following(phase: str | No
     following = Following(argocd)
     argocd.runs("ours", phase=phase)
     argocd.document["metadata"]["deletionTimestamp"] = "2024-01-01T00:00:09Z"
-    argocd.tell()
+    argocd.send_change()
     with pytest.raises(operation.Deleted, match="was deleted meanwhile"):
         run(following.follow())
 
@@ -291,14 +291,14 @@ def test_an_end_that_the_watch_drops_is_seen_by_the_slow_read() -> None:
         return asyncio.get_running_loop().time() - began
 
     assert run(timed()) == 2 * operation.POLL
-    assert following.told == [("Running", ""), ("Succeeded", "")]
+    assert following.states == [("Running", ""), ("Succeeded", "")]
 
 
 def test_an_operation_that_another_has_replaced_is_not_waited_for() -> None:
     argocd = FakeArgoCD()
     following = Following(argocd)
     argocd.runs("ours")
-    argocd.tell()
+    argocd.send_change()
     argocd.meets("application", lambda a: a.runs("theirs"))
     with pytest.raises(OperationFailed) as e:
         run(following.follow())
@@ -320,18 +320,18 @@ def test_a_controller_that_has_missed_the_operation_is_woken_until_it_takes_it_u
     argocd = FakeArgoCD()
     following = Following(argocd)
     argocd.runs("ours", phase=None)
-    argocd.meets("refresh", DOWN, lambda a: (a.picks_up(), a.tell()))
+    argocd.meets("refresh", DOWN, lambda a: (a.picks_up(), a.send_change()))
 
     async def timed() -> float:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        loop.call_later(20, lambda: (argocd.ends(), argocd.tell()))
+        loop.call_later(20, lambda: (argocd.ends(), argocd.send_change()))
         await following.follow()
         return loop.time() - began
 
     assert run(timed()) == 20
     assert argocd.calls.count("refresh") == 2, "none once it was taken up"
-    assert following.told[0] == ("Running", "")
+    assert following.states[0] == ("Running", "")
 
 
 def test_an_operation_that_the_controller_has_missed_is_ended_once_it_is_woken() -> None:
@@ -387,13 +387,15 @@ def ending(argocd: FakeArgoCD) -> bool:
         lambda a: a.runs("ours", phase="Succeeded"),
     ],
 )
-def test_an_operation_that_is_not_ours_or_over_is_left_alone(does: Callable[[FakeArgoCD], object]) -> None:
+def test_an_operation_that_is_not_this_runs_or_over_is_left_alone(
+    does: Callable[[FakeArgoCD], object],
+) -> None:
     argocd = FakeArgoCD()
     does(argocd)
     assert (ending(argocd), argocd.calls) == (False, ["application"])
 
 
-def test_our_operation_is_ended_and_waited_for() -> None:
+def test_the_runs_operation_is_ended_and_waited_for() -> None:
     argocd = FakeArgoCD()
     argocd.runs("ours")
     argocd.meets("application", None, None, None, lambda a: a.ends("Failed", "Operation terminated"))
@@ -402,7 +404,7 @@ def test_our_operation_is_ended_and_waited_for() -> None:
 
 
 @pytest.mark.parametrize(("looks", "told"), [(5, 0), (60, 1)])
-def test_argo_cds_own_delay_is_told_once_and_only_where_it_is_long(looks: int, told: int) -> None:
+def test_argo_cds_own_delay_is_reported_once_and_only_where_it_is_long(looks: int, told: int) -> None:
     """It has agreed to end the operation: what is waited for is its sync wave, and no answer."""
     argocd, heard = FakeArgoCD(), list[str]()
     argocd.runs("ours")
@@ -440,7 +442,7 @@ def test_an_operation_that_another_replaces_meanwhile_is_over_and_the_other_is_l
     assert argocd.calls == ["application", "terminate", "application"]
 
 
-def test_not_being_allowed_to_end_it_is_told() -> None:
+def test_not_being_allowed_to_end_it_is_reported() -> None:
     argocd = FakeArgoCD()
     argocd.runs("ours")
     argocd.meets("terminate", Denied("end the operation", 403, "permission denied", ""))

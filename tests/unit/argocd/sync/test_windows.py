@@ -1,4 +1,4 @@
-"""A sync window that is closed is told before anything is created, with all that is known of it."""
+"""A sync window that is closed is reported before anything is created, with all that is known of it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ DAY = SyncWindow(kind="allow", schedule="0 8 * * *", duration="10h")
 MESSAGE = "weather may not be synced now: it is blocked by a sync window of project team"
 
 
-def refused(told: SyncWindows, project: Project | Exception | None = None) -> OperationFailed:
+def refused(answer: SyncWindows, project: Project | Exception | None = None) -> OperationFailed:
     argocd = FakeArgoCD()
-    argocd.sync_windows_told = told
+    argocd.sync_windows_answer = answer
     if isinstance(project, Exception):
         argocd.meets("project", project)
     else:
-        argocd.project_told = project or Project()
+        argocd.project_answer = project or Project()
     with pytest.raises(OperationFailed) as e:
         run(windows.check(argocd.client, APP, "team"))
     return e.value
@@ -79,14 +79,14 @@ def test_an_argo_cd_that_does_not_tell_is_no_reason_to_stop(fault: Exception) ->
 
 def test_an_open_window_costs_one_request() -> None:
     argocd = FakeArgoCD()
-    argocd.sync_windows_told = SyncWindows(active_windows=[LOOSE], assigned_windows=[LOOSE])
+    argocd.sync_windows_answer = SyncWindows(active_windows=[LOOSE], assigned_windows=[LOOSE])
     run(windows.check(argocd.client, APP, "team"))
     assert argocd.calls == ["sync_windows"]
 
 
 def test_what_a_refused_sync_says_names_the_windows_too() -> None:
     argocd = FakeArgoCD()
-    argocd.sync_windows_told = closed(NIGHT)
+    argocd.sync_windows_answer = closed(NIGHT)
     error = run(windows.blocked(argocd.client, APP, "team"))
     assert (error.message, error.reason.partition(",")[0]) == (
         MESSAGE,

@@ -9,31 +9,30 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from argorun.errors import AccessDenied, ArgoCDFailed
-from argorun.events import Event, LeftBehind, Undone
+from argorun.events import LeftBehind, Undone
 from argorun.run.undo.stack import Undo, UndoStack
+from tests.unit.scenario import Scenario
 from tests.unit.virtual import run
 
 Act = Callable[[], Awaitable[str | None]]
 
 
-class Emitted(list[object]):
-    """The events, without their times."""
-
-    def __call__(self, event: Event) -> None:
-        match event:
-            case Undone():
-                self.append(("undone", event.what))
-            case LeftBehind():
-                self.append(("left", event.what, event.why, event.command))
-
-
-class Scenario:
-    """An undo stack, the events it emitted, and the undos that it began, in their order."""
+class Undos(Scenario):
+    """An undo stack, and the undos that it began, in their order."""
 
     def __init__(self) -> None:
-        self.emitted = Emitted()
-        self.undo = UndoStack(self.emitted)
+        super().__init__()
+        self.undo = UndoStack(self.report)
         self.order: list[str] = []
+
+    @property
+    def emitted(self) -> list[tuple[str, ...]]:
+        """The events, without their times."""
+        return [
+            ("undone", e.what) if isinstance(e, Undone) else ("left", e.what, e.why, e.command)
+            for e in self.events
+            if isinstance(e, Undone | LeftBehind)
+        ]
 
     def add(
         self,
@@ -69,14 +68,14 @@ async def never() -> str | None:
 
 def test_a_hurry_cuts_slow_requests_short() -> None:
     cut: list[str] = []
-    undo = UndoStack(Emitted(), lambda: cut.append("hurry"))
+    undo = UndoStack(Scenario().report, lambda: cut.append("hurry"))
     assert not undo.hurried
     undo.hurry()
     assert (undo.hurried, cut) == (True, ["hurry"])
 
 
-def test_the_last_is_undone_first_and_each_is_told() -> None:
-    scenario = Scenario()
+def test_the_last_is_undone_first_and_each_is_reported() -> None:
+    scenario = Undos()
     for name in ("topic", "parameters", "operation"):
         scenario.add(name)
     assert scenario.undo.pending
@@ -87,7 +86,7 @@ def test_the_last_is_undone_first_and_each_is_told() -> None:
 
 
 def test_one_after_the_other_so_that_the_topic_outlives_what_uses_it() -> None:
-    scenario = Scenario()
+    scenario = Undos()
     scenario.add("topic")
 
     async def slow() -> str | None:
@@ -100,14 +99,14 @@ def test_one_after_the_other_so_that_the_topic_outlives_what_uses_it() -> None:
     assert scenario.order == ["operation", "operation is over", "topic"]
 
 
-def test_nothing_to_undo_is_nothing_told() -> None:
-    scenario = Scenario()
+def test_with_nothing_to_undo_nothing_is_emitted() -> None:
+    scenario = Undos()
     run(scenario.undo.unwind(90))
     assert (scenario.emitted, scenario.undo.pending) == ([], False)
 
 
 def test_an_undo_with_nothing_to_do_says_nothing() -> None:
-    scenario = Scenario()
+    scenario = Undos()
 
     async def nothing() -> str | None:
         return None
@@ -118,7 +117,7 @@ def test_an_undo_with_nothing_to_do_says_nothing() -> None:
 
 
 def test_what_never_took_place_is_forgotten_and_nothing_else() -> None:
-    scenario = Scenario()
+    scenario = Undos()
     topic = scenario.add("topic a")
     scenario.add("topic b")
     scenario.undo.forget(topic)
@@ -139,7 +138,7 @@ def test_what_never_took_place_is_forgotten_and_nothing_else() -> None:
 def test_an_undo_that_raises_anything_is_named_and_does_not_stop_the_others(
     error: BaseException, why: str, hurried: bool
 ) -> None:
-    scenario = Scenario()
+    scenario = Undos()
     scenario.add("first", patient=True)
     scenario.add("second", raising(error), patient=True)
     scenario.add("third", raising(error))
@@ -157,7 +156,7 @@ def test_an_undo_that_raises_anything_is_named_and_does_not_stop_the_others(
 
 
 def test_a_command_that_cannot_be_given_does_not_stop_the_others() -> None:
-    scenario = Scenario()
+    scenario = Undos()
     scenario.add("first")
 
     def broken() -> str:
@@ -169,7 +168,7 @@ def test_a_command_that_cannot_be_given_does_not_stop_the_others() -> None:
 
 
 def test_an_undo_that_hangs_is_given_its_limit_and_no_more() -> None:
-    scenario = Scenario()
+    scenario = Undos()
     scenario.add("topic")
     scenario.add("operation", never, limit=25)
 
@@ -186,7 +185,7 @@ def test_an_undo_that_hangs_is_given_its_limit_and_no_more() -> None:
 
 
 def test_all_that_hang_are_over_within_the_whole_budget_and_each_had_its_chance() -> None:
-    scenario = Scenario()
+    scenario = Undos()
     for name in ("topic", "pods", "parameters", "operation"):
         scenario.add(name, never, limit=60)
 
@@ -206,7 +205,7 @@ def test_all_that_hang_are_over_within_the_whole_budget_and_each_had_its_chance(
 
 
 def test_a_budget_that_is_used_up_still_gives_each_a_second() -> None:
-    scenario = Scenario()
+    scenario = Undos()
     scenario.add("topic")
     scenario.add("operation", never)
     run(scenario.undo.unwind(0))
@@ -217,7 +216,7 @@ def test_a_budget_that_is_used_up_still_gives_each_a_second() -> None:
 
 
 def test_in_a_hurry_the_urgent_ones_start_at_once_and_the_patient_follow() -> None:
-    scenario = Scenario()
+    scenario = Undos()
     gate = asyncio.Event()
 
     async def gated() -> str | None:
@@ -244,7 +243,7 @@ def test_in_a_hurry_the_urgent_ones_start_at_once_and_the_patient_follow() -> No
 
 def test_in_a_hurry_a_patient_one_waits_only_for_what_it_must_come_after() -> None:
     # A topic that will not go (Kafka is away) keeps nobody from settling the workloads.
-    scenario = Scenario()
+    scenario = Undos()
 
     async def cancelled_by_a_person() -> None:
         scenario.add("topic", never)
@@ -262,7 +261,7 @@ def test_in_a_hurry_a_patient_one_waits_only_for_what_it_must_come_after() -> No
 
 
 def test_what_is_registered_as_the_last_is_undone_last() -> None:
-    scenario = Scenario()
+    scenario = Undos()
     scenario.add("topic")
     scenario.add("a look at the topic", last=True)
     scenario.add("operation")
@@ -277,14 +276,14 @@ def test_what_can_be_left_to_itself_is_waited_for_only_until_somebody_hurries() 
         ended = await undo.unless_hurried(asyncio.sleep(seconds))
         return ended, asyncio.get_running_loop().time() - began
 
-    assert run(waited(UndoStack(Emitted()), 3)) == (True, 3)
-    assert run(waited(UndoStack(Emitted()), 30)) == (False, 5)
+    assert run(waited(Undos().undo, 3)) == (True, 3)
+    assert run(waited(Undos().undo, 30)) == (False, 5)
 
 
 def test_what_should_come_to_its_end_is_waited_for_a_little_longer_even_in_a_hurry() -> None:
     async def waited(seconds: float) -> tuple[bool, float]:
         began = asyncio.get_running_loop().time()
-        undo = UndoStack(Emitted())
+        undo = Undos().undo
         undo.hurry()
         ended = await undo.unless_hurried(asyncio.sleep(seconds), grace=3)
         return ended, asyncio.get_running_loop().time() - began
@@ -298,11 +297,11 @@ def test_what_goes_wrong_while_it_is_waited_for_is_raised() -> None:
         raise ArgoCDFailed("down")
 
     with pytest.raises(ArgoCDFailed, match="down"):
-        run(UndoStack(Emitted()).unless_hurried(fails()))
+        run(Undos().undo.unless_hurried(fails()))
 
 
 def test_a_hurry_in_the_middle_starts_what_is_urgent_without_waiting_for_what_is_under_way() -> None:
-    scenario = Scenario()
+    scenario = Undos()
     gate = asyncio.Event()
 
     async def gated() -> str | None:
@@ -329,7 +328,7 @@ def test_a_hurry_in_the_middle_starts_what_is_urgent_without_waiting_for_what_is
 
 
 def test_a_hurry_does_not_undo_anything_twice() -> None:
-    scenario = Scenario()
+    scenario = Undos()
     scenario.add("topic")
 
     async def hurries() -> str | None:
@@ -343,7 +342,7 @@ def test_a_hurry_does_not_undo_anything_twice() -> None:
 
 
 def test_told_to_stop_at_once_everything_that_is_left_is_named_with_its_command() -> None:
-    scenario = Scenario()
+    scenario = Undos()
     cut_short: list[str] = []
 
     async def hangs() -> str | None:
@@ -378,7 +377,7 @@ def test_told_to_stop_at_once_everything_that_is_left_is_named_with_its_command(
 
 
 def test_told_to_stop_at_once_among_patient_ones_names_them_too() -> None:
-    scenario = Scenario()
+    scenario = Undos()
 
     async def stopped() -> None:
         scenario.add("pods", patient=True)
@@ -395,7 +394,7 @@ def test_told_to_stop_at_once_among_patient_ones_names_them_too() -> None:
 
 @pytest.mark.parametrize("ends", [None, ArgoCDFailed("down")])
 def test_told_to_stop_at_once_nobody_waits_for_what_an_undo_still_does(ends: Exception | None) -> None:
-    scenario = Scenario()
+    scenario = Undos()
     acts: list[str] = []
 
     async def tidies_up() -> str | None:
@@ -425,7 +424,7 @@ def test_told_to_stop_at_once_nobody_waits_for_what_an_undo_still_does(ends: Exc
 
 
 def test_told_to_stop_at_once_nobody_is_sent_to_do_what_needs_no_doing() -> None:
-    scenario = Scenario()
+    scenario = Undos()
     scenario.add("topic")
 
     async def nothing() -> str | None:
@@ -437,7 +436,7 @@ def test_told_to_stop_at_once_nobody_is_sent_to_do_what_needs_no_doing() -> None
 
 
 def test_abandoned_before_anything_was_undone_names_all_and_touches_nothing() -> None:
-    scenario = Scenario()
+    scenario = Undos()
     for name in ("topic", "parameters"):
         scenario.add(name)
     scenario.undo.abandon("no time")
@@ -449,7 +448,7 @@ def test_abandoned_before_anything_was_undone_names_all_and_touches_nothing() ->
 
 
 def test_what_was_left_is_not_named_again_when_the_rest_is_abandoned() -> None:
-    scenario = Scenario()
+    scenario = Undos()
     topic = scenario.add("topic")
     scenario.add("operation", raising(ArgoCDFailed("down")))
 
@@ -474,7 +473,7 @@ def test_what_was_left_is_not_named_again_when_the_rest_is_abandoned() -> None:
     "error", [ArgoCDFailed("half a JSON"), AccessDenied("a broken proxy says 403")], ids=["8", "6"]
 )
 def test_an_undo_that_fails_once_is_done_all_the_same(error: BaseException) -> None:
-    scenario = Scenario()
+    scenario = Undos()
     errors = [error]
 
     async def once() -> str | None:
@@ -490,7 +489,7 @@ def test_an_undo_that_fails_once_is_done_all_the_same(error: BaseException) -> N
 
 @pytest.mark.parametrize("swept", [True, False])
 def test_whether_argorun_sweep_would_undo_something_of_what_is_left_is_known(swept: bool) -> None:
-    scenario = Scenario()
+    scenario = Undos()
     scenario.add("topic", swept=True)
     scenario.add("parameters", raising(ArgoCDFailed("down")), swept=swept)
     run(scenario.undo.unwind(90))
@@ -498,7 +497,7 @@ def test_whether_argorun_sweep_would_undo_something_of_what_is_left_is_known(swe
 
 
 def test_of_a_small_budget_the_first_undo_has_half_at_least() -> None:
-    scenario = Scenario()
+    scenario = Undos()
     took: list[float] = []
 
     async def slow() -> str | None:
@@ -518,7 +517,7 @@ def test_of_a_small_budget_the_first_undo_has_half_at_least() -> None:
 
 @pytest.mark.parametrize("hurried", [False, True])
 def test_an_undo_that_does_not_even_stop_does_not_keep_the_others_from_being_done(hurried: bool) -> None:
-    scenario = Scenario()
+    scenario = Undos()
 
     async def hardly_stops() -> str | None:
         try:

@@ -48,7 +48,7 @@ class Seen:
     events: list[Event]
     app: App
     broker: Broker
-    expected: Json  # the spec with everybody else's changes and nothing of ours
+    expected: Json  # the spec with everybody else's changes and nothing of the run's
     foreign: list[str]  # run ids of operations that others started
     finished: list[Json]  # every operation's last state, whoever started it
     ran_on: list[str]  # the topic of every test run
@@ -63,18 +63,18 @@ class Seen:
         return next((e for e in self.events if isinstance(e, Verdict)), None)
 
 
-class Keeps:
-    """A reporter that keeps all and counts the moments."""
+class Recorder:
+    """A reporter that keeps the events and counts the moments."""
 
     name = "events"
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, planned: PlannedRun) -> None:
         self.events: list[Event] = []
-        self._stage = stage
+        self._planned = planned
 
     def report(self, event: Event) -> None:
         self.events.append(event)
-        self._stage.moment()
+        self._planned.moment()
 
     def close(self) -> None: ...
 
@@ -82,21 +82,21 @@ class Keeps:
 class Flaky(httpx.AsyncBaseTransport):
     """httpx's own transport, with the plan's faults."""
 
-    def __init__(self, real: httpx.AsyncBaseTransport, stage: Stage) -> None:
-        self._real, self._stage = real, stage
+    def __init__(self, real: httpx.AsyncBaseTransport, planned: PlannedRun) -> None:
+        self._real, self._planned = real, planned
         self._count: Counter[Kind] = Counter()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         kind = kind_of(request)
         nth = self._count[kind]
         self._count[kind] += 1
-        self._stage.moment()
-        how = next((b.how for b in self._stage.plan.broken if (b.kind, b.nth) == (kind, nth)), None)
+        self._planned.moment()
+        how = next((b.how for b in self._planned.plan.broken if (b.kind, b.nth) == (kind, nth)), None)
         if isinstance(how, Status):
-            body = {"error": "as told", "message": "as told", "code": 2}
+            body = {"error": "as planned", "message": "as planned", "code": 2}
             return httpx.Response(how.code, json=body, request=request)
         if how is How.REFUSED:
-            raise httpx.ConnectError("refused, as told", request=request)
+            raise httpx.ConnectError("refused, as planned", request=request)
         answer = await self._real.handle_async_request(request)
         if how is How.LATE:
             await asyncio.sleep(0.3)
@@ -104,7 +104,7 @@ class Flaky(httpx.AsyncBaseTransport):
             await answer.aclose()
             if how is How.NONSENSE:
                 return httpx.Response(200, content=b'{"metadata": {', request=request)
-            raise httpx.ReadError("reset, as told", request=request)
+            raise httpx.ReadError("reset, as planned", request=request)
         return answer
 
     async def aclose(self) -> None:
@@ -125,8 +125,8 @@ def kind_of(request: httpx.Request) -> Kind:
     return Kind.REST
 
 
-class Stage:
-    """Carries out one plan; use `played`."""
+class PlannedRun:
+    """One run with its plan; use `run_plan`."""
 
     def __init__(self, ground: Ground, plan: Plan, log: Path) -> None:
         test, prepare = plan.tests.value
@@ -234,11 +234,11 @@ class Stage:
             secrets=(standin.token,),
         )
 
-    async def play(self) -> tuple[int, list[Event]]:
+    async def run(self) -> tuple[int, list[Event]]:
         """The run with its plan, and its rival without one."""
         rival = asyncio.create_task(self._rival()) if self.plan.rival else None
-        config, keeps = self.config("weather_updates"), Keeps(self)
-        dispatcher = Dispatcher([keeps], config.secrets)
+        config, recorder = self.config("weather_updates"), Recorder(self)
+        dispatcher = Dispatcher([recorder], config.secrets)
         network = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=None))
         async with (
             RestClient(config.argocd, retry_for=2.0, transport=Flaky(network, self)) as client,
@@ -250,7 +250,7 @@ class Stage:
             self._interrupts = None
         if rival is not None:
             await rival
-        return code, keeps.events
+        return code, recorder.events
 
     async def _rival(self) -> None:
         config = self.config("rival")
@@ -264,13 +264,13 @@ class Stage:
             await run.clean_up()
 
 
-def played(ground: Ground, plan: Plan, log: Path) -> Seen:
-    """The plan carried out, and all that is to be judged."""
+def run_plan(ground: Ground, plan: Plan, log: Path) -> Seen:
+    """Carry the plan out, and return all that is to be judged."""
     log.write_text("", encoding="utf-8")
-    stage = Stage(ground, plan, log)
-    code, events = asyncio.run(stage.play())
+    planned = PlannedRun(ground, plan, log)
+    code, events = asyncio.run(planned.run())
     ran_on = log.read_text(encoding="utf-8").split()
     return Seen(
-        code, events, stage.app, stage.broker, stage.expected, stage.foreign, stage.finished, ran_on,
-        stage.signals,
+        code, events, planned.app, planned.broker, planned.expected, planned.foreign, planned.finished,
+        ran_on, planned.signals,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Where the cells are played: a stand-in for Argo CD and a real Kafka behind proxies, and whole runs."""
+"""Whole runs with faults, on a stand-in for Argo CD and a real Kafka behind proxies."""
 
 from __future__ import annotations
 
@@ -80,7 +80,6 @@ class Outcome:
     complete: bool  # what argorun says of the log
     met: list[int]  # how often each blow struck
     title: str
-    told: list[Event]
 
     def __str__(self) -> str:
         return f"exit {self.code} ({self.title}); left {self.left}; named {self.named}; log {self.lines}"
@@ -125,12 +124,12 @@ def once_it_runs(blow: Blow, after: Callable[[], None] = lambda: None) -> Callab
     """Let it strike when the test Job runs."""
     blow.rule.armed = False
 
-    def told(event: Event) -> None:
+    def arm(event: Event) -> None:
         if is_running(event) and not blow.rule.armed:
             blow.rule.armed = True
             after()
 
-    return told
+    return arm
 
 
 def manifests(script: str) -> list[Json]:
@@ -173,8 +172,8 @@ def holds(file: Path, code: int = 0) -> str:
     return f"{first}; until [ -e {file} ]; do sleep 0.05; done; {'; '.join(rest)}; exit {code}"
 
 
-class Stage:
-    """The servers; use `Stage.open`. Every run has an Application and a topic prefix of its own."""
+class Servers:
+    """The servers; use `Servers.open`. Every run has an Application and a topic prefix of its own."""
 
     def __init__(self, standin: StandIn, proxy: Proxy, kafka: brokers.Proxy, broker: Broker) -> None:
         self.standin, self.proxy, self.kafka, self.broker = standin, proxy, kafka, broker
@@ -189,7 +188,7 @@ class Stage:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def open(cls, folder: Path, broker: Broker) -> AsyncIterator[Stage]:
+    async def open(cls, folder: Path, broker: Broker) -> AsyncIterator[Servers]:
         """Start the stand-in and both proxies; the broker runs already."""
         (folder / "images" / "busybox").mkdir(parents=True)
         kafka = brokers.Proxy()
@@ -198,13 +197,13 @@ class Stage:
             Proxy(standin.url).up() as proxy,
             kafka.before(broker),
         ):
-            stage = cls(standin, proxy, kafka, broker)
-            async with stage.http:
-                yield stage
+            servers = cls(standin, proxy, kafka, broker)
+            async with servers.http:
+                yield servers
 
     # -- one run -------------------------------------------------------------------------------------
 
-    async def play(
+    async def run(
         self,
         blows: Sequence[Blow] = (),
         script: str = PASSES,
@@ -212,17 +211,17 @@ class Stage:
         **timeouts: float,
     ) -> Outcome:
         """One whole run under these blows."""
-        actor = Actor(self, script)
-        await actor.deploy()
-        return await actor.run(blows, then, **timeouts)
+        runs = StandInRuns(self, script)
+        await runs.deploy()
+        return await runs.run(blows, then, **timeouts)
 
     async def topics(self, prefix: str) -> list[str]:
         listed = await asyncio.to_thread(self.admin.list_topics, timeout=30)
         return sorted(t for t in listed.topics if t.startswith(prefix))
 
 
-class Player:
-    """One Application that runs are played on, behind the proxies."""
+class FaultRuns:
+    """Runs on one Application, behind the proxies."""
 
     def __init__(self, proxy: Proxy, kafka: brokers.Proxy, name: str, prefix: str) -> None:
         self.proxy, self.kafka, self.name, self.prefix = proxy, kafka, name, prefix
@@ -253,29 +252,27 @@ class Player:
         return await self.outcome(code, watcher, blows)
 
     async def outcome(self, code: int, watcher: Watcher, blows: Sequence[Blow]) -> Outcome:
-        told = watcher.events
-        lines = [text for e in told if isinstance(e, events.LogLines) for text in e.texts]
-        ends = [e.complete for e in told if isinstance(e, events.LogEnded)]
-        verdicts = [e for e in told if isinstance(e, events.Verdict)]
+        lines = [text for e in watcher.events if isinstance(e, events.LogLines) for text in e.texts]
+        ends = [e.complete for e in watcher.events if isinstance(e, events.LogEnded)]
+        verdicts = [e for e in watcher.events if isinstance(e, events.Verdict)]
         return Outcome(
             code=code,
             left=await self.left(),
-            named={e.what: e.command for e in told if isinstance(e, events.LeftBehind)},
+            named={e.what: e.command for e in watcher.events if isinstance(e, events.LeftBehind)},
             lines=lines,
             complete=ends == [True],
             met=[blow.rule.met for blow in blows],
             title=f"{verdicts[-1].title}: {verdicts[-1].reason}" if verdicts else "",
-            told=told,
         )
 
 
-class Actor(Player):
-    """An Application of the stage."""
+class StandInRuns(FaultRuns):
+    """Runs on an Application of the stand-in."""
 
-    def __init__(self, stage: Stage, script: str) -> None:
+    def __init__(self, servers: Servers, script: str) -> None:
         name = f"app-{secrets.token_hex(4)}"
-        super().__init__(stage.proxy, stage.kafka, name, name)
-        self.stage = stage
+        super().__init__(servers.proxy, servers.kafka, name, name)
+        self.servers = servers
         self.path = f"/api/v1/applications/{name}"
         source = {
             "repoURL": "https://git.invalid/app",
@@ -283,13 +280,13 @@ class Actor(Player):
             "targetRevision": "main",
             "helm": {"parameters": [{"name": "kafka.topic", "value": "none"}]},
         }
-        self.app = stage.standin.add(name, chart(script), source, namespace=name)
+        self.app = servers.standin.add(name, chart(script), source, namespace=name)
         self._before: Json = {}
 
     async def ask(self, method: str, path: str = "", body: Json | None = None, **query: str) -> Json:
         headers = {} if method == "GET" else {"Content-Type": "application/json"}
         content = None if body is None else json.dumps(body)
-        answer = await self.stage.http.request(
+        answer = await self.servers.http.request(
             method, self.path + path, params=query, headers=headers, content=content
         )
         assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
@@ -314,9 +311,12 @@ class Actor(Player):
         return Config(
             application=ApplicationRef(name=self.name),
             argocd=ArgoCD(
-                server=self.stage.proxy.server, token=self.stage.standin.token, plaintext=True, timeout=15.0
+                server=self.servers.proxy.server,
+                token=self.servers.standin.token,
+                plaintext=True,
+                timeout=15.0,
             ),
-            kafka={"bootstrap.servers": self.stage.broker.proxied},
+            kafka={"bootstrap.servers": self.servers.broker.proxied},
             topics=(Topic(prefix=self.name, parameters=(Parameter(helm="kafka.topic"),)),),
             timeouts=Timeouts(**{"run": 120.0, "busy": 60.0, "cleanup": 90.0} | timeouts),
         )
@@ -324,7 +324,7 @@ class Actor(Player):
     async def left(self) -> list[str]:
         app = copy.deepcopy(self.app.doc)
         state = app["status"].get("operationState", {})
-        left = [f"topic {t}" for t in await self.stage.topics(self.name)]
+        left = [f"topic {t}" for t in await self.servers.topics(self.name)]
         if "operation" in app or state.get("phase") in ("Running", "Terminating"):
             left.append("an operation runs")
         if app["spec"] != self._before:
@@ -367,10 +367,10 @@ class Actor(Player):
             case ["argocd", "app", "get", name, *_]:
                 assert name == self.name
             case ["kafka-topics", "--bootstrap-server", server, "--delete", "--if-exists", "--topic", topic]:
-                assert server == self.stage.broker.proxied
-                for name in await self.stage.topics(""):
+                assert server == self.servers.broker.proxied
+                for name in await self.servers.topics(""):
                     if re.fullmatch(topic, name):
-                        done = self.stage.admin.delete_topics([name])[name]
+                        done = self.servers.admin.delete_topics([name])[name]
                         await asyncio.to_thread(done.result, 30)
             case _:
                 raise AssertionError(f"nobody can do this by hand: {words}")

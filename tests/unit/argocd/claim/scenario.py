@@ -1,8 +1,7 @@
-"""An Argo CD, and the claim of run `mine` on its Application."""
+"""The claim of run `mine` on an Application."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -10,50 +9,32 @@ import msgspec
 
 from argorun.argocd.claim import acquire, restore
 from argorun.argocd.claim.claim import Claim
-from argorun.argocd.clock import Clock
 from argorun.argocd.http.errors import ApiError
 from argorun.argocd.parameters.helm import Helm, helm_parameters
-from argorun.argocd.parameters.record import RECORD, HelmValue, Record, record_of
+from argorun.argocd.parameters.record import HelmValue, Record, record_of
 from argorun.argocd.types import ResourceStatus
 from tests.unit.argocd.fakes import APP, FakeArgoCD
 from tests.unit.argocd.gopatch import Json
+from tests.unit.scenario import AUTOMATED, FUTURE, NOW, TOPIC, Scenario
 from tests.unit.virtual import run
 
-PAST, NOW, FUTURE = 1_000_000_000, 1_800_000_000, 9_000_000_000  # seconds since the epoch
-TOPIC = "weather_1700000000_0a1b2c3d"
-SPEC: Json = {
-    "source": {"repoURL": "git", "helm": {"parameters": [{"name": "kafka.topic", "value": "weather"}]}},
-    "syncPolicy": {"automated": {"prune": True}},
-}
 OURS = {"name": "kafka.topic", "value": TOPIC}
 INVALID = ApiError("change", 400, 3, "application spec for weather is invalid: repository not accessible")
 EXTRA = ResourceStatus(kind="ConfigMap", name="x")
 
 
-class Stage:
-    """An Argo CD, and a claim of run `mine` on its Application."""
+class ClaimScenario(Scenario):
+    """A claim of run `mine` on the Application; both clocks stand at NOW."""
 
-    def __init__(self, spec: Json | None = SPEC, annotations: Json | None = None) -> None:
-        self.argocd = FakeArgoCD(copy.deepcopy(spec), annotations)
-        self.argocd.time = lambda: NOW
-        self.argocd.clock = Clock(steady=lambda: 0.0, local=lambda: NOW)
+    def __init__(self, spec: Json | None = AUTOMATED, annotations: Json | None = None) -> None:
+        super().__init__(spec, annotations)
+        self.set_time(NOW)
         self.waited: list[str] = []
-        self.notices: list[str] = []
         self.claim = self.of("mine", TOPIC)
 
     def of(self, run_id: str, value: str) -> Claim:
-        return Claim(
-            self.argocd.client,
-            APP,
-            run_id,
-            [Helm("kafka.topic", value)],
-            warn=self.notices.append,
-            topics=[value],
-        )
-
-    def annotate(self, record: Record) -> None:
-        annotations = self.argocd.document["metadata"].setdefault("annotations", {})
-        annotations[RECORD] = msgspec.json.encode(record).decode()
+        settings, warn = [Helm("kafka.topic", value)], self.emitter.warn
+        return Claim(self.argocd.client, APP, run_id, settings, warn=warn, topics=[value])
 
     def held_by(self, run_id: str, value: str = "theirs", **more: Any) -> None:
         """Another run has put its value in."""
@@ -88,23 +69,20 @@ def recorded(**more: Any) -> Record:
     return msgspec.structs.replace(ours, **more)
 
 
-def taken(stage: Stage, *, settling: bool = False) -> bool:
+def taken(scenario: ClaimScenario, *, settling: bool = False) -> bool:
     """Take, and give back; whether our values stood."""
 
     async def both() -> bool:
-        await stage.take()
-        stage.argocd.calls.clear()
-        stage.argocd.patches.clear()
-        return await restore.give_back(stage.claim, settling=settling, until=FUTURE)
+        await scenario.take()
+        scenario.argocd.calls.clear()
+        scenario.argocd.patches.clear()
+        return await restore.give_back(scenario.claim, settling=settling, until=FUTURE)
 
     return run(both())
 
 
-MANUAL: Json = {"source": SPEC["source"]}
-
-
-def is_settling(stage: Stage) -> bool:
-    return stage.record is not None and stage.record.settling
+def is_settling(scenario: ClaimScenario) -> bool:
+    return scenario.record is not None and scenario.record.settling
 
 
 def status(name: str, status: str = "OutOfSync", **more: Any) -> Json:
