@@ -102,7 +102,7 @@ def check_prefix(prefix: str) -> str | None:
         return f"may not be '{prefix}'"
     if _PREFIX.fullmatch(prefix) is None:
         wrong = next(c for c in prefix if _PREFIX.fullmatch(c) is None)
-        return f"holds {wrong!r}: Kafka takes only ASCII letters, digits, '.', '_' and '-'"
+        return f"contains {wrong!r}: Kafka allows only ASCII letters, digits, '.', '_' and '-'"
     if len(prefix) > MAX_PREFIX:
         return f"has {len(prefix)} characters: at most {MAX_PREFIX} leave room for what argorun appends"
     return None

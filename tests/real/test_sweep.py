@@ -258,7 +258,7 @@ def test_without_argo_cd_the_topics_are_swept_and_the_rest_is_told(bench: Bench)
     nowhere: Mapping[str, str | None] = {"ARGOCD_SERVER": None, "ARGOCD_AUTH_TOKEN": None}
     result = bench.sweep(environment=nowhere)
     assert (result.code, result.out.split()) == (0, [old]), str(result)
-    assert "Applications are not looked at: no Argo CD server to talk to" in result.err
+    assert "Applications are not looked at: no Argo CD server is configured" in result.err
 
 
 @pytest.mark.parametrize(

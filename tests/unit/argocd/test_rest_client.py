@@ -354,7 +354,7 @@ async def tunnel(server: Server, asked: list[str], tls: bool) -> AsyncGenerator[
         (
             {"unused_proxy": "ALL_PROXY"},
             "cannot be reached: Connection refused",
-            "ALL_PROXY is not used, as argocd does not: name the proxy by HTTPS_PROXY or HTTP_PROXY",
+            "ALL_PROXY is ignored, as argocd ignores it: name the proxy in HTTPS_PROXY or HTTP_PROXY",
         ),
     ],
 )

@@ -395,7 +395,7 @@ def test_where_no_argo_cd_tells_the_time_a_young_age_needs_a_yes(
     scenario: Scenario, told_by_argocd: bool
 ) -> None:
     """None is known, or a proxy keeps the date to itself."""
-    unknown: dict[str, Any] = {"argocd": None, "without_argocd": "no Argo CD server to talk to"}
+    unknown: dict[str, Any] = {"argocd": None, "without_argocd": "no Argo CD server is configured"}
     changes = {} if told_by_argocd else unknown
     if told_by_argocd:
         scenario.argocd.time = lambda: 0.0  # a date that is none
@@ -403,8 +403,8 @@ def test_where_no_argo_cd_tells_the_time_a_young_age_needs_a_yes(
     assert scenario.sweep(older_than=3599.0, **changes) == 2
     assert (scenario.broker.held, scenario.broker.asked, scenario.argocd.patches) == (held, [], [])
     assert scenario.end.error == (
-        "--older-than 3599s is less than an hour, and no Argo CD tells the time: "
-        "where the clock of this machine is wrong, a run that is still at it would be hit"
+        "--older-than 3599s is less than an hour, and there is no Argo CD to "
+        "read the time from: with a wrong clock, topics of runs in progress are deleted"
     )
     assert "--yes" in scenario.end.hint
     assert scenario.sweep(older_than=3599.0, dry_run=True, **changes) == 0
@@ -435,7 +435,7 @@ def test_an_age_is_told_as_a_person_would_write_it(scenario: Scenario) -> None:
 
 def test_a_server_that_is_not_verified_is_told(scenario: Scenario) -> None:
     scenario.sweep(argocd=ArgoCD(server="argocd", token="t", insecure=True))
-    assert [e.text for e in scenario.all(Notice)] == ["whether argocd is Argo CD is not verified (insecure)"]
+    assert [e.text for e in scenario.all(Notice)] == ["the certificate of argocd is not verified (insecure)"]
 
 
 @pytest.mark.parametrize(
@@ -455,10 +455,10 @@ def test_a_token_that_stays_on_the_machine_is_not(scenario: Scenario, server: st
 
 def test_without_argo_cd_only_topics_are_swept_and_it_is_said(scenario: Scenario) -> None:
     scenario.left()
-    assert scenario.sweep(argocd=None, without_argocd="no Argo CD server to talk to") == 0
+    assert scenario.sweep(argocd=None, without_argocd="no Argo CD server is configured") == 0
     assert (scenario.deleted, scenario.argocd.calls) == ([OLD], [])
     assert [e.text for e in scenario.all(Notice)] == [
-        "Applications are not looked at: no Argo CD server to talk to",
+        "Applications are not looked at: no Argo CD server is configured",
         "ages are by the clock of this machine: no Argo CD tells the time",
     ]
 
