@@ -29,7 +29,7 @@ async def delete_empty(admin: Admin, prefix: str, topics: frozenset[str], retry:
     gets a member before its deletion is kept by its coordinator (NON_EMPTY_GROUP).
     """
     if not prefix:
-        raise UsageError("groups: must not be empty: it would take every consumer group for the test's")
+        raise UsageError("groups: must not be empty: it would match every consumer group")
     if not topics:
         return []
     # The list silently leaves out groups that may not be described; a request for one group is refused.

@@ -63,7 +63,7 @@ def checked(properties: Mapping[str, object]) -> dict[str, Property]:
         if name == _AUTO_CREATE and str(value).lower() not in ("false", "f", "0"):
             raise UsageError(
                 f"kafka.{name} must stay false",
-                "with true, a mere request for a deleted topic would create it again",
+                "with true, any request for a deleted topic would create it again",
             )
         result[name] = str(value).lower() if isinstance(value, bool) else value
     _check_addresses(result)

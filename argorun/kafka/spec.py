@@ -30,5 +30,5 @@ class TopicExists(Exception):
     """A topic of this name existed before the run: the run must never touch it."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"topic {name} exists already and is not this run's")
+        super().__init__(f"topic {name} already exists and is not this run's")
         self.name = name

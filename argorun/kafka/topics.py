@@ -194,7 +194,7 @@ class Topics:
                 pause = min(1.5 * pause, limits.longest_pause)
             await asyncio.sleep(pause)
         raise KafkaFailed(
-            f"topic {name} got no leader for every partition within {limits.usable:g} s",
+            f"topic {name} did not get a leader for every partition within {limits.usable:g} s",
             "are enough brokers up for its replication factor?",
         )
 
@@ -262,7 +262,7 @@ class Topics:
                     comebacks += 1
                     if comebacks > _COMEBACKS:
                         break
-                    self._warn(f"topic {name} is there again after its deletion; deleting it again")
+                    self._warn(f"topic {name} came back after its deletion; deleting it again")
                     await self._delete(name)
                     deleted = now()
                     pause *= 2  # its clients may be about to end
@@ -273,7 +273,7 @@ class Topics:
             if comebacks
             else KafkaFailed(
                 f"topic {name} is still there {limits.gone:g} s after Kafka accepted its deletion",
-                "are all brokers up that have a replica of it?",
+                "are all brokers up that hold a replica of it?",
             )
         )
 
@@ -322,7 +322,7 @@ class Topics:
             try:
                 await self._find(names.draw(prefix, time), now() + self._limits.preflight)
             except AccessDenied as e:
-                raise AccessDenied(f"Kafka does not let us see topics {prefix}*", e.hint) from None
+                raise AccessDenied(f"Kafka does not let this account see topics {prefix}*", e.hint) from None
 
     # -- shared --
 

@@ -69,15 +69,15 @@ class RunCleanup:
         whole = self._config.timeouts.cleanup
         if not self._config.keep_topics:
             topics = self._topics
-            what = "topics that a leaving pod brings back"
+            what = "topics that a terminating pod brings back"
             command = topics.delete_again_command
             register(what, self._delete_topics_again, command, patient=True, last=True, swept=True)
-        what, check = "what our operation changed", unless_gone(app.check_settled)
+        what, check = "what the run's operation changed", unless_gone(app.check_settled)
         # It waits on its own for what leaves.
         register(what, check, app.check_settled_command, limit=LEAVES + 10, patient=True, last=True)
         what, again = "parameters that came back", unless_gone(app.restore_again)
         register(what, again, no_command, patient=True, last=True)
-        what, late = "what was never answered", unless_gone(app.undo_late)
+        what, late = "requests without an answer", unless_gone(app.undo_late)
         register(what, late, app.undo_late_command, limit=60.0, patient=True)
         # As long as it takes a busy Argo CD, but for what the others keep for themselves of the whole.
         what, wait = "pods of this run", unless_gone(self._pods.wait, also_while_deleting=True)
@@ -88,7 +88,7 @@ class RunCleanup:
         limit, restore = max(40.0, whole * 2 / 3), unless_gone(app.restore)
         register("the parameters", restore, app.restore_command, limit=limit, swept=True)
         end = unless_gone(app.end_operation, also_while_deleting=True)
-        register("our operation", end, app.end_command, limit=40.0)
+        register("the run's operation", end, app.end_command, limit=40.0)
 
     async def _delete_topics_again(self) -> str | None:
         """Nothing where no sync was prepared: no pod can have brought a topic back."""

@@ -32,4 +32,4 @@ async def unseen(providers: LiveProviders, client: Client, app: ApplicationName)
         async with asyncio.timeout(LIMIT):
             return await providers.check(client, app)
     except TimeoutError:
-        return [f"what the tests read names the topic was not seen: no answer within {LIMIT:.0f} s"]
+        return [f"what the tests read still names the topic: no answer within {LIMIT:.0f} s"]

@@ -93,7 +93,7 @@ class Follow:
         """The operation was over before this test was, or with another's end."""
         self._update(state)
         if hook.hook_phase == "Running":
-            text = f"Argo CD took {hook.name} for ended, and it still runs: its own end is waited for"
+            text = f"Argo CD reported {hook.name} as ended, but it still runs: argorun waits for its end"
             self._emitter.warn(text)
 
     def _update(self, state: OperationState) -> bool:

@@ -76,11 +76,11 @@ class Parameters:
         await restore.let_go(self._state.claim)
         owner = self._state.owner
         if self._reverts == (REVERTS if owner else 2 * REVERTS):
-            who = f"{owner} keeps them as it has them" if owner else "it is not known by whom"
-            hint = f"Without --force-owned argorun says what {owner} must leave alone. "
+            who = f"{owner} restores its own values" if owner else "it is not known by whom"
+            hint = f"Without --force-owned argorun prints what {owner} must leave alone. "
             raise OperationFailed(
                 f"the parameters of {self._app} were undone at once, {self._reverts} times in a row: {who}",
-                f"{hint if owner else ''}Use an Application of its own for tests",
+                f"{hint if owner else ''}Use a separate Application for tests",
             )
 
     async def give_up_overwritten(self, seen: Application) -> None:

@@ -83,7 +83,7 @@ class Preflight:
                 await self._topics.preflight({t.name: topic_spec(t.topic) for t in state.topics})
                 return
             except TopicExists as e:
-                self._emitter.warn(f"{e}; another name is drawn")
+                self._emitter.warn(f"{e}; using another name")
                 fresh = draw(self._config.topics, self._client.clock.now())
                 pairs = zip(state.topics, fresh, strict=True)
                 state.topics = [new if old.name == e.name else old for old, new in pairs]
@@ -100,7 +100,7 @@ class Preflight:
             self._emitter.warn(
                 f"the token expires at {stamp(expires)} (in {duration(expires - now)}), before the run may "
                 f"end ({duration(limits.run)} + {duration(limits.cleanup)} for the clean-up): after that "
-                f"nothing can be put back; {NEW_TOKEN}"
+                f"nothing can be restored; {NEW_TOKEN}"
             )
 
     async def _check_permissions(self, seen: Application) -> None:
@@ -161,7 +161,9 @@ class Preflight:
         if found and not self._config.force_owned:
             raise conflict_error(self._app, found)
         for hook in found:
-            self._emitter.warn(f"{hook.key} is {hook.by}'s: the sync deletes it, and makes its own")
+            self._emitter.warn(
+                f"{hook.key} belongs to {hook.by}: the sync deletes it, and creates this run's"
+            )
 
     async def _check_pins(self, state: RunState, after: Application) -> None:
         """No file in Git wins over the run's values, which `after` has; a run sees that once they are in."""
@@ -203,4 +205,4 @@ async def check_others(
     if found and not force:
         raise conflict_error(app, found)
     for shared in (t for t in found if t.key in providers):
-        emitter.warn(f"{shared.key} is {shared.by}'s, too: its syncs take the topic out of it")
+        emitter.warn(f"{shared.key} also belongs to {shared.by}, whose syncs remove the topic from it")

@@ -117,7 +117,7 @@ class Progress(Listener):
 
     def stranger(self, job: Node, whose: str) -> None:
         """Somebody else's object stands under the name of one of this run's, or came after it."""
-        text = f"{job.kind} {job.name} in namespace {job.namespace} is not this run's: it is of {whose}"
+        text = f"{job.kind} {job.name} in namespace {job.namespace} is not this run's: it belongs to {whose}"
         self._emit(events.Notice(time=time.time(), level="warning", text=text))
 
     def _emit_hook(

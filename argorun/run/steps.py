@@ -163,7 +163,7 @@ class Run:
         async with self.emitter.step(Step.VERDICT, good=lambda: error is None):
             if error is None or isinstance(error, TestsFailed):
                 for text in await evidence.unseen(self.state.providers, self.client, self.app):
-                    self.emitter.warn(f"whether {text}")
+                    self.emitter.warn(f"could not check whether {text}")
         return error
 
     async def clean_up(self) -> None:

@@ -114,7 +114,9 @@ class Sync:
         try:
             await self._check_tests(rendered, ())  # the sync may have made what is there by now
         except (UsageError, NoTestRan) as e:
-            raise OperationFailed(f"{e.message}, by now: Git has moved", e.hint, reason=e.reason) from None
+            raise OperationFailed(
+                f"{e.message} (Git has moved since the preflight)", e.hint, reason=e.reason
+            ) from None
 
     # -- before the operation -------------------------------------------------------------------------
 
@@ -161,8 +163,8 @@ class Sync:
         settlement = Settlement(self._client, self._app, state.topic_names, secrets=secret)
         for remains in await settlement.take_snapshot(self._before, tree, rendered, state.former):
             self._emitter.warn(
-                f"{remains.key} is a hook that a sync without hooks does not put back, and argorun cannot "
-                f"({remains.why}): it will stay as the run's sync leaves it"
+                f"{remains.key} is a hook: a sync without hooks does not restore it, and argorun cannot "
+                f"({remains.why}); it stays as the run's sync leaves it"
             )
         state.settlement = settlement
         if state.logs is not None:

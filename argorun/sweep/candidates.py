@@ -28,7 +28,7 @@ from argorun.sweep.left_behind import reason
 
 A_PART = 100  # Applications that are looked at in one go: a few milliseconds
 UNAUTHENTICATED = 401
-AGE_ALONE = "a topic's age alone tells whether it is in use"
+AGE_ALONE = "only a topic's age decides whether it is in use"
 CLOCKS_DIFFER = 60.0  # seconds by which two machines' clocks may be apart before it is worth a warning
 
 
@@ -69,13 +69,13 @@ class Candidates:
         younger = self.topics.younger
         self._warn_of_clocks(list(dict.fromkeys(younger.values())))
         if client is not None and seen and self.topics.topics:
-            what = f"whether the token sees all Applications: {AGE_ALONE}"
+            what = f"cannot tell whether the token sees all Applications ({AGE_ALONE})"
             await self._optional(what, self._warn_of_unseen(client))
         unrecorded = [app async for app in in_parts(seen) if not await self._has_record(app)]
         async for app in in_parts(unrecorded):
-            what = f"whether Application {reference(app)} names a topic that goes is not known"
+            what = f"cannot tell whether Application {reference(app)} names a topic to delete"
             await self._optional(what, self._warn_of_names(app))
-        await self._optional("not all topics could be looked at", self._warn_of_others(present))
+        await self._optional("not all topics could be checked", self._warn_of_others(present))
         result = [f"{count(len(self.topics.topics), 'topic')} to delete, {len(younger)} younger"]
         if client is not None:
             put_back, shown = len(self.applications), count(len(seen), "visible Application")
@@ -89,7 +89,7 @@ class Candidates:
             self.age = old_topics.Age(self._config.older_than, clock.now())
             self._emitter.clock(clock.ahead())
             return
-        self._emitter.info("ages are by the clock of this machine: no Argo CD tells the time")
+        self._emitter.info("ages are by the clock of this machine: there is no Argo CD to read the time from")
         self._config.check_age_by_this_clock()
 
     # -- Applications with a record -------------------------------------------------------------------
@@ -132,7 +132,7 @@ class Candidates:
         elif old:
             self.topics.keep(names)
             self._emitter.warn(
-                f"{found}: run {found.record.run} is still at it, for all its age: its topics stay"
+                f"{found}: run {found.record.run} is still in progress, despite its age: its topics stay"
             )
 
     # -- what a person should know --------------------------------------------------------------------
@@ -147,7 +147,7 @@ class Candidates:
             if self.age.of(name) < -CLOCKS_DIFFER:
                 self._emitter.warn(
                     f"topic {name} is dated {duration(-self.age.of(name))} ahead of now: the clock of this "
-                    "machine is wrong, or that of the one which made it; it is left alone"
+                    "machine is wrong, or that of the machine that created it; it is left alone"
                 )
 
     async def _warn_of_unseen(self, client: Client) -> None:
@@ -155,7 +155,7 @@ class Candidates:
         if not await client.can_i("get", "applications", "*/*"):
             old_enough = self._config.older_than >= self._config.longest_run
             emit = self._emitter.info if old_enough else self._emitter.warn
-            emit(f"the token may not see every Application: of those that it does not, {AGE_ALONE}")
+            emit(f"the token may not see every Application: for those that it does not see, {AGE_ALONE}")
 
     async def _warn_of_names(self, listed: Application) -> None:
         """A topic's name without a record: nobody wrote down what stood there before."""
@@ -172,15 +172,17 @@ class Candidates:
         where = ", ".join(f"{place.what} names topic {name}" for place, name in found)
         chosen = {place.pointer: place for place, _ in found}.values()
         self._emitter.warn(
-            f"Application {app}: {where}, which is no more, and no record says what stood there before; "
-            f"to take it out:\n{recovery.patch(app, removal(chosen))}"
+            f"Application {app}: {where}, which no longer exists, and no record says what the value was "
+            f"before; to remove it:\n{recovery.patch(app, removal(chosen))}"
         )
 
     async def _warn_of_others(self, present: Sequence[str]) -> None:
         """A topic that only holds the name of one that goes may be somebody's."""
         for at, topic in enumerate(present):
             if (name := self.topics.name_in(topic)) is not None:
-                self._emitter.warn(f"topic {topic} holds the name of {name} and is left alone: is it needed?")
+                self._emitter.warn(
+                    f"topic {topic} contains the name of {name} and is left alone: is it needed?"
+                )
             if name is not None or at % old_topics.CHUNK == 0:
                 await asyncio.sleep(0)
 

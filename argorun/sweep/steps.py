@@ -88,12 +88,12 @@ class Sweep:
         if age < self.config.longest_run:
             self.emitter.warn(
                 f"--older-than {duration(age) if age else '0s'} is less than a run may take "
-                f"({duration(self.config.longest_run)}): one that is still at it would be hit"
+                f"({duration(self.config.longest_run)}): it would delete topics of runs in progress"
             )
         for text in self.config.argocd.warnings if self.config.argocd is not None else ():
             self.emitter.warn(text)
         if self.client is None:
-            self.emitter.info(f"Applications are not looked at: {self.config.without_argocd}")
+            self.emitter.info(f"Applications are not checked: {self.config.without_argocd}")
 
     async def find(self) -> None:
         """Find what there is to do; nothing is touched."""

@@ -13,7 +13,7 @@ from tests.real.support import Bench, chart, configmap, job, key_of
 
 POLICY = "argocd.argoproj.io/hook-delete-policy"
 RESUMED = '{"spec": {"suspend": false}}'
-STILL_RUNS = "Argo CD took checks for ended, and it still runs: its own end is waited for"
+STILL_RUNS = "Argo CD reported checks as ended, but it still runs: argorun waits for its end"
 
 
 def bench_with(stack: Stack, folder: pytest.TempPathFactory, tests: Json) -> Iterator[Bench]:

@@ -57,9 +57,7 @@ class LiveProviders:
         try:
             live = await client.live(app, key.group, version, key.kind, key.namespace, key.name)
         except ArgorunError as e:
-            return (
-                "" if getattr(e, "status", 0) in GONE else f"{key} names the topic was not seen: {e.message}"
-            )
+            return "" if getattr(e, "status", 0) in GONE else f"{key} still names the topic: {e.message}"
         lost = [t for t in dict.fromkeys(self.topics[key]) if not topics_named(live, [t])]
         if not lost:
             return ""

@@ -97,7 +97,7 @@ class ApplicationUndos:
             await self._state.logs.close()
         await self._client.wait_for_in_flight()
         ended = await operation.end(self._client, self._app, self._state.operation, self._emitter.info)
-        return "our operation ended" if ended else None
+        return "the run's operation ended" if ended else None
 
     def end_command(self) -> str:
         """Nothing where no operation was started: the one that runs is somebody else's."""
@@ -158,9 +158,9 @@ class ApplicationUndos:
                 async with asyncio.timeout(limit):
                     await self._release(claim)
         if not over and claim.automated:
-            raise OperationFailed("the settling sync is not over, and auto-sync stays off until it is")
+            raise OperationFailed("the settling sync has not ended, and auto-sync stays off until it has")
         if not over:
-            return "a sync that settles the workloads started; it goes on by itself"
+            return "a sync that settles the workloads was started; it continues by itself"
         if not await self._is_settled(changed):
             return None
         on = f"what {self._app} says now" if self._others else "what they had before"
@@ -191,7 +191,7 @@ class ApplicationUndos:
         seen = await claim.check_held()
         if claim.record is not None and stands(seen.spec, claim.record):
             # Compared with these, nothing has changed.
-            raise OperationFailed("the run's parameters stand in the Application still")
+            raise OperationFailed("the run's parameters are still in the Application")
         self._warn_of_others_changes(claim, seen)
         pinned = self._config.revision is not None
         revision = claim.before.deployed if pinned and claim.before else self._state.revision
@@ -248,7 +248,7 @@ class ApplicationUndos:
         if remains.key not in self._left:
             self._left.add(remains.key)
             # A sync, or a patch, would be one in the middle of the other run.
-            later = "; another run holds the Application by now: look again when it is over"
+            later = "; another run holds the Application now: check again when it is over"
             taken = self._state.claim.held_by_another
             command = "" if taken else recovery.restore_object(self._app, remains)
             self._undo.leave(str(remains.key), f"{remains.why}{later if taken else ''}", command)
@@ -264,7 +264,7 @@ class ApplicationUndos:
         undone = await late_changes.undo(self._state.claim, min(until, soon))
         if undone and (changed := self.to_settle) is not None:
             await self._take_back(self._state.claim, changed)
-        return "what took effect late undone" if undone else None
+        return "what took effect late was undone" if undone else None
 
     def undo_late_command(self) -> str:
         return f"argocd app get {self._app}" if self._client.late_change_until() is not None else ""

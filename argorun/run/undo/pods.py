@@ -62,9 +62,9 @@ class PodWait:
         """Raise OperationFailed where pods may still use the topics."""
         if self._users:
             who = ", ".join(u.pod.name for u in self._users)
-            raise OperationFailed(f"it is kept, for {who} may still use it")
+            raise OperationFailed(f"it is kept because {who} may still use it")
         if self._unseen and self._client.has_answered(within=AWAY):
-            raise OperationFailed("it is kept, for there was no time to see whether pods still use it")
+            raise OperationFailed("it is kept because there was no time to check whether pods still use it")
 
     async def _wait_for(self, users: PodUsers) -> None:
         named = False

@@ -57,10 +57,10 @@ class TopicUndos:
         except TopicExists:
             return None
         for other in found.others:
-            text = f"topic {other} holds the name of {name} and is left alone: is it needed?"
+            text = f"topic {other} contains the name of {name} and is left alone: is it needed?"
             self._emitter.warn_once(text)
         if name not in self._gone and not self._undo.hurried:
-            self._leave(found.derived, KafkaFailed(f"it is left for as long as topic {name} is"))
+            self._leave(found.derived, KafkaFailed(f"it is kept as long as topic {name} is"))
             return None
         await old_topics.delete(self._topics, found.derived, self._derived_is_gone, self._leave)
         return None

@@ -164,7 +164,7 @@ class Undone:
 @pytest.mark.parametrize(
     ("error", "why"),
     [
-        (AccessDenied("Kafka does not let us"), ["Kafka does not let us"] * 2),
+        (AccessDenied("Kafka does not let this account"), ["Kafka does not let this account"] * 2),
         (OSError("no more processes"), ["OSError: no more processes"] * 2),
         (ValueError("oops"), ["ValueError: oops"] * 2),
         (RuntimeError("a bug"), ["RuntimeError: a bug"] * 2),
@@ -186,7 +186,7 @@ def test_derived_topics_go_with_the_topic_and_each_is_told() -> None:
     undone = Undone(topics, Topic(prefix="t", parameters=()))
     assert topics.deleted == ["t_1", "t_1-dlt", "t_1-retry-0"]
     assert undone.notices == [
-        ("warning", "topic app-t_1-changelog holds the name of t_1 and is left alone: is it needed?"),
+        ("warning", "topic app-t_1-changelog contains the name of t_1 and is left alone: is it needed?"),
         ("info", "topic t_1-dlt deleted: its name is derived from that of the run's topic"),
         ("info", "topic t_1-retry-0 deleted: its name is derived from that of the run's topic"),
     ]
@@ -210,7 +210,7 @@ def test_derived_topics_stay_with_the_topic_that_stays_and_are_named() -> None:
     assert topics.deleted == []
     assert undone.left == [
         ("topic t_1", "it comes back"),
-        ("topic t_1-dlt", "it is left for as long as topic t_1 is"),
+        ("topic t_1-dlt", "it is kept as long as topic t_1 is"),
     ]
 
 
@@ -255,7 +255,7 @@ def test_what_our_operation_changed_is_settled_whatever_it_was_before_and_always
         (
             Logs(),
             {
-                "our operation": "argocd app terminate-op weather; argocd app wait weather --operation",
+                "the run's operation": "argocd app terminate-op weather; argocd app wait weather --operation",
                 "pods of this run": "argocd app get weather --output tree",
             },
         ),
@@ -276,7 +276,7 @@ def test_before_our_sync_nobody_is_told_to_end_the_operation_that_runs(
     assert {e.what: e.command for e in events if isinstance(e, LeftBehind)} == left
 
 
-# -- what our operation changed, and who uses the topic ----------------------------------------------------
+# -- what the operation changed, and who uses the topic -----------------------------------------------------
 
 TOPIC = "weather_1700000000_0a1b2c3d"
 SPEC: Json = {
@@ -518,7 +518,7 @@ def test_auto_sync_stays_off_where_settling_is_not_over_in_a_hurry() -> None:
     scenario.argocd.held = True
     scenario.hurries_at = 0.5
     left = scenario.left_after()
-    assert "the settling sync is not over, and auto-sync stays off until it is" in [e.why for e in left]
+    assert "the settling sync has not ended, and auto-sync stays off until it has" in [e.why for e in left]
     assert scenario.argocd.spec["syncPolicy"]["automated"]["enabled"] is False
     assert set(scenario.topics.deleted) == {TOPIC}
 
@@ -569,7 +569,7 @@ def test_a_topic_is_kept_while_a_pod_may_use_it_and_the_pod_is_named() -> None:
     pod, topic = left
     why = "it still runs: it was started with ConfigMap settings, which named the topic"
     assert (pod.what, pod.why) == ("pod web-1", why)
-    assert (topic.what, topic.why) == (f"topic {TOPIC}", "it is kept, for web-1 may still use it")
+    assert (topic.what, topic.why) == (f"topic {TOPIC}", "it is kept because web-1 may still use it")
     words = ["kafka-topics", "--bootstrap-server", "k:1", "--delete", "--if-exists", "--topic"]
     assert_pastes(topic.command, *words, f"{TOPIC}([-._].*)?")
     assert scenario.topics.deleted == []
@@ -672,7 +672,7 @@ def test_no_command_is_given_that_would_disturb_the_run_that_holds_the_applicati
     scenario = Scenario()
     scenario.argocd.carries_out = lambda: another_run_takes(scenario.argocd)  # type: ignore[method-assign]
     left = {e.what: e for e in scenario.left_after()}
-    later = "another run holds the Application by now: look again when it is over"
+    later = "another run holds the Application now: check again when it is over"
     assert left["ConfigMap settings"].why == f"it still names {TOPIC}; {later}"
     assert {e.command for e in left.values()} == {""}
 

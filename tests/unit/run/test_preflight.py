@@ -139,7 +139,7 @@ def test_a_token_that_expires_before_the_run_may_end_is_told_before_anything_is_
     assert scenario.preflight() is None
     assert scenario.notices == [
         "the token expires at 2027-01-15T08:00:12Z (in 12.0s), before the run may end (15m00s + 1m30s for "
-        f"the clean-up): after that nothing can be put back; {NEW_TOKEN}"
+        f"the clean-up): after that nothing can be restored; {NEW_TOKEN}"
     ]
 
 

@@ -186,7 +186,7 @@ def test_where_no_age_was_asked_for_a_record_that_counts_as_live_spares_applicat
     assert scenario.sweep() == 0
     assert (scenario.deleted, scenario.argocd.document) == ([], before)
     assert [e.text for e in scenario.all(Notice)] == [
-        "Application argocd/weather: run dead is still at it, for all its age: its topics stay"
+        "Application argocd/weather: run dead is still in progress, despite its age: its topics stay"
     ]
 
 
@@ -241,7 +241,7 @@ def test_a_gone_name_without_a_record_is_told_and_left(scenario: Scenario, annot
     assert scenario.sweep() == 0
     (notice,) = scenario.all(Notice)
     assert notice.text.startswith(
-        f"Application argocd/weather: helm: kafka.topic names topic {OLD}, which is no more, and no record"
+        f"Application argocd/weather: helm: kafka.topic names topic {OLD}, which no longer exists, and no"
     )
     assert "\nargocd app patch argocd/weather --type json --patch '[" in notice.text
     assert scenario.argocd.document == before
@@ -286,7 +286,7 @@ def test_another_topic_that_holds_a_swept_ones_name_is_told_and_left(scenario: S
     scenario.broker.make(f"app-{YOUNG}-changelog")
     assert scenario.sweep() == 0
     assert [e.text for e in scenario.all(Notice)] == [
-        f"topic app-{OLD}-changelog holds the name of {OLD} and is left alone: is it needed?"
+        f"topic app-{OLD}-changelog contains the name of {OLD} and is left alone: is it needed?"
     ]
     assert scenario.deleted == [OLD]
 
@@ -301,14 +301,17 @@ def test_what_is_derived_from_a_live_runs_topic_is_spared_with_it(scenario: Scen
 def test_topics_that_kafka_leaves_out_of_its_list_are_not_taken_for_none(scenario: Scenario) -> None:
     scenario.broker.hidden = PREFIX
     assert scenario.sweep() == 6
-    assert (scenario.end.error, scenario.deleted) == (f"Kafka does not let us see topics {PREFIX}*", [])
+    assert (scenario.end.error, scenario.deleted) == (
+        f"Kafka does not let this account see topics {PREFIX}*",
+        [],
+    )
 
 
 def test_a_token_that_sees_no_application_is_not_taken_for_there_being_none(scenario: Scenario) -> None:
     scenario.argocd.listed = False
     assert scenario.sweep() == 0
     assert [e.text for e in scenario.all(Notice)] == [
-        "the token sees no Application: a topic's age alone tells whether it is in use"
+        "the token sees no Application: only a topic's age decides whether it is in use"
     ]
 
 
@@ -320,7 +323,9 @@ def test_a_token_that_may_not_see_every_application_is_told_that_age_alone_decid
     scenario.argocd.forbidden = {("get", "applications", "*/*")}
     assert scenario.sweep(older_than=older_than) == 0
     told = [(e.text, e.level) for e in scenario.all(Notice)]
-    text = "the token may not see every Application: of those that it does not, a topic's age alone tells"
+    text = (
+        "the token may not see every Application: for those that it does not see, only a topic's age decides"
+    )
     assert (f"{text} whether it is in use", level) in told
 
 
@@ -349,8 +354,8 @@ def test_whatever_an_optional_helper_raises_every_topic_goes(
     assert sorted(scenario.deleted) == [OLD, f"{OLD}-dlt"]
     assert [e.what for e in scenario.all(LeftBehind)] == ["consumer groups tests-*"]
     assert [e.text.partition(":")[0] for e in scenario.all(Notice)] == [
-        "whether Application argocd/weather names a topic that goes is not known",
-        "not all topics could be looked at",
+        "cannot tell whether Application argocd/weather names a topic to delete",
+        "not all topics could be checked",
     ]
 
 
@@ -422,14 +427,14 @@ def test_an_age_below_what_a_run_may_take_is_warned_of(scenario: Scenario) -> No
     scenario.sweep(older_than=0.0)
     assert set(scenario.broker.held) == {"somebody's"}
     assert [e.text for e in scenario.all(Notice)] == [
-        "--older-than 0s is less than a run may take (26m30s): one that is still at it would be hit"
+        "--older-than 0s is less than a run may take (26m30s): it would delete topics of runs in progress"
     ]
 
 
 def test_an_age_is_told_as_a_person_would_write_it(scenario: Scenario) -> None:
     scenario.sweep(older_than=21600.0, longest_run=25200.0)
     assert [e.text for e in scenario.all(Notice)] == [
-        "--older-than 6h00m is less than a run may take (7h00m): one that is still at it would be hit"
+        "--older-than 6h00m is less than a run may take (7h00m): it would delete topics of runs in progress"
     ]
 
 
@@ -458,8 +463,8 @@ def test_without_argo_cd_only_topics_are_swept_and_it_is_said(scenario: Scenario
     assert scenario.sweep(argocd=None, without_argocd="no Argo CD server is configured") == 0
     assert (scenario.deleted, scenario.argocd.calls) == ([OLD], [])
     assert [e.text for e in scenario.all(Notice)] == [
-        "Applications are not looked at: no Argo CD server is configured",
-        "ages are by the clock of this machine: no Argo CD tells the time",
+        "Applications are not checked: no Argo CD server is configured",
+        "ages are by the clock of this machine: there is no Argo CD to read the time from",
     ]
 
 
@@ -495,7 +500,8 @@ def test_a_topic_that_may_not_be_deleted_is_6_and_named_with_the_command(scenari
     (left,) = scenario.all(LeftBehind)
     assert (left.what, left.why, left.command) == (
         f"topic {OLD}",
-        f"Kafka does not let us delete {OLD}; an ACL is missing: Delete on Topic weather* (prefixed)",
+        f"Kafka does not let this account delete {OLD}; "
+        "an ACL is missing: Delete on Topic weather* (prefixed)",
         f"kafka-topics --bootstrap-server broker:9092 --delete --if-exists --topic '{OLD}([-._].*)?'",
     )
     assert scenario.end.left == 1
