@@ -30,7 +30,7 @@ from argorun.argocd.types import Application, ApplicationSet, IgnoreRule, Json, 
 from argorun.config.model import ApplicationRef
 from argorun.errors import AccessDenied, ArgoCDFailed, UsageError
 
-FORCE = "--force-owned goes on all the same"
+FORCE = "--force-owned runs anyway"
 RECORDED = "/metadata/annotations/" + RECORD.replace("/", "~1")
 PARAMETERS = "/spec/source/helm/parameters"
 NEVER_UPDATES = ("create-only", "create-delete")
@@ -58,9 +58,7 @@ async def check(
     except ArgoCDFailed as e:
         if not force:
             raise
-        warn(
-            f"whether something else undoes the parameters of {seen.metadata.name} is not known: {e.message}"
-        )
+        warn(f"cannot tell whether something else undoes the parameters of {seen.metadata.name}: {e.message}")
         return ""
     if owner is None:
         return ""
@@ -151,7 +149,7 @@ async def of_application_set(client: Client, seen: Application, after: Applicati
         who,
         UsageError(
             f"Application {app} belongs to {who}, which would undo what argorun changes in it",
-            f"put this into {who}, or use an Application of its own for tests; {FORCE}\n"
+            f"add this to {who}, or use a separate Application for tests; {FORCE}\n"
             + application_set_snippet(app, reverted(seen, after, ())),
             reason=reason(lost, rules, seen, after),
         ),
@@ -236,7 +234,7 @@ async def of_parent(
         return Owner(
             who,
             warning=f"{app} is part of {who}, which cannot be read ({e.text}): it may undo the parameters "
-            f"during the run where it heals itself",
+            f"during the run if it heals itself",
         )
     if target is None:
         return None
@@ -261,7 +259,7 @@ async def of_parent(
         who,
         UsageError(
             f"Application {app} is part of {who}, which heals itself and would undo what argorun changes",
-            f"put this into {who}, or use an Application of its own for tests; {FORCE}\n"
+            f"add this to {who}, or use a separate Application for tests; {FORCE}\n"
             + parent_snippet(app, in_git),
             reason=reason(lost, rules, seen, after),
         ),

@@ -30,7 +30,7 @@ def refused(bench: Bench, *told: str, **changes: Any) -> Result:
         result = bench.run(config=config)
     assert result.code == 2, str(result)
     assert [t for t in told if t not in result.err] == [], str(result)
-    assert "sync taken" not in result.err, "nothing was synced"
+    assert "sync started" not in result.err, "nothing was synced"
     return result
 
 

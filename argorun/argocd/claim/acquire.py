@@ -27,7 +27,7 @@ from argorun.errors import ArgoCDFailed, OperationFailed, UsageError
 
 CONFLICT_SHOWS = 0.3  # seconds after which a concurrent PATCH shows: about 0.1 s was seen
 BUSY_POLL = 5.0
-LATE_END = "a request to end an operation that was never answered: it would end this run's"
+LATE_END = "an unanswered request to end an operation, which could still end this run's"
 
 
 class Lost(Exception):
@@ -55,7 +55,7 @@ async def wait_until_free(
         seen = await client.application(claim.app)
         record = record_of(seen)
         if record is not None and (left := liveness.abandoned_operation(record, seen, client.clock.now())):
-            claim.warn(f"run {record.run} is dead and left its operation running; it is ended")
+            claim.warn(f"run {record.run} is dead and left its operation running; argorun ends it")
             async with busy.spent():
                 await operation.end(client, claim.app, left)
             continue

@@ -12,7 +12,7 @@ from argorun.errors import AccessDenied, ArgoCDFailed, UsageError
 SINCE = 3, 1  # the first Argo CD that knows syncPolicy.automated.enabled
 HINT = (
     "upgrade Argo CD to 3.1 or newer, switch auto-sync off for the Application that is used for tests, or "
-    "use an Application of its own for tests, without auto-sync"
+    "use a separate Application for tests, without auto-sync"
 )
 
 
@@ -39,8 +39,8 @@ async def check(client: Client, before: Application) -> None:
 def refusal(app: object) -> UsageError:
     """The error to raise if the switch did not hold, once everything is given back."""
     return UsageError(
-        f"auto-sync of Application {app} could not be switched off: Argo CD did not keep "
-        "`automated.enabled: false`, as none before 3.1 does",
+        f"auto-sync of Application {app} could not be switched off: Argo CD dropped "
+        "`automated.enabled: false`, as versions before 3.1 do",
         HINT,
     )
 

@@ -24,7 +24,8 @@ async def unchanged_resource(claim: Claim) -> list[ResourceStatus]:
     synced = [r for r in there if r.status == "Synced"]
     if there and not synced:
         raise OperationFailed(
-            f"no resource of {claim.app.name} is Synced: a sync before auto-sync is on would change one"
+            f"no resource of {claim.app.name} is Synced: the sync that goes before switching auto-sync on "
+            "would change one"
         )
     return synced[:1]
 
@@ -83,7 +84,7 @@ async def finish(claim: Claim, run_id: str, *, compared: bool = False) -> Operat
         assert again is not None
         return await finish(claim, again, compared=compared)
     if state.phase != "Succeeded":
-        raise OperationFailed(f"settling ended {state.phase}: {state.message}")
+        raise OperationFailed(f"the settling sync ended {state.phase}: {state.message}")
     if compared:
         seconds = comparison.WAIT_IF_IT_WAS_SYNCED if claim.was_synced else comparison.WAIT
         await comparison.until_synced(client, app, seconds)

@@ -62,7 +62,7 @@ async def write(client: Client, app: ApplicationName, goal: Goal, warn: Callable
             edit = await _edited(versions, read, spec)
             if edit is None:
                 return
-            warn(f"somebody edited {app.name} at the same moment; the edit is put back")
+            warn(f"somebody edited {app.name} at the same moment; argorun restores the edit")
             raw |= {"spec": copy.deepcopy(edit.spec)}
             raw["metadata"] |= {
                 "annotations": dict(edit.metadata.annotations or {}),

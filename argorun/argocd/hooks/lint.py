@@ -52,7 +52,7 @@ def _vanishing(hook: Hook, policies: set[str], ttl: object) -> Iterable[str]:
     if isinstance(ttl, int) and ttl < SOON:
         yield (
             f"test Job {hook.name} is deleted {ttl} s after its end (ttlSecondsAfterFinished): {gone}; leave "
-            "that out, the next sync deletes the Job"
+            "this out: the next sync deletes the Job"
         )
 
 
@@ -76,9 +76,9 @@ def not_restarted(
             mounted = [s for s in read if s.mounted]
             if mounted:
                 yield (
-                    f"{what} mounts ConfigMap {mounted[0].name}, and the sync does not restart it: when its "
-                    "pods change to the topic, and when they are off it, is not seen, so the topic will be "
-                    f"kept (exit 10); {CHECKSUM}"
+                    f"{what} mounts ConfigMap {mounted[0].name}, and the sync does not restart it: argorun "
+                    "cannot see when its pods switch to the topic and away from it, so it keeps the topic "
+                    f"(exit 10); {CHECKSUM}"
                 )
             elif read:
                 yield (

@@ -17,7 +17,8 @@ from argorun.errors import ArgorunError, UsageError
 GONE = (400, 404)
 NOBODY = "no Application"
 OWN_NAMES = (
-    "give them names with the release's name ({{ .Release.Name }}-tests), or each Application a namespace"
+    "put the release's name into their names ({{ .Release.Name }}-tests), or give each Application its own "
+    "namespace"
 )
 
 
@@ -140,10 +141,10 @@ async def name_conflicts(
 
 def conflict_error(app: ApplicationName, found: Sequence[NameConflict]) -> UsageError:
     """The error that keeps a run from beginning while other Applications use its objects' names."""
-    shown = "\n".join(f"{t.key} in namespace {t.key.namespace} is {t.by}'s" for t in found)
+    shown = "\n".join(f"{t.key} in namespace {t.key.namespace} belongs to {t.by}" for t in found)
     names = ", ".join(t.key.name for t in found)
     return UsageError(
-        f"Application {app.name} has objects under names that others use: {names}",
-        f"each sync would take the other's away: {OWN_NAMES}; --force-owned goes on",
+        f"Application {app.name} has objects whose names other Applications use: {names}",
+        f"each sync would replace the other's objects: {OWN_NAMES}; --force-owned runs anyway",
         reason=shown,
     )

@@ -47,7 +47,7 @@ class IgnoredFields:
                 called = key_of(provider.manifest, self.namespace)
                 yield (
                     f"{called} keeps what it has: ignoreDifferences with {RESPECT} leaves {', '.join(paths)} "
-                    "alone; take the rule or the option off"
+                    "alone; remove the rule or the option"
                 )
 
     def _about(self, manifest: Json) -> list[IgnoreRule]:

@@ -101,7 +101,7 @@ class Connection:
             )
             use_backend(self._http)
         except ImportError:
-            why = f"the proxy {settings.proxy} cannot be used: its kind is not installed"
+            why = f"the proxy {settings.proxy} cannot be used: support for its scheme is not installed"
             raise UsageError(why, "pip install 'httpx[socks]'") from None
         except (httpx.InvalidURL, ValueError) as e:
             because = "a character that is not ASCII" if isinstance(e, UnicodeEncodeError) else e
@@ -284,7 +284,7 @@ class Connection:
         return self.settings.proxy if self.settings.plaintext else None
 
     def _slow(self, doing: str, seconds: float) -> Slow:
-        limit = "argocd.timeout" if seconds > self.settings.timeout - 0.1 else "all it has while cleaning up"
+        limit = "argocd.timeout" if seconds > self.settings.timeout - 0.1 else "the limit during the clean-up"
         return slow(doing, seconds, limit, self.settings.url, self.settings.proxy)
 
     def _unreachable(self, error: httpx.HTTPError) -> Unreachable:

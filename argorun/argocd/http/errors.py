@@ -25,10 +25,10 @@ T = TypeVar("T")
 
 
 NEW_TOKEN = (
-    "make a new one for ARGOCD_AUTH_TOKEN: `argocd account generate-token`, or with SSO `argocd login` and "
+    "create a new one for ARGOCD_AUTH_TOKEN: `argocd account generate-token`, or with SSO `argocd login` and "
     "`argocd account session-token` (3.4+)"
 )
-NOT_ARGOCD = "is this Argo CD's address? a proxy may stand in between, or argocd.root_path be wrong"
+NOT_ARGOCD = "is this Argo CD's address? there may be a proxy in between, or argocd.root_path may be wrong"
 DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {}
 TRANSIENT = frozenset({429, 502, 503, 504})
 DEADLINE_EXCEEDED = 4  # gRPC's code, beside HTTP 504: Argo CD itself gave up the rendering
@@ -134,7 +134,7 @@ def check(answer: httpx.Response, doing: str, proxy: Proxy | None = None, expire
     try:
         body = msgspec.json.decode(answer.content, type=ErrorBody)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        hint = f"it may be the proxy {proxy} that says so" if proxy else ""
+        hint = f"the answer may come from the proxy {proxy}" if proxy else ""
         body = ErrorBody(message=answer.reason_phrase or "no reason given")
         if status == 404:
             raise InvalidResponse(
@@ -176,7 +176,7 @@ def unreachable(
     cause = root(error) or str(error) or f"the connection broke off ({type(error).__name__})"
     hint = "check argocd.server and the network; HTTPS_PROXY and NO_PROXY are honored"
     if proxy:
-        hint = f"check that proxy; NO_PROXY=HOST goes past it, and {proxy.variable} names it"
+        hint = f"check that proxy, which {proxy.variable} names; NO_PROXY=HOST bypasses it"
     elif unused:
         hint = not_used_warning(unused)
     final = False

@@ -23,7 +23,7 @@ from argorun.argocd.tree import POLL, LiveTree
 from argorun.argocd.types import Json, Node, ResourceResult
 from argorun.errors import ArgorunError
 
-REPLACED = "another one, made anew under its name, or gone"
+REPLACED = "an object that replaced it, or is gone"
 DISPLACED = 10.0  # seconds for our operation to end by itself once another's object has ended
 
 
@@ -271,7 +271,7 @@ class JobLogs:
             return ""
         created = str(metadata.get("creationTimestamp", ""))
         if state is None or (state.finished_at and created > state.finished_at):
-            return "another operation, which came after ours"
+            return "another operation, which came after this run's"
         return ""
 
     async def _discover(self) -> None:

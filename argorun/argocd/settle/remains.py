@@ -26,5 +26,5 @@ class Remains:
 def still_being_deleted(key: Key, live: Json) -> Remains:
     """An object that is being deleted and not gone: to delete it again does nothing."""
     held = waiting.obstacle(live, ())
-    why = "it is being deleted, and not gone"
+    why = "it is being deleted, but is not gone yet"
     return Remains(key, f"{why}: {held.phrase}; {held.hint}" if held is not None else why, command="")

@@ -67,7 +67,7 @@ class Overtaken(OperationFailed):
     def __init__(self, app: Application) -> None:
         name = app.metadata.name
         super().__init__(
-            f"our operation on {name} is gone: {holder(app)} took its place before its end was seen"
+            f"the run's operation on {name} is gone: {holder(app)} took its place before its end was seen"
         )
         state = app.status.operation_state
         self.by = app.running or (state.operation if state is not None else Operation())
@@ -256,7 +256,7 @@ async def follow(
                 if state.message.startswith(CONFIRMATION):
                     raise OperationFailed(
                         f"{app} waits for a person: {state.message}",
-                        "confirm it in Argo CD, or take Prune=confirm off the object",
+                        "confirm it in Argo CD, or remove Prune=confirm from the object",
                     )
             if seen.deleting:
                 raise Deleted(app)
@@ -296,7 +296,7 @@ async def end(
                     pause = min(e.retry_after or pause, client.retry_for)
             elif patient_until is not None and asyncio.get_running_loop().time() >= patient_until:
                 patient_until = None
-                slow(f"Argo CD is ending our operation: it is {state.phase}, and ends after its sync wave")
+                slow(f"Argo CD is ending the run's operation: it is {state.phase} until its sync wave ends")
             await asyncio.sleep(pause)
 
 

@@ -34,7 +34,7 @@ async def blocked(
         known = (await client.project(project)).spec.sync_windows or ()  # with their time zones
     return OperationFailed(
         f"{app.name} may not be synced now: it is blocked by a sync window of project {project}",
-        "try again when it may be; `argocd proj windows list "
+        "try again later; `argocd proj windows list "
         f"{project}` shows all, `enable-manual-sync` lets argorun sync in one",
         reason="\n".join(describe(w, known) for w in closed),
     )

@@ -642,7 +642,7 @@ def test_an_application_that_another_run_holds_by_now_is_not_settled_and_its_hol
     scenario = Scenario()
     scenario.after_the_sync = lambda: another_run_takes(scenario.argocd)
     left = scenario.left_after()
-    assert "weather is held by run theirs by now; nothing is changed" in [e.why for e in left]
+    assert "weather is now held by run theirs; argorun changes nothing in it" in [e.why for e in left]
     assert {e.command for e in left} == {""}
     assert (scenario.argocd.syncs, len(scenario.argocd.patches)) == ([], 1)
 
@@ -663,7 +663,9 @@ def test_an_application_lost_to_another_run_is_left_behind_only_where_something_
     scenario.posted = posted
     scenario.after_the_sync = lambda: takes(scenario.argocd)
     parameters = [e.why for e in scenario.left_after() if e.what == "the parameters"]
-    assert parameters == (["weather is held by run theirs by now; nothing is changed"] if told else [])
+    assert parameters == (
+        ["weather is now held by run theirs; argorun changes nothing in it"] if told else []
+    )
     assert len(scenario.argocd.patches) == 1
 
 

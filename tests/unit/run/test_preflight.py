@@ -273,4 +273,4 @@ def test_anothers_job_that_appears_just_before_the_sync_is_seen_by_comparing_ane
     else:
         with pytest.raises(UsageError) as e:
             run(look())
-        assert "is Application other's" in str(e.value.reason)
+        assert "belongs to Application other" in str(e.value.reason)

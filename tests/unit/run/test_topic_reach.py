@@ -285,7 +285,7 @@ def test_what_the_sync_leaves_as_it_is_carries_nothing_and_its_rule_is_named(rul
     assert error == (
         "no test or workload of weather gets the topic's name from helm: kafka.topic",
         "ConfigMap settings keeps what it has: ignoreDifferences with RespectIgnoreDifferences=true leaves "
-        f"{paths} alone; take the rule or the option off",
+        f"{paths} alone; remove the rule or the option",
     )
     assert asked[0] == "tree"
 

@@ -92,7 +92,7 @@ def test_settled_is_only_what_succeeded() -> None:
         if phase == "Succeeded":
             assert run(settling_sync.finish(stage.claim, "mine/settle")).started_at == "2024-01-01T00:00:00Z"
         else:
-            with pytest.raises(OperationFailed, match="settling ended Failed: no such image"):
+            with pytest.raises(OperationFailed, match="the settling sync ended Failed: no such image"):
                 run(settling_sync.finish(stage.claim, "mine/settle"))
 
 
@@ -155,7 +155,7 @@ def test_settling_that_one_of_ours_replaced_before_its_end_was_seen_begins_anew(
 def test_settling_that_somebody_else_replaced_is_not_tried_again() -> None:
     stage = Stage()
     stage.argocd.runs("theirs")
-    with pytest.raises(OperationFailed, match="our operation on weather is gone: run theirs"):
+    with pytest.raises(OperationFailed, match="the run's operation on weather is gone: run theirs"):
         run(settling_sync.finish(stage.claim, "mine/settle"))
     assert (stage.argocd.syncs, stage.argocd.calls.count("terminate")) == ([], 0)
 

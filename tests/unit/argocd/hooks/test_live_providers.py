@@ -57,7 +57,7 @@ def test_what_names_the_topic_to_the_end_lets_the_verdict_count() -> None:
 
 @pytest.mark.parametrize(
     ("owner", "hint"),
-    [("other", "it is Application other's by now"), ("weather", LEFT_ALONE), ("", LEFT_ALONE)],
+    [("other", "it belongs to Application other now"), ("weather", LEFT_ALONE), ("", LEFT_ALONE)],
 )
 def test_what_names_another_topic_by_now_leaves_no_verdict(owner: str, hint: str) -> None:
     argocd = FakeArgoCD()

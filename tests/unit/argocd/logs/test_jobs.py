@@ -414,7 +414,7 @@ def test_a_job_of_this_application_and_topic_is_ours() -> None:
     assert stage.followed() == [("appeared", "j1"), *whole("p1", "a")]
 
 
-LATER = "another operation, which came after ours"
+LATER = "another operation, which came after this run's"
 
 
 @pytest.mark.parametrize(

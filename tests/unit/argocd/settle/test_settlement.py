@@ -135,7 +135,7 @@ def test_a_data_hook_that_is_not_there_yet_may_be_put_back_if_argo_cd_says_no_mo
 
 def test_a_hook_that_is_a_secret_cannot_be_put_back_for_nobody_may_see_it() -> None:
     stage = Stage(secret("hook", **{HOOK: "PreSync"}))
-    assert run(stage.note()) == [Remains(key("hook", "Secret"), "Argo CD hides what a Secret holds")]
+    assert run(stage.note()) == [Remains(key("hook", "Secret"), "Argo CD hides a Secret's values")]
 
 
 def test_the_destinations_namespace_is_that_of_what_names_none() -> None:
@@ -243,7 +243,7 @@ def test_a_secret_in_which_argo_cd_compares_not_all_is_settled_and_back_once_it_
     assert plan.settle == (key("s", "Secret"),)
     if back:
         stage.argocd.kept = [kept("+++")]
-    why = "it is not as Git has it, which ignoreDifferences hides"
+    why = "it differs from Git, which ignoreDifferences hides"
     assert stage.looked() == ([] if back else [("Secret s", why, False)])
 
 
@@ -367,7 +367,7 @@ def test_a_secret_is_back_when_argo_cd_says_so(status: str, left: bool) -> None:
     stage.status(said)
     stage.planned()
     stage.status(*([said | {"status": status}] if status else []))
-    assert stage.looked() == ([("Secret password", f"Argo CD calls it {status}", False)] if left else [])
+    assert stage.looked() == ([("Secret password", f"Argo CD reports it as {status}", False)] if left else [])
 
 
 def deleting(stage: Stage, name: str) -> None:
@@ -397,7 +397,10 @@ def test_what_does_not_go_though_it_is_being_deleted_is_told_when_patience_is_ov
     stage.planned()
     deleting(stage, f"extra-{TOPIC}")
     (left,) = run(stage.settlement.find_remains(5))
-    assert (str(left.key), left.why) == (f"ConfigMap extra-{TOPIC}", "it is being deleted, and not gone")
+    assert (str(left.key), left.why) == (
+        f"ConfigMap extra-{TOPIC}",
+        "it is being deleted, but is not gone yet",
+    )
     assert left.command == "", "to delete it again does nothing"
 
 
@@ -409,7 +412,8 @@ def test_what_a_finalizer_holds_is_told_with_the_command_that_takes_it_off() -> 
     stage.argocd.objects[key(f"extra-{TOPIC}")]["metadata"]["finalizers"] = ["example.com/hold"]
     (left,) = run(stage.settlement.find_remains(5))
     assert (
-        "its finalizer example.com/hold holds it; see who set it, or take it off: kubectl patch" in left.why
+        "its finalizer example.com/hold holds it; find out what set it, or remove it: kubectl patch"
+        in left.why
     )
     assert left.command == ""
 
@@ -440,7 +444,7 @@ def test_what_exists_only_with_the_runs_values_and_stays_is_left_whatever_it_is_
         return await stage.settlement.plan("abc")
 
     assert run(whole()) == Plan(stay=(key("kept-fd04b6c7"),))
-    why = "the run made it, and it is still there"
+    why = "the run created it, and it is still there"
     assert stage.looked() == [("ConfigMap kept-fd04b6c7", why, True)]
 
 
@@ -523,7 +527,7 @@ def test_a_secret_that_may_be_a_dead_runs_is_left_and_named_where_nobody_can_tel
     stage.syncs()
     stage.status({"kind": "Secret", "namespace": "n", "name": "s", "status": "OutOfSync"})
     assert after_death(stage, stands=False) == Plan()
-    why = "it is not as Git has it, and Argo CD does not show whether the run changed it"
+    why = "it differs from Git, and Argo CD does not show whether the run changed it"
     assert stage.looked() == [("Secret s", why, False)]
 
 
@@ -537,7 +541,7 @@ def test_a_data_hook_with_a_generated_name_is_told_before_the_sync_and_named_at_
     stage = Stage(configmap("other", "x"))
     stage.argocd.source.append(hook)
     told = run(stage.note())
-    assert told == [Remains(key("settings-"), "each sync makes another one")]
+    assert told == [Remains(key("settings-"), "each sync creates another one")]
     for name in ("settings-abc-presync-1", "another-abc-presync-1"):
         stage.argocd.made(configmap(name, TOPIC, **{HOOK: "PreSync"}))
     run(stage.plan())
@@ -583,4 +587,4 @@ def test_a_secret_that_is_back_in_no_way_is_named_once() -> None:
     stage.status({"kind": "Secret", "namespace": "n", "name": "s", "status": "OutOfSync"})
     stage.argocd.kept = [kept("+++++")]
     stage.planned()
-    assert stage.looked() == [("Secret s", "Argo CD calls it OutOfSync", False)]
+    assert stage.looked() == [("Secret s", "Argo CD reports it as OutOfSync", False)]
