@@ -2,6 +2,7 @@
 
 An ApplicationSet names itself in `metadata.ownerReferences`. An Application that keeps others in Git
 ("app of apps") does not: its children have its tracking id, or its name in a label.
+See docs/argocd-facts.md#owners-of-an-application.
 """
 
 from __future__ import annotations
@@ -121,7 +122,10 @@ def document(app: Application) -> Json:
 
 
 async def of_application_set(client: Client, seen: Application, after: Application, name: str) -> Owner:
-    """The ApplicationSet as owner (source: applicationset/controllers/applicationset_controller.go)."""
+    """The ApplicationSet as owner (source: applicationset/controllers/applicationset_controller.go).
+
+    See docs/argocd-facts.md#applicationsets.
+    """
     who, app = f"ApplicationSet {name}", seen.metadata.name
     try:
         owner = await client.application_set(name, seen.metadata.namespace)
@@ -220,7 +224,7 @@ async def of_parent(
     """The parent Application as owner; None if there is none, or if it no longer has this one in Git.
 
     Argo CD compares only the fields that Git has (a three-way merge): what Git does not name is no
-    difference, and no sync takes it away (seen on the real server).
+    difference, and no sync removes it (seen; docs/argocd-facts.md#parent-applications).
     """
     who, app = f"Application {parent}", seen.metadata.name
     try:

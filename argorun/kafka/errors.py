@@ -84,7 +84,8 @@ class BrokerError(Exception):
     def unanswered(self) -> bool:
         """Whether the broker may have carried out the request, or may still do so.
 
-        NOT_CONTROLLER counts: a KRaft controller that resigns answers so for what it has already written.
+        NOT_CONTROLLER counts: a KRaft controller that resigns answers so for what it has already written
+        (docs/kafka-facts.md#creating-topics).
         """
         if self.code == THROTTLED or _NEVER_SENT.match(self.text):
             return False
@@ -191,7 +192,10 @@ _DROPPED = "it closes the connection without an answer"
 
 
 def dropped(time: float) -> ConnectionTrouble:
-    """A TLS or SASL listener hangs up on a plaintext client; librdkafka does not report it (seen)."""
+    """A TLS or SASL listener hangs up on a plaintext client; librdkafka does not report it (seen).
+
+    See docs/kafka-facts.md#errors-outside-of-answers.
+    """
     return ConnectionTrouble(TRANSPORT, _DROPPED, time)
 
 

@@ -64,7 +64,8 @@ def within(text: str, prefixes: Collection[str]) -> Iterator[tuple[int, TopicNam
 def is_derived(topic: str, drawn: str) -> bool:
     """Whether a topic's name is a drawn one followed by `-`, `.` or `_`, as services derive names.
 
-    Spring's `@RetryableTopic`, for example, creates `NAME-retry-0` and `NAME-dlt`.
+    Spring's `@RetryableTopic`, for example, creates `NAME-retry-0` and `NAME-dlt`
+    (docs/kafka-facts.md#topics-that-services-derive).
     """
     return topic.startswith(drawn) and topic[len(drawn) : len(drawn) + 1] in _SEPARATORS
 

@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, kw_only=True)
 class TopicSpec:
-    """A topic as argorun.yaml requests it; -1 leaves a number to the broker (KIP-464, Kafka 2.4 and up)."""
+    """A topic as argorun.yaml requests it; -1 leaves a number to the broker (KIP-464, Kafka 2.4 and up).
+
+    See docs/kafka-facts.md#creating-topics.
+    """
 
     prefix: str
     partitions: int = -1

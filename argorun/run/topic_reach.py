@@ -102,7 +102,7 @@ def check_pins(config: Config, topics: Sequence[RunTopic], passed: dict[str, str
     """Raise UsageError (2) where Helm gets another value than the Application's: only a file in Git does so.
 
     `passed` is what Helm gets, None where that is not known. Source: reposerver/repository/repository.go,
-    mergeSourceParameters.
+    mergeSourceParameters (docs/argocd-facts.md#files-in-git-win).
     """
     app = config.application
     for parameter, name in ((p, t.name) for t in topics for p in t.topic.parameters):

@@ -1,4 +1,7 @@
-"""Checks that Argo CD can keep auto-sync off during a run."""
+"""Checks that Argo CD can keep auto-sync off during a run.
+
+See docs/argocd-facts.md#hold-auto-sync-off.
+"""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def application_of(manifest: Json, label: str = INSTANCE) -> str:
 
     By its tracking id, or else its instance label, which Argo CD's setting application.instanceLabelKey may
     call otherwise (source: Argo CD's util/argo/resource_tracking.go). An Application outside of Argo CD's
-    own namespace is written NAMESPACE_NAME.
+    own namespace is written NAMESPACE_NAME. See docs/argocd-facts.md#who-an-object-belongs-to.
     """
     metadata = manifest.get("metadata") or {}
     tracking = str((metadata.get("annotations") or {}).get(TRACKING, ""))
@@ -121,7 +121,8 @@ async def name_conflicts(
     """The rendered objects under whose names the cluster has another Application's.
 
     Argo CD's tree holds what stands under a name that the Application renders, whoever made it (source:
-    GetManagedLiveObjs in gitops-engine's pkg/cache/cluster.go). What cannot be read is left out.
+    GetManagedLiveObjs in gitops-engine's pkg/cache/cluster.go; docs/argocd-facts.md#the-resource-tree). What
+    cannot be read is left out.
     """
 
     async def one(key: Key, manifest: Json) -> NameConflict | None:

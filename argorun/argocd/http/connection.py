@@ -201,7 +201,8 @@ class Connection:
         """Wait for the answers to canceled requests, a few seconds at most.
 
         What takes longer is given up: Argo CD stops rendering for a client that is gone, and then writes
-        nothing (source: its context, server/application/application.go, validateAndNormalizeApp).
+        nothing (source: its context, server/application/application.go, validateAndNormalizeApp;
+        docs/argocd-facts.md#patch-validates).
         """
         if self._in_flight:
             _, overdue = await asyncio.wait(self._in_flight, timeout=LANDING)
@@ -221,7 +222,8 @@ class Connection:
         renders: bool = False,
     ) -> T:
         self.requests += 1
-        # Argo CD answers 415 to any request but GET whose content type is not exactly this.
+        # Argo CD answers 415 to any request but GET whose content type is not exactly this
+        # (docs/argocd-facts.md#errors-and-status-codes).
         headers = {} if method == "GET" else {"Content-Type": "application/json"}
         content = None if body is None else json.dumps(body).encode()
         timeout, began, sent = RENDERS if renders else QUICK, now(), self.clock.sent()
@@ -261,7 +263,10 @@ class Connection:
         params: Mapping[str, str],
         headers: Mapping[str, str] = MappingProxyType({"Accept": "text/event-stream"}),
     ) -> AsyncGenerator[bytes]:
-        """A stream in blocks of whole lines. Server-sent events have a comment every 15 s."""
+        """A stream in blocks of whole lines.
+
+        Server-sent events have a comment every 15 s (docs/argocd-facts.md#keep-alive).
+        """
         self.requests += 1
         timeout = httpx.Timeout(15.0, connect=5.0, read=40.0)
         sent = self.clock.sent()

@@ -6,6 +6,8 @@ ArgoCDFailed (8)                        AccessDenied (6)
 │                 request that renders
 ├── InvalidResponse   no answer of Argo CD's
 └── ApiError          any other error that it answered
+
+See docs/argocd-facts.md#errors-and-status-codes.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ class Slow(Unreachable):
     """A request that makes Argo CD render was not answered within its limit, and was given up.
 
     It may still take effect, whatever it tested: Argo CD tests a patch first and renders then (source:
-    server/application/application.go, Patch).
+    server/application/application.go, Patch; docs/argocd-facts.md#patch-validates).
     """
 
     final = True  # it had its time
@@ -73,7 +75,7 @@ class ApiError(ArgoCDFailed):
 
 
 class Denied(AccessDenied):
-    """Argo CD answered 403 or 404."""
+    """Argo CD answered 403 or 404 (docs/argocd-facts.md#missing-and-forbidden-look-alike)."""
 
     def __init__(self, doing: str, status: int, text: str, hint: str) -> None:
         super().__init__(f"Argo CD would not {doing}: {text} (HTTP {status})", hint)

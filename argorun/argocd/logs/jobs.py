@@ -1,9 +1,10 @@
 """Follows the logs of an operation's Jobs: each line once and in order.
 
-Argo CD picks the pods of a log request once, from a cached tree, and answers for the previous run's Job
-while the new one is not there. So pods are taken from the tree by their Job's uid, and each container's log
-is read by itself. A Job counts once it is known to be our operation's: it was not there before our sync, it
-is the Application's, and our operation still ran, or had not ended when the Job was made.
+Argo CD picks the pods of a log request once, from a cached tree (docs/argocd-facts.md#pods-of-a-log-request),
+and answers for the previous run's Job while the new one is not there
+(docs/argocd-facts.md#the-log-of-the-previous-run). So pods are taken from the tree by their Job's uid, and
+each container's log is read by itself. A Job counts once it is known to be our operation's: it was not there
+before our sync, it is the Application's, and our operation still ran, or had not ended when the Job was made.
 """
 
 from __future__ import annotations
@@ -199,8 +200,8 @@ class JobLogs:
     async def _has_ended(self, stranger: Node) -> bool:
         """Whether another's Job or bare pod has ended or is gone, as far as Argo CD shows it.
 
-        The tree alone is not enough: no change of another Application's object makes Argo CD renew ours (seen
-        on 3.1: 110 s behind).
+        The tree alone is not enough: no change of another Application's object makes Argo CD renew this one's
+        (seen on 3.1: 110 s behind; docs/argocd-facts.md#the-resource-tree).
         """
         s = stranger
         there = self._live.tree.find_uid(s.uid)

@@ -7,6 +7,8 @@
   the old one's end is taken, and no test runs.
 - It calls a Job complete that was suspended and resumed (source: pkg/health/health_job.go).
 - It calls a bare Pod with restartPolicy Always succeeded once it is ready (source: pkg/health/health_pod.go).
+
+See docs/argocd-facts.md#when-a-hook-ends.
 """
 
 from __future__ import annotations
