@@ -204,7 +204,7 @@ def existing_file(folder: Path, name: str | None, key: str) -> Path | None:
 
 
 def application(flags: Flags, file: File, where: str) -> ApplicationRef:
-    """The Application to run; `NAMESPACE/NAME` means what it means to argocd."""
+    """The Application to run, by its name or as `NAMESPACE/NAME`."""
     named = flags.application or file.application
     if not named:
         raise UsageError(

@@ -84,13 +84,13 @@ class Parameters:
             )
 
     async def give_up_overwritten(self, seen: Application) -> None:
-        """The same where the run's values no longer stand in the Application, as seen."""
+        """Give the Application up because the run's values are no longer in it, as seen."""
         rival = self._state.claim.rival(seen)
         to = f"{rival}, which took the Application" if rival else "somebody who changed the parameters"
         await self.let_go(f"{to} at the same moment", undone=not rival)
 
     async def _undo_predecessor(self, seen: Application) -> None:
-        """Undo what a dead run left; the source renders to something else then."""
+        """Undo what a dead run left, and render the source anew."""
         dead = record_of(seen)
         if dead is None or dead.run == self._state.claim.run_id or not topics_of(dead):
             return

@@ -14,7 +14,7 @@ from argorun.errors import OperationFailed
 
 
 async def undo(client: Client, app: ApplicationRef, dead: Record, limit: float, emitter: Emitter) -> None:
-    """Undo parameters and workloads within `limit` seconds: else they would pass for what was there before.
+    """Undo parameters and workloads within `limit` seconds, or they would pass for the original ones.
 
     Raises OperationFailed, ArgoCDFailed, AccessDenied where that fails.
     """

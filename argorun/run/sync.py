@@ -32,7 +32,7 @@ from argorun.run.preflight import check_others
 from argorun.run.progress import Progress
 from argorun.run.state import RunState
 
-RIDE_OUT = 60.0  # seconds for which a fault of Argo CD's is ridden out once the run is under way
+RIDE_OUT = 60.0  # seconds of retries while Argo CD fails, once the run is under way
 
 
 class Sync:
@@ -53,7 +53,7 @@ class Sync:
         self._emitter = emitter
 
     async def start(self) -> bool:
-        """POST the operation and see that it took the run's values; False where another was in the way.
+        """Start the operation and check that it captured the run's values; False if another was in the way.
 
         Raises UsageError where the sync would run no test on the topics, NoTestRan, OperationFailed,
         ArgoCDFailed, AccessDenied.
@@ -99,7 +99,7 @@ class Sync:
         await self._check_what_is_synced(rendered)
 
     async def _check_what_is_synced(self, rendered_before: Sequence[Json]) -> None:
-        """Check again where Git has moved between the rendering and the sync: what that took counts."""
+        """Check the tests again if Git has moved between the rendering and the sync."""
         state = self._state
         try:
             rendered = await self._client.manifests(self._app, state.revision or self._config.revision)
@@ -121,7 +121,7 @@ class Sync:
     # -- before the operation -------------------------------------------------------------------------
 
     async def _check_rendering(self) -> list[Json]:
-        """With the run's values set, the source renders to what the sync will run: tests on the topics."""
+        """Render with the run's values, and check that the sync will run the tests on the topics."""
         rendered = await self._render()
         for text in lint.warnings(rendered, self._config.jobs):
             self._emitter.warn(text)
@@ -156,7 +156,7 @@ class Sync:
             raise UsageError(f"Argo CD cannot render {self._app} with the run's values: {e.text}") from None
 
     async def _note_what_is_there(self, rendered: Sequence[Json]) -> None:
-        """Remember the cluster as it is: what the operation changes and makes shows by comparison."""
+        """Take a snapshot of the cluster, to see later what the operation changed and created."""
         state, by_name = self._state, self._by_name(rendered)
         tree = await self._read_tree(rendered)
         secret = any(t.topic.unverified for t in state.topics)

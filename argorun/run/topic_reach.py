@@ -39,7 +39,7 @@ async def check(
 
     `seen` is the Application; what it leaves alone in an object that is there already does not count, nor
     do pods that the sync does not restart. `former` is what the source renders to without the run's values.
-    Gives back what carries the names. Raises UsageError that names the cause where it can be seen. For a
+    Returns what carries the names. Raises UsageError, which names the cause if it is known. For a
     topic with `unverified`, whose name is in the manifests or may be in a Secret, it only warns. Raises
     ArgoCDFailed, AccessDenied.
     """
@@ -92,7 +92,7 @@ async def _is_there(
 
 
 async def _left_alone(config: Config, client: Client, seen: Application) -> IgnoredFields:
-    """What the sync leaves as it is in the cluster; the tree is read only where there may be such."""
+    """The fields that the sync does not write; the tree is read only if there may be any."""
     rules = ignore_differences.respected(seen.spec, f"show {config.application}")
     tree = await client.tree(config.application) if rules else Tree()
     return IgnoredFields(rules, destination(seen), tree)

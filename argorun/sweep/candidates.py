@@ -26,7 +26,7 @@ from argorun.kafka.names import TopicName
 from argorun.kafka.topics import Topics
 from argorun.sweep.left_behind import reason
 
-A_PART = 100  # Applications that are looked at in one go: a few milliseconds
+A_PART = 100  # Applications that are checked in one go: a few milliseconds
 UNAUTHENTICATED = 401
 AGE_ALONE = "only a topic's age decides whether it is in use"
 CLOCKS_DIFFER = 60.0  # seconds by which two machines' clocks may be apart before it is worth a warning
@@ -54,9 +54,9 @@ class Candidates:
         self.applications: list[Leftover] = []
 
     async def find(self) -> list[str]:
-        """Find them, Applications first: a run makes its topic before its record. The result in phrases.
+        """Find both, Applications first: a run creates its topic before its record. Returns phrases.
 
-        Raises UsageError, AccessDenied, KafkaFailed, ArgoCDFailed where it cannot be seen what there is.
+        Raises UsageError, AccessDenied, KafkaFailed, ArgoCDFailed.
         """
         client, prefixes = self._client, self._config.prefixes
         seen = await client.applications() if client is not None else []
@@ -95,7 +95,7 @@ class Candidates:
     # -- Applications with a record -------------------------------------------------------------------
 
     async def _has_record(self, listed: Application) -> bool:
-        """Whether a record about runs' topics stands there; that of a dead run makes it a candidate."""
+        """Whether the Application carries a record about topics; a dead run's record makes it a candidate."""
         names = self._topics_of(record_of(listed))
         if names and self._client is not None and all(map(self.topics.will_be_gone, names)):
             await self._read(self._client, listed, names)
@@ -124,7 +124,7 @@ class Candidates:
             await self._judge(client, Leftover(app, seen, record), names)
 
     async def _judge(self, client: Client, found: Leftover, names: list[TopicName]) -> None:
-        """A run is dead by itself, or by the age that was asked for; the usual age spares a live one."""
+        """Add it if its run is dead, or older than an explicit --older-than; else keep its topics."""
         old = all(map(self.age.is_old, names))
         asked_for = old and self._config.explicit
         if asked_for or not await liveness.is_alive_or_testing(client, found.app, found.record, found.seen):
@@ -138,7 +138,7 @@ class Candidates:
     # -- what a person should know --------------------------------------------------------------------
 
     async def _optional(self, what: str, helper: Awaitable[None]) -> None:
-        """A warning that cannot be given keeps nothing from being done; `what` is said in its place."""
+        """Make a check that may fail: then `what` is emitted, and the sweep goes on."""
         if (error := await attempt(helper)) is not None:
             self._emitter.warn(f"{what}: {reason(error)}")
 
@@ -151,14 +151,18 @@ class Candidates:
                 )
 
     async def _warn_of_unseen(self, client: Client) -> None:
-        """Argo CD leaves out of a list what the token may not see. No run lives longer than it may."""
+        """Say if the token may not see every Application: Argo CD leaves the others out of its list.
+
+        It is a warning only if a run may live longer than --older-than
+        (docs/argocd-facts.md#listing-applications).
+        """
         if not await client.can_i("get", "applications", "*/*"):
             old_enough = self._config.older_than >= self._config.longest_run
             emit = self._emitter.info if old_enough else self._emitter.warn
             emit(f"the token may not see every Application: for those that it does not see, {AGE_ALONE}")
 
     async def _warn_of_names(self, listed: Application) -> None:
-        """A topic's name without a record: nobody wrote down what stood there before."""
+        """Warn of a topic's name in a spec without a record, which would say what the value was before."""
         app = reference(listed)
         found = [
             (place, name)
@@ -177,7 +181,7 @@ class Candidates:
         )
 
     async def _warn_of_others(self, present: Sequence[str]) -> None:
-        """A topic that only holds the name of one that goes may be somebody's."""
+        """Warn of topics whose names contain that of a topic to delete: they may be somebody's."""
         for at, topic in enumerate(present):
             if (name := self.topics.name_in(topic)) is not None:
                 self._emitter.warn(

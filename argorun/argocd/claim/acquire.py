@@ -111,9 +111,9 @@ async def take(claim: Claim, manifests: Sequence[Json], until: float) -> Applica
     """Put the run's values in, in one JSON patch with the record; return the Application as read back.
 
     `manifests` is what the source renders to without the values, `until` the time in the record, in seconds
-    since the epoch. A lost answer is made up for by looking what stands there. Raises Lost if somebody else
-    was faster, UsageError if Argo CD cannot switch auto-sync off or accepts no such values, ArgoCDFailed,
-    AccessDenied.
+    since the epoch. After a lost answer the Application is read to see whether it took. Raises Lost if
+    somebody else was faster, UsageError if Argo CD cannot switch auto-sync off or accepts no such values,
+    ArgoCDFailed, AccessDenied.
     """
     budget = RetryBudget(claim.client.retry_for)
     failed: ArgoCDFailed | Lost | None = None

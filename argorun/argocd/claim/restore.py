@@ -67,7 +67,7 @@ async def release(claim: Claim) -> float:
 
 
 async def let_go(claim: Claim) -> None:
-    """Put everything back before any workload used it; nothing if another run holds the Application.
+    """Put everything back before any workload used it, unless another run holds the Application.
 
     Raises ArgoCDFailed, AccessDenied.
     """

@@ -61,7 +61,7 @@ class JobLogs:
         self._task = asyncio.create_task(self._discover())
 
     def renders(self, rendered: Rendered) -> None:
-        """Go by this: the source rendered to something else when the operation took it."""
+        """Use this rendering instead: Git has moved, and the operation took the newer one."""
         self._rendered = rendered
 
     def operation_started(self, at: str) -> None:

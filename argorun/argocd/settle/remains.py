@@ -1,4 +1,4 @@
-"""The objects that are not back, and what a person can do about each."""
+"""The objects that are not restored, and what a person can do about each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LIVES_ON = "the Application was deleted; unless its objects were deleted, too, i
 
 @dataclass(frozen=True)
 class Remains:
-    """One object that is not back as it was, why, and what a person can do about it."""
+    """One object that is not restored, why, and what a person can do about it."""
 
     key: Key
     why: str

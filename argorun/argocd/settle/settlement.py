@@ -1,4 +1,4 @@
-"""Takes what a run's operation changed back to how Git has it, object by object."""
+"""Restores the objects that a run's operation changed to their state in Git."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SECRET_HOOK = "it is as the run's sync left it, and Argo CD does not show its va
 
 
 class Settlement:
-    """What one run's operation changed, and how it goes back. `topics` are the names that must be gone.
+    """What one run's operation changed, and how it is restored. `topics` are the names that must be gone.
 
     With `secrets`, a Secret may hold one of them, whose values Argo CD hides. Call `take_snapshot` before the
     sync, `plan` once the parameters are back, and `find_remains` once the plan is carried out. Every
@@ -69,9 +69,9 @@ class Settlement:
         self._former: Mapping[Key, Json] = {}  # what the source renders to without the run's values
         self._options: Collection[str] = ()  # the Application's sync options
         self._claims: list[Key] = []  # volume claims of pruned StatefulSets, which Kubernetes keeps
-        self._ignored: list[Key] = []  # Secrets that are not as Git has them, whatever Argo CD calls them
+        self._ignored: list[Key] = []  # Secrets that differ from Git, whatever status Argo CD reports
         self._secret_hooks: dict[Key, str] = {}  # the version that the run's sync has left
-        self._hidden: list[Key] = []  # Secrets that may be the run's: nobody can tell
+        self._hidden: list[Key] = []  # Secrets of which it is unknown whether the run changed them
         self._partly_new: list[Key] = []  # new objects that no sync takes back as a whole
 
     # -- before the sync ------------------------------------------------------------------------------
@@ -79,7 +79,7 @@ class Settlement:
     async def take_snapshot(
         self, seen: Application, tree: Tree, ours: Sequence[Json], former: Sequence[Json]
     ) -> list[Remains]:
-        """Remember the live objects; return the data hooks that nobody can put back later.
+        """Remember the live objects; return the data hooks that cannot be restored later.
 
         `ours` is what the source renders to with the run's values, `former` without them; that is empty if it
         does not render so. Raises UsageError if the sync would wait for a person.
@@ -158,7 +158,7 @@ class Settlement:
     # -- the plan -------------------------------------------------------------------------------------
 
     async def plan(self, revision: str | None) -> Plan:
-        """How each changed object goes back to what this commit renders to with today's parameters.
+        """How each changed object goes back to what this commit renders to with the current parameters.
 
         Raises OperationFailed if Argo CD cannot compare with Git, or cannot render.
         """

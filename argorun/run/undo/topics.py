@@ -39,7 +39,7 @@ class TopicUndos:
         try:
             await self._topics.delete(name)
         except TopicExists:
-            return None  # canceled before the run knew it: it stood there before
+            return None  # it existed before: the create was canceled before the run knew
         await self._topics.wait_gone(name)
         self._gone.append(name)
         return f"topic {name} deleted"
@@ -80,7 +80,7 @@ class TopicUndos:
         return None
 
     async def delete_again(self) -> str | None:
-        """Once all is undone: delete what a pod has brought back, or has made from a topic's name."""
+        """Delete at the end what a pod has brought back, or has derived from a topic's name."""
         for name in self._gone:
             if self._undo.hurried:  # the topics went before the pods
                 await self._topics.delete(name)
