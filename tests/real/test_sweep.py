@@ -229,8 +229,8 @@ def test_who_comes_next_ends_a_dead_runs_operation_once_its_time_has_passed(benc
     bench.expire()
     with bench.start() as run:
         run.until("log_line", text="begun")
-        assert any("left its operation running; it is ended" in e["text"] for e in run.all("notice")), str(
-            run
+        assert any("left its operation running; argorun ends it" in e["text"] for e in run.all("notice")), (
+            str(run)
         )
         run.send(signal.SIGINT)
         assert run.end() == 130, str(run)
