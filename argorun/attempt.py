@@ -15,8 +15,8 @@ AT_ONCE = 8  # things that `for_each` works on at the same time
 async def attempt(doing: Awaitable[object], limit: float | None = None) -> ArgorunError | None:
     """None where this was done within `limit` seconds, else its error, whatever was raised.
 
-    For things of which one must not keep the others from being done, whether by an OSError, a bug or a
-    cancellation from inside. Raises CancelledError only where the caller itself is canceled.
+    For things of which one must not stop the others, neither by an OSError nor by a bug or a cancellation
+    from inside. Raises CancelledError only where the caller itself is canceled.
     """
     try:
         async with asyncio.timeout(limit) as time:

@@ -62,7 +62,7 @@ class Emitter:
         self.emit(events.StepEnded(time=time.time(), step=step, ok=ok, seconds=seconds, detail=shown))
 
     def warn(self, text: str) -> None:
-        """A person should know this, and perhaps act on it."""
+        """Emit something that a person should know, and perhaps act on."""
         self.emit(events.Notice(time=time.time(), level="warning", text=text))
 
     def warn_once(self, text: str) -> None:
@@ -72,9 +72,9 @@ class Emitter:
             self.warn(text)
 
     def info(self, text: str) -> None:
-        """A person may want to know this."""
+        """Emit something that a person may want to know."""
         self.emit(events.Notice(time=time.time(), level="info", text=text))
 
     def planned(self, what: str) -> None:
-        """What a dry run does not do."""
+        """Emit one line of what a dry run would do."""
         self.emit(events.Planned(time=time.time(), what=what))

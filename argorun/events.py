@@ -25,7 +25,7 @@ class Step(enum.StrEnum):
 
 
 class HookStatus(enum.StrEnum):
-    """Where a hook stands."""
+    """The status of a hook."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -70,7 +70,7 @@ class StepEnded:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Waiting:
-    """The run waits for somebody else; emitted again whenever `reason` changes."""
+    """The run waits for something; emitted again whenever `reason` changes."""
 
     time: float
     step: Step

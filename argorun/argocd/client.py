@@ -173,6 +173,7 @@ class Client(Protocol):
 def policy_object(project: str, namespace: str, name: str, own_namespace: str) -> str:
     """What Argo CD's policy calls an Application or ApplicationSet: PROJECT/NAME in its own namespace.
 
-    Anywhere else it is PROJECT/NAMESPACE/NAME (source: Argo CD's util/security/rbac.go, RBACName).
+    Anywhere else it is PROJECT/NAMESPACE/NAME (source: Argo CD's util/security/rbac.go, RBACName;
+    docs/argocd-facts.md#rbac).
     """
     return f"{project}/{name}" if namespace in ("", own_namespace) else f"{project}/{namespace}/{name}"

@@ -1,4 +1,7 @@
-"""Argo CD's time, known from the Date header of its answers."""
+"""Argo CD's time, known from the Date header of its answers.
+
+See docs/argocd-facts.md#server-clock.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
 Argo CD decodes what it is sent into Go types, encodes it again, and drops source options that are empty
 (source: pkg/apis/application/v1alpha1/types.go, whose `omitempty` tags stand below; NormalizeApplicationSpec
-in util/argo/argo.go). Two specs mean the same to it if their normal forms are equal.
+in util/argo/argo.go; docs/argocd-facts.md#the-normal-form-of-a-spec). Two specs mean the same to it if
+their normal forms are equal.
 """
 
 from __future__ import annotations
@@ -106,7 +107,10 @@ def go_number(value: float) -> str:
 
 
 def go_json(value: Any) -> str:
-    """JSON as Go's encoding/json writes it: `&`, `<`, `>`, U+2028 and U+2029 escaped, and numbers."""
+    """JSON as Go's encoding/json writes it: `&`, `<`, `>`, U+2028 and U+2029 escaped, and numbers.
+
+    See docs/argocd-facts.md#tests-in-a-json-patch.
+    """
     if isinstance(value, dict):
         return "{" + ", ".join(f"{go_json(str(k))}: {go_json(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list | tuple):

@@ -2,6 +2,7 @@
 
 An ApplicationSet names itself in `metadata.ownerReferences`. An Application that keeps others in Git
 ("app of apps") does not: its children have its tracking id, or its name in a label.
+See docs/argocd-facts.md#owners-of-an-application.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from argorun.argocd.types import Application, ApplicationSet, IgnoreRule, Json, 
 from argorun.config.model import ApplicationRef
 from argorun.errors import AccessDenied, ArgoCDFailed, UsageError
 
-FORCE = "--force-owned goes on all the same"
+FORCE = "--force-owned runs anyway"
 RECORDED = "/metadata/annotations/" + RECORD.replace("/", "~1")
 PARAMETERS = "/spec/source/helm/parameters"
 NEVER_UPDATES = ("create-only", "create-delete")
@@ -58,9 +59,7 @@ async def check(
     except ArgoCDFailed as e:
         if not force:
             raise
-        warn(
-            f"whether something else undoes the parameters of {seen.metadata.name} is not known: {e.message}"
-        )
+        warn(f"cannot tell whether something else undoes the parameters of {seen.metadata.name}: {e.message}")
         return ""
     if owner is None:
         return ""
@@ -123,7 +122,10 @@ def document(app: Application) -> Json:
 
 
 async def of_application_set(client: Client, seen: Application, after: Application, name: str) -> Owner:
-    """The ApplicationSet as owner (source: applicationset/controllers/applicationset_controller.go)."""
+    """The ApplicationSet as owner (source: applicationset/controllers/applicationset_controller.go).
+
+    See docs/argocd-facts.md#applicationsets.
+    """
     who, app = f"ApplicationSet {name}", seen.metadata.name
     try:
         owner = await client.application_set(name, seen.metadata.namespace)
@@ -151,7 +153,7 @@ async def of_application_set(client: Client, seen: Application, after: Applicati
         who,
         UsageError(
             f"Application {app} belongs to {who}, which would undo what argorun changes in it",
-            f"put this into {who}, or use an Application of its own for tests; {FORCE}\n"
+            f"add this to {who}, or use a separate Application for tests; {FORCE}\n"
             + application_set_snippet(app, reverted(seen, after, ())),
             reason=reason(lost, rules, seen, after),
         ),
@@ -222,7 +224,7 @@ async def of_parent(
     """The parent Application as owner; None if there is none, or if it no longer has this one in Git.
 
     Argo CD compares only the fields that Git has (a three-way merge): what Git does not name is no
-    difference, and no sync takes it away (seen on the real server).
+    difference, and no sync removes it (seen; docs/argocd-facts.md#parent-applications).
     """
     who, app = f"Application {parent}", seen.metadata.name
     try:
@@ -236,7 +238,7 @@ async def of_parent(
         return Owner(
             who,
             warning=f"{app} is part of {who}, which cannot be read ({e.text}): it may undo the parameters "
-            f"during the run where it heals itself",
+            f"during the run if it heals itself",
         )
     if target is None:
         return None
@@ -261,7 +263,7 @@ async def of_parent(
         who,
         UsageError(
             f"Application {app} is part of {who}, which heals itself and would undo what argorun changes",
-            f"put this into {who}, or use an Application of its own for tests; {FORCE}\n"
+            f"add this to {who}, or use a separate Application for tests; {FORCE}\n"
             + parent_snippet(app, in_git),
             reason=reason(lost, rules, seen, after),
         ),

@@ -52,7 +52,7 @@ class RestClient(Connection):
         A refreshing GET waits for an event that Argo CD may miss, without a deadline of its own (source:
         server/application/application.go, Get; seen under load, 4 of 841 times): it is sent once more, and
         again while the comparison is not done, as long as one may take. In the end the Application is read
-        without one.
+        without one (docs/argocd-facts.md#refresh).
         """
         doing = f"show Application {app.name}"
         if refresh is not None:
@@ -64,7 +64,8 @@ class RestClient(Connection):
         """Whether there is no such Application in this project; False if Argo CD does not say so.
 
         Only a request that names the project is answered 404 for a missing one, and 403 for a missing
-        permission (source: server/application/application.go, getAppEnforceRBAC).
+        permission (source: server/application/application.go, getAppEnforceRBAC;
+        docs/argocd-facts.md#missing-and-forbidden-look-alike).
         """
         try:
             params = query(app) | {"project": project}
@@ -88,14 +89,20 @@ class RestClient(Connection):
                         return await self._get(doing, path(app), Application, params)
 
     async def nudge(self, app: ApplicationName) -> None:
-        """Make the controller check the Application now: a refresh, sent once, whatever the answer."""
+        """Make the controller check the Application now: a refresh, sent once, whatever the answer.
+
+        See docs/argocd-facts.md#a-refresh-speeds-hooks-up.
+        """
         doing, params = f"refresh Application {app.name}", query(app, refresh="normal")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(sum(REFRESHED)):
                 await self._once("GET", doing, path(app), None, Application, params)
 
     async def applications(self) -> list[Application]:
-        """Every Application that the token's account may see: name, annotations and spec, nothing else."""
+        """Every Application that the token's account may see: name, annotations and spec, nothing else.
+
+        Argo CD leaves out the others without a word (docs/argocd-facts.md#listing-applications).
+        """
         answer = await self._get("list the Applications", "/api/v1/applications", Applications, LISTED)
         return answer.items or []
 
@@ -104,7 +111,8 @@ class RestClient(Connection):
     ) -> Application:
         """Change the Application by a JSON patch, sent once; ApiError(500, code 2) if a `test` fails.
 
-        `harmless_late`: `late_change_until` leaves it out. Argo CD renders the source to validate it.
+        `harmless_late`: `late_change_until` leaves it out. Argo CD renders the source to validate it
+        (docs/argocd-facts.md#patch-validates).
         """
         body = with_place(app, {"name": app.name, "patch": as_go_writes_it(operations), "patchType": "json"})
         doing = f"change Application {app.name}"
@@ -113,13 +121,19 @@ class RestClient(Connection):
         )
 
     async def replace_spec(self, app: ApplicationName, spec: Json) -> None:
-        """Put the whole spec without validation: nothing is rendered, Git may be out of reach."""
+        """Put the whole spec without validation: nothing is rendered, Git may be out of reach.
+
+        See docs/argocd-facts.md#put-without-validation.
+        """
         doing = f"replace the spec of Application {app.name}"
         params = query(app) | {"validate": "false"}
         await self._send("PUT", doing, path(app, "spec"), spec, Json, params)
 
     async def replace(self, app: ApplicationName, application: Json) -> None:
-        """Put the whole Application, metadata included, without validation."""
+        """Put the whole Application, metadata included, without validation.
+
+        See docs/argocd-facts.md#put-without-validation.
+        """
         doing = f"replace Application {app.name}"
         params = {"validate": "false"} | ({"project": app.project} if app.project else {})
         await self._send("PUT", doing, path(app), application, Json, params)
@@ -134,11 +148,11 @@ class RestClient(Connection):
         """An error message of Argo CD's that quotes its helm command; empty if there is none.
 
         Argo CD shows neither Git's files nor the command: GET …/manifests leaves `commands` out (source:
-        server/application/application.go, GetManifests, v3.6). It quotes the command if Helm fails. So this
-        requests a change that cannot be made: Helm refuses the release name when Argo CD validates the
-        change, and, should a file in Git set another one, Kubernetes refuses the label. Nothing is written.
-        With `helm` the source's `helm` section is taken to be that; else it must have one. Raises
-        ArgoCDFailed, AccessDenied.
+        server/application/application.go, GetManifests, v3.6; docs/argocd-facts.md#how-helm-is-called). It
+        quotes the command if Helm fails. So this requests a change that cannot be made: Helm refuses the
+        release name when Argo CD validates the change, and, should a file in Git set another one, Kubernetes
+        refuses the label. Nothing is written. With `helm` the source's `helm` section is taken to be that;
+        else it must have one. Raises ArgoCDFailed, AccessDenied.
         """
         section: Json = {"op": "add", "path": "/spec/source/helm/releaseName", "value": IMPOSSIBLE}
         if helm is not None:
@@ -178,13 +192,19 @@ class RestClient(Connection):
     # -- its operation ------------------------------------------------------------------------------
 
     async def sync(self, app: ApplicationName, body: Json) -> Application:
-        """Start an operation, sent once: after a lost answer the caller must look whether it took."""
+        """Start an operation, sent once: after a lost answer the caller must look whether it took.
+
+        See docs/argocd-facts.md#starting-a-sync.
+        """
         return await self._send(
             "POST", f"sync {app.name}", path(app, "sync"), with_place(app, body), Application, renders=True
         )
 
     async def terminate(self, app: ApplicationName) -> None:
-        """Ask to end the running operation; it is over only when its phase says so."""
+        """Ask to end the running operation; it is over only when its phase says so.
+
+        See docs/argocd-facts.md#ending-an-operation.
+        """
         doing, where = f"end the operation of {app.name}", path(app, "operation")
         await self._send("DELETE", doing, where, None, Json, query(app), harmless_late=True, ends=True)
 
@@ -207,7 +227,10 @@ class RestClient(Connection):
     async def live(
         self, app: ApplicationName, group: str, version: str, kind: str, namespace: str, name: str
     ) -> Json:
-        """A live object of the Application, read from the cluster."""
+        """A live object of the Application, read from the cluster.
+
+        See docs/argocd-facts.md#manifests-and-events.
+        """
         doing = f"show {kind} {name}"
         where = an_object(app, group, version, kind, namespace, name)
         answer = await self._get(doing, path(app, "resource"), Json, where, also_500=False)
@@ -226,7 +249,8 @@ class RestClient(Connection):
         """Change a live object by a JSON merge patch; needs `applications, update/GROUP/KIND/NAMESPACE/NAME`.
 
         Denied is answered before Argo CD looks whether there is such an object, ApiError (400) where it is
-        none of the Application's (source: getAppLiveResource in server/application/application.go).
+        none of the Application's (source: getAppLiveResource in server/application/application.go;
+        docs/argocd-facts.md#rbac).
         """
         where = an_object(app, group, version, kind, namespace, name)
         where["patchType"] = "application/merge-patch+json"
@@ -235,7 +259,10 @@ class RestClient(Connection):
         await self._send("POST", doing, path(app, "resource"), body, Json, where)
 
     async def events(self, app: ApplicationName, node: Node) -> list[ClusterEvent]:
-        """The Kubernetes events about a live object of the Application; refused once it has left the tree."""
+        """The Kubernetes events about a live object of the Application; refused once it has left the tree.
+
+        See docs/argocd-facts.md#manifests-and-events.
+        """
         where = {"resourceNamespace": node.namespace, "resourceName": node.name, "resourceUID": node.uid}
         doing = f"show the events of {node.kind} {node.name}"
         answer = await self._get(doing, path(app, "events"), ClusterEvents, query(app, **where))
@@ -269,7 +296,7 @@ class RestClient(Connection):
     async def watch(self, app: ApplicationName, fields: str) -> AsyncGenerator[Application]:
         """The Application whenever it changes, the first at once; may drop changes and end at any time.
 
-        It ends when the Application is deleted.
+        It ends when the Application is deleted. See docs/argocd-facts.md#watch-an-application.
         """
         params = {"name": app.name} | query(app, fields=fields)
         blocks = self._stream(f"watch {app.name}", "/api/v1/stream/applications", params)
@@ -281,7 +308,10 @@ class RestClient(Connection):
                 yield event.application
 
     async def watch_tree(self, app: ApplicationName) -> AsyncGenerator[Tree]:
-        """The resource tree whenever it changes; the tree as it stands is not sent."""
+        """The resource tree whenever it changes; the tree as it is now is not sent.
+
+        See docs/argocd-facts.md#watch-the-tree.
+        """
         url = f"/api/v1/stream/applications/{quote(app.name)}/resource-tree"
         blocks = self._stream(f"watch the resources of {app.name}", url, query(app))
         async with contextlib.aclosing(streams.newest(blocks)) as frames:
@@ -293,12 +323,13 @@ class RestClient(Connection):
     ) -> AsyncGenerator[list[LogEntry]]:
         """A container's log entries, as many as came at once.
 
-        A failure to open it comes as an entry without a pod's name.
+        A failure to open it comes as an entry without a pod's name (docs/argocd-facts.md#log-entries).
         """
         params = query(app, namespace=namespace, container=container, **extra)
         url = path(app, "pods", pod, "logs")
         # Not as server-sent events: under a flood of lines Argo CD's keep-alive tears the chunks (seen at
-        # 160,000 lines; its flush is not under the lock of its writes). Uncompressed, or lines come late.
+        # 160,000 lines; its flush is not under the lock of its writes; see
+        # docs/argocd-facts.md#server-sent-events-tear-under-load). Uncompressed, or lines come late.
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         async for block in self._stream(f"read the log of {pod}", url, params, headers):
             for entries in streams.log_entries(block):
@@ -326,7 +357,7 @@ def an_object(
 def as_go_writes_it(operations: list[Json]) -> str:
     """A JSON patch whose `test` ops can hold: Argo CD compares strings and numbers as Go writes them.
 
-    Source: evanphx/json-patch (lazyNode.equal), and seen on the real server.
+    Source: evanphx/json-patch (lazyNode.equal), and seen (docs/argocd-facts.md#tests-in-a-json-patch).
     """
     return go_json(operations)
 

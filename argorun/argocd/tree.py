@@ -11,7 +11,9 @@ from argorun.argocd.http.errors import ApiError
 from argorun.argocd.types import Tree
 from argorun.errors import ArgorunError
 
-POLL = 5.0  # seconds between reads; the stream sends changes only, and may drop some
+# Seconds between reads: the stream sends changes only, and may drop some
+# (docs/argocd-facts.md#watch-the-tree).
+POLL = 5.0
 
 
 class LiveTree:

@@ -21,6 +21,9 @@ class Output(StrEnum):
 ConfigurationFile = Annotated[
     Path | None,
     typer.Option(
-        "--file", "-f", help="Configuration; ./argorun.yaml where there is one.", show_default=False
+        "--file",
+        "-f",
+        help="Configuration file; by default ./argorun.yaml, if it exists.",
+        show_default=False,
     ),
 ]

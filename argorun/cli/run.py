@@ -12,13 +12,13 @@ from argorun.cli.options import ConfigurationFile, Output
 
 HELP = """Run the tests of an Application on a topic of their own.
 
-Everything may stand in argorun.yaml; what is given here wins over it. Credentials come from the
-environment: ARGOCD_AUTH_TOKEN, and ${NAME} in argorun.yaml for Kafka's. ARGOCD_SERVER and
-KAFKA_BOOTSTRAP_SERVERS win over argorun.yaml, too.
+argorun.yaml can hold everything; options override it. Credentials come from the environment:
+ARGOCD_AUTH_TOKEN, and ${NAME} in argorun.yaml for Kafka's. ARGOCD_SERVER and KAFKA_BOOTSTRAP_SERVERS
+override argorun.yaml, too.
 
 \b
 Examples:
-  argorun run                                  what ./argorun.yaml says
+  argorun run                                  as ./argorun.yaml says
   argorun run --dry-run                        check everything, touch nothing
   argorun run weather --topic weather_updates --parameter kafka.topic
   argorun run --set-string image.tag=$GITHUB_SHA --timeout 10m --events events.jsonl
@@ -48,13 +48,15 @@ TestJobs = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME",
-        help="A test Job or Pod that must run and succeed; every PostSync one where none is named.",
+        help="A test Job or Pod that must run and succeed; by default, every PostSync Job and Pod.",
     ),
 ]
 Timeout = Annotated[
     str | None,
     typer.Option(
-        metavar="DURATION", help="For the whole run: 90, 90s, 15m, 1h30m; else 15m.", show_default=False
+        metavar="DURATION",
+        help="Time limit for the whole run: 90, 90s, 15m, 1h30m; by default 15m.",
+        show_default=False,
     ),
 ]
 Revision = Annotated[
@@ -66,7 +68,7 @@ Sets = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help="Set one more Helm parameter for this run; Helm types it: 12 is a number.",
+        help="Set another Helm parameter for this run; Helm decides its type: 12 is a number.",
     ),
 ]
 SetStrings = Annotated[
@@ -74,15 +76,17 @@ SetStrings = Annotated[
     typer.Option(
         "--set-string",
         metavar="NAME=VALUE",
-        help="The same, always a string, e.g. image.tag=$SHA.",
+        help="Like --set, but always a string, e.g. image.tag=$SHA.",
     ),
 ]
 ShownAs = Annotated[
-    Output, typer.Option(help="auto: rich in a terminal, else plain. json: one event a line on stdout.")
+    Output, typer.Option(help="auto: rich in a terminal, else plain. json: one event per line on stdout.")
 ]
 EventsFile = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Also write every event to FILE, one JSON a line.", show_default=False),
+    typer.Option(
+        metavar="FILE", help="Also write every event to FILE, one JSON object per line.", show_default=False
+    ),
 ]
 LogsShown = Annotated[
     Logs,
@@ -95,23 +99,25 @@ LogDir = Annotated[
     Path | None,
     typer.Option(
         metavar="DIR",
-        help="Also keep the logs in DIR/JOB/POD.CONTAINER.log, whole and not masked.",
+        help="Also write the logs to DIR/JOB/POD.CONTAINER.log, complete and not masked.",
         show_default=False,
     ),
 ]
-KeepTopics = Annotated[bool, typer.Option("--keep-topics", help="Leave the topics, to look into them.")]
+KeepTopics = Annotated[bool, typer.Option("--keep-topics", help="Keep the topics, to inspect them.")]
 NoSettle = Annotated[
-    bool, typer.Option("--no-settle", help="Leave the workloads on the run's topic in the end.")
+    bool, typer.Option("--no-settle", help="Leave the workloads on the run's topic after the run.")
 ]
 NoNudge = Annotated[
     bool,
-    typer.Option("--no-nudge", help="Do not refresh the Application when a hook has ended; it takes longer."),
+    typer.Option(
+        "--no-nudge", help="Do not refresh the Application when a hook has ended; the run takes longer."
+    ),
 ]
 ForceOwned = Annotated[
     bool,
     typer.Option(
         "--force-owned",
-        help="Go on though an ApplicationSet or another Application may undo the parameters.",
+        help="Run even if an ApplicationSet or another Application may undo the parameters.",
     ),
 ]
 DryRun = Annotated[

@@ -11,14 +11,14 @@ from argorun.cli.options import ConfigurationFile
 
 HELP = """Delete the topics that killed runs left, and put their Applications back.
 
-Only topics whose name is exactly PREFIX_<unix seconds>_<8 hex> are touched, by the time in the name.
-Where Argo CD's address and token are known, Applications that such a run left with its topic are put
+Only topics whose name is exactly PREFIX_<unix seconds>_<8 hex> are touched; the time in the name gives their
+age. If Argo CD's address and token are known, Applications that such a run left with its topic are put
 back first: its operation ended, parameters and auto-sync as they were. The names go to stdout, the rest
 to stderr.
 
 \b
 Examples:
-  argorun sweep --dry-run                      what is there, for the topics in ./argorun.yaml
+  argorun sweep --dry-run                      list what is left, for the topics in ./argorun.yaml
   argorun sweep --topic weather_updates --older-than 1h
 """
 
@@ -39,19 +39,19 @@ OlderThan = Annotated[
     str | None,
     typer.Option(
         metavar="DURATION",
-        help="Leave what is younger alone; 0s takes every run's. Else 6h, or as long as a run of "
-        "this file may take.",
+        help="Keep what is younger; 0s keeps nothing. By default 6h, or as long as a run of this file "
+        "may take.",
         show_default=False,
     ),
 ]
 Yes = Annotated[
     bool,
-    typer.Option("--yes", help="Take ages under an hour by this machine's clock, where no Argo CD is known."),
+    typer.Option("--yes", help="Trust this machine's clock for ages under an hour, if no Argo CD is known."),
 ]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Say what would be deleted and put back; touch nothing.")
 ]
-ShownAs = Annotated[SweepOutput, typer.Option(help="auto: plain. json: one event a line on stdout.")]
+ShownAs = Annotated[SweepOutput, typer.Option(help="auto: plain. json: one event per line on stdout.")]
 
 
 def sweep(

@@ -1,7 +1,7 @@
 """Reads the argocd CLI's settings for its current context: server, token, connection.
 
 Directory: ARGOCD_CONFIG_DIR, else an existing ~/.argocd, else $XDG_CONFIG_HOME/argocd, else ~/.config/argocd;
-file `config` (source: Argo CD's util/localconfig/localconfig.go).
+file `config` (source: Argo CD's util/localconfig/localconfig.go; docs/argocd-facts.md#cli-settings).
 """
 
 from __future__ import annotations

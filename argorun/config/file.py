@@ -86,11 +86,11 @@ def read(path: Path) -> File:
         at = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         # A password that begins with *, & or ! is taken for a name, and would be quoted as one.
         why, names = re.subn(r"(alias|anchor|tag handle|tag) ['\"].*", r"\1 ***", problem(e))
-        hint = "a value that begins with *, & or ! must stand in quotes" if names else ""
+        hint = "quote a value that begins with *, & or !" if names else ""
         raise UsageError(f"{path}{at}: not valid YAML: {why}", hint) from None
     except Exception as e:  # PyYAML's constructors let more out: 2020-13-45, !!int x, a thousand brackets
         deep = isinstance(e, RecursionError)
-        why = "it is nested too deeply" if deep else "a value is not of the kind that it looks like"
+        why = "it is nested too deeply" if deep else "a value is not valid for the type that it looks like"
         raise UsageError(f"{path}: not valid YAML: {why}") from None
     if raw is None:
         raw = {}
@@ -101,7 +101,7 @@ def read(path: Path) -> File:
         place = f" in {where}" if where else ""
         raise UsageError(
             f"{path}: unknown key '{key}'{place}",
-            f"did you mean '{near[0]}'?" if near else f"known are: {', '.join(known)}",
+            f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}",
         )
     try:
         return msgspec.convert(raw, File, strict=True)

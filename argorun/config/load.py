@@ -55,7 +55,7 @@ def load(
     file, where = (read(path), str(path)) if path else (File(), "the command line")
     secrets, mask = collecting(environment, mask)
     expand = Expansion(environment, where, mask)
-    kafka = kafka_settings(file, environment, expand, "no Kafka to make the topic on")
+    kafka = kafka_settings(file, environment, expand, "no Kafka broker is configured")
     argocd = argocd_settings(file.argocd, environment, cli, path.parent if path else folder, expand, mask)
     made = topics(flags, file, where)
     sets = assignments(flags, {p.helm for t in made for p in t.parameters if p.helm})
@@ -112,7 +112,7 @@ def argocd_settings(
     server = environment.get("ARGOCD_SERVER") or file.server or (cli.server if cli else None)
     if not server:
         raise NotConfigured(
-            "no Argo CD server to talk to",
+            "no Argo CD server is configured",
             "set argocd: {server: HOST} in argorun.yaml, or ARGOCD_SERVER, or run `argocd login`",
         )
     mask(*in_address(server))
@@ -127,7 +127,7 @@ def argocd_settings(
             "export ARGOCD_AUTH_TOKEN (argocd account generate-token), or run `argocd login`",
         )
     if not re.fullmatch(r"[!-~]+", token):
-        raise UsageError(f"the token for Argo CD at {bare} holds a character that no token has")
+        raise UsageError(f"the token for Argo CD at {bare} contains a character that no token can contain")
     headers = request_headers(file, expand)
     plaintext = file.plaintext if file.plaintext is not None else stored.plaintext
     host, root = host_and_root(server)
@@ -166,7 +166,7 @@ def host_and_root(server: str) -> tuple[str, str]:
         raise UsageError(f"'{server}' is not an Argo CD server", "write HOST or HOST:PORT")
     port = re.search(r":([^:\]]*)$", host)
     if port and not (re.fullmatch("[0-9]{1,5}", port[1]) and 0 < int(port[1]) < 65536):
-        raise UsageError(f"'{server}' has no port that there is", "write HOST or HOST:PORT")
+        raise UsageError(f"'{server}' does not have a valid port", "write HOST or HOST:PORT")
     return host, root
 
 
@@ -204,7 +204,7 @@ def existing_file(folder: Path, name: str | None, key: str) -> Path | None:
 
 
 def application(flags: Flags, file: File, where: str) -> ApplicationRef:
-    """The Application to run; `NAMESPACE/NAME` means what it means to argocd."""
+    """The Application to run, by its name or as `NAMESPACE/NAME`."""
     named = flags.application or file.application
     if not named:
         raise UsageError(
@@ -217,7 +217,7 @@ def application(flags: Flags, file: File, where: str) -> ApplicationRef:
         ref = ApplicationRef(name=name, namespace=namespace or None)
     for part in (ref.name, ref.namespace):
         if part is not None and not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", part):
-            raise UsageError(f"{where}: '{part}' is not a name that an Application can have")
+            raise UsageError(f"{where}: '{part}' is not a valid name of an Application")
     return ref
 
 
@@ -242,14 +242,14 @@ def topics(flags: Flags, file: File, where: str) -> tuple[Topic, ...]:
         ]
     if not written:
         raise UsageError(
-            "no topic to make",
+            "no topic is configured",
             "give topics: [{prefix:, parameter:}] in argorun.yaml, or --topic PREFIX --parameter NAME",
         )
     result = tuple(topic(t, f"{where}: topics[{i}]") for i, t in enumerate(written))
     places = [str(p) for t in result for p in t.parameters]
     for place in places:
         if places.count(place) > 1:
-            raise UsageError(f"{where}: two topics want the same parameter ({place})")
+            raise UsageError(f"{where}: two topics set the same parameter ({place})")
     return result
 
 
@@ -262,7 +262,7 @@ def topic(written: TopicFile, where: str) -> Topic:
         ("replication_factor", written.replication_factor),
     ):
         if value != -1 and not 1 <= value < 2**15:
-            raise UsageError(f"{where}: {key} is {value}", "give 1 to 32767, or -1 for the broker's own")
+            raise UsageError(f"{where}: {key} is {value}", "give 1 to 32767, or -1 for the broker's default")
     listed = written.parameter if isinstance(written.parameter, list) else [written.parameter]
     parameters = tuple(Parameter(helm=p) if isinstance(p, str) else p for p in listed)
     if not parameters:

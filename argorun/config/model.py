@@ -134,7 +134,7 @@ class ArgoCD(Strict, frozen=True):
         if self.plaintext:
             here = _is_loopback(urlsplit(f"//{self.server}").hostname or "")
             return "" if here else f"the token goes to {self.server} without encryption (plaintext)"
-        return f"whether {self.server} is Argo CD is not verified (insecure)" if self.insecure else ""
+        return f"the certificate of {self.server} is not verified (insecure)" if self.insecure else ""
 
 
 class Timeouts(Strict, frozen=True):

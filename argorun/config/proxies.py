@@ -66,7 +66,7 @@ def not_used(url: str, environment: Mapping[str, str]) -> str:
 
 def not_used_warning(variable: str) -> str:
     """The warning that this variable is not used."""
-    return f"{variable} is not used, as argocd does not: name the proxy by HTTPS_PROXY or HTTP_PROXY"
+    return f"{variable} is ignored, as argocd ignores it: name the proxy in HTTPS_PROXY or HTTP_PROXY"
 
 
 def is_loopback(host: str) -> bool:

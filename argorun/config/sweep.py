@@ -47,8 +47,8 @@ class SweepConfig(Strict, frozen=True):
         """Raise UsageError where an unchecked clock would decide what is younger than an hour."""
         if self.older_than < YOUNG and not (self.yes or self.dry_run):
             raise UsageError(
-                f"--older-than {self.older_than:.0f}s is less than an hour, and no Argo CD tells the time: "
-                "where the clock of this machine is wrong, a run that is still at it would be hit",
+                f"--older-than {self.older_than:.0f}s is less than an hour, and there is no Argo CD to "
+                "read the time from: with a wrong clock, topics of runs in progress are deleted",
                 "give --yes if the clock is right, or set ARGOCD_SERVER and ARGOCD_AUTH_TOKEN",
             )
 
@@ -69,7 +69,7 @@ def load(
     file, where = (read(path), str(path)) if path else (File(), "the command line")
     secrets, mask = collecting(environment, mask)
     expand = Expansion(environment, where, mask)
-    kafka = kafka_settings(file, environment, expand, "no Kafka to sweep")
+    kafka = kafka_settings(file, environment, expand, "no Kafka broker is configured")
     argocd, without = None, ""
     try:
         argocd = argocd_settings(file.argocd, environment, cli, path.parent if path else folder, expand, mask)
@@ -103,6 +103,7 @@ def prefixes(flags: SweepFlags, file: File, where: str) -> dict[str, str | None]
     chosen = {p: known.get(p) for p in flags.topics} or known
     if not chosen:
         raise UsageError(
-            "no topics to sweep", "give topics: [{prefix:, parameter:}] in argorun.yaml, or --topic PREFIX"
+            "no topic is configured",
+            "give topics: [{prefix:, parameter:}] in argorun.yaml, or --topic PREFIX",
         )
     return chosen

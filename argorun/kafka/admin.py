@@ -123,6 +123,7 @@ class KafkaAdmin:
         raise UsageError(f"the Kafka client cannot be set up from kafka: in argorun.yaml: {text}")
 
     # -- errors outside any answer: librdkafka calls error_cb from poll() only (seen) --
+    # -- (docs/kafka-facts.md#errors-outside-of-answers) --
 
     def open(self) -> None:
         """Start to receive librdkafka's connection errors."""
@@ -187,7 +188,10 @@ class KafkaAdmin:
         )
 
     async def describe(self, name: str, *, timeout: float) -> Described:
-        """DescribeTopics. Unlike `list_topics(name)`, it never creates a topic (seen with auto-create)."""
+        """DescribeTopics. Unlike `list_topics(name)`, it never creates a topic (seen with auto-create).
+
+        See docs/kafka-facts.md#topics-on-demand.
+        """
 
         def request(admin: AdminClient) -> concurrent.futures.Future[Any]:
             topics = TopicCollection([name])
@@ -206,7 +210,8 @@ class KafkaAdmin:
     async def topics(self, *, timeout: float) -> list[str]:
         """The names of all topics that the user may describe; Kafka leaves out the others silently.
 
-        Metadata for *all* topics never creates one; the call blocks, hence the thread.
+        See docs/kafka-facts.md#permissions. Metadata for *all* topics never creates one
+        (docs/kafka-facts.md#topics-on-demand); the call blocks, hence the thread.
         """
 
         def request(admin: AdminClient) -> concurrent.futures.Future[Any]:

@@ -84,7 +84,8 @@ class BrokerError(Exception):
     def unanswered(self) -> bool:
         """Whether the broker may have carried out the request, or may still do so.
 
-        NOT_CONTROLLER counts: a KRaft controller that resigns answers so for what it has already written.
+        NOT_CONTROLLER counts: a KRaft controller that resigns answers so for what it has already written
+        (docs/kafka-facts.md#creating-topics).
         """
         if self.code == THROTTLED or _NEVER_SENT.match(self.text):
             return False
@@ -157,13 +158,13 @@ def _denied(act: Act, name: str, prefix: str) -> AccessDenied:
     else:
         need = f"{act.capitalize()} on Topic {prefix}* (prefixed)"
     verb = Act.CREATE if act is Act.VALIDATE else act
-    return AccessDenied(f"Kafka does not let us {verb} {name}", f"an ACL is missing: {need}")
+    return AccessDenied(f"Kafka does not let this account {verb} {name}", f"an ACL is missing: {need}")
 
 
 def cannot_delete(name: str, prefix: str) -> AccessDenied:
     """The error for a topic that this run created and may not delete."""
     return AccessDenied(
-        f"Kafka let us create topic {name}, but does not let us delete it: it stays",
+        f"Kafka let this account create topic {name}, but not delete it: it stays",
         f"an ACL is missing: Delete on Topic {prefix}* (prefixed)",
     )
 
@@ -177,7 +178,7 @@ def connection_error(
 ) -> ArgorunError:
     """The error for a broker that gave no answer; `where` is bootstrap.servers."""
     if trouble is not None and trouble.denied:
-        return AccessDenied(f"Kafka refused to authenticate us: {trouble.text}", _advice(trouble, where))
+        return AccessDenied(f"Kafka refused the login: {trouble.text}", _advice(trouble, where))
     if trouble is None and (error is None or error.code == TIMED_OUT):
         return Unreachable(
             f"Kafka at {where} cannot be reached: no answer",
@@ -191,7 +192,10 @@ _DROPPED = "it closes the connection without an answer"
 
 
 def dropped(time: float) -> ConnectionTrouble:
-    """A TLS or SASL listener hangs up on a plaintext client; librdkafka does not report it (seen)."""
+    """A TLS or SASL listener hangs up on a plaintext client; librdkafka does not report it (seen).
+
+    See docs/kafka-facts.md#errors-outside-of-answers.
+    """
     return ConnectionTrouble(TRANSPORT, _DROPPED, time)
 
 
@@ -206,9 +210,13 @@ def _advice(trouble: ConnectionTrouble | None, where: str) -> str:
     if "plaintext broker listener" in text:
         return "check kafka.security.protocol: this listener seems to be plaintext"
     if "certificate required" in text or "bad certificate" in text:
-        return "the listener wants a client certificate: set kafka.ssl.certificate.location and .key.location"
+        return (
+            "the listener requires a client certificate: set kafka.ssl.certificate.location and .key.location"
+        )
     if "invalid response size" in text or "ssl" in text or _DROPPED in text:
-        return "check kafka.security.protocol and the port: does this listener want TLS or SASL, is it Kafka?"
+        return (
+            "check kafka.security.protocol and the port: does the listener expect TLS or SASL? is it Kafka?"
+        )
     named = _ADDRESS.match(trouble.text) if trouble else None
     if named and named[0] not in where:
         return f"the broker itself names {named[0]} (advertised.listeners): can this machine reach it?"

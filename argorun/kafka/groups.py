@@ -24,12 +24,13 @@ async def delete_empty(admin: Admin, prefix: str, topics: frozenset[str], retry:
     """Delete the empty groups with this prefix whose id holds the name of a topic.
 
     Returns the ids of the deleted groups. The id alone says which topic a group belongs to: Kafka silently
-    leaves out the offsets on topics that the user may not describe (KafkaApis.handleOffsetFetchRequest).
+    leaves out the offsets on topics that the user may not describe (KafkaApis.handleOffsetFetchRequest;
+    docs/kafka-facts.md#permissions).
     Kafka itself drops the offsets that other groups have on a topic together with the topic. A group that
     gets a member before its deletion is kept by its coordinator (NON_EMPTY_GROUP).
     """
     if not prefix:
-        raise UsageError("groups: must not be empty: it would take every consumer group for the test's")
+        raise UsageError("groups: must not be empty: it would match every consumer group")
     if not topics:
         return []
     # The list silently leaves out groups that may not be described; a request for one group is refused.

@@ -64,7 +64,8 @@ def within(text: str, prefixes: Collection[str]) -> Iterator[tuple[int, TopicNam
 def is_derived(topic: str, drawn: str) -> bool:
     """Whether a topic's name is a drawn one followed by `-`, `.` or `_`, as services derive names.
 
-    Spring's `@RetryableTopic`, for example, creates `NAME-retry-0` and `NAME-dlt`.
+    Spring's `@RetryableTopic`, for example, creates `NAME-retry-0` and `NAME-dlt`
+    (docs/kafka-facts.md#topics-that-services-derive).
     """
     return topic.startswith(drawn) and topic[len(drawn) : len(drawn) + 1] in _SEPARATORS
 
@@ -102,7 +103,7 @@ def check_prefix(prefix: str) -> str | None:
         return f"may not be '{prefix}'"
     if _PREFIX.fullmatch(prefix) is None:
         wrong = next(c for c in prefix if _PREFIX.fullmatch(c) is None)
-        return f"holds {wrong!r}: Kafka takes only ASCII letters, digits, '.', '_' and '-'"
+        return f"contains {wrong!r}: Kafka allows only ASCII letters, digits, '.', '_' and '-'"
     if len(prefix) > MAX_PREFIX:
         return f"has {len(prefix)} characters: at most {MAX_PREFIX} leave room for what argorun appends"
     return None

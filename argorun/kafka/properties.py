@@ -20,7 +20,8 @@ _REFUSED = {
 }
 
 # For "perhaps you meant": Python cannot list librdkafka's names. These are the ones that a connection needs
-# (librdkafka 2.x, CONFIGURATION.md); a name that is missing here still passes through.
+# (librdkafka 2.x, CONFIGURATION.md); a name that is missing here still passes through
+# (docs/kafka-facts.md#oidc-in-librdkafka).
 KNOWN = (
     "api.version.request", "api.version.request.timeout.ms", "bootstrap.servers", "broker.address.family",
     "broker.address.ttl", "client.dns.lookup", "client.id", "client.rack", "connections.max.idle.ms",
@@ -46,7 +47,8 @@ def checked(properties: Mapping[str, object]) -> dict[str, Property]:
     """The properties for an admin client, with argorun's own added. UsageError names one that is not allowed.
 
     `allow.auto.create.topics` is always false: with true, a request for a deleted topic creates it again on a
-    broker with `auto.create.topics.enable` (librdkafka, CONFIGURATION.md; seen).
+    broker with `auto.create.topics.enable` (librdkafka, CONFIGURATION.md; seen;
+    docs/kafka-facts.md#topics-on-demand).
     """
     result: dict[str, Property] = {"client.id": "argorun"}
     if "reconnect.backoff.ms" not in properties:
@@ -63,7 +65,7 @@ def checked(properties: Mapping[str, object]) -> dict[str, Property]:
         if name == _AUTO_CREATE and str(value).lower() not in ("false", "f", "0"):
             raise UsageError(
                 f"kafka.{name} must stay false",
-                "with true, a mere request for a deleted topic would create it again",
+                "with true, any request for a deleted topic would create it again",
             )
         result[name] = str(value).lower() if isinstance(value, bool) else value
     _check_addresses(result)
@@ -79,7 +81,8 @@ def _check_addresses(properties: Mapping[str, object]) -> None:
     """Raise UsageError unless `bootstrap.servers` is `host[:port], …`.
 
     librdkafka takes port 99999 modulo 65536, reads `abc` as port 0, and silently drops an address whose
-    scheme is not its security.protocol (seen with 2.16), so that the run would only time out.
+    scheme is not its security.protocol (seen with 2.16; docs/kafka-facts.md#addresses), so that the run would
+    only time out.
     """
     if not addresses(properties):
         raise UsageError(

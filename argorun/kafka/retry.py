@@ -62,7 +62,8 @@ class RetryingCaller:
     async def _first(self, request: Callable[[float], Awaitable[None]], start: float) -> BrokerError | None:
         """Send one request; give up early if the login is refused or all brokers are down.
 
-        librdkafka reports both to error_cb alone, goes on trying and lets the request time out (seen).
+        librdkafka reports both to error_cb alone, goes on trying and lets the request time out (seen;
+        docs/kafka-facts.md#errors-outside-of-answers).
         """
         answer = asyncio.ensure_future(_outcome(request(self._limits.preflight)))
         down: float | None = None

@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, kw_only=True)
 class TopicSpec:
-    """A topic as argorun.yaml requests it; -1 leaves a number to the broker (KIP-464, Kafka 2.4 and up)."""
+    """A topic as argorun.yaml requests it; -1 leaves a number to the broker (KIP-464, Kafka 2.4 and up).
+
+    See docs/kafka-facts.md#creating-topics.
+    """
 
     prefix: str
     partitions: int = -1
@@ -30,5 +33,5 @@ class TopicExists(Exception):
     """A topic of this name existed before the run: the run must never touch it."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"topic {name} exists already and is not this run's")
+        super().__init__(f"topic {name} already exists and is not this run's")
         self.name = name

@@ -94,9 +94,10 @@ class Topics:
     async def preflight(self, drawn: Mapping[str, TopicSpec]) -> None:
         """Check that topics of these names can be created, described and deleted, while none exists yet.
 
-        A validate-only CreateTopics checks the broker's policies, limits and ACLs (KIP-4). Deleting an absent
-        topic answers UNKNOWN_TOPIC_OR_PARTITION to a user who may delete it, TOPIC_AUTHORIZATION_FAILED to
-        one who may not, and TOPIC_DELETION_DISABLED if no one may (seen on 4.3.1). Raises UsageError for what
+        A validate-only CreateTopics checks the broker's policies, limits and ACLs (KIP-4;
+        docs/kafka-facts.md#creating-topics). Deleting an absent topic answers UNKNOWN_TOPIC_OR_PARTITION to a
+        user who may delete it, TOPIC_AUTHORIZATION_FAILED to one who may not, and TOPIC_DELETION_DISABLED if
+        no one may (seen on 4.3.1; docs/kafka-facts.md#deleting-topics). Raises UsageError for what
         argorun.yaml must fix, and TopicExists for a name that is taken. A trial deletion without an answer is
         not sent again: a late one would hit the real topic.
         """
@@ -131,7 +132,8 @@ class Topics:
 
         Raises TopicExists if the first definite answer is "exists": the topic is another's, and `delete` will
         refuse it. "Exists" after a try without an answer means that the try succeeded. Canceling leaves the
-        request in flight, for Kafka creates the topic all the same; `delete` awaits it.
+        request in flight, for Kafka creates the topic anyway; `delete` awaits it
+        (docs/kafka-facts.md#creating-topics).
         """
         creation = self._creation(name, spec.prefix)
         if creation.foreign:
@@ -162,7 +164,8 @@ class Topics:
                     creation.foreign = True
                     raise TopicExists(name) from None
 
-        # A broker that restarts is not registered for a moment: "only 0 broker(s) are registered" (38).
+        # A broker that restarts is not registered for a moment: "only 0 broker(s) are registered" (38, see
+        # docs/kafka-facts.md#creating-topics).
         await self._caller.retry(
             self._limits.create, request, self._refused(Act.CREATE, name), also={INVALID_REPLICATION_FACTOR}
         )
@@ -171,8 +174,8 @@ class Topics:
         """Wait until three descriptions in a row show a leader for every partition.
 
         Raises AccessDenied for a topic that this user may not delete. It then stays: a user who may describe
-        but not delete gets "unknown topic" for a trial deletion, like one who may (seen on 4.3.1), so
-        `preflight` cannot detect it.
+        but not delete gets "unknown topic" for a trial deletion, like one who may (seen on 4.3.1;
+        docs/kafka-facts.md#deleting-topics), so `preflight` cannot detect it.
         """
         limits, start = self._limits, now()
         in_a_row = 0
@@ -194,7 +197,7 @@ class Topics:
                 pause = min(1.5 * pause, limits.longest_pause)
             await asyncio.sleep(pause)
         raise KafkaFailed(
-            f"topic {name} got no leader for every partition within {limits.usable:g} s",
+            f"topic {name} did not get a leader for every partition within {limits.usable:g} s",
             "are enough brokers up for its replication factor?",
         )
 
@@ -242,8 +245,8 @@ class Topics:
         """Wait until the topic is absent for `limits.absent` seconds; one that comes back is deleted again.
 
         With `auto.create.topics.enable`, a live producer or consumer creates a deleted topic again within 0.1
-        to 0.3 s, with another id (seen, Java and librdkafka). Raises KafkaFailed if it comes back again and
-        again, or stays.
+        to 0.3 s, with another id (seen, Java and librdkafka; docs/kafka-facts.md#topics-on-demand). Raises
+        KafkaFailed if it comes back again and again, or stays.
         """
         limits, start, creation = self._limits, now(), self._creation(name)
         id, pause = creation.id, 2 * limits.pause
@@ -262,7 +265,7 @@ class Topics:
                     comebacks += 1
                     if comebacks > _COMEBACKS:
                         break
-                    self._warn(f"topic {name} is there again after its deletion; deleting it again")
+                    self._warn(f"topic {name} came back after its deletion; deleting it again")
                     await self._delete(name)
                     deleted = now()
                     pause *= 2  # its clients may be about to end
@@ -273,7 +276,7 @@ class Topics:
             if comebacks
             else KafkaFailed(
                 f"topic {name} is still there {limits.gone:g} s after Kafka accepted its deletion",
-                "are all brokers up that have a replica of it?",
+                "are all brokers up that hold a replica of it?",
             )
         )
 
@@ -297,7 +300,8 @@ class Topics:
         All derived ones are found: Kafka's ACLs are for a prefix, for all topics, or for a literal name,
         which no one could know before it was drawn; so a user who may describe the topic may describe those.
         Of the others only those are found that the user may describe. Raises TopicExists if the topic existed
-        before this run: topics derived from it are not this run's either.
+        before this run: topics derived from it are not this run's either. See
+        docs/kafka-facts.md#topics-that-services-derive.
         """
         await self._settled_creation(name)
         found = {t: names.is_derived(t, name) for t in await self.present() if name in t and t != name}
@@ -316,13 +320,13 @@ class Topics:
 
         Kafka's list silently leaves out topics that the user may not describe. But Kafka refuses a request
         for one of their names, even if no such topic exists (KafkaApis.handleTopicMetadataRequest; seen on
-        4.3.1).
+        4.3.1; docs/kafka-facts.md#permissions).
         """
         for prefix in prefixes:
             try:
                 await self._find(names.draw(prefix, time), now() + self._limits.preflight)
             except AccessDenied as e:
-                raise AccessDenied(f"Kafka does not let us see topics {prefix}*", e.hint) from None
+                raise AccessDenied(f"Kafka does not let this account see topics {prefix}*", e.hint) from None
 
     # -- shared --
 

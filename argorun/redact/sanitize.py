@@ -2,9 +2,9 @@
 
 The rules:
 
-- A tab stays, and so does every printable character. - A complete escape sequence (CSI, OSC, DCS, a charset
-switch, ...) is removed; it has no text of its own. Only
-  colors (SGR, `ESC [ ... m`) stay where the caller allows them, and are reset at the end of the line.
+- A tab stays, and so does every printable character.
+- A complete escape sequence (CSI, OSC, DCS, a charset switch, ...) is removed: it has no text of its own.
+  Only colors (SGR, `ESC [ ... m`) stay where the caller allows them, and are reset at the end of the line.
 - Every other control character becomes visible as Python would write it: C0, C1, DEL, a lone ESC, the marks
   and overrides that reorder text ("Trojan Source"), line separators, lone surrogates.
 """

@@ -74,8 +74,8 @@ class Expansion:
             name = match[1]
             if name not in self.environment:
                 raise UsageError(
-                    f"{self.where}: {key} takes ${{{name}}}, but the environment has no {name}",
-                    f"export {name}, or in GitHub Actions give it under env:",
+                    f"{self.where}: {key} uses ${{{name}}}, but {name} is not set in the environment",
+                    f"export {name}, or in GitHub Actions set it under env:",
                 )
             self.mask(self.environment[name])
             return self.environment[name]

@@ -52,7 +52,7 @@ class Dispatcher:
     def _redacted(self, event: Event) -> Event:
         shown = self._redactor.event(event)
         if isinstance(event, LeftBehind) and isinstance(shown, LeftBehind) and shown.command != event.command:
-            why = f"{shown.why} (in the command, put the secret where {MASK} stands)"
+            why = f"{shown.why} (in the command, replace {MASK} with the secret)"
             return dataclasses.replace(shown, why=why)
         return shown
 

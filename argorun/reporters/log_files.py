@@ -44,7 +44,7 @@ class LogFiles(Reporter, Drainable, RequestedFile):
             self._directory = within(OPENING, lambda: open_folder(folder))
         except OSError as error:
             why = error.strerror or error
-            raise UsageError(f"the log directory {folder} cannot be made: {why}", hint) from error
+            raise UsageError(f"the log directory {folder} cannot be created: {why}", hint) from error
         if not os.access(folder, os.W_OK | os.X_OK):
             raise UsageError(f"the log directory {folder} cannot be written to", hint)
 
@@ -75,7 +75,7 @@ class LogFiles(Reporter, Drainable, RequestedFile):
 
     def _enqueue(self, act: Callable[[], object], size: int = 0) -> None:
         if not self._queue.put(act, size):
-            raise Unwritable(errno.ENOBUFS, "it is too slow for the logs: they are not whole there")
+            raise Unwritable(errno.ENOBUFS, "it is too slow: the logs there are incomplete")
 
     # -- in the writer's thread --------------------------------------------------------------------------
 

@@ -141,7 +141,7 @@ class Plain(Reporter, Buffered, Drainable):
                 mark = WRONG if event.phase in ("Failed", "Error") else ITEM
                 self._write(mark, f"operation {event.phase}", event.message)
             case SyncStarted():
-                self._write(ITEM, "sync taken", event.revision and f"revision {event.revision}")
+                self._write(ITEM, "sync started", event.revision and f"revision {event.revision}")
             case _:
                 assert_never(event)
 

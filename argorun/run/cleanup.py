@@ -39,12 +39,15 @@ class RunCleanup:
         self.is_gone = self._application.is_gone
 
     def register_topic(self, name: str, topic: Topic) -> list[Undo]:
-        """A topic is about to be made. What goes with it has undos of its own, which cannot keep it."""
+        """Register the undos of a topic that is about to be created, and return them.
+
+        Derived topics and consumer groups have undos of their own: their errors do not keep the topic.
+        """
         if self._config.keep_topics:
             return []
         register, topics, undos = self._undo.register, self._topics, list[Undo]()
         if topic.groups:
-            # In a hurry, after the pods: while they are there, a group has members.
+            # Patient: a group has members while the pods run.
             groups = functools.partial(topics.delete_groups, topic.groups, name)
             what = f"consumer groups of {name}"
             undos.append(register(what, groups, no_command, limit=GROUPS, patient=True))
@@ -56,40 +59,40 @@ class RunCleanup:
         return undos
 
     def forget(self, undos: list[Undo]) -> None:
-        """The topic of these undos turned out to be somebody else's."""
+        """Remove these undos: their topic belongs to somebody else."""
         for undo in undos:
             self._undo.forget(undo)
 
     def register_application(self) -> None:
-        """The Application's parameters are about to be changed, and an operation to be started.
+        """Register the undos of the parameters and the operation, before either is touched.
 
-        The last one registered is done first; those with `last` are done after all others, the topics, too.
+        The last one registered is done first; those with `last` are done after all others, also the topics'.
         """
         register, app, unless_gone = self._undo.register, self._application, self._application.unless_gone
         whole = self._config.timeouts.cleanup
         if not self._config.keep_topics:
             topics = self._topics
-            what = "topics that a leaving pod brings back"
+            what = "topics that a terminating pod brings back"
             command = topics.delete_again_command
             register(what, self._delete_topics_again, command, patient=True, last=True, swept=True)
-        what, check = "what our operation changed", unless_gone(app.check_settled)
-        # It waits on its own for what leaves.
+        what, check = "what the run's operation changed", unless_gone(app.check_settled)
+        # It waits for objects that are being deleted.
         register(what, check, app.check_settled_command, limit=LEAVES + 10, patient=True, last=True)
         what, again = "parameters that came back", unless_gone(app.restore_again)
         register(what, again, no_command, patient=True, last=True)
-        what, late = "what was never answered", unless_gone(app.undo_late)
+        what, late = "requests without an answer", unless_gone(app.undo_late)
         register(what, late, app.undo_late_command, limit=60.0, patient=True)
-        # As long as it takes a busy Argo CD, but for what the others keep for themselves of the whole.
+        # A busy Argo CD may need the whole budget, minus what the other undos reserve.
         what, wait = "pods of this run", unless_gone(self._pods.wait, also_while_deleting=True)
         register(what, wait, self._pods.command, limit=whole, patient=True)
         what, settle = "the workloads' settings", unless_gone(app.settle)
         register(what, settle, app.settle_command, limit=whole, patient=True)
-        # A rendering that takes too long has a third of the whole, and then comes the way without it.
+        # A slow rendering gets a third of the budget; then the parameters are restored without rendering.
         limit, restore = max(40.0, whole * 2 / 3), unless_gone(app.restore)
         register("the parameters", restore, app.restore_command, limit=limit, swept=True)
         end = unless_gone(app.end_operation, also_while_deleting=True)
-        register("our operation", end, app.end_command, limit=40.0)
+        register("the run's operation", end, app.end_command, limit=40.0)
 
     async def _delete_topics_again(self) -> str | None:
-        """Nothing where no sync was prepared: no pod can have brought a topic back."""
+        """Delete the topics again, unless no sync was prepared: then no pod can have brought one back."""
         return await self._topics.delete_again() if self._state.logs is not None else None

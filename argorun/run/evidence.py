@@ -1,4 +1,4 @@
-"""Asks the cluster why a run is red, and whether its tests read the topics."""
+"""Evidence from the cluster: why a run failed, and whether tests read the topics."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LIMIT = 10.0  # seconds for each question
 
 
 async def why(watch: Watch, failed: Sequence[ResourceResult], *, late: bool) -> Finding:
-    """Why these failed, by what the cluster says; `late`: the time ran out."""
+    """Why these failed, by evidence from the cluster; `late`: the time ran out."""
     try:
         async with asyncio.timeout(LIMIT):
             return await watch.why(failed, late=late)
@@ -24,12 +24,12 @@ async def why(watch: Watch, failed: Sequence[ResourceResult], *, late: bool) -> 
 
 
 async def unseen(providers: LiveProviders, client: Client, app: ApplicationName) -> list[str]:
-    """See that what the tests read still names the topics; gives back what could not be seen.
+    """Check that what the tests read still names the topics; return what could not be checked.
 
-    Raises OperationFailed where it names others.
+    Raises OperationFailed if it names others.
     """
     try:
         async with asyncio.timeout(LIMIT):
             return await providers.check(client, app)
     except TimeoutError:
-        return [f"what the tests read names the topic was not seen: no answer within {LIMIT:.0f} s"]
+        return [f"what the tests read still names the topic: no answer within {LIMIT:.0f} s"]

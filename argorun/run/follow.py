@@ -39,7 +39,7 @@ class Follow:
         self._emitter, self._is_gone = emitter, is_gone
 
     async def until_over(self) -> OperationState:
-        """Follow until the operation is over; what would never come up ends the run (timeouts.stuck).
+        """Follow until the operation is over; what cannot start ends the run (timeouts.stuck).
 
         Raises TestsFailed or OperationFailed where something cannot start, was displaced by somebody else's
         object, or the Application was deleted; ArgoCDFailed, AccessDenied.
@@ -66,12 +66,12 @@ class Follow:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _displaced(self) -> tuple[Node, str]:
-        """What stood in the place of a test, and whose it is; forever, where nothing does."""
+        """Wait for a foreign object in the place of a test, perhaps forever; return it and its owner."""
         assert self._state.logs is not None
         return await self._state.logs.displaced(self._progress.expects_test)
 
     async def _until_its_tests_are_over(self) -> OperationState:
-        """The operation's end, and that of its tests where it was mistaken about theirs."""
+        """Wait for the operation's end, and for its tests' own ends if it reported them too early."""
         try:
             state = await operation.follow(self._client, self._app, self._state.operation, self._update)
         except operation.Deleted:
@@ -90,14 +90,14 @@ class Follow:
         )
 
     def _correct(self, state: OperationState, hook: ResourceResult) -> None:
-        """The operation was over before this test was, or with another's end."""
+        """Report a test whose own state differs from what the operation reported."""
         self._update(state)
         if hook.hook_phase == "Running":
-            text = f"Argo CD took {hook.name} for ended, and it still runs: its own end is waited for"
+            text = f"Argo CD reported {hook.name} as ended, but it still runs: argorun waits for its end"
             self._emitter.warn(text)
 
     def _update(self, state: OperationState) -> bool:
-        """The operation is in this state; True where more of it is to be emitted: call again."""
+        """Emit what changed in the operation; True if there is more to emit: call again."""
         self._watch.update(state)
         changed = self._progress.update(state)
         logs = self._state.logs

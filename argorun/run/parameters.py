@@ -76,21 +76,21 @@ class Parameters:
         await restore.let_go(self._state.claim)
         owner = self._state.owner
         if self._reverts == (REVERTS if owner else 2 * REVERTS):
-            who = f"{owner} keeps them as it has them" if owner else "it is not known by whom"
-            hint = f"Without --force-owned argorun says what {owner} must leave alone. "
+            who = f"{owner} restores its own values" if owner else "it is not known by whom"
+            hint = f"Without --force-owned argorun prints what {owner} must leave alone. "
             raise OperationFailed(
                 f"the parameters of {self._app} were undone at once, {self._reverts} times in a row: {who}",
-                f"{hint if owner else ''}Use an Application of its own for tests",
+                f"{hint if owner else ''}Use a separate Application for tests",
             )
 
     async def give_up_overwritten(self, seen: Application) -> None:
-        """The same where the run's values no longer stand in the Application, as seen."""
+        """Give the Application up because the run's values are no longer in it, as seen."""
         rival = self._state.claim.rival(seen)
         to = f"{rival}, which took the Application" if rival else "somebody who changed the parameters"
         await self.let_go(f"{to} at the same moment", undone=not rival)
 
     async def _undo_predecessor(self, seen: Application) -> None:
-        """Undo what a dead run left; the source renders to something else then."""
+        """Undo what a dead run left, and render the source anew."""
         dead = record_of(seen)
         if dead is None or dead.run == self._state.claim.run_id or not topics_of(dead):
             return

@@ -49,7 +49,7 @@ def planned(
     for t in topics:
         n = t.topic.partitions
         partitions = "the broker's number of partitions" if n == -1 else count(n, "partition")
-        end = "leave it there (--keep-topics)" if config.keep_topics else "delete it in the end"
+        end = "leave it there (--keep-topics)" if config.keep_topics else "delete it at the end"
         yield f"create topic {t.name} ({partitions}), and {end}"
     for s in settings:
         was = original_value(seen, s, manifests)
@@ -57,10 +57,10 @@ def planned(
         yield f"set {s} to {s.value or repr('')}{s.note} (now {now}), and put it back"
     _, record = claimed(seen, settings, manifests, "", 0)
     if record.automated is not None:
-        yield "switch auto-sync off, and on again in the end"
+        yield "switch auto-sync off, and on again at the end"
     yield f"sync {config.application}" + (f" at {config.revision}" if config.revision else "")
     yield f"wait for {', '.join(config.jobs) or 'every PostSync Job and Pod'}"
     if record.automated is not None or config.settle:
-        yield "sync without hooks in the end, to take the workloads off the topic"
+        yield "sync without hooks at the end, to take the workloads off the topic"
     else:
         yield "leave the workloads on the run's topic (--no-settle)"

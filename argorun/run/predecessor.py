@@ -14,18 +14,18 @@ from argorun.errors import OperationFailed
 
 
 async def undo(client: Client, app: ApplicationRef, dead: Record, limit: float, emitter: Emitter) -> None:
-    """Undo parameters and workloads within `limit` seconds: else they would pass for what was there before.
+    """Undo parameters and workloads within `limit` seconds, or they would pass for the original ones.
 
     Raises OperationFailed, ArgoCDFailed, AccessDenied where that fails.
     """
-    emitter.warn(f"run {dead.run} left its parameters behind; they are taken out")
+    emitter.warn(f"run {dead.run} left its parameters behind; argorun removes them")
     try:
         async with asyncio.timeout(limit):
             done = await leftovers.undo(client, app, dead, limit, emitter.warn)
     except TimeoutError:
         raise OperationFailed(
-            f"what run {dead.run} left in {app} was not taken back within {limit:.0f} s",
-            "argorun sweep takes it back, or says how to do it by hand",
+            f"what run {dead.run} left in {app} was not undone within {limit:.0f} s",
+            "argorun sweep undoes it, or prints the commands to do it by hand",
         ) from None
     for remains in done.left:
         command = recovery.restore_object(app, remains)

@@ -1,6 +1,6 @@
 """Step 2, preflight: whether the Application, Argo CD and Kafka allow the run.
 
-Nothing is touched, so nothing is to be undone when it fails.
+It touches nothing, so there is nothing to undo if it fails.
 """
 
 from __future__ import annotations
@@ -79,19 +79,19 @@ class Preflight:
             await self._check_pins(state, changed[1])
 
     async def _check_topics(self, state: RunState) -> None:
-        """Ask Kafka beforehand; a name that exists is somebody else's, and another one is drawn."""
+        """Check the topics in Kafka; a name that is taken is replaced by a new one."""
         while True:
             try:
                 await self._topics.preflight({t.name: topic_spec(t.topic) for t in state.topics})
                 return
             except TopicExists as e:
-                self._emitter.warn(f"{e}; another name is drawn")
+                self._emitter.warn(f"{e}; using another name")
                 fresh = draw(self._config.topics, self._client.clock.now())
                 pairs = zip(state.topics, fresh, strict=True)
                 state.topics = [new if old.name == e.name else old for old, new in pairs]
 
     def _check_token(self) -> None:
-        """The token lives as long as the run may take; AccessDenied where it has expired."""
+        """Warn if the token expires before the run may end. Raises AccessDenied if it has expired."""
         expires, now = self._config.argocd.token_expires, self._client.clock.now()
         if expires is None:
             return
@@ -102,7 +102,7 @@ class Preflight:
             self._emitter.warn(
                 f"the token expires at {stamp(expires)} (in {duration(expires - now)}), before the run may "
                 f"end ({duration(limits.run)} + {duration(limits.cleanup)} for the clean-up): after that "
-                f"nothing can be put back; {NEW_TOKEN}"
+                f"nothing can be restored; {NEW_TOKEN}"
             )
 
     async def _check_permissions(self, seen: Application) -> None:
@@ -125,7 +125,7 @@ class Preflight:
         return await owners.check(self._client, *changed, self._emitter.warn, force=force)
 
     async def _render(self, seen: Application, wanted: Sequence[Setting]) -> list[Json]:
-        """What the source renders to without the run's values; nothing where a chart needs them."""
+        """What the source renders to without the run's values; empty if a chart needs them to render."""
         try:
             manifests = await self._client.manifests(self._app, self._config.revision)
         except ApiError as e:
@@ -137,7 +137,7 @@ class Preflight:
         return manifests
 
     def _check_tests(self, wanted: Sequence[Setting], manifests: Sequence[Json]) -> None:
-        """The test Jobs are hooks, as far as that is certain without the run's values.
+        """Check that the test Jobs are hooks, as far as that is certain without the run's values.
 
         A chart may make its hooks only with them, Kustomize cannot; and a Job that is there as something else
         becomes no hook by a value. The rest is checked once the values are in.
@@ -151,7 +151,7 @@ class Preflight:
         lint.check_ends(manifests, self._config.jobs)
 
     async def _check_hooks(self, seen: Application, manifests: Sequence[Json]) -> None:
-        """No hook of another Application stands in the cluster under the name of one of this run's."""
+        """Check that no other Application has a hook of the same name in the cluster."""
         rendered = Rendered(manifests, destination(seen), (), self._client.instance_label)
         if not rendered.hooks():
             return
@@ -161,17 +161,19 @@ class Preflight:
         if found and not self._config.force_owned:
             raise conflict_error(self._app, found)
         for hook in found:
-            self._emitter.warn(f"{hook.key} is {hook.by}'s: the sync deletes it, and makes its own")
+            self._emitter.warn(
+                f"{hook.key} belongs to {hook.by}: the sync deletes it, and creates this run's"
+            )
 
     async def _check_pins(self, state: RunState, after: Application) -> None:
-        """No file in Git wins over the run's values, which `after` has; a run sees that once they are in."""
+        """Check for a dry run that no file in Git overrides the run's values, which `after` has."""
         helm = (after.spec.get("source") or {}).get("helm")
         if helm and any(p.helm for topic in self._config.topics for p in topic.parameters):
             command = await self._client.helm_command(self._app, self._config.revision, helm)
             check_pins(self._config, state.topics, helm_command.parameters(command))
 
     async def _lint(self, manifests: Sequence[Json]) -> None:
-        """As far as that is possible without the run's values: a chart may make its hooks only with them."""
+        """Lint the manifests without the run's values; a chart may render its hooks only with them."""
         try:
             manifests = manifests or await self._client.manifests(self._app, self._config.revision)
         except ApiError as e:
@@ -193,9 +195,9 @@ async def check_others(
     *,
     force: bool,
 ) -> None:
-    """The last check before the sync; UsageError where another Application's object is in the way of one.
+    """Check right before the sync that no other Application has objects of these names. Raises UsageError.
 
-    Argo CD's tree holds what stands under a hook's name as it was at the Application's last comparison.
+    Argo CD's tree shows the object of a hook's name as it was at the Application's last comparison.
     """
     if hooks:
         await client.application(app, refresh="normal")
@@ -203,4 +205,4 @@ async def check_others(
     if found and not force:
         raise conflict_error(app, found)
     for shared in (t for t in found if t.key in providers):
-        emitter.warn(f"{shared.key} is {shared.by}'s, too: its syncs take the topic out of it")
+        emitter.warn(f"{shared.key} also belongs to {shared.by}, whose syncs remove the topic from it")

@@ -70,7 +70,7 @@ class Progress(Listener):
     # -- the operation ------------------------------------------------------------------------------
 
     def update(self, state: OperationState) -> list[ResourceResult]:
-        """Emit what changed; gives back the hooks that did. While `behind`, call it again: there is more."""
+        """Emit what changed; return the changed hooks. While `behind`, call it again: there is more."""
         if (state.phase, state.message) != self._operation:
             self._operation = (state.phase, state.message)
             self._emit(events.OperationChanged(time=time.time(), phase=state.phase, message=state.message))
@@ -116,8 +116,8 @@ class Progress(Listener):
             self._emit_hook(phase, job.kind, job.namespace, job.name, HookStatus.RUNNING, "")
 
     def stranger(self, job: Node, whose: str) -> None:
-        """Somebody else's object stands under the name of one of this run's, or came after it."""
-        text = f"{job.kind} {job.name} in namespace {job.namespace} is not this run's: it is of {whose}"
+        """Warn of a foreign object that has the name of one of this run's."""
+        text = f"{job.kind} {job.name} in namespace {job.namespace} is not this run's: it belongs to {whose}"
         self._emit(events.Notice(time=time.time(), level="warning", text=text))
 
     def _emit_hook(

@@ -44,9 +44,9 @@ class RunState:
         return [t.name for t in self.topics]
 
     def is_ours(self, node: Node) -> bool:
-        """Whether a live object may be the operation's: of Jobs and bare pods, one that it was seen to make.
+        """Whether a live object may be the operation's; a Job or bare pod must be one that it made.
 
-        One that was there before counts, too: it may hold the operation up.
+        One that existed before counts, too: it may hold up the operation.
         """
         if self.logs is None or node.kind not in RUNNING:
             return True

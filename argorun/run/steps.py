@@ -86,7 +86,7 @@ class Run:
         return await self.verdict(state)
 
     async def plan(self) -> None:
-        """1. Say what is ahead; it was checked when the Config was made."""
+        """1. Emit what the run is about to do; the Config was checked when it was loaded."""
         self.emitter.emit(
             events.RunStarted(
                 time=time.time(),
@@ -104,7 +104,7 @@ class Run:
                     self.emitter.planned(line)
 
     async def preflight(self) -> None:
-        """2. Name the topics, and see that the run may do what is ahead; nothing is touched."""
+        """2. Name the topics, and check that the run may do what it plans; nothing is touched."""
         async with self.emitter.step(Step.PREFLIGHT, f"{self.app} on {self.config.argocd.server}"):
             checks = Preflight(self.config, self.client, self.topics, self.emitter, self.mask)
             await checks.run(self.state)
@@ -147,7 +147,7 @@ class Run:
             result.append(self.progress.logs_read())
 
     def _time_for_logs(self) -> tuple[float, float]:
-        """From here on timeouts.run only shortens the reading of the logs, for the verdict is known."""
+        """The limits for the rest of the logs; as the verdict is known, timeouts.run only shortens them."""
         silence, most = LAST_LOGS
         if self.limit is not None and not self.limit.expired() and (end := self.limit.when()) is not None:
             self.limit.reschedule(None)
@@ -163,7 +163,7 @@ class Run:
         async with self.emitter.step(Step.VERDICT, good=lambda: error is None):
             if error is None or isinstance(error, TestsFailed):
                 for text in await evidence.unseen(self.state.providers, self.client, self.app):
-                    self.emitter.warn(f"whether {text}")
+                    self.emitter.warn(f"could not check whether {text}")
         return error
 
     async def clean_up(self) -> None:
@@ -186,7 +186,7 @@ class Run:
     # -- beside the steps -----------------------------------------------------------------------------
 
     async def why(self, error: ArgorunError) -> Finding:
-        """What the cluster says about a red run, asked while its pods are there."""
+        """Evidence from the cluster about a red run, read while its pods exist."""
         if self._watch.state is None:
             return Finding()
         # Where the time ran out or something is stuck, the logs have not come to their ends.

@@ -84,7 +84,7 @@ class Supervisor:
         return InternalError.of(error, reason="".join(traceback.format_exception(error)))
 
     async def _why(self, error: ArgorunError | None) -> Finding:
-        """What the cluster says about a red run; nothing after a signal, when time is short."""
+        """Evidence from the cluster about a red run; none after a signal, when time is short."""
         if error is None or self._interrupts.signal is not None:
             return Finding()
         try:
@@ -100,7 +100,7 @@ class Supervisor:
         self._dispatcher(verdict(self._run, error, found))
 
     def _mention_sweep(self) -> None:
-        """What is left need not be undone by hand at once."""
+        """Mention that the sweep can undo what is left."""
         if self._run.undo.left_for_sweep:
             text = "topics and parameters that are left behind can also wait for argorun sweep"
             Emitter(self._dispatcher).info(text)

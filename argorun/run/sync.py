@@ -32,7 +32,7 @@ from argorun.run.preflight import check_others
 from argorun.run.progress import Progress
 from argorun.run.state import RunState
 
-RIDE_OUT = 60.0  # seconds for which a fault of Argo CD's is ridden out once the run is under way
+RIDE_OUT = 60.0  # seconds of retries while Argo CD fails, once the run is under way
 
 
 class Sync:
@@ -53,7 +53,7 @@ class Sync:
         self._emitter = emitter
 
     async def start(self) -> bool:
-        """POST the operation and see that it took the run's values; False where another was in the way.
+        """Start the operation and check that it captured the run's values; False if another was in the way.
 
         Raises UsageError where the sync would run no test on the topics, NoTestRan, OperationFailed,
         ArgoCDFailed, AccessDenied.
@@ -99,7 +99,7 @@ class Sync:
         await self._check_what_is_synced(rendered)
 
     async def _check_what_is_synced(self, rendered_before: Sequence[Json]) -> None:
-        """Check again where Git has moved between the rendering and the sync: what that took counts."""
+        """Check the tests again if Git has moved between the rendering and the sync."""
         state = self._state
         try:
             rendered = await self._client.manifests(self._app, state.revision or self._config.revision)
@@ -114,12 +114,14 @@ class Sync:
         try:
             await self._check_tests(rendered, ())  # the sync may have made what is there by now
         except (UsageError, NoTestRan) as e:
-            raise OperationFailed(f"{e.message}, by now: Git has moved", e.hint, reason=e.reason) from None
+            raise OperationFailed(
+                f"{e.message} (Git has moved since the preflight)", e.hint, reason=e.reason
+            ) from None
 
     # -- before the operation -------------------------------------------------------------------------
 
     async def _check_rendering(self) -> list[Json]:
-        """With the run's values set, the source renders to what the sync will run: tests on the topics."""
+        """Render with the run's values, and check that the sync will run the tests on the topics."""
         rendered = await self._render()
         for text in lint.warnings(rendered, self._config.jobs):
             self._emitter.warn(text)
@@ -154,15 +156,15 @@ class Sync:
             raise UsageError(f"Argo CD cannot render {self._app} with the run's values: {e.text}") from None
 
     async def _note_what_is_there(self, rendered: Sequence[Json]) -> None:
-        """Remember the cluster as it is: what the operation changes and makes shows by comparison."""
+        """Take a snapshot of the cluster, to see later what the operation changed and created."""
         state, by_name = self._state, self._by_name(rendered)
         tree = await self._read_tree(rendered)
         secret = any(t.topic.unverified for t in state.topics)
         settlement = Settlement(self._client, self._app, state.topic_names, secrets=secret)
         for remains in await settlement.take_snapshot(self._before, tree, rendered, state.former):
             self._emitter.warn(
-                f"{remains.key} is a hook that a sync without hooks does not put back, and argorun cannot "
-                f"({remains.why}): it will stay as the run's sync leaves it"
+                f"{remains.key} is a hook: a sync without hooks does not restore it, and argorun cannot "
+                f"({remains.why}); it stays as the run's sync leaves it"
             )
         state.settlement = settlement
         if state.logs is not None:

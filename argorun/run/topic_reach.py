@@ -22,8 +22,8 @@ from argorun.errors import ArgorunError, UsageError
 from argorun.redact.secrets import is_parameter
 from argorun.run.state import RunTopic
 
-UNVERIFIED = "unverified: true at the topic runs the tests unchecked"
-UNCHECKED = f"should a test get it all the same, {UNVERIFIED}"
+UNVERIFIED = "set unverified: true at the topic to run the tests unchecked"
+UNCHECKED = f"if a test gets it nevertheless, {UNVERIFIED}"
 
 
 async def check(
@@ -39,7 +39,7 @@ async def check(
 
     `seen` is the Application; what it leaves alone in an object that is there already does not count, nor
     do pods that the sync does not restart. `former` is what the source renders to without the run's values.
-    Gives back what carries the names. Raises UsageError that names the cause where it can be seen. For a
+    Returns what carries the names. Raises UsageError, which names the cause if it is known. For a
     topic with `unverified`, whose name is in the manifests or may be in a Secret, it only warns. Raises
     ArgoCDFailed, AccessDenied.
     """
@@ -78,7 +78,7 @@ async def check(
         if not holders:
             hides = f"Argo CD hides the values of {_secrets(secrets)}"
             why = f"no manifest of {config.application} holds it, and {hides}"
-        warn(f"whether a test gets {name} cannot be seen: {why} (unverified: true)")
+        warn(f"cannot check whether a test gets {name}: {why} (unverified: true)")
     return found
 
 
@@ -92,7 +92,7 @@ async def _is_there(
 
 
 async def _left_alone(config: Config, client: Client, seen: Application) -> IgnoredFields:
-    """What the sync leaves as it is in the cluster; the tree is read only where there may be such."""
+    """The fields that the sync does not write; the tree is read only if there may be any."""
     rules = ignore_differences.respected(seen.spec, f"show {config.application}")
     tree = await client.tree(config.application) if rules else Tree()
     return IgnoredFields(rules, destination(seen), tree)
@@ -102,7 +102,7 @@ def check_pins(config: Config, topics: Sequence[RunTopic], passed: dict[str, str
     """Raise UsageError (2) where Helm gets another value than the Application's: only a file in Git does so.
 
     `passed` is what Helm gets, None where that is not known. Source: reposerver/repository/repository.go,
-    mergeSourceParameters.
+    mergeSourceParameters (docs/argocd-facts.md#files-in-git-win).
     """
     app = config.application
     for parameter, name in ((p, t.name) for t in topics for p in t.topic.parameters):
@@ -114,7 +114,7 @@ def check_pins(config: Config, topics: Sequence[RunTopic], passed: dict[str, str
         raise UsageError(
             f"Helm does not get the Application's {parameter.helm}: {gets}",
             f"a file in Git, .argocd-source.yaml or .argocd-source-{app.name}.yaml beside the chart, "
-            f"replaces the parameters of {app} with {pins}: take helm.parameters out of it",
+            f"replaces the parameters of {app} with {pins}: remove helm.parameters from it",
         )
 
 
@@ -133,10 +133,10 @@ def _unreached(
         hints += obstacles
     elif holders:
         what = f"no test or workload of {app} reads the topic's name from {places}"
-        hints.append(f"{t.name} is only in {', '.join(holders)}, which hands it to no test")
+        hints.append(f"{t.name} is only in {', '.join(holders)}, which passes it to no test")
         hints += [] if secrets else [UNCHECKED]
     elif passed is not None and not app.namespace:
-        ask = "is the parameter spelled as the chart has it?"
+        ask = "is the parameter spelled as in the chart?"
         hints.append(f"Helm gets it, and nothing uses it: {_near(t.topic, passed) or ask}")
     else:
         # Outside Argo CD's own namespace the file is called .argocd-source-NAMESPACE_APP.yaml, but not by the
@@ -146,7 +146,7 @@ def _unreached(
         files = f".argocd-source.yaml or .argocd-source-{own}.yaml"
         hints.append(f"the parameter may be misspelled, or pinned by {files} in Git")
     if secrets:
-        hints.append(f"if a test gets it from {_secrets(secrets)}, whose values Argo CD hides: {UNVERIFIED}")
+        hints.append(f"if a test gets it from {_secrets(secrets)}, whose values Argo CD hides, {UNVERIFIED}")
     return UsageError(what, "\n".join(hints))
 
 

@@ -51,7 +51,7 @@ async def _create(
         try:
             await topics.create(name, topic_spec(topic))
         except TopicExists:
-            emitter.warn(f"topic {name} exists already and is not this run's; another name is drawn")
+            emitter.warn(f"topic {name} already exists and is not this run's; using another name")
             cleanup.forget(undos)
             state.topics[i] = RunTopic(names.draw(topic.prefix, now()), topic)
         else:

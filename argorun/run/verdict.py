@@ -88,7 +88,9 @@ def described(r: ResourceResult) -> str:
 
 def cannot_start(r: ResourceResult, jobs: Sequence[str], seconds: float) -> ArgorunError:
     """Why a run is red that was ended because this would never come up, though Argo CD still waits for it."""
-    reason = f"no pod of {r.name} could start within {seconds:.0f} s (timeouts.stuck); Argo CD would wait on"
+    reason = (
+        f"no pod of {r.name} could start within {seconds:.0f} s (timeouts.stuck); Argo CD would wait forever"
+    )
     if is_required(r, jobs):
         return TestsFailed(f"{r.name} cannot start", reason=reason)
     return OperationFailed(f"{described(r)} cannot start", reason=reason)

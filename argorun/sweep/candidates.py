@@ -26,9 +26,9 @@ from argorun.kafka.names import TopicName
 from argorun.kafka.topics import Topics
 from argorun.sweep.left_behind import reason
 
-A_PART = 100  # Applications that are looked at in one go: a few milliseconds
+A_PART = 100  # Applications that are checked in one go: a few milliseconds
 UNAUTHENTICATED = 401
-AGE_ALONE = "a topic's age alone tells whether it is in use"
+AGE_ALONE = "only a topic's age decides whether it is in use"
 AHEAD_TOLERANCE = 60.0  # seconds by which a topic may be dated ahead of now without a warning
 
 
@@ -54,9 +54,9 @@ class Candidates:
         self.applications: list[Leftover] = []
 
     async def find(self) -> list[str]:
-        """Find them, Applications first: a run makes its topic before its record. The result in phrases.
+        """Find both, Applications first: a run creates its topic before its record. Returns phrases.
 
-        Raises UsageError, AccessDenied, KafkaFailed, ArgoCDFailed where it cannot be seen what there is.
+        Raises UsageError, AccessDenied, KafkaFailed, ArgoCDFailed.
         """
         client, prefixes = self._client, self._config.prefixes
         seen = await client.applications() if client is not None else []
@@ -69,13 +69,13 @@ class Candidates:
         younger = self.topics.younger
         self._warn_of_clocks(list(dict.fromkeys(younger.values())))
         if client is not None and seen and self.topics.topics:
-            what = f"whether the token sees all Applications: {AGE_ALONE}"
+            what = f"cannot tell whether the token sees all Applications ({AGE_ALONE})"
             await self._optional(what, self._warn_of_unseen(client))
         unrecorded = [app async for app in in_parts(seen) if not await self._has_record(app)]
         async for app in in_parts(unrecorded):
-            what = f"whether Application {reference(app)} names a topic that goes is not known"
+            what = f"cannot tell whether Application {reference(app)} names a topic to delete"
             await self._optional(what, self._warn_of_names(app))
-        await self._optional("not all topics could be looked at", self._warn_of_others(present))
+        await self._optional("not all topics could be checked", self._warn_of_others(present))
         result = [f"{count(len(self.topics.topics), 'topic')} to delete, {len(younger)} younger"]
         if client is not None:
             put_back, shown = len(self.applications), count(len(seen), "visible Application")
@@ -90,13 +90,13 @@ class Candidates:
             if text := clock.warning():
                 self._emitter.warn(text)
             return
-        self._emitter.info("ages are by the clock of this machine: no Argo CD tells the time")
+        self._emitter.info("ages are by the clock of this machine: there is no Argo CD to read the time from")
         self._config.check_age_by_this_clock()
 
     # -- Applications with a record -------------------------------------------------------------------
 
     async def _has_record(self, listed: Application) -> bool:
-        """Whether a record about runs' topics stands there; that of a dead run makes it a candidate."""
+        """Whether the Application carries a record about topics; a dead run's record makes it a candidate."""
         names = self._topics_of(record_of(listed))
         if names and self._client is not None and all(map(self.topics.will_be_gone, names)):
             await self._read(self._client, listed, names)
@@ -125,7 +125,7 @@ class Candidates:
             await self._judge(client, Leftover(app, seen, record), names)
 
     async def _judge(self, client: Client, found: Leftover, names: list[TopicName]) -> None:
-        """A run is dead by itself, or by the age that was asked for; the usual age spares a live one."""
+        """Add it if its run is dead, or older than an explicit --older-than; else keep its topics."""
         old = all(map(self.age.is_old, names))
         asked_for = old and self._config.explicit
         if asked_for or not await liveness.is_alive_or_testing(client, found.app, found.record, found.seen):
@@ -133,13 +133,13 @@ class Candidates:
         elif old:
             self.topics.keep(names)
             self._emitter.warn(
-                f"{found}: run {found.record.run} is still at it, for all its age: its topics stay"
+                f"{found}: run {found.record.run} is still in progress, despite its age: its topics stay"
             )
 
     # -- what a person should know --------------------------------------------------------------------
 
     async def _optional(self, what: str, helper: Awaitable[None]) -> None:
-        """A warning that cannot be given keeps nothing from being done; `what` is said in its place."""
+        """Make a check that may fail: then `what` is emitted, and the sweep goes on."""
         if (error := await attempt(helper)) is not None:
             self._emitter.warn(f"{what}: {reason(error)}")
 
@@ -148,18 +148,22 @@ class Candidates:
             if self.age.of(name) < -AHEAD_TOLERANCE:
                 self._emitter.warn(
                     f"topic {name} is dated {duration(-self.age.of(name))} ahead of now: the clock of this "
-                    "machine is wrong, or that of the one which made it; it is left alone"
+                    "machine is wrong, or that of the machine that created it; it is left alone"
                 )
 
     async def _warn_of_unseen(self, client: Client) -> None:
-        """Argo CD leaves out of a list what the token may not see. No run lives longer than it may."""
+        """Say if the token may not see every Application: Argo CD leaves the others out of its list.
+
+        It is a warning only if a run may live longer than --older-than
+        (docs/argocd-facts.md#listing-applications).
+        """
         if not await client.can_i("get", "applications", "*/*"):
             old_enough = self._config.older_than >= self._config.longest_run
             emit = self._emitter.info if old_enough else self._emitter.warn
-            emit(f"the token may not see every Application: of those that it does not, {AGE_ALONE}")
+            emit(f"the token may not see every Application: for those that it does not see, {AGE_ALONE}")
 
     async def _warn_of_names(self, listed: Application) -> None:
-        """A topic's name without a record: nobody wrote down what stood there before."""
+        """Warn of a topic's name in a spec without a record, which would say what the value was before."""
         app = reference(listed)
         found = [
             (place, name)
@@ -173,15 +177,17 @@ class Candidates:
         where = ", ".join(f"{place.what} names topic {name}" for place, name in found)
         chosen = {place.pointer: place for place, _ in found}.values()
         self._emitter.warn(
-            f"Application {app}: {where}, which is no more, and no record says what stood there before; "
-            f"to take it out:\n{recovery.patch(app, removal(chosen))}"
+            f"Application {app}: {where}, which no longer exists, and no record says what the value was "
+            f"before; to remove it:\n{recovery.patch(app, removal(chosen))}"
         )
 
     async def _warn_of_others(self, present: Sequence[str]) -> None:
-        """A topic that only holds the name of one that goes may be somebody's."""
+        """Warn of topics whose names contain that of a topic to delete: they may be somebody's."""
         for at, topic in enumerate(present):
             if (name := self.topics.name_in(topic)) is not None:
-                self._emitter.warn(f"topic {topic} holds the name of {name} and is left alone: is it needed?")
+                self._emitter.warn(
+                    f"topic {topic} contains the name of {name} and is left alone: is it needed?"
+                )
             if name is not None or at % old_topics.CHUNK == 0:
                 await asyncio.sleep(0)
 

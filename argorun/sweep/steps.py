@@ -29,7 +29,7 @@ from argorun.signals import Interrupts
 from argorun.sweep.candidates import Candidates
 from argorun.sweep.left_behind import LeftBehind, restore_commands
 
-PATIENCE = 15.0  # seconds for which a fault of Argo CD's is ridden out
+PATIENCE = 15.0  # seconds of retries while Argo CD fails
 LAST_LOOK = 3.0  # seconds
 
 
@@ -54,7 +54,7 @@ class Sweep:
         self.swept = self.put_back = 0
 
     async def steps(self) -> None:
-        """From the preflight to the last topic. Raises ArgorunError where it cannot be seen what is left."""
+        """Find, restore and delete. Raises ArgorunError if it cannot be found out what is left."""
         self.emitter.emit(
             events.SweepStarted(
                 time=time.time(),
@@ -88,12 +88,12 @@ class Sweep:
         if age < self.config.longest_run:
             self.emitter.warn(
                 f"--older-than {duration(age) if age else '0s'} is less than a run may take "
-                f"({duration(self.config.longest_run)}): one that is still at it would be hit"
+                f"({duration(self.config.longest_run)}): it would delete topics of runs in progress"
             )
         for text in self.config.argocd.warnings if self.config.argocd is not None else ():
             self.emitter.warn(text)
         if self.client is None:
-            self.emitter.info(f"Applications are not looked at: {self.config.without_argocd}")
+            self.emitter.info(f"Applications are not checked: {self.config.without_argocd}")
 
     async def find(self) -> None:
         """Find what there is to do; nothing is touched."""
@@ -148,7 +148,7 @@ class Sweep:
             await self._delete_groups(set(going.values()))
 
     async def _delete_groups(self, names: Collection[TopicName]) -> None:
-        """Nothing that goes wrong here, whatever it is, keeps anything else."""
+        """Delete the empty consumer groups of these topics; an error is emitted, and stops nothing else."""
         by_prefix: dict[str, list[str]] = {}
         for name in names:
             if groups := self.config.prefixes[name.prefix]:
@@ -170,7 +170,7 @@ class Sweep:
     # -- what is left ---------------------------------------------------------------------------------
 
     async def last_look(self, why: str) -> None:
-        """Wait for what is still on its way, and abandon the rest as it is now."""
+        """Wait for requests in flight, and abandon the rest as it is now."""
         if self.client is not None:
             await attempt(self.client.wait_for_in_flight())
         await self.abandon(why)
@@ -188,7 +188,7 @@ class Sweep:
     async def _leave_application(
         self, found: Leftover, why: str | ArgorunError, *, look: bool = True
     ) -> None:
-        """With the commands for what is still to do: part of it may be done."""
+        """Emit it with the commands for what is still to do: part of it may be done."""
         now = found
 
         async def look_again() -> None:

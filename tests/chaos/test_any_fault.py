@@ -104,7 +104,7 @@ def topics(seen: Seen) -> Iterator[str]:
 
 def application(seen: Seen) -> Iterator[str]:
     named = {e.what for e in seen.left}
-    app = seen.app.until(lambda a: "operation" not in a) if "our operation" not in named else {}
+    app = seen.app.until(lambda a: "operation" not in a) if "the run's operation" not in named else {}
     if not app or "the parameters" in named:
         return
     record = app["metadata"].get("annotations", {}).get(RECORD, "")

@@ -39,11 +39,11 @@ def late(outcome: Outcome) -> bool:
     patient = {
         "pods of this run",
         "the workloads' settings",
-        "what was never answered",
-        "topics that a leaving pod brings back",
+        "requests without an answer",
+        "topics that a terminating pod brings back",
     }
-    if any("ending our operation" in e.text for e in outcome.events if isinstance(e, Notice)):
-        patient.add("our operation")
+    if any("ending the run's operation" in e.text for e in outcome.events if isinstance(e, Notice)):
+        patient.add("the run's operation")
     return len(outcome.sent) > 1 and {e.what for e in outcome.left_behind} <= patient
 
 

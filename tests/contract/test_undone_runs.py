@@ -16,7 +16,7 @@ from tests.contract.manifests import TOPIC, configmap
 from tests.contract.targets import App, Target
 from tests.contract.test_racing_runs import CHECKS, Racer
 
-NAMED = "ApplicationSet all keeps them as it has them"
+NAMED = "ApplicationSet all restores its own values"
 UNKNOWN = "it is not known by whom"
 
 

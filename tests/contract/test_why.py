@@ -54,7 +54,7 @@ async def case(app: App, name: str, enough: Callable[[Case], object]) -> Case:
 
 CAUSES = {
     "unpullable": "there is no such image (ImagePullBackOff)",
-    "keyless": "the container's configuration is not there (CreateContainerConfigError)",
+    "keyless": "the container's configuration is missing (CreateContainerConfigError)",
     "broken": "exit code 3",
     "killed": "exit code 137 (SIGKILL)",
     "late": "it took longer than its activeDeadlineSeconds of 1 (DeadlineExceeded)",

@@ -64,7 +64,7 @@ async def when_argo_cd_does_not_come_back_the_commands_do_the_rest(servers: Serv
     outcome = await runs.run([gone], once_it_runs(gone), cleanup=30.0)
     assert outcome.code == 8, str(outcome)
     assert "cannot be reached" in outcome.title
-    assert {"our operation", "the parameters", "the workloads' settings"} <= set(outcome.named)
+    assert {"the run's operation", "the parameters", "the workloads' settings"} <= set(outcome.named)
     assert "an operation runs" in outcome.left
     assert not [left for left in outcome.left if left.startswith("topic")], "Kafka is there"
     gone.rule.times = 0

@@ -225,7 +225,7 @@ def test_a_failure_that_is_shown_is_in_argoruns_words() -> None:
     for words in (
         "cannot start",
         "there is no such image",
-        "no pod of … could start within … s (timeouts.stuck); Argo CD would wait on",
+        "no pod of … could start within … s (timeouts.stuck); Argo CD would wait forever",
         "check the image's name and tag, its registry, and imagePullSecrets where that is private",
     ):
         pieces = [piece for piece in words.split("…") if piece]

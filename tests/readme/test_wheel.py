@@ -66,7 +66,7 @@ def test_a_run_without_settings_is_one_error_that_says_what_is_missing(program: 
     assert argorun(program, tmp_path, "run", "--dry-run") == (
         2,
         "",
-        "argorun: no Kafka to make the topic on\n"
+        "argorun: no Kafka broker is configured\n"
         "  set kafka: {bootstrap.servers: HOST:PORT} in argorun.yaml, or KAFKA_BOOTSTRAP_SERVERS\n",
     )
 

@@ -103,7 +103,7 @@ def test_a_cancelled_run_tells_of_every_topic_that_comes_back(bench: Bench, own:
     assert bench.app.spec == before.spec
     assert support.RECORD not in bench.app.annotations
     (topic,) = [e["topic"] for e in run.all("topic_created")]
-    again = f"topic {topic} is there again after its deletion; deleting it again"
+    again = f"topic {topic} came back after its deletion; deleting it again"
     assert again in [e["text"] for e in run.all("notice")], str(run)
     bench.app.wait_operation()
     eventually(lambda: only_quiet_pods(bench), 60, "the workload is off the topic")

@@ -346,7 +346,7 @@ def test_a_hook_that_holds_data_under_a_generated_name_is_told_and_named_with_it
     with support.bench(stack, folder, support.chart(hook, checks()), name="generated") as bench:
         result = bench.run()
         assert result.code == 10, str(result)
-        assert "ConfigMap settings- is a hook that a sync without hooks does not put back" in result.err
+        assert "ConfigMap settings- is a hook: a sync without hooks does not restore it" in result.err
         (name,) = live_names(bench, "configmaps")
         command = f"kubectl delete configmap {name} --namespace {bench.app.namespace}"
         assert command in result.err

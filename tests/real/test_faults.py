@@ -162,7 +162,7 @@ def test_when_argo_cd_does_not_come_back_the_commands_do_the_rest(
         runs, outcome = asyncio.run(played(bench))
         assert outcome.code == 8, str(outcome)
         assert len(outcome.left) == 1, str(outcome)
-        assert list(outcome.named)[:3] == ["our operation", "the parameters", "the workloads' settings"]
+        assert list(outcome.named)[:3] == ["the run's operation", "the parameters", "the workloads' settings"]
         for command in outcome.named.values():
             bench.by_hand(command)
             bench.app.wait_idle()

@@ -13,7 +13,7 @@ from tests.real.support import Bench, chart, configmap, job, key_of
 
 POLICY = "argocd.argoproj.io/hook-delete-policy"
 RESUMED = '{"spec": {"suspend": false}}'
-STILL_RUNS = "Argo CD took checks for ended, and it still runs: its own end is waited for"
+STILL_RUNS = "Argo CD reported checks as ended, but it still runs: argorun waits for its end"
 
 
 def bench_with(stack: Stack, folder: pytest.TempPathFactory, tests: Json) -> Iterator[Bench]:
@@ -97,7 +97,7 @@ def test_the_job_of_the_run_before_is_no_test_of_this_one(kept: Bench) -> None:
         second = kept.run()
     assert second.code == 9, str(second)
     assert "no test ran: checks did not end in this operation" in second.err
-    assert "made none of its own" in second.err, str(second)
+    assert "did not create it anew" in second.err, str(second)
     assert "BeforeHookCreation" in second.err
     state = kept.app.get()["status"]["operationState"]
     eventually(lambda: state["phase"] == "Succeeded", 1, "Argo CD takes the old one's end")

@@ -86,7 +86,9 @@ def test_a_hook_that_stands_there_is_told_before_anything_is_made(pair: tuple[Be
     with second.as_it_was():
         result = second.run()
     assert result.code == 2, str(result)
-    assert f"Job {NAME} in namespace {first.app.namespace} is Application {first.app.name}'s" in result.err
+    assert (
+        f"Job {NAME} in namespace {first.app.namespace} belongs to Application {first.app.name}" in result.err
+    )
     assert second.app.name in result.err
     assert "--force-owned" in result.err
 
@@ -120,18 +122,19 @@ def test_a_configmap_that_another_application_has_too_is_no_way_to_the_test(
     with first.as_it_was():
         result = first.run()
     assert result.code == 2, str(result)
-    assert f"ConfigMap settings in namespace {first.app.namespace} is Application {second.app.name}'s" in (
-        result.err
+    assert (
+        f"ConfigMap settings in namespace {first.app.namespace} belongs to Application {second.app.name}"
+        in (result.err)
     )
     with first.start("--force-owned") as run:
         run.until("hook_changed", name="checks", status="running")
         second.app.sync(strategy={"apply": {}})
         code = run.end()
     assert code == 3, str(run)
-    shared = f"ConfigMap settings is Application {second.app.name}'s, too"
+    shared = f"ConfigMap settings also belongs to Application {second.app.name}"
     assert shared in str(run), "told beforehand"
     assert "no verdict: ConfigMap settings" in str(run)
-    assert f"it is Application {second.app.name}'s by now" in str(run)
+    assert f"it belongs to Application {second.app.name} now" in str(run)
     assert first.topics() == set()
 
 
@@ -164,9 +167,11 @@ def test_a_hook_that_cannot_be_applied_over_anothers_names_that_other(
         ):
             result = second.run("--force-owned")
     assert result.code == 3, str(result)
-    whose = f"no verdict: Job fixed in namespace {first.app.namespace} is of Application {first.app.name}"
+    whose = (
+        f"no verdict: Job fixed in namespace {first.app.namespace} belongs to Application {first.app.name}"
+    )
     assert whose in result.err, str(result)
-    assert "give the hooks names with the release's name" in result.err
+    assert "put the release's name into the hooks' names" in result.err
     assert "Replace=true" not in result.err
     assert "Invalid value" not in result.err
     assert max(map(len, result.err.splitlines())) < 400, str(result)

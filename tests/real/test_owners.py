@@ -163,7 +163,7 @@ def settings(bench: Bench, form: str) -> Path:
 
 def snippet(result: Result, who: str) -> Json:
     """What the refusal says is to be put into the owner."""
-    lines = result.err.partition(f"put this into {who}")[2].splitlines()[1:]
+    lines = result.err.partition(f"add this to {who}")[2].splitlines()[1:]
     wanted = "\n".join(line.removeprefix("  | ") for line in lines if line.startswith("  | "))
     found: Json = yaml.safe_load(wanted)["spec"]
     return found
@@ -362,7 +362,7 @@ def test_force_goes_on_and_ends_with_who_undid_it(
             assert [e["text"] for e in run.all("log_line")] == [topic]
             return
         assert code == 3, str(run)
-        if cluster.BEFORE_3_2 and "is of another run" in verdict["title"]:
+        if cluster.BEFORE_3_2 and "belongs to another run" in verdict["title"]:
             return  # it reads the spec again before each phase: the test was made with the owner's values
         assert "were undone at once, 3 times in a row" in verdict["title"]
         assert app.who in verdict["title"]

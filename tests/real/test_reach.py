@@ -30,7 +30,7 @@ def refused(bench: Bench, *told: str, **changes: Any) -> Result:
         result = bench.run(config=config)
     assert result.code == 2, str(result)
     assert [t for t in told if t not in result.err] == [], str(result)
-    assert "sync taken" not in result.err, "nothing was synced"
+    assert "sync started" not in result.err, "nothing was synced"
     return result
 
 
@@ -81,7 +81,7 @@ def test_a_file_in_git_that_replaces_the_parameters_is_named_with_what_it_pins(
             pinned,
             f"Helm does not get the Application's kafka.topic: {gets}",
             f".argocd-source.yaml or .argocd-source-{pinned.app.name}.yaml",
-            f"replaces the parameters of {pinned.app.name} with {pins}: take helm.parameters out of it",
+            f"replaces the parameters of {pinned.app.name} with {pins}: remove helm.parameters from it",
             topics=topic(pinned, unverified=unverified),
         )
         with pinned.as_it_was():
@@ -100,7 +100,7 @@ def test_a_misspelled_parameter_is_told(pinned: Bench) -> None:
     refused(
         pinned,
         f"no manifest of {pinned.app.name} uses helm: kafka.topc",
-        "Helm gets it, and nothing uses it: is the parameter spelled as the chart has it?",
+        "Helm gets it, and nothing uses it: is the parameter spelled as in the chart?",
         topics=[{"prefix": pinned.prefix, "parameter": "kafka.topc"}],
     )
 
@@ -114,7 +114,7 @@ def test_a_name_that_only_a_hook_has_that_makes_the_topic_reaches_no_test(
         refused(
             bench,
             f"no test or workload of {bench.app.name} reads the topic's name from helm: kafka.topic",
-            "ConfigMap unread, Job make, which hands it to no test",
+            "ConfigMap unread, Job make, which passes it to no test",
         )
 
 
@@ -145,12 +145,12 @@ def test_a_name_in_a_secret_needs_a_word_of_the_user_and_is_warned_about_each_ti
 ) -> None:
     files = chart(SECRET, job("checks", "echo on $TOPIC", "PostSync", TOPIC=READS_SECRET))
     with support.bench(stack, tmp_path, files, name="reach-s") as bench:
-        refused(bench, "from Secret settings, whose values Argo CD hides: unverified: true at the topic")
+        refused(bench, "from Secret settings, whose values Argo CD hides, set unverified: true at the topic")
         with bench.as_it_was():
             result = bench.run(config=bench.config(topics=topic(bench, unverified=True)))
         assert result.code == 0, str(result)
         assert result.out.startswith(f"on {bench.prefix}_"), str(result)
-        assert "cannot be seen" in result.err, str(result)
+        assert "cannot check whether" in result.err, str(result)
         assert "Argo CD hides the values of Secret settings (unverified: true)" in result.err, str(result)
 
 

@@ -1,4 +1,4 @@
-"""A signal in any step: exit 128 + its number, our operation ended, nothing left but leaving pods."""
+"""A signal in any step: exit 128 + its number, the run's operation ended, nothing left but leaving pods."""
 
 from __future__ import annotations
 

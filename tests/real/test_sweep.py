@@ -138,7 +138,7 @@ def test_what_services_derived_from_a_dead_runs_topic_goes_even_where_that_is_go
         assert (dry.code, set(dry.out.split())) == (0, {ours, *derived}), str(dry)
         result = bench.sweep()
         assert (result.code, set(result.out.split())) == (0, {ours, *derived}), str(result)
-        assert f"topic app-{ours}-changelog holds the name of {ours} and is left alone" in result.err
+        assert f"topic app-{ours}-changelog contains the name of {ours} and is left alone" in result.err
         assert "0badf00d" not in result.err, "no topic of that name was seen"
         assert {t for t in bench.stack.topics() if bench.prefix in t} == others
     finally:
@@ -162,7 +162,7 @@ def test_the_name_of_a_gone_topic_that_nobody_recorded_is_told_with_the_mend(ben
     with_name = bench.app.spec
     result = bench.sweep()
     assert (result.code, result.out, bench.app.spec) == (0, "", with_name), str(result)
-    assert f"{bench.app.name}: helm: kafka.topic names topic {gone}, which is no more" in result.err
+    assert f"{bench.app.name}: helm: kafka.topic names topic {gone}, which no longer exists" in result.err
     (command,) = [line.removeprefix("  | ") for line in result.err.splitlines() if "argocd app patch" in line]
     bench.by_hand(command)
     assert bench.app.spec["source"]["helm"]["parameters"] == [kept[0]]
@@ -229,8 +229,8 @@ def test_who_comes_next_ends_a_dead_runs_operation_once_its_time_has_passed(benc
     bench.expire()
     with bench.start() as run:
         run.until("log_line", text="begun")
-        assert any("left its operation running; it is ended" in e["text"] for e in run.all("notice")), str(
-            run
+        assert any("left its operation running; argorun ends it" in e["text"] for e in run.all("notice")), (
+            str(run)
         )
         run.send(signal.SIGINT)
         assert run.end() == 130, str(run)
@@ -258,7 +258,7 @@ def test_without_argo_cd_the_topics_are_swept_and_the_rest_is_told(bench: Bench)
     nowhere: Mapping[str, str | None] = {"ARGOCD_SERVER": None, "ARGOCD_AUTH_TOKEN": None}
     result = bench.sweep(environment=nowhere)
     assert (result.code, result.out.split()) == (0, [old]), str(result)
-    assert "Applications are not looked at: no Argo CD server to talk to" in result.err
+    assert "Applications are not checked: no Argo CD server is configured" in result.err
 
 
 @pytest.mark.parametrize(

@@ -348,7 +348,7 @@ def test_a_topic_that_a_live_producer_brings_back_is_told(own: Broker, spec: Top
         await topics.wait_gone(name)
 
     notices = use(at(own.plain), clean_up)
-    assert notices[:5] == [f"topic {name} is there again after its deletion; deleting it again"] * 5
+    assert notices[:5] == [f"topic {name} came back after its deletion; deleting it again"] * 5
     assert name not in all_topics(own.plain)
 
 
@@ -438,9 +438,9 @@ def test_who_may_describe_but_not_delete_is_told_once_the_topic_is_made(own: Bro
     async def all_of_it(topics: Topics) -> None:
         await topics.preflight({name: spec})  # "unknown topic", as to one who may
         await topics.create(name, spec)
-        with pytest.raises(AccessDenied, match=f"create topic {name}, but does not let us delete it"):
+        with pytest.raises(AccessDenied, match=f"create topic {name}, but not delete it"):
             await topics.wait_usable(name)
-        with pytest.raises(AccessDenied, match=f"Kafka does not let us delete {name}"):
+        with pytest.raises(AccessDenied, match=f"Kafka does not let this account delete {name}"):
             await topics.delete(name)
 
     use(at(own.sasl, MAKER), all_of_it)

@@ -88,7 +88,7 @@ def test_the_finalizer_that_holds_the_former_hook_is_named_while_it_is_waited_fo
     title = f"time ran out after 40 s: {said}: {why}"
     assert title in result.err, str(result)
     (hint,) = [line for line in result.err.splitlines() if "  ! hint: " in line]
-    command = hint.partition("take it off: ")[2]
+    command = hint.partition("remove it: ")[2]
     assert command.startswith("kubectl patch job checks --namespace "), hint
     holding.stack.kubectl(*shlex.split(command)[1:])
     namespace = holding.app.namespace

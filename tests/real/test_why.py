@@ -148,14 +148,18 @@ def test_a_deployment_whose_new_pod_cannot_start_is_3(bench: Bench) -> None:
 
 
 def test_a_configmap_s_key_that_is_not_there_is_named(bench: Bench) -> None:
-    title = "checks cannot start: the container's configuration is not there (CreateContainerConfigError)"
-    shown(run(bench, "key"), 1, title, "no-such-key", "  ! hint: make the ConfigMap, Secret or key")
+    title = "checks cannot start: the container's configuration is missing (CreateContainerConfigError)"
+    shown(run(bench, "key"), 1, title, "no-such-key", "  ! hint: create the ConfigMap, Secret or key")
 
 
 def test_a_job_that_may_make_no_pod_says_who_forbids_it(bench: Bench) -> None:
     result = run(bench, "quota")
     shown(
-        result, 1, "checks cannot start: no pod can be made (FailedCreate)", "exceeded quota", "ResourceQuota"
+        result,
+        1,
+        "checks cannot start: no pod can be created (FailedCreate)",
+        "exceeded quota",
+        "ResourceQuota",
     )
 
 
@@ -308,10 +312,10 @@ def test_a_volume_that_is_not_there(bench: Bench) -> None:
     with told(bench, "Running", status, "FailedMount", NO_VOLUME):
         result = run(bench, "eater")
     title = "checks cannot start: a volume cannot be mounted (FailedMount)"
-    shown(result, 1, title, STUCK, NO_VOLUME, "  ! hint: make the ConfigMap, Secret or claim")
+    shown(result, 1, title, STUCK, NO_VOLUME, "  ! hint: create the ConfigMap, Secret or claim")
 
 
 def test_a_pod_that_is_held_back_is_waited_for_and_named(bench: Bench) -> None:
     result = run(bench, "gated", run="12s")
     title = "time ran out after 12 s: checks still running: its scheduling gates are on (SchedulingGated)"
-    shown(result, 4, title, "non-empty scheduling gates", "  ! hint: see who is to lift")
+    shown(result, 4, title, "non-empty scheduling gates", "  ! hint: find out what removes")

@@ -13,6 +13,7 @@ import pytest
 from argorun.errors import EXIT_CODES
 from tests import pages
 
+CITATION = re.compile(r"\b(docs/[\w-]+\.md)#([\w-]+)")
 # What Argo CD says, passed on as it is.
 OTHERS_WORDS = {"permission denied (HTTP 403)", "no session information (HTTP 401)"}
 
@@ -38,6 +39,16 @@ def relative(path: str) -> list[tuple[str, str]]:
     ]
 
 
+def citations() -> list[tuple[str, str, str]]:
+    """Every reference to a heading of docs/ in the code and its tests: the file, the page and the anchor."""
+    code = [path for folder in ("argorun", "tests") for path in sorted((pages.ROOT / folder).rglob("*.py"))]
+    return [
+        (str(path.relative_to(pages.ROOT)), cited[1], cited[2])
+        for path in code
+        for cited in CITATION.finditer(path.read_text(encoding="utf-8"))
+    ]
+
+
 def test_every_page_is_read() -> None:
     assert {"README.md", "config/README.md", "docs/index.md", "docs/argocd-facts.md"} <= set(pages.paths())
     assert sum(len(relative(path)) for path in pages.paths()) > 50
@@ -51,6 +62,13 @@ def test_every_link_into_the_repository_leads_to_a_file(path: str) -> None:
 @pytest.mark.parametrize("path", pages.paths())
 def test_every_anchor_of_a_link_is_a_heading_of_that_page(path: str) -> None:
     assert [(to, anchor) for to, anchor in relative(path) if anchor and anchor not in pages.anchors(to)] == []
+
+
+def test_every_fact_that_the_code_cites_is_a_heading() -> None:
+    cited = citations()
+    headings = {page: pages.anchors(page) for page in {page for _, page, _ in cited} & set(pages.paths())}
+    assert [c for c in cited if c[2] not in headings.get(c[1], {})] == []
+    assert {page for _, page, _ in cited} >= {"docs/argocd-facts.md", "docs/kafka-facts.md"}
 
 
 @pytest.mark.parametrize("path", pages.paths())

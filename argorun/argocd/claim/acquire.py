@@ -1,8 +1,9 @@
 """Waits until an Application is free, and takes it for a run.
 
-PATCH is no lock: Argo CD writes the spec wholesale, and of two patches within about 0.1 s the last one wins.
-So a claim is a value *and* a record of it, read back after that time. What a sync really took is only known
-from the source that its operation captured.
+PATCH is no lock: Argo CD writes the spec wholesale, and of two patches within about 0.1 s the last one wins
+(docs/argocd-facts.md#patch-is-no-lock). So a claim is a value *and* a record of it, read back after that
+time. Only the source that an operation captured shows what a sync really used
+(docs/argocd-facts.md#the-captured-source).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from argorun.errors import ArgoCDFailed, OperationFailed, UsageError
 
 CONFLICT_SHOWS = 0.3  # seconds after which a concurrent PATCH shows: about 0.1 s was seen
 BUSY_POLL = 5.0
-LATE_END = "a request to end an operation that was never answered: it would end this run's"
+LATE_END = "an unanswered request to end an operation, which could still end this run's"
 
 
 class Lost(Exception):
@@ -55,7 +56,7 @@ async def wait_until_free(
         seen = await client.application(claim.app)
         record = record_of(seen)
         if record is not None and (left := liveness.abandoned_operation(record, seen, client.clock.now())):
-            claim.warn(f"run {record.run} is dead and left its operation running; it is ended")
+            claim.warn(f"run {record.run} is dead and left its operation running; argorun ends it")
             async with busy.spent():
                 await operation.end(client, claim.app, left)
             continue
@@ -110,9 +111,9 @@ async def take(claim: Claim, manifests: Sequence[Json], until: float) -> Applica
     """Put the run's values in, in one JSON patch with the record; return the Application as read back.
 
     `manifests` is what the source renders to without the values, `until` the time in the record, in seconds
-    since the epoch. A lost answer is made up for by looking what stands there. Raises Lost if somebody else
-    was faster, UsageError if Argo CD cannot switch auto-sync off or accepts no such values, ArgoCDFailed,
-    AccessDenied.
+    since the epoch. After a lost answer the Application is read to see whether it took. Raises Lost if
+    somebody else was faster, UsageError if Argo CD cannot switch auto-sync off or accepts no such values,
+    ArgoCDFailed, AccessDenied.
     """
     budget = RetryBudget(claim.client.retry_for)
     failed: ArgoCDFailed | Lost | None = None
@@ -172,8 +173,8 @@ async def _patch(claim: Claim, seen: Application, manifests: Sequence[Json], unt
         begins_within=liveness.begins_within(client.rendering.seconds),
     )
     claim.before, claim.record, claim.claimed_spec = before, record, spec
-    # A patch that is held up on its way would find everything as it was once the values are back: only the
-    # version never comes again.
+    # A patch that arrives late, once the original values are back, would find them all as it expects: only
+    # the version never comes again (docs/argocd-facts.md#patch-validates).
     version = seen.metadata.resource_version
     unless_written: Json = {"op": "test", "path": "/metadata/resourceVersion", "value": version}
     await client.patch(claim.app, [unless_written, *parameters_patch.changes(seen, spec, record)])
@@ -182,7 +183,8 @@ async def _patch(claim: Claim, seen: Application, manifests: Sequence[Json], unt
 def outrun(error: ArgoCDFailed) -> bool:
     """Whether a patch was refused because others were writing: its `test` failed, or no write got through.
 
-    Source: Argo CD's server/application/application.go, Patch and updateApp.
+    Source: Argo CD's server/application/application.go, Patch and updateApp
+    (docs/argocd-facts.md#patch-an-application).
     """
     text = error.text if isinstance(error, ApiError) and error.status == 500 else ""
     return "test failed" in text or "Too many conflicts" in text

@@ -1,4 +1,7 @@
-"""Checks that Argo CD can keep auto-sync off during a run."""
+"""Checks that Argo CD can keep auto-sync off during a run.
+
+See docs/argocd-facts.md#hold-auto-sync-off.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from argorun.errors import AccessDenied, ArgoCDFailed, UsageError
 SINCE = 3, 1  # the first Argo CD that knows syncPolicy.automated.enabled
 HINT = (
     "upgrade Argo CD to 3.1 or newer, switch auto-sync off for the Application that is used for tests, or "
-    "use an Application of its own for tests, without auto-sync"
+    "use a separate Application for tests, without auto-sync"
 )
 
 
@@ -39,8 +42,8 @@ async def check(client: Client, before: Application) -> None:
 def refusal(app: object) -> UsageError:
     """The error to raise if the switch did not hold, once everything is given back."""
     return UsageError(
-        f"auto-sync of Application {app} could not be switched off: Argo CD did not keep "
-        "`automated.enabled: false`, as none before 3.1 does",
+        f"auto-sync of Application {app} could not be switched off: Argo CD dropped "
+        "`automated.enabled: false`, as versions before 3.1 do",
         HINT,
     )
 

@@ -26,7 +26,7 @@ class HeldByAnother(OperationFailed):
     """
 
     def __init__(self, app: ApplicationName, holder: Record, *, stands: bool) -> None:
-        super().__init__(f"{app.name} is held by run {holder.run} by now; nothing is changed")
+        super().__init__(f"{app.name} is now held by run {holder.run}; argorun changes nothing in it")
         self.stands = stands
 
 

@@ -1,4 +1,7 @@
-"""Waits for Argo CD's comparison, which lags behind the cluster."""
+"""Waits for Argo CD's comparison, which lags behind the cluster.
+
+See docs/argocd-facts.md#a-comparison-lags.
+"""
 
 from __future__ import annotations
 

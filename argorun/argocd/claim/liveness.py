@@ -1,4 +1,4 @@
-"""Whether the run that left a record is still at it."""
+"""Whether the run that left a record is still alive."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ USUAL_TIMEOUT = 90.0
 
 
 def is_alive(record: Record, app: Application, now: float) -> bool:
-    """Whether the run that left a record may still be at it; `now` is Argo CD's time, as in the record. Pure.
+    """Whether the run that left a record may be alive; `now` is Argo CD's time, as in the record. Pure.
 
     A record is dead if its time has passed, if its operation ended a while ago or never began, or if none of
     its topics stands in the spec. While its operation runs, a process may follow it, whatever the spec says.

@@ -67,7 +67,7 @@ async def release(claim: Claim) -> float:
 
 
 async def let_go(claim: Claim) -> None:
-    """Put everything back before any workload used it; nothing if another run holds the Application.
+    """Put everything back before any workload used it, unless another run holds the Application.
 
     Raises ArgoCDFailed, AccessDenied.
     """
@@ -120,7 +120,7 @@ async def put_back(claim: Claim, record: Record, keep: Record | None, *, again: 
         if again:
             claim.warn(
                 f"somebody's change at the same moment brought run {record.run}'s parameters back; "
-                "they are taken out again"
+                "argorun removes them again"
             )
         released = keep is None  # even if the answer is lost: no other run begins while the record stands
         try:
@@ -169,6 +169,6 @@ async def _write(claim: Claim, patch: list[Json], record: Record, keep: Record |
         await unvalidated.write(claim.client, claim.app, goal, claim.warn)
     except unvalidated.Overwritten as e:
         raise OperationFailed(
-            f"an edit of {claim.app.name} at the same moment is lost: others write it time and again",
+            f"an edit of {claim.app.name} at the same moment is lost: others keep writing it",
             f"the edit's spec: {json.dumps(e.edit.spec)}",
         ) from None

@@ -16,7 +16,8 @@ async def unchanged_resource(claim: Claim) -> list[ResourceStatus]:
     """One resource that a sync leaves as it is; none if the Application has no resources.
 
     Argo CD's auto-sync compares the spec with the *last* operation's source (source: alreadyAttemptedSync in
-    controller/appcontroller.go): an operation with the former parameters must come before it is switched on.
+    controller/appcontroller.go; docs/argocd-facts.md#auto-sync): an operation with the former parameters must
+    come before it is switched on.
     Raises OperationFailed if a sync would change every resource, ArgoCDFailed, AccessDenied.
     """
     seen = await claim.client.application(claim.app, refresh="normal")
@@ -24,7 +25,8 @@ async def unchanged_resource(claim: Claim) -> list[ResourceStatus]:
     synced = [r for r in there if r.status == "Synced"]
     if there and not synced:
         raise OperationFailed(
-            f"no resource of {claim.app.name} is Synced: a sync before auto-sync is on would change one"
+            f"no resource of {claim.app.name} is Synced: the sync that goes before switching auto-sync on "
+            "would change one"
         )
     return synced[:1]
 
@@ -34,10 +36,11 @@ async def start(
 ) -> str | None:
     """Start a partial sync, without hooks, of these resources; return its run id, None if there are none.
 
-    With `prune`, those that Git does not have are deleted. Some accounts may name no commit (source: Argo
-    CD's setting application.sync.requireOverridePrivilegeForRevisionSync, 3.3): then the Application's own is
-    synced if it is the same. Raises OperationFailed if another operation came first, HeldByAnother,
-    ArgoCDFailed, AccessDenied.
+    A partial sync runs no hooks (docs/argocd-facts.md#partial-syncs). With `prune`, those that Git does not
+    have are deleted. Some accounts may name no commit (source: Argo CD's setting
+    application.sync.requireOverridePrivilegeForRevisionSync, 3.3): then the Application's own is synced if it
+    is the same. Raises OperationFailed if another operation came first, HeldByAnother, ArgoCDFailed,
+    AccessDenied.
     """
     if not resources:
         return None
@@ -66,9 +69,10 @@ async def start(
 async def finish(claim: Claim, run_id: str, *, compared: bool = False) -> OperationState:
     """Wait until the settling sync is over, and with `compared` until the Application shows as Synced.
 
-    Argo CD's view of the cluster lags behind the end of an operation. If one of this run's operations that
-    started late took its place, that one is ended and the settling sync is started anew. Raises
-    OperationFailed, ArgoCDFailed, AccessDenied.
+    Argo CD's view of the cluster lags behind the end of an operation
+    (docs/argocd-facts.md#a-comparison-lags). If one of this run's operations that started late took its
+    place, that one is ended and the settling sync is started anew. Raises OperationFailed, ArgoCDFailed,
+    AccessDenied.
     """
     client, app = claim.client, claim.app
     try:
@@ -83,7 +87,7 @@ async def finish(claim: Claim, run_id: str, *, compared: bool = False) -> Operat
         assert again is not None
         return await finish(claim, again, compared=compared)
     if state.phase != "Succeeded":
-        raise OperationFailed(f"settling ended {state.phase}: {state.message}")
+        raise OperationFailed(f"the settling sync ended {state.phase}: {state.message}")
     if compared:
         seconds = comparison.WAIT_IF_IT_WAS_SYNCED if claim.was_synced else comparison.WAIT
         await comparison.until_synced(client, app, seconds)

@@ -48,8 +48,9 @@ async def write(client: Client, app: ApplicationName, goal: Goal, warn: Callable
     """Bring the Application to its `goal` with a PUT, which neither renders nor validates.
 
     Argo CD has no conditional write: what somebody else writes between reading and writing is lost (source:
-    Argo CD's server/application/application.go, Update and updateApp). So the watch is read across the write,
-    and an edit that it shows in between is written again. Raises Overwritten if the edits do not end,
+    Argo CD's server/application/application.go, Update and updateApp;
+    docs/argocd-facts.md#put-without-validation). So the watch is read across the write, and an edit that it
+    shows in between is written again. Raises Overwritten if the edits do not end,
     ArgoCDFailed, AccessDenied.
     """
     async with _seen(client, app) as versions:
@@ -62,7 +63,7 @@ async def write(client: Client, app: ApplicationName, goal: Goal, warn: Callable
             edit = await _edited(versions, read, spec)
             if edit is None:
                 return
-            warn(f"somebody edited {app.name} at the same moment; the edit is put back")
+            warn(f"somebody edited {app.name} at the same moment; argorun restores the edit")
             raw |= {"spec": copy.deepcopy(edit.spec)}
             raw["metadata"] |= {
                 "annotations": dict(edit.metadata.annotations or {}),

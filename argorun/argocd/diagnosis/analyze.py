@@ -194,7 +194,7 @@ def _exit_hint(code: int) -> str:
     if code in (126, 127):
         return meaning("StartError").hint
     if code == 137:
-        return "see whether it took more memory than it may, or was told to end and did not"
+        return "see whether it exceeded its memory limit, or was told to stop and did not"
     return ""
 
 
@@ -222,7 +222,7 @@ def _pods(case: Case, by_pod: dict[str, list[Problem]]) -> list[str]:
     for number, pod in list(enumerate(case.pods, start=1))[-MOST_PODS:]:
         attempt = f" (attempt {number})" if len(case.pods) > 1 and retries(case) else ""
         who = f"pod {pod.node.name}{attempt}"
-        gone = ", gone since" if pod.gone else ""
+        gone = ", now gone" if pod.gone else ""
         several = len(_statuses(pod.live)) > 1
         for t in by_pod[pod.node.uid]:
             where = f", container {t.container}" if several and t.container else ""

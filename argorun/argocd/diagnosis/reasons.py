@@ -21,10 +21,10 @@ class Meaning(NamedTuple):
 
 PULL = "check the image's name and tag, its registry, and imagePullSecrets where that is private"
 NO_CONFIG = (
-    "make the ConfigMap, Secret or key that the container's env names; a PreSync hook sees only what the "
-    "sync before has left"
+    "create the ConfigMap, Secret or key that the container's env names; a PreSync hook sees only what the "
+    "previous sync left"
 )
-VOLUME = "make the ConfigMap, Secret or claim that the pod's volumes name, in the pod's namespace"
+VOLUME = "create the ConfigMap, Secret or claim that the pod's volumes name, in the pod's namespace"
 COMMAND = "check the container's command and args, and that the program is in the image and executable"
 
 # A container waits with one of these until somebody fixes it: Kubernetes tries again forever, and Argo CD
@@ -37,8 +37,8 @@ CANNOT_START = {
     "ImageInspectError": Meaning("the image cannot be used", PULL),
     "RegistryUnavailable": Meaning("the image's registry cannot be reached", PULL),
     "SignatureValidationFailed": Meaning("the image's signature is not valid", PULL),
-    "CreateContainerConfigError": Meaning("the container's configuration is not there", NO_CONFIG),
-    "CreateContainerError": Meaning("the container cannot be made", COMMAND),
+    "CreateContainerConfigError": Meaning("the container's configuration is missing", NO_CONFIG),
+    "CreateContainerError": Meaning("the container cannot be created", COMMAND),
     "RunContainerError": Meaning("the container cannot be started", COMMAND),
 }
 
@@ -48,13 +48,13 @@ MAY_NOT_START = re.compile(r"Pending|ContainerCreating|PodInitializing|\d+/\d+")
 
 # Warning events that prove it.
 PROOFS = {
-    "FailedCreate": Meaning("no pod can be made", "see the event: a quota, a policy or a service account"),
+    "FailedCreate": Meaning("no pod can be created", "see the event: a quota, a policy or a service account"),
     "FailedScheduling": Meaning(
         "no node takes the pod", "lower its requests, or check its nodeSelector, affinity and tolerations"
     ),
     "FailedMount": Meaning("a volume cannot be mounted", VOLUME),
     "FailedAttachVolume": Meaning("a volume cannot be attached", VOLUME),
-    "FailedCreatePodSandBox": Meaning("the pod's network or sandbox cannot be made", "look at the node"),
+    "FailedCreatePodSandBox": Meaning("the pod's network or sandbox cannot be created", "look at the node"),
 }
 
 # Events that say that a node is on its way: cluster-autoscaler (core/scaleup/orchestrator), Karpenter.
@@ -65,12 +65,13 @@ ENDS = {
     "OOMKilled": Meaning("out of memory", "raise the container's resources.limits.memory"),
     "StartError": Meaning("the container cannot be started", COMMAND),
     "ContainerCannotRun": Meaning("the container cannot be started", COMMAND),
-    "CrashLoopBackOff": Meaning("it ends again and again", "its log says why: argocd app logs"),
+    "CrashLoopBackOff": Meaning("it keeps crashing", "its log says why: argocd app logs"),
     "Unschedulable": PROOFS["FailedScheduling"],
     "SchedulingGated": Meaning(
-        "its scheduling gates are on", "see who is to lift its schedulingGates: a queue such as Kueue, say"
+        "its scheduling gates are on",
+        "find out what removes its schedulingGates, for example a queue such as Kueue",
     ),
-    "Evicted": Meaning("the node needed the room", "set the pod's requests to what it really takes"),
+    "Evicted": Meaning("the node ran out of resources", "set the pod's requests to what it really uses"),
     "Preempting": Meaning("a more important pod took its place", "give the pod a priorityClassName"),
     "NodeLost": Meaning("its node is gone", "run again"),
     "DeadlineExceeded": Meaning(
@@ -88,22 +89,22 @@ EXIT_CODES = {126: "not executable", 127: "command not found"}
 
 # What Argo CD or the API server says when it does not accept an object.
 REFUSALS = (
-    (r'namespaces? "[^"]*" not found', "make the namespace, or set syncOptions: [CreateNamespace=true]"),
+    (r'namespaces? "[^"]*" not found', "create the namespace, or set syncOptions: [CreateNamespace=true]"),
     (r"not permitted in project", "allow it in the AppProject: destinations, clusterResourceWhitelist"),
     (r"exceeded quota", "raise the namespace's ResourceQuota, or lower the requests"),
     (
         r"violates PodSecurity",
-        "give the pod the securityContext that the namespace's Pod Security level asks",
+        "give the pod the securityContext that the namespace's Pod Security level requires",
     ),
     (
         r"admission webhook",
         "a policy of the cluster refuses it: change the manifest, or ask who owns the policy",
     ),
-    (r"is forbidden: User", "let Argo CD's controller do it: a ClusterRole for its service account"),
+    (r"is forbidden: User", "allow Argo CD's controller to do it: a ClusterRole for its service account"),
     (r"field is immutable", "annotate it with argocd.argoproj.io/sync-options: Force=true,Replace=true"),
     (
         r"no matches for kind|could not find the requested resource|CRD is installed",
-        "install its CustomResourceDefinition first, in a sync or a wave before",
+        "install its CustomResourceDefinition first, in an earlier sync or wave",
     ),
     (
         r"unknown field|error validating|failed to create typed|is invalid|Invalid value|Required value"
@@ -123,7 +124,7 @@ def meaning(reason: str, message: str = "") -> Meaning:
         if re.search(r"not found|manifest unknown|does not exist", message):
             phrase = "there is no such image"
         elif re.search(r"unauthorized|authentication required|denied|forbidden", message, re.IGNORECASE):
-            phrase = "the registry does not let it be pulled"
+            phrase = "the registry denies access to the image"
     return Meaning(f"{phrase} ({reason})", known.hint)
 
 

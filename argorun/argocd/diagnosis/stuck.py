@@ -1,7 +1,8 @@
 """Watches for pods that cannot start, for which Argo CD would wait forever.
 
 A hook Job is over only by its conditions, and a pod whose image cannot be pulled never gives it any (source:
-gitops-engine pkg/health/health_job.go, and the reason why in health_pod.go).
+gitops-engine pkg/health/health_job.go, and the reason why in health_pod.go;
+docs/argocd-facts.md#when-a-hook-ends).
 """
 
 from __future__ import annotations

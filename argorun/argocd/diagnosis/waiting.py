@@ -133,7 +133,7 @@ def _deletion(live: Json, pods: Sequence[Json]) -> Meaning | None:
             verb = "hold" if several else "holds"
             phrase = f"{whose} finalizer{several} {', '.join(foreign)} {verb} it"
             used = next((IN_USE[f] for f in foreign if f in IN_USE), "")
-            return Meaning(phrase, used or f"see who set it, or take it off: {_take_off(holder)}")
+            return Meaning(phrase, used or f"find out what set it, or remove it: {_take_off(holder)}")
     still = [str((p.get("metadata") or {}).get("name")) for p in pods]
     if not still:
         return None

@@ -52,7 +52,7 @@ def _vanishing(hook: Hook, policies: set[str], ttl: object) -> Iterable[str]:
     if isinstance(ttl, int) and ttl < SOON:
         yield (
             f"test Job {hook.name} is deleted {ttl} s after its end (ttlSecondsAfterFinished): {gone}; leave "
-            "that out, the next sync deletes the Job"
+            "this out: the next sync deletes the Job"
         )
 
 
@@ -76,9 +76,9 @@ def restart_warnings(
             mounted = [s for s in read if s.mounted]
             if mounted:
                 yield (
-                    f"{what} mounts ConfigMap {mounted[0].name}, and the sync does not restart it: when its "
-                    "pods change to the topic, and when they are off it, is not seen, so the topic will be "
-                    f"kept (exit 10); {CHECKSUM}"
+                    f"{what} mounts ConfigMap {mounted[0].name}, and the sync does not restart it: argorun "
+                    "cannot see when its pods switch to the topic and away from it, so it keeps the topic "
+                    f"(exit 10); {CHECKSUM}"
                 )
             elif read:
                 yield (
@@ -111,7 +111,10 @@ def run_again(manifests: Iterable[Json], former: Sequence[Json], options: Collec
 
 
 def delete_policies(manifest: Json) -> set[str]:
-    """A hook's delete policies, Argo CD's and Helm's (gitops-engine pkg/sync/hook/delete_policy.go)."""
+    """A hook's delete policies, Argo CD's and Helm's.
+
+    Source: gitops-engine pkg/sync/hook/delete_policy.go (docs/argocd-facts.md#delete-policies).
+    """
     annotations = (manifest.get("metadata") or {}).get("annotations") or {}
     helm = [FROM_HELM.get(p.strip(), "") for p in str(annotations.get(HELM_POLICY, "")).split(",")]
     return {p for p in [*(p.strip() for p in str(annotations.get(POLICY, "")).split(",")), *helm] if p}
@@ -121,7 +124,8 @@ def check_ends(manifests: Iterable[Json], jobs: Sequence[str]) -> None:
     """Raise UsageError (2) for a test that passes whatever it does.
 
     A bare Pod that restarts whenever it ends: Argo CD calls it passed once it is ready (source: gitops-engine
-    pkg/health/health_pod.go). A Job with no completions: Kubernetes calls it complete at once.
+    pkg/health/health_pod.go; docs/argocd-facts.md#when-a-hook-ends). A Job with no completions: Kubernetes
+    calls it complete at once.
     """
     for m in manifests:
         hook = hook_of(m)

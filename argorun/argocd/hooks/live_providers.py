@@ -16,8 +16,8 @@ from argorun.argocd.types import Json
 from argorun.errors import ArgorunError, OperationFailed
 
 LEFT_ALONE = (
-    "somebody changed it during the run, or Argo CD leaves the field alone: by managedFieldsManagers in "
-    "ignoreDifferences, or by its own settings"
+    "somebody changed it during the run, or Argo CD leaves the field alone because of "
+    "managedFieldsManagers in ignoreDifferences or its own settings"
 )
 
 
@@ -57,14 +57,12 @@ class LiveProviders:
         try:
             live = await client.live(app, key.group, version, key.kind, key.namespace, key.name)
         except ArgorunError as e:
-            return (
-                "" if getattr(e, "status", 0) in GONE else f"{key} names the topic was not seen: {e.message}"
-            )
+            return "" if getattr(e, "status", 0) in GONE else f"{key} still names the topic: {e.message}"
         lost = [t for t in dict.fromkeys(self.topics[key]) if not topics_named(live, [t])]
         if not lost:
             return ""
         by = other_application(live, rendered, client.instance_label)
-        others = f"it is {by}'s by now; two Applications that have it overwrite each other's: {OWN_NAMES}"
+        others = f"it belongs to {by} now; two Applications with one object overwrite it in turn: {OWN_NAMES}"
         raise OperationFailed(
             f"no verdict: {key} in namespace {key.namespace} no longer names {', '.join(lost)}, so the tests "
             "may have used another topic",

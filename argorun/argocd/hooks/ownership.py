@@ -17,7 +17,8 @@ from argorun.errors import ArgorunError, UsageError
 GONE = (400, 404)
 NOBODY = "no Application"
 OWN_NAMES = (
-    "give them names with the release's name ({{ .Release.Name }}-tests), or each Application a namespace"
+    "put the release's name into their names ({{ .Release.Name }}-tests), or give each Application its own "
+    "namespace"
 )
 
 
@@ -26,7 +27,7 @@ def application_of(manifest: Json, label: str = INSTANCE) -> str:
 
     By its tracking id, or else its instance label, which Argo CD's setting application.instanceLabelKey may
     call otherwise (source: Argo CD's util/argo/resource_tracking.go). An Application outside of Argo CD's
-    own namespace is written NAMESPACE_NAME.
+    own namespace is written NAMESPACE_NAME. See docs/argocd-facts.md#who-an-object-belongs-to.
     """
     metadata = manifest.get("metadata") or {}
     tracking = str((metadata.get("annotations") or {}).get(TRACKING, ""))
@@ -120,7 +121,8 @@ async def name_conflicts(
     """The rendered objects under whose names the cluster has another Application's.
 
     Argo CD's tree holds what stands under a name that the Application renders, whoever made it (source:
-    GetManagedLiveObjs in gitops-engine's pkg/cache/cluster.go). What cannot be read is left out.
+    GetManagedLiveObjs in gitops-engine's pkg/cache/cluster.go; docs/argocd-facts.md#the-resource-tree). What
+    cannot be read is left out.
     """
 
     async def one(key: Key, manifest: Json) -> NameConflict | None:
@@ -140,10 +142,10 @@ async def name_conflicts(
 
 def conflict_error(app: ApplicationName, found: Sequence[NameConflict]) -> UsageError:
     """The error that keeps a run from beginning while other Applications use its objects' names."""
-    shown = "\n".join(f"{t.key} in namespace {t.key.namespace} is {t.by}'s" for t in found)
+    shown = "\n".join(f"{t.key} in namespace {t.key.namespace} belongs to {t.by}" for t in found)
     names = ", ".join(t.key.name for t in found)
     return UsageError(
-        f"Application {app.name} has objects under names that others use: {names}",
-        f"each sync would take the other's away: {OWN_NAMES}; --force-owned goes on",
+        f"Application {app.name} has objects whose names other Applications use: {names}",
+        f"each sync would replace the other's objects: {OWN_NAMES}; --force-owned runs anyway",
         reason=shown,
     )

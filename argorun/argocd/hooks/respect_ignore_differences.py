@@ -20,9 +20,9 @@ class IgnoredFields:
 
     Argo CD puts into what it applies the live object's values in place of what its rules point at; an object
     that is not there yet, and a hook, is applied as it is rendered (source: controller/sync.go,
-    normalizeTargetResources). `rules` are those that syncs respect, see `ignore_differences.respected`. Rules
-    by managedFieldsManagers and those in Argo CD's own settings are unknown here: `live_providers` checks the
-    live objects.
+    normalizeTargetResources; docs/argocd-facts.md#ignored-differences-in-a-sync). `rules` are those that
+    syncs respect, see `ignore_differences.respected`. Rules by managedFieldsManagers and those in Argo CD's
+    own settings are unknown here: `live_providers` checks the live objects.
     """
 
     rules: Sequence[IgnoreRule]
@@ -47,7 +47,7 @@ class IgnoredFields:
                 called = key_of(provider.manifest, self.namespace)
                 yield (
                     f"{called} keeps what it has: ignoreDifferences with {RESPECT} leaves {', '.join(paths)} "
-                    "alone; take the rule or the option off"
+                    "alone; remove the rule or the option"
                 )
 
     def _about(self, manifest: Json) -> list[IgnoreRule]:

@@ -101,7 +101,7 @@ class Connection:
             )
             use_backend(self._http)
         except ImportError:
-            why = f"the proxy {settings.proxy} cannot be used: its kind is not installed"
+            why = f"the proxy {settings.proxy} cannot be used: support for its scheme is not installed"
             raise UsageError(why, "pip install 'httpx[socks]'") from None
         except (httpx.InvalidURL, ValueError) as e:
             because = "a character that is not ASCII" if isinstance(e, UnicodeEncodeError) else e
@@ -201,7 +201,8 @@ class Connection:
         """Wait for the answers to canceled requests, a few seconds at most.
 
         What takes longer is given up: Argo CD stops rendering for a client that is gone, and then writes
-        nothing (source: its context, server/application/application.go, validateAndNormalizeApp).
+        nothing (source: its context, server/application/application.go, validateAndNormalizeApp;
+        docs/argocd-facts.md#patch-validates).
         """
         if self._in_flight:
             _, overdue = await asyncio.wait(self._in_flight, timeout=LANDING)
@@ -221,7 +222,8 @@ class Connection:
         renders: bool = False,
     ) -> T:
         self.requests += 1
-        # Argo CD answers 415 to any request but GET whose content type is not exactly this.
+        # Argo CD answers 415 to any request but GET whose content type is not exactly this
+        # (docs/argocd-facts.md#errors-and-status-codes).
         headers = {} if method == "GET" else {"Content-Type": "application/json"}
         content = None if body is None else json.dumps(body).encode()
         timeout, began, sent = RENDERS if renders else QUICK, now(), self.clock.sent()
@@ -261,7 +263,10 @@ class Connection:
         params: Mapping[str, str],
         headers: Mapping[str, str] = MappingProxyType({"Accept": "text/event-stream"}),
     ) -> AsyncGenerator[bytes]:
-        """A stream in blocks of whole lines. Server-sent events have a comment every 15 s."""
+        """A stream in blocks of whole lines.
+
+        Server-sent events have a comment every 15 s (docs/argocd-facts.md#keep-alive).
+        """
         self.requests += 1
         timeout = httpx.Timeout(15.0, connect=5.0, read=40.0)
         sent = self.clock.sent()
@@ -284,7 +289,7 @@ class Connection:
         return self.settings.proxy if self.settings.plaintext else None
 
     def _slow(self, doing: str, seconds: float) -> Slow:
-        limit = "argocd.timeout" if seconds > self.settings.timeout - 0.1 else "all it has while cleaning up"
+        limit = "argocd.timeout" if seconds > self.settings.timeout - 0.1 else "the limit during the clean-up"
         return slow(doing, seconds, limit, self.settings.url, self.settings.proxy)
 
     def _unreachable(self, error: httpx.HTTPError) -> Unreachable:

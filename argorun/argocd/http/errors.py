@@ -6,6 +6,8 @@ ArgoCDFailed (8)                        AccessDenied (6)
 │                 request that renders
 ├── InvalidResponse   no answer of Argo CD's
 └── ApiError          any other error that it answered
+
+See docs/argocd-facts.md#errors-and-status-codes.
 """
 
 from __future__ import annotations
@@ -25,10 +27,10 @@ T = TypeVar("T")
 
 
 NEW_TOKEN = (
-    "make a new one for ARGOCD_AUTH_TOKEN: `argocd account generate-token`, or with SSO `argocd login` and "
+    "create a new one for ARGOCD_AUTH_TOKEN: `argocd account generate-token`, or with SSO `argocd login` and "
     "`argocd account session-token` (3.4+)"
 )
-NOT_ARGOCD = "is this Argo CD's address? a proxy may stand in between, or argocd.root_path be wrong"
+NOT_ARGOCD = "is this Argo CD's address? there may be a proxy in between, or argocd.root_path may be wrong"
 DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {}
 TRANSIENT = frozenset({429, 502, 503, 504})
 LONGEST_RETRY_AFTER = 30.0  # seconds; a client also stops after its `retry_for`
@@ -45,7 +47,7 @@ class Slow(Unreachable):
     """A request that makes Argo CD render was not answered within its limit, and was given up.
 
     It may still take effect, whatever it tested: Argo CD tests a patch first and renders then (source:
-    server/application/application.go, Patch).
+    server/application/application.go, Patch; docs/argocd-facts.md#patch-validates).
     """
 
     final = True  # it had its time
@@ -74,7 +76,7 @@ class ApiError(ArgoCDFailed):
 
 
 class Denied(AccessDenied):
-    """Argo CD answered 403 or 404."""
+    """Argo CD answered 403 or 404 (docs/argocd-facts.md#missing-and-forbidden-look-alike)."""
 
     def __init__(self, doing: str, status: int, text: str, hint: str) -> None:
         super().__init__(f"Argo CD would not {doing}: {text} (HTTP {status})", hint)
@@ -135,7 +137,7 @@ def check(answer: httpx.Response, doing: str, proxy: Proxy | None = None, expire
     try:
         body = msgspec.json.decode(answer.content, type=ErrorBody)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        hint = f"it may be the proxy {proxy} that says so" if proxy else ""
+        hint = f"the answer may come from the proxy {proxy}" if proxy else ""
         body = ErrorBody(message=answer.reason_phrase or "no reason given")
         if status == 404:
             raise InvalidResponse(
@@ -177,7 +179,7 @@ def unreachable(
     cause = root(error) or str(error) or f"the connection broke off ({type(error).__name__})"
     hint = "check argocd.server and the network; HTTPS_PROXY and NO_PROXY are honored"
     if proxy:
-        hint = f"check that proxy; NO_PROXY=HOST goes past it, and {proxy.variable} names it"
+        hint = f"check that proxy, which {proxy.variable} names; NO_PROXY=HOST bypasses it"
     elif unused:
         hint = not_used_warning(unused)
     final = False

@@ -75,8 +75,9 @@ class ContainerLog:
     async def follow(self, ended: asyncio.Event) -> None:
         """Read until the stream ends, breaks or stalls; `ended` is set when the container should have ended.
 
-        Newline-delimited JSON has no keep-alive: after a silence, a second request reads the log's end. It
-        costs a few lines, and shows whether the stream has stalled or the container has written nothing.
+        Newline-delimited JSON has no keep-alive (docs/argocd-facts.md#keep-alive): after a silence, a second
+        request reads the log's end. It costs a few lines, and shows whether the stream has stalled or the
+        container has written nothing.
         """
         reading = asyncio.create_task(self.read(follow="true"))
         over = asyncio.create_task(ended.wait())
@@ -143,7 +144,8 @@ class ContainerLog:
         resumed = self.lines > 0
         self._resumed = resumed
         if resumed and not self._whole and "previous" not in how:
-            # The line was written before it arrived here; whole seconds, and some for a backlog.
+            # The line was written before it arrived here; whole seconds, and some for a backlog. There is no
+            # usable sinceTime (docs/argocd-facts.md#the-log-query).
             how["sinceSeconds"] = str(math.ceil(now() - self._arrived) + 5)
         from_first = resumed and "sinceSeconds" not in how
         self.cursor.resume()

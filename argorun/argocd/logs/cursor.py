@@ -10,8 +10,8 @@ class Cursor:
     """How far a log was read: the newest stamp, and how many lines were seen from the first that bears it.
 
     Lines may have equal stamps, stamps run back a little where a container writes to both its outputs, and
-    sinceSeconds is in whole seconds. So a resumed stream starts earlier, and the lines that were seen are
-    skipped by stamp and number.
+    sinceSeconds is in whole seconds (docs/argocd-facts.md#the-log-query). So a resumed stream starts earlier,
+    and the lines that were seen are skipped by stamp and number.
     """
 
     stamp: str = ""

@@ -1,9 +1,10 @@
 """Follows the logs of an operation's Jobs: each line once and in order.
 
-Argo CD picks the pods of a log request once, from a cached tree, and answers for the previous run's Job
-while the new one is not there. So pods are taken from the tree by their Job's uid, and each container's log
-is read by itself. A Job counts once it is known to be our operation's: it was not there before our sync, it
-is the Application's, and our operation still ran, or had not ended when the Job was made.
+Argo CD picks the pods of a log request once, from a cached tree (docs/argocd-facts.md#pods-of-a-log-request),
+and answers for the previous run's Job while the new one is not there
+(docs/argocd-facts.md#the-log-of-the-previous-run). So pods are taken from the tree by their Job's uid, and
+each container's log is read by itself. A Job counts once it is known to be our operation's: it was not there
+before our sync, it is the Application's, and our operation still ran, or had not ended when the Job was made.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from argorun.argocd.tree import POLL, LiveTree
 from argorun.argocd.types import Json, Node, ResourceResult
 from argorun.errors import ArgorunError
 
-REPLACED = "another one, made anew under its name, or gone"
+REPLACED = "an object that replaced it, or is gone"
 DISPLACED = 10.0  # seconds for our operation to end by itself once another's object has ended
 
 
@@ -60,7 +61,7 @@ class JobLogs:
         self._task = asyncio.create_task(self._discover())
 
     def renders(self, rendered: Rendered) -> None:
-        """Go by this: the source rendered to something else when the operation took it."""
+        """Use this rendering instead: Git has moved, and the operation took the newer one."""
         self._rendered = rendered
 
     def operation_started(self, at: str) -> None:
@@ -199,8 +200,8 @@ class JobLogs:
     async def _has_ended(self, stranger: Node) -> bool:
         """Whether another's Job or bare pod has ended or is gone, as far as Argo CD shows it.
 
-        The tree alone is not enough: no change of another Application's object makes Argo CD renew ours (seen
-        on 3.1: 110 s behind).
+        The tree alone is not enough: no change of another Application's object makes Argo CD renew this one's
+        (seen on 3.1: 110 s behind; docs/argocd-facts.md#the-resource-tree).
         """
         s = stranger
         there = self._live.tree.find_uid(s.uid)
@@ -271,7 +272,7 @@ class JobLogs:
             return ""
         created = str(metadata.get("creationTimestamp", ""))
         if state is None or (state.finished_at and created > state.finished_at):
-            return "another operation, which came after ours"
+            return "another operation, which came after this run's"
         return ""
 
     async def _discover(self) -> None:

@@ -13,7 +13,8 @@ from argorun.argocd.types import Json
 ARGO = "argocd.argoproj.io/hook"
 HELM = "helm.sh/hook"
 WAVE, WEIGHT = "argocd.argoproj.io/sync-wave", "helm.sh/hook-weight"
-# Which of Helm's hooks Argo CD runs, and as what (source: gitops-engine pkg/sync/hook/helm/type.go).
+# Which of Helm's hooks Argo CD runs, and as what (source: gitops-engine pkg/sync/hook/helm/type.go;
+# docs/argocd-facts.md#what-counts-as-a-hook).
 FROM_HELM = {
     "crd-install": "PreSync",
     "pre-install": "PreSync",
@@ -27,7 +28,10 @@ RUNNING = ("Job", "Pod")  # the kinds of hooks that run something; any other hoo
 
 @dataclass(frozen=True)
 class Hook:
-    """A Job or bare Pod that the sync runs as a hook; with `generated`, Argo CD adds to its name."""
+    """A Job or bare Pod that the sync runs as a hook; with `generated`, Argo CD adds to its name.
+
+    See docs/argocd-facts.md#generated-names.
+    """
 
     name: str
     phases: tuple[str, ...]
@@ -79,7 +83,8 @@ def hook_phases(annotations: Json) -> tuple[str, ...]:
 def is_hook(manifest: Json) -> bool:
     """Whether a sync applies an object as a hook, or not at all (`Skip`, a Helm test).
 
-    Source: gitops-engine pkg/sync/hook/hook.go, IsHook, and pkg/sync/hook/helm/hook.go.
+    Source: gitops-engine pkg/sync/hook/hook.go, IsHook, and pkg/sync/hook/helm/hook.go
+    (docs/argocd-facts.md#what-counts-as-a-hook).
     """
     annotations = annotations_of(manifest)
     return ARGO in annotations or annotations.get(HELM, "crd-install") != "crd-install"

@@ -25,7 +25,8 @@ ADDS_OBJECTS = True  # a chart's templates have conditions
 class Helm:
     """A Helm parameter (`spec.source.helm.parameters`) and the value it gets.
 
-    `string`: Helm must take it as a string (`forceString`); else an element that is there keeps its own.
+    `string`: Helm must take it as a string (`forceString`; docs/argocd-facts.md#short-shas-become-numbers);
+    else an element that is there keeps its own.
     """
 
     kind: ClassVar[str] = "helm"
@@ -114,7 +115,8 @@ def effective(elements: Sequence[Json], name: str) -> int | None:
 
     It is the last one, and one with `forceString` before those without: Argo CD gives them to Helm as
     `--set-string` and `--set`, each name once (source: helmTemplate in its
-    reposerver/repository/repository.go), and Helm takes `--set-string` last.
+    reposerver/repository/repository.go), and Helm takes `--set-string` last
+    (docs/argocd-facts.md#helm-parameters).
     """
     named = [i for i, p in enumerate(elements) if p.get("name") == name]
     forced = [i for i in named if elements[i].get("forceString")]

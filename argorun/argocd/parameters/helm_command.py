@@ -1,4 +1,7 @@
-"""Parses the parameters that Helm gets from the command in Argo CD's error message. Pure."""
+"""Parses the parameters that Helm gets from the command in Argo CD's error message. Pure.
+
+See docs/argocd-facts.md#how-helm-is-called.
+"""
 
 from __future__ import annotations
 

@@ -38,11 +38,11 @@ WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Rollout")
 
 WON_OVER = (
     "a .argocd-source.yaml or .argocd-source-APP.yaml in Git may win over the Application's settings: "
-    "take kustomize.patches out of it"
+    "remove kustomize.patches from it"
 )
 HOW = (
-    "write the ConfigMap's name in full, as it is rendered, or as its source has it, without what namePrefix "
-    "and nameSuffix add: the other of the two may tell it better from other objects"
+    "write the ConfigMap's name as it is rendered, or as in its source, without namePrefix and nameSuffix: "
+    "try the form that you did not use, which may distinguish it from other objects"
 )
 
 

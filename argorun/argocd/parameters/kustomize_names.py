@@ -4,6 +4,7 @@ Kustomize puts `namePrefix` and `nameSuffix` on after `patches`, and generators 
 patch's target matches an object's original name or the one it has by then, as an anchored regular expression
 (sources: kustomize's api/internal/target, configureBuiltinTransformers; api/resmap, Select; api/hasher).
 Where the outermost kustomization.yaml has an affix, only the rendered names show it: all of them have it.
+See docs/argocd-facts.md#kustomize-renames-after-patches.
 """
 
 from __future__ import annotations

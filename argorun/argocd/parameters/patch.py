@@ -16,8 +16,8 @@ from argorun.argocd.types import Application, Json
 def changes(app: Application, spec: Json, record: Record | None) -> list[Json]:
     """The JSON patch from the Application as read to this spec and record, with a `test` on all it touches.
 
-    A `test` against null holds where the path is missing; `add` needs its parent (both seen on the real
-    server).
+    A `test` against null holds where the path is missing; `add` needs its parent (both seen;
+    docs/argocd-facts.md#tests-in-a-json-patch).
     """
     operations: list[Json] = []
     touched: tuple[tuple[str, ...], ...] = (

@@ -1,1 +1,1 @@
-"""Takes what a run's operation changed back to how Git has it."""
+"""Restores what a run's operation changed to its state in Git."""

@@ -64,7 +64,8 @@ class LiveObjects:
         """Whether a Secret holds what Git has in it; further values, from others, do not matter.
 
         Argo CD writes a hidden value alike in both states only if it is the same (source: gitops-engine
-        pkg/diff/diff.go, HideSecretData). Raises ArgoCDFailed, AccessDenied.
+        pkg/diff/diff.go, HideSecretData; docs/argocd-facts.md#secrets-are-hidden). Raises ArgoCDFailed,
+        AccessDenied.
         """
         kept = await managed(self._client, self._app, secret)
         if kept is None:

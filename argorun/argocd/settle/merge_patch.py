@@ -1,4 +1,4 @@
-"""JSON merge patches (RFC 7396) that take an object back."""
+"""JSON merge patches (RFC 7396) that restore an object."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How each object that a run's operation changed goes back."""
+"""Plans how each object that a run's operation changed is restored."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Rendering:
 
 @dataclass(frozen=True)
 class Plan:
-    """How each object that a run's operation changed goes back."""
+    """How each object that a run's operation changed is restored."""
 
     settle: tuple[Key, ...] = ()  # by a sync without hooks
     prune: tuple[Key, ...] = ()  # by the same sync: they exist only with the run's values
@@ -137,7 +137,7 @@ def plan_from_renderings(
     before: Tree,
     options: Collection[str] = (),
 ) -> Plan:
-    """The plan for the objects in `differ` by the renderings alone, in case nobody can look at the cluster.
+    """The plan for the objects in `differ` by the renderings alone, in case the cluster cannot be read.
 
     An object that existed before is not deleted. Without a former rendering every object is synced.
     """

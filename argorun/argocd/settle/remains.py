@@ -1,4 +1,4 @@
-"""The objects that are not back, and what a person can do about each."""
+"""The objects that are not restored, and what a person can do about each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LIVES_ON = "the Application was deleted; unless its objects were deleted, too, i
 
 @dataclass(frozen=True)
 class Remains:
-    """One object that is not back as it was, why, and what a person can do about it."""
+    """One object that is not restored, why, and what a person can do about it."""
 
     key: Key
     why: str
@@ -26,5 +26,5 @@ class Remains:
 def still_being_deleted(key: Key, live: Json) -> Remains:
     """An object that is being deleted and not gone: to delete it again does nothing."""
     held = waiting.obstacle(live, ())
-    why = "it is being deleted, and not gone"
+    why = "it is being deleted, but is not gone yet"
     return Remains(key, f"{why}: {held.phrase}; {held.hint}" if held is not None else why, command="")

@@ -1,4 +1,4 @@
-"""Takes what a run's operation changed back to how Git has it, object by object."""
+"""Restores the objects that a run's operation changed to their state in Git."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ from argorun.errors import AccessDenied, ArgoCDFailed, OperationFailed, UsageErr
 MOST = 200  # objects that are read before the sync
 POLL = 0.3  # seconds between two reads of an object that is being deleted
 COMPARED = 1.0  # seconds between two comparisons with Git, each of which is work for Argo CD
-UNKNOWN = "it is not as Git has it, and Argo CD does not show whether the run changed it"
+UNKNOWN = "it differs from Git, and Argo CD does not show whether the run changed it"
 WAS_THERE = "and it was there before: only its owner knows how it was"
 KEPT_CLAIM = "Kubernetes keeps it when its StatefulSet is deleted"
-HIDDEN_DIFFERENCE = "it is not as Git has it, which ignoreDifferences hides"
-SECRET_HOOK = "it is as the run's sync left it, and Argo CD does not say what it holds"
+HIDDEN_DIFFERENCE = "it differs from Git, which ignoreDifferences hides"
+SECRET_HOOK = "it is as the run's sync left it, and Argo CD does not show its values"
 
 
 class Settlement:
-    """What one run's operation changed, and how it goes back. `topics` are the names that must be gone.
+    """What one run's operation changed, and how it is restored. `topics` are the names that must be gone.
 
     With `secrets`, a Secret may hold one of them, whose values Argo CD hides. Call `take_snapshot` before the
     sync, `plan` once the parameters are back, and `find_remains` once the plan is carried out. Every
@@ -69,9 +69,9 @@ class Settlement:
         self._former: Mapping[Key, Json] = {}  # what the source renders to without the run's values
         self._options: Collection[str] = ()  # the Application's sync options
         self._claims: list[Key] = []  # volume claims of pruned StatefulSets, which Kubernetes keeps
-        self._ignored: list[Key] = []  # Secrets that are not as Git has them, whatever Argo CD calls them
+        self._ignored: list[Key] = []  # Secrets that differ from Git, whatever status Argo CD reports
         self._secret_hooks: dict[Key, str] = {}  # the version that the run's sync has left
-        self._hidden: list[Key] = []  # Secrets that may be the run's: nobody can tell
+        self._hidden: list[Key] = []  # Secrets of which it is unknown whether the run changed them
         self._partly_new: list[Key] = []  # new objects that no sync takes back as a whole
 
     # -- before the sync ------------------------------------------------------------------------------
@@ -79,7 +79,7 @@ class Settlement:
     async def take_snapshot(
         self, seen: Application, tree: Tree, ours: Sequence[Json], former: Sequence[Json]
     ) -> list[Remains]:
-        """Remember the live objects; return the data hooks that nobody can put back later.
+        """Remember the live objects; return the data hooks that cannot be restored later.
 
         `ours` is what the source renders to with the run's values, `former` without them; that is empty if it
         does not render so. Raises UsageError if the sync would wait for a person.
@@ -93,8 +93,8 @@ class Settlement:
         if held:
             raise UsageError(
                 f"{', '.join(map(str, held))} of {self._app} has the option {CONFIRM}, and is not "
-                "rendered with the run's values: the sync would wait for a person to confirm that it goes",
-                "take the option off, or leave the topic out of its name",
+                "rendered with the run's values: the sync would wait for a person to confirm its deletion",
+                "remove the option, or leave the topic out of its name",
             )
         differing = await self._differing(without) if without else self._ours.naming
         self.recovery_plan = await asyncio.to_thread(
@@ -139,9 +139,9 @@ class Settlement:
     async def _cannot_patch(self, key: Key) -> Remains | None:
         """Why a data hook cannot be patched; None if it can: an empty patch is tried."""
         if key[:2] == SECRET:
-            return Remains(key, "Argo CD hides what a Secret holds")
+            return Remains(key, "Argo CD hides a Secret's values")
         if key in self._ours.generated:
-            return Remains(key, "each sync makes another one")
+            return Remains(key, "each sync creates another one")
         budget = RetryBudget(self._client.retry_for)
         while True:
             try:
@@ -158,7 +158,7 @@ class Settlement:
     # -- the plan -------------------------------------------------------------------------------------
 
     async def plan(self, revision: str | None) -> Plan:
-        """How each changed object goes back to what this commit renders to with today's parameters.
+        """How each changed object goes back to what this commit renders to with the current parameters.
 
         Raises OperationFailed if Argo CD cannot compare with Git, or cannot render.
         """
@@ -315,7 +315,7 @@ class Settlement:
         """Why an object is not as it was; empty if it is. `alone`: only the run has it."""
         if found := topics_named(now, self._topics):
             return f"it still names {', '.join(found)}"
-        return "the run made it, and it is still there" if alone else ""
+        return "the run created it, and it is still there" if alone else ""
 
     def _remains(self, key: Key, why: str) -> Remains:
         patch, hook = dict(self._plan.patch).get(key), key in self._ours.data_hooks
@@ -331,7 +331,7 @@ class Settlement:
         synced = {key_of_listed(r): r.status for r in seen.status.resources or ()}
         status = {k: synced.get(k, "") for k in keys}
         out = {k: s for k, s in status.items() if s not in ("Synced", "")}
-        whys = {k: UNKNOWN if k in self._hidden else f"Argo CD calls it {s}" for k, s in out.items()}
+        whys = {k: UNKNOWN if k in self._hidden else f"Argo CD reports it as {s}" for k, s in out.items()}
         whys |= {k: UNKNOWN for k in self._plan.foreign if k[:2] == SECRET}
         for key in self._ignored:
             if key not in whys and not await self._live.is_as_in_git(key):

@@ -7,6 +7,8 @@
   the old one's end is taken, and no test runs.
 - It calls a Job complete that was suspended and resumed (source: pkg/health/health_job.go).
 - It calls a bare Pod with restartPolicy Always succeeded once it is ready (source: pkg/health/health_pod.go).
+
+See docs/argocd-facts.md#when-a-hook-ends.
 """
 
 from __future__ import annotations
@@ -31,13 +33,13 @@ GONE = (400, 404)  # the answers for an object that has left the tree, or the cl
 FAILED = ("Failed", "Error")
 ENDS = {"Complete": "Succeeded", "Failed": "Failed"}  # a Job's condition, and a hook's or Pod's phase
 NONE_OF_ITS_OWN = (
-    "the operation made none of its own, and took the end of an earlier sync's; "
+    "the operation did not create it anew, and took the result of an earlier sync's; "
     "give it the delete policy BeforeHookCreation"
 )
-UNSEEN = "it was gone before it was seen whose it was: keep it for a while (ttlSecondsAfterFinished)"
+UNSEEN = "it was gone before argorun saw what created it: keep it longer (ttlSecondsAfterFinished)"
 # What Argo CD says of a hook whose object is gone (source: gitops-engine pkg/sync/sync_context.go).
 MISSING = "is missing, it might have been deleted"
-OTHERS_FAILURE = "it succeeded; the operation took the failure of an earlier sync's for its own"
+OTHERS_FAILURE = "it succeeded; the operation reported the failure of an earlier sync's"
 
 
 class Made(Protocol):
@@ -57,9 +59,9 @@ class Intruder(OperationFailed):
 
     def __init__(self, hook: ResourceResult | Node, whose: str) -> None:
         super().__init__(
-            f"no verdict: {hook.kind} {hook.name} in namespace {hook.namespace} is of {whose}",
-            "two Applications with hooks of one name in one namespace delete each other's: give the hooks "
-            "names with the release's name, or each Application a namespace",
+            f"no verdict: {hook.kind} {hook.name} in namespace {hook.namespace} belongs to {whose}",
+            "two Applications with hooks of one name in one namespace delete each other's: put the release's "
+            "name into the hooks' names, or give each Application its own namespace",
         )
 
 
@@ -69,8 +71,8 @@ class Vanished(OperationFailed):
     def __init__(self, hook: ResourceResult) -> None:
         super().__init__(
             f"no verdict: {hook.kind} {hook.name} in namespace {hook.namespace} was deleted while it ran",
-            "an Application with a hook of the same name in the same namespace does so: give the hooks names "
-            "with the release's name, or each Application a namespace",
+            "another Application with a hook of this name in this namespace may do so: put the release's "
+            "name into the hooks' names, or give each Application its own namespace",
         )
 
 

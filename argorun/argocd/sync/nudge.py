@@ -1,7 +1,8 @@
 """Makes Argo CD notice a finished hook at once, not up to 5 s later.
 
 Its controller batches changes of Jobs for 5 s; a refresh, which needs only `get`, makes it check the
-operation immediately (seen: 17-18 s left alone, 8.7 s with it, for the example).
+operation immediately (seen: 17-18 s without it, 8.7 s with it, for the example;
+docs/argocd-facts.md#a-refresh-speeds-hooks-up).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from argorun.errors import ArgorunError
 EVERY = 1.0  # seconds between two refreshes, at least
 # A Job is nudged for once more if the first time had no effect. Argo CD sleeps 2 s after each wave before
 # it writes down what it has seen (source: controller/sync.go, delayBetweenSyncWaves), so an effect takes that
-# long to show; after 5 s it notices by itself.
+# long to show; after 5 s it notices by itself (docs/argocd-facts.md#hooks-lag).
 AGAIN = 3.5  # seconds
 TIMES = 2
 

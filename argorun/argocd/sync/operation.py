@@ -1,4 +1,7 @@
-"""Starts, follows and ends one sync operation, recognized by its run id."""
+"""Starts, follows and ends one sync operation, recognized by its run id.
+
+See docs/argocd-facts.md#tell-an-operation-by-its-infos.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ SLOW_END = 4.0  # seconds after which the end of an operation is slow: 2 to 3 ar
 BEGINS = 10.0  # seconds to wait until an operation says what it syncs
 TAKEN_UP = 3.0  # seconds within which the controller begins an operation; under one is usual
 # What Argo CD says while an object with Prune=confirm is not in Git. It waits in every sync, pruning or not
-# (source: gitops-engine pkg/sync/sync_context.go, Sync; seen).
+# (source: gitops-engine pkg/sync/sync_context.go, Sync; docs/argocd-facts.md#waiting-for-a-person).
 CONFIRMATION = "waiting for pruning confirmation"
 WATCHED = ",".join(
     "result." + f
@@ -67,7 +70,7 @@ class Overtaken(OperationFailed):
     def __init__(self, app: Application) -> None:
         name = app.metadata.name
         super().__init__(
-            f"our operation on {name} is gone: {holder(app)} took its place before its end was seen"
+            f"the run's operation on {name} is gone: {holder(app)} took its place before its end was seen"
         )
         state = app.status.operation_state
         self.by = app.running or (state.operation if state is not None else Operation())
@@ -99,8 +102,8 @@ def body(
 ) -> Json:
     """A sync request that carries our run id; with `resources` it syncs only those, and without hooks.
 
-    Retries are off: a retry would make a failed test Running again. `options` replace the Application's own
-    sync options.
+    Retries are off: a retry would make a failed test Running again (docs/argocd-facts.md#retries). `options`
+    replace the Application's own sync options.
     """
     request: Json = {"infos": [{"name": RUN_INFO, "value": run_id}], "retryStrategy": {"limit": 0}}
     if revision:
@@ -144,9 +147,9 @@ def _without(spec: Json, left_out: Sequence[str]) -> list[str] | None:
 async def start(client: Client, app: ApplicationName, run_id: str, request: Json) -> Application:
     """Start an operation; returns the Application that carries it.
 
-    The request is not idempotent: after a lost answer it is sent again only if the Application does not
-    carry our run id. Raises Busy, OperationFailed (sync window, Argo CD's refusal), AccessDenied,
-    ArgoCDFailed.
+    The request is not idempotent (docs/argocd-facts.md#one-operation-at-a-time): after a lost answer it is
+    sent again only if the Application does not carry our run id. Raises Busy, OperationFailed (sync window,
+    Argo CD's refusal), AccessDenied, ArgoCDFailed.
     """
     budget, pause = RetryBudget(client.retry_for), 0.2
     while True:
@@ -175,8 +178,8 @@ async def start(client: Client, app: ApplicationName, run_id: str, request: Json
 async def captured(client: Client, app: ApplicationName, run_id: str, seen: Application) -> SyncOperation:
     """What an operation that was just started syncs: its commit and source; no source if none shows.
 
-    Argo CD 3.1 notes the source only when it begins, 3.6 when it takes the request (both seen). Raises
-    ArgoCDFailed, AccessDenied.
+    Argo CD 3.1 records the source only when it begins, 3.6 when it accepts the request (both seen;
+    docs/argocd-facts.md#the-captured-source). Raises ArgoCDFailed, AccessDenied.
     """
     took = seen.operation_of(run_id).sync or SyncOperation()
     if took.source is not None:
@@ -197,7 +200,8 @@ async def applications(
 ) -> AsyncGenerator[tuple[bool, Application]]:
     """The Application whenever it changes, by the watch stream, and every `poll` seconds by a live read.
 
-    The first of each pair says whether it was read live: the watch lags behind. A broken watch is resumed;
+    The first of each pair says whether it was read live: the watch lags behind, and may drop changes
+    (docs/argocd-facts.md#watch-an-application). A broken watch is resumed;
     raises what the live read raises once its retries are over.
     """
     queue: asyncio.Queue[tuple[bool, Application] | ArgorunError] = asyncio.Queue()
@@ -256,7 +260,7 @@ async def follow(
                 if state.message.startswith(CONFIRMATION):
                     raise OperationFailed(
                         f"{app} waits for a person: {state.message}",
-                        "confirm it in Argo CD, or take Prune=confirm off the object",
+                        "confirm it in Argo CD, or remove Prune=confirm from the object",
                     )
             if seen.deleting:
                 raise Deleted(app)
@@ -271,9 +275,10 @@ async def end(
     """End our operation and wait until it is over; False if it was over already.
 
     A terminate right after the POST is answered 400 until the controller has begun the operation, so it is
-    sent again. An operation that does not carry our run id is left alone. `slow` is called once if Argo CD
-    takes long to end it: it checks only between two sync waves, which it keeps 2 s apart (source:
-    controller/sync.go, delayBetweenSyncWaves; seen: 2.4 s in the first pass of an idle controller).
+    sent again (docs/argocd-facts.md#ending-an-operation). An operation that does not carry our run id is left
+    alone. `slow` is called once if Argo CD takes long to end it: it checks only between two sync waves, which
+    it keeps 2 s apart (source: controller/sync.go, delayBetweenSyncWaves; seen: 2.4 s in the first pass of an
+    idle controller).
     """
     asked = False
     patient_until: float | None = asyncio.get_running_loop().time() + SLOW_END
@@ -296,7 +301,7 @@ async def end(
                     pause = min(e.retry_after or pause, client.retry_for)
             elif patient_until is not None and asyncio.get_running_loop().time() >= patient_until:
                 patient_until = None
-                slow(f"Argo CD is ending our operation: it is {state.phase}, and ends after its sync wave")
+                slow(f"Argo CD is ending the run's operation: it is {state.phase} until its sync wave ends")
             await asyncio.sleep(pause)
 
 
@@ -306,7 +311,8 @@ async def waking(client: Client, app: ApplicationName) -> AsyncIterator[Callable
 
     It can miss a new operation for minutes: having answered a refresh, it writes the Application as it was
     then into its own cache, and if that is after the operation has come in, it sees none (source:
-    controller/appcontroller.go, writeBackToInformer; seen under load, 2 of 901 times). Any change wakes it.
+    controller/appcontroller.go, writeBackToInformer; seen under load, 2 of 901 times;
+    docs/argocd-facts.md#a-refresh-can-hide-an-operation). Any change wakes it.
     """
 
     async def wake() -> None:
@@ -324,7 +330,10 @@ async def waking(client: Client, app: ApplicationName) -> AsyncIterator[Callable
 
 
 def hooks(state: OperationState) -> list[ResourceResult]:
-    """The operation's hooks that were reached so far; one that runs in two phases is there twice."""
+    """The operation's hooks that were reached so far; one that runs in two phases is there twice.
+
+    See docs/argocd-facts.md#hook-entries.
+    """
     return [r for r in (state.sync_result and state.sync_result.resources) or () if r.hook_type]
 
 

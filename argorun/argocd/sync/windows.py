@@ -34,7 +34,7 @@ async def blocked(
         known = (await client.project(project)).spec.sync_windows or ()  # with their time zones
     return OperationFailed(
         f"{app.name} may not be synced now: it is blocked by a sync window of project {project}",
-        "try again when it may be; `argocd proj windows list "
+        "try again later; `argocd proj windows list "
         f"{project}` shows all, `enable-manual-sync` lets argorun sync in one",
         reason="\n".join(describe(w, known) for w in closed),
     )
@@ -43,7 +43,8 @@ async def blocked(
 def closing(windows: SyncWindows) -> list[SyncWindow]:
     """The windows that forbid a sync by hand: active ones that deny, or else the ones that would allow it.
 
-    Source: SyncWindows.CanSync in Argo CD's pkg/apis/application/v1alpha1/types.go. Where no denying window
+    Source: SyncWindows.CanSync in Argo CD's pkg/apis/application/v1alpha1/types.go
+    (docs/argocd-facts.md#sync-windows). Where no denying window
     is active but allowing ones are assigned, a sync must wait for one of these.
     """
     denying = [w for w in windows.active_windows or () if w.kind == "deny"]

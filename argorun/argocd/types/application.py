@@ -87,7 +87,8 @@ class Application(Camel, frozen=True):
         """The commit that is in the cluster; if nothing was ever synced, the one that Argo CD compares with.
 
         The two differ once Git has moved. status.history lists each sync of the whole Application (source:
-        controller/sync.go, persistRevisionHistory), but not the partial sync that settles a run.
+        controller/sync.go, persistRevisionHistory; docs/argocd-facts.md#the-end-of-an-operation), but not the
+        partial sync that settles a run.
         """
         state = self.status.operation_state
         if state is not None and state.operation.settles and state.phase == "Succeeded" and state.sync_result:

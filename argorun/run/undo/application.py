@@ -23,7 +23,7 @@ from argorun.run.state import RunState
 from argorun.run.undo.stack import Act, UndoStack
 
 LEAVES = 20.0  # seconds for which an object that is being deleted is waited for
-RELEASE = 2.0  # seconds to let go of an Application whose settling took too long
+RELEASE = 2.0  # seconds to release an Application whose settling took too long
 HELD = 4.0  # seconds for which auto-sync stays off even in a hurry, while settling comes to its end
 
 
@@ -55,9 +55,10 @@ class ApplicationUndos:
         return self._gone
 
     def unless_gone(self, act: Act, *, also_while_deleting: bool = False) -> Act:
-        """The act, but nothing where the Application is deleted: then nothing is left to undo in it.
+        """The act, skipped if the Application is deleted: then nothing is left to undo in it.
 
-        Nor is there where another run took it before this run's sync, and took the run's values out.
+        It is also skipped if another run took the Application before this run's sync and removed this run's
+        values.
         """
 
         async def unless_gone() -> str | None:
@@ -79,7 +80,7 @@ class ApplicationUndos:
         return unless_gone
 
     def _leave_what_lives_on(self) -> None:
-        """Deleted without what it had made: only a person can take that off the topics now."""
+        """Emit the objects that outlive the deleted Application: only a person can remove them now."""
         if self._state.deleting or self._named_what_lives_on:
             return
         self._named_what_lives_on = True
@@ -97,10 +98,10 @@ class ApplicationUndos:
             await self._state.logs.close()
         await self._client.wait_for_in_flight()
         ended = await operation.end(self._client, self._app, self._state.operation, self._emitter.info)
-        return "our operation ended" if ended else None
+        return "the run's operation ended" if ended else None
 
     def end_command(self) -> str:
-        """Nothing where no operation was started: the one that runs is somebody else's."""
+        """Empty if no operation was started: one that runs is somebody else's."""
         return recovery.end_operation(self._app) if self._state.logs is not None else ""
 
     # -- the parameters -------------------------------------------------------------------------------
@@ -117,7 +118,7 @@ class ApplicationUndos:
         return recovery.patch(self._app, self._state.claim.restoring_patch())
 
     async def restore_again(self) -> str | None:
-        """Once all is undone: by now a change that was lost to somebody else's shows."""
+        """Check once more at the end: a concurrent change may have brought the run's values back."""
         return None if await restore.verify(self._state.claim) else "parameters put back once more"
 
     # -- what the operation changed -------------------------------------------------------------------
@@ -158,9 +159,9 @@ class ApplicationUndos:
                 async with asyncio.timeout(limit):
                     await self._release(claim)
         if not over and claim.automated:
-            raise OperationFailed("the settling sync is not over, and auto-sync stays off until it is")
+            raise OperationFailed("the settling sync has not ended, and auto-sync stays off until it has")
         if not over:
-            return "a sync that settles the workloads started; it goes on by itself"
+            return "a sync that settles the workloads was started; it continues by itself"
         if not await self._is_settled(changed):
             return None
         on = f"what {self._app} says now" if self._others else "what they had before"
@@ -173,9 +174,10 @@ class ApplicationUndos:
         return "; ".join(filter(None, (settle, patch)))
 
     async def _release(self, claim: Claim) -> None:
-        """Let go of the Application, once no end of an operation that the run asked for can still arrive.
+        """Release the Application once no request of this run to end an operation can still arrive.
 
-        A DELETE of an operation names none: late, it would end another run's.
+        Such a request names no operation: late, it would end another run's
+        (docs/argocd-facts.md#ending-an-operation).
         """
         late = claim.end_may_arrive_for()
         if late and late <= self._undo.time_left() and not self._undo.hurried:
@@ -191,7 +193,7 @@ class ApplicationUndos:
         seen = await claim.check_held()
         if claim.record is not None and stands(seen.spec, claim.record):
             # Compared with these, nothing has changed.
-            raise OperationFailed("the run's parameters stand in the Application still")
+            raise OperationFailed("the run's parameters are still in the Application")
         self._warn_of_others_changes(claim, seen)
         pinned = self._config.revision is not None
         revision = claim.before.deployed if pinned and claim.before else self._state.revision
@@ -210,7 +212,7 @@ class ApplicationUndos:
         return await self._undo.unless_hurried(settled, HELD if claim.automated else 0)
 
     def _warn_of_others_changes(self, claim: Claim, seen: Application) -> None:
-        """The parameters are back by now: what of the spec still differs is somebody else's, and stays."""
+        """Warn of what differs in the spec once the parameters are back: it is others' change, and stays."""
         if claim.before is None or claim.record is None:
             return
         former = without_automated(claim.before.spec, claim.record)
@@ -247,13 +249,13 @@ class ApplicationUndos:
         return bool(changed.changed) and not left
 
     async def check_settled(self) -> str | None:
-        """Once more, when all is done: something may have come late, or not have been waited for."""
+        """Check once more at the end: an object may have come late, or was not waited for."""
         if (changed := self.to_settle) is not None:
             await self._is_settled(changed)
         return None
 
     def check_settled_command(self) -> str:
-        """Where nobody could look; at an immediate stop, the commands of the other undos say it."""
+        """The command to check by hand; empty at an immediate stop, which prints those of the other undos."""
         unseen = self._changed is not None and not self._undo.abandoned
         return f"argocd app get {self._app} --output tree" if unseen else ""
 
@@ -261,7 +263,7 @@ class ApplicationUndos:
         if remains.key not in self._left:
             self._left.add(remains.key)
             # A sync, or a patch, would be one in the middle of the other run.
-            later = "; another run holds the Application by now: look again when it is over"
+            later = "; another run holds the Application now: check again when it is over"
             taken = self._state.claim.held_by_another
             command = "" if taken else recovery.restore_object(self._app, remains)
             self._undo.leave(str(remains.key), f"{remains.why}{later if taken else ''}", command)
@@ -269,7 +271,7 @@ class ApplicationUndos:
     # -- what comes late ------------------------------------------------------------------------------
 
     async def undo_late(self) -> str | None:
-        """A change whose answer was lost may take effect yet: see whether it does, and undo that."""
+        """Wait for unanswered changes that may still take effect, and undo those that do."""
         until = self._client.late_change_until()
         if until is None:
             return None
@@ -277,7 +279,7 @@ class ApplicationUndos:
         undone = await late_changes.undo(self._state.claim, min(until, soon))
         if undone and (changed := self.to_settle) is not None:
             await self._take_back(self._state.claim, changed)
-        return "what took effect late undone" if undone else None
+        return "what took effect late was undone" if undone else None
 
     def undo_late_command(self) -> str:
         return f"argocd app get {self._app}" if self._client.late_change_until() is not None else ""

@@ -16,8 +16,8 @@ from argorun.run.state import RunState
 from argorun.run.undo.application import ApplicationUndos
 from argorun.run.undo.stack import UndoStack
 
-ENOUGH = 3.0  # seconds that must be left to wait on for pods: a pause, and two looks
-AWAY = 10.0  # seconds without an answer after which Argo CD counts as away: nobody can be asked about pods
+ENOUGH = 3.0  # seconds that must be left to keep waiting for pods: a pause and two checks
+AWAY = 10.0  # seconds without an answer after which Argo CD counts as unreachable: pods cannot be checked
 
 
 class PodWait:
@@ -39,7 +39,7 @@ class PodWait:
         self._unseen = False  # time was over before it was known whether pods use the topics
 
     async def wait(self) -> str | None:
-        """Wait until no pod can use the topics; in a hurry they are named first."""
+        """Wait until no pod can use the topics; in a hurry, name those that may."""
         logs = self._state.logs
         if logs is None:
             return None
@@ -62,9 +62,9 @@ class PodWait:
         """Raise OperationFailed where pods may still use the topics."""
         if self._users:
             who = ", ".join(u.pod.name for u in self._users)
-            raise OperationFailed(f"it is kept, for {who} may still use it")
+            raise OperationFailed(f"it is kept because {who} may still use it")
         if self._unseen and self._client.has_answered(within=AWAY):
-            raise OperationFailed("it is kept, for there was no time to see whether pods still use it")
+            raise OperationFailed("it is kept because there was no time to check whether pods still use it")
 
     async def _wait_for(self, users: PodUsers) -> None:
         named = False
@@ -101,7 +101,7 @@ class PodWait:
         return users
 
     async def _using(self, users: PodUsers) -> list[PodUser]:
-        """The pods that may use the topics, by the tree as it is now; that there are none is asked anew."""
+        """The pods that may use the topics; that there are none is confirmed after a refresh."""
         users.exposed_until(await self._application.pods_read_topics_until())
         if still := await users.find(await self._live.read()):
             return still
@@ -120,9 +120,9 @@ class PodWait:
             self._undo.leave(f"pod {user.pod.name}", f"it still runs: {user.why}", self._end_command(user))
 
     def _end_command(self, user: PodUser) -> str:
-        """The command that ends a pod: for a hook's that was never told to stop, one that deletes its Job.
+        """The command that ends a pod; for a hook's pod that is not terminating, it deletes its Job.
 
-        Whatever made a pod makes another, which reads what stands there by then.
+        Any other pod is replaced by its controller with one that reads the restored values.
         """
         if user.pod.leaving:
             return ""

@@ -1,7 +1,7 @@
 """Undoes what a run did, last in first out, each undo within its own limit.
 
-An undo is registered *before* its act, so a lost reply leaks nothing; every undo is harmless where its act
-never took place. In a hurry (a person pressed Cancel) all that matters is undone at once and the rest after.
+An undo is registered *before* its act, so a lost reply leaks nothing; every undo is harmless if its act never
+happened. In a hurry (a person pressed Cancel) all that matters is undone at once, the patient rest later.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from argorun.events import LeftBehind, Undone
 
 ONCE_MORE = 1.0  # seconds before an undo that failed is tried again
 STUCK = 3.0  # seconds past its limit after which an undo that does not even stop is left
-RESERVE = 5.0  # seconds of the whole budget that each undo still to come keeps for itself, at most
+RESERVE = 5.0  # seconds of the budget that are reserved for each undo still to come, at most
 
 Act = Callable[[], Awaitable[str | None]]
 Command = Callable[[], str]  # what a person runs in place of an act; empty where there is nothing to do
@@ -25,7 +25,7 @@ Command = Callable[[], str]  # what a person runs in place of an act; empty wher
 
 @dataclass(eq=False)
 class Undo:
-    """One thing to undo. `act` gives back a phrase for what it did, or None where there was nothing to do."""
+    """One thing to undo. `act` returns a phrase for what it did, or None if there was nothing to do."""
 
     what: str
     act: Act
@@ -98,7 +98,7 @@ class UndoStack:
         return undo
 
     def forget(self, undo: Undo) -> None:
-        """What this would undo was not done and never will be."""
+        """Remove an undo whose act did not happen and never will."""
         self._stack.remove(undo)
 
     @property
@@ -109,7 +109,7 @@ class UndoStack:
     async def unwind(self, budget: float) -> None:
         """Undo everything within `budget` seconds; what could not be undone is emitted, never raised."""
         self._end = asyncio.get_running_loop().time() + budget
-        # Of a small budget no more than half is kept for later, or the first would have no time at all.
+        # Reserve at most half of a small budget, or the first undo would have no time at all.
         self._reserve = min(RESERVE, budget / (2 * max(1, len(self._stack))))
         hurry = asyncio.create_task(self._hurry.wait())
         try:
@@ -128,12 +128,12 @@ class UndoStack:
             hurry.cancel()
 
     def time_left(self) -> float:
-        """Seconds that an undo may still wait, without taking what those to come keep for themselves."""
+        """Seconds that an undo may still wait, without what is reserved for those to come."""
         to_come = sum(1 for u in self._stack if u.task is None)
         return self._end - asyncio.get_running_loop().time() - self._reserve * to_come
 
     async def _wait_for(self, undo: Undo, *or_for: asyncio.Task[object]) -> None:
-        """Until it is done, or one of these is; an undo has a limit of its own, which it may not heed."""
+        """Wait until it or one of these is done; give up on an undo that ignores its own limit."""
         tasks = {self._begin(undo), *or_for}
         done, _ = await asyncio.wait(tasks, timeout=undo.limit + STUCK, return_when=asyncio.FIRST_COMPLETED)
         if not done:
@@ -176,7 +176,7 @@ class UndoStack:
                 self._emit(Undone(time=time.time(), what=did, seconds=time.monotonic() - began))
 
     async def _act(self, undo: Undo) -> str | None:
-        """Once more where it fails: of what a broken proxy answers once, a 403 say, nothing may be left."""
+        """Try once more after an error: a single wrong answer of a proxy must leave nothing behind."""
         try:
             return await undo.act()
         except (AccessDenied, ArgoCDFailed):

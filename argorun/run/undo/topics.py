@@ -39,7 +39,7 @@ class TopicUndos:
         try:
             await self._topics.delete(name)
         except TopicExists:
-            return None  # canceled before the run knew it: it stood there before
+            return None  # it existed before: the create was canceled before the run knew
         await self._topics.wait_gone(name)
         self._gone.append(name)
         return f"topic {name} deleted"
@@ -57,10 +57,10 @@ class TopicUndos:
         except TopicExists:
             return None
         for other in found.others:
-            text = f"topic {other} holds the name of {name} and is left alone: is it needed?"
+            text = f"topic {other} contains the name of {name} and is left alone: is it needed?"
             self._emitter.warn_once(text)
         if name not in self._gone and not self._undo.hurried:
-            self._leave(found.derived, KafkaFailed(f"it is left for as long as topic {name} is"))
+            self._leave(found.derived, KafkaFailed(f"it is kept as long as topic {name} is"))
             return None
         await old_topics.delete(self._topics, found.derived, self._derived_is_gone, self._leave)
         return None
@@ -80,7 +80,7 @@ class TopicUndos:
         return None
 
     async def delete_again(self) -> str | None:
-        """Once all is undone: delete what a pod has brought back, or has made from a topic's name."""
+        """Delete at the end what a pod has brought back, or has derived from a topic's name."""
         for name in self._gone:
             if self._undo.hurried:  # the topics went before the pods
                 await self._topics.delete(name)

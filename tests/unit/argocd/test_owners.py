@@ -283,7 +283,7 @@ def test_force_goes_on_where_argo_cd_cannot_say_what_would_be_undone(error: Argo
     scenario.argocd.meets("set ('all', 'argocd')", error)
     assert scenario.check(force=True) == ""
     assert scenario.notices == [
-        f"whether something else undoes the parameters of weather is not known: {error.message}"
+        f"cannot tell whether something else undoes the parameters of weather: {error.message}"
     ]
 
 

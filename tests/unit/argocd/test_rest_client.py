@@ -248,7 +248,7 @@ HOW = "write it as SCHEME://HOST:PORT with one of http, https, socks5, socks5h"
 @pytest.mark.parametrize(
     ("proxy", "why", "hint"),
     [
-        ("socks5://127.0.0.1:1", ": its kind is not installed", "pip install 'httpx[socks]'"),
+        ("socks5://127.0.0.1:1", ": support for its scheme is not installed", "pip install 'httpx[socks]'"),
         ("nonsense://x", "", HOW),
         ("http://x:y", "", HOW),
     ],
@@ -292,7 +292,7 @@ def test_an_error_page_of_a_proxy_is_said_to_be_one() -> None:
     assert said(error) == (
         ApiError,
         "Argo CD could not show Application weather: Reason (HTTP 407)",
-        f"it may be the proxy {proxy} that says so",
+        f"the answer may come from the proxy {proxy}",
     )
 
 
@@ -349,12 +349,12 @@ async def tunnel(server: Server, asked: list[str], tls: bool) -> AsyncGenerator[
         (
             {"proxy": Proxy("http://me:secret@127.0.0.1:9", "HTTPS_PROXY")},
             "cannot be reached through the proxy http://127.0.0.1:9 (HTTPS_PROXY): Connection refused",
-            "check that proxy; NO_PROXY=HOST goes past it, and HTTPS_PROXY names it",
+            "check that proxy, which HTTPS_PROXY names; NO_PROXY=HOST bypasses it",
         ),
         (
             {"unused_proxy": "ALL_PROXY"},
             "cannot be reached: Connection refused",
-            "ALL_PROXY is not used, as argocd does not: name the proxy by HTTPS_PROXY or HTTP_PROXY",
+            "ALL_PROXY is ignored, as argocd ignores it: name the proxy in HTTPS_PROXY or HTTP_PROXY",
         ),
     ],
 )
@@ -421,7 +421,7 @@ def test_every_status_of_argo_cd_has_its_error(
     assert worth_retrying(error) is (status in (429, 502, 503, 504))
 
 
-NOT_ARGO_CD = "is this Argo CD's address? a proxy may stand in between, or argocd.root_path be wrong"
+NOT_ARGO_CD = "is this Argo CD's address? there may be a proxy in between, or argocd.root_path may be wrong"
 
 
 @pytest.mark.parametrize(

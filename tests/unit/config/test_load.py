@@ -301,7 +301,7 @@ def test_an_unknown_key_anywhere_is_named_with_its_place(
     where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path).lstrip(".")
     message, hint = refused(folder, yaml.safe_dump(file))
     assert message == f"argorun.yaml: unknown key 'zzqqzzqq'{f' in {where}' if where else ''}"
-    assert hint.startswith("known are: ")
+    assert hint.startswith("known keys: ")
 
 
 @pytest.mark.parametrize(
@@ -415,11 +415,11 @@ def test_any_text_is_a_config_or_one_clear_error(folder: Path, text: str) -> Non
         ("weather", "argorun.yaml: expected keys and values, got str"),
         (
             "application: 2020-13-45",
-            "argorun.yaml: not valid YAML: a value is not of the kind that it looks like",
+            "argorun.yaml: not valid YAML: a value is not valid for the type that it looks like",
         ),
         (
             "application: !!int x",
-            "argorun.yaml: not valid YAML: a value is not of the kind that it looks like",
+            "argorun.yaml: not valid YAML: a value is not valid for the type that it looks like",
         ),
         ("[" * 9000, "argorun.yaml: not valid YAML: it is nested too deeply"),
         ("application: [a]", "argorun.yaml: application: expected `str | object | null`, got `array`"),
@@ -451,24 +451,24 @@ def test_a_file_that_is_not_text_or_not_there(folder: Path) -> None:
     ("old", "new", "message"),
     [
         ("application: weather", "", "no Application to run"),
-        ("server: argocd.example.com", "", "no Argo CD server to talk to"),
+        ("server: argocd.example.com", "", "no Argo CD server is configured"),
         ("argocd.example.com", '"a b"', "'a b' is not an Argo CD server"),
         ("argocd.example.com", '"https://"', "'https://' is not an Argo CD server"),
         ("argocd.example.com", '"user@host"', "'user@host' is not an Argo CD server"),
-        ("argocd.example.com", "h:99999", "'h:99999' has no port that there is"),
-        ("argocd.example.com", "h:x", "'h:x' has no port that there is"),
-        ("argocd.example.com", '"h:0"', "'h:0' has no port that there is"),
-        ('bootstrap.servers: "localhost:9092"', "", "no Kafka to make the topic on"),
-        ("topics: [{prefix: weather_updates, parameter: kafka.topic}]", "", "no topic to make"),
+        ("argocd.example.com", "h:99999", "'h:99999' does not have a valid port"),
+        ("argocd.example.com", "h:x", "'h:x' does not have a valid port"),
+        ("argocd.example.com", '"h:0"', "'h:0' does not have a valid port"),
+        ('bootstrap.servers: "localhost:9092"', "", "no Kafka broker is configured"),
+        ("topics: [{prefix: weather_updates, parameter: kafka.topic}]", "", "no topic is configured"),
         (
             "application: weather",
             "application: Weather",
-            "argorun.yaml: 'Weather' is not a name that an Application can have",
+            "argorun.yaml: 'Weather' is not a valid name of an Application",
         ),
         (
             "application: weather",
             "application: a/b/c",
-            "argorun.yaml: 'a/b' is not a name that an Application can have",
+            "argorun.yaml: 'a/b' is not a valid name of an Application",
         ),
         ("prefix: weather_updates", 'prefix: ""', "argorun.yaml: topics[0]: prefix '': is empty"),
         ("kafka.topic}", "a, partitions: 0}", "argorun.yaml: topics[0]: partitions is 0"),
@@ -497,7 +497,7 @@ def test_a_file_that_is_not_text_or_not_there(folder: Path) -> None:
         (
             "parameter: kafka.topic",
             "parameter: [a, a]",
-            "argorun.yaml: two topics want the same parameter (helm: a)",
+            "argorun.yaml: two topics set the same parameter (helm: a)",
         ),
         ("example.com", "example.com, ca: no.pem", "argocd.ca: there is no file no.pem"),
         (
@@ -540,7 +540,7 @@ def test_no_token_says_how_to_get_one(folder: Path, token: str | None) -> None:
 @pytest.mark.parametrize("token", ["se cret", "se\ncret", "secret€"])
 def test_a_token_that_cannot_be_one_is_refused_and_not_shown(folder: Path, token: str) -> None:
     assert refused(folder, MINIMAL, {"ARGOCD_AUTH_TOKEN": token}) == (
-        "the token for Argo CD at argocd.example.com holds a character that no token has",
+        "the token for Argo CD at argocd.example.com contains a character that no token can contain",
         "",
     )
 
@@ -580,7 +580,7 @@ def test_a_variable_that_is_not_there_is_named_and_no_value_is_shown(
     message, hint = refused(folder, text, ENVIRONMENT | variables)
     assert (
         message
-        == "argorun.yaml: kafka.sasl.username takes ${not_there}, but the environment has no not_there"
+        == "argorun.yaml: kafka.sasl.username uses ${not_there}, but not_there is not set in the environment"
     )
     assert not [v for v in variables.values() if v in message + hint]
 
@@ -876,7 +876,7 @@ def test_a_dry_run_shows_the_route_without_the_proxys_password(folder: Path) -> 
         (
             MINIMAL,
             {"HTTPS_PROXY": "", "ALL_PROXY": "socks5://p:1"},
-            ["ALL_PROXY is not used, as argocd does not: name the proxy by HTTPS_PROXY or HTTP_PROXY"],
+            ["ALL_PROXY is ignored, as argocd ignores it: name the proxy in HTTPS_PROXY or HTTP_PROXY"],
         ),
     ],
 )

@@ -104,7 +104,7 @@ def test_what_is_no_duration_is_refused(tmp_path: Path, given: str) -> None:
 @pytest.mark.parametrize(
     ("text", "environment", "why"),
     [
-        (BARE, TOKEN, "no Argo CD server to talk to"),
+        (BARE, TOKEN, "no Argo CD server is configured"),
         (BARE + "argocd: {server: argocd}", {}, "no token for Argo CD at argocd"),
     ],
 )
@@ -129,19 +129,19 @@ def test_settings_for_argo_cd_that_cannot_stand_are_an_error_all_the_same(tmp_pa
 @pytest.mark.parametrize(
     ("text", "flags", "message"),
     [
-        (None, {"topics": ("x",)}, "no Kafka to sweep"),
-        ("kafka: {bootstrap.servers: 'a:1'}", {}, "no topics to sweep"),
+        (None, {"topics": ("x",)}, "no Kafka broker is configured"),
+        ("kafka: {bootstrap.servers: 'a:1'}", {}, "no topic is configured"),
         (
             BARE,
             {"topics": ("a b",)},
-            "--topic 'a b': holds ' ': Kafka takes only ASCII letters, digits, '.', '_' and '-'",
+            "--topic 'a b': contains ' ': Kafka allows only ASCII letters, digits, '.', '_' and '-'",
         ),
         (BARE, {"topics": ("",)}, "--topic '': is empty"),
         (BARE + "tpics: []", {}, "argorun.yaml: unknown key 'tpics'"),
         (
             BARE.replace("weather_updates", "a b"),
             {},
-            "argorun.yaml: topics[0]: prefix 'a b': holds ' ': Kafka takes "
+            "argorun.yaml: topics[0]: prefix 'a b': contains ' ': Kafka allows "
             "only ASCII letters, digits, '.', '_' and '-'",
         ),
     ],

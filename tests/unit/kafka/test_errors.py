@@ -116,7 +116,7 @@ def test_the_codes_are_librdkafkas() -> None:
             Act.VALIDATE,
             (
                 AccessDenied,
-                f"Kafka does not let us create {NAME}",
+                f"Kafka does not let this account create {NAME}",
                 "an ACL is missing: Create on Topic weather* (prefixed) or on the Cluster",
             ),
         ),
@@ -125,7 +125,7 @@ def test_the_codes_are_librdkafkas() -> None:
             Act.CREATE,
             (
                 AccessDenied,
-                f"Kafka does not let us create {NAME}",
+                f"Kafka does not let this account create {NAME}",
                 "an ACL is missing: Create on Topic weather* (prefixed) or on the Cluster",
             ),
         ),
@@ -134,7 +134,7 @@ def test_the_codes_are_librdkafkas() -> None:
             Act.DESCRIBE,
             (
                 AccessDenied,
-                f"Kafka does not let us describe {NAME}",
+                f"Kafka does not let this account describe {NAME}",
                 "an ACL is missing: Describe on Topic weather* (prefixed)",
             ),
         ),
@@ -143,7 +143,7 @@ def test_the_codes_are_librdkafkas() -> None:
             Act.DELETE,
             (
                 AccessDenied,
-                f"Kafka does not let us delete {NAME}",
+                f"Kafka does not let this account delete {NAME}",
                 "an ACL is missing: Delete on Topic weather* (prefixed)",
             ),
         ),
@@ -152,7 +152,7 @@ def test_the_codes_are_librdkafkas() -> None:
             Act.GROUPS,
             (
                 AccessDenied,
-                f"Kafka does not let us delete consumer groups with {NAME}",
+                f"Kafka does not let this account delete consumer groups with {NAME}",
                 "an ACL is missing: Describe and Delete on Group weather* (prefixed)",
             ),
         ),
@@ -216,7 +216,7 @@ LOST = "check kafka.bootstrap.servers and that the broker runs"
             f"{AT}: SASL authentication error: Authentication failed: Invalid username or password",
             (
                 AccessDenied,
-                f"Kafka refused to authenticate us: {AT}: SASL authentication error: Authentication failed:"
+                f"Kafka refused the login: {AT}: SASL authentication error: Authentication failed:"
                 " Invalid username or password",
                 "check kafka.sasl.username and kafka.sasl.password",
             ),
@@ -226,7 +226,7 @@ LOST = "check kafka.bootstrap.servers and that the broker runs"
             f"{AT}: SASL PLAIN mechanism handshake failed: Broker: Unsupported SASL mechanism",
             (
                 AccessDenied,
-                f"Kafka refused to authenticate us: {AT}: SASL PLAIN mechanism handshake failed:"
+                f"Kafka refused the login: {AT}: SASL PLAIN mechanism handshake failed:"
                 " Broker: Unsupported SASL mechanism",
                 "check kafka.security.protocol and kafka.sasl.mechanism: the listener offers others",
             ),
@@ -262,7 +262,7 @@ def test_a_listener_that_hangs_up_and_one_that_is_silent_get_different_errors() 
     assert told(connection_error(AT, dropped(0.0))) == (
         Unreachable,
         f"Kafka at {AT} cannot be reached: it closes the connection without an answer",
-        "check kafka.security.protocol and the port: does this listener want TLS or SASL, is it Kafka?",
+        "check kafka.security.protocol and the port: does the listener expect TLS or SASL? is it Kafka?",
     )
     assert told(connection_error(AT, None, BrokerError(-185, "Failed while waiting for controller"))) == (
         Unreachable,
@@ -274,7 +274,7 @@ def test_a_listener_that_hangs_up_and_one_that_is_silent_get_different_errors() 
 def test_a_topic_that_cannot_be_deleted_is_named() -> None:
     assert told(cannot_delete(NAME, PREFIX)) == (
         AccessDenied,
-        f"Kafka let us create topic {NAME}, but does not let us delete it: it stays",
+        f"Kafka let this account create topic {NAME}, but not delete it: it stays",
         "an ACL is missing: Delete on Topic weather* (prefixed)",
     )
 

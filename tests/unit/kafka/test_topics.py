@@ -78,7 +78,7 @@ def test_preflight_asks_and_touches_nothing() -> None:
 def test_preflight_never_touches_a_topic_that_exists() -> None:
     broker = Broker()
     broker.make(NAME)
-    assert failure(broker, preflight, TopicExists) == f"topic {NAME} exists already and is not this run's"
+    assert failure(broker, preflight, TopicExists) == f"topic {NAME} already exists and is not this run's"
     assert ("delete", NAME) not in broker.asked
     assert NAME in broker.held
 
@@ -340,7 +340,7 @@ def test_a_topic_without_leaders_is_not_usable() -> None:
         await topics.wait_usable(NAME)
 
     assert failure(broker, use, KafkaFailed) == (
-        f"topic {NAME} got no leader for every partition within 30 s"
+        f"topic {NAME} did not get a leader for every partition within 30 s"
     )
 
 
@@ -353,7 +353,7 @@ def test_a_topic_that_may_not_be_deleted_fails_before_the_sync() -> None:
         await topics.wait_usable(NAME)
 
     assert failure(broker, use, AccessDenied) == (
-        f"Kafka let us create topic {NAME}, but does not let us delete it: it stays"
+        f"Kafka let this account create topic {NAME}, but not delete it: it stays"
     )
 
 
@@ -378,7 +378,7 @@ def test_a_refused_deletion_is_an_error() -> None:
     broker = Broker()
     broker.make(NAME)
     broker.faults = {"delete": deque([Answer(29)])}
-    assert failure(broker, delete, AccessDenied) == f"Kafka does not let us delete {NAME}"
+    assert failure(broker, delete, AccessDenied) == f"Kafka does not let this account delete {NAME}"
 
 
 def test_a_topic_that_comes_back_is_deleted_again() -> None:
@@ -392,7 +392,7 @@ def test_a_topic_that_comes_back_is_deleted_again() -> None:
     broker.on_delete = again
     assert (
         on(broker, create_and_clean_up)
-        == [f"topic {NAME} is there again after its deletion; deleting it again"] * 2
+        == [f"topic {NAME} came back after its deletion; deleting it again"] * 2
     )
     assert broker.held == {}
 
@@ -470,7 +470,9 @@ def test_groups_that_the_list_silently_leaves_out_name_the_missing_acl() -> None
     async def use(topics: Topics) -> None:
         await topics.delete_groups("tests-", [NAME])
 
-    assert failure(broker, use, AccessDenied) == ("Kafka does not let us delete consumer groups with tests-")
+    assert failure(broker, use, AccessDenied) == (
+        "Kafka does not let this account delete consumer groups with tests-"
+    )
 
 
 def test_all_topics_are_listed_for_the_sweep() -> None:
@@ -528,7 +530,7 @@ def test_topics_that_the_list_silently_leaves_out_name_the_missing_acl() -> None
     with pytest.raises(AccessDenied) as caught:
         on(broker, use)
     assert (caught.value.message, caught.value.hint) == (
-        "Kafka does not let us see topics weather*",
+        "Kafka does not let this account see topics weather*",
         "an ACL is missing: Describe on Topic weather* (prefixed)",
     )
 

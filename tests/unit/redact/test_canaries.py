@@ -381,7 +381,7 @@ def test_a_run_that_is_interrupted_and_cannot_clean_up_shows_no_secret(tmp_path:
     shown = in_world(tmp_path, test, says(forever=True))
     assert_silent(shown, 130)
     assert "argocd app patch weather" in shown.everything
-    assert "in the command, put the secret where *** stands" in shown.everything
+    assert "in the command, replace *** with the secret" in shown.everything
 
 
 @pytest.mark.parametrize("where", ["preflight", "follow", "clean_up", "__init__"])

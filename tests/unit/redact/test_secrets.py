@@ -131,7 +131,7 @@ def test_a_password_that_yaml_takes_for_something_else_is_not_quoted(
     with pytest.raises(UsageError) as caught:
         load(FLAGS, PLACES, tmp_path)
     assert caught.value.message.endswith(f"not valid YAML: {said}")
-    assert caught.value.hint == "a value that begins with *, & or ! must stand in quotes"
+    assert caught.value.hint == "quote a value that begins with *, & or !"
 
 
 # -- and hidden in librdkafka's messages, which repeat a bad value ---------------------------------------

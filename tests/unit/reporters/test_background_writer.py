@@ -211,9 +211,7 @@ def test_a_log_directory_that_falls_behind_is_a_failure_and_never_loses_lines_si
     assert disk.hangs.wait(60)
     for text in ("x" * 30, "y"):
         dispatcher(lines_of(line, text))
-    assert dispatcher.failures == [
-        f"log directory {tmp_path}: it is too slow for the logs: they are not whole there"
-    ]
+    assert dispatcher.failures == [f"log directory {tmp_path}: it is too slow: the logs there are incomplete"]
 
 
 def test_a_pipe_as_events_file_whose_reader_has_stopped_delays_nothing_and_is_a_failure(

@@ -274,7 +274,7 @@ def test_a_command_with_a_secret_in_it_says_that_it_must_be_filled_in() -> None:
     left = LeftBehind(time=1.0, what="topic t", why="s3cret lost", command="kafka-topics --bootstrap s3cret")
     masked = dataclasses.replace(
         left,
-        why="*** lost (in the command, put the secret where *** stands)",
+        why="*** lost (in the command, replace *** with the secret)",
         command="kafka-topics --bootstrap ***",
     )
     assert shown(left, "s3cret") == masked

@@ -174,7 +174,7 @@ def test_a_directory_that_cannot_be_created_is_bad_usage(tmp_path: Path) -> None
     (tmp_path / "file").touch()
     with pytest.raises(UsageError) as caught:
         LogFiles(tmp_path / "file")
-    assert caught.value.message == f"the log directory {tmp_path}/file cannot be made: File exists"
+    assert caught.value.message == f"the log directory {tmp_path}/file cannot be created: File exists"
     with pytest.raises(UsageError):
         LogFiles(tmp_path / "file" / "logs")
 

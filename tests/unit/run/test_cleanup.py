@@ -160,7 +160,7 @@ class MadeTopic(Scenario):
 @pytest.mark.parametrize(
     ("error", "why"),
     [
-        (AccessDenied("Kafka does not let us"), ["Kafka does not let us"] * 2),
+        (AccessDenied("Kafka does not let this account"), ["Kafka does not let this account"] * 2),
         (OSError("no more processes"), ["OSError: no more processes"] * 2),
         (ValueError("oops"), ["ValueError: oops"] * 2),
         (RuntimeError("a bug"), ["RuntimeError: a bug"] * 2),
@@ -182,7 +182,7 @@ def test_derived_topics_go_with_the_topic_and_each_is_reported() -> None:
     undone = MadeTopic(topics, Topic(prefix="t", parameters=()))
     assert topics.deleted == ["t_1", "t_1-dlt", "t_1-retry-0"]
     assert [(e.level, e.text) for e in undone.all(Notice)] == [
-        ("warning", "topic app-t_1-changelog holds the name of t_1 and is left alone: is it needed?"),
+        ("warning", "topic app-t_1-changelog contains the name of t_1 and is left alone: is it needed?"),
         ("info", "topic t_1-dlt deleted: its name is derived from that of the run's topic"),
         ("info", "topic t_1-retry-0 deleted: its name is derived from that of the run's topic"),
     ]
@@ -206,7 +206,7 @@ def test_derived_topics_stay_with_the_topic_that_stays_and_are_named() -> None:
     assert topics.deleted == []
     assert undone.left_and_why == [
         ("topic t_1", "it comes back"),
-        ("topic t_1-dlt", "it is left for as long as topic t_1 is"),
+        ("topic t_1-dlt", "it is kept as long as topic t_1 is"),
     ]
 
 
@@ -251,7 +251,7 @@ def test_what_the_runs_operation_changed_is_settled_whatever_it_was_before_and_a
         (
             Logs(),
             {
-                "our operation": "argocd app terminate-op weather; argocd app wait weather --operation",
+                "the run's operation": "argocd app terminate-op weather; argocd app wait weather --operation",
                 "pods of this run": "argocd app get weather --output tree",
             },
         ),
@@ -268,7 +268,7 @@ def test_before_the_runs_sync_no_command_ends_the_operation_that_runs(
     assert {e.what: e.command for e in scenario.left} == left
 
 
-# -- what our operation changed, and who uses the topic ----------------------------------------------------
+# -- what the operation changed, and who uses the topic -----------------------------------------------------
 
 HOOK: Json = {
     "apiVersion": "v1",
@@ -485,7 +485,7 @@ def test_auto_sync_stays_off_where_settling_is_not_over_in_a_hurry() -> None:
     scenario.argocd.held = True
     scenario.hurries_at = 0.5
     left = scenario.left_after()
-    assert "the settling sync is not over, and auto-sync stays off until it is" in [e.why for e in left]
+    assert "the settling sync has not ended, and auto-sync stays off until it has" in [e.why for e in left]
     assert scenario.argocd.spec["syncPolicy"]["automated"]["enabled"] is False
     assert set(scenario.topics.deleted) == {TOPIC}
 
@@ -536,7 +536,7 @@ def test_a_topic_is_kept_while_a_pod_may_use_it_and_the_pod_is_named() -> None:
     pod, topic = left
     why = "it still runs: it was started with ConfigMap settings, which named the topic"
     assert (pod.what, pod.why) == ("pod web-1", why)
-    assert (topic.what, topic.why) == (f"topic {TOPIC}", "it is kept, for web-1 may still use it")
+    assert (topic.what, topic.why) == (f"topic {TOPIC}", "it is kept because web-1 may still use it")
     words = ["kafka-topics", "--bootstrap-server", "k:1", "--delete", "--if-exists", "--topic"]
     assert_pastes(topic.command, *words, f"{TOPIC}([-._].*)?")
     assert scenario.topics.deleted == []
@@ -592,7 +592,7 @@ def test_after_a_signal_a_topic_is_deleted_at_once_and_who_still_uses_it_is_name
 
 
 def test_after_a_signal_a_pod_that_the_settling_sync_has_restarted_holds_nobody_up() -> None:
-    scenario = Scenario()
+    scenario = FinishedRun()
     scenario.after_the_sync = lambda: scenario.pod(
         "web-1", "web", started=90
     )  # the settling begins after 60 s
@@ -618,7 +618,7 @@ def test_an_application_that_another_run_holds_by_now_is_not_settled_and_its_hol
     scenario = FinishedRun()
     scenario.after_the_sync = lambda: another_run_takes(scenario.argocd)
     left = scenario.left_after()
-    assert "weather is held by run theirs by now; nothing is changed" in [e.why for e in left]
+    assert "weather is now held by run theirs; argorun changes nothing in it" in [e.why for e in left]
     assert {e.command for e in left} == {""}
     assert (scenario.argocd.syncs, len(scenario.argocd.patches)) == ([], 1)
 
@@ -639,7 +639,9 @@ def test_an_application_lost_to_another_run_is_left_behind_only_where_something_
     scenario.posted = posted
     scenario.after_the_sync = lambda: takes(scenario.argocd)
     parameters = [e.why for e in scenario.left_after() if e.what == "the parameters"]
-    assert parameters == (["weather is held by run theirs by now; nothing is changed"] if warns else [])
+    assert parameters == (
+        ["weather is now held by run theirs; argorun changes nothing in it"] if warns else []
+    )
     assert len(scenario.argocd.patches) == 1
 
 
@@ -648,7 +650,7 @@ def test_no_command_is_given_that_would_disturb_the_run_that_holds_the_applicati
     scenario = FinishedRun()
     scenario.argocd.carries_out = lambda: another_run_takes(scenario.argocd)  # type: ignore[method-assign]
     left = {e.what: e for e in scenario.left_after()}
-    later = "another run holds the Application by now: look again when it is over"
+    later = "another run holds the Application now: check again when it is over"
     assert left["ConfigMap settings"].why == f"it still names {TOPIC}; {later}"
     assert {e.command for e in left.values()} == {""}
 

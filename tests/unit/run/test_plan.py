@@ -32,8 +32,8 @@ def test_the_deeds_of_a_run_stand_in_their_order() -> None:
     topics = [RunTopic("weather_1_a", WEATHER), RunTopic("alerts_1_b", ALERTS)]
     seen = msgspec.convert(SEEN, Application)
     assert list(planned(config, topics, wanted, seen, ())) == [
-        "create topic weather_1_a (3 partitions), and delete it in the end",
-        "create topic alerts_1_b (the broker's number of partitions), and delete it in the end",
+        "create topic weather_1_a (3 partitions), and delete it at the end",
+        "create topic alerts_1_b (the broker's number of partitions), and delete it at the end",
         "set helm: kafka.topic to weather_1_a as a string (now 'old'), and put it back",
         "set helm: alerts.topic to alerts_1_b as a string (now not set), and put it back",
         "set helm: image.tag to '' (now not set), and put it back",
@@ -73,12 +73,12 @@ def deeds(automated: bool = False, synced: bool = True, **changes: bool) -> list
     return list(planned(config, [RunTopic("alerts_1_b", one)], [Helm("a", "alerts_1_b")], seen, ()))
 
 
-MADE = "create topic alerts_1_b (1 partition), and delete it in the end"
+MADE = "create topic alerts_1_b (1 partition), and delete it at the end"
 KEPT = "create topic alerts_1_b (1 partition), and leave it there (--keep-topics)"
 SET = "set helm: a to alerts_1_b (now not set), and put it back"
-OFF = "switch auto-sync off, and on again in the end"
+OFF = "switch auto-sync off, and on again at the end"
 SYNC = ["sync weather", "wait for every PostSync Job and Pod"]
-SETTLE = "sync without hooks in the end, to take the workloads off the topic"
+SETTLE = "sync without hooks at the end, to take the workloads off the topic"
 STAY = "leave the workloads on the run's topic (--no-settle)"
 
 

@@ -124,7 +124,7 @@ def test_a_token_that_expires_before_the_run_may_end_is_reported_before_anything
     assert scenario.preflight() is None
     assert scenario.notices == [
         "the token expires at 2027-01-15T08:00:12Z (in 12.0s), before the run may end (15m00s + 1m30s for "
-        f"the clean-up): after that nothing can be put back; {NEW_TOKEN}"
+        f"the clean-up): after that nothing can be restored; {NEW_TOKEN}"
     ]
 
 
@@ -257,4 +257,4 @@ def test_anothers_job_that_appears_just_before_the_sync_is_seen_by_comparing_ane
     else:
         with pytest.raises(UsageError) as e:
             run(look())
-        assert "is Application other's" in str(e.value.reason)
+        assert "belongs to Application other" in str(e.value.reason)

@@ -25,7 +25,7 @@ KUSTOMIZE = Topic(
 UNVERIFIED = Topic(prefix="weather", parameters=HELM.parameters, unverified=True)
 FILES = (
     "a file in Git, .argocd-source.yaml or .argocd-source-weather.yaml beside the chart, replaces the "
-    "parameters of weather with {}: take helm.parameters out of it"
+    "parameters of weather with {}: remove helm.parameters from it"
 )
 SECRET: Json = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "data": {"topic": "+++"}}
 
@@ -132,7 +132,7 @@ def test_a_parameter_that_helm_gets_and_nothing_uses_is_misspelled() -> None:
         error, notices, _ = arrives(topic, [checks()], {"kafka.topic": NAME})
         assert error == (
             "no manifest of weather uses helm: kafka.topic",
-            "Helm gets it, and nothing uses it: is the parameter spelled as the chart has it?",
+            "Helm gets it, and nothing uses it: is the parameter spelled as in the chart?",
         )
         assert notices == []
 
@@ -168,12 +168,12 @@ def test_a_name_that_gets_to_no_test_is_told_with_what_holds_it() -> None:
     error, _, _ = arrives(HELM, manifests, {"kafka.topic": NAME})
     assert error == (
         "no test or workload of weather reads the topic's name from helm: kafka.topic",
-        f"{NAME} is only in Job create-topic, which hands it to no test\n{UNCHECKED}",
+        f"{NAME} is only in Job create-topic, which passes it to no test\n{UNCHECKED}",
     )
     error, notices, _ = arrives(UNVERIFIED, manifests, {"kafka.topic": NAME})
     assert error is None
     assert notices == [
-        f"whether a test gets {NAME} cannot be seen: it is only in Job create-topic (unverified: true)"
+        f"cannot check whether a test gets {NAME}: it is only in Job create-topic (unverified: true)"
     ]
 
 
@@ -213,7 +213,7 @@ def test_a_workload_that_goes_on_with_the_former_topic_is_let_be_by_a_word_of_th
     )
     assert error is None
     assert notices == [
-        f"whether a test gets {NAME} cannot be seen: it is only in ConfigMap settings (unverified: true)"
+        f"cannot check whether a test gets {NAME}: it is only in ConfigMap settings (unverified: true)"
     ]
 
 
@@ -222,7 +222,7 @@ def test_of_kustomize_argo_cd_is_not_asked_how_it_calls_helm() -> None:
     error, _, asked = arrives(KUSTOMIZE, [checks(), topics])
     assert error == (
         "no test or workload of weather reads the topic's name from kustomize: ConfigMap topics, key main",
-        f"{NAME} is only in ConfigMap topics, which hands it to no test\n{UNCHECKED}",
+        f"{NAME} is only in ConfigMap topics, which passes it to no test\n{UNCHECKED}",
     )
     assert asked == ["manifests at abc"]
 
@@ -231,20 +231,20 @@ def test_a_name_that_may_be_in_a_secret_needs_a_word_of_the_user() -> None:
     manifests = [READS_SECRET, SECRET]
     error, notices, _ = arrives(HELM, manifests, {"kafka.topic": NAME})
     hides = (
-        "if a test gets it from Secret s, whose values Argo CD hides: unverified: true at the topic runs the "
-        "tests unchecked"
+        "if a test gets it from Secret s, whose values Argo CD hides, set unverified: true at the topic to "
+        "run the tests unchecked"
     )
-    spelled = "Helm gets it, and nothing uses it: is the parameter spelled as the chart has it?"
+    spelled = "Helm gets it, and nothing uses it: is the parameter spelled as in the chart?"
     assert error == ("no manifest of weather uses helm: kafka.topic", f"{spelled}\n{hides}")
     assert notices == []
     makes = job("create-topic", "PreSync", {"value": NAME})
     error, _, _ = arrives(HELM, [*manifests, makes], {"kafka.topic": NAME})
     assert error is not None
-    assert error[1] == f"{NAME} is only in Job create-topic, which hands it to no test\n{hides}"
+    assert error[1] == f"{NAME} is only in Job create-topic, which passes it to no test\n{hides}"
     error, notices, _ = arrives(UNVERIFIED, manifests, {"kafka.topic": NAME})
     assert error is None
     assert notices == [
-        f"whether a test gets {NAME} cannot be seen: no manifest of weather holds it, and Argo CD hides "
+        f"cannot check whether a test gets {NAME}: no manifest of weather holds it, and Argo CD hides "
         "the values of Secret s (unverified: true)"
     ]
 
@@ -285,7 +285,7 @@ def test_what_the_sync_leaves_as_it_is_carries_nothing_and_its_rule_is_named(rul
     assert error == (
         "no test or workload of weather gets the topic's name from helm: kafka.topic",
         "ConfigMap settings keeps what it has: ignoreDifferences with RespectIgnoreDifferences=true leaves "
-        f"{paths} alone; take the rule or the option off",
+        f"{paths} alone; remove the rule or the option",
     )
     assert asked[0] == "tree"
 

@@ -266,7 +266,7 @@ def test_what_cannot_start_is_1_where_it_is_a_test_and_3_otherwise(
     error = cannot_start(result, jobs, 60)
     assert (type(error), error.message) == expected
     assert error.reason == (
-        f"no pod of {result.name} could start within 60 s (timeouts.stuck); Argo CD would wait on"
+        f"no pod of {result.name} could start within 60 s (timeouts.stuck); Argo CD would wait forever"
     )
 
 

@@ -163,7 +163,7 @@ def test_where_no_age_was_asked_for_a_record_that_counts_as_live_spares_applicat
     assert scenario.sweep() == 0
     assert (scenario.deleted, scenario.argocd.document) == ([], before)
     assert scenario.notices == [
-        "Application argocd/weather: run dead is still at it, for all its age: its topics stay"
+        "Application argocd/weather: run dead is still in progress, despite its age: its topics stay"
     ]
 
 
@@ -218,7 +218,7 @@ def test_a_gone_name_without_a_record_is_reported_and_left(scenario: Sweep, anno
     assert scenario.sweep() == 0
     (notice,) = scenario.all(Notice)
     assert notice.text.startswith(
-        f"Application argocd/weather: helm: kafka.topic names topic {OLD}, which is no more, and no record"
+        f"Application argocd/weather: helm: kafka.topic names topic {OLD}, which no longer exists, and no"
     )
     assert "\nargocd app patch argocd/weather --type json --patch '[" in notice.text
     assert scenario.argocd.document == before
@@ -263,7 +263,7 @@ def test_another_topic_that_holds_a_swept_ones_name_is_reported_and_left(scenari
     scenario.broker.make(f"app-{YOUNG}-changelog")
     assert scenario.sweep() == 0
     assert scenario.notices == [
-        f"topic app-{OLD}-changelog holds the name of {OLD} and is left alone: is it needed?"
+        f"topic app-{OLD}-changelog contains the name of {OLD} and is left alone: is it needed?"
     ]
     assert scenario.deleted == [OLD]
 
@@ -278,14 +278,17 @@ def test_what_is_derived_from_a_live_runs_topic_is_spared_with_it(scenario: Swee
 def test_topics_that_kafka_leaves_out_of_its_list_are_not_taken_for_none(scenario: Sweep) -> None:
     scenario.broker.hidden = PREFIX
     assert scenario.sweep() == 6
-    assert (scenario.end.error, scenario.deleted) == (f"Kafka does not let us see topics {PREFIX}*", [])
+    assert (scenario.end.error, scenario.deleted) == (
+        f"Kafka does not let this account see topics {PREFIX}*",
+        [],
+    )
 
 
 def test_a_token_that_sees_no_application_is_not_taken_for_there_being_none(scenario: Sweep) -> None:
     scenario.argocd.listed = False
     assert scenario.sweep() == 0
     assert scenario.notices == [
-        "the token sees no Application: a topic's age alone tells whether it is in use"
+        "the token sees no Application: only a topic's age decides whether it is in use"
     ]
 
 
@@ -297,7 +300,9 @@ def test_a_token_that_may_not_see_every_application_is_warned_about_for_age_alon
     scenario.argocd.forbidden = {("get", "applications", "*/*")}
     assert scenario.sweep(older_than=older_than) == 0
     notices = [(e.text, e.level) for e in scenario.all(Notice)]
-    text = "the token may not see every Application: of those that it does not, a topic's age alone tells"
+    text = (
+        "the token may not see every Application: for those that it does not see, only a topic's age decides"
+    )
     assert (f"{text} whether it is in use", level) in notices
 
 
@@ -326,8 +331,8 @@ def test_whatever_an_optional_helper_raises_every_topic_goes(
     assert sorted(scenario.deleted) == [OLD, f"{OLD}-dlt"]
     assert [e.what for e in scenario.left] == ["consumer groups tests-*"]
     assert [e.text.partition(":")[0] for e in scenario.all(Notice)] == [
-        "whether Application argocd/weather names a topic that goes is not known",
-        "not all topics could be looked at",
+        "cannot tell whether Application argocd/weather names a topic to delete",
+        "not all topics could be checked",
     ]
 
 
@@ -372,7 +377,7 @@ def test_where_no_argo_cd_gives_the_time_a_young_age_needs_a_yes(
     scenario: Sweep, told_by_argocd: bool
 ) -> None:
     """None is known, or a proxy keeps the date to itself."""
-    unknown: dict[str, Any] = {"argocd": None, "without_argocd": "no Argo CD server to talk to"}
+    unknown: dict[str, Any] = {"argocd": None, "without_argocd": "no Argo CD server is configured"}
     changes = {} if told_by_argocd else unknown
     if told_by_argocd:
         scenario.argocd.time = lambda: 0.0  # a date that is none
@@ -380,8 +385,8 @@ def test_where_no_argo_cd_gives_the_time_a_young_age_needs_a_yes(
     assert scenario.sweep(older_than=3599.0, **changes) == 2
     assert (scenario.broker.held, scenario.broker.asked, scenario.argocd.patches) == (held, [], [])
     assert scenario.end.error == (
-        "--older-than 3599s is less than an hour, and no Argo CD tells the time: "
-        "where the clock of this machine is wrong, a run that is still at it would be hit"
+        "--older-than 3599s is less than an hour, and there is no Argo CD to "
+        "read the time from: with a wrong clock, topics of runs in progress are deleted"
     )
     assert "--yes" in scenario.end.hint
     assert scenario.sweep(older_than=3599.0, dry_run=True, **changes) == 0
@@ -399,20 +404,20 @@ def test_an_age_below_what_a_run_may_take_is_warned_of(scenario: Sweep) -> None:
     scenario.sweep(older_than=0.0)
     assert set(scenario.broker.held) == {"somebody's"}
     assert scenario.notices == [
-        "--older-than 0s is less than a run may take (26m30s): one that is still at it would be hit"
+        "--older-than 0s is less than a run may take (26m30s): it would delete topics of runs in progress"
     ]
 
 
 def test_an_age_is_reported_as_a_person_would_write_it(scenario: Sweep) -> None:
     scenario.sweep(older_than=21600.0, longest_run=25200.0)
     assert scenario.notices == [
-        "--older-than 6h00m is less than a run may take (7h00m): one that is still at it would be hit"
+        "--older-than 6h00m is less than a run may take (7h00m): it would delete topics of runs in progress"
     ]
 
 
 def test_a_server_that_is_not_verified_is_reported(scenario: Sweep) -> None:
     scenario.sweep(argocd=ArgoCD(server="argocd", token="t", insecure=True))
-    assert scenario.notices == ["whether argocd is Argo CD is not verified (insecure)"]
+    assert scenario.notices == ["the certificate of argocd is not verified (insecure)"]
 
 
 @pytest.mark.parametrize(
@@ -432,11 +437,11 @@ def test_a_token_that_stays_on_the_machine_is_not(scenario: Sweep, server: str) 
 
 def test_without_argo_cd_only_topics_are_swept_and_it_is_said(scenario: Sweep) -> None:
     scenario.dead_run_left()
-    assert scenario.sweep(argocd=None, without_argocd="no Argo CD server to talk to") == 0
+    assert scenario.sweep(argocd=None, without_argocd="no Argo CD server is configured") == 0
     assert (scenario.deleted, scenario.argocd.calls) == ([OLD], [])
     assert scenario.notices == [
-        "Applications are not looked at: no Argo CD server to talk to",
-        "ages are by the clock of this machine: no Argo CD tells the time",
+        "Applications are not checked: no Argo CD server is configured",
+        "ages are by the clock of this machine: there is no Argo CD to read the time from",
     ]
 
 
@@ -472,7 +477,8 @@ def test_a_topic_that_may_not_be_deleted_is_6_and_named_with_the_command(scenari
     (left,) = scenario.left
     assert (left.what, left.why, left.command) == (
         f"topic {OLD}",
-        f"Kafka does not let us delete {OLD}; an ACL is missing: Delete on Topic weather* (prefixed)",
+        f"Kafka does not let this account delete {OLD}; "
+        "an ACL is missing: Delete on Topic weather* (prefixed)",
         f"kafka-topics --bootstrap-server broker:9092 --delete --if-exists --topic '{OLD}([-._].*)?'",
     )
     assert scenario.end.left == 1

@@ -74,8 +74,8 @@ def test_where_the_switch_of_auto_sync_is_dropped_all_is_given_back_and_the_caus
     assert (scenario.argocd.spec, scenario.record, scenario.claim.record) == (AUTOMATED, None, None)
     assert (e.value.exit_code, e.value.message) == (
         2,
-        "auto-sync of Application weather could not be switched off: Argo CD did not keep "
-        "`automated.enabled: false`, as none before 3.1 does",
+        "auto-sync of Application weather could not be switched off: Argo CD dropped "
+        "`automated.enabled: false`, as versions before 3.1 do",
     )
 
 
@@ -234,7 +234,7 @@ def test_the_operation_of_a_dead_run_is_ended() -> None:
 
     run(freed())
     assert scenario.waited == []
-    assert scenario.notices == ["run theirs is dead and left its operation running; it is ended"]
+    assert scenario.notices == ["run theirs is dead and left its operation running; argorun ends it"]
 
 
 @pytest.mark.parametrize(

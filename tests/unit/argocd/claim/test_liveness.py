@@ -1,4 +1,4 @@
-"""Whether the run that left a record is still at it."""
+"""Whether the run that left a record is still alive."""
 
 from __future__ import annotations
 

@@ -190,7 +190,7 @@ def test_a_value_that_somebodys_patch_brings_back_at_the_same_moment_is_taken_ou
     assert run(overwritten()) == (True, False)
     assert (scenario.argocd.spec, scenario.record) == (SPEC | {"destination": "theirs"}, None)
     assert scenario.notices == [
-        "somebody's change at the same moment brought run mine's parameters back; they are taken out again"
+        "somebody's change at the same moment brought run mine's parameters back; argorun removes them again"
     ]
 
 
@@ -312,7 +312,9 @@ def test_an_application_that_another_run_holds_by_now_is_left_alone_and_its_hold
     scenario.held_by("theirs", TOPIC)  # over our value, which stands still
     held = copy.deepcopy(scenario.argocd.document)
     scenario.argocd.patches.clear()
-    with pytest.raises(HeldByAnother, match="weather is held by run theirs by now; nothing is changed"):
+    with pytest.raises(
+        HeldByAnother, match="weather is now held by run theirs; argorun changes nothing in it"
+    ):
         run(act(scenario, settling))
     assert (scenario.argocd.document, scenario.argocd.patches, scenario.argocd.syncs) == (held, [], [])
 
@@ -386,6 +388,4 @@ def test_while_an_end_may_still_arrive_no_way_takes_the_record_away_or_begins_a_
         assert loop.time() - began >= 60 - 1
 
     run(main())
-    assert scenario.waited == [
-        "a request to end an operation that was never answered: it would end this run's"
-    ]
+    assert scenario.waited == ["an unanswered request to end an operation, which could still end this run's"]

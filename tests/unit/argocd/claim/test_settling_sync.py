@@ -95,7 +95,7 @@ def test_settled_is_only_what_succeeded() -> None:
             state = run(settling_sync.finish(scenario.claim, "mine/settle"))
             assert state.started_at == "2024-01-01T00:00:00Z"
         else:
-            with pytest.raises(OperationFailed, match="settling ended Failed: no such image"):
+            with pytest.raises(OperationFailed, match="the settling sync ended Failed: no such image"):
                 run(settling_sync.finish(scenario.claim, "mine/settle"))
 
 
@@ -158,7 +158,7 @@ def test_settling_that_an_operation_of_this_run_replaced_before_its_end_was_seen
 def test_settling_that_somebody_else_replaced_is_not_tried_again() -> None:
     scenario = ClaimScenario()
     scenario.argocd.runs("theirs")
-    with pytest.raises(OperationFailed, match="our operation on weather is gone: run theirs"):
+    with pytest.raises(OperationFailed, match="the run's operation on weather is gone: run theirs"):
         run(settling_sync.finish(scenario.claim, "mine/settle"))
     assert (scenario.argocd.syncs, scenario.argocd.calls.count("terminate")) == ([], 0)
 

@@ -92,7 +92,7 @@ def test_an_edit_between_reading_and_writing_is_put_back_and_reported() -> None:
     scenario.write()
     assert scenario.stands == (without_ours("theirs"), {"kept": "x", "theirs": "y"})
     assert scenario.puts == 2
-    assert scenario.notices == ["somebody edited weather at the same moment; the edit is put back"]
+    assert scenario.notices == ["somebody edited weather at the same moment; argorun restores the edit"]
 
 
 def test_an_older_version_that_the_watch_begins_with_is_no_edit_where_nothing_more_is_shown() -> None:

@@ -97,7 +97,7 @@ PODS: dict[str, tuple[PodEvidence, Finding]] = {
         Finding(
             "exit code 137 (SIGKILL)",
             ("pod checks-x7k2p: exit code 137 (SIGKILL)",),
-            "see whether it took more memory than it may, or was told to end and did not",
+            "see whether it exceeded its memory limit, or was told to stop and did not",
         ),
     ),
     "out of memory, with the limit": (
@@ -126,7 +126,7 @@ PODS: dict[str, tuple[PodEvidence, Finding]] = {
     "an image that may not be pulled": (
         pod(container(waiting("ErrImagePull", "401 Unauthorized"))),
         Finding(
-            "the registry does not let it be pulled (ErrImagePull)",
+            "the registry denies access to the image (ErrImagePull)",
             ("pod checks-x7k2p: ErrImagePull: 401 Unauthorized",),
             PULL,
         ),
@@ -134,7 +134,7 @@ PODS: dict[str, tuple[PodEvidence, Finding]] = {
     "a key that is not there": (
         pod(container(waiting("CreateContainerConfigError", "couldn't find key a in ConfigMap ns/b"))),
         Finding(
-            "the container's configuration is not there (CreateContainerConfigError)",
+            "the container's configuration is missing (CreateContainerConfigError)",
             ("pod checks-x7k2p: CreateContainerConfigError: couldn't find key a in ConfigMap ns/b",),
             NO_CONFIG,
         ),
@@ -167,9 +167,9 @@ PODS: dict[str, tuple[PodEvidence, Finding]] = {
     "evicted": (
         pod(status={"reason": "Evicted", "message": "The node was low on resource: memory."}),
         Finding(
-            "the node needed the room (Evicted)",
+            "the node ran out of resources (Evicted)",
             ("pod checks-x7k2p: Evicted: The node was low on resource: memory.",),
-            "set the pod's requests to what it really takes",
+            "set the pod's requests to what it really uses",
         ),
     ),
     "unschedulable": (
@@ -219,13 +219,13 @@ PODS: dict[str, tuple[PodEvidence, Finding]] = {
     ),
     "gone since, with its exit code in the tree": (
         PodEvidence(node(message='container "main" failed with exit code 3'), gone=True),
-        Finding("exit code 3", ("pod checks-x7k2p: exit code 3, gone since",)),
+        Finding("exit code 3", ("pod checks-x7k2p: exit code 3, now gone",)),
     ),
     "gone since, by its reason alone": (
         PodEvidence(node(reason="Init:ImagePullBackOff"), gone=True),
         Finding(
             "the image cannot be pulled (ImagePullBackOff)",
-            ("pod checks-x7k2p: the image cannot be pulled (ImagePullBackOff), gone since",),
+            ("pod checks-x7k2p: the image cannot be pulled (ImagePullBackOff), now gone",),
             PULL,
         ),
     ),
@@ -276,7 +276,7 @@ def test_a_job_past_its_deadline_says_how_long_it_had_and_that_its_pod_ran() -> 
     warning = event("DeadlineExceeded", message, kind="Job")
     assert diagnose(job(seen, condition="DeadlineExceeded", message=message, events=(warning,))) == Finding(
         "it took longer than its activeDeadlineSeconds of 30 (DeadlineExceeded)",
-        ("pod checks-x7k2p: Running, gone since",),
+        ("pod checks-x7k2p: Running, now gone",),
         "raise activeDeadlineSeconds, or see what it waits for",
     )
 
@@ -347,7 +347,7 @@ def test_a_deployment_whose_pods_may_not_be_made_says_who_forbids_it() -> None:
     refused = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message}
     found = diagnose(deployment(condition=refused))
     assert (found.cause, found.hint) == (
-        "no pod can be made (FailedCreate)",
+        "no pod can be created (FailedCreate)",
         "raise the namespace's ResourceQuota, or lower the requests",
     )
 
@@ -372,7 +372,7 @@ REFUSED = {
         "json: cannot unmarshal object into Go struct field ConfigMap.data of type string",
         "fix the",
     ),
-    "no namespace": ('namespaces "nowhere" not found', "make the namespace"),
+    "no namespace": ('namespaces "nowhere" not found', "create the namespace"),
     "not permitted": (
         "resource :Namespace is not permitted in project default",
         "allow it in the AppProject",
@@ -384,7 +384,7 @@ REFUSED = {
     "immutable": ("spec.selector: Invalid value: {}: field is immutable", "annotate it with"),
     "RBAC": (
         'secrets is forbidden: User "system:serviceaccount:a:b" cannot create',
-        "let Argo CD's controller",
+        "allow Argo CD's controller",
     ),
     "Pod Security": ('pods "a" is forbidden: violates PodSecurity "restricted:latest"', "give the pod the"),
     "a policy": ('admission webhook "policy.example.com" denied the request', "a policy of the cluster"),

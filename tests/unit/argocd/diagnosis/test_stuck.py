@@ -353,7 +353,7 @@ def test_a_pod_that_is_gone_is_reported_as_it_was_before_it_was_deleted() -> Non
             await asyncio.sleep(1)
         watching.cancel()
         found = await scenario.watch.why([TESTS])
-        assert found.evidence == ("pod checks-a: the image cannot be pulled (ImagePullBackOff), gone since",)
+        assert found.evidence == ("pod checks-a: the image cannot be pulled (ImagePullBackOff), now gone",)
 
     run(main())
 
@@ -397,7 +397,7 @@ def test_an_argo_cd_that_hangs_costs_a_few_seconds() -> None:
         scenario.argocd.slow = 3600
         clock: Any = asyncio.get_running_loop().time
         began = clock()
-        assert (await scenario.watch.why([WEB])).cause == "it ends again and again (CrashLoopBackOff)"
+        assert (await scenario.watch.why([WEB])).cause == "it keeps crashing (CrashLoopBackOff)"
         assert clock() - began <= 10
 
     run(main())
@@ -514,7 +514,7 @@ def test_the_finalizer_that_holds_the_former_hook_is_named_with_the_command_that
         scenario.argocd.found_live = {"checks": deleting(["foregroundDeletion", "example.com/hold"])}
         assert await named(scenario) == [
             "Argo CD waits until the former Job checks is deleted: its finalizer example.com/hold holds it; "
-            "see who set it, or take it off: kubectl patch job checks --namespace n --type merge "
+            "find out what set it, or remove it: kubectl patch job checks --namespace n --type merge "
             """--patch '{"metadata": {"finalizers": null}}'"""
         ]
         assert (await scenario.watch.why([], late=True)).cause == "its finalizer example.com/hold holds it"

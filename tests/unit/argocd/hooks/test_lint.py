@@ -51,15 +51,15 @@ WARNED: dict[str, tuple[Json, list[str]]] = {
     "deleted soon": (
         job(ttl=60),
         [
-            f"test Job checks is deleted 60 s after its end (ttlSecondsAfterFinished): {GONE}; leave that "
-            "out, the next sync deletes the Job"
+            f"test Job checks is deleted 60 s after its end (ttlSecondsAfterFinished): {GONE}; leave this "
+            "out: the next sync deletes the Job"
         ],
     ),
     "deleted at once": (
         job(ttl=0),
         [
-            f"test Job checks is deleted 0 s after its end (ttlSecondsAfterFinished): {GONE}; leave that "
-            "out, the next sync deletes the Job"
+            f"test Job checks is deleted 0 s after its end (ttlSecondsAfterFinished): {GONE}; leave this "
+            "out: the next sync deletes the Job"
         ],
     ),
     "deleted a day later": (job(ttl=86400), []),

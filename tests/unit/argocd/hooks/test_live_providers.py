@@ -57,7 +57,7 @@ def test_what_names_the_topic_to_the_end_lets_the_verdict_count() -> None:
 
 @pytest.mark.parametrize(
     ("owner", "hint"),
-    [("other", "it is Application other's by now"), ("weather", LEFT_ALONE), ("", LEFT_ALONE)],
+    [("other", "it belongs to Application other now"), ("weather", LEFT_ALONE), ("", LEFT_ALONE)],
 )
 def test_what_names_another_topic_by_now_leaves_no_verdict(owner: str, hint: str) -> None:
     argocd = FakeArgoCD()
@@ -77,8 +77,8 @@ def test_what_names_another_topic_by_now_leaves_no_verdict(owner: str, hint: str
     [
         (ApiError("show", 400, 3, "not found"), []),
         (Denied("show", 404, "not found", ""), []),
-        (Denied("show", 403, "permission denied", ""), ["ConfigMap settings names the topic was not seen: "]),
-        (DOWN, ["ConfigMap settings names the topic was not seen: "]),
+        (Denied("show", 403, "permission denied", ""), ["ConfigMap settings still names the topic: "]),
+        (DOWN, ["ConfigMap settings still names the topic: "]),
     ],
 )
 def test_what_is_gone_tells_nothing_and_what_cannot_be_read_is_told(

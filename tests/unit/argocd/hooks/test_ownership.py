@@ -220,8 +220,8 @@ def test_what_is_gone_or_cannot_be_read_takes_no_name_yet(error: Exception) -> N
 def test_a_refusal_names_both_applications_the_namespace_and_the_way_out() -> None:
     error = conflict_error(APP, [NameConflict(CHECKS, "Application team/other")])
     assert error.exit_code == 2
-    assert error.message == "Application weather has objects under names that others use: checks"
-    assert error.reason == "Job checks in namespace n is Application team/other's"
+    assert error.message == "Application weather has objects whose names other Applications use: checks"
+    assert error.reason == "Job checks in namespace n belongs to Application team/other"
     assert error.hint is not None
-    for way_out in ("{{ .Release.Name }}-tests", "a namespace", "--force-owned"):
+    for way_out in ("{{ .Release.Name }}-tests", "its own namespace", "--force-owned"):
         assert way_out in error.hint

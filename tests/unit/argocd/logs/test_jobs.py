@@ -405,7 +405,7 @@ def test_a_job_of_this_application_and_topic_is_this_runs() -> None:
     assert scenario.followed() == [("appeared", "j1"), *whole("p1", "a")]
 
 
-LATER = "another operation, which came after ours"
+LATER = "another operation, which came after this run's"
 
 
 @pytest.mark.parametrize(

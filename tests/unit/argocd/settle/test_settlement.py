@@ -139,7 +139,7 @@ def test_a_data_hook_that_is_not_there_yet_may_be_put_back_if_argo_cd_says_no_mo
 
 def test_a_hook_that_is_a_secret_cannot_be_put_back_for_nobody_may_see_it() -> None:
     scenario = SettledSync(secret("hook", **{HOOK: "PreSync"}))
-    assert run(scenario.note()) == [Remains(key("hook", "Secret"), "Argo CD hides what a Secret holds")]
+    assert run(scenario.note()) == [Remains(key("hook", "Secret"), "Argo CD hides a Secret's values")]
 
 
 def test_the_destinations_namespace_is_that_of_what_names_none() -> None:
@@ -247,7 +247,7 @@ def test_a_secret_in_which_argo_cd_compares_not_all_is_settled_and_back_once_it_
     assert plan.settle == (key("s", "Secret"),)
     if back:
         scenario.argocd.kept = [kept("+++")]
-    why = "it is not as Git has it, which ignoreDifferences hides"
+    why = "it differs from Git, which ignoreDifferences hides"
     assert scenario.looked() == ([] if back else [("Secret s", why, False)])
 
 
@@ -371,7 +371,9 @@ def test_a_secret_is_back_when_argo_cd_says_so(status: str, left: bool) -> None:
     scenario.status(said)
     scenario.planned()
     scenario.status(*([said | {"status": status}] if status else []))
-    assert scenario.looked() == ([("Secret password", f"Argo CD calls it {status}", False)] if left else [])
+    assert scenario.looked() == (
+        [("Secret password", f"Argo CD reports it as {status}", False)] if left else []
+    )
 
 
 def deleting(scenario: SettledSync, name: str) -> None:
@@ -401,7 +403,10 @@ def test_what_does_not_go_though_it_is_being_deleted_is_reported_when_the_time_i
     scenario.planned()
     deleting(scenario, f"extra-{TOPIC}")
     (left,) = run(scenario.settlement.find_remains(5))
-    assert (str(left.key), left.why) == (f"ConfigMap extra-{TOPIC}", "it is being deleted, and not gone")
+    assert (str(left.key), left.why) == (
+        f"ConfigMap extra-{TOPIC}",
+        "it is being deleted, but is not gone yet",
+    )
     assert left.command == "", "to delete it again does nothing"
 
 
@@ -413,7 +418,8 @@ def test_what_a_finalizer_holds_is_reported_with_the_command_that_takes_it_off()
     scenario.argocd.objects[key(f"extra-{TOPIC}")]["metadata"]["finalizers"] = ["example.com/hold"]
     (left,) = run(scenario.settlement.find_remains(5))
     assert (
-        "its finalizer example.com/hold holds it; see who set it, or take it off: kubectl patch" in left.why
+        "its finalizer example.com/hold holds it; find out what set it, or remove it: kubectl patch"
+        in left.why
     )
     assert left.command == ""
 
@@ -444,7 +450,7 @@ def test_what_exists_only_with_the_runs_values_and_stays_is_left_whatever_it_is_
         return await scenario.settlement.plan("abc")
 
     assert run(whole()) == Plan(stay=(key("kept-fd04b6c7"),))
-    why = "the run made it, and it is still there"
+    why = "the run created it, and it is still there"
     assert scenario.looked() == [("ConfigMap kept-fd04b6c7", why, True)]
 
 
@@ -529,7 +535,7 @@ def test_a_secret_that_may_be_a_dead_runs_is_left_and_named_where_nobody_can_tel
     scenario.syncs()
     scenario.status({"kind": "Secret", "namespace": "n", "name": "s", "status": "OutOfSync"})
     assert after_death(scenario, stands=False) == Plan()
-    why = "it is not as Git has it, and Argo CD does not show whether the run changed it"
+    why = "it differs from Git, and Argo CD does not show whether the run changed it"
     assert scenario.looked() == [("Secret s", why, False)]
 
 
@@ -543,7 +549,7 @@ def test_a_data_hook_with_a_generated_name_is_reported_before_the_sync_and_named
     scenario = SettledSync(configmap("other", "x"))
     scenario.argocd.source.append(hook)
     remains = run(scenario.note())
-    assert remains == [Remains(key("settings-"), "each sync makes another one")]
+    assert remains == [Remains(key("settings-"), "each sync creates another one")]
     for name in ("settings-abc-presync-1", "another-abc-presync-1"):
         scenario.argocd.made(configmap(name, TOPIC, **{HOOK: "PreSync"}))
     run(scenario.plan())
@@ -589,4 +595,4 @@ def test_a_secret_that_is_back_in_no_way_is_named_once() -> None:
     scenario.status({"kind": "Secret", "namespace": "n", "name": "s", "status": "OutOfSync"})
     scenario.argocd.kept = [kept("+++++")]
     scenario.planned()
-    assert scenario.looked() == [("Secret s", "Argo CD calls it OutOfSync", False)]
+    assert scenario.looked() == [("Secret s", "Argo CD reports it as OutOfSync", False)]

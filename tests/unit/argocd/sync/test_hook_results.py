@@ -245,7 +245,7 @@ REFUSED_OVER = hook("Failed", status="SyncFailed")
 def test_a_job_that_could_not_be_applied_over_anothers_is_no_failure_of_its_own(
     answer: Any, made: Seen, is_test: bool
 ) -> None:
-    with pytest.raises(Intruder, match="is of Application other"):
+    with pytest.raises(Intruder, match="belongs to Application other"):
         verified(Cluster(answer), REFUSED_OVER, made=made, is_test=is_test)
 
 
@@ -279,14 +279,14 @@ def test_a_job_that_was_gone_before_it_was_seen_is_no_verdict(answer: Exception,
 @pytest.mark.parametrize("answer", [job("Complete", uid="theirs"), job("Failed", uid="theirs")])
 def test_the_end_of_anothers_job_under_the_name_of_ours_is_no_verdict(said: str, answer: Json) -> None:
     made = Seen(strangers={"theirs": "Application other"})
-    with pytest.raises(Intruder, match="Job checks in namespace n is of Application other") as e:
+    with pytest.raises(Intruder, match="Job checks in namespace n belongs to Application other") as e:
         verified(Cluster(answer), hook(said), made=made)
     assert e.value.hint
 
 
 @pytest.mark.parametrize("answer", [GONE, DELETED])
 def test_a_job_whose_place_anothers_had_is_no_verdict_though_that_is_gone_by_now(answer: Exception) -> None:
-    with pytest.raises(Intruder, match="is of Application other"):
+    with pytest.raises(Intruder, match="belongs to Application other"):
         verified(Cluster(answer), hook("Succeeded"), made=Seen(in_place="Application other"))
 
 

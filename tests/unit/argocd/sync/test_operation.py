@@ -303,7 +303,7 @@ def test_an_operation_that_another_has_replaced_is_not_waited_for() -> None:
     with pytest.raises(OperationFailed) as e:
         run(following.follow())
     assert e.value.message == (
-        "our operation on weather is gone: run theirs, started 2024-01-01T00:00:00Z, Running "
+        "the run's operation on weather is gone: run theirs, started 2024-01-01T00:00:00Z, Running "
         "took its place before its end was seen"
     )
 
