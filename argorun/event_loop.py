@@ -1,4 +1,4 @@
-"""An event loop whose end waits for no thread and no task that hangs.
+"""An event loop that ends without waiting for hung threads or tasks.
 
 `asyncio.run` joins the threads of its executor: with a dead name server Ctrl-C, twice, took 38 s (seen).
 """

@@ -1,1 +1,1 @@
-"""Argo CD's REST API: the client, the operation, its logs and an Application's parameters."""
+"""Argo CD: client, parameters, claim, sync, hooks, logs, diagnosis, settling."""

@@ -1,4 +1,4 @@
-"""One object that an Application manages: as Git has it, and live."""
+"""Reads one object that an Application manages: as Git renders it, and live."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Step 9, clean up: registers a run's undos before their acts, in their order."""
+"""Step 9, clean up: registers each undo; the order here is the clean-up's."""
 
 from __future__ import annotations
 

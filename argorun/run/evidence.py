@@ -1,4 +1,4 @@
-"""Evidence from the cluster: why a run failed, and whether tests read the topics."""
+"""Collects why a run failed, and verifies that its tests read the topics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run has made so far, which its steps share."""
+"""The state that a run's steps share."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from argorun.argocd.client import Client
 from argorun.argocd.hooks import topic_providers
-from argorun.argocd.hooks.respect_ignore_differences import IgnoredFields
+from argorun.argocd.hooks.ignored_fields import IgnoredFields
 from argorun.argocd.hooks.topic_providers import TopicProvider
 from argorun.argocd.http.errors import ApiError
 from argorun.argocd.manifests import ignore_differences

@@ -18,7 +18,7 @@ from argorun.argocd.parameters.record import RECORD
 from argorun.events import LogLines
 from argorun.reporters.json_lines import encode
 from argorun.sandbox.standin import Timings
-from tests.cancelled import connections_cancelled
+from tests.canceled import connections_cancelled
 from tests.chaos.ground import Ground
 from tests.chaos.planned_run import FOREIGN, Seen, run_plan
 from tests.chaos.plans import PLANS, Broken, Deed, How, Kind, Plan, Strike, sample

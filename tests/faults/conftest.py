@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.cancelled import connections_cancelled
+from tests.canceled import connections_cancelled
 from tests.faults import brokers
 from tests.faults.brokers import Broker
 from tests.faults.cells import Cell, Place

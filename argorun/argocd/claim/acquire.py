@@ -14,7 +14,7 @@ import datetime
 import math
 from collections.abc import Callable, Sequence
 
-from argorun.argocd.claim import autosync, comparison, liveness, restore
+from argorun.argocd.claim import autosync, liveness, restore, sync_status
 from argorun.argocd.claim.claim import Claim
 from argorun.argocd.claim.original import original
 from argorun.argocd.http.errors import ApiError, InvalidResponse, Slow, Unreachable
@@ -152,9 +152,9 @@ async def _read(claim: Claim) -> Application:
     await _check_auto_sync_is_off(claim, seen)
     if seen.status.sync.status == "Synced" or claim.stands(seen):
         return seen
-    lately = comparison.synced_lately(seen, claim.client.clock.now())  # by a sync or a settling
+    lately = sync_status.synced_lately(seen, claim.client.clock.now())  # by a sync or a settling
     behind = lately and _holder(claim, seen) is None
-    return await comparison.until_synced(claim.client, claim.app, comparison.WAIT if behind else 0.0)
+    return await sync_status.until_synced(claim.client, claim.app, sync_status.WAIT if behind else 0.0)
 
 
 async def _patch(claim: Claim, seen: Application, manifests: Sequence[Json], until: float) -> None:

@@ -1,4 +1,4 @@
-"""Whether the run that left a record is still alive."""
+"""Decides whether the run that wrote a record is still running."""
 
 from __future__ import annotations
 

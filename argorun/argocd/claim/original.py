@@ -1,4 +1,4 @@
-"""What a record says: the Application before its run, and the run's topics. Pure."""
+"""Reconstructs the Application before a run, and the run's topics, from its record. Pure."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from argorun.argocd.claim import comparison
+from argorun.argocd.claim import sync_status
 from argorun.argocd.claim.claim import Claim, SettlingSync
 from argorun.argocd.http.errors import Denied
 from argorun.argocd.sync import operation
@@ -89,6 +89,6 @@ async def finish(claim: Claim, run_id: str, *, compared: bool = False) -> Operat
     if state.phase != "Succeeded":
         raise OperationFailed(f"the settling sync ended {state.phase}: {state.message}")
     if compared:
-        seconds = comparison.WAIT_IF_IT_WAS_SYNCED if claim.was_synced else comparison.WAIT
-        await comparison.until_synced(client, app, seconds)
+        seconds = sync_status.WAIT_IF_IT_WAS_SYNCED if claim.was_synced else sync_status.WAIT
+        await sync_status.until_synced(client, app, seconds)
     return state

@@ -1,4 +1,4 @@
-"""Finds what an operation waits for that needs help, and the obstacle. Pure.
+"""Finds what blocks a waiting operation, such as a finalizer, and the fix. Pure.
 
 Sources: gitops-engine pkg/sync/sync_context.go (setRunningPhase writes the operation's message) and
 pkg/health (health.go, health_service.go, health_ingress.go, health_pvc.go).

@@ -1,1 +1,1 @@
-"""The hooks of a sync: problems, ownership, and whether they get the topic's name."""
+"""Checks of hooks, and of what they read, around a sync."""

@@ -1,4 +1,4 @@
-"""TLS: which certificates to trust, and which one to show."""
+"""TLS: which certificates to trust, and which one to present."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The record in an annotation, kept while a run's values stand in the spec.
+"""The annotation that records a run's values and the originals.
 
 It says which run, until when, which values, and what was there before, so that any later run can restore it.
 Records outlive the argorun that wrote them: the JSON of a field never changes.

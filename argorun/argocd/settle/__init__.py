@@ -1,1 +1,1 @@
-"""Restores what a run's operation changed to its state in Git."""
+"""Settling: restores the objects that a run's operation changed."""

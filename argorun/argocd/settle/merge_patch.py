@@ -1,4 +1,4 @@
-"""JSON merge patches (RFC 7396) that restore an object."""
+"""Builds JSON merge patches (RFC 7396) that restore an object. Pure."""
 
 from __future__ import annotations
 

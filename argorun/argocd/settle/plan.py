@@ -1,4 +1,4 @@
-"""Plans how each object that a run's operation changed is restored."""
+"""Plans how to restore each object that a run's operation changed. Pure."""
 
 from __future__ import annotations
 

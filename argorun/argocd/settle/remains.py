@@ -1,4 +1,4 @@
-"""The objects that are not restored, and what a person can do about each."""
+"""The objects that settling did not restore, with the fix for each."""
 
 from __future__ import annotations
 

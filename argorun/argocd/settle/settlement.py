@@ -1,4 +1,4 @@
-"""Restores the objects that a run's operation changed to their state in Git."""
+"""Restores the objects that a run's operation changed, and checks each."""
 
 from __future__ import annotations
 

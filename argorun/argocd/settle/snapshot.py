@@ -1,4 +1,4 @@
-"""The live objects before a run's operation, to see what it changed."""
+"""Records the live objects before the operation, to tell what it changed."""
 
 from __future__ import annotations
 

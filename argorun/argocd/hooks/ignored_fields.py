@@ -1,4 +1,4 @@
-"""The fields that a sync leaves as they are: RespectIgnoreDifferences=true. Pure."""
+"""The fields that a sync does not write (RespectIgnoreDifferences=true). Pure."""
 
 from __future__ import annotations
 

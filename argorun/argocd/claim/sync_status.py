@@ -1,4 +1,4 @@
-"""Waits for Argo CD's comparison, which lags behind the cluster.
+"""Waits until Argo CD's comparison has caught up with the cluster.
 
 See docs/argocd-facts.md#a-comparison-lags.
 """

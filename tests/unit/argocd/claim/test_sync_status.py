@@ -6,7 +6,7 @@ import datetime
 
 import pytest
 
-from argorun.argocd.claim.comparison import synced_lately
+from argorun.argocd.claim.sync_status import synced_lately
 from argorun.argocd.types import RUN_INFO
 from tests.unit.argocd.applications import application, of
 
