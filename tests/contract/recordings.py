@@ -87,10 +87,20 @@ async def record(app: App, **request: Any) -> Recording:
         await seen.until(lambda e: e["application"]["status"].get("operationState") == state)
         if "checks" in entries(state):
             await streams.pop()
+            if state["phase"] == "Succeeded":  # the tree lags behind the operation
+                await trees.until(lambda tree: has_completed(tree, pod_of_checks(tree)))
         for task in streams:
             task.cancel()
     tree = app.get("/resource-tree")
     return Recording(app, posted, seen.told, trees.told, state, tree, log.told)
+
+
+def has_completed(tree: Json, pods: list[str]) -> bool:
+    """Whether a tree shows one of these pods as completed."""
+    shown = [n for n in nodes(tree) if n["kind"] == "Pod" and n["name"] in pods]
+    return any(
+        i["value"] == "Completed" for n in shown for i in n.get("info", ()) if i["name"] == "Status Reason"
+    )
 
 
 class Story:

@@ -15,7 +15,7 @@ import yaml
 
 from tests.real import cluster, support
 from tests.real.cluster import ARGOCD_NAMESPACE, IN_CLUSTER, Application, Json, Stack, eventually
-from tests.real.support import TOPIC, Bench, Result
+from tests.real.support import TOPIC, Bench, Result, Running
 
 AUTO: Json = {"automated": {"prune": True, "selfHeal": True}}
 THEIRS = {"target": {"kind": "ConfigMap"}, "patch": '[{"op":"add","path":"/data/more","value":"theirs"}]'}
@@ -244,6 +244,12 @@ BY_JQ: dict[type[Application], Json] = {
 }
 
 
+def warnings_of_owners(run: Running) -> list[str]:
+    """The warnings, but for one about Argo CD, whose view of a Job may lag (seen in one suite of four)."""
+    texts = [e["text"] for e in run.all("notice", level="warning")]
+    return [text for text in texts if not text.endswith("but it still runs: argorun waits for its end")]
+
+
 @pytest.mark.parametrize("kind", [Generated, Child])
 def test_what_is_written_otherwise_is_understood(
     stack: Stack, tmp_path: Path, kind: type[Generated] | type[Child]
@@ -256,7 +262,7 @@ def test_what_is_written_otherwise_is_understood(
         assert code == 0, str(run)
         (topic,) = [e["topic"] for e in run.all("topic_created")]
         assert [e["text"] for e in run.all("log_line")] == [topic]
-        assert run.all("notice", level="warning") == []
+        assert warnings_of_owners(run) == []
 
 
 VALUE_ONLY = '.spec.source.helm.parameters[] | select(.name == "kafka.topic") | .value'
@@ -339,7 +345,7 @@ def test_what_git_does_not_name_is_not_undone_by_a_parent(stack: Stack, tmp_path
         with bench.as_it_was(), bench.start() as run:
             code = run.end()
         assert code == 0, str(run)
-        assert run.all("notice", level="warning") == []
+        assert warnings_of_owners(run) == []
 
 
 # -- all the same ----------------------------------------------------------------------------------------

@@ -198,8 +198,8 @@ def wrong_of(struck: Struck) -> Iterator[str]:
     lines = {e["text"] for e in run.all("log_line") if e["text"].startswith("on ")}
     if lines - {f"on {topic}" for topic in struck.topics}:
         yield f"lines of another's log: {lines}, and not of {struck.topics}"
-    if struck.code == 0 and not lines:
-        yield "exit 0 without a line of its test"
+    if struck.code == 0 and not lines and all(e["complete"] for e in run.all("log_ended")):
+        yield "exit 0 without a line of its test, and it does not say that a log is incomplete"
     if "Traceback" in str(run):
         yield "a traceback"
 
