@@ -100,8 +100,13 @@ class App:
 
     def until(self, condition: Callable[[Json], Any], *, refresh: bool = False) -> Json:
         """The Application once it fits; with `refresh` Argo CD is made to look each time."""
-        query = {"refresh": "normal"} if refresh else {}
-        return eventually(lambda: self.get(**query), condition, 0.2 if refresh else 0.05)
+        return eventually(self._refreshed if refresh else self.get, condition, 0.2 if refresh else 0.05)
+
+    def _refreshed(self) -> Json:
+        """The Application after a refresh, or as it is if none answers (docs/argocd-facts.md#refresh)."""
+        with contextlib.suppress(httpx.ReadTimeout):
+            return self.get(refresh="normal")
+        return self.get()
 
     def ended(self) -> Json:
         """The state of the operation when it is over; a hook's end is noticed at once, not after 5 s."""
