@@ -98,7 +98,7 @@ class CleanupIncomplete(ArgorunError):
 
 
 class InternalError(ArgorunError):
-    """Something that should not happen inside argorun; the run was cleaned up all the same."""
+    """Something that should not happen inside argorun; the run was cleaned up anyway."""
 
     exit_code = 70
 

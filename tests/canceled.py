@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def connections_cancelled() -> Iterator[None]:
-    """A connection that is cancelled while it is made leaves its socket to the collector: to this one here.
+    """A connection that is canceled while it is made leaves its socket to the collector: to this one here.
 
     asyncio's own, seen on Python 3.11; otherwise some later test would be blamed for it.
     """

@@ -170,7 +170,7 @@ def cannot_delete(name: str, prefix: str) -> AccessDenied:
 
 
 class Unreachable(KafkaFailed):
-    """No broker answers: the next request would wait in vain, too."""
+    """No broker answers: the next request would get no answer either."""
 
 
 def connection_error(

@@ -19,7 +19,7 @@ from argorun.reporters.dispatcher import Dispatcher
 from argorun.run.steps import Run
 from argorun.signals import Interrupts
 
-STOPPING = 2.0  # seconds for the steps to stop after a signal; what they had begun is undone all the same
+STOPPING = 2.0  # seconds for the steps to stop after a signal; what they had begun is undone anyway
 FLUSH = 0.05  # seconds from one flush of the reporters to the next
 AT_ONCE = "argorun was told to stop at once"
 
@@ -111,7 +111,7 @@ class Supervisor:
         except Interrupted:
             self._run.abandon(AT_ONCE)
         except Exception as e:
-            self._run.abandon(f"an error inside argorun: {type(e).__name__}: {e}")
+            self._run.abandon(InternalError.of(e).message)
             raise
 
     async def _flush(self) -> None:

@@ -86,7 +86,7 @@ class Ground:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a process needs to find both servers, and nothing else of ours."""
+        """What a process needs to find both servers, and nothing else of the tests' environment."""
         return {
             "PATH": os.environ["PATH"],
             "HOME": str(self.folder),
@@ -112,7 +112,7 @@ class Ground:
         return app
 
     def remove(self, name: str) -> None:
-        """Delete an Application's live objects, so that nothing of it runs any more."""
+        """Delete an Application's live objects, so that nothing of it runs any longer."""
 
         def delete() -> None:
             for obj in self.standin.controllers[name].live():

@@ -51,7 +51,7 @@ class Blow:
     step: Step | None = None
 
 
-# What GitHub does to a step whose run is cancelled; who has ended by then is spared the rest.
+# What GitHub does to a step whose run is canceled; who has ended by then is spared the rest.
 GITHUB = (Blow(0.0, INT), Blow(7.5, TERM), Blow(2.5, KILL))
 
 

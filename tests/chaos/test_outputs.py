@@ -1,4 +1,4 @@
-"""A run whose output nobody takes any more: it can be cancelled all the same, and leaves nothing."""
+"""A run whose output nobody reads any longer can still be canceled, and leaves nothing."""
 
 from __future__ import annotations
 

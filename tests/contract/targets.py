@@ -128,7 +128,7 @@ class App:
         return found(eventually(lambda: self.get("/resource-tree"), found))[0]
 
     def gone(self, uid: str) -> None:
-        """Wait until the tree has no such object any more."""
+        """Wait until the tree no longer has such an object."""
 
         def away(tree: Json) -> bool:
             return all(n.get("uid") != uid for n in nodes(tree))
@@ -342,7 +342,7 @@ class RealTarget:
 
 @contextlib.contextmanager
 def ready_app(target: Target, name: str) -> Iterator[App]:
-    """The Application once it was compared; nothing of ours runs on it afterwards."""
+    """The Application once it was compared; none of the checks' operations runs on it then."""
     app = App(target, name, name)
     with app.http:
         app.until(lambda a: a["status"].get("sync", {}).get("status") in ("OutOfSync", "Synced"))

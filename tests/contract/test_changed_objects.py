@@ -136,7 +136,7 @@ async def test_what_a_secret_holds_is_hidden_wherever_it_is_shown(argocd: Target
             assert set(shown["data"]["topic"]) == {"+"}
 
 
-# -- the way back ---------------------------------------------------------------------------------------
+# -- restoring ------------------------------------------------------------------------------------------
 
 
 def test_a_partial_sync_with_prune_deletes_the_extra_object_that_it_names_and_no_other(

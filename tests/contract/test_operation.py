@@ -58,7 +58,7 @@ def test_a_retry_of_none_overrules_the_applications_own(failed: Pair) -> None:
 
 @pytest.fixture(scope="module")
 def held(argocd: Target) -> Iterator[App]:
-    """An Application whose PreSync hook runs for ever."""
+    """An Application whose PreSync hook runs forever."""
     manifests = (
         job("long", FOREVER, hook="PreSync"),
         configmap("settings", topic=TOPIC),

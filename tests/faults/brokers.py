@@ -161,7 +161,7 @@ class Proxy:
             task = asyncio.create_task(serve(reader, writer))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
-            task.add_done_callback(lambda _: writer.close())  # also where it was cancelled before it began
+            task.add_done_callback(lambda _: writer.close())  # also where it was canceled before it began
 
         server = await asyncio.start_server(connected, sock=broker.front)
         try:
@@ -185,7 +185,7 @@ class Proxy:
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            to_broker.close()  # before what may be cancelled once more
+            to_broker.close()  # before what may be canceled once more
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

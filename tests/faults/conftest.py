@@ -27,7 +27,7 @@ TOOK = pytest.StashKey[float]()
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in filter(is_played, items):
-        item.add_marker(pytest.mark.filterwarnings("ignore::ResourceWarning"))  # see tests/cancelled.py
+        item.add_marker(pytest.mark.filterwarnings("ignore::ResourceWarning"))  # see tests/canceled.py
 
 
 @pytest.hookimpl(wrapper=True)

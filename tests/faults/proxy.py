@@ -47,7 +47,7 @@ Fault = Callable[["Exchange"], Awaitable[None]]
 
 @dataclass
 class Rule:
-    """Does `fault` to the requests that match, from the `nth` one on, `times` of them (None: for ever)."""
+    """Does `fault` to the requests that match, from the `nth` one on, `times` of them (None: forever)."""
 
     method: str
     path: str  # a regular expression that the whole path matches, with the query where there is one
@@ -226,7 +226,7 @@ def delay(seconds: float) -> Fault:
 
 
 def late(seconds: float) -> Fault:
-    """The connection is reset, and the request arrives all the same, some time later."""
+    """The connection is reset, and the request still arrives, some time later."""
 
     async def delivered(x: Exchange) -> None:
         x.abort()
@@ -272,7 +272,7 @@ class Proxy:
         self.http = httpx.AsyncClient(
             base_url=upstream, verify=verify, limits=limits, timeout=None, trust_env=False
         )
-        use_backend(self.http)  # what is cancelled in its midst leaves no socket open, as httpx's own way may
+        use_backend(self.http)  # what is canceled halfway leaves no socket open, as httpx's own way may
         self._tasks: set[asyncio.Task[None]] = set()
         self._late: dict[asyncio.Task[None], Request] = {}
 
@@ -284,7 +284,7 @@ class Proxy:
             task = asyncio.create_task(self._connected(reader, writer))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-            task.add_done_callback(lambda _: writer.close())  # also where it was cancelled before it began
+            task.add_done_callback(lambda _: writer.close())  # also where it was canceled before it began
 
         server = await asyncio.start_server(connected, "127.0.0.1", 0)
         self.server = f"localhost:{server.sockets[0].getsockname()[1]}"

@@ -145,7 +145,7 @@ async def kafka_goes_away_before_the_clean_up(code: int, right: int, servers: Se
     outcome = await runs.run([no_kafka(DELETE_TOPICS, Step.CLEANUP)], cleanup=20.0)
     assert outcome.code == right, str(outcome)
     (topic,) = outcome.named
-    assert outcome.left == [topic], "the rest is put back all the same"
+    assert outcome.left == [topic], "the rest is put back anyway"
     await by_hand(runs, outcome)
     assert await runs.left() == []
 

@@ -369,7 +369,7 @@ class Application:
         """Delete the Application (`cascade`: Argo CD deletes its resources as well), then the namespace.
 
         An operation that still runs is ended before: the hooks of a running one carry a finalizer that nobody
-        would take off any more.
+        would still take off.
         """
         self.terminate()
         answer = self.stack.http.delete(

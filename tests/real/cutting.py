@@ -68,7 +68,7 @@ class Cutting:
                     if self._fate == "cut":
                         client.shutdown(socket.SHUT_RDWR)
                         server.shutdown(socket.SHUT_RDWR)
-                    return  # or nothing is passed on any more, and nobody is told
+                    return  # or nothing is passed on from here on, without a word
                 client.sendall(data)
             client.shutdown(socket.SHUT_WR)
 

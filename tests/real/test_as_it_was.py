@@ -130,7 +130,7 @@ def test_a_change_that_somebody_makes_during_the_run_stays(bench: Bench) -> None
 
 
 def test_git_is_out_of_reach_in_the_end(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Argo CD validates every PATCH by rendering the source; the way back must not need that."""
+    """Argo CD validates every PATCH by rendering the source; restoring must not need that."""
     folder = tmp_path_factory.mktemp("git")
     with support.bench(stack, folder, scripted(), name="was-g") as bench:
         bench.scripts(test="echo begun; sleep 300")

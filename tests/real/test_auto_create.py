@@ -114,7 +114,7 @@ def test_a_cancelled_run_tells_of_every_topic_that_comes_back(bench: Bench, own:
 def test_a_cancelled_run_that_leaves_its_workload_on_the_topic_tells_of_it(
     bench: Bench, own: Broker, times: int
 ) -> None:
-    """Cancelled once, it has tried in vain; cancelled twice, it has not tried for long."""
+    """Canceled once, it has tried without success; canceled twice, it has not tried for long."""
     before = bench.before()
     with start(bench, own, "--no-settle") as run:
         run.until("log_line", text="begun")

@@ -245,8 +245,8 @@ def test_a_cancelled_run_leaves_no_object_on_the_topic(
     files = support.chart(
         support.deployment("writer", TOPIC=TOPIC), support.configmap(f"extra-{SHORT}", topic=TOPIC), slow
     )
-    folder = tmp_path_factory.mktemp("cancelled")
-    with support.bench(stack, folder, files, name="cancelled", source=SHARED) as bench:
+    folder = tmp_path_factory.mktemp("canceled")
+    with support.bench(stack, folder, files, name="canceled", source=SHARED) as bench:
         with bench.as_it_was(), bench.start() as run:
             run.until("log_line", text="begun")
             run.send(signal.SIGINT)

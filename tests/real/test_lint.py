@@ -1,4 +1,4 @@
-"""What the manifests say beforehand: warnings with the mend, and what stands in a missing test's place."""
+"""What the manifests say beforehand: warnings with the fix, and what stands in a missing test's place."""
 
 from __future__ import annotations
 

@@ -348,7 +348,7 @@ def test_what_git_does_not_name_is_not_undone_by_a_parent(stack: Stack, tmp_path
         assert warnings_of_owners(run) == []
 
 
-# -- all the same ----------------------------------------------------------------------------------------
+# -- with --force-owned ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", [Generated, Child])

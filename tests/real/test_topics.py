@@ -160,7 +160,7 @@ def test_a_topic_that_exists_is_not_touched(stack: Stack, spec: TopicSpec) -> No
 
 
 @pytest.mark.parametrize(
-    ("asked", "says", "mend"),
+    ("asked", "says", "fix"),
     [
         ({"replication_factor": 99}, "99", "replication_factor"),
         ({"config": {"retention.ms": "soon"}}, "Invalid value soon for configuration retention.ms", "config"),
@@ -169,11 +169,11 @@ def test_a_topic_that_exists_is_not_touched(stack: Stack, spec: TopicSpec) -> No
     ],
 )
 def test_what_the_broker_would_not_make_is_bad_usage(
-    stack: Stack, spec: TopicSpec, asked: dict[str, Any], says: str, mend: str
+    stack: Stack, spec: TopicSpec, asked: dict[str, Any], says: str, fix: str
 ) -> None:
     error = failure(at(stack.kafka), TopicSpec(prefix=spec.prefix, **asked), UsageError)
     assert says in error.message
-    assert error.hint == f"fix topics: {mend} (prefix {spec.prefix}) in argorun.yaml"
+    assert error.hint == f"fix topics: {fix} (prefix {spec.prefix}) in argorun.yaml"
 
 
 def test_a_user_who_may_not_is_told_the_acl(stack: Stack, spec: TopicSpec) -> None:
@@ -492,7 +492,7 @@ def test_what_kafka_leaves_out_of_its_lists_in_silence_is_not_taken_for_nothing(
     assert name in all_topics(own.plain)
 
 
-# -- faults on the wire --
+# -- faults of the network --
 
 
 def proxied(

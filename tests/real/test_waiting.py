@@ -1,4 +1,4 @@
-"""What a run waits for in vain on a real cluster is named while it waits, and when its time is over."""
+"""What holds a run up on a real cluster is named while it waits, and when its time is over."""
 
 from __future__ import annotations
 

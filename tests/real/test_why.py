@@ -217,7 +217,7 @@ def test_a_degraded_deployment_says_what_its_pod_waits_for(bench: Bench) -> None
 
 
 def test_a_deployment_that_crashes_again_and_again_shows_its_log(bench: Bench) -> None:
-    """It never passes its progress deadline: Argo CD waits for ever."""
+    """It never passes its progress deadline: Argo CD waits forever."""
     result = run(bench, "crashing", run="15s")
     assert result.code == 4, str(result)
     assert "Deployment/web: exit code 1, restarted" in screen(result)[0], str(result)

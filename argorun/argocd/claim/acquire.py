@@ -132,7 +132,7 @@ async def take(claim: Claim, manifests: Sequence[Json], until: float) -> Applica
                 # If the source renders without the values and not with them, Git is not the cause.
                 kind = UsageError if manifests else OperationFailed
                 raise kind(f"Argo CD does not accept the parameters: {e.text}") from None
-            slow = isinstance(e, Slow)  # the patch may have been applied all the same
+            slow = isinstance(e, Slow)  # the patch may have been applied
             if getattr(e, "final", False) and not slow:
                 raise
             if slow or not budget.left:  # look once more for the last patch

@@ -22,7 +22,7 @@ from argorun.errors import OperationFailed
 class HeldByAnother(OperationFailed):
     """Another run holds the Application by now, and nothing in it may be changed.
 
-    `stands`: this run's values were seen in it all the same.
+    `stands`: this run's values were still seen in it.
     """
 
     def __init__(self, app: ApplicationName, holder: Record, *, stands: bool) -> None:

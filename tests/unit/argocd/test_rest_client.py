@@ -977,7 +977,7 @@ def test_a_request_that_was_sent_and_cancelled_is_waited_for_until_it_has_landed
     async def main() -> tuple[bool, list[bool]]:
         async def reply(out: asyncio.StreamWriter) -> None:
             arrived.set()
-            await after(gate, answer(503))(out)  # and its error is nobody's any more
+            await after(gate, answer(503))(out)  # nobody waits for its error any longer
 
         server = Server([reply])
         async with server.up(), RestClient(settings(server.port)) as client:

@@ -106,7 +106,7 @@ def test_addresses_are_readable() -> None:
         ("sasl.pasword", "perhaps you meant sasl.password"),
         ("bootstrap.server", "perhaps you meant bootstrap.servers"),
         ("security_protocol", "perhaps you meant security.protocol"),
-        ("colour", ""),
+        ("flavor", ""),
     ],
 )
 def test_a_typo_is_met_with_the_nearest_name(name: str, hint: str) -> None:

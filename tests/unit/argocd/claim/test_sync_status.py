@@ -16,7 +16,7 @@ from tests.unit.argocd.applications import application, of
     [
         ("", "Succeeded", 99, True),  # somebody's own sync
         ("r/settle", "Succeeded", 99, True),
-        ("r/settle", "Succeeded", 129, True),  # by a clock that is ahead of ours
+        ("r/settle", "Succeeded", 129, True),  # by a clock that is ahead of this machine's
         ("r/settle", "Succeeded", 70, False),  # by now it would show
         ("r", "Succeeded", 99, False),  # with its tests: the workloads are on its topic
         ("r/again", "Succeeded", 99, False),

@@ -1,4 +1,4 @@
-"""A red run says why: from manifests and events as Kubernetes gives them to a cause, evidence and a mend."""
+"""A red run says why: from manifests and events as Kubernetes gives them to a cause, evidence and a fix."""
 
 from __future__ import annotations
 

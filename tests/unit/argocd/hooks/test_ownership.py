@@ -160,7 +160,7 @@ def test_a_live_job_is_known_by_its_name_or_by_the_beginning_that_argo_cd_adds_t
     assert rendered.foreign_owner(found, job(owner="other")) == ("Application other" if known else "")
 
 
-# -- under the name of one of ours -----------------------------------------------------------------------
+# -- under the name of one of this run's ------------------------------------------------------------------
 
 
 def taken_in(argocd: FakeArgoCD, *manifests: Json) -> list[NameConflict]:

@@ -147,7 +147,7 @@ def test_the_destinations_namespace_is_that_of_what_names_none() -> None:
     assert destination(FakeArgoCD({"source": {}}).seen()) == ""
 
 
-# -- the way back ----------------------------------------------------------------------------------------
+# -- restoring -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("sync", ["Synced", "OutOfSync"])
