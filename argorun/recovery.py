@@ -71,12 +71,17 @@ def resource(key: Key) -> str:
 
 def delete_job(job: Node) -> str:
     """Delete a hook's Job and its pods; `argocd app delete-resource` does not find hooks."""
-    return f"kubectl delete job {shlex.quote(job.name)} --namespace {shlex.quote(job.namespace)}"
+    return _delete("job", f"{shlex.quote(job.name)} --namespace {shlex.quote(job.namespace)}")
 
 
 def delete_pod(pod: Node) -> str:
     """Delete one pod."""
-    return f"kubectl delete pod {shlex.quote(pod.name)} --namespace {shlex.quote(pod.namespace)}"
+    return _delete("pod", f"{shlex.quote(pod.name)} --namespace {shlex.quote(pod.namespace)}")
+
+
+def _delete(kind: str, where: str) -> str:
+    """Delete an object; what ends by itself before the person comes is no error."""
+    return f"kubectl delete {kind} {where} --ignore-not-found"
 
 
 def restore_object(app: object, remains: Remains) -> str:
@@ -93,7 +98,7 @@ def restore_object(app: object, remains: Remains) -> str:
     if remains.patch is not None:
         return f"kubectl patch {kind} {where} --type merge --patch {shlex.quote(json.dumps(remains.patch))}"
     if remains.delete:
-        return f"kubectl delete {kind} {where}"
+        return _delete(kind, where)
     return settle(app, [key])
 
 

@@ -348,7 +348,7 @@ def test_a_hook_that_holds_data_under_a_generated_name_is_told_and_named_with_it
         assert result.code == 10, str(result)
         assert "ConfigMap settings- is a hook: a sync without hooks does not restore it" in result.err
         (name,) = live_names(bench, "configmaps")
-        command = f"kubectl delete configmap {name} --namespace {bench.app.namespace}"
+        command = f"kubectl delete configmap {name} --namespace {bench.app.namespace} --ignore-not-found"
         assert command in result.err
         stack.kubectl(*command.split()[1:])
         assert live_names(bench, "configmaps") == []

@@ -697,8 +697,8 @@ def hooks_pods(scenario: FinishedRun) -> None:
     scenario.argocd.tree = tree  # type: ignore[method-assign]
 
 
-END_POD = "kubectl delete pod web-1 --namespace n"
-END_JOB = "kubectl delete job runs --namespace n"
+END_POD = "kubectl delete pod web-1 --namespace n --ignore-not-found"
+END_JOB = "kubectl delete job runs --namespace n --ignore-not-found"
 
 
 def test_a_pod_that_nobody_has_told_to_stop_is_left_with_the_command_that_ends_it() -> None:
@@ -712,7 +712,7 @@ def test_a_pod_that_nobody_has_told_to_stop_is_left_with_the_command_that_ends_i
         ("pod runs-1", "it still runs: it runs a hook of this run", END_JOB),
         ("pod web-1", f"it still runs: {read}", END_POD),
     ]
-    assert_pastes(END_JOB, "kubectl", "delete", "job", "runs", "--namespace", "n")
+    assert_pastes(END_JOB, "kubectl", "delete", "job", "runs", "--namespace", "n", "--ignore-not-found")
 
 
 @pytest.mark.parametrize(

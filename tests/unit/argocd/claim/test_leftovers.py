@@ -176,7 +176,8 @@ def test_pods_that_go_on_with_the_topic_of_a_dead_run_are_named_once_a_rollout_h
     done = dead.undone()
     why = "it still runs: its own manifest names the topic"
     assert [(str(r.key), r.why) for r in done.left] == [("Pod w-1", why)]
-    assert [restore_object(APP, r) for r in done.left] == ["kubectl delete pod w-1 --namespace n"]
+    delete = "kubectl delete pod w-1 --namespace n --ignore-not-found"
+    assert [restore_object(APP, r) for r in done.left] == [delete]
 
 
 def test_what_was_made_since_the_run_began_and_git_does_not_have_is_pruned() -> None:

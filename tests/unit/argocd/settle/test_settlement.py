@@ -585,7 +585,7 @@ def test_a_volume_claim_that_kubernetes_keeps_without_its_stateful_set_is_named(
     assert [k.kind for k in plan.prune] == ["StatefulSet"]
     scenario.argocd.objects.clear()
     claims = [(str(r.key), restore_object(APP, r)) for r in run(scenario.settlement.find_remains(0))]
-    delete = "kubectl delete persistentvolumeclaim data-store-0 --namespace n"
+    delete = "kubectl delete persistentvolumeclaim data-store-0 --namespace n --ignore-not-found"
     assert claims == ([("PersistentVolumeClaim data-store-0", delete)] if kept else [])
 
 
