@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from argorun.argocd.client import ApplicationName
 from argorun.argocd.rest_client import RestClient
+from argorun.argocd.sync.nudge import nudge
 from argorun.config.load import load
 from argorun.config.model import Flags
 from argorun.reporters.dispatcher import Dispatcher
+from argorun.run import follow
 from argorun.run.supervisor import execute
 from tests.real import support
 from tests.real.cluster import Stack
@@ -35,16 +39,25 @@ def ended(bench: Bench) -> set[str]:
 
 
 def run(bench: Bench, monkeypatch: pytest.MonkeyPatch, **flags: bool) -> list[set[str]]:
-    """A run in this process; for each nudge, the Jobs of the run that had ended by then."""
+    """A run in this process; for each nudge for a hook, the Jobs of the run that had ended by then.
+
+    The refreshes that wake the controller for an operation that it has missed are sent with --no-nudge, too.
+    """
     nudges: list[set[str]] = []
     before = ended(bench)
-    send = RestClient.nudge
+    send, for_hooks, in_follow = RestClient.nudge, nudge, contextvars.ContextVar("in_follow", default=False)
 
     async def counted(self: RestClient, app: ApplicationName) -> None:
-        nudges.append(await asyncio.to_thread(ended, bench) - before)
+        if in_follow.get():
+            nudges.append(await asyncio.to_thread(ended, bench) - before)
         await send(self, app)
 
+    async def followed(*args: Any) -> None:
+        in_follow.set(True)
+        await for_hooks(*args)
+
     monkeypatch.setattr(RestClient, "nudge", counted)
+    monkeypatch.setattr(follow, "nudge", followed)
     config = load(Flags(file=bench.config(), **flags), bench.environment(), bench.folder)
     with bench.as_it_was():
         assert asyncio.run(execute(config, Dispatcher([]))) == 0
