@@ -71,17 +71,23 @@ def resource(key: Key) -> str:
 
 def delete_job(job: Node) -> str:
     """Delete a hook's Job and its pods; `argocd app delete-resource` does not find hooks."""
-    return _delete("job", f"{shlex.quote(job.name)} --namespace {shlex.quote(job.namespace)}")
+    return _delete("job", job)
 
 
 def delete_pod(pod: Node) -> str:
     """Delete one pod."""
-    return _delete("pod", f"{shlex.quote(pod.name)} --namespace {shlex.quote(pod.namespace)}")
+    return _delete("pod", pod)
 
 
-def _delete(kind: str, where: str) -> str:
+def _delete(kind: str, target: Node | Key) -> str:
     """Delete an object; what ends by itself before the person comes is no error."""
-    return f"kubectl delete {kind} {where} --ignore-not-found"
+    return f"kubectl delete {kind} {_place(target)} --ignore-not-found"
+
+
+def _place(target: Node | Key) -> str:
+    """An object's name and namespace as kubectl takes them."""
+    namespace = f" --namespace {shlex.quote(target.namespace)}" if target.namespace else ""
+    return shlex.quote(target.name) + namespace
 
 
 def restore_object(app: object, remains: Remains) -> str:
@@ -91,14 +97,12 @@ def restore_object(app: object, remains: Remains) -> str:
         return remains.command
     if remains.hook:
         return f"argocd app sync {app}"
-    where = f"{shlex.quote(key.name)}" + (
-        f" --namespace {shlex.quote(key.namespace)}" if key.namespace else ""
-    )
     kind = f"{key.kind}.{key.group}".rstrip(".").lower()
     if remains.patch is not None:
-        return f"kubectl patch {kind} {where} --type merge --patch {shlex.quote(json.dumps(remains.patch))}"
+        patched = shlex.quote(json.dumps(remains.patch))
+        return f"kubectl patch {kind} {_place(key)} --type merge --patch {patched}"
     if remains.delete:
-        return _delete(kind, where)
+        return _delete(kind, key)
     return settle(app, [key])
 
 
