@@ -100,6 +100,8 @@ def test_the_watch_begins_with_what_is_and_skips_older_versions(tmp_path: Path) 
                 assert int(app["metadata"]["resourceVersion"]) > int(version)
                 if "operation" not in app:
                     break
+            else:
+                raise AssertionError("the stream ended before the operation was taken up")
 
     run(test())
 
@@ -114,6 +116,8 @@ def test_the_tree_stream_tells_changes_only(tmp_path: Path) -> None:
                     nodes = json.loads(line)["result"]["nodes"]
                     if any("uid" in node for node in nodes):
                         break
+                else:
+                    raise AssertionError("the stream ended before it showed a live object")
 
     run(test())
 
