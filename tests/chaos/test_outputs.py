@@ -89,7 +89,7 @@ def started(app: App, output: str, *, stdout: int, stderr: int) -> Iterator[Proc
 
 
 @pytest.mark.parametrize("output", ["plain", "json", "rich"])
-def test_a_pipe_that_nobody_reads_does_not_hold_up_a_cancelled_run(app: App, output: str) -> None:
+def test_a_pipe_that_nobody_reads_does_not_hold_up_a_canceled_run(app: App, output: str) -> None:
     reading, writing = os.pipe()
     with started(app, output, stdout=writing, stderr=writing) as process:
         os.close(writing)
@@ -98,7 +98,7 @@ def test_a_pipe_that_nobody_reads_does_not_hold_up_a_cancelled_run(app: App, out
     os.close(reading)
 
 
-def test_a_terminal_that_is_stopped_does_not_hold_up_a_cancelled_run(app: App) -> None:
+def test_a_terminal_that_is_stopped_does_not_hold_up_a_canceled_run(app: App) -> None:
     outer, inner = pty.openpty()  # nobody reads `outer`: as after Ctrl-S
     with started(app, "rich", stdout=inner, stderr=inner) as process:
         os.close(inner)

@@ -92,7 +92,7 @@ def test_a_workload_that_stays_on_the_topic_brings_it_back_and_that_is_told(
     assert "the broker creates topics on demand" in left[0]["why"]
 
 
-def test_a_cancelled_run_tells_of_every_topic_that_comes_back(bench: Bench, own: Broker) -> None:
+def test_a_canceled_run_tells_of_every_topic_that_comes_back(bench: Bench, own: Broker) -> None:
     """In a hurry the topic goes before the workload has left it."""
     before = bench.before()
     with start(bench, own) as run:
@@ -111,7 +111,7 @@ def test_a_cancelled_run_tells_of_every_topic_that_comes_back(bench: Bench, own:
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_a_cancelled_run_that_leaves_its_workload_on_the_topic_tells_of_it(
+def test_a_canceled_run_that_leaves_its_workload_on_the_topic_tells_of_it(
     bench: Bench, own: Broker, times: int
 ) -> None:
     """Canceled once, it has tried without success; canceled twice, it has not tried for long."""

@@ -108,7 +108,7 @@ def test_a_green_run_is_the_only_one(auto: AutoSyncedApplication) -> None:
     support.nothing_left(auto.bench, auto.bench.before())
 
 
-def test_without_settling_it_is_settled_all_the_same(auto: AutoSyncedApplication) -> None:
+def test_without_settling_it_is_settled_anyway(auto: AutoSyncedApplication) -> None:
     """Left OutOfSync, it would be synced by Argo CD itself, hooks and all."""
     with auto.bench.as_it_was(), auto.start("--no-settle") as run:
         code = run.end()
@@ -140,7 +140,7 @@ def test_a_red_run_is_not_tried_again(auto: AutoSyncedApplication) -> None:
         (auto.folder / "red").unlink()
 
 
-def test_a_cancelled_run_is_not_tried_again(auto: AutoSyncedApplication) -> None:
+def test_a_canceled_run_is_not_tried_again(auto: AutoSyncedApplication) -> None:
     (auto.folder / "slow").touch()
     try:
         before = auto.bench.before()

@@ -238,7 +238,7 @@ def test_a_hook_that_holds_data_and_may_not_be_patched_is_told_before_the_sync_a
             assert live_names(bench, "configmaps") == []
 
 
-def test_a_cancelled_run_leaves_no_object_on_the_topic(
+def test_a_canceled_run_leaves_no_object_on_the_topic(
     stack: Stack, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     slow = support.job("checks", "echo begun; sleep 300", "PostSync", TOPIC=TOPIC)

@@ -188,7 +188,7 @@ def test_8_an_argo_cd_that_is_down(bench: Bench) -> None:
     assert bench.topics() == set()
 
 
-def test_8_a_certificate_that_nobody_vouches_for_and_how_to_mend_it(bench: Bench) -> None:
+def test_8_a_certificate_that_nobody_vouches_for_and_how_to_fix_it(bench: Bench) -> None:
     if not bench.stack.ca:
         pytest.skip("this stack's certificate needs no CA file")
     with bench.as_it_was():

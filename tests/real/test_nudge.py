@@ -73,5 +73,5 @@ def test_a_nudge_is_sent_for_a_job_that_has_ended_and_few_are_enough(
     assert len(nudges) <= 2 * 2, "once more for each, where the first had no effect in time"
 
 
-def test_told_not_to_nudge_the_run_ends_all_the_same(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_told_not_to_nudge_the_run_ends_anyway(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(bench, monkeypatch, no_nudge=True) == []

@@ -56,7 +56,7 @@ def test_a_resumed_job_is_waited_for_though_argo_cd_calls_it_complete(
     assert log["complete"], str(run)
 
 
-def test_one_that_outlives_a_cancelled_run_is_named_with_the_command_that_ends_it(suspended: Bench) -> None:
+def test_one_that_outlives_a_canceled_run_is_named_with_the_command_that_ends_it(suspended: Bench) -> None:
     """Argo CD's operation is over: there is nothing to end, and a run may only read the rest."""
     bench = suspended
     (bench.folder / "end").unlink(missing_ok=True)

@@ -111,9 +111,7 @@ def step(bench: Bench, *lines: str) -> Running:
 
 
 @pytest.mark.parametrize("moment", ["topics", "parameter-set", "sync-started", "log"])
-def test_a_cancelled_step_that_execs_argorun_leaves_nothing_in_githubs_time(
-    bench: Bench, moment: str
-) -> None:
+def test_a_canceled_step_that_execs_argorun_leaves_nothing_in_githubs_time(bench: Bench, moment: str) -> None:
     bench.scripts(pre="sleep 1", test="echo begun; sleep 300")
     with bench.as_it_was(), step(bench, "cd .", "exec ARGORUN") as run:
         run.until(**MOMENTS[moment])
@@ -127,7 +125,7 @@ def test_a_cancelled_step_that_execs_argorun_leaves_nothing_in_githubs_time(
     assert [e["what"] for e in run.all("left_behind")] == [], str(run)
 
 
-def test_a_cancelled_step_with_argorun_among_its_lines_never_tells_argorun(bench: Bench) -> None:
+def test_a_canceled_step_with_argorun_among_its_lines_never_tells_argorun(bench: Bench) -> None:
     bench.scripts(test="echo begun; sleep 300")
     with bench.as_it_was(), step(bench, "cd .", "ARGORUN", "echo after") as run:
         run.until(**MOMENTS["log"])

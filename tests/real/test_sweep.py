@@ -153,7 +153,7 @@ def test_many_topics_go_several_at_once(bench: Bench) -> None:
     assert bench.topics() == set()
 
 
-def test_the_name_of_a_gone_topic_that_nobody_recorded_is_told_with_the_mend(bench: Bench) -> None:
+def test_the_name_of_a_gone_topic_that_nobody_recorded_is_told_with_the_fix(bench: Bench) -> None:
     bench.scripts(test="true")
     before = bench.before()
     gone = f"{bench.prefix}_{LONG_AGO}_0a1b2c3d"

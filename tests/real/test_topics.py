@@ -515,7 +515,7 @@ def proxied(
 
 
 @pytest.mark.parametrize("fault", ["lose answer", "lose request", "cut"])
-def test_a_create_whose_answer_is_lost_is_ours_all_the_same(own: Broker, spec: TopicSpec, fault: str) -> None:
+def test_a_create_whose_answer_is_lost_is_ours_anyway(own: Broker, spec: TopicSpec, fault: str) -> None:
     name = names.draw(spec.prefix, time.time())
 
     async def all_of_it(topics: Topics, proxy: Proxy) -> None:
@@ -545,7 +545,7 @@ def test_a_deletion_whose_answer_is_lost_is_asked_again(own: Broker, spec: Topic
 
 @pytest.mark.parametrize("fault", ["lose answer", "lose request", "cut", "late 2", "late 7", ""])
 @pytest.mark.parametrize("moment", [0.0, 0.05, 1.0])
-def test_a_cancelled_create_leaves_nothing(own: Broker, spec: TopicSpec, fault: str, moment: float) -> None:
+def test_a_canceled_create_leaves_nothing(own: Broker, spec: TopicSpec, fault: str, moment: float) -> None:
     name = names.draw(spec.prefix, time.time())
 
     async def cancelled(topics: Topics, proxy: Proxy) -> None:

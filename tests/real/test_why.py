@@ -206,7 +206,7 @@ CANNOT_BE_APPLIED = {
 
 
 @pytest.mark.parametrize("case", CANNOT_BE_APPLIED)
-def test_what_cannot_be_applied_says_what_to_mend(bench: Bench, case: str) -> None:
+def test_what_cannot_be_applied_says_what_to_fix(bench: Bench, case: str) -> None:
     what, *pieces = CANNOT_BE_APPLIED[case]
     shown(run(bench, case), 3, f"{what} failed: it cannot be applied", *pieces)
 

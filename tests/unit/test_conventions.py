@@ -60,7 +60,7 @@ def test_no_test_reaches_into_a_private_attribute(path: Path) -> None:
 
 
 def words(path: Path) -> Iterator[str]:
-    """The comments and strings of a Python file, or all of another one."""
+    """The comments, strings and names of tests of a Python file, or all of another one."""
     text = path.read_text(encoding="utf-8")
     if path.suffix != ".py":
         yield text
@@ -68,6 +68,8 @@ def words(path: Path) -> Iterator[str]:
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type in (tokenize.COMMENT, tokenize.STRING) or "FSTRING" in tokenize.tok_name[token.type]:
             yield token.string
+        elif token.type == tokenize.NAME and token.string.startswith("test_"):
+            yield token.string.replace("_", " ")
 
 
 # This file has to name the words.

@@ -382,7 +382,7 @@ def test_a_parent_that_heals_itself_is_shown_with_what_to_put_into_it() -> None:
         {"syncPolicy": {"automated": {"selfHeal": True, "enabled": True}}},
     ],
 )
-def test_a_parent_that_would_undo_it_all_the_same_is_refused(spec: Json) -> None:
+def test_a_parent_that_would_undo_it_anyway_is_refused(spec: Json) -> None:
     scenario = OwnedApplication(TRACKED)
     scenario.parent_is(spec, IN_GIT)
     scenario.refused()

@@ -482,7 +482,7 @@ def test_a_redirect_to_nowhere_is_an_error_like_any_other(location: dict[str, st
     ("value", "seconds"),
     [("7", 7.0), ("0", 0.0), ("999", 30.0), ("Wed, 21 Oct 2015 07:28:00 GMT", None), ("\xb2", None)],
 )
-def test_retry_after_is_honoured_up_to_half_a_minute(value: str, seconds: float | None) -> None:
+def test_retry_after_is_honored_up_to_half_a_minute(value: str, seconds: float | None) -> None:
     answered = httpx.Response(429, headers=[(b"retry-after", value.encode("latin-1"))])
     assert errors.retry_after(answered) == seconds
     assert worth_retrying(ApiError("x", 429, 8, "", seconds)) == (True if seconds is None else seconds)
@@ -880,7 +880,7 @@ def test_an_end_that_a_gateway_answers_for_argo_cd_may_arrive_yet(status: int) -
     assert use(answer(400), use=until)[0] is None
 
 
-def test_an_end_that_was_cancelled_and_given_up_may_arrive_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_end_that_was_canceled_and_given_up_may_arrive_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "LANDING", 0.1)
 
     async def until(client: RestClient) -> float | None:
@@ -893,7 +893,7 @@ def test_an_end_that_was_cancelled_and_given_up_may_arrive_yet(monkeypatch: pyte
     assert use(stall(), use=until)[0] is not None
 
 
-def test_what_was_cancelled_and_takes_too_long_is_given_up_and_may_take_effect_yet(
+def test_what_was_canceled_and_takes_too_long_is_given_up_and_may_take_effect_yet(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(connection, "LANDING", 0.1)
@@ -951,7 +951,7 @@ def test_a_comparison_that_is_never_done_is_given_up(monkeypatch: pytest.MonkeyP
     assert use(waiting, use=refreshed, timeout=0.2)[0] == "w"
 
 
-def test_a_request_that_was_sent_and_cancelled_is_waited_for_until_it_has_landed() -> None:
+def test_a_request_that_was_sent_and_canceled_is_waited_for_until_it_has_landed() -> None:
     gate, arrived = asyncio.Event(), asyncio.Event()
 
     async def cancelled(client: RestClient) -> tuple[bool, list[bool]]:

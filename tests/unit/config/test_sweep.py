@@ -121,7 +121,7 @@ def test_the_argocd_clis_login_will_do(tmp_path: Path) -> None:
     assert (config.argocd.server, config.argocd.token) == ("argocd", "stored")
 
 
-def test_settings_for_argo_cd_that_cannot_stand_are_an_error_all_the_same(tmp_path: Path) -> None:
+def test_settings_for_argo_cd_that_cannot_stand_are_an_error_anyway(tmp_path: Path) -> None:
     message, _ = refused(tmp_path, BARE + "argocd: {server: argocd, ca: nowhere.pem}")
     assert message == "argocd.ca: there is no file nowhere.pem"
 

@@ -257,7 +257,7 @@ def test_an_error_on_the_way_is_its_code_and_everything_is_undone(error: Argorun
     )
 
 
-def test_an_error_inside_argorun_is_70_says_what_to_attach_and_is_cleaned_up_all_the_same() -> None:
+def test_an_error_inside_argorun_is_70_says_what_to_attach_and_is_cleaned_up_anyway() -> None:
     scenario = SupervisedRun(ending(KeyError("oops")))
     assert (scenario.code(), scenario.undone_and_left) == (70, BOTH)
     assert scenario.verdict.title == "an error inside argorun: KeyError: 'oops'"

@@ -490,13 +490,13 @@ def test_a_topic_that_cannot_be_deleted_is_10(scenario: Sweep) -> None:
     assert [e.what for e in scenario.left] == [f"topic {OLD}"]
 
 
-def test_a_slow_rendering_leaves_time_for_the_way_back_without_one(scenario: Sweep) -> None:
+def test_a_slow_rendering_leaves_time_for_restoring_without_one(scenario: Sweep) -> None:
     scenario.dead_run_left()
     scenario.sweep(cleanup=60.0)
     assert scenario.argocd.rendering.seconds == 20
 
 
-def test_the_topics_of_an_application_that_cannot_be_put_back_go_all_the_same(scenario: Sweep) -> None:
+def test_the_topics_of_an_application_that_cannot_be_put_back_go_anyway(scenario: Sweep) -> None:
     scenario.dead_run_left()
     scenario.argocd.runs("dead")
     scenario.argocd.meets("terminate", *[Denied("end", 403, "permission denied", "hint")] * 9)
@@ -624,7 +624,7 @@ def test_a_signal_ends_the_sweep_and_what_is_left_is_named(scenario: Sweep, sign
 @pytest.mark.parametrize(
     "further", [(), (signal.SIGINT,), (signal.SIGTERM,), (signal.SIGTERM, signal.SIGTERM)]
 )
-def test_a_further_signal_ends_only_the_last_look_and_what_is_left_is_named_all_the_same(
+def test_a_further_signal_ends_only_the_last_look_and_what_is_left_is_named_anyway(
     scenario: Sweep, monkeypatch: pytest.MonkeyPatch, further: tuple[int, ...]
 ) -> None:
     scenario.dead_run_left()

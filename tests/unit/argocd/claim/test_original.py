@@ -50,7 +50,7 @@ def test_a_record_says_which_topics_it_is_about() -> None:
     assert topics_of(Record(run="r", until=1, helm=helm, topics=(TOPIC,))) == [TOPIC]
 
 
-def test_the_way_back_by_hand_leaves_nothing_of_the_dead_run() -> None:
+def test_restoring_by_hand_leaves_nothing_of_the_dead_run() -> None:
     parameters = [{"name": "kafka.topic", "value": "weather"}]
     before = of({"source": {"helm": {"parameters": parameters}}}, {"k": "x"})
     before["spec"]["syncPolicy"] = {"automated": {"prune": True}}

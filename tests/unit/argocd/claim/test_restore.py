@@ -76,7 +76,7 @@ def test_a_value_that_someone_has_changed_meanwhile_stays_theirs() -> None:
     assert (scenario.parameters, scenario.record) == (theirs, None)
 
 
-def test_where_someone_took_our_record_away_everything_is_given_back_all_the_same() -> None:
+def test_where_someone_took_our_record_away_everything_is_given_back_anyway() -> None:
     scenario = ClaimScenario()
 
     async def stripped() -> bool:

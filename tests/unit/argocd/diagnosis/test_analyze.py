@@ -392,7 +392,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("said", "hint"), REFUSED.values(), ids=REFUSED.keys())
-def test_what_cannot_be_applied_says_what_to_mend(said: str, hint: str) -> None:
+def test_what_cannot_be_applied_says_what_to_fix(said: str, hint: str) -> None:
     found = diagnose(Case("ConfigMap", "broken", said, refused=True))
     assert found == Finding("it cannot be applied", hint=found.hint)
     assert found.hint.startswith(hint)

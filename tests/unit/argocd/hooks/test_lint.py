@@ -81,9 +81,7 @@ WARNED: dict[str, tuple[Json, list[str]]] = {
 
 
 @pytest.mark.parametrize(("manifest", "expected"), WARNED.values(), ids=WARNED.keys())
-def test_what_may_cost_a_log_or_leave_a_job_is_told_with_the_mend(
-    manifest: Json, expected: list[str]
-) -> None:
+def test_what_may_cost_a_log_or_leave_a_job_is_told_with_the_fix(manifest: Json, expected: list[str]) -> None:
     assert warnings([manifest], []) == expected
 
 

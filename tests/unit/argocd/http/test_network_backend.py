@@ -130,7 +130,7 @@ def test_a_time_limit_is_kept() -> None:
         asyncio.run(read())
 
 
-def test_a_connection_that_nobody_waits_for_any_more_is_dropped_once_it_is_there() -> None:
+def test_a_connection_that_is_no_longer_waited_for_is_dropped_once_it_is_there() -> None:
     async def cancelled() -> list[str]:
         aborted: list[str] = []
         there = asyncio.Event()

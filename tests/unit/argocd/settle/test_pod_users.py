@@ -189,7 +189,7 @@ def test_a_pod_that_has_ended_uses_nothing(phase: str, spec: Json) -> None:
 
 
 @pytest.mark.parametrize(("created", "uses"), [(SETTLED - 1, True), (SETTLED, False)])
-def test_what_is_mounted_by_a_pod_that_was_made_after_settling_held_no_name_any_more(
+def test_what_is_mounted_by_a_pod_that_was_made_after_settling_no_longer_held_a_name(
     created: float, uses: bool
 ) -> None:
     """A workload that is rolled mounts the same ConfigMap for good."""

@@ -251,7 +251,7 @@ def test_a_secret_in_which_argo_cd_compares_not_all_is_settled_and_back_once_it_
     assert scenario.looked() == ([] if back else [("Secret s", why, False)])
 
 
-def test_a_secret_that_the_run_gave_what_git_has_is_no_matter_of_the_way_back() -> None:
+def test_a_secret_that_the_run_gave_what_git_has_is_no_matter_of_restoring() -> None:
     scenario = SettledSync(secret("s"))
     scenario.argocd.spec.update(IGNORED)
     scenario.argocd.kept = [kept("+++")]

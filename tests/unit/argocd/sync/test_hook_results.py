@@ -277,7 +277,7 @@ def test_a_job_that_was_gone_before_it_was_seen_is_no_verdict(answer: Exception,
 
 @pytest.mark.parametrize("said", ["Succeeded", "Failed"])
 @pytest.mark.parametrize("answer", [job("Complete", uid="theirs"), job("Failed", uid="theirs")])
-def test_the_end_of_anothers_job_under_the_name_of_ours_is_no_verdict(said: str, answer: Json) -> None:
+def test_the_end_of_anothers_job_under_this_runs_name_is_no_verdict(said: str, answer: Json) -> None:
     made = Seen(strangers={"theirs": "Application other"})
     with pytest.raises(Intruder, match="Job checks in namespace n belongs to Application other") as e:
         verified(Cluster(answer), hook(said), made=made)

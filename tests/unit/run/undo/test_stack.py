@@ -472,7 +472,7 @@ def test_what_was_left_is_not_named_again_when_the_rest_is_abandoned() -> None:
 @pytest.mark.parametrize(
     "error", [ArgoCDFailed("half a JSON"), AccessDenied("a broken proxy says 403")], ids=["8", "6"]
 )
-def test_an_undo_that_fails_once_is_done_all_the_same(error: BaseException) -> None:
+def test_an_undo_that_fails_once_is_done_anyway(error: BaseException) -> None:
     scenario = Undos()
     errors = [error]
 
