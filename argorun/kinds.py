@@ -62,9 +62,7 @@ class Subject(OpenEnum):
     RESOURCE = "resource"  # an object in the cluster; `names`: its name
     POD = "pod"  # it may still use the topic; `names`: its name, none where it is unknown
     TOPIC = "topic"  # `names`: the topics
-    DERIVED_TOPIC = (
-        "derived_topic"  # of a service; `names`: its name, in `left_behind` perhaps that of its topic
-    )
+    DERIVED_TOPIC = "derived_topic"  # of a service; in `left_behind`, `names` may be its origin
     CONSUMER_GROUP = "consumer_group"  # `names`: its ID; in `left_behind`, the prefix of the groups
     OTHER = "other"  # any other
 
