@@ -113,6 +113,19 @@ def read(path: Path) -> File:
         ) from None
 
 
+def lines(path: Path) -> dict[str, int]:
+    """The line of each key, counted from 1: `argocd.server`, `kafka.bootstrap.servers`, `topics`."""
+    import yaml
+
+    found: dict[str, int] = {}
+    root = yaml.compose(path.read_text(encoding="utf-8"), yaml.SafeLoader)
+    for section, value in root.value if isinstance(root, yaml.MappingNode) else ():
+        found[section.value] = section.start_mark.line + 1
+        for key, _ in value.value if isinstance(value, yaml.MappingNode) else ():
+            found[f"{section.value}.{key.value}"] = key.start_mark.line + 1
+    return found
+
+
 def problem(error: Exception) -> str:
     """PyYAML's description of an error, without the lines that it would quote."""
     return str(getattr(error, "problem", None) or error)

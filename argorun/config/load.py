@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from argorun.config import proxies
-from argorun.config.file import DEFAULT_FILE, ArgoCDFile, File, TopicFile, read
+from argorun.config.file import DEFAULT_FILE, ArgoCDFile, File, TopicFile, lines, read
 from argorun.config.model import (
     PARAMETER_FORMS,
     ApplicationRef,
@@ -27,6 +27,7 @@ from argorun.config.model import (
     Timeouts,
     Topic,
 )
+from argorun.config.sources import CLI_LOGIN
 from argorun.errors import UsageError
 from argorun.kafka import names
 from argorun.redact.secrets import Expansion, collecting, in_address, is_parameter, of_properties
@@ -76,7 +77,29 @@ def load(
         dry_run=flags.dry_run,
         logs=flags.logs,
         secrets=tuple(sorted(secrets - {""})),
+        sources=sources_of(flags, environment, lines(path) if path else {}, path),
     )
+
+
+def sources_of(
+    flags: Flags, environment: Mapping[str, str], written: Mapping[str, int], path: Path | None
+) -> dict[str, str]:
+    """Where each value was given: the argocd CLI's login, else the file, the variable, the flag."""
+    given = {"argocd.server": CLI_LOGIN, "argocd.token": CLI_LOGIN}
+    given |= {key: f"{path.name if path else ''}:{line}" for key, line in written.items()}
+    variables = {
+        "argocd.server": "ARGOCD_SERVER",
+        "argocd.token": "ARGOCD_AUTH_TOKEN",
+        "kafka.bootstrap.servers": "KAFKA_BOOTSTRAP_SERVERS",
+    }
+    given |= {key: name for key, name in variables.items() if environment.get(name)}
+    typed = {
+        "application": (flags.application, "the command line"),
+        "topics": (flags.topic or flags.parameter, "--topic and --parameter"),
+        "tests.jobs": (flags.jobs, "--job"),
+        "timeouts.run": (flags.timeout, "--timeout"),
+    }
+    return given | {key: source for key, (value, source) in typed.items() if value}
 
 
 def scalar(value: str | int | float | bool) -> str:

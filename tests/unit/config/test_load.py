@@ -44,8 +44,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def loaded(folder: Path, text: str, environment: dict[str, str] = ENVIRONMENT, **flags: Any) -> Config:
+    """The Config, without the sources of its values."""
+    return values(with_sources(folder, text, environment, **flags))
+
+
+def with_sources(folder: Path, text: str, environment: dict[str, str] = ENVIRONMENT, **flags: Any) -> Config:
     (folder / "argorun.yaml").write_text(text, encoding="utf-8")
     return load(Flags(**flags), environment, folder)
+
+
+def values(config: Config) -> Config:
+    return msgspec.structs.replace(config, sources={})
 
 
 def refused(
@@ -680,7 +689,7 @@ def test_flags_win_over_environment_over_file(folder: Path) -> None:
 
 def test_a_run_needs_no_file_at_all(tmp_path: Path) -> None:
     environment = ENVIRONMENT | {"ARGOCD_SERVER": "a", "KAFKA_BOOTSTRAP_SERVERS": "k:1"}
-    assert load(Flags(application="w", topic="t", parameter="p"), environment, tmp_path) == Config(
+    assert values(load(Flags(application="w", topic="t", parameter="p"), environment, tmp_path)) == Config(
         application=ApplicationRef(name="w"),
         argocd=ArgoCD(server="a", token="t0ken"),
         kafka={"bootstrap.servers": "k:1"},
