@@ -18,6 +18,8 @@ def duration(value: str | int, *, least: float = 1) -> float:
     """Seconds of `90`, `90s`, `15m`, `1h30m`; no less than `least`."""
     match = _DURATION.fullmatch(str(value).strip())
     hint = "write it like 90, 90s, 15m or 1h30m"
+    if not str(value).strip():
+        raise Wrong("is empty", hint)
     if match is None or not match[0]:
         raise Wrong(f"{quoted(value)} is not a duration", hint)
     seconds = sum(int(n or 0) * unit for n, unit in zip(match.groups(), (3600, 60, 1), strict=True))
@@ -107,7 +109,7 @@ def existing_file(folder: Path, name: str) -> Path:
             return path
     except (OSError, RuntimeError, ValueError):  # may not be looked at; ~NAME without such a user
         path = folder / name
-    raise Wrong(f"there is no file {short(str(path))}")
+    raise Wrong(f"there is no file {short(str(path), 200)}")
 
 
 def scalar(value: str | int | float | bool) -> str:

@@ -32,6 +32,9 @@ def argocd(inputs: Inputs, server: str | None, ca: str | None) -> ArgoCD | None:
         (inputs.line("argocd", "server"), file.server),
         (CLI_LOGIN, inputs.cli.server),
     )
+    written_wrongly = file.server is None and inputs.written.at("argocd", "server") != (0, 0)
+    if written_wrongly and inputs.problems and inputs.sources.get("argocd.server") == CLI_LOGIN:
+        return None  # the CLI's login is not what was meant
     if not given:
         inputs.lacks.append(missing.SERVER)
         if not inputs.environment.get("ARGOCD_AUTH_TOKEN"):

@@ -12,8 +12,9 @@ from argorun.config.document import DEFAULT_FILE, At, Items, Keys, Node, Scalar
 from argorun.config.model import PARAMETER_FORMS, ApplicationRef, Parameter, Strict
 from argorun.config.problems import Problems
 from argorun.config.reader import INVALID, Reader, Wants
-from argorun.redact.secrets import is_parameter, is_secret_property, of_properties
+from argorun.redact.secrets import in_address, is_parameter, is_secret_property, of_properties
 
+ADDRESSES = ("server", "bootstrap.servers")  # may have a password in front of an @
 A_NUMBER = "a whole number"
 SWITCH = Wants("true or false")
 TEXT = Wants("a text")
@@ -137,7 +138,9 @@ def of_file(root: Node) -> set[str]:
         for _, v in value.entries
         if isinstance(v, Scalar)
     }
-    return {text for text in named | headers | of_properties(dict(pairs)) if text.strip()}
+    addresses = {part for key, text in pairs if key in ADDRESSES for part in in_address(text)}
+    found = named | headers | addresses | of_properties(dict(pairs))
+    return {text for text in found if text.strip() and "${" not in text}  # a variable's name is no secret
 
 
 def _pairs(node: Node, seen: set[int]) -> Iterator[tuple[Scalar, Node]]:

@@ -47,6 +47,9 @@ class Inputs:
     lacks: list[Lack] = dataclasses.field(default_factory=list)
     sources: dict[str, str] = dataclasses.field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.mask((self.environment.get("ARGOCD_AUTH_TOKEN") or "").strip())
+
     def first(self, key: str, *given: tuple[str, str | None]) -> str | None:
         """The first value that is given, each with its source; the source is remembered."""
         for source, value in given:

@@ -99,10 +99,10 @@ def quoted(value: object) -> str:
     return f"'{short(str(value))}'"
 
 
-def short(text: str) -> str:
+def short(text: str, longest: int = LONGEST) -> str:
     """The text on one line; a long one is cut."""
     text = " ".join(text.split())
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def _lines(problem: Problem) -> str:

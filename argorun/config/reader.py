@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from argorun.config import words
+from argorun.config import checks, words
 from argorun.config.document import At, Items, Keys, Node, Scalar
 from argorun.config.model import Strict
 from argorun.config.problems import Problems, Wrong
@@ -185,7 +185,7 @@ class Reader:
         raise Wrong(f"{wants.form}; got {words.got(node, show=show)}", words.instead(node))
 
     def _is_secret(self, value: object) -> bool:
-        text = value if isinstance(value, str) else repr(value)
+        text = checks.without_password(value) if isinstance(value, str) else repr(value)
         return any(secret in text for secret in self._secrets)
 
     def _wrong(self, at: At, path: Path, problem: Wrong) -> None:
