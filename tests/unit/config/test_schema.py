@@ -72,7 +72,7 @@ VALUES: tuple[Any, ...] = (
 
 def loaded(document: Any, folder: Path) -> Config:
     """What argorun makes of this argorun.yaml. Raises UsageError."""
-    (folder / "argorun.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+    (folder / "argorun.yaml").write_text(json.dumps(document), encoding="utf-8")  # JSON is YAML
     return load(Flags(), ENVIRONMENT, folder)
 
 
