@@ -14,8 +14,8 @@ from argorun.kinds import HookStatus as HookStatus
 from argorun.kinds import NoticeKind, PlannedKind, Result, Subject
 from argorun.kinds import Step as Step
 
-# Of the JSON that these classes are written as. Only the first event has it: a file has one version, and most of
-# its lines are log lines.
+# Of the JSON that these classes are written as. Only the first event has it: a file has one version, and
+# most of its lines are log lines.
 SCHEMA = 1
 
 
