@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import time
 from collections.abc import AsyncIterator, Callable
+from typing import Literal
 
 from argorun import events
 from argorun.events import Event, Step
@@ -78,3 +79,15 @@ class Emitter:
     def planned(self, what: str) -> None:
         """Emit one line of what a dry run would do."""
         self.emit(events.Planned(time=time.time(), what=what))
+
+    def retries(self, service: Literal["argocd", "kafka"], address: str) -> Callable[[str], None]:
+        """What a client of this service calls with the reason of its retries, and with "" once it answers."""
+        said = ""
+
+        def retrying(reason: str) -> None:
+            nonlocal said
+            if reason != said:
+                said = reason
+                self.emit(events.Retrying(time=time.time(), service=service, address=address, reason=reason))
+
+        return retrying

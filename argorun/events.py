@@ -42,6 +42,7 @@ class RunStarted:
     application: str
     url: str  # the Application's page in Argo CD
     version: str  # argorun's own
+    limit: float = 0.0  # seconds: timeouts.run
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -291,6 +292,61 @@ class SweepEnded:
     hint: str = ""
 
 
+# -- what keeps a run waiting, and how it is canceled --------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CannotStart:
+    """Something that the operation waits for cannot start yet; emitted again when the reason changes."""
+
+    time: float
+    kind: str  # of the hook or the workload
+    name: str
+    namespace: str
+    pod: str  # empty where there is none yet
+    reason: str  # Kubernetes' own: ImagePullBackOff, Pending; NoPod without any; empty: it can start now
+    detail: str  # the image that cannot be pulled, or Kubernetes' message; may be empty
+    seconds: float  # for which it has been so
+    certain: bool  # False: it may be normal, as long as a node is on its way for example
+    limit: float  # seconds after which the run gives up (timeouts.stuck); 0: it may take as long as it needs
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Retrying:
+    """A request has failed for a second or more, and is tried again; emitted when the reason changes."""
+
+    time: float
+    service: Literal["argocd", "kafka"]
+    address: str
+    reason: str  # "Connection refused"; empty: the service answers again
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Canceling:
+    """A first signal came: the run stops, and undoes what is listed. A second one ends that at once."""
+
+    time: float
+    signal: str  # "SIGINT"
+    undoing: tuple[Literal["sync", "parameters", "topics"], ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SettlingContinues:
+    """A sync that settles the workloads was started, and nobody waits for its end."""
+
+    time: float
+    application: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TopicKept:
+    """A topic of the run stays, as `--keep-topics` asks, and the command that deletes it."""
+
+    time: float
+    topic: str
+    command: str
+
+
 Event = (
     RunStarted
     | StepStarted
@@ -314,4 +370,9 @@ Event = (
     | SweepStarted
     | TopicSwept
     | SweepEnded
+    | CannotStart
+    | Retrying
+    | Canceling
+    | SettlingContinues
+    | TopicKept
 )

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.text import Text
 
 from argorun.events import Event
@@ -19,11 +19,13 @@ from argorun.reporters.terminal import Terminal
 class _Recording(Screen):
     """A screen that records what scrolls, and no live lines."""
 
-    def print(self, renderable: RenderableType, *, wrap: bool = True) -> None:
-        self.console.print(renderable, soft_wrap=not wrap)
+    def print(self, line: Text) -> None:
+        self.console.print(line, soft_wrap=True)
+        self.rows += 1
 
-    def line(self, text: str) -> None:
+    def line(self, text: str, rows: int = 1) -> None:
         self.console.print(Text.from_ansi(text))
+        self.rows += rows
 
     def draw(self, region: Sequence[Text] = ()) -> None:
         del region
@@ -40,7 +42,7 @@ def picture(events: Iterable[Event], *, width: int = 100, title: str = "argorun"
         emoji=False,
     )
     now = 0.0
-    reporter = Terminal(_Recording(console, lambda _: None, live=False), now=lambda: now)
+    reporter = Terminal(_Recording(console, lambda _: None, live=True), now=lambda: now)
     for event in events:
         now = event.time
         reporter.report(event)

@@ -52,7 +52,7 @@ async def _create(
             await topics.create(name, topic_spec(topic))
         except TopicExists:
             emitter.warn(f"topic {name} already exists and is not this run's; using another name")
-            cleanup.forget(undos)
+            cleanup.forget(name, undos)
             state.topics[i] = RunTopic(names.draw(topic.prefix, now()), topic)
         else:
             return await topics.wait_usable(name)

@@ -226,11 +226,20 @@ async def execute(config: SweepConfig, dispatcher: Dispatcher) -> int:
     interrupts = Interrupts()
     with interrupts.handled():
         async with connections(lambda: CLOSING_AT_ONCE if interrupts.at_once else CLOSING) as stack:
-            kafka = Topics(config.kafka, warn=Emitter(dispatcher).warn, redact=dispatcher.redact)
+            emitter = Emitter(dispatcher)
+            kafka = Topics(
+                config.kafka,
+                warn=emitter.warn,
+                retrying=emitter.retries("kafka", config.kafka["bootstrap.servers"]),
+                redact=dispatcher.redact,
+            )
             topics = await stack.enter_async_context(kafka)
             client = None
             if config.argocd is not None:
-                client = await stack.enter_async_context(RestClient(config.argocd, retry_for=PATIENCE))
+                retrying = emitter.retries("argocd", config.argocd.server)
+                client = await stack.enter_async_context(
+                    RestClient(config.argocd, retry_for=PATIENCE, retrying=retrying)
+                )
             sweep = Sweep(config, dispatcher, topics, client, dispatcher.mask)
             error = await attempt(interrupts.run(sweep.steps()))
             if error is not None:

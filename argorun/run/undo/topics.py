@@ -30,6 +30,8 @@ class TopicUndos:
         self._kafka, self._topics, self._undo, self._emitter = kafka, topics, undo, emitter
         self._check_unused = check_unused
         self._gone: list[str] = []  # the topics that were deleted, and seen gone
+        self.derived_gone: list[str] = []  # the same of those that were derived from them
+        self.groups_gone: list[str] = []  # the consumer groups that were deleted
         self._left: set[str] = set()  # derived topics that were emitted as left behind
 
     async def delete(self, name: str) -> str | None:
@@ -65,7 +67,13 @@ class TopicUndos:
         await old_topics.delete(self._topics, found.derived, self._derived_is_gone, self._leave)
         return None
 
+    @property
+    def gone(self) -> list[str]:
+        """The run's topics that were deleted, and seen gone."""
+        return self._gone
+
     def _derived_is_gone(self, topic: str) -> None:
+        self.derived_gone.append(topic)
         self._emitter.info(f"topic {topic} deleted: its name is derived from that of the run's topic")
 
     def _leave(self, topics: Sequence[str], error: ArgorunError) -> None:
@@ -76,6 +84,7 @@ class TopicUndos:
     async def delete_groups(self, prefix: str, topic: str) -> str | None:
         """Delete the empty consumer groups of this prefix whose id holds the topic's name."""
         for group in await self._topics.delete_groups(prefix, [topic]):
+            self.groups_gone.append(group)
             self._emitter.info(f"consumer group {group} deleted")
         return None
 
