@@ -323,11 +323,13 @@ class Retrying:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Canceling:
-    """A first signal came: the run stops, and undoes what is listed. A second one ends that at once."""
+    """A first signal came: the run stops, and undoes what it did. A second one ends that at once."""
 
     time: float
     signal: str  # "SIGINT"
-    undoing: tuple[Literal["sync", "parameters", "topics"], ...]
+    sync: bool  # the run's operation is ended
+    parameters: bool  # the Application's parameters are restored
+    topics: bool  # the run's topics are deleted
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Renders the end of a run for rich: how it ended, why, what is left, where the time went."""
+"""Renders the end of a run for rich: how, why, what is left, the time."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ from argorun.reporters import wording
 from argorun.reporters.log_lines import Labels, last, log_lines
 from argorun.reporters.reporter import Buffered, Drainable, Reporter
 from argorun.reporters.streams import LineStream, StandardStreams, is_terminal
-from argorun.reporters.summary import ROWS, UNSHOWN, Summary
+from argorun.reporters.summary import ROWS, UNSHOWN, HookKey, Summary
 from argorun.reporters.time_spent import in_words
 
 STEP, OK, ITEM, WRONG, MORE = "==> ", " ok ", "  - ", "  ! ", "  | "
@@ -69,6 +69,7 @@ class Plain(Reporter, Buffered, Drainable):
         self._labels = Labels()
         self._summary = Summary()
         self._names = wording.STEPS
+        self._stopped: set[HookKey] = set()  # hooks that are said to have stopped
 
     def report(self, event: Event) -> None:
         if isinstance(event, LogLines):
@@ -220,6 +221,10 @@ class Plain(Reporter, Buffered, Drainable):
     def _stop_hooks(self) -> None:
         """A line for each hook that the run does not wait for any longer."""
         for event in self._summary.running:
+            key = (event.hook, event.kind, event.namespace, event.name)
+            if key in self._stopped:
+                continue
+            self._stopped.add(key)
             name = f"{event.hook} {wording.hook_name(event)}{' (test)' if event.required else ''}"
             self._write(WRONG, f"hook {name}", wording.hook_stopped(event, self._summary))
 
@@ -240,14 +245,16 @@ class Plain(Reporter, Buffered, Drainable):
     def _show_summary(self) -> None:
         run = self._summary
         run.shown = True
+        self._stop_hooks()
         verdict, code = run.verdict, run.exit_code
+        if run.spent.followed:
+            self._write(ITEM, "time", in_words(run.spent.parts))
         took = f" after {duration(run.ended.seconds)}" if run.ended else ""
         exit_code = f", exit code {code}" if code else ""
         if run.outcome == "OK":
-            seconds = f" ({duration(run.ended.seconds)})" if run.ended else ""
-            self._write(STEP, f"OK: ready to run. Nothing was changed.{seconds}")
-            return
-        self._write(STEP, f"{run.outcome}{took}{exit_code}", self._headline())
+            self._write(STEP, "OK", "ready to run. Nothing was changed.")
+        else:
+            self._write(STEP, f"{run.outcome}{took}{exit_code}", self._headline())
         if verdict and not verdict.ok and not run.canceled:
             self._explain("why", "\n".join(filter(None, (verdict.reason, *verdict.evidence))))
             of = f" ({verdict.log_of})" if verdict.log_of else ""
@@ -258,19 +265,18 @@ class Plain(Reporter, Buffered, Drainable):
             self._explain("link", verdict.url)
         self._show_left()
         for kept in run.kept:
-            self._write(ITEM, f"kept: topic {kept.topic}; delete it", kept.command)
-        for text in wording.remains(run):
-            self._write(ITEM, text)
-        if run.spent.followed:
-            self._write(ITEM, "time", in_words(run.spent.parts))
+            self._write(ITEM, "kept", f"topic {kept.topic}")
+            self._write(ITEM, "delete", kept.command)
 
     def _headline(self) -> str:
         run = self._summary
         if run.canceled:
-            return wording.canceled_by(run, "SIGINT")
+            return "; ".join((wording.canceled_by(run, "SIGINT"), *wording.remains(run)))
         if run.verdict is None:
             return ""
-        return ", ".join(wording.passed(run)) if run.verdict.ok else run.verdict.title
+        if not run.verdict.ok:
+            return run.verdict.title
+        return ", ".join((*wording.passed(run), *wording.remains(run)))
 
     def _show_left(self) -> None:
         for left in self._summary.left:

@@ -36,7 +36,6 @@ STEPS = {
 }
 STEPS_OF_A_SWEEP = STEPS | {Step.TOPICS: "delete topics", Step.PARAMETERS: "restore parameters"}
 SERVICES = {"argocd": "Argo CD", "kafka": "Kafka"}
-UNDOING = {"sync": "stopping the sync", "parameters": "restoring parameters", "topics": "deleting the topic"}
 COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 AT_ONCE = "quits now and lists what is left"
 
@@ -105,7 +104,12 @@ def retrying(event: Retrying) -> str:
 
 def canceling(event: Canceling) -> str:
     """`stopping the sync, restoring parameters, deleting the topic …`."""
-    return f"{', '.join(UNDOING[what] for what in event.undoing)} …" if event.undoing else "nothing to undo"
+    doing = [
+        "stopping the sync" if event.sync else "",
+        "restoring parameters" if event.parameters else "",
+        "deleting the topic" if event.topics else "",
+    ]
+    return f"{', '.join(filter(None, doing))} …" if any(doing) else "nothing to undo"
 
 
 def canceled_by(run: Summary, ctrl_c: str = "Ctrl-C") -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import time
-from typing import Literal
 
 from argorun import events
 from argorun.argocd.client import Client
@@ -79,14 +78,14 @@ class RunCleanup:
             command = self._topics.delete_command(name)
             self._emitter.emit(events.TopicKept(time=time.time(), topic=name, command=command))
 
-    def ahead(self) -> tuple[Literal["sync", "parameters", "topics"], ...]:
-        """What there is to undo, in the order of the undos."""
-        made: dict[Literal["sync", "parameters", "topics"], bool] = {
+    def ahead(self) -> list[str]:
+        """What there is to undo: of "sync", "parameters" and "topics"."""
+        made = {
             "sync": self._state.posted,
             "parameters": self._state.claim.record is not None,
             "topics": bool(self._state.topics) and not self._config.keep_topics,
         }
-        return tuple(what for what in made if made[what])
+        return [what for what in made if made[what]]
 
     def done(self) -> list[str]:
         """What was undone, in few words: `parameters restored`, `topic and 1 group deleted`."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Sequence
-from typing import Literal
+from collections.abc import Callable, Collection, Sequence
 
 from argorun import __version__, events
 from argorun.argocd.claim.claim import Claim
@@ -193,8 +192,8 @@ class Run:
         self.undo.abandon(why)
         self.emitter.end_open_step()
 
-    def undoing(self) -> tuple[Literal["sync", "parameters", "topics"], ...]:
-        """What a clean-up would undo now."""
+    def undoing(self) -> Collection[str]:
+        """What a clean-up would undo now: of "sync", "parameters" and "topics"."""
         return self.cleanup.ahead() if self.undo.pending else ()
 
     # -- beside the steps -----------------------------------------------------------------------------

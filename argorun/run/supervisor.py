@@ -45,7 +45,7 @@ async def execute(config: Config, dispatcher: Dispatcher) -> int:
         kafka = Topics(
             config.kafka,
             warn=emitter.warn,
-            retrying=emitter.retries("kafka", config.kafka["bootstrap.servers"]),
+            retrying=emitter.retries("kafka", config.kafka.get("bootstrap.servers", "")),
             redact=dispatcher.redact,
             keep=config.keep_topics,
         )
@@ -85,8 +85,17 @@ class Supervisor:
     def _cancel(self) -> None:
         """Say at once that the signal was seen, and hurry."""
         name = signal.Signals(self._interrupts.signal or signal.SIGINT).name
-        self._dispatcher(events.Canceling(time=time.time(), signal=name, undoing=self._run.undoing()))
+        ahead = self._run.undoing()
         self._run.undo.hurry()
+        self._dispatcher(
+            events.Canceling(
+                time=time.time(),
+                signal=name,
+                sync="sync" in ahead,
+                parameters="parameters" in ahead,
+                topics="topics" in ahead,
+            )
+        )
 
     def _exit_code(self, error: ArgorunError | None) -> int:
         signum = self._interrupts.signal
