@@ -56,7 +56,11 @@ def _headline(run: Summary, glyphs: Glyphs, width: int) -> Iterator[Text]:
     text = headline(run, glyphs)
     lines = wrapped(text, max(1, width - len(label) - 2)) if indent > 2 else wrapped(text, width - indent)
     if indent == 2:
-        yield _right(Text(label.rstrip(), f"bold {color}"), took, width)
+        head = Text(label.rstrip(), f"bold {color}")
+        fits = head.cell_len + 2 + len(took) <= width
+        yield _right(head, took if fits else "", width)
+        if not fits:
+            yield Text(f"  {took}", "dim")
     for index, line in enumerate(lines):
         first = index == 0 and indent > 2
         shown = Text.assemble((label, f"bold {color}"), line) if first else Text(" " * indent + line)
@@ -140,7 +144,7 @@ def _time(run: Summary, glyphs: Glyphs, width: int) -> Iterator[Text]:
     line = Text(" " * indent)
     for number, part in enumerate(parts):
         entry = Text.assemble((part.glyph, part.color), f" {part.legend}")
-        if line.cell_len > indent and line.cell_len + 2 + entry.cell_len > width:
+        if line.cell_len > indent and line.cell_len + 3 + entry.cell_len > width:
             yield line
             line = Text(" " * indent)
         line.append_text(Text("   " if number and line.cell_len > indent else "").append_text(entry))

@@ -62,11 +62,11 @@ def row(sign: Styled, label: str, parts: Sequence[Styled], time: str, width: int
 
 
 def live_row(sign: Styled, label: str, parts: Sequence[Styled], time: str, width: int) -> Text:
-    """The same in one line, whatever the width: the parts are cut, the last one first."""
+    """The same in one line, whatever the width: what does not fit is cut."""
     head = Text.assemble(sign, f" {label:<{_label_width(width)}}")
     shown = _joined([(text, style) for text, style in parts if text])
     room = width - head.cell_len - len(time) - 2
-    if shown and room < min(shown.cell_len, 24):
+    if shown.cell_len > room:
         head = Text.assemble(sign, f" {label}  ")
         room = width - head.cell_len - len(time) - 2
     if room <= 0:
@@ -74,6 +74,11 @@ def live_row(sign: Styled, label: str, parts: Sequence[Styled], time: str, width
     if shown.cell_len > room:
         shown.truncate(room, overflow="ellipsis")
     return _with_time(head.append_text(shown), time, width)
+
+
+def fits(label: str, parts: Sequence[Styled], time: str, width: int) -> bool:
+    """Whether a live row can show all of this."""
+    return cell_len(f"x {label}  {'   '.join(text for text, _ in parts)}  {time}") <= width
 
 
 def padded(text: str, width: int) -> str:

@@ -11,7 +11,7 @@ from argorun.events import Canceling, HookChanged, HookStatus, LogStarted, RunSt
 from argorun.humanize import count, duration, limit
 from argorun.redact.sanitize import clean
 from argorun.reporters import wording
-from argorun.reporters.layout import Styled, flat, live_row, paragraph, row, width_of
+from argorun.reporters.layout import Styled, fits, flat, live_row, paragraph, row, width_of
 from argorun.reporters.summary import Summary
 
 _HOOK_ROWS = 6
@@ -173,9 +173,14 @@ def _following(run: Summary, spin: Styled, now: float, width: int, room: int, ti
     running = run.running[-room:] if room else []
     for event in running:
         delay = run.delay(event)
-        status = (wording.delay(delay, now), "yellow") if delay else (str(event.status), "cyan")
         seconds = duration(event.seconds + max(0.0, now - event.time))
-        yield live_row(spin, clean(event.hook), [(wording.hook_name(event), ""), status], seconds, width)
+        label, name = clean(event.hook), (wording.hook_name(event), "")
+        status = (wording.delay(delay, now), "yellow") if delay else (str(event.status), "cyan")
+        if delay is None or fits(label, [name, status], seconds, width):
+            yield live_row(spin, label, [name, status], seconds, width)
+            continue
+        yield live_row(spin, label, [name], seconds, width)
+        yield from paragraph(wording.delay(delay, now), width, "yellow", indent=2)
     for again in run.retrying.values():
         yield live_row(spin, "sync", [(wording.retrying(again), "yellow")], time, width)
     named = {(event.kind, event.name) for event in running}
