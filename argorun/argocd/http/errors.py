@@ -100,7 +100,7 @@ def worth_retrying(error: Exception) -> bool | float:
 def brief(error: Exception) -> str:
     """Why a request failed, in few words: `Connection refused`, `HTTP 503: no healthy upstream`."""
     if isinstance(error, ApiError):
-        return f"HTTP {error.status}: {error.text}"
+        return f"HTTP {error.status}{error.text and f': {error.text}'}"
     return (error.cause if isinstance(error, Unreachable) else "") or str(error)
 
 
