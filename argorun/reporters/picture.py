@@ -1,4 +1,4 @@
-"""Draws an events file as SVG: `python -m argorun.reporters.picture EVENTS.jsonl OUT.svg`."""
+"""Draws an events file as SVG: `python -m argorun.reporters.picture EVENTS.jsonl OUT.svg [TITLE]`."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def picture(events: Iterable[Event], *, width: int = 100, title: str = "argorun"
     return console.export_svg(title=title, unique_id="argorun")  # a fixed id: the same run, the same file
 
 
-def main(source: str, target: str) -> None:
+def main(source: str, target: str, title: str = "argorun") -> None:
     """Draw one events file."""
     with Path(source).open("rb") as lines:
-        Path(target).write_text(picture(decode(lines)), encoding="utf-8")
+        Path(target).write_text(picture(decode(lines), title=title), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
+    if len(sys.argv) not in (3, 4):
         sys.exit(__doc__)
     main(*sys.argv[1:])

@@ -54,6 +54,8 @@ def step(event: StepEnded, run: Summary, glyphs: Glyphs, columns: int) -> list[T
     sign = (glyphs.good, "green") if event.ok else (glyphs.bad, "red")
     label = wording.STEPS[event.step]
     details = _details(event, run)
+    if run.canceling and not event.ok and event.step is not Step.CLEANUP:
+        sign, details = (glyphs.stopped, "yellow"), [(("stopped", "yellow"),)]
     first, *others = details or [()]
     rows = row(sign, label, first, time, width)
     for parts in others:

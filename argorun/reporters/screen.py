@@ -43,6 +43,11 @@ class Screen:
         return not self.console.options.ascii_only
 
     @property
+    def colored(self) -> bool:
+        """Whether colors are shown."""
+        return self.console.color_system is not None and not self.console.no_color
+
+    @property
     def live(self) -> bool:
         """Whether lines can change in place."""
         return self._live

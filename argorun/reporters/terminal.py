@@ -80,6 +80,8 @@ class Terminal(Reporter, Buffered, Drainable):
         self._color = color
         self._now = now
         self._glyphs = render.UNICODE if screen.unicode else render.ASCII
+        if screen.colored:  # colors tell the parts of the bar apart
+            self._glyphs = self._glyphs._replace(parts=self._glyphs.parts[0])
         self._summary = Summary()
         self._labels = Labels()
         self._held: list[Notice] = []

@@ -11,7 +11,7 @@ from argorun.humanize import duration
 PREPARING = (Step.PLAN, Step.PREFLIGHT, Step.TOPICS, Step.PARAMETERS, Step.SYNC)
 WAITING, PREPARE, ARGOCD, TESTS, CLEAN_UP = "waiting", "prepare", "Argo CD", "tests", "clean up"
 SMALLEST = 0.05  # seconds of a part that is shown
-COLORS = ("cyan", "magenta", "yellow", "green", "blue", "red")
+COLORS = ("cyan", "magenta", "yellow", "green", "blue", "")  # the last one is the terminal's own
 
 
 class TimeSpent:
