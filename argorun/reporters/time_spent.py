@@ -76,10 +76,13 @@ class Segment(NamedTuple):
 
 
 def segments(parts: Mapping[str, float], width: int, glyphs: str) -> list[Segment]:
-    """A bar of `width` cells in all, each part in proportion to its seconds and at least one cell wide."""
+    """A bar of `width` cells in all, each part in proportion to its seconds and at least one cell wide.
+
+    One part alone is no bar.
+    """
     shown = {part: seconds for part, seconds in parts.items() if seconds >= SMALLEST}
     whole = sum(shown.values())
-    if not shown or width < len(shown):
+    if len(shown) < 2 or width < len(shown):
         return []
     exact = {part: seconds / whole * width for part, seconds in shown.items()}
     cells = {part: max(1, int(share)) for part, share in exact.items()}

@@ -73,9 +73,9 @@ def test_the_bar_is_as_wide_as_asked_and_in_proportion(width: int) -> None:
     assert len({part.glyph for part in bar}) == len(bar)
 
 
-def test_a_bar_without_room_or_without_time_is_left_out() -> None:
+def test_a_bar_without_room_or_with_one_part_is_left_out() -> None:
     assert segments({"prepare": 1.0, "tests": 2.0}, 1, "#=") == []
-    assert segments({"prepare": 0.01}, 20, "#=") == []
+    assert segments({"prepare": 0.01, "tests": 2.0}, 20, "#=") == []
 
 
 def test_in_words_it_is_one_line() -> None:
