@@ -80,14 +80,23 @@ class Emitter:
         """Emit one line of what a dry run would do."""
         self.emit(events.Planned(time=time.time(), what=what))
 
-    def retries(self, service: Literal["argocd", "kafka"], address: str) -> Callable[[str], None]:
-        """What a client of this service calls with the reason of its retries, and with "" once it answers."""
+    def retries(
+        self, service: Literal["argocd", "kafka"], address: str, source: str = ""
+    ) -> Callable[[str], None]:
+        """What a client of this service calls with the reason of its retries, and with "" once it answers.
+
+        `source` says where the address was given.
+        """
         said = ""
 
         def retrying(reason: str) -> None:
             nonlocal said
             if reason != said:
                 said = reason
-                self.emit(events.Retrying(time=time.time(), service=service, address=address, reason=reason))
+                self.emit(
+                    events.Retrying(
+                        time=time.time(), service=service, address=address, reason=reason, source=source
+                    )
+                )
 
         return retrying

@@ -42,7 +42,7 @@ class RunStarted:
     application: str
     url: str  # the Application's page in Argo CD
     version: str  # argorun's own
-    limit: float = 0.0  # seconds: timeouts.run
+    limit: float = 0.0  # seconds that the run may take until its verdict: timeouts.run
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -301,9 +301,9 @@ class CannotStart:
 
     time: float
     kind: str  # of the hook or the workload
-    name: str
-    namespace: str
-    pod: str  # empty where there is none yet
+    name: str  # of the hook or the workload
+    namespace: str  # of the hook or the workload
+    pod: str  # the one that does not start; empty where there is none yet
     reason: str  # Kubernetes' own: ImagePullBackOff, Pending; NoPod without any; empty: it can start now
     detail: str  # the image that cannot be pulled, or Kubernetes' message; may be empty
     seconds: float  # for which it has been so
@@ -316,9 +316,10 @@ class Retrying:
     """A request has failed for a second or more, and is tried again; emitted when the reason changes."""
 
     time: float
-    service: Literal["argocd", "kafka"]
-    address: str
+    service: Literal["argocd", "kafka"]  # which one is asked
+    address: str  # as it is configured
     reason: str  # "Connection refused"; empty: the service answers again
+    source: str = ""  # where the address was given: ARGOCD_SERVER, --server, argorun.yaml:4; may be empty
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -337,7 +338,7 @@ class SettlingContinues:
     """A sync that settles the workloads was started, and nobody waits for its end."""
 
     time: float
-    application: str
+    application: str  # its name, or NAMESPACE/NAME
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -345,8 +346,8 @@ class TopicKept:
     """A topic of the run stays, as `--keep-topics` asks, and the command that deletes it."""
 
     time: float
-    topic: str
-    command: str
+    topic: str  # its whole name
+    command: str  # deletes it, and the topics that are derived from its name
 
 
 Event = (

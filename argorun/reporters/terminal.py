@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import itertools
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import assert_never
@@ -228,14 +229,24 @@ class Terminal(Reporter, Buffered, Drainable):
         if self._log_stream:
             self._log_stream.line(log_lines(event, self._labels))
             return
-        columns = self._screen.console.size.width
-        rows = self._log_rows.setdefault(event.job, collections.deque(maxlen=LAST_LINES))
-        height = 0
-        for text in event.texts:
-            height += 1 + (len(text) + len(self._glyphs.log_bar)) // columns
-            rows.append(self._screen.rows + height)
+        height = self._note_rows(event)
         bar = self._glyphs.log_bar
         self._screen.line(log_lines(event, self._labels, color=self._color, bar=bar), height)
+
+    def _note_rows(self, event: LogLines) -> int:
+        """Note after how many rows of the screen each of the last lines ends; how many all of them take."""
+        room = max(1, self._screen.console.size.width - len(self._glyphs.log_bar))
+        rows, above = (
+            self._log_rows.setdefault(event.job, collections.deque(maxlen=LAST_LINES)),
+            self._screen.rows,
+        )
+        height = len(event.texts)
+        if len(max(event.texts, key=len)) <= room:  # nearly always: a flood of lines stays cheap
+            rows.extend(range(above + max(1, height - LAST_LINES + 1), above + height + 1))
+            return height
+        ends = list(itertools.accumulate(1 + max(0, len(text) - 1) // room for text in event.texts))
+        rows.extend(above + end for end in ends[-LAST_LINES:])
+        return ends[-1]
 
     def _visible_lines(self) -> int:
         """How many of the last lines of the failed tests' log are still on the screen at the end."""

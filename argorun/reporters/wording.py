@@ -37,6 +37,7 @@ STEPS = {
 STEPS_OF_A_SWEEP = STEPS | {Step.TOPICS: "delete topics", Step.PARAMETERS: "restore parameters"}
 SERVICES = {"argocd": "Argo CD", "kafka": "Kafka"}
 COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 AT_ONCE = "quits now and lists what is left"
 
 
@@ -99,7 +100,12 @@ def retrying(event: Retrying) -> str:
     reason = event.reason
     if reason[1:2].islower():
         reason = reason[0].lower() + reason[1:]
-    return clean(f"trying again: {reason} ({SERVICES[event.service]} at {event.address})")
+    where = f"{SERVICES[event.service]} at {event.address}"
+    if VARIABLE.fullmatch(event.source):
+        where = f"{event.source}={event.address}"
+    elif event.source:
+        where += f", {event.source}"
+    return clean(f"trying again: {reason} ({where})")
 
 
 def canceling(event: Canceling) -> str:

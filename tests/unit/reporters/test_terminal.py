@@ -140,6 +140,10 @@ def test_an_unreachable_host_is_shown_until_it_answers() -> None:
     trying = Retrying(time=T + 2, service="argocd", address="localhost:1", reason="Connection refused")
     shown = TerminalOutput(100).after(STARTED, step, trying)
     assert "trying again: connection refused (Argo CD at localhost:1)" in shown.live()[1]
+    shown.after(dataclasses.replace(trying, source="ARGOCD_SERVER"))
+    assert "trying again: connection refused (ARGOCD_SERVER=localhost:1)" in shown.live()[1]
+    shown.after(dataclasses.replace(trying, source="argorun.yaml:4"))
+    assert "(Argo CD at localhost:1, argorun.yaml:4)" in shown.live()[1]
     shown.after(dataclasses.replace(trying, time=T + 3, reason=""))
     assert "weather on localhost:1" in shown.live()[1]
 
