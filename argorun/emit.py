@@ -83,7 +83,7 @@ class Emitter:
     def retries(
         self, service: Literal["argocd", "kafka"], address: str, source: str = ""
     ) -> Callable[[str], None]:
-        """What a client of this service calls with the reason of its retries, and with "" once it answers.
+        """What a client of this service calls with the reason of its retries, and with "" once they are over.
 
         `source` says where the address was given.
         """

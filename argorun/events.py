@@ -318,7 +318,7 @@ class Retrying:
     time: float
     service: Literal["argocd", "kafka"]  # which one is asked
     address: str  # as it is configured
-    reason: str  # "Connection refused"; empty: the service answers again
+    reason: str  # "Connection refused"; empty: it is answered, or given up
     source: str = ""  # where the address was given: ARGOCD_SERVER, --server, argorun.yaml:4; may be empty
 
 

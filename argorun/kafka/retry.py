@@ -37,7 +37,7 @@ class RetryingCaller:
     """Sends requests to one broker: `once` for its answer, or `retry` until it succeeds.
 
     In both, `request` takes a timeout in seconds. `retrying` is called with the reason while there is no
-    answer, and with an empty one when there is.
+    answer, and with an empty one once that is over.
     """
 
     def __init__(self, admin: Admin, limits: Limits, retrying: Callable[[str], None]) -> None:
@@ -50,12 +50,17 @@ class RetryingCaller:
 
         Raises KafkaFailed or AccessDenied if the broker cannot be reached.
         """
+        try:
+            return await self._once(request)
+        finally:
+            self._retrying("")
+
+    async def _once(self, request: Callable[[float], Awaitable[None]]) -> BrokerError | None:
         limits, start = self._limits, now()
         pause = limits.pause
         while True:
             error = await self._first(request, start)
             if error is None or not error.transient:
-                self._retrying("")
                 return error
             if error.code < 0 or error.code == REQUEST_TIMED_OUT or now() + pause > start + limits.preflight:
                 raise self._unreachable(start, error)
@@ -95,14 +100,24 @@ class RetryingCaller:
 
         `refused` makes the exception for a definite answer. The codes in `also` are transient, too.
         """
+        try:
+            return await self._retry(limit, request, refused, also)
+        finally:
+            self._retrying("")
+
+    async def _retry(
+        self,
+        limit: float,
+        request: Callable[[float], Awaitable[T]],
+        refused: Callable[[BrokerError], ArgorunError],
+        also: Collection[int],
+    ) -> T:
         limits, start = self._limits, now()
         pause = limits.pause
         while True:
             left = start + limit - now()
             try:
-                answer = await request(max(0.1, min(limits.request, left)))
-                self._retrying("")
-                return answer
+                return await request(max(0.1, min(limits.request, left)))
             except BrokerError as e:
                 error = e
             if not (error.transient or error.code in also):

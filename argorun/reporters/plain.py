@@ -208,7 +208,7 @@ class Plain(Reporter, Buffered, Drainable):
             case CannotStart():
                 self._write(ITEM, f"{event.kind}/{event.name}", wording.delay(event, event.time))
             case Retrying(reason=""):
-                self._write(ITEM, f"{wording.SERVICES[event.service]} answers again")
+                pass  # what comes next says whether it was answered or given up
             case Retrying():
                 self._write(ITEM, wording.retrying(event))
             case Canceling():

@@ -55,7 +55,7 @@ def hook_stopped(hook: HookChanged, run: Summary) -> str:
     """What became of a hook that had not ended when the run did: `cannot start: …`, `stopped`."""
     delay = run.delay(hook)
     if delay is None or not delay.certain or run.canceling:
-        return "stopped" if run.synced else "unknown"
+        return "stopped"
     return clean(" ".join(filter(None, (f"cannot start: {delay.reason}", delay.detail))))
 
 

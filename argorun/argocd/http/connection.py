@@ -68,7 +68,7 @@ class Connection:
 
     A request has 60 s, at most 15 s of them silent; one that makes Argo CD render has `rendering`, and is not
     repeated after that. Only the settings' proxy is used. `retrying` is called with the reason of retries,
-    and with an empty one once Argo CD answers. `transport` replaces the network.
+    and with an empty one once they are over. `transport` replaces the network.
 
     Raises AccessDenied (6) or ArgoCDFailed (8), and UsageError (2) if the settings cannot be used; no error
     of httpx gets out.
@@ -131,26 +131,30 @@ class Connection:
         renders: bool = False,
     ) -> T:
         """Read, with retries; `also_500` is False if a 500 is Argo CD's final answer."""
-        budget, began = RetryBudget(self.retry_for), now()
+        budget, began, reported = RetryBudget(self.retry_for), now(), False
 
         def again(error: Exception) -> bool | float:
+            nonlocal reported
             worth = budget.retry(error, also_500=also_500)
             if worth and now() - began >= SAID_AFTER:
+                reported = True
                 self._retrying(brief(error))
             return worth
 
-        async for attempt in stamina.retry_context(
-            on=again,
-            attempts=None,
-            timeout=self.retry_for,
-            wait_initial=0.2,
-            wait_max=3.0,
-            wait_jitter=0.3,
-        ):
-            with attempt:
-                answer = await self._once("GET", doing, url, None, kind, params, renders=renders)
+        try:
+            async for attempt in stamina.retry_context(
+                on=again,
+                attempts=None,
+                timeout=self.retry_for,
+                wait_initial=0.2,
+                wait_max=3.0,
+                wait_jitter=0.3,
+            ):
+                with attempt:
+                    return await self._once("GET", doing, url, None, kind, params, renders=renders)
+        finally:
+            if reported:
                 self._retrying("")
-                return answer
         raise AssertionError("unreachable")  # pragma: no cover
 
     async def _send(

@@ -152,7 +152,6 @@ def test_what_a_run_waits_for_is_said_and_when_it_goes_on() -> None:
         "  - Job/checks: has not started yet: no pod yet",
         "  - Job/checks: can start now",
         "  - trying again: connection refused (Argo CD at localhost:1)",
-        "  - Argo CD answers again",
     ]
 
 
