@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Literal
 
 from argorun import events
 from argorun.events import Event, Step
@@ -112,3 +113,24 @@ class Emitter:
     def info(self, text: str, kind: NoticeKind = NoticeKind.OTHER) -> None:
         """Emit something that a person may want to know."""
         self.emit(events.Notice(time=time.time(), level="info", text=text, kind=kind))
+
+    def retries(
+        self, service: Literal["argocd", "kafka"], address: str, source: str = ""
+    ) -> Callable[[str], None]:
+        """What a client of this service calls with the reason of its retries, and with "" once they are over.
+
+        `source` says where the address was given.
+        """
+        said = ""
+
+        def retrying(reason: str) -> None:
+            nonlocal said
+            if reason != said:
+                said = reason
+                self.emit(
+                    events.Retrying(
+                        time=time.time(), service=service, address=address, reason=reason, source=source
+                    )
+                )
+
+        return retrying

@@ -30,6 +30,7 @@ class RunStarted:
     url: str  # the Application's page in Argo CD
     version: str  # argorun's own
     dry_run: bool = False  # nothing will be touched, and there will be no verdict
+    limit: float = 0.0  # seconds that the run may take until its verdict: timeouts.run
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -305,6 +306,64 @@ class SweepEnded:
     hint: str = ""  # for people: what to do
 
 
+# -- what keeps a run waiting, and how it is canceled --------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CannotStart:
+    """Something that the operation waits for cannot start yet; emitted again when the reason changes."""
+
+    time: float
+    kind: str  # of the hook or the workload
+    name: str  # of the hook or the workload
+    namespace: str  # of the hook or the workload
+    pod: str  # the one that does not start; empty where there is none yet
+    reason: str  # Kubernetes' own: ImagePullBackOff, Pending; NoPod without any; empty: it can start now
+    detail: str  # the image that cannot be pulled, or Kubernetes' message; may be empty
+    seconds: float  # for which it has been so
+    certain: bool  # False: it may be normal, as long as a node is on its way for example
+    limit: float  # seconds after which the run gives up (timeouts.stuck); 0: it may take as long as it needs
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Retrying:
+    """A request has failed for a second or more, and is tried again; emitted when the reason changes."""
+
+    time: float
+    service: Literal["argocd", "kafka"]  # which one is asked
+    address: str  # as it is configured
+    reason: str  # "Connection refused"; empty: it is answered, or given up
+    source: str = ""  # where the address was given: ARGOCD_SERVER, --server, argorun.yaml:4; may be empty
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Canceling:
+    """A first signal came: the run stops, and undoes what it did. A second one ends that at once."""
+
+    time: float
+    signal: str  # "SIGINT"
+    sync: bool  # the run's operation is ended
+    parameters: bool  # the Application's parameters are restored
+    topics: bool  # the run's topics are deleted
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SettlingContinues:
+    """A sync that settles the workloads was started, and nobody waits for its end."""
+
+    time: float
+    application: str  # its name, or NAMESPACE/NAME
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TopicKept:
+    """A topic of the run stays, as `--keep-topics` asks, and the command that deletes it."""
+
+    time: float
+    topic: str  # its whole name
+    command: str  # deletes it, and the topics that are derived from its name
+
+
 Event = (
     RunStarted
     | StepStarted
@@ -328,4 +387,9 @@ Event = (
     | SweepStarted
     | TopicSwept
     | SweepEnded
+    | CannotStart
+    | Retrying
+    | Canceling
+    | SettlingContinues
+    | TopicKept
 )

@@ -14,6 +14,15 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60}h{minutes % 60:02}m"
 
 
+def limit(seconds: float) -> str:
+    """A whole number of seconds as people write it: `90s`, `15m`, `1h30m`."""
+    whole = round(seconds)
+    if whole < 120 or whole % 60:
+        return f"{whole}s"
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours}h{minutes}m" if hours and minutes else f"{hours}h" if hours else f"{minutes}m"
+
+
 def count(number: int, noun: str) -> str:
     """`1 line`, `2 lines`, `20,000 lines`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -58,9 +58,10 @@ class Topics:
     """The topics of one run over one Kafka client; an async context manager.
 
     Every method raises AccessDenied for a missing permission or a refused login, and KafkaFailed when its
-    limit is over or Kafka fails otherwise. `properties` are librdkafka's, `redact` masks secrets in
-    messages (see KafkaAdmin); with `keep`, no step asks whether the topics may be deleted. The constructor
-    raises UsageError for a property that librdkafka does not accept.
+    limit is over or Kafka fails otherwise. `properties` are librdkafka's, `retrying` is called with the
+    reason of retries (see RetryingCaller), `redact` masks secrets in messages (see KafkaAdmin); with `keep`,
+    no step asks whether the topics may be deleted. The constructor raises UsageError for a property that
+    librdkafka does not accept.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Topics:
         properties: Mapping[str, str | int | float | bool],
         *,
         warn: Callable[[str], None] = _silent,
+        retrying: Callable[[str], None] = _silent,
         redact: Callable[[str], str] | None = None,
         keep: bool = False,
         limits: Limits | None = None,
@@ -77,7 +79,7 @@ class Topics:
         self._warn = warn
         self._keep = keep
         self._limits = limits or Limits()
-        self._caller = RetryingCaller(self._admin, self._limits, warn)
+        self._caller = RetryingCaller(self._admin, self._limits, retrying)
         self._creations: dict[str, _Creation] = {}
 
     async def __aenter__(self) -> Self:

@@ -100,7 +100,7 @@ class Follow:
     def _update(self, state: OperationState) -> bool:
         """Emit what changed in the operation; True if there is more to emit: call again."""
         self._watch.update(state)
-        changed = self._progress.update(state)
+        changed = self._progress.update(state, self._watch.exit_of)
         logs = self._state.logs
         if logs is None:
             return self._progress.behind

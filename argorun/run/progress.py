@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from argorun import events
+from argorun.argocd.diagnosis.stuck import Delay
 from argorun.argocd.logs.container import Container, Listener
 from argorun.argocd.manifests.hooks import RUNNING, Hook, required
 from argorun.argocd.sync import operation
@@ -69,8 +70,13 @@ class Progress(Listener):
 
     # -- the operation ------------------------------------------------------------------------------
 
-    def update(self, state: OperationState) -> list[ResourceResult]:
-        """Emit what changed; return the changed hooks. While `behind`, call it again: there is more."""
+    def update(
+        self, state: OperationState, exit_of: Callable[[ResourceResult], str] = lambda hook: ""
+    ) -> list[ResourceResult]:
+        """Emit what changed; return the changed hooks. While `behind`, call it again: there is more.
+
+        `exit_of` says how a failed hook's pod ended, which says more than Argo CD's message.
+        """
         if (state.phase, state.message) != self._operation:
             self._operation = (state.phase, state.message)
             self._emit(events.OperationChanged(time=time.time(), phase=state.phase, message=state.message))
@@ -81,7 +87,8 @@ class Progress(Listener):
             self._named.setdefault((hook.kind, hook.name), {})[operation.key(hook)] = hook
             status = STATUS.get(hook.hook_phase, HookStatus.RUNNING)
             phase = hook.sync_phase or hook.hook_type
-            self._emit_hook(phase, hook.kind, hook.namespace, hook.name, status, hook.message)
+            message = (exit_of(hook) if status is HookStatus.FAILED else "") or hook.message
+            self._emit_hook(phase, hook.kind, hook.namespace, hook.name, status, message)
         return changed
 
     def _emit_resources(self, resources: Sequence[ResourceResult]) -> None:
@@ -174,6 +181,23 @@ class Progress(Listener):
         """Whether the operation has not seen the end of a Job or bare Pod of this name."""
         phases = [h.hook_phase for h in self._named.get((kind, name), {}).values()]
         return not phases or "Running" in phases
+
+    def delayed(self, delay: Delay) -> None:
+        """Something that the operation waits for cannot start yet, or can start now."""
+        self._emit(
+            events.CannotStart(
+                time=time.time(),
+                kind=delay.result.kind,
+                name=delay.result.name,
+                namespace=delay.result.namespace,
+                pod=delay.pod,
+                reason=delay.reason,
+                detail=delay.detail,
+                certain=delay.certain,
+                seconds=delay.seconds,
+                limit=delay.limit,
+            )
+        )
 
     # -- the logs -----------------------------------------------------------------------------------
 

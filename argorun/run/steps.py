@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from argorun import __version__, events
 from argorun.argocd.claim.claim import Claim
@@ -63,7 +63,7 @@ class Run:
         self.cleanup = RunCleanup(config, client, topics, self.live, self.undo, state, self.emitter)
         self._parameters = Parameters(config, client, state, self.progress, self.emitter)
         self._sync = Sync(config, client, self.live, state, self._parameters, self.progress, self.emitter)
-        self._watch = Watch(client, self.app, self.live, state.is_ours)
+        self._watch = Watch(client, self.app, self.live, state.is_ours, self.progress.delayed)
         self._follow = Follow(
             config, client, self.live, self._watch, state, self.progress, self.emitter, self.cleanup.is_gone
         )
@@ -96,6 +96,7 @@ class Run:
                 url=self.url,
                 version=__version__,
                 dry_run=self.config.dry_run,
+                limit=self.config.timeouts.run,
             )
         )
         async with self.emitter.step(Step.PLAN):
@@ -107,9 +108,10 @@ class Run:
 
     async def preflight(self) -> None:
         """2. Name the topics, and check that the run may do what it plans; nothing is touched."""
-        async with self.emitter.step(Step.PREFLIGHT, f"{self.app} on {self.config.argocd.server}"):
+        async with self.emitter.step(Step.PREFLIGHT, f"{self.app} on {self.config.argocd.server}") as result:
             checks = Preflight(self.config, self.client, self.topics, self.emitter, self.mask)
             await checks.run(self.state)
+            result.append("permissions, hooks, Kafka")
 
     async def create_topics(self) -> None:
         """3. Make every topic and wait until it can be produced to."""
@@ -172,19 +174,30 @@ class Run:
     async def clean_up(self) -> None:
         """9. Undo everything, in reverse order, within timeouts.cleanup; what is left is emitted."""
         self.emitter.end_open_step()
+        try:
+            await self._undo_all()
+        finally:
+            self.cleanup.emit_kept_topics()
+
+    async def _undo_all(self) -> None:
         if not self.undo.pending:
             return
         limit = self.config.timeouts.cleanup
         # An undo makes several requests within its own limit.
         self.client.retry_for = min(sync.RIDE_OUT, limit / 6)
         self.client.rendering.clean_up_until(asyncio.get_running_loop().time() + limit)
-        async with self.emitter.step(Step.CLEANUP, good=lambda: not self.undo.left):
+        async with self.emitter.step(Step.CLEANUP, good=lambda: not self.undo.left) as result:
             await self.undo.unwind(limit)
+            result += self.cleanup.done()
 
     def abandon(self, why: str) -> None:
         """Undo nothing more and wait for no step: emit what is left, and how a person undoes it."""
         self.undo.abandon(why)
         self.emitter.end_open_step()
+
+    def undoing(self) -> Collection[str]:
+        """What a clean-up would undo now: of "sync", "parameters" and "topics"."""
+        return self.cleanup.ahead() if self.undo.pending else ()
 
     # -- beside the steps -----------------------------------------------------------------------------
 

@@ -54,7 +54,7 @@ async def _create(
         except TopicExists:
             text = f"topic {name} already exists and is not this run's; using another name"
             emitter.warn(text, NoticeKind.FOREIGN)
-            cleanup.forget(undos)
+            cleanup.forget(name, undos)
             state.topics[i] = RunTopic(names.draw(topic.prefix, now()), topic)
         else:
             return await topics.wait_usable(name)

@@ -230,15 +230,26 @@ async def execute(config: SweepConfig, dispatcher: Dispatcher) -> int:
     interrupts = Interrupts()
     with interrupts.handled():
         async with connections(lambda: CLOSING_AT_ONCE if interrupts.at_once else CLOSING) as stack:
+            emitter = Emitter(dispatcher)
             kafka = Topics(
                 config.kafka,
-                warn=Emitter(dispatcher).warner(NoticeKind.CONNECTION),
+                warn=emitter.warner(NoticeKind.CONNECTION),
+                retrying=emitter.retries(
+                    "kafka",
+                    config.kafka["bootstrap.servers"],
+                    config.sources.get("kafka.bootstrap.servers", ""),
+                ),
                 redact=dispatcher.redact,
             )
             topics = await stack.enter_async_context(kafka)
             client = None
             if config.argocd is not None:
-                client = await stack.enter_async_context(RestClient(config.argocd, retry_for=PATIENCE))
+                retrying = emitter.retries(
+                    "argocd", config.argocd.server, config.sources.get("argocd.server", "")
+                )
+                client = await stack.enter_async_context(
+                    RestClient(config.argocd, retry_for=PATIENCE, retrying=retrying)
+                )
             sweep = Sweep(config, dispatcher, topics, client, dispatcher.mask)
             error = await attempt(interrupts.run(sweep.steps()))
             if error is not None:

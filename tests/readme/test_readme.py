@@ -220,7 +220,7 @@ def test_a_failure_that_is_shown_is_in_argoruns_words() -> None:
     """An ellipsis stands for what is the example's own."""
     (block,) = pages.blocks("text")
     assert re.match(r"==> FAILED after \w+, exit code 1: run-automation-tests-job cannot start: ", block.text)
-    assert re.findall(r"^  ! (\w+): ", block.text, flags=re.MULTILINE) == ["why", "seen", "hint", "look"]
+    assert re.findall(r"^  ! (\w+): ", block.text, flags=re.MULTILINE) == ["why", "next", "link"]
     text = re.sub(r"\"\s*\n\s*f?\"", "", SOURCE)
     for words in (
         "cannot start",

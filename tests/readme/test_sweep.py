@@ -17,11 +17,11 @@ from argorun.kafka.topics import Topics
 from argorun.sandbox.demo import DemoEnvironment, demo_environment
 
 MOMENTS = (
-    " ok topics",
+    " ok create topic",
     "kustomize: ConfigMap topic-config",
     "hook PreSync create-topic-job: running",
     "hook PostSync run-automation-tests-job (test): running",
-    "==> cleanup",
+    "==> clean up",
 )
 
 

@@ -193,7 +193,7 @@ def test_refused_with_the_lines_that_make_it_green(
         with untouched(bench):
             refused = bench.run(config=config)
         assert refused.code == 2, str(refused)
-        assert "==> topics" not in refused.err, "it did not come so far"
+        assert "==> create topic" not in refused.err, "it did not come so far"
         lines = snippet(refused, app.who)
         pointers = [PLACES[form], RECORD, *([ENABLED] if policy else [])]
         if kind is Child:

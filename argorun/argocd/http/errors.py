@@ -41,6 +41,7 @@ class Unreachable(ArgoCDFailed):
     """No answer: refused, reset, timed out, a name that does not resolve, a TLS failure."""
 
     final = False  # True where trying again cannot help
+    cause = ""  # "Connection refused"
 
 
 class Slow(Unreachable):
@@ -94,6 +95,13 @@ def worth_retrying(error: Exception) -> bool | float:
     if isinstance(error, ApiError) and error.status in TRANSIENT:
         return error.retry_after if error.retry_after is not None else True
     return isinstance(error, InvalidResponse | Unreachable) and not error.final
+
+
+def brief(error: Exception) -> str:
+    """Why a request failed, in few words: `Connection refused`, `HTTP 503: no healthy upstream`."""
+    if isinstance(error, ApiError):
+        return f"HTTP {error.status}{error.text and f': {error.text}'}"
+    return (error.cause if isinstance(error, Unreachable) else "") or str(error)
 
 
 def decode(data: bytes, kind: type[T], doing: str) -> T:
@@ -193,7 +201,7 @@ def unreachable(
         cause = f"no answer in time ({type(error).__name__})"
     what = f"cannot be reached through the proxy {proxy}" if proxy else "cannot be reached"
     raised = Unreachable(f"Argo CD at {url} {what}: {cause}", hint)
-    raised.final = final
+    raised.final, raised.cause = final, cause
     return raised
 
 

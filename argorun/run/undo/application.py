@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from argorun import recovery
 from argorun.argocd import normal_form
@@ -19,6 +20,7 @@ from argorun.argocd.types import Application
 from argorun.config.model import Config
 from argorun.emit import Emitter
 from argorun.errors import OperationFailed
+from argorun.events import SettlingContinues
 from argorun.kinds import NoticeKind, Subject
 from argorun.run.state import RunState
 from argorun.run.undo.stack import Act, UndoStack
@@ -44,6 +46,7 @@ class ApplicationUndos:
         self._left: set[Key] = set()  # objects that were emitted as left behind
         self._gone = False  # the Application was deleted
         self._named_what_lives_on = False
+        self.settling_continues = False  # nobody waits for the end of the sync that settles the workloads
         self.put_back_at: float | None = None  # when what the pods read was put back
 
     # -- an Application that is deleted --------------------------------------------------------------
@@ -170,6 +173,8 @@ class ApplicationUndos:
         if not over and claim.automated:
             raise OperationFailed("the settling sync has not ended, and auto-sync stays off until it has")
         if not over:
+            self.settling_continues = True
+            self._emitter.emit(SettlingContinues(time=time.time(), application=str(self._app)))
             return "a sync that settles the workloads was started; it continues by itself"
         if not await self._is_settled(changed):
             return None

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 
 from argorun.emit import Emit
 from argorun.errors import AccessDenied, ArgoCDFailed, ArgorunError
-from argorun.events import LeftBehind, Undone
+from argorun.events import LeftBehind, Step, Undone, Waiting
 from argorun.kinds import Subject
 
 ONCE_MORE = 1.0  # seconds before an undo that failed is tried again
 STUCK = 3.0  # seconds past its limit after which an undo that does not even stop is left
+NAMED_AFTER = 3.0  # seconds after which an undo that still runs is reported
 RESERVE = 5.0  # seconds of the budget that are reserved for each undo still to come, at most
 
 Act = Callable[[], Awaitable[str | None]]
@@ -38,6 +39,7 @@ class Undo:
     swept: bool = False  # `argorun sweep` undoes it, too
     task: asyncio.Task[None] | None = field(default=None, repr=False)
     done: bool = False
+    did: bool = False  # there was something to do, and it was done
 
 
 def no_command() -> str:
@@ -145,8 +147,13 @@ class UndoStack:
 
     async def _wait_for(self, undo: Undo, *or_for: asyncio.Task[object]) -> None:
         """Wait until it or one of these is done; give up on an undo that ignores its own limit."""
-        tasks = {self._begin(undo), *or_for}
-        done, _ = await asyncio.wait(tasks, timeout=undo.limit + STUCK, return_when=asyncio.FIRST_COMPLETED)
+        tasks, limit = {self._begin(undo), *or_for}, undo.limit + STUCK
+        done, _ = await asyncio.wait(tasks, timeout=NAMED_AFTER, return_when=asyncio.FIRST_COMPLETED)
+        if not done:
+            self._emit(Waiting(time=time.time(), step=Step.CLEANUP, reason=undo.what))
+            done, _ = await asyncio.wait(
+                tasks, timeout=limit - NAMED_AFTER, return_when=asyncio.FIRST_COMPLETED
+            )
         if not done:
             self._leave(undo, f"it did not stop within {undo.limit + STUCK:.0f} s")
 
@@ -182,7 +189,7 @@ class UndoStack:
         except Exception as e:  # an undo that breaks must not keep the others from being done
             self._leave(undo, f"{type(e).__name__}: {e}")
         else:
-            undo.done = True
+            undo.done, undo.did = True, did is not None
             if did is not None:
                 seconds, kind, names = time.monotonic() - began, undo.kind, undo.names
                 self._emit(Undone(time=time.time(), what=did, seconds=seconds, kind=kind, names=names))

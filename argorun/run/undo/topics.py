@@ -32,6 +32,8 @@ class TopicUndos:
         self._kafka, self._topics, self._undo, self._emitter = kafka, topics, undo, emitter
         self._check_unused = check_unused
         self._gone: list[str] = []  # the topics that were deleted, and seen gone
+        self.derived_gone: list[str] = []  # the same of those that were derived from them
+        self.groups_gone: list[str] = []  # the consumer groups that were deleted
         self._left: set[str] = set()  # derived topics that were emitted as left behind
 
     async def delete(self, name: str) -> str | None:
@@ -67,11 +69,17 @@ class TopicUndos:
         began = time.monotonic()
 
         def is_gone(topic: str) -> None:
+            self.derived_gone.append(topic)
             what = f"topic {topic} deleted: its name is derived from that of the run's topic"
             self._emitter.undone(what, began, Subject.DERIVED_TOPIC, topic)
 
         await old_topics.delete(self._topics, found.derived, is_gone, self._leave)
         return None
+
+    @property
+    def gone(self) -> list[str]:
+        """The run's topics that were deleted, and seen gone."""
+        return self._gone
 
     def _leave(self, topics: Sequence[str], error: ArgorunError) -> None:
         for topic in (t for t in topics if t not in self._left):
@@ -83,6 +91,7 @@ class TopicUndos:
         """Delete the empty consumer groups of this prefix whose id holds the topic's name."""
         began = time.monotonic()
         for group in await self._topics.delete_groups(prefix, [topic]):
+            self.groups_gone.append(group)
             self._emitter.undone(f"consumer group {group} deleted", began, Subject.CONSUMER_GROUP, group)
         return None
 

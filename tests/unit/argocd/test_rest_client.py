@@ -724,6 +724,27 @@ def test_a_read_rides_out_a_fault_that_passes(fault: Reply) -> None:
     assert (seen, len(server.requests)) == (Application(), 3)
 
 
+@pytest.mark.usefixtures("no_pauses")
+def test_a_read_that_fails_for_a_while_says_why_until_it_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "SAID_AFTER", 0.0)
+    server, reasons = (
+        Server([answer(503), answer(503, '{"message": "busy"}'), half(reset=False), answer()]),
+        list[str](),
+    )
+
+    async def main() -> None:
+        async with server.up(), RestClient(settings(server.port), retry_for=10, retrying=reasons.append) as c:
+            await c.application(APP)
+
+    run(main())
+    assert [reason.partition(" (")[0] for reason in reasons] == [
+        "HTTP 503",
+        "HTTP 503: busy",
+        "peer closed connection without sending complete message body",
+        "",
+    ]
+
+
 @pytest.mark.parametrize(("silent", "asked"), [(1, ["normal", "normal"]), (2, ["normal", "normal", ""])])
 def test_a_refresh_that_is_never_answered_is_sent_again_and_then_left(
     silent: int, asked: list[str], monkeypatch: pytest.MonkeyPatch

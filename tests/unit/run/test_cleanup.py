@@ -29,7 +29,7 @@ from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Info, Node, Tree
 from argorun.config.model import Topic
 from argorun.errors import AccessDenied, KafkaFailed
-from argorun.events import LeftBehind, Notice, Undone
+from argorun.events import LeftBehind, Notice, TopicKept, Undone
 from argorun.kafka.spec import TopicExists
 from argorun.kafka.topics import Related
 from argorun.kinds import Subject
@@ -307,6 +307,7 @@ class FinishedRun(Scenario):
             self.argocd.made(manifest)
         self.after_the_sync: Callable[[], object] = lambda: None  # done to the cluster before the clean-up
         self.hurries_at: float | None = None  # seconds after the clean-up began
+        self.summary: list[str] = []  # what was undone, in few words
         self.stops_at: float | None = None  # seconds after which nothing more may be undone
         self.posted = True  # the run's operation was asked for
 
@@ -370,6 +371,8 @@ class FinishedRun(Scenario):
         cleanup.register_topic(TOPIC, topic)
         cleanup.register_application()
         await self._unwind(undo, budget)
+        self.summary = cleanup.done()
+        cleanup.emit_kept_topics()
 
     async def _unwind(self, undo: UndoStack, budget: float) -> None:
         loop = asyncio.get_running_loop()
@@ -393,11 +396,23 @@ def test_what_the_runs_operation_changed_is_back_and_said_so_before_the_topic_go
         "workloads settled on what they had before",
         f"topic {TOPIC} deleted",
     ]
+    assert scenario.summary == ["parameters restored", "workloads settled", "topic deleted"]
     assert (value_of(scenario, "settings"), value_of(scenario, "hook")) == ("weather", "weather")
     (sync,) = scenario.argocd.syncs
     assert sync["resources"] == [{"group": "", "kind": "ConfigMap", "namespace": "n", "name": "settings"}]
     assert (sync["revision"], sync.get("prune")) == ("abc", None)
     assert (scenario.argocd.spec, scenario.is_as_it_was) == (SPEC, True)
+
+
+def test_a_topic_that_is_kept_is_named_with_the_command_that_deletes_it() -> None:
+    scenario = FinishedRun()
+    assert scenario.left_after(keep_topics=True) == []
+    (kept,) = scenario.all(TopicKept)
+    assert kept.topic == TOPIC
+    regex = f"{TOPIC}([-._].*)?"
+    server = ("--bootstrap-server", KAFKA["bootstrap.servers"])
+    assert_pastes(kept.command, "kafka-topics", *server, "--delete", "--if-exists", "--topic", regex)
+    assert scenario.summary == ["parameters restored", "workloads settled"]
 
 
 def test_settled_is_not_said_where_something_still_names_the_topic() -> None:
