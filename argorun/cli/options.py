@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from argorun.cli.help import WHERE
+
 
 class Output(StrEnum):
     """How the run is shown."""
@@ -23,7 +25,9 @@ ConfigurationFile = Annotated[
     typer.Option(
         "--file",
         "-f",
-        help="Configuration file; by default ./argorun.yaml, if it exists.",
-        show_default=False,
+        metavar="FILE",
+        help="Configuration file.",
+        show_default="./argorun.yaml, if it exists",
+        rich_help_panel=WHERE,
     ),
 ]
