@@ -40,7 +40,7 @@ class RunStarted:
     time: float
     run_id: str
     application: str
-    url: str  # the Application's page in Argo CD
+    url: str  # the Application's page in Argo CD; empty where it is gone after the run, as in the demo
     version: str  # argorun's own
 
 

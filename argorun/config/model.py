@@ -163,6 +163,7 @@ class Config(Strict, frozen=True):
     force_owned: bool = False
     dry_run: bool = False
     logs: str = "tests"
+    linked: bool = True  # False: nobody can open the Application's page after the run
     secrets: tuple[str, ...] = ()
 
 
