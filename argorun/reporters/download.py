@@ -1,4 +1,4 @@
-"""Shows how a download goes: a bar in a terminal, a line now and then elsewhere."""
+"""Shows how a download goes: as a bar in a terminal, else line by line."""
 
 from __future__ import annotations
 

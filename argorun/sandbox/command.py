@@ -15,7 +15,7 @@ from argorun import HOMEPAGE, event_loop
 from argorun.app import errors_shown
 from argorun.config.load import load
 from argorun.config.model import Config, Flags
-from argorun.errors import Interrupted
+from argorun.errors import Interrupted, TestsFailed
 from argorun.reporters import download
 from argorun.reporters.dispatcher import Dispatcher
 from argorun.reporters.open import open_reporters
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from argorun.sandbox.demo import DemoEnvironment
 
 Environment: TypeAlias = "AbstractAsyncContextManager[DemoEnvironment]"
+PASSED = 0
 LAST_LINES = 10.0  # seconds for a slow reader of the last lines
 
 
@@ -39,9 +40,7 @@ def demo(*, fail: bool, output: str) -> int:
 
         environment = demo_environment(fail=fail, progress=functools.partial(download.shown, KAFKA))
         with event_loop.opened() as loop:
-            ending.code = loop.run_until_complete(_demo(environment, output))
-        if ending.code in (0, 1):
-            _say(what_next(here().argorun, fail=fail))
+            ending.code = loop.run_until_complete(_demo(environment, output, fail))
     return ending.code
 
 
@@ -54,20 +53,23 @@ def what_next(argorun: str, *, fail: bool) -> str:
     return "\n".join(["", "Next:", *lines, f"  {HOMEPAGE}#readme"])
 
 
-async def _demo(environment: Environment, output: str) -> int:
+async def _demo(environment: Environment, output: str, fail: bool) -> int:
     """A first signal ends the set-up, or the run, which handles its own; no signal ends the stopping."""
     interrupts = Interrupts(only_first=True)
     try:
         with interrupts.handled():
-            return await interrupts.run(_set_up_and_run(environment, output))
+            return await interrupts.run(_set_up_and_run(environment, output, fail))
     except Interrupted as e:
         _say(f"{e.message}: what was started is stopped")
         return e.exit_code
 
 
-async def _set_up_and_run(environment: Environment, output: str) -> int:
+async def _set_up_and_run(environment: Environment, output: str, fail: bool) -> int:
     async with environment as started:
-        return await _run(demo_config(started), output)
+        code = await _run(demo_config(started), output)
+        if code in (PASSED, TestsFailed.exit_code):
+            _say(what_next(here().argorun, fail=fail))
+        return code
 
 
 async def _run(config: Config, output: str) -> int:
