@@ -77,7 +77,9 @@ def _grouped(params: Any) -> dict[str, list[Row]]:
         if param.param_type_name == "argument":
             rows["Arguments"].append((_metavar(param), _text(param)))
         elif not param.hidden:
-            rows.setdefault(param.rich_help_panel or "", []).append((_names(param), _text(param)))
+            rows.setdefault(getattr(param, "rich_help_panel", None) or "", []).append(
+                (_names(param), _text(param))
+            )
     rest = rows.pop("", [])
     blocks = {name: group for name, group in rows.items() if group}
     return blocks | {"Other options" if blocks.keys() & set(GROUPS) else "Options": rest}

@@ -88,3 +88,24 @@ def test_a_reader_that_has_seen_enough_of_the_help_makes_no_verdict(tmp_path: Pa
             check=False,
         )
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_question_that_nobody_answers_is_no_verdict(tmp_path: Path) -> None:
+    """typer ends with 1 where a prompt meets the end of its input."""
+    code = (
+        "import typer; from argorun.sandbox import command\n"
+        "command.demo = lambda **_: typer.prompt('Which Application')\n"
+        "from argorun.__main__ import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "demo"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (130, "Which Application: ")
+    assert "Traceback" not in done.stderr
