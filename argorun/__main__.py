@@ -27,9 +27,7 @@ def main() -> None:
         commands(prog_name="argorun")
     except SystemExit as e:
         signals.end(_without_verdict(e) if e.code == 1 else e.code)
-    except (
-        Exception
-    ) as e:  # a library that cannot be imported, say: Python's own exit code would be a verdict
+    except Exception as e:  # a library that cannot be imported, say
         sys.exit(_unexpected(e))
 
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 import truststore
 
-from argorun.errors import KafkaFailed
+from argorun.errors import KafkaFailed, UsageError
 from argorun.sandbox.maven import Repository
 
 AT_ONCE = 6  # downloads
@@ -74,16 +74,23 @@ async def fetch_all(
 
 def _client(repository: Repository) -> httpx.AsyncClient:
     context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if repository.ca is not None:
-        context.load_verify_locations(repository.ca)
-    return httpx.AsyncClient(
-        auth=repository.auth,
-        proxy=repository.proxy,
-        verify=context,
-        timeout=httpx.Timeout(30, connect=10),
-        follow_redirects=True,
-        headers={"accept-encoding": "identity"},
-    )
+    try:
+        if repository.ca is not None:
+            context.load_verify_locations(repository.ca)
+    except OSError as error:  # ssl.SSLError is one
+        why = f"{repository.ca} cannot be used as a CA: {error}"
+        raise UsageError(why, "set SSL_CERT_FILE to a file of certificates in PEM") from None
+    try:
+        return httpx.AsyncClient(
+            auth=repository.auth,
+            proxy=repository.proxy,
+            verify=context,
+            timeout=httpx.Timeout(30, connect=10),
+            follow_redirects=True,
+            headers={"accept-encoding": "identity"},
+        )
+    except (ImportError, ValueError, httpx.InvalidURL) as error:  # no support for SOCKS; another scheme
+        raise UsageError(f"the proxy to Kafka's jars cannot be used: {error}", HINT) from None
 
 
 async def _fetch(path: Path, jar: Jar, clients: Clients, arrived: Arrived) -> None:

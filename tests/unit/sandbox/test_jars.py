@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from argorun.errors import KafkaFailed
+from argorun.errors import KafkaFailed, UsageError
 from argorun.sandbox import download, jars
 from argorun.sandbox.download import Jar
 from argorun.sandbox.maven import Repository, load_settings
@@ -350,3 +350,20 @@ def test_pips_files_are_read_as_pip_reads_them(tmp_path: Path) -> None:
     assert (
         pip_settings({**own, "PIP_PROXY": "http://env.invalid"}, prefix, system).proxy == "http://env.invalid"
     )
+
+
+@pytest.mark.parametrize("proxy", ["foo://127.0.0.1:9", "socks5://127.0.0.1:9", "127.0.0.1:port"])
+def test_a_proxy_that_cannot_be_used_is_bad_usage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    with pytest.raises(UsageError) as caught:
+        fetch(tmp_path)
+    assert caught.value.message.startswith("the proxy to Kafka's jars cannot be used: ")
+
+
+def test_a_ca_that_is_none_is_bad_usage_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("nothing")
+    with pytest.raises(UsageError) as caught:
+        asyncio.run(jars.kafka_jars({"HOME": str(tmp_path), "PIP_CERT": str(tmp_path / "ca.pem")}))
+    assert caught.value.message.startswith(f"{tmp_path / 'ca.pem'} cannot be used as a CA: ")
