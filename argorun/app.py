@@ -93,7 +93,7 @@ def errors_shown() -> Iterator[Ending]:
             ending.code = 130
         except Exception as e:
             ending.code = InternalError.exit_code
-            show(InternalError(f"an error inside argorun: {type(e).__name__}: {e}", "please report it"))
+            show(InternalError.of(e))
 
 
 def show(error: ArgorunError) -> None:

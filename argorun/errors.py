@@ -114,7 +114,13 @@ class InternalError(ArgorunError):
 
     @classmethod
     def of(cls, error: Exception, reason: str = "") -> Self:
-        """An unexpected exception, with the request to report it."""
+        """An unexpected exception, with the request to report it, or to install what cannot be imported."""
+        if isinstance(error, ImportError):
+            return cls(
+                f"this installation of argorun is broken: {error}",
+                "install argorun in a virtual environment of its own; if it still is, please report it",
+                reason=reason,
+            )
         return cls(
             f"an error inside argorun: {type(error).__name__}: {error}",
             "please report it, with this text and `argorun --version`",
@@ -143,7 +149,12 @@ class ExitCode(NamedTuple):
 
 
 EXIT_CODES = (
-    ExitCode((0,), "the tests passed, nothing is left", sweep="done, or nothing to do"),
+    ExitCode(
+        (0,),
+        "the tests passed, nothing is left",
+        brief="passed, nothing is left",
+        sweep="done, or nothing to do",
+    ),
     ExitCode((TestsFailed.exit_code,), "a required test Job failed"),
     ExitCode(
         (UsageError.exit_code,),
@@ -165,7 +176,7 @@ EXIT_CODES = (
     ExitCode(
         (AccessDenied.exit_code,),
         "Argo CD or Kafka refused the credentials or the permission, or there is no such Application",
-        brief="access denied, or no such Application",
+        brief="access denied, or no Application",
         sweep="access denied",
     ),
     ExitCode(
@@ -183,8 +194,8 @@ EXIT_CODES = (
     ExitCode(
         (CleanupIncomplete.exit_code,),
         "the tests passed, but something could not be cleaned up or written",
-        brief="passed, but something is left behind",
-        sweep="something could not be deleted or put back",
+        brief="passed, but something is left",
+        sweep="something could not be put back",
     ),
     ExitCode((InternalError.exit_code,), "an error inside argorun", brief="a bug in argorun"),
     ExitCode(

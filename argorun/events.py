@@ -27,7 +27,7 @@ class RunStarted:
     schema: int = SCHEMA  # the version of all events in this file
     run_id: str  # 12 hex digits
     application: str  # its name, or NAMESPACE/NAME
-    url: str  # the Application's page in Argo CD
+    url: str  # the Application's page in Argo CD; empty where it is gone after the run, as in the demo
     version: str  # argorun's own
     dry_run: bool = False  # nothing will be touched, and there will be no verdict
     limit: float = 0.0  # seconds that the run may take until its verdict: timeouts.run

@@ -6,25 +6,36 @@ from typing import Annotated
 
 import typer
 
-from argorun.cli import demo, exit_codes, run, schema, sweep
-from argorun.cli.errors import Command, Commands
+from argorun.cli import demo, errors, exit_codes, help, run, schema, sweep
 
 HELP = """Give one test run behind Argo CD its own Kafka topic.
 
 Creates a uniquely named topic, writes the name into the Application's parameters, syncs, follows the
 hooks, streams the test Job's log live, and puts everything back, whatever happened.
 
-New here? See it work on this machine, with nothing set up:
-
-    argorun demo
+\b
+  argorun demo         shows a whole run on this machine, with nothing set up
+  argorun run --help   has every option, and what each exit code means
 """
+
+ORDER = ("run", "sweep", "init", "doctor", "schema", "demo")  # of the commands in the help
+
+
+class Command(errors.Command, help.Command):
+    """One of argorun's commands."""
+
+
+class Program(errors.Commands, help.Commands):
+    """argorun, with its commands in order."""
+
+    ORDER = ORDER
+
 
 commands = typer.Typer(
     name="argorun",
-    cls=Commands,
+    cls=Program,
     help=HELP,
-    epilog=exit_codes.of_a_run(),
-    no_args_is_help=True,
+    invoke_without_command=True,
     rich_markup_mode=None,  # rich's help costs as much start-up time as everything else together
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     pretty_exceptions_enable=False,
@@ -46,9 +57,12 @@ def version(wanted: bool) -> None:
 
 @commands.callback()
 def main(
+    context: typer.Context,
     _version: Annotated[
         bool,
         typer.Option("--version", "-V", callback=version, is_eager=True, help="Show the version and exit."),
     ] = False,
 ) -> None:
-    """Give one test run behind Argo CD its own Kafka topic."""
+    """Show the help where no command is given."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from argorun.cli.help import WHERE
+
 
 class Output(StrEnum):
     """How the run is shown."""
@@ -20,17 +22,30 @@ class Output(StrEnum):
 
 Server = Annotated[
     str | None,
-    typer.Option(metavar="HOST", help="Argo CD's address, HOST or HOST:PORT.", show_default=False),
+    typer.Option(
+        metavar="HOST",
+        help="Argo CD's address, HOST or HOST:PORT. [env: ARGOCD_SERVER]",
+        show_default=False,
+        rich_help_panel=WHERE,
+    ),
 ]
 CaFile = Annotated[
     str | None,
     typer.Option(
-        metavar="FILE", help="The CA that signed the certificate of Argo CD, as PEM.", show_default=False
+        metavar="FILE",
+        help="The CA that signed the certificate of Argo CD, as PEM.",
+        show_default=False,
+        rich_help_panel=WHERE,
     ),
 ]
 BootstrapServers = Annotated[
     str | None,
-    typer.Option(metavar="LIST", help="Kafka's brokers: HOST:PORT, with commas.", show_default=False),
+    typer.Option(
+        metavar="LIST",
+        help="Kafka's brokers: HOST:PORT, with commas. [env: KAFKA_BOOTSTRAP_SERVERS]",
+        show_default=False,
+        rich_help_panel=WHERE,
+    ),
 ]
 ConfigurationFile = Annotated[
     Path | None,
@@ -38,7 +53,8 @@ ConfigurationFile = Annotated[
         "--file",
         "-f",
         metavar="FILE",
-        help="Configuration file; by default ./argorun.yaml, if it exists.",
-        show_default=False,
+        help="Configuration file.",
+        show_default="./argorun.yaml, if it exists",
+        rich_help_panel=WHERE,
     ),
 ]

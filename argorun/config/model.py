@@ -166,6 +166,7 @@ class Config(Strict, frozen=True):
     force_owned: bool = False
     dry_run: bool = False
     logs: str = "tests"
+    linked: bool = True  # False: nobody can open the Application's page after the run
     secrets: tuple[str, ...] = ()
     sources: dict[str, str] = {}
     """Where each value was given, by its key in argorun.yaml (`argocd.server`; also `argocd.token`): a flag

@@ -103,7 +103,8 @@ class Plain(Reporter, Buffered, Drainable):
         match event:
             case RunStarted():
                 self._write(STEP, f"argorun {event.version}", f"{event.application}, run {event.run_id}")
-                self._write(ITEM, event.url)
+                if event.url:
+                    self._write(ITEM, event.url)
             case StepStarted(step=step) | StepEnded(step=step) if step in UNSHOWN:
                 pass
             case StepStarted():

@@ -213,7 +213,9 @@ class Run:
 
     @property
     def url(self) -> str:
-        """The Application's page in Argo CD."""
+        """The Application's page in Argo CD; empty where there is none that lasts."""
+        if not self.config.linked:
+            return ""
         place = f"{self.app.namespace}/{self.app.name}" if self.app.namespace else self.app.name
         return f"{self.config.argocd.url}/applications/{place}"
 

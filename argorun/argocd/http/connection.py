@@ -105,7 +105,9 @@ class Connection:
                 transport=transport,
             )
             use_backend(self._http)
-        except ImportError:
+        except ImportError as e:
+            if "socksio" not in str(e):
+                raise
             why = f"the proxy {settings.proxy} cannot be used: support for its scheme is not installed"
             raise UsageError(why, "pip install 'httpx[socks]'") from None
         except (httpx.InvalidURL, ValueError) as e:
