@@ -14,3 +14,12 @@ def with_value(source: str, value: str) -> str:
     if source.startswith("--"):
         return f"{source} {value}"
     return f"{value}, {source}" if source else value
+
+
+def named(key: str, source: str, value: str) -> str:
+    """A key of argorun.yaml as a hint names it: `ARGOCD_SERVER=a:1`, `--server a:1`, `argocd.server (a.yaml:4)`."""
+    if not source:
+        return key
+    if source.startswith("--") or source.isupper():
+        return with_value(source, value)
+    return f"{key} ({source})"

@@ -22,7 +22,7 @@ from argorun.argocd.parameters.spec import check_taken, holds
 from argorun.argocd.settle.settlement import Settlement, destination
 from argorun.argocd.sync import operation
 from argorun.argocd.tree import LiveTree
-from argorun.argocd.types import Application, Json, SyncOperation, Tree
+from argorun.argocd.types import Application, Json, SyncOperation, Tree, cause
 from argorun.config.model import Config
 from argorun.emit import Emitter
 from argorun.errors import NoTestRan, OperationFailed, UsageError
@@ -153,7 +153,7 @@ class Sync:
         try:
             return await self._client.manifests(self._app, self._config.revision)
         except ApiError as e:
-            raise UsageError(f"Argo CD cannot render {self._app} with the run's values: {e.text}") from None
+            raise UsageError(f"Argo CD cannot render {self._app} with the run's values: {cause(e.text)}") from None
 
     async def _note_what_is_there(self, rendered: Sequence[Json]) -> None:
         """Take a snapshot of the cluster, to see later what the operation changed and created."""

@@ -23,6 +23,7 @@ from argorun.argocd.types.application_set import (
 )
 from argorun.argocd.types.base import Camel, Health, Info, Json, Metadata, OwnerReference
 from argorun.argocd.types.cluster import ClusterEvent, ClusterEvents, LogEntry
+from argorun.argocd.types.messages import cause, plain
 from argorun.argocd.types.operation import (
     RUN_INFO,
     SETTLE,
