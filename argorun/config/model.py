@@ -12,6 +12,7 @@ import msgspec
 
 from argorun.config import jwt
 from argorun.config.proxies import Proxy, not_used_warning
+from argorun.humanize import limit
 
 
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -145,6 +146,11 @@ class Timeouts(Strict, frozen=True):
     cleanup: float = 90.0
     stuck: float = 60.0  # for which a pod may be unable to start; 0: forever
 
+    def __str__(self) -> str:
+        """As argorun.yaml has them: `run 15m, busy 10m, cleanup 90s, stuck 60s`."""
+        named = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        return ", ".join(f"{name} {limit(seconds) if seconds else 'off'}" for name, seconds in named)
+
 
 class Config(Strict, frozen=True):
     """The configuration of a run, checked."""
@@ -218,7 +224,5 @@ def describe(config: Config) -> Sequence[str]:
     return [
         f"application {config.application} on {config.argocd.url}{way}",
         f"Kafka at {config.kafka['bootstrap.servers']}",
-        f"timeouts: run {config.timeouts.run:.0f}s, busy {config.timeouts.busy:.0f}s, "
-        f"cleanup {config.timeouts.cleanup:.0f}s, stuck "
-        + (f"{config.timeouts.stuck:.0f}s" if config.timeouts.stuck else "off"),
+        f"timeouts: {config.timeouts}",
     ]

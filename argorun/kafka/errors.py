@@ -129,9 +129,7 @@ _KEYS = {
 }
 
 
-def refusal(
-    error: BrokerError, act: Act, name: str, prefix: str, acls: Acls | None = None
-) -> ArgorunError:
+def refusal(error: BrokerError, act: Act, name: str, prefix: str, acls: Acls | None = None) -> ArgorunError:
     """The error for a definite answer about topic `name`; `prefix` is that of its entry in argorun.yaml.
 
     With `acls`, the hint has the command that grants what is missing.
@@ -202,7 +200,7 @@ def connection_error(
     error: BrokerError | None = None,
     given: str = "kafka.bootstrap.servers",
 ) -> ArgorunError:
-    """The error for a broker that gave no answer; `where` is bootstrap.servers, `given` where that was set."""
+    """The error for a broker that gave no answer; `where` is bootstrap.servers, `given` its source."""
     if trouble is not None and trouble.denied:
         return AccessDenied(f"Kafka refused the login: {trouble.text}", _advice(trouble, where, given))
     if trouble is None and (error is None or error.code == TIMED_OUT):

@@ -23,7 +23,8 @@ from argorun.argocd.parameters import patch as parameters_patch
 from argorun.argocd.parameters.record import RECORD, Record, record_of
 from argorun.argocd.parameters.spec import claimed
 from argorun.argocd.sync import operation
-from argorun.argocd.types import Application, Json, cause
+from argorun.argocd.types import Application, Json
+from argorun.argocd.types.messages import cause
 from argorun.errors import ArgoCDFailed, OperationFailed, UsageError
 
 CONFLICT_SHOWS = 0.3  # seconds after which a concurrent PATCH shows: about 0.1 s was seen

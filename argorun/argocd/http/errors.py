@@ -19,7 +19,8 @@ from typing import Any, TypeVar, cast
 import httpx
 import msgspec
 
-from argorun.argocd.types import ErrorBody, plain
+from argorun.argocd.types import ErrorBody
+from argorun.argocd.types.messages import plain
 from argorun.config.proxies import Proxy, not_used_warning
 from argorun.errors import AccessDenied, ArgoCDFailed
 

@@ -29,7 +29,8 @@ from argorun.argocd.settle.pod_users import GRACE, readers
 from argorun.argocd.settle.remains import LIVES_ON, Remains, still_being_deleted
 from argorun.argocd.settle.snapshot import Snapshot
 from argorun.argocd.settle.suspects import CONFIGMAP, SECRET
-from argorun.argocd.types import Application, Json, ResourceStatus, Tree, cause
+from argorun.argocd.types import Application, Json, ResourceStatus, Tree
+from argorun.argocd.types.messages import cause
 from argorun.errors import AccessDenied, ArgoCDFailed, OperationFailed, UsageError
 
 MOST = 200  # objects that are read before the sync

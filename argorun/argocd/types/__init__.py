@@ -23,7 +23,6 @@ from argorun.argocd.types.application_set import (
 )
 from argorun.argocd.types.base import Camel, Health, Info, Json, Metadata, OwnerReference
 from argorun.argocd.types.cluster import ClusterEvent, ClusterEvents, LogEntry
-from argorun.argocd.types.messages import cause, plain
 from argorun.argocd.types.operation import (
     RUN_INFO,
     SETTLE,
@@ -35,8 +34,8 @@ from argorun.argocd.types.operation import (
     SyncResult,
 )
 from argorun.argocd.types.project import Project, ProjectSpec, SyncWindow, SyncWindows
-from argorun.argocd.types.resources import ManagedResource, ManagedResources, Manifests
-from argorun.argocd.types.server import ErrorBody, ServerSettings, ServerVersion, StreamError
+from argorun.argocd.types.resources import ManagedResource, ManagedResources, Manifests, SourceDetails
+from argorun.argocd.types.server import ErrorBody, ServerSettings, ServerVersion, StreamError, UserInfo
 from argorun.argocd.types.tree import Node, Ref, Tree
 
 __all__ = [
@@ -75,6 +74,7 @@ __all__ = [
     "ResourceStatus",
     "ServerSettings",
     "ServerVersion",
+    "SourceDetails",
     "Status",
     "StreamError",
     "Sync",
@@ -83,5 +83,6 @@ __all__ = [
     "SyncWindow",
     "SyncWindows",
     "Tree",
+    "UserInfo",
     "WatchEvent",
 ]
