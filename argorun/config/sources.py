@@ -17,7 +17,7 @@ def with_value(source: str, value: str) -> str:
 
 
 def named(key: str, source: str, value: str) -> str:
-    """Where a value was given, for a hint: `ARGOCD_SERVER=a:1`, `--server a:1`, `argocd.server (a.yaml:4)`."""
+    """Where a value was given, for a hint: `ARGOCD_SERVER=a:1`, `--ca FILE`, `argocd.server (a.yaml:4)`."""
     if not source:
         return key
     if source.startswith("--") or source.isupper():
