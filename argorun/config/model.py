@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import ipaddress
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,9 @@ import msgspec
 
 from argorun.config import jwt
 from argorun.config.proxies import Proxy, not_used_warning
+from argorun.events import Planned
 from argorun.humanize import limit
+from argorun.kinds import PlannedKind
 
 
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -218,11 +221,13 @@ def _is_loopback(host: str) -> bool:
     return f".{host}".endswith(".localhost")
 
 
-def describe(config: Config) -> Sequence[str]:
-    """The Config in a few lines for --dry-run, without a secret."""
+def describe(config: Config, now: float) -> Sequence[Planned]:
+    """The Config in a few lines for --dry-run, without a secret; `now` is the events' time."""
     way = f" through the proxy {config.argocd.proxy}" if config.argocd.proxy else ""
+    app, url, kafka = str(config.application), config.argocd.url, config.kafka["bootstrap.servers"]
+    line, limits = functools.partial(Planned, time=now), msgspec.structs.asdict(config.timeouts)
     return [
-        f"application {config.application} on {config.argocd.url}{way}",
-        f"Kafka at {config.kafka['bootstrap.servers']}",
-        f"timeouts: {config.timeouts}",
+        line(what=f"application {app} on {url}{way}", kind=PlannedKind.APPLICATION, names=(app,), value=url),
+        line(what=f"Kafka at {kafka}", kind=PlannedKind.KAFKA, value=kafka),
+        line(what=f"timeouts: {config.timeouts}", kind=PlannedKind.TIMEOUTS, limits=limits),
     ]

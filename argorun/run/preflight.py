@@ -5,6 +5,7 @@ It touches nothing, so there is nothing to undo if it fails. The checks are in `
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 
 from argorun.argocd.claim.original import original
@@ -17,6 +18,7 @@ from argorun.argocd.types import Json
 from argorun.config.model import ApplicationRef, Config
 from argorun.emit import Emitter
 from argorun.kafka.topics import Topics
+from argorun.kinds import NoticeKind
 from argorun.run.checks import catalog
 from argorun.run.checks.check import Context, examine, together
 from argorun.run.plan import planned, settings
@@ -45,8 +47,8 @@ class Preflight:
             raise together(errors)
         if config.dry_run:
             wanted, before = settings(config, state.topics), original(context.seen, record_of(context.seen))
-            for line in planned(config, state.topics, wanted, before, state.former):
-                emitter.planned(line)
+            for line in planned(config, state.topics, wanted, before, state.former, time.time()):
+                emitter.emit(line)
 
 
 async def check_others(
@@ -69,4 +71,5 @@ async def check_others(
     if found and not force:
         raise conflict_error(app, found)
     for shared in (t for t in found if t.key in providers):
-        emitter.warn(f"{shared.key} also belongs to {shared.by}, whose syncs remove the topic from it")
+        text = f"{shared.key} also belongs to {shared.by}, whose syncs remove the topic from it"
+        emitter.warn(text, NoticeKind.FOREIGN)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import Sequence
 
 from argorun.argocd import owners
@@ -17,6 +18,7 @@ from argorun.argocd.sync import operation, windows
 from argorun.argocd.types import Application
 from argorun.errors import AccessDenied, ArgorunError
 from argorun.humanize import limit, nearest
+from argorun.kinds import NoticeKind
 from argorun.redact.secrets import in_address
 from argorun.run.checks.check import Context
 from argorun.run.plan import draw, settings
@@ -120,7 +122,9 @@ async def owner(context: Context) -> str:
     wanted = settings(context.config, context.state.topics)
     changed = owners.changed(context.seen, wanted, context.state.former)
     force = context.config.force_owned
-    context.state.owner = await owners.check(context.client, *changed, context.warn, force=force)
+    context.state.owner = await owners.check(
+        context.client, *changed, functools.partial(context.warn, kind=NoticeKind.OWNER), force=force
+    )
     return context.state.owner or "nothing else writes its spec"
 
 
@@ -135,14 +139,15 @@ async def free(context: Context) -> str:
     seen, record = context.seen, record_of(context.seen)
     wait = f"a run waits for that, {limit(context.config.timeouts.busy)} at most"
     if seen.running is not None:
-        context.warn(f"{operation.holder(seen)}: {wait}")
+        context.warn(f"{operation.holder(seen)}: {wait}", NoticeKind.OTHER)
         return ""
     if record is None:
         return "nobody uses it"
     if liveness.is_alive(record, seen, context.client.clock.now()):
-        context.warn(f"run {record.run} uses it: {wait}")
+        context.warn(f"run {record.run} uses it: {wait}", NoticeKind.OTHER)
     else:
-        context.warn(
+        text = (
             f"run {record.run} was killed and left its values: the next run restores them, or argorun sweep"
         )
+        context.warn(text, NoticeKind.KILLED_RUN)
     return ""

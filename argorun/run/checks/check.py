@@ -13,6 +13,7 @@ from argorun.emit import Emitter
 from argorun.errors import ArgorunError
 from argorun.kafka.errors import Unreachable as KafkaUnreachable
 from argorun.kafka.topics import Topics
+from argorun.kinds import NoticeKind
 from argorun.run.state import RunState
 
 ARGOCD, KAFKA, APPLICATION, TOPICS = "argocd", "kafka", "application", "topics"
@@ -40,15 +41,15 @@ class Context:
     def app(self) -> ApplicationRef:
         return self.config.application
 
-    def warn(self, text: str) -> None:
+    def warn(self, text: str, kind: NoticeKind) -> None:
         """Something that a person should know, and that keeps no run from beginning."""
         self.warned.append(text)
-        self.emitter.warn(text)
+        self.emitter.warn(text, kind)
 
     def note(self, text: str) -> str:
         """Something that a dry run shows as well; returns it."""
         if self.config.dry_run:
-            self.emitter.info(text)
+            self.emitter.info(text, NoticeKind.UNCHECKED)
         return text
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argorun.humanize import count
 from argorun.kafka.spec import TopicExists
+from argorun.kinds import NoticeKind
 from argorun.run.checks.check import Context
 from argorun.run.plan import draw, topic_spec
 
@@ -27,7 +28,7 @@ async def topics(context: Context) -> str:
         try:
             await context.topics.preflight({t.name: topic_spec(t.topic) for t in state.topics})
         except TopicExists as e:
-            context.warn(f"{e}; using another name")
+            context.warn(f"{e}; using another name", NoticeKind.FOREIGN)
             pairs = zip(state.topics, draw(config.topics, now()), strict=True)
             state.topics = [new if old.name == e.name else old for old, new in pairs]
         else:

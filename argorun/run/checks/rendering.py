@@ -19,6 +19,7 @@ from argorun.argocd.settle.settlement import destination
 from argorun.argocd.types.messages import cause
 from argorun.errors import ArgoCDFailed, UsageError
 from argorun.humanize import count, misspelt
+from argorun.kinds import NoticeKind
 from argorun.run.checks.check import Context
 from argorun.run.plan import settings
 from argorun.run.topic_reach import check_pins
@@ -64,7 +65,7 @@ async def tests(context: Context) -> str:
     if complete or jobs:
         lint.check_ends(manifests, jobs)
     for text in lint.warnings(manifests, jobs) if context.config.dry_run else ():
-        context.warn(text)
+        context.warn(text, NoticeKind.HOOKS)
     if gap is None:
         return ", ".join(f"{h.name} ({', '.join(h.phases)})" for h in required(hooks_of(manifests), jobs))
     named = ", ".join(jobs) or "PostSync Jobs and Pods"
@@ -82,7 +83,8 @@ async def names(context: Context) -> str:
     if conflicts and not context.config.force_owned:
         raise conflict_error(app, conflicts)
     for hook in conflicts:
-        context.warn(f"{hook.key} belongs to {hook.by}: the sync deletes it, and creates this run's")
+        text = f"{hook.key} belongs to {hook.by}: the sync deletes it, and creates this run's"
+        context.warn(text, NoticeKind.FOREIGN)
     return "no other Application has hooks of these names"
 
 
@@ -109,7 +111,8 @@ async def values(context: Context) -> str:
             )
     names = ", ".join(name for _, name in unknown)
     if names and context.config.dry_run:
-        context.warn(f"the chart's values have no {names}: does a template use it?")
+        text = f"the chart's values have no {names}: does a template use it?"
+        context.warn(text, NoticeKind.UNCHECKED)
     if names:
         return ""
     return f"the chart has {', '.join(name for _, name in wanted)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from argorun.argocd.clock import stamp
 from argorun.argocd.http.errors import NEW_TOKEN
 from argorun.humanize import duration, limit
+from argorun.kinds import NoticeKind
 from argorun.run.checks.check import Context, Expired
 
 
@@ -13,7 +14,7 @@ async def answers(context: Context) -> str:
     argocd = context.config.argocd
     version = await context.client.version()
     for text in argocd.warnings:
-        context.warn(text)
+        context.warn(text, NoticeKind.CONNECTION)
     way = f"through the proxy {argocd.proxy}" if argocd.proxy else "no proxy"
     source = context.config.sources.get("argocd.server", "")
     return f"{version} at {argocd.url}{f' ({source})' if source else ''}, {way}"
@@ -22,7 +23,7 @@ async def answers(context: Context) -> str:
 async def clock(context: Context) -> str:
     """Whether this machine's clock is Argo CD's; a warning if not."""
     if text := context.client.clock.warning():
-        context.warn(text)
+        context.warn(text, NoticeKind.CLOCK)
         return "Argo CD's time is used"
     ahead = context.client.clock.ahead()
     if abs(ahead) < 1:  # Argo CD tells the time in whole seconds
@@ -36,7 +37,8 @@ async def account(context: Context) -> str:
     user = await context.client.user_info()
     if not user.logged_in:
         await context.client.can_i("get", "applications", "*/*")  # raises Unauthenticated, with the reason
-        context.warn(f"Argo CD does not know this token, and takes you for a guest; {NEW_TOKEN}")
+        text = f"Argo CD does not know this token, and takes you for a guest; {NEW_TOKEN}"
+        context.warn(text, NoticeKind.TOKEN)
     return f"account {user.username}, {lasts}" if user.username else lasts
 
 
@@ -52,7 +54,8 @@ async def lifetime(context: Context) -> str:
         context.warn(
             f"the token expires at {stamp(expires)} (in {duration(expires - now)}), before the run may "
             f"end ({limit(limits.run)} + {limit(limits.cleanup)} for the clean-up): after that "
-            f"nothing can be restored; {NEW_TOKEN}"
+            f"nothing can be restored; {NEW_TOKEN}",
+            NoticeKind.TOKEN,
         )
     return f"expires at {stamp(expires)} (in {rough(expires - now)})"
 
