@@ -13,6 +13,7 @@ import msgspec
 
 from argorun.config import jwt
 from argorun.config.proxies import Proxy, not_used_warning
+from argorun.config.sources import named
 from argorun.events import Planned
 from argorun.humanize import limit
 from argorun.kinds import PlannedKind
@@ -176,6 +177,11 @@ class Config(Strict, frozen=True):
     sources: dict[str, str] = {}
     """Where each value was given, by its key in argorun.yaml (`argocd.server`; also `argocd.token`): a flag
     (`--server`), a variable (`ARGOCD_SERVER`), a line (`argorun.yaml:4`) or `the argocd CLI's login`."""
+
+    def given(self, key: str) -> str:
+        """Where an address was given, as a hint names it: `ARGOCD_SERVER=a:1`, `argocd.server (a.yaml:4)`."""
+        value = self.argocd.server if key == "argocd.server" else self.kafka.get("bootstrap.servers", "")
+        return named(key, self.sources.get(key, ""), value)
 
 
 class Flags(msgspec.Struct, frozen=True, kw_only=True):

@@ -66,6 +66,7 @@ TRANSIENT = frozenset({
 _NEVER_SENT = re.compile(
     r"Failed while (initializing|constructing request|waiting for (a valid|broker|controller))"
 )
+_CONNECT = re.compile(r"^Connect to ipv\S+ failed: ")
 _ADDRESS = re.compile(r"[^\s/]+:\d+(?=: )")
 
 
@@ -209,6 +210,7 @@ def connection_error(
             f"check {given} and kafka.security.protocol: is it Kafka that listens there?",
         )
     reason = trouble.text.removeprefix(f"{where}: ") if trouble else error.text if error else ""
+    reason = _CONNECT.sub("", reason)
     return Unreachable(f"Kafka at {where} cannot be reached: {reason}", _advice(trouble, where, given))
 
 

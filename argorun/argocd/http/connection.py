@@ -30,7 +30,6 @@ from argorun.argocd.http.retry import RenderLimit, RetryBudget, now
 from argorun.argocd.http.tls import Certificates, tls, trusted
 from argorun.argocd.types import Json
 from argorun.config.proxies import SCHEMES, Proxy
-from argorun.config.sources import named
 from argorun.errors import UsageError
 
 stamina.instrumentation.set_on_retry_hooks(())  # the run reports its retries itself
@@ -46,8 +45,6 @@ T = TypeVar("T")
 class Settings(Certificates, Protocol):
     """How to reach the server; argorun.config.model.ArgoCD has this shape."""
 
-    @property
-    def server(self) -> str: ...
     @property
     def token(self) -> str: ...
     @property
@@ -68,8 +65,8 @@ class Connection:
     """Sends requests and reads streams. Idempotent requests are retried for `retry_for` seconds.
 
     A request has 60 s, at most 15 s of them silent; one that makes Argo CD render has `rendering`, and is not
-    repeated after that. Only the settings' proxy is used. `transport` replaces the network. `sources` say
-    where the settings were given (see argorun.config.sources), for errors.
+    repeated after that. Only the settings' proxy is used. `transport` replaces the network. `given` is
+    where the server's address was given, for errors.
 
     Raises AccessDenied (6) or ArgoCDFailed (8), and UsageError (2) if the settings cannot be used; no error
     of httpx gets out.
@@ -81,10 +78,10 @@ class Connection:
         *,
         retry_for: float = 5.0,
         transport: httpx.AsyncBaseTransport | None = None,
-        sources: Mapping[str, str] = MappingProxyType({}),
+        given: str = "argocd.server",
     ) -> None:
         self.settings = settings
-        self._given = named("argocd.server", sources.get("argocd.server", ""), settings.server)
+        self._given = given
         self.retry_for = retry_for
         self.rendering = RenderLimit(settings.timeout)
         self.requests = 0  # how many were sent, retries included

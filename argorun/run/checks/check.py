@@ -30,7 +30,7 @@ class Context:
 
     config: Config
     client: Client
-    topics: Topics
+    topics: Topics | None  # None where no check of Kafka is made
     emitter: Emitter
     mask: Callable[..., None]
     state: RunState
@@ -40,6 +40,12 @@ class Context:
     @property
     def app(self) -> ApplicationRef:
         return self.config.application
+
+    @property
+    def kafka(self) -> Topics:
+        """Kafka, for the checks that ask it."""
+        assert self.topics is not None
+        return self.topics
 
     def warn(self, text: str, kind: NoticeKind) -> None:
         """Something that a person should know, and that keeps no run from beginning."""
@@ -92,11 +98,15 @@ class Outcome:
 
 
 async def examine(
-    checks: Sequence[Check], context: Context, missing: Mapping[str, str] | None = None
+    checks: Sequence[Check],
+    context: Context,
+    missing: Mapping[str, str] | None = None,
+    begins: Callable[[Check], None] = lambda check: None,
 ) -> AsyncIterator[Outcome]:
     """Make each check that can still be made, in their order; what depends on a failed one is skipped.
 
-    `missing` are the settings that are not given, each with why a check of it is skipped.
+    `missing` are the settings that are not given, each with why a check of it is skipped; `begins` is called
+    before each check that is made.
     """
     bad: set[str] = set()
     missing = dict(missing or {})
@@ -106,6 +116,7 @@ async def examine(
         if why:
             outcome = Outcome(check, skipped=why)
         else:
+            begins(check)
             outcome = await _made(check, context)
         if not outcome.good:
             bad.add(check.name)

@@ -11,7 +11,7 @@ from argorun.run.plan import draw, topic_spec
 
 async def answers(context: Context) -> str:
     """Whether Kafka answers: how many brokers, where, and how it was logged in."""
-    cluster, kafka = await context.topics.cluster(), context.config.kafka
+    cluster, kafka = await context.kafka.cluster(), context.config.kafka
     source = context.config.sources.get("kafka.bootstrap.servers", "")
     where = kafka["bootstrap.servers"] + (f" ({source})" if source else "")
     protocol = kafka.get("security.protocol", "plaintext").upper()
@@ -26,7 +26,7 @@ async def topics(context: Context) -> str:
     state.topics = state.topics or draw(config.topics, now())
     while True:
         try:
-            await context.topics.preflight({t.name: topic_spec(t.topic) for t in state.topics})
+            await context.kafka.preflight({t.name: topic_spec(t.topic) for t in state.topics})
         except TopicExists as e:
             context.warn(f"{e}; using another name", NoticeKind.FOREIGN)
             pairs = zip(state.topics, draw(config.topics, now()), strict=True)
@@ -41,5 +41,5 @@ async def groups(context: Context) -> str:
     """Whether the consumer groups of the topics may be deleted."""
     named = [(t.topic.groups, t.name) for t in context.state.topics if t.topic.groups]
     for prefix, name in named:
-        await context.topics.check_groups(prefix, name)
+        await context.kafka.check_groups(prefix, name)
     return f"{', '.join(f'{p}*' for p, _ in named)} may be deleted" if named else "none are configured"
