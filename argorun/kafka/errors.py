@@ -195,6 +195,10 @@ class Unreachable(KafkaFailed):
     """No broker answers: the next request would get no answer either."""
 
 
+class LoginRefused(AccessDenied):
+    """The broker does not know the account: the next request would fare no better."""
+
+
 def connection_error(
     where: str,
     trouble: ConnectionTrouble | None,
@@ -203,7 +207,7 @@ def connection_error(
 ) -> ArgorunError:
     """The error for a broker that gave no answer; `where` is bootstrap.servers, `given` its source."""
     if trouble is not None and trouble.denied:
-        return AccessDenied(f"Kafka refused the login: {trouble.text}", _advice(trouble, where, given))
+        return LoginRefused(f"Kafka refused the login: {trouble.text}", _advice(trouble, where, given))
     if trouble is None and (error is None or error.code == TIMED_OUT):
         return Unreachable(
             f"Kafka at {where} cannot be reached: no answer",

@@ -165,7 +165,7 @@ def policy_line(resource: str, action: str, subject: str) -> str:
 def _permission(text: str) -> str:
     """The policy line that is missing where Argo CD says so; else what its answer may mean."""
     said = _POLICY.search(text)
-    return f"add to Argo CD's policy.csv: {policy_line(*said.groups())}" if said else ALIKE
+    return f"add to Argo CD's policy.csv:\n{policy_line(*said.groups())}" if said else ALIKE
 
 
 def retry_after(answer: httpx.Response) -> float | None:

@@ -55,20 +55,19 @@ async def not_seen(context: Context, refused: Denied) -> AccessDenied:
         "applications", "get", policy_object(app.project or "default", app.namespace or "", app.name, "")
     )
     for other in (a for a in visible if a.metadata.name == app.name):
-        where = (
-            f"Application {app.name} is in project {other.project} and namespace {other.metadata.namespace}"
-        )
-        if app.project not in (None, other.project):
-            return AccessDenied(f"{where}, not in project {app.project}", f"write project: {other.project}")
-        if app.namespace not in (None, other.metadata.namespace):
-            named = f"{other.metadata.namespace}/{app.name}"
-            return AccessDenied(f"{where}, not in namespace {app.namespace}", f"write {named}")
-        if app.namespace is None:
-            return AccessDenied(where, f"write {other.metadata.namespace}/{app.name}")
-    hint = [_visible(app.name, visible), f"or add to Argo CD's policy.csv: {allow}"]
+        project, namespace = other.project, other.metadata.namespace
+        if app.project not in (None, project):
+            text = f"Application {app.name} is in project {project}, not in {app.project}"
+            return AccessDenied(text, f"write project: {project}")
+        if app.namespace != namespace:
+            place = f", not in {app.namespace}" if app.namespace else ""
+            text = f"Application {app.name} is in namespace {namespace}{place}"
+            return AccessDenied(text, f"write {namespace}/{app.name}")
+    sees = _visible(app.name, visible)
+    add = "or add to Argo CD's policy.csv:" if sees else "add to Argo CD's policy.csv:"
     return AccessDenied(
         f"Argo CD shows no Application {app}: there is none, or the token may not see it ({refused.text})",
-        "\n".join(filter(None, hint)) if hint[0] else hint[1].removeprefix("or "),
+        "\n".join(filter(None, [sees, add, allow])),
     )
 
 
@@ -107,12 +106,11 @@ async def permissions(context: Context) -> str:
     answers = await asyncio.gather(*(client.can_i(action, what, subject) for action, what in ASKED))
     missing = [asked for asked, allowed in zip(ASKED, answers, strict=True) if not allowed]
     if missing:
-        what = " and ".join(f"'{action}' {what}" for action, what in missing)
         lines = [policy_line(what, action, subject) for action, what in missing]
-        alone = len(lines) == 1
         raise AccessDenied(
-            f"the token's account may not {what} of {subject}",
-            f"add to Argo CD's policy.csv:{' ' if alone else chr(10)}" + "\n".join(lines),
+            f"the token's account misses permissions on {subject}: "
+            + ", ".join(f"{what} {action}" for action, what in missing),
+            "\n".join(["add to Argo CD's policy.csv:", *lines]),
         )
     return f"applications get, update, sync and logs get on {subject}"
 

@@ -23,7 +23,7 @@ TESTS = Check("tests", "Are the test Jobs hooks?", rendering.tests, _APP, RENDER
 NAMES = Check("names", "Are the hooks' names free?", rendering.names, _APP, RENDERED)
 OWNER = Check("owner", "Who else writes its spec?", application.owner, _APP, RENDERED)
 WINDOWS = Check("sync windows", "May it be synced now?", application.sync_windows, _APP, SEEN)
-VALUES = Check("parameter", "Does the chart know it?", rendering.values, _RUN, RENDERED)
+VALUES = Check("parameter", "Does the chart know it?", rendering.values, _RUN, (SOURCE.name,))
 FILES = Check(
     "files in Git", "Do any override it?", rendering.files_in_git, _RUN, (PERMISSIONS.name, *RENDERED)
 )
@@ -31,7 +31,7 @@ FREE = Check("in use", "Does anybody use it now?", application.free, _APP, SEEN)
 TIMEOUTS = Check("timeouts", "How long may a run take?", server.timeouts, ())
 BROKER = Check("Kafka", "Does it answer?", kafka.answers, (KAFKA,))
 MAY_MAKE = Check("topics", "May they be created and deleted?", kafka.topics, (KAFKA, TOPICS))
-GROUPS = Check("groups", "May they be deleted?", kafka.groups, (KAFKA, TOPICS), (MAY_MAKE.name,))
+GROUPS = Check("groups", "May they be deleted?", kafka.groups, (KAFKA, TOPICS))
 
 _COMMON = (PERMISSIONS, SOURCE, AUTO_SYNC, RENDERING, TESTS, NAMES, VALUES, OWNER, WINDOWS)
 RUN = (FOUND, CLOCK, LIFETIME, *_COMMON, MAY_MAKE)

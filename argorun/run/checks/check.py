@@ -11,6 +11,7 @@ from argorun.argocd.types import Application
 from argorun.config.model import ApplicationRef, Config
 from argorun.emit import Emitter
 from argorun.errors import ArgorunError
+from argorun.kafka.errors import LoginRefused
 from argorun.kafka.errors import Unreachable as KafkaUnreachable
 from argorun.kafka.topics import Topics
 from argorun.kinds import NoticeKind
@@ -108,18 +109,18 @@ async def examine(
     `missing` are the settings that are not given, each with why a check of it is skipped; `begins` is called
     before each check that is made.
     """
-    bad: set[str] = set()
+    bad: dict[str, str] = {}  # the checks that are not good, each with why those that need it are skipped
     missing = dict(missing or {})
     for check in checks:
         why = next((missing[s] for s in check.of if s in missing), "")
-        why = why or next((f"see {need}" for need in check.needs if need in bad), "")
+        why = why or next((bad[need] for need in check.needs if need in bad), "")
         if why:
             outcome = Outcome(check, skipped=why)
         else:
             begins(check)
             outcome = await _made(check, context)
         if not outcome.good:
-            bad.add(check.name)
+            bad[check.name] = why or f"see {check.name}"
         if outcome.error is not None and ends(outcome.error):
             missing[check.service] = f"see {check.name}"
         yield outcome
@@ -144,7 +145,8 @@ def ends(error: ArgorunError) -> bool:
         return error.status in (502, 503, 504)
     if isinstance(error, Slow):
         return False
-    return isinstance(error, Unreachable | InvalidResponse | Unauthenticated | KafkaUnreachable)
+    lost = Unreachable | InvalidResponse | Unauthenticated | KafkaUnreachable | LoginRefused
+    return isinstance(error, lost)
 
 
 def together(errors: Sequence[ArgorunError]) -> ArgorunError:

@@ -24,7 +24,8 @@ from argorun.run.checks.check import Context
 from argorun.run.plan import settings
 from argorun.run.topic_reach import check_pins
 
-RESOLVE = "unable to resolve"  # a revision (source: Argo CD's util/git/client.go, LsRemote)
+# What is said of a revision that does not exist (source: Argo CD's util/git/client.go; git's own words).
+UNKNOWN_REVISION = ("unable to resolve", "couldn't find remote ref", "not our ref", "did not match any file")
 
 
 async def renders(context: Context) -> str:
@@ -43,9 +44,10 @@ async def renders(context: Context) -> str:
 
 def _not_rendered(context: Context, why: str) -> UsageError:
     app, revision = context.app, context.config.revision
-    if revision and RESOLVE in why.lower():
+    if revision and any(said in why.lower() for said in UNKNOWN_REVISION):
+        brief = why.rpartition("fatal: ")[2]  # git's own words, where they are quoted
         return UsageError(
-            f"the repository of {app} has no commit, branch or tag {revision} ({why})",
+            f"the repository of {app} has no commit, branch or tag {revision} ({brief})",
             "give --revision a commit that is pushed",
         )
     return UsageError(f"Argo CD cannot render {app}{f' at revision {revision}' if revision else ''}: {why}")

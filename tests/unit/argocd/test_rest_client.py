@@ -420,7 +420,7 @@ def test_a_bad_token_is_called_one_with_argo_cds_own_words() -> None:
 def test_a_missing_permission_that_argo_cd_names_is_told_with_the_policy_line() -> None:
     body = '{"message": "permission denied: applications, update, default/weather, sub: ci, iat: 2026"}'
     assert said(failed(answer(403, body)))[2] == (
-        "add to Argo CD's policy.csv: p, role:argorun, applications, update, default/weather, allow"
+        "add to Argo CD's policy.csv:\np, role:argorun, applications, update, default/weather, allow"
     )
 
 

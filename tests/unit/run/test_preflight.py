@@ -195,8 +195,8 @@ def test_the_policy_line_that_is_missing_opens_no_other_application() -> None:
     error = scenario.preflight()
     assert isinstance(error, AccessDenied)
     assert (error.message, error.hint) == (
-        "the token's account may not 'update' applications and 'sync' applications and 'get' logs of "
-        "default/team-a/weather",
+        "the token's account misses permissions on default/team-a/weather: applications update, applications "
+        "sync, logs get",
         "add to Argo CD's policy.csv:\n"
         "p, role:argorun, applications, update, default/team-a/weather, allow\n"
         "p, role:argorun, applications, sync, default/team-a/weather, allow\n"
