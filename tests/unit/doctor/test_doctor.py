@@ -105,7 +105,7 @@ def test_a_run_that_could_begin_is_0_and_nothing_was_changed(doctor: Doctor, app
     before = app.get()["metadata"]["resourceVersion"], app.get()["spec"]
     shown = doctor.examine()
     assert (shown.ended, shown.of(Status.FAILED), shown.of(Status.SKIPPED)) == (0, [], [])
-    assert shown.row("application").text == f"{app.name} in project default: Helm, OutOfSync, Missing"
+    assert shown.row("application").text == f"{app.name} in project default: Helm, Synced, Healthy"
     assert shown.row("tests").text == "checks (PostSync)"
     assert shown.row("topics").text == "weather_* may be created and deleted"
     assert shown.row("groups").text == "tests-* may be deleted"
@@ -205,9 +205,8 @@ def test_a_source_that_does_not_render_is_told_with_argo_cds_own_words(
         lost.until(lambda a: a["status"].get("conditions"), refresh=True)
         shown = doctor.examine(application=lost.name)
     assert (shown.ended, shown.of(Status.FAILED)) == (2, ["source"])
-    assert shown.row("source").text == (
-        f"Argo CD cannot render Application {lost.name}: ComparisonError: config/helm: app path does not exist"
-    )
+    why = "ComparisonError: config/helm: app path does not exist"
+    assert shown.row("source").text == f"Argo CD cannot render Application {lost.name}: {why}"
     assert "path: config/helm" in shown.row("source").hint
 
 
