@@ -118,7 +118,7 @@ def choices(name: str, option: str) -> str:
     try:
         command(name).make_context(name, [option, "nonsense"])
     except Exception as e:
-        return "|".join(re.findall(r"'(\w+)'", str(e).partition("is not one of")[2]))
+        return "|".join(re.findall(r"\w+", str(e).partition("is not one of")[2]))
     return ""
 
 
