@@ -63,6 +63,14 @@ class Described:
     partitions: tuple[Partition, ...]
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """The cluster that answers: its id, and how many brokers it has now."""
+
+    id: str
+    brokers: int
+
+
 class Admin(Protocol):
     """The requests that `Topics` sends to a broker.
 
@@ -78,6 +86,7 @@ class Admin(Protocol):
     async def delete(self, name: str, *, timeout: float) -> None: ...
     async def describe(self, name: str, *, timeout: float) -> Described: ...
     async def topics(self, *, timeout: float) -> list[str]: ...
+    async def cluster(self, *, timeout: float) -> Cluster: ...
     async def groups(self, *, timeout: float) -> list[str]: ...
     async def group_is_empty(self, group: str, *, timeout: float) -> bool: ...
     async def delete_group(self, group: str, *, timeout: float) -> None: ...
@@ -241,6 +250,11 @@ class KafkaAdmin:
         )
         allowed = found.authorized_operations  # KIP-430; an older broker sends none
         return Described(str(found.topic_id), not allowed or AclOperation.DELETE in allowed, partitions)
+
+    async def cluster(self, *, timeout: float) -> Cluster:
+        """DescribeCluster; needs no permission. Kafka tells a client no version of its own."""
+        found = await self._send(lambda a: a.describe_cluster(request_timeout=timeout), timeout)
+        return Cluster(str(found.cluster_id), len(found.nodes))
 
     async def topics(self, *, timeout: float) -> list[str]:
         """The names of all topics that the user may describe; Kafka leaves out the others silently.

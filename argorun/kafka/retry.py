@@ -37,13 +37,21 @@ class RetryingCaller:
     """Sends requests to one broker: `once` for its answer, or `retry` until it succeeds.
 
     In both, `request` takes a timeout in seconds. `retrying` is called with the reason while there is no
-    answer, and with an empty one once that is over.
+    answer, and with an empty one once that is over. `given` is where the brokers' address was given, for
+    errors.
     """
 
-    def __init__(self, admin: Admin, limits: Limits, retrying: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        admin: Admin,
+        limits: Limits,
+        retrying: Callable[[str], None],
+        given: str = "kafka.bootstrap.servers",
+    ) -> None:
         self._admin = admin
         self._limits = limits
         self._retrying = retrying
+        self._given = given
 
     async def once(self, request: Callable[[float], Awaitable[None]]) -> BrokerError | None:
         """The broker's definite error, or None for success. A request without an answer is not sent again.
@@ -84,7 +92,7 @@ class RetryingCaller:
                 if trouble is not None or down is not None:
                     self._report(start, trouble)
                 if down is not None and now() - down >= self._limits.down:
-                    raise connection_error(self._admin.where, trouble or dropped(now()))
+                    raise connection_error(self._admin.where, trouble or dropped(now()), None, self._given)
             return answer.result()
         finally:
             answer.cancel()
@@ -138,7 +146,7 @@ class RetryingCaller:
             self._retrying(reason.removeprefix(f"{self._admin.where}: ") or "no answer")
 
     def _unreachable(self, start: float, error: BrokerError | None = None) -> ArgorunError:
-        return connection_error(self._admin.where, self._admin.trouble(start), error)
+        return connection_error(self._admin.where, self._admin.trouble(start), error, self._given)
 
 
 def now() -> float:

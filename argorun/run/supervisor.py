@@ -60,9 +60,11 @@ async def execute(config: Config, dispatcher: Dispatcher) -> int:
             ),
             redact=dispatcher.redact,
             keep=config.keep_topics,
+            given=config.given("kafka.bootstrap.servers"),
         )
         retrying = emitter.retries("argocd", config.argocd.server, config.sources.get("argocd.server", ""))
-        client = await stack.enter_async_context(RestClient(config.argocd, retrying=retrying))
+        argocd = RestClient(config.argocd, retrying=retrying, given=config.given("argocd.server"))
+        client = await stack.enter_async_context(argocd)
         topics = await stack.enter_async_context(kafka)
         run = Run(config, dispatcher, client, topics, mask=dispatcher.mask)
         code = await Supervisor(run, dispatcher, interrupts).supervise()

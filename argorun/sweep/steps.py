@@ -15,6 +15,7 @@ from argorun.argocd.claim.leftovers import Leftover
 from argorun.argocd.client import Client
 from argorun.argocd.rest_client import RestClient
 from argorun.attempt import attempt, for_each
+from argorun.config.sources import named
 from argorun.config.sweep import SweepConfig
 from argorun.emit import Emit, Emitter, StepResult
 from argorun.errors import ArgorunError, CleanupIncomplete, Interrupted
@@ -231,25 +232,25 @@ async def execute(config: SweepConfig, dispatcher: Dispatcher) -> int:
     with interrupts.handled():
         async with connections(lambda: CLOSING_AT_ONCE if interrupts.at_once else CLOSING) as stack:
             emitter = Emitter(dispatcher)
+            brokers, source = (
+                config.kafka["bootstrap.servers"],
+                config.sources.get("kafka.bootstrap.servers", ""),
+            )
             kafka = Topics(
                 config.kafka,
                 warn=emitter.warner(NoticeKind.CONNECTION),
-                retrying=emitter.retries(
-                    "kafka",
-                    config.kafka["bootstrap.servers"],
-                    config.sources.get("kafka.bootstrap.servers", ""),
-                ),
+                retrying=emitter.retries("kafka", brokers, source),
                 redact=dispatcher.redact,
+                given=named("kafka.bootstrap.servers", source, brokers),
             )
             topics = await stack.enter_async_context(kafka)
             client = None
             if config.argocd is not None:
-                retrying = emitter.retries(
-                    "argocd", config.argocd.server, config.sources.get("argocd.server", "")
-                )
-                client = await stack.enter_async_context(
-                    RestClient(config.argocd, retry_for=PATIENCE, retrying=retrying)
-                )
+                server, source = config.argocd.server, config.sources.get("argocd.server", "")
+                retrying = emitter.retries("argocd", server, source)
+                given = named("argocd.server", source, server)
+                argocd = RestClient(config.argocd, retry_for=PATIENCE, retrying=retrying, given=given)
+                client = await stack.enter_async_context(argocd)
             sweep = Sweep(config, dispatcher, topics, client, dispatcher.mask)
             error = await attempt(interrupts.run(sweep.steps()))
             if error is not None:

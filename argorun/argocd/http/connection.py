@@ -68,7 +68,8 @@ class Connection:
 
     A request has 60 s, at most 15 s of them silent; one that makes Argo CD render has `rendering`, and is not
     repeated after that. Only the settings' proxy is used. `retrying` is called with the reason of retries,
-    and with an empty one once they are over. `transport` replaces the network.
+    and with an empty one once they are over. `transport` replaces the network. `given` is where the server's
+    address was given, for errors.
 
     Raises AccessDenied (6) or ArgoCDFailed (8), and UsageError (2) if the settings cannot be used; no error
     of httpx gets out.
@@ -81,8 +82,10 @@ class Connection:
         retry_for: float = 5.0,
         retrying: Callable[[str], None] = lambda reason: None,
         transport: httpx.AsyncBaseTransport | None = None,
+        given: str = "argocd.server",
     ) -> None:
         self.settings = settings
+        self._given = given
         self.retry_for = retry_for
         self._retrying = retrying
         self.rendering = RenderLimit(settings.timeout)
@@ -274,7 +277,7 @@ class Connection:
         """A phrase that the token has expired; empty if it has not, or if its date is unknown."""
         at = self.settings.token_expires
         expired = at is not None and at < self.clock.now() + 1  # its date is in whole seconds
-        return f"the token expired at {stamp(at)}" if at is not None and expired else ""
+        return f"the token for Argo CD expired at {stamp(at)}" if at is not None and expired else ""
 
     async def _stream(
         self,
@@ -313,7 +316,8 @@ class Connection:
         return slow(doing, seconds, limit, self.settings.url, self.settings.proxy)
 
     def _unreachable(self, error: httpx.HTTPError) -> Unreachable:
-        return unreachable(error, self.settings.url, self.settings.proxy, self.settings.unused_proxy)
+        settings = self.settings
+        return unreachable(error, settings.url, settings.proxy, settings.unused_proxy, self._given)
 
 
 def through(proxy: Proxy) -> httpx.Proxy:

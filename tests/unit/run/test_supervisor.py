@@ -531,7 +531,12 @@ def test_a_run_ends_with_its_code_and_closes_its_connections_and_who_keeps_topic
     monkeypatch.setattr(module, "Run", made)
     reporter = Scenario()
     config = SimpleNamespace(
-        argocd=SimpleNamespace(server="argocd"), kafka={}, secrets=(), keep_topics=keep, sources={}
+        argocd=SimpleNamespace(server="argocd"),
+        kafka={},
+        secrets=(),
+        keep_topics=keep,
+        sources={},
+        given=lambda key: key,
     )
     assert run(module.execute(cast(Any, config), Dispatcher([reporter]))) == 1
     assert (order, kept) == (["closed", "closed"], [keep])
