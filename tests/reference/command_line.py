@@ -8,11 +8,12 @@ from typing import Any
 
 import typer.main
 
+from argorun.cli.help import GROUPS
 from argorun.cli.main import commands
 from tests.reference.markdown import block, code, table
 from tests.reference.markdown import page as whole
 
-GROUPS = ("Arguments", "What to test", "Where", "Output", "Clean-up", "Expert", "Options", "Other options")
+ORDER = ("Arguments", *GROUPS, "Options", "Other options")
 
 
 def page() -> str:
@@ -54,7 +55,7 @@ def _grouped(params: Sequence[Any]) -> list[tuple[str, list[Any]]]:
     for p in params:
         alone = "Arguments" if p.param_type_name == "argument" else "Other options" if several else "Options"
         found.setdefault(p.rich_help_panel if isinstance(p.rich_help_panel, str) else alone, []).append(p)
-    return sorted(found.items(), key=lambda item: GROUPS.index(item[0]))
+    return sorted(found.items(), key=lambda item: ORDER.index(item[0]))
 
 
 def _options(params: Sequence[Any]) -> str:

@@ -78,7 +78,7 @@ def test_values_and_defaults_have_one_form(name: str) -> None:
     assert "by default" not in text.partition("Exit codes:")[0].partition("Options:")[2]
     assert re.findall(r"<(str|path|int)>|\[default: \(|\[default: None", text) == []
     for option in options(name):
-        assert option.help.endswith("."), option.opts
+        assert re.search(r"\.( \[env: [A-Z_]+\])?$", option.help), option.opts
         assert option.is_flag or re.search(rf"{option.opts[0]}(, -\w)? [A-Z=]+ |\|", text), option.opts
 
 

@@ -651,7 +651,7 @@ def test_what_is_shown_of_a_config_holds_no_secret(folder: Path) -> None:
     assert [line.what for line in describe(loaded(folder, text), 1.0)] == [
         "application weather on https://argocd.example.com",
         "Kafka at localhost:9092",
-        "timeouts: run 900s, busy 600s, cleanup 90s, stuck 60s",
+        "timeouts: run 15m, busy 10m, cleanup 90s, stuck 60s",
     ]
     assert describe(loaded(folder, text + "timeouts: {stuck: 0}"), 1.0)[-1].what.endswith("stuck off")
 
