@@ -21,19 +21,24 @@ each exit code means, for `--help` and the README.
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterable
 from typing import ClassVar, NamedTuple, Self
 
 
 class ArgorunError(Exception):
-    """A run cannot go on, and ends with `exit_code`. `hint`, what to do, and `reason` may be empty."""
+    """A run cannot go on, and ends with `exit_code`. `hint`, what to do, and `reason` may be empty.
+
+    `hooks` are the names of the hooks that are to blame, tests first.
+    """
 
     exit_code: ClassVar[int]
 
-    def __init__(self, message: str, hint: str = "", *, reason: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", *, reason: str = "", hooks: Iterable[str] = ()) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.reason = reason
+        self.hooks = tuple(dict.fromkeys(hooks))
 
 
 class TestsFailed(ArgorunError):

@@ -94,7 +94,7 @@ def restore_object(app: object, remains: Remains) -> str:
     where = f"{shlex.quote(key.name)}" + (
         f" --namespace {shlex.quote(key.namespace)}" if key.namespace else ""
     )
-    kind = f"{key.kind}.{key.group}".rstrip(".").lower()
+    kind = key.resource.lower()
     if remains.patch is not None:
         return f"kubectl patch {kind} {where} --type merge --patch {shlex.quote(json.dumps(remains.patch))}"
     if remains.delete:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from argorun.cli import demo, exit_codes, run, sweep
+from argorun.cli import demo, exit_codes, run, schema, sweep
 
 HELP = """Give one test run behind Argo CD its own Kafka topic.
 
@@ -29,6 +29,7 @@ commands = typer.Typer(
 )
 commands.command(help=run.HELP, epilog=exit_codes.of_a_run())(run.run)
 commands.command(help=sweep.HELP, epilog=exit_codes.of_a_sweep())(sweep.sweep)
+commands.command(help=schema.HELP)(schema.schema)
 commands.command(help=demo.HELP)(demo.demo)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import ipaddress
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,8 @@ import msgspec
 
 from argorun.config import jwt
 from argorun.config.proxies import Proxy, not_used_warning
+from argorun.events import Planned
+from argorun.kinds import PlannedKind
 
 
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -206,13 +209,18 @@ def _is_loopback(host: str) -> bool:
     return f".{host}".endswith(".localhost")
 
 
-def describe(config: Config) -> Sequence[str]:
-    """The Config in a few lines for --dry-run, without a secret."""
+def describe(config: Config, now: float) -> Sequence[Planned]:
+    """The Config in a few lines for --dry-run, without a secret; `now` is the events' time."""
     way = f" through the proxy {config.argocd.proxy}" if config.argocd.proxy else ""
-    return [
-        f"application {config.application} on {config.argocd.url}{way}",
-        f"Kafka at {config.kafka['bootstrap.servers']}",
+    app, url, kafka = str(config.application), config.argocd.url, config.kafka["bootstrap.servers"]
+    timeouts = (
         f"timeouts: run {config.timeouts.run:.0f}s, busy {config.timeouts.busy:.0f}s, "
         f"cleanup {config.timeouts.cleanup:.0f}s, stuck "
-        + (f"{config.timeouts.stuck:.0f}s" if config.timeouts.stuck else "off"),
+        + (f"{config.timeouts.stuck:.0f}s" if config.timeouts.stuck else "off")
+    )
+    line, limits = functools.partial(Planned, time=now), msgspec.structs.asdict(config.timeouts)
+    return [
+        line(what=f"application {app} on {url}{way}", kind=PlannedKind.APPLICATION, names=(app,), value=url),
+        line(what=f"Kafka at {kafka}", kind=PlannedKind.KAFKA, value=kafka),
+        line(what=timeouts, kind=PlannedKind.TIMEOUTS, limits=limits),
     ]

@@ -9,6 +9,7 @@ from argorun.argocd.tree import LiveTree
 from argorun.config.model import Config, Topic
 from argorun.emit import Emitter
 from argorun.kafka.topics import Topics
+from argorun.kinds import Subject
 from argorun.run.state import RunState
 from argorun.run.undo.application import LEAVES, ApplicationUndos
 from argorun.run.undo.pods import PodWait
@@ -50,12 +51,14 @@ class RunCleanup:
             # Patient: a group has members while the pods run.
             groups = functools.partial(topics.delete_groups, topic.groups, name)
             what = f"consumer groups of {name}"
-            undos.append(register(what, groups, no_command, limit=GROUPS, patient=True))
+            kind, prefix = Subject.CONSUMER_GROUP, topic.groups
+            undos.append(register(what, groups, no_command, kind, prefix, limit=GROUPS, patient=True))
         command = functools.partial(topics.delete_command, name)
-        derived = functools.partial(topics.delete_derived, name)
-        undos.append(register(f"topics derived from {name}", derived, command, limit=DELETE, swept=True))
-        delete = functools.partial(topics.delete, name)
-        undos.append(register(f"topic {name}", delete, command, limit=DELETE, swept=True))
+        what, derived = f"topics derived from {name}", functools.partial(topics.delete_derived, name)
+        kind = Subject.DERIVED_TOPIC
+        undos.append(register(what, derived, command, kind, name, limit=DELETE, swept=True))
+        what, delete = f"topic {name}", functools.partial(topics.delete, name)
+        undos.append(register(what, delete, command, Subject.TOPIC, name, limit=DELETE, swept=True))
         return undos
 
     def forget(self, undos: list[Undo]) -> None:
@@ -69,29 +72,33 @@ class RunCleanup:
         The last one registered is done first; those with `last` are done after all others, also the topics'.
         """
         register, app, unless_gone = self._undo.register, self._application, self._application.unless_gone
+        name, run_id = str(self._config.application), self._state.claim.run_id
         whole = self._config.timeouts.cleanup
         if not self._config.keep_topics:
             topics = self._topics
             what = "topics that a terminating pod brings back"
             command = topics.delete_again_command
-            register(what, self._delete_topics_again, command, patient=True, last=True, swept=True)
+            again, names = self._delete_topics_again, self._state.topic_names
+            register(what, again, command, Subject.TOPIC, *names, patient=True, last=True, swept=True)
         what, check = "what the run's operation changed", unless_gone(app.check_settled)
         # It waits for objects that are being deleted.
-        register(what, check, app.check_settled_command, limit=LEAVES + 10, patient=True, last=True)
-        what, again = "parameters that came back", unless_gone(app.restore_again)
-        register(what, again, no_command, patient=True, last=True)
+        command, limit = app.check_settled_command, LEAVES + 10
+        register(what, check, command, Subject.WORKLOADS, name, limit=limit, patient=True, last=True)
+        what, restored = "parameters that came back", unless_gone(app.restore_again)
+        register(what, restored, no_command, Subject.PARAMETERS, name, patient=True, last=True)
         what, late = "requests without an answer", unless_gone(app.undo_late)
-        register(what, late, app.undo_late_command, limit=60.0, patient=True)
+        register(what, late, app.undo_late_command, Subject.LATE_CHANGE, name, limit=60.0, patient=True)
         # A busy Argo CD may need the whole budget, minus what the other undos reserve.
         what, wait = "pods of this run", unless_gone(self._pods.wait, also_while_deleting=True)
-        register(what, wait, self._pods.command, limit=whole, patient=True)
+        register(what, wait, self._pods.command, Subject.POD, limit=whole, patient=True)
         what, settle = "the workloads' settings", unless_gone(app.settle)
-        register(what, settle, app.settle_command, limit=whole, patient=True)
+        register(what, settle, app.settle_command, Subject.WORKLOADS, name, limit=whole, patient=True)
         # A slow rendering gets a third of the budget; then the parameters are restored without rendering.
         limit, restore = max(40.0, whole * 2 / 3), unless_gone(app.restore)
-        register("the parameters", restore, app.restore_command, limit=limit, swept=True)
+        what, command = "the parameters", app.restore_command
+        register(what, restore, command, Subject.PARAMETERS, name, limit=limit, swept=True)
         end = unless_gone(app.end_operation, also_while_deleting=True)
-        register("the run's operation", end, app.end_command, limit=40.0)
+        register("the run's operation", end, app.end_command, Subject.OPERATION, run_id, limit=40.0)
 
     async def _delete_topics_again(self) -> str | None:
         """Delete the topics again, unless no sync was prepared: then no pod can have brought one back."""

@@ -6,6 +6,7 @@ It touches nothing, so there is nothing to undo if it fails.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 from argorun.argocd import owners
@@ -32,6 +33,7 @@ from argorun.errors import AccessDenied, UsageError
 from argorun.humanize import duration
 from argorun.kafka.spec import TopicExists
 from argorun.kafka.topics import Topics
+from argorun.kinds import NoticeKind
 from argorun.run.plan import draw, planned, settings, topic_spec
 from argorun.run.state import RunState
 from argorun.run.topic_reach import check_pins
@@ -54,7 +56,7 @@ class Preflight:
         """Make every check; `state` gets the topics, named by Argo CD's time, the rendering and the owner."""
         seen = await self._client.application(self._app)
         if text := self._client.clock.warning():
-            self._emitter.warn(text)
+            self._emitter.warn(text, NoticeKind.CLOCK)
         self._check_token()
         state.topics = draw(self._config.topics, self._client.clock.now())
         if not seen.status.source_type:
@@ -73,8 +75,8 @@ class Preflight:
         await windows.check(self._client, self._app, seen.project)
         if self._config.dry_run:
             before = original(seen, record_of(seen))
-            for line in planned(self._config, state.topics, wanted, before, manifests):
-                self._emitter.planned(line)
+            for line in planned(self._config, state.topics, wanted, before, manifests, time.time()):
+                self._emitter.emit(line)
             await self._lint(manifests)
             await self._check_pins(state, changed[1])
 
@@ -85,7 +87,7 @@ class Preflight:
                 await self._topics.preflight({t.name: topic_spec(t.topic) for t in state.topics})
                 return
             except TopicExists as e:
-                self._emitter.warn(f"{e}; using another name")
+                self._emitter.warn(f"{e}; using another name", NoticeKind.FOREIGN)
                 fresh = draw(self._config.topics, self._client.clock.now())
                 pairs = zip(state.topics, fresh, strict=True)
                 state.topics = [new if old.name == e.name else old for old, new in pairs]
@@ -102,7 +104,8 @@ class Preflight:
             self._emitter.warn(
                 f"the token expires at {stamp(expires)} (in {duration(expires - now)}), before the run may "
                 f"end ({duration(limits.run)} + {duration(limits.cleanup)} for the clean-up): after that "
-                f"nothing can be restored; {NEW_TOKEN}"
+                f"nothing can be restored; {NEW_TOKEN}",
+                NoticeKind.TOKEN,
             )
 
     async def _check_permissions(self, seen: Application) -> None:
@@ -122,7 +125,7 @@ class Preflight:
     async def _check_owners(self, changed: tuple[Application, Application]) -> str:
         """The name of the spec's owner; raises UsageError if it would undo what the run will change."""
         force = self._config.force_owned
-        return await owners.check(self._client, *changed, self._emitter.warn, force=force)
+        return await owners.check(self._client, *changed, self._emitter.warner(NoticeKind.OWNER), force=force)
 
     async def _render(self, seen: Application, wanted: Sequence[Setting]) -> list[Json]:
         """What the source renders to without the run's values; empty if a chart needs them to render."""
@@ -162,7 +165,8 @@ class Preflight:
             raise conflict_error(self._app, found)
         for hook in found:
             self._emitter.warn(
-                f"{hook.key} belongs to {hook.by}: the sync deletes it, and creates this run's"
+                f"{hook.key} belongs to {hook.by}: the sync deletes it, and creates this run's",
+                NoticeKind.FOREIGN,
             )
 
     async def _check_pins(self, state: RunState, after: Application) -> None:
@@ -177,12 +181,14 @@ class Preflight:
         try:
             manifests = manifests or await self._client.manifests(self._app, self._config.revision)
         except ApiError as e:
-            self._emitter.info(f"without the topic's name {self._app} does not render: {e.text}")
+            text = f"without the topic's name {self._app} does not render: {e.text}"
+            self._emitter.info(text, NoticeKind.UNCHECKED)
             return
         for text in lint.warnings(manifests, self._config.jobs):
-            self._emitter.warn(text)
+            self._emitter.warn(text, NoticeKind.HOOKS)
         if gap := lint.gap(manifests, self._config.jobs):
-            self._emitter.info(f"without the topic's name {self._app} has no {gap.wanted}; {gap.instead}")
+            text = f"without the topic's name {self._app} has no {gap.wanted}; {gap.instead}"
+            self._emitter.info(text, NoticeKind.UNCHECKED)
 
 
 async def check_others(
@@ -205,4 +211,5 @@ async def check_others(
     if found and not force:
         raise conflict_error(app, found)
     for shared in (t for t in found if t.key in providers):
-        emitter.warn(f"{shared.key} also belongs to {shared.by}, whose syncs remove the topic from it")
+        text = f"{shared.key} also belongs to {shared.by}, whose syncs remove the topic from it"
+        emitter.warn(text, NoticeKind.FOREIGN)

@@ -12,6 +12,7 @@ from argorun.argocd.sync import operation
 from argorun.argocd.types import Node, OperationState, ResourceResult
 from argorun.emit import Emit
 from argorun.events import HookStatus, Step
+from argorun.kinds import NoticeKind
 from argorun.run.last_lines import Tails, joined
 from argorun.run.verdict import is_required
 
@@ -60,8 +61,7 @@ class Progress(Listener):
 
     def doing(self) -> str:
         """What the run is doing, for a person who reads that its time ran out."""
-        running = [h.name for h in self._hooks.values() if h.hook_phase == "Running"]
-        if running:
+        if running := self.running():
             return f"{', '.join(running)} still running"
         if self._operation[0]:
             return self._operation[1] or f"the operation was {self._operation[0]}"
@@ -118,7 +118,7 @@ class Progress(Listener):
     def stranger(self, job: Node, whose: str) -> None:
         """Warn of a foreign object that has the name of one of this run's."""
         text = f"{job.kind} {job.name} in namespace {job.namespace} is not this run's: it belongs to {whose}"
-        self._emit(events.Notice(time=time.time(), level="warning", text=text))
+        self._emit(events.Notice(time=time.time(), level="warning", text=text, kind=NoticeKind.FOREIGN))
 
     def _emit_hook(
         self, phase: str, kind: str, namespace: str, name: str, status: HookStatus, message: str
@@ -238,6 +238,15 @@ class Progress(Listener):
         jobs = ", ".join(dict.fromkeys(missing))
         verb = "is" if len(missing) == 1 else "are"
         return f"{counted}, but {len(missing)} of {logs} logs {verb} not complete: {jobs}"
+
+    def logs_counted(self) -> dict[str, int]:
+        """The same in numbers."""
+        lines, complete = sum(lines for _, lines, _ in self._ended), sum(ok for _, _, ok in self._ended)
+        return {"logs": len(self._ended), "complete": complete, "lines": lines}
+
+    def running(self) -> tuple[str, ...]:
+        """The names of the hooks that run."""
+        return tuple(h.name for h in self._hooks.values() if h.hook_phase == "Running")
 
     def last_lines(self, *, running: bool = False) -> tuple[str, ...]:
         """The last lines of the failed test Jobs, oldest first; with `running`, of those that still run.

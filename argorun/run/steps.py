@@ -20,6 +20,7 @@ from argorun.emit import Emit, Emitter
 from argorun.errors import ArgorunError, TestsFailed, TimedOut
 from argorun.events import Step
 from argorun.kafka.topics import Topics
+from argorun.kinds import NoticeKind
 from argorun.run import evidence, plan, sync, topics
 from argorun.run.cleanup import RunCleanup
 from argorun.run.follow import Follow
@@ -94,14 +95,15 @@ class Run:
                 application=str(self.app),
                 url=self.url,
                 version=__version__,
+                dry_run=self.config.dry_run,
             )
         )
         async with self.emitter.step(Step.PLAN):
             for text in self.config.argocd.warnings:
-                self.emitter.warn(text)
+                self.emitter.warn(text, NoticeKind.CONNECTION)
             if self.config.dry_run:
-                for line in describe(self.config):
-                    self.emitter.planned(line)
+                for line in describe(self.config, time.time()):
+                    self.emitter.emit(line)
 
     async def preflight(self) -> None:
         """2. Name the topics, and check that the run may do what it plans; nothing is touched."""
@@ -145,6 +147,7 @@ class Run:
             await self.state.logs.finish(silence, most, self.progress.ran())
             self._logs_are_read = True
             result.append(self.progress.logs_read())
+            result.counts |= self.progress.logs_counted()
 
     def _time_for_logs(self) -> tuple[float, float]:
         """The limits for the rest of the logs; as the verdict is known, timeouts.run only shortens them."""
@@ -163,7 +166,7 @@ class Run:
         async with self.emitter.step(Step.VERDICT, good=lambda: error is None):
             if error is None or isinstance(error, TestsFailed):
                 for text in await evidence.unseen(self.state.providers, self.client, self.app):
-                    self.emitter.warn(f"could not check whether {text}")
+                    self.emitter.warn(f"could not check whether {text}", NoticeKind.UNCHECKED)
         return error
 
     async def clean_up(self) -> None:

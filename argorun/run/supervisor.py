@@ -12,9 +12,18 @@ from argorun.argocd.diagnosis.analyze import Finding
 from argorun.argocd.rest_client import RestClient
 from argorun.config.model import Config
 from argorun.emit import Emitter
-from argorun.errors import ArgorunError, CleanupIncomplete, InternalError, Interrupted, TimedOut
+from argorun.errors import (
+    ArgorunError,
+    CleanupIncomplete,
+    InternalError,
+    Interrupted,
+    NoTestRan,
+    TestsFailed,
+    TimedOut,
+)
 from argorun.event_loop import CLOSING, CLOSING_AT_ONCE, connections
 from argorun.kafka.topics import Topics
+from argorun.kinds import NoticeKind, Result
 from argorun.reporters.dispatcher import Dispatcher
 from argorun.run.steps import Run
 from argorun.signals import Interrupts
@@ -22,6 +31,12 @@ from argorun.signals import Interrupts
 STOPPING = 2.0  # seconds for the steps to stop after a signal; what they had begun is undone anyway
 FLUSH = 0.05  # seconds from one flush of the reporters to the next
 AT_ONCE = "argorun was told to stop at once"
+RESULTS: dict[type[ArgorunError], Result] = {
+    TestsFailed: Result.FAILED,
+    NoTestRan: Result.NO_TEST,
+    TimedOut: Result.TIMED_OUT,
+    Interrupted: Result.CANCELED,
+}
 
 
 async def execute(config: Config, dispatcher: Dispatcher) -> int:
@@ -32,7 +47,10 @@ async def execute(config: Config, dispatcher: Dispatcher) -> int:
 
     async with connections(lambda: CLOSING_AT_ONCE if interrupts.at_once else CLOSING) as stack:
         kafka = Topics(
-            config.kafka, warn=Emitter(dispatcher).warn, redact=dispatcher.redact, keep=config.keep_topics
+            config.kafka,
+            warn=Emitter(dispatcher).warner(NoticeKind.CONNECTION),
+            redact=dispatcher.redact,
+            keep=config.keep_topics,
         )
         client = await stack.enter_async_context(RestClient(config.argocd))
         topics = await stack.enter_async_context(kafka)
@@ -123,8 +141,10 @@ class Supervisor:
 def verdict(run: Run, error: ArgorunError | None, found: Finding) -> events.Verdict:
     """How the run ended: green, or the error and what was found about it."""
     if error is None:
-        passed = "the tests passed"
-        return events.Verdict(time=time.time(), ok=True, exit_code=0, title=passed, url=run.url)
+        passed, result = "the tests passed", Result.PASSED
+        return events.Verdict(
+            time=time.time(), ok=True, exit_code=0, title=passed, url=run.url, result=result
+        )
     running = isinstance(error, TimedOut)
     lines = run.progress.last_lines(running=running)
     return events.Verdict(
@@ -138,4 +158,6 @@ def verdict(run: Run, error: ArgorunError | None, found: Finding) -> events.Verd
         last_lines=lines or found.log,
         url=run.url,
         log_of=run.progress.log_of(running=running) if lines else "",
+        result=next((result for kind, result in RESULTS.items() if isinstance(error, kind)), Result.ERROR),
+        hooks=error.hooks or (run.progress.running() if isinstance(error, TimedOut | Interrupted) else ()),
     )

@@ -26,6 +26,7 @@ from argorun.argocd.types import Application, Json, SyncOperation, Tree
 from argorun.config.model import Config
 from argorun.emit import Emitter
 from argorun.errors import NoTestRan, OperationFailed, UsageError
+from argorun.kinds import NoticeKind
 from argorun.run import plan, topic_reach
 from argorun.run.parameters import Parameters
 from argorun.run.preflight import check_others
@@ -124,13 +125,13 @@ class Sync:
         """Render with the run's values, and check that the sync will run the tests on the topics."""
         rendered = await self._render()
         for text in lint.warnings(rendered, self._config.jobs):
-            self._emitter.warn(text)
+            self._emitter.warn(text, NoticeKind.HOOKS)
         former = self._state.former
         await self._check_tests(rendered, former)
         held = {key.name for key in self._state.providers.objects if key.kind == "ConfigMap"}
         again = lint.run_again(rendered, former, self._before.sync_options)
         for text in [*lint.restart_warnings(rendered, former, held), *again]:
-            self._emitter.warn(text)
+            self._emitter.warn(text, NoticeKind.HOOKS)
         return rendered
 
     async def _check_tests(self, rendered: Sequence[Json], former: Sequence[Json]) -> None:
@@ -139,7 +140,7 @@ class Sync:
         if gap := lint.gap(rendered, self._config.jobs):
             raise gap.error(self._app)
         lint.check_ends(rendered, self._config.jobs)
-        warn = self._emitter.warn
+        warn = self._emitter.warner(NoticeKind.UNCHECKED)
         providers = await topic_reach.check(
             self._config, self._client, topics, before, rendered, former, warn
         )
@@ -164,7 +165,8 @@ class Sync:
         for remains in await settlement.take_snapshot(self._before, tree, rendered, state.former):
             self._emitter.warn(
                 f"{remains.key} is a hook: a sync without hooks does not restore it, and argorun cannot "
-                f"({remains.why}); it stays as the run's sync leaves it"
+                f"({remains.why}); it stays as the run's sync leaves it",
+                NoticeKind.HOOKS,
             )
         state.settlement = settlement
         if state.logs is not None:

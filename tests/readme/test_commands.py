@@ -46,9 +46,7 @@ MINIMAL = {
     "kafka": {"bootstrap.servers": "kafka.example.com:9092"},
     "topics": [{"prefix": "weather_updates", "parameter": "kafka.topic"}],
 }
-ENVIRONMENT = dict.fromkeys(
-    ("ARGOCD_AUTH_TOKEN", "GATEWAY_KEY", "KAFKA_KEY_PASSWORD", "KAFKA_PASSWORD"), "value"
-)
+SECRETS = ("ARGOCD_AUTH_TOKEN", "GATEWAY_KEY", "KAFKA_KEY_PASSWORD", "KAFKA_PASSWORD")
 
 
 # -- what is run, and what is not ----------------------------------------------------------------------
@@ -182,10 +180,8 @@ def test_every_part_of_argorun_yaml_is_taken(block: Block, tmp_path: Path) -> No
         (tmp_path / name).touch()
     file = tmp_path / "argorun.yaml"
     file.write_text(yaml.safe_dump(MINIMAL | yaml.safe_load(block.text)))
-    assert (
-        load.load(model.Flags(file=file), dict.fromkeys(SECRETS, "value"), tmp_path).application.name
-        == "weather"
-    )
+    loaded = load.load(model.Flags(file=file), dict.fromkeys(SECRETS, "value"), tmp_path)
+    assert loaded.application.name == "weather"
 
 
 # -- running them --------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from argorun.argocd.parameters.spec import claimed
 from argorun.argocd.sync import operation
 from argorun.argocd.types import Application, Json
 from argorun.errors import ArgoCDFailed, OperationFailed, UsageError
+from argorun.kinds import NoticeKind
 
 CONFLICT_SHOWS = 0.3  # seconds after which a concurrent PATCH shows: about 0.1 s was seen
 BUSY_POLL = 5.0
@@ -56,7 +57,8 @@ async def wait_until_free(
         seen = await client.application(claim.app)
         record = record_of(seen)
         if record is not None and (left := liveness.abandoned_operation(record, seen, client.clock.now())):
-            claim.warn(f"run {record.run} is dead and left its operation running; argorun ends it")
+            text = f"run {record.run} is dead and left its operation running; argorun ends it"
+            claim.warn(text, NoticeKind.KILLED_RUN)
             async with busy.spent():
                 await operation.end(client, claim.app, left)
             continue

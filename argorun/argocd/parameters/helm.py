@@ -30,6 +30,7 @@ class Helm:
     """
 
     kind: ClassVar[str] = "helm"
+    key: ClassVar[str] = ""
     name: str
     value: str
     string: bool = False

@@ -18,6 +18,14 @@ class Setting(Protocol):
         """The name of its ParameterKind."""
 
     @property
+    def name(self) -> str:
+        """Of the Helm parameter, or of the ConfigMap."""
+
+    @property
+    def key(self) -> str:
+        """Of the ConfigMap; empty for Helm."""
+
+    @property
     def value(self) -> str: ...
 
     @property

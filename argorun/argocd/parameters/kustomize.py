@@ -59,6 +59,10 @@ class Kustomize:
     key: str
     value: str
 
+    @property
+    def name(self) -> str:
+        return self.configmap
+
     def __str__(self) -> str:
         return f"kustomize: ConfigMap {self.configmap}, key {self.key}"
 

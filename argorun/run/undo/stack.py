@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from argorun.emit import Emit
 from argorun.errors import AccessDenied, ArgoCDFailed, ArgorunError
 from argorun.events import LeftBehind, Undone
+from argorun.kinds import Subject
 
 ONCE_MORE = 1.0  # seconds before an undo that failed is tried again
 STUCK = 3.0  # seconds past its limit after which an undo that does not even stop is left
@@ -30,6 +31,8 @@ class Undo:
     what: str
     act: Act
     command: Command
+    kind: Subject
+    names: tuple[str, ...]
     limit: float  # seconds
     patient: bool = False  # done last in a hurry
     swept: bool = False  # `argorun sweep` undoes it, too
@@ -53,8 +56,12 @@ class UndoStack:
         self._stack: list[Undo] = []
         self._hurry = asyncio.Event()
         self.left: list[LeftBehind] = []
-        self.left_for_sweep = False  # `argorun sweep` would undo something of what is left
         self.abandoned = False  # nothing more is to be undone
+
+    @property
+    def left_for_sweep(self) -> bool:
+        """Whether `argorun sweep` would undo something of what is left."""
+        return any(left.swept for left in self.left)
 
     @property
     def hurried(self) -> bool:
@@ -86,14 +93,18 @@ class UndoStack:
         what: str,
         act: Act,
         command: Command,
-        *,
+        kind: Subject,
+        *names: str,
         limit: float = 20.0,
         patient: bool = False,
         last: bool = False,
         swept: bool = False,
     ) -> Undo:
-        """Register how to undo what is about to be done; `last`, after all that was registered so far."""
-        undo = Undo(what, act, command, limit, patient, swept)
+        """Register how to undo what is about to be done; `last`, after all that was registered so far.
+
+        `kind` and `names` are for programs, in place of the words in `what`.
+        """
+        undo = Undo(what, act, command, kind, names, limit, patient, swept)
         self._stack.insert(0 if last else len(self._stack), undo)
         return undo
 
@@ -173,7 +184,8 @@ class UndoStack:
         else:
             undo.done = True
             if did is not None:
-                self._emit(Undone(time=time.time(), what=did, seconds=time.monotonic() - began))
+                seconds, kind, names = time.monotonic() - began, undo.kind, undo.names
+                self._emit(Undone(time=time.time(), what=did, seconds=seconds, kind=kind, names=names))
 
     async def _act(self, undo: Undo) -> str | None:
         """Try once more after an error: a single wrong answer of a proxy must leave nothing behind."""
@@ -185,17 +197,36 @@ class UndoStack:
             await asyncio.sleep(ONCE_MORE)
             return await undo.act()
 
-    def leave(self, what: str, why: str, command: str = "", *, swept: bool = False) -> None:
+    def leave(
+        self,
+        what: str,
+        why: str,
+        command: str,
+        kind: Subject,
+        *names: str,
+        namespace: str = "",
+        resource: str = "",
+        swept: bool = False,
+    ) -> None:
         """Emit something that could not be undone, and the command with which a person undoes it."""
-        event = LeftBehind(time=time.time(), what=what, why=why, command=command)
+        event = LeftBehind(
+            time=time.time(),
+            what=what,
+            why=why,
+            command=command,
+            kind=kind,
+            names=names,
+            namespace=namespace,
+            resource=resource,
+            swept=swept,
+        )
         self.left.append(event)
-        self.left_for_sweep = self.left_for_sweep or swept
         self._emit(event)
 
     def _leave(self, undo: Undo, why: str) -> None:
         if not undo.done:  # emitted once
             undo.done = True
-            self.leave(undo.what, why, self._command(undo) or "", swept=undo.swept)
+            self.leave(undo.what, why, self._command(undo) or "", undo.kind, *undo.names, swept=undo.swept)
 
     def _command(self, undo: Undo) -> str | None:
         """The command; None where it cannot be given, which must not keep the others from being done."""

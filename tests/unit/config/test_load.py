@@ -608,12 +608,12 @@ def test_headers_take_variables_and_are_secret(folder: Path) -> None:
 
 def test_what_is_shown_of_a_config_holds_no_secret(folder: Path) -> None:
     text = MINIMAL.replace("kafka: {", "kafka: {sasl.password: hunter2, ")
-    assert describe(loaded(folder, text)) == [
+    assert [line.what for line in describe(loaded(folder, text), 1.0)] == [
         "application weather on https://argocd.example.com",
         "Kafka at localhost:9092",
         "timeouts: run 900s, busy 600s, cleanup 90s, stuck 60s",
     ]
-    assert describe(loaded(folder, text + "timeouts: {stuck: 0}"))[-1].endswith("stuck off")
+    assert describe(loaded(folder, text + "timeouts: {stuck: 0}"), 1.0)[-1].what.endswith("stuck off")
 
 
 @pytest.mark.parametrize(("written", "seconds"), [("0", 0), ("0s", 0), ("5", 5), ("2m", 120), ("'0'", 0)])
@@ -859,8 +859,8 @@ BY_PROXY = f"through the proxy http://plain:8080 (HTTP_PROXY) {CLEAR}"
 
 
 def test_a_dry_run_shows_the_route_without_the_proxys_password(folder: Path) -> None:
-    line = describe(loaded(folder, MINIMAL, PROXIED))[0]
-    assert line == (
+    line = describe(loaded(folder, MINIMAL, PROXIED), 1.0)[0]
+    assert line.what == (
         "application weather on https://argocd.example.com through the proxy http://proxy:3128 (HTTPS_PROXY)"
     )
 

@@ -32,6 +32,7 @@ from argorun.errors import AccessDenied, KafkaFailed
 from argorun.events import LeftBehind, Notice, Undone
 from argorun.kafka.spec import TopicExists
 from argorun.kafka.topics import Related
+from argorun.kinds import Subject
 from argorun.run.cleanup import RunCleanup
 from argorun.run.state import RunState, RunTopic
 from argorun.run.undo.application import ApplicationUndos
@@ -177,14 +178,20 @@ def test_whatever_an_optional_helper_raises_the_topic_goes(
     assert undone.left_and_why == list(zip(what, why, strict=True))
 
 
+DERIVED = "its name is derived from that of the run's topic"
+
+
 def test_derived_topics_go_with_the_topic_and_each_is_reported() -> None:
     topics = Topics(related=Related(("t_1-dlt", "t_1-retry-0"), ("app-t_1-changelog",)))
     undone = MadeTopic(topics, Topic(prefix="t", parameters=()))
     assert topics.deleted == ["t_1", "t_1-dlt", "t_1-retry-0"]
     assert [(e.level, e.text) for e in undone.all(Notice)] == [
         ("warning", "topic app-t_1-changelog contains the name of t_1 and is left alone: is it needed?"),
-        ("info", "topic t_1-dlt deleted: its name is derived from that of the run's topic"),
-        ("info", "topic t_1-retry-0 deleted: its name is derived from that of the run's topic"),
+    ]
+    assert [(e.kind, e.names, e.what) for e in undone.all(Undone)] == [
+        (Subject.TOPIC, ("t_1",), "topic t_1 deleted"),
+        (Subject.DERIVED_TOPIC, ("t_1-dlt",), f"topic t_1-dlt deleted: {DERIVED}"),
+        (Subject.DERIVED_TOPIC, ("t_1-retry-0",), f"topic t_1-retry-0 deleted: {DERIVED}"),
     ]
     assert undone.left_and_why == []
 

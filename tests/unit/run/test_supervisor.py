@@ -14,8 +14,17 @@ import pytest
 
 from argorun.argocd.diagnosis.analyze import Finding
 from argorun.config.model import Timeouts
-from argorun.errors import ArgoCDFailed, ArgorunError, TestsFailed, UsageError
+from argorun.errors import (
+    ArgoCDFailed,
+    ArgorunError,
+    InternalError,
+    NoTestRan,
+    StillBusy,
+    TestsFailed,
+    UsageError,
+)
 from argorun.events import Event, LeftBehind, Undone, Verdict
+from argorun.kinds import Result, Subject
 from argorun.reporters.dispatcher import Dispatcher
 from argorun.run import supervisor as module
 from argorun.run.steps import Run
@@ -47,6 +56,7 @@ class SupervisedRun(Scenario):
         self.undo = UndoStack(self.dispatcher)
         self.progress = SimpleNamespace(
             doing=lambda: "tests still running",
+            running=lambda: ("tests",),
             last_lines=lambda running: ("last line",),
             log_of=lambda running: "attempt 2, pod tests-x",
         )
@@ -64,8 +74,9 @@ class SupervisedRun(Scenario):
             self.undone.append(name)
             return f"{name} gone"
 
-        swept = name == "topic"
-        self.undo.register(name, undo, lambda: f"rm {name}", limit=60, patient=patient, swept=swept)
+        swept, kind = name == "topic", Subject.TOPIC
+        command = f"rm {name}"
+        self.undo.register(name, undo, lambda: command, kind, name, limit=60, patient=patient, swept=swept)
 
     def report(self, event: Event) -> None:
         super().report(event)
@@ -160,12 +171,18 @@ def test_green_is_0_and_everything_is_undone() -> None:
     assert scenario.code() == 0
     assert scenario.undone_and_left == BOTH
     assert scenario.verdict == Verdict(
-        time=0.0, ok=True, exit_code=0, title="the tests passed", url=scenario.url
+        time=0.0,
+        ok=True,
+        exit_code=0,
+        title="the tests passed",
+        url=scenario.url,
+        result=Result.PASSED,
     )
 
 
 def test_a_red_verdict_is_its_code_with_reason_hint_and_last_lines() -> None:
-    scenario = SupervisedRun(verdict_is(TestsFailed("tests failed", "look", reason="Job tests: limit")))
+    error = TestsFailed("tests failed", "look", reason="Job tests: limit", hooks=["tests"])
+    scenario = SupervisedRun(verdict_is(error))
     assert scenario.code() == 1
     assert scenario.undone_and_left == BOTH
     assert scenario.verdict == Verdict(
@@ -178,6 +195,8 @@ def test_a_red_verdict_is_its_code_with_reason_hint_and_last_lines() -> None:
         last_lines=("last line",),
         url=scenario.url,
         log_of="attempt 2, pod tests-x",
+        result=Result.FAILED,
+        hooks=("tests",),
     )
 
 
@@ -209,6 +228,7 @@ def test_a_red_verdict_says_what_the_cluster_says_asked_before_anything_is_undon
         last_lines=("last line",),
         url=scenario.url,
         log_of="attempt 2, pod tests-x",
+        result=Result.FAILED,
     )
 
 
@@ -225,6 +245,22 @@ def test_of_a_run_past_its_time_the_lines_of_what_still_runs_are_shown() -> None
     scenario.progress.last_lines = lambda running: (f"running: {running}",)
     scenario.code()
     assert scenario.verdict.last_lines == ("running: True",)
+    assert (scenario.verdict.result, scenario.verdict.hooks) == (Result.TIMED_OUT, ("tests",))
+
+
+@pytest.mark.parametrize(
+    ("error", "result"),
+    [
+        (TestsFailed("x"), Result.FAILED),
+        (NoTestRan("x"), Result.NO_TEST),
+        (StillBusy("x"), Result.ERROR),
+        (InternalError("x"), Result.ERROR),
+    ],
+)
+def test_a_program_need_not_read_the_words_of_a_verdict(error: ArgorunError, result: Result) -> None:
+    scenario = SupervisedRun(verdict_is(error))
+    scenario.code()
+    assert (scenario.verdict.result, scenario.verdict.exit_code) == (result, error.exit_code)
 
 
 def test_an_error_while_the_cluster_is_asked_changes_nothing_but_is_said() -> None:

@@ -42,6 +42,7 @@ class Env:
     """An environment variable of a config management plugin (`spec.source.plugin.env`)."""
 
     kind: ClassVar[str] = "plugin"
+    key: ClassVar[str] = ""
     note: ClassVar[str] = ""
     name: str
     value: str
