@@ -6,13 +6,15 @@ import contextlib
 import dataclasses
 import os
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from argorun import event_loop, signals
 from argorun.config.argocd_cli import stored
+from argorun.config.flags import check_outputs
 from argorun.config.load import load
 from argorun.config.model import Flags
+from argorun.config.problems import Problems
 from argorun.config.sweep import SweepFlags
 from argorun.config.sweep import load as load_sweep
 from argorun.errors import ArgorunError, CleanupIncomplete, InternalError
@@ -43,7 +45,10 @@ class Ending:
 def run(flags: Flags, outputs: Outputs) -> int:
     """Run an Application's tests; nothing is touched before the configuration is checked."""
     with errors_shown() as ending:
-        config = load(flags, os.environ, Path.cwd(), stored(os.environ), redactor().mask)
+        problems = Problems()
+        check_outputs(outputs.events, outputs.log_dir, problems)
+        given = os.environ, Path.cwd(), stored(os.environ)
+        config = load(flags, *given, redactor().mask, wrong_properties, problems)
         # Only now: a mistake in the configuration does not wait for the import of httpx and confluent_kafka.
         from argorun.run.supervisor import execute
 
@@ -55,7 +60,9 @@ def run(flags: Flags, outputs: Outputs) -> int:
 def sweep(flags: SweepFlags, outputs: Outputs) -> int:
     """Delete and put back what killed runs have left."""
     with errors_shown() as ending:
-        config = load_sweep(flags, os.environ, Path.cwd(), stored(os.environ), redactor().mask)
+        config = load_sweep(
+            flags, os.environ, Path.cwd(), stored(os.environ), redactor().mask, wrong_properties
+        )
         if outputs.shown_as == "auto":
             outputs = dataclasses.replace(outputs, shown_as="plain")
         from argorun.sweep.steps import execute
@@ -63,6 +70,13 @@ def sweep(flags: SweepFlags, outputs: Outputs) -> int:
         with reported(outputs, config.secrets, ending) as dispatcher, event_loop.opened() as loop:
             ending.code = loop.run_until_complete(execute(config, dispatcher))
     return ending.code
+
+
+def wrong_properties(properties: Mapping[str, str]) -> Iterable[tuple[str, str, str]]:
+    """What librdkafka does not accept. Imported where there are properties: that takes its time."""
+    from argorun.kafka.admin import wrong_properties as found
+
+    return found(properties)
 
 
 @contextlib.contextmanager
@@ -84,9 +98,7 @@ def errors_shown() -> Iterator[Ending]:
 
 def show(error: ArgorunError) -> None:
     """One clear error: what happened, where, and what to do."""
-    print(f"argorun: {error.message}", file=sys.stderr)
-    if error.hint:
-        print(f"  {error.hint}", file=sys.stderr)
+    print(error.shown, file=sys.stderr)
 
 
 @contextlib.contextmanager

@@ -40,6 +40,11 @@ class ArgorunError(Exception):
         self.reason = reason
         self.hooks = tuple(dict.fromkeys(hooks))
 
+    @property
+    def shown(self) -> str:
+        """The error as it stands on stderr: the message, and below it each line of the hint."""
+        return "\n  ".join([f"argorun: {self.message}", *self.hint.splitlines()])
+
 
 class TestsFailed(ArgorunError):
     """A required test Job ran in this operation and failed."""

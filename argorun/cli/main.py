@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from argorun.cli import demo, exit_codes, run, schema, sweep
+from argorun.cli.errors import Command, Commands
 
 HELP = """Give one test run behind Argo CD its own Kafka topic.
 
@@ -20,6 +21,7 @@ New here? See it work on this machine, with nothing set up:
 
 commands = typer.Typer(
     name="argorun",
+    cls=Commands,
     help=HELP,
     epilog=exit_codes.of_a_run(),
     no_args_is_help=True,
@@ -27,10 +29,10 @@ commands = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     pretty_exceptions_enable=False,
 )
-commands.command(help=run.HELP, epilog=exit_codes.of_a_run())(run.run)
-commands.command(help=sweep.HELP, epilog=exit_codes.of_a_sweep())(sweep.sweep)
-commands.command(help=schema.HELP)(schema.schema)
-commands.command(help=demo.HELP)(demo.demo)
+commands.command(cls=Command, help=run.HELP, epilog=exit_codes.of_a_run())(run.run)
+commands.command(cls=Command, help=sweep.HELP, epilog=exit_codes.of_a_sweep())(sweep.sweep)
+commands.command(cls=Command, help=schema.HELP)(schema.schema)
+commands.command(cls=Command, help=demo.HELP)(demo.demo)
 
 
 def version(wanted: bool) -> None:

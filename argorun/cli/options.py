@@ -18,6 +18,20 @@ class Output(StrEnum):
     JSON = "json"
 
 
+Server = Annotated[
+    str | None,
+    typer.Option(metavar="HOST", help="Argo CD's address, HOST or HOST:PORT.", show_default=False),
+]
+CaFile = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE", help="The CA that signed the certificate of Argo CD, as PEM.", show_default=False
+    ),
+]
+BootstrapServers = Annotated[
+    str | None,
+    typer.Option(metavar="LIST", help="Kafka's brokers: HOST:PORT, with commas.", show_default=False),
+]
 ConfigurationFile = Annotated[
     Path | None,
     typer.Option(

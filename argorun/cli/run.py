@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from argorun.cli.options import ConfigurationFile, Output
+from argorun.cli.options import BootstrapServers, CaFile, ConfigurationFile, Output, Server
 
 HELP = """Run the tests of an Application on a topic of their own.
 
 argorun.yaml can hold everything; options override it. Credentials come from the environment:
 ARGOCD_AUTH_TOKEN, and ${NAME} in argorun.yaml for Kafka's. ARGOCD_SERVER and KAFKA_BOOTSTRAP_SERVERS
-override argorun.yaml, too.
+override argorun.yaml, too; --server and --bootstrap-servers override both.
 
 \b
 Examples:
@@ -131,6 +131,9 @@ def run(
     topic: TopicPrefix = None,
     parameter: HelmParameter = None,
     job: TestJobs = None,
+    server: Server = None,
+    ca: CaFile = None,
+    bootstrap_servers: BootstrapServers = None,
     timeout: Timeout = None,
     revision: Revision = None,
     sets: Sets = None,
@@ -155,6 +158,9 @@ def run(
         topic=topic,
         parameter=parameter,
         jobs=tuple(job or ()),
+        server=server,
+        ca=ca,
+        bootstrap_servers=bootstrap_servers,
         timeout=timeout,
         revision=revision,
         sets=tuple(sets or ()),

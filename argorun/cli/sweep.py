@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from argorun.cli.options import ConfigurationFile
+from argorun.cli.options import BootstrapServers, CaFile, ConfigurationFile, Server
 
 HELP = """Delete the topics that killed runs left, and put their Applications back.
 
@@ -58,6 +58,9 @@ def sweep(
     file: ConfigurationFile = None,
     topic: Topics = None,
     older_than: OlderThan = None,
+    server: Server = None,
+    ca: CaFile = None,
+    bootstrap_servers: BootstrapServers = None,
     yes: Yes = False,
     dry_run: DryRun = False,
     output: ShownAs = SweepOutput.AUTO,
@@ -66,5 +69,14 @@ def sweep(
     from argorun import app
     from argorun.config.sweep import SweepFlags
 
-    flags = SweepFlags(file=file, topics=tuple(topic or ()), older_than=older_than, yes=yes, dry_run=dry_run)
+    flags = SweepFlags(
+        file=file,
+        topics=tuple(topic or ()),
+        older_than=older_than,
+        server=server,
+        ca=ca,
+        bootstrap_servers=bootstrap_servers,
+        yes=yes,
+        dry_run=dry_run,
+    )
     raise typer.Exit(app.sweep(flags, app.Outputs(output.value)))

@@ -167,6 +167,9 @@ class Config(Strict, frozen=True):
     dry_run: bool = False
     logs: str = "tests"
     secrets: tuple[str, ...] = ()
+    sources: dict[str, str] = {}
+    """Where each value was given, by its key in argorun.yaml (`argocd.server`; also `argocd.token`): a flag
+    (`--server`), a variable (`ARGOCD_SERVER`), a line (`argorun.yaml:4`) or `the argocd CLI's login`."""
 
 
 class Flags(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,6 +180,9 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     topic: str | None = None
     parameter: str | None = None
     jobs: tuple[str, ...] = ()
+    server: str | None = None
+    ca: str | None = None
+    bootstrap_servers: str | None = None
     timeout: str | None = None
     revision: str | None = None
     sets: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -41,6 +41,7 @@ T = TypeVar("T")
 _POLL = 0.1  # seconds in librdkafka at a time: closing waits no longer than that
 _GRACE = 2.0  # seconds past the request's own timeout until librdkafka itself counts as hung
 _UNNAMED = re.compile(r'No such configuration property: "(?P<name>[^"]*)"')
+_INVALID = re.compile(r'for configuration property "(?P<name>[^"]*)"')
 _AFTER = re.compile(r" \(after \d+ms in state \w+(?:, \d+ identical error\(s\) suppressed)?\)$")
 _THREAD = re.compile(r"(?:(?:sasl_)?(?:ssl|plaintext)://)?(?P<where>\S+?)/(?:bootstrap|\d+): ")
 
@@ -86,6 +87,51 @@ class Admin(Protocol):
     async def close(self) -> None: ...
 
 
+def wrong_properties(properties: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """What argorun and librdkafka do not accept: the property's name, if known, a text and a hint, for each.
+
+    Nothing is connected: `bootstrap.servers` is left out. librdkafka names one property at a time (seen), so
+    that one is left out, and the rest is tried again.
+    """
+    redact = Redactor(of_properties(properties)).text
+    refused = list(librdkafka.wrong(properties))
+    yield from refused
+    without = {"bootstrap.servers", *(name for name, _, _ in refused)}
+    while tried := {name: value for name, value in properties.items() if name not in without}:
+        made = _client(tried)
+        if isinstance(made, AdminClient):
+            return
+        name, text, hint = _explained(redact(made), "")
+        if name not in tried:
+            name = name.removesuffix("s")  # librdkafka's other name for sasl.mechanism
+        yield name, text, hint
+        if name not in tried:
+            return
+        without.add(name)
+
+
+def _client(settings: dict[str, Any]) -> AdminClient | str:
+    """librdkafka's client, or its text about what it does not accept."""
+    # Outside the tree of loggers: nothing of it reaches stderr.
+    silent = logging.Logger("librdkafka")
+    silent.addHandler(logging.NullHandler())
+    try:
+        return AdminClient(settings, logger=silent)
+    except KafkaException as e:
+        return _text(e.args[0])
+    except (TypeError, ValueError, AttributeError) as e:
+        return str(e)
+
+
+def _explained(text: str, origin: str) -> tuple[str, str, str]:
+    """The property that librdkafka's text is about, or an empty string; a text and a hint."""
+    if unknown := _UNNAMED.search(text):
+        name = unknown["name"]
+        return name, f"kafka.{name} is not a property of librdkafka", librdkafka.nearest(name)
+    invalid = _INVALID.search(text)
+    return invalid["name"] if invalid else "", f"the Kafka client cannot be set up{origin}: {text}", ""
+
+
 class KafkaAdmin:
     """The `Admin` over one AdminClient of librdkafka; created outside an event loop, opened and used inside.
 
@@ -106,21 +152,11 @@ class KafkaAdmin:
         self._admin: AdminClient | None = self._make(config)
 
     def _make(self, config: dict[str, librdkafka.Property]) -> AdminClient:
-        # Outside the tree of loggers: nothing of it reaches stderr.
-        silent = logging.Logger("librdkafka")
-        silent.addHandler(logging.NullHandler())
-        try:
-            settings: dict[str, Any] = {**config, "error_cb": self._on_error}
-            return AdminClient(settings, logger=silent)
-        except KafkaException as e:
-            text = self._redact(_text(e.args[0]))
-        except (TypeError, ValueError, AttributeError) as e:
-            text = self._redact(str(e))
-        unknown = _UNNAMED.search(text)
-        if unknown:
-            name = unknown["name"]
-            raise UsageError(f"kafka.{name} is not a property of librdkafka", librdkafka.nearest(name))
-        raise UsageError(f"the Kafka client cannot be set up from kafka: in argorun.yaml: {text}")
+        made = _client({**config, "error_cb": self._on_error})
+        if isinstance(made, AdminClient):
+            return made
+        _, text, hint = _explained(self._redact(made), " from kafka: in argorun.yaml")
+        raise UsageError(text, hint)
 
     # -- errors outside any answer: librdkafka calls error_cb from poll() only (seen) --
     # -- (docs/kafka-facts.md#errors-outside-of-answers) --

@@ -12,8 +12,9 @@ import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from argorun.config.checks import duration
 from argorun.config.file import File
-from argorun.config.load import duration, load
+from argorun.config.load import load
 from argorun.config.model import (
     ApplicationRef,
     ArgoCD,
@@ -27,6 +28,8 @@ from argorun.config.model import (
     Topic,
     describe,
 )
+from argorun.config.problems import Wrong
+from argorun.config.words import place_of
 from argorun.errors import UsageError
 
 ENVIRONMENT = {"ARGOCD_AUTH_TOKEN": "t0ken"}
@@ -44,8 +47,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def loaded(folder: Path, text: str, environment: dict[str, str] = ENVIRONMENT, **flags: Any) -> Config:
+    """The Config, without the sources of its values."""
+    return values(with_sources(folder, text, environment, **flags))
+
+
+def with_sources(folder: Path, text: str, environment: dict[str, str] = ENVIRONMENT, **flags: Any) -> Config:
     (folder / "argorun.yaml").write_text(text, encoding="utf-8")
     return load(Flags(**flags), environment, folder)
+
+
+def values(config: Config) -> Config:
+    return msgspec.structs.replace(config, sources={})
 
 
 def refused(
@@ -67,25 +79,25 @@ def test_a_duration_is_hours_minutes_and_seconds(
     assume(hours or minutes or seconds)
     text = (f"{hours}h" if hours else "") + (f"{minutes}m" if minutes else "")
     text += f"{seconds}{'s' if with_s else ''}" if seconds else ""
-    assert duration(text, "x") == 3600 * hours + 60 * minutes + seconds
+    assert duration(text) == 3600 * hours + 60 * minutes + seconds
 
 
 @pytest.mark.parametrize(
     ("text", "seconds"), [("90", 90), (90, 90), ("90s", 90), ("15m", 900), ("1h30m", 5400), (" 2m ", 120)]
 )
 def test_durations_as_the_design_writes_them(text: str | int, seconds: float) -> None:
-    assert duration(text, "x") == seconds
+    assert duration(text) == seconds
 
 
 @given(
     st.text(max_size=12) | st.integers(max_value=0) | st.from_regex(r"[0-9]{10,500}[hms]?", fullmatch=True)
 )
-def test_anything_else_is_no_duration_and_names_its_key(value: str | int) -> None:
+def test_anything_else_is_no_duration_and_says_how_one_is_written(value: str | int) -> None:
     try:
-        seconds = duration(value, "timeouts.run")
-    except UsageError as e:
-        shown = (e.message, e.hint)
-        assert shown == (f"timeouts.run: '{value}' is not a duration", "write it like 90, 90s, 15m or 1h30m")
+        seconds = duration(value)
+    except Wrong as e:
+        shown = e.hint
+        assert shown in ("write it like 90, 90s, 15m or 1h30m", "give at least 1s")
     else:
         assert seconds > 0
         assert set(str(value).strip()) <= set("0123456789hms")
@@ -95,8 +107,8 @@ def test_anything_else_is_no_duration_and_names_its_key(value: str | int) -> Non
     "text", ["", "0", "0s", "-5", "1.5h", "15 m", "1m1h", "1d", "s", "٣m", "9" * 400, "9" * 9999]
 )
 def test_what_a_person_might_mistype_as_a_duration(text: str) -> None:
-    with pytest.raises(UsageError):
-        duration(text, "--timeout")
+    with pytest.raises(Wrong):
+        duration(text)
 
 
 # -- from a file to a Config ----------------------------------------------------------------------------
@@ -293,42 +305,50 @@ def keyed_places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]
 def test_an_unknown_key_anywhere_is_named_with_its_place(
     folder: Path, file: dict[str, Any], data: Any
 ) -> None:
+    places = [str(p) for t in expected(file).topics for p in t.parameters]
+    assume(len(places) == len(set(places)))
     path = data.draw(st.sampled_from(keyed_places(file)))
     target: Any = file
     for part in path:
         target = target[part]
     target["zzqqzzqq"] = 1
-    where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path).lstrip(".")
-    message, hint = refused(folder, yaml.safe_dump(file))
-    assert message == f"argorun.yaml: unknown key 'zzqqzzqq'{f' in {where}' if where else ''}"
+    text = yaml.safe_dump(file)
+    line = text[: text.index("zzqqzzqq")].count("\n") + 1
+    message, hint = refused(folder, text)
+    place = f" in {place_of(path)}" if path else ""
+    assert message == f"argorun.yaml:{line}: unknown key 'zzqqzzqq'{place}"
     assert hint.startswith("known keys: ")
 
 
 @pytest.mark.parametrize(
     ("written", "mistyped", "message", "near"),
     [
-        ("application:", "aplication:", "unknown key 'aplication'", "application"),
-        ("server:", "sever:", "unknown key 'sever' in argocd", "server"),
-        ("parameter:", "paramter:", "unknown key 'paramter' in topics[0]", "parameter"),
-        ("topics:", "topic:", "unknown key 'topic'", "topics"),
-        ("kafka:", "kakfa:", "unknown key 'kakfa'", "kafka"),
+        ("application:", "aplication:", "2: unknown key 'aplication'", "application"),
+        ("server:", "sever:", "3: unknown key 'sever' in argocd", "server"),
+        ("parameter:", "paramter:", "5: unknown key 'paramter' in topics: first entry", "parameter"),
+        ("topics:", "topic:", "5: unknown key 'topic'", "topics"),
+        ("kafka:", "kakfa:", "4: unknown key 'kakfa'", "kafka"),
     ],
 )
 def test_a_typo_names_the_nearest_key(
     folder: Path, written: str, mistyped: str, message: str, near: str
 ) -> None:
     shown = refused(folder, MINIMAL.replace(written, mistyped))
-    assert shown == (f"argorun.yaml: {message}", f"did you mean '{near}'?")
+    assert shown == (f"argorun.yaml:{message}", f"did you mean '{near}'?")
 
 
 @pytest.mark.parametrize(
     ("parameter", "message", "near"),
     [
-        ("{hlm: a}", "unknown key 'hlm' in topics[0].parameter", "helm"),
-        ("[a, {kustomise: {}}]", "unknown key 'kustomise' in topics[0].parameter[1]", "kustomize"),
+        ("{hlm: a}", "unknown key 'hlm' in topics: first entry: parameter", "helm"),
+        (
+            "[a, {kustomise: {}}]",
+            "unknown key 'kustomise' in topics: first entry: parameter: second entry",
+            "kustomize",
+        ),
         (
             "{kustomize: {configMap: c, key: k}}",
-            "unknown key 'configMap' in topics[0].parameter.kustomize",
+            "unknown key 'configMap' in topics: first entry: parameter.kustomize",
             "configmap",
         ),
     ],
@@ -337,7 +357,7 @@ def test_a_typo_in_a_parameters_place_is_found_too(
     folder: Path, parameter: str, message: str, near: str
 ) -> None:
     shown = refused(folder, MINIMAL.replace("parameter: kafka.topic", f"parameter: {parameter}"))
-    assert shown == (f"argorun.yaml: {message}", f"did you mean '{near}'?")
+    assert shown == (f"argorun.yaml:5: {message}", f"did you mean '{near}'?")
 
 
 KEYS = sorted(
@@ -413,19 +433,7 @@ def test_any_text_is_a_config_or_one_clear_error(folder: Path, text: str) -> Non
         ("a: [", "argorun.yaml:1:5: not valid YAML: expected the node content, but found '<stream end>'"),
         ("- a", "argorun.yaml: expected keys and values, got list"),
         ("weather", "argorun.yaml: expected keys and values, got str"),
-        (
-            "application: 2020-13-45",
-            "argorun.yaml: not valid YAML: a value is not valid for the type that it looks like",
-        ),
-        (
-            "application: !!int x",
-            "argorun.yaml: not valid YAML: a value is not valid for the type that it looks like",
-        ),
         ("[" * 9000, "argorun.yaml: not valid YAML: it is nested too deeply"),
-        ("application: [a]", "argorun.yaml: application: expected `str | object | null`, got `array`"),
-        ("topics: [{prefix: a}]", "argorun.yaml: topics[0]: object missing required field `parameter`"),
-        ("kafka: {a: null}", "argorun.yaml: kafka[...]: expected `bool | int | float | str`, got `null`"),
-        ("timeouts: {run: true}", "argorun.yaml: timeouts.run: expected `int | str | null`, got `bool`"),
     ],
 )
 def test_a_broken_file_says_where_and_what(folder: Path, text: str, message: str) -> None:
@@ -435,8 +443,8 @@ def test_a_broken_file_says_where_and_what(folder: Path, text: str, message: str
 def test_a_file_that_is_not_text_or_not_there(folder: Path) -> None:
     (folder / "binary.yaml").write_bytes(b"\xff\xfe\xff")
     for name, what in (
-        ("binary.yaml", "cannot be read"),
-        (".", "cannot be read"),
+        ("binary.yaml", "is not UTF-8 text"),
+        (".", "is a directory"),
         ("no.yaml", "there is no such file"),
     ):
         with pytest.raises(UsageError) as e:
@@ -452,74 +460,102 @@ def test_a_file_that_is_not_text_or_not_there(folder: Path) -> None:
     [
         ("application: weather", "", "no Application to run"),
         ("server: argocd.example.com", "", "no Argo CD server is configured"),
-        ("argocd.example.com", '"a b"', "'a b' is not an Argo CD server"),
-        ("argocd.example.com", '"https://"', "'https://' is not an Argo CD server"),
-        ("argocd.example.com", '"user@host"', "'user@host' is not an Argo CD server"),
-        ("argocd.example.com", "h:99999", "'h:99999' does not have a valid port"),
-        ("argocd.example.com", "h:x", "'h:x' does not have a valid port"),
-        ("argocd.example.com", '"h:0"', "'h:0' does not have a valid port"),
+        ("argocd.example.com", '"a b"', "argorun.yaml:3: argocd.server: 'a b' is not an Argo CD server"),
+        (
+            "argocd.example.com",
+            '"https://"',
+            "argorun.yaml:3: argocd.server: 'https://' is not an Argo CD server",
+        ),
+        (
+            "argocd.example.com",
+            '"user@host"',
+            "argorun.yaml:3: argocd.server: '***@host' is not an Argo CD server",
+        ),
+        (
+            "argocd.example.com",
+            "h:99999",
+            "argorun.yaml:3: argocd.server: 'h:99999' does not have a valid port",
+        ),
+        ("argocd.example.com", "h:x", "argorun.yaml:3: argocd.server: 'h:x' does not have a valid port"),
+        ("argocd.example.com", '"h:0"', "argorun.yaml:3: argocd.server: 'h:0' does not have a valid port"),
         ('bootstrap.servers: "localhost:9092"', "", "no Kafka broker is configured"),
         ("topics: [{prefix: weather_updates, parameter: kafka.topic}]", "", "no topic is configured"),
         (
             "application: weather",
             "application: Weather",
-            "argorun.yaml: 'Weather' is not a valid name of an Application",
+            "argorun.yaml:2: application: 'Weather' is not a valid name of an Application",
         ),
         (
             "application: weather",
             "application: a/b/c",
-            "argorun.yaml: 'a/b' is not a valid name of an Application",
+            "argorun.yaml:2: application: 'a/b' is not a valid name of an Application",
         ),
-        ("prefix: weather_updates", 'prefix: ""', "argorun.yaml: topics[0]: prefix '': is empty"),
-        ("kafka.topic}", "a, partitions: 0}", "argorun.yaml: topics[0]: partitions is 0"),
-        ("kafka.topic}", "a, replication_factor: -2}", "argorun.yaml: topics[0]: replication_factor is -2"),
+        ("prefix: weather_updates", 'prefix: ""', "argorun.yaml:5: topics: first entry: prefix: is empty"),
+        (
+            "kafka.topic}",
+            "a, partitions: 0}",
+            "argorun.yaml:5: topics: first entry: partitions: 0 is not possible",
+        ),
+        (
+            "kafka.topic}",
+            "a, replication_factor: -2}",
+            "argorun.yaml:5: topics: first entry: replication_factor: -2 is not possible",
+        ),
         (
             "kafka.topic}",
             "a, replication_factor: 99999}",
-            "argorun.yaml: topics[0]: replication_factor is 99999",
+            "argorun.yaml:5: topics: first entry: replication_factor: 99999 is not possible",
         ),
-        ("parameter: kafka.topic", "parameter: []", "argorun.yaml: topics[0]: parameter is empty"),
+        (
+            "parameter: kafka.topic",
+            "parameter: []",
+            "argorun.yaml:5: topics: first entry: parameter: is empty",
+        ),
         (
             "parameter: kafka.topic",
             "parameter: {}",
-            "argorun.yaml: topics[0]: a parameter is either helm or kustomize",
+            "argorun.yaml:5: topics: first entry: parameter: must be either helm or kustomize",
         ),
         (
             "parameter: kafka.topic",
             'parameter: ""',
-            "argorun.yaml: topics[0]: a parameter is either helm or kustomize",
+            "argorun.yaml:5: topics: first entry: parameter: must be either helm or kustomize",
         ),
         (
             "parameter: kafka.topic",
             "parameter: {helm: a, kustomize: {configmap: c, key: k}}",
-            "argorun.yaml: topics[0]: a parameter is either helm or kustomize",
+            "argorun.yaml:5: topics: first entry: parameter: must be either helm or kustomize",
         ),
         (
             "parameter: kafka.topic",
             "parameter: [a, a]",
-            "argorun.yaml: two topics set the same parameter (helm: a)",
+            "argorun.yaml:5: topics: first entry: parameter: helm: a is set by the same topic, too",
         ),
-        ("example.com", "example.com, ca: no.pem", "argocd.ca: there is no file no.pem"),
+        ("example.com", "example.com, ca: no.pem", "argorun.yaml:3: argocd.ca: there is no file no.pem"),
         (
             "example.com",
             "example.com, ca: ~nobody.here/ca.pem",
-            "argocd.ca: there is no file ~nobody.here/ca.pem",
+            "argorun.yaml:3: argocd.ca: there is no file ~nobody.here/ca.pem",
         ),
-        ("example.com", f"example.com, ca: {'a' * 300}", f"argocd.ca: there is no file {'a' * 300}"),
+        (
+            "example.com",
+            f"example.com, ca: {'a' * 100}",
+            f"argorun.yaml:3: argocd.ca: there is no file {'a' * 100}",
+        ),
         (
             "example.com",
             "example.com, client_cert: argorun.yaml",
-            "argocd.client_cert and argocd.client_key go together",
+            "argorun.yaml:3: argocd.client_cert and argocd.client_key go together",
         ),
         (
             "example.com",
             'example.com, headers: {"X y": z}',
-            "argocd.headers.X y: name or value cannot be sent as an HTTP header",
+            "argorun.yaml:3: argocd.headers.X y: name or value cannot be sent as an HTTP header",
         ),
         (
             "example.com",
             'example.com, headers: {X: "a\\nb"}',
-            "argocd.headers.X: name or value cannot be sent as an HTTP header",
+            "argorun.yaml:3: argocd.headers.X: name or value cannot be sent as an HTTP header",
         ),
     ],
 )
@@ -531,9 +567,10 @@ def test_what_cannot_be_is_refused_by_name(folder: Path, old: str, new: str, mes
 @pytest.mark.parametrize("token", [None, "", " \n"])
 def test_no_token_says_how_to_get_one(folder: Path, token: str | None) -> None:
     environment = {} if token is None else {"ARGOCD_AUTH_TOKEN": token}
+    note = "" if token is None else "\nARGOCD_AUTH_TOKEN is set, and empty"
     assert refused(folder, MINIMAL, environment) == (
         "no token for Argo CD at argocd.example.com",
-        "export ARGOCD_AUTH_TOKEN (argocd account generate-token), or run `argocd login`",
+        f"export ARGOCD_AUTH_TOKEN (argocd account generate-token), or run `argocd login`{note}",
     )
 
 
@@ -541,7 +578,7 @@ def test_no_token_says_how_to_get_one(folder: Path, token: str | None) -> None:
 def test_a_token_that_cannot_be_one_is_refused_and_not_shown(folder: Path, token: str) -> None:
     assert refused(folder, MINIMAL, {"ARGOCD_AUTH_TOKEN": token}) == (
         "the token for Argo CD at argocd.example.com contains a character that no token can contain",
-        "",
+        "it comes from ARGOCD_AUTH_TOKEN",
     )
 
 
@@ -578,9 +615,8 @@ def test_a_variable_that_is_not_there_is_named_and_no_value_is_shown(
     written = "".join(f"${{{name}}}" for name in variables) + "${not_there}"
     text = MINIMAL.replace("kafka: {", f"kafka: {{sasl.username: '{written}', ")
     message, hint = refused(folder, text, ENVIRONMENT | variables)
-    assert (
-        message
-        == "argorun.yaml: kafka.sasl.username uses ${not_there}, but not_there is not set in the environment"
+    assert message == (
+        "argorun.yaml:4: kafka.sasl.username uses ${not_there}, but not_there is not set in the environment"
     )
     assert not [v for v in variables.values() if v in message + hint]
 
@@ -621,7 +657,7 @@ def test_only_a_stuck_pod_may_be_waited_for_without_end(folder: Path, written: s
     assert loaded(folder, MINIMAL + f"timeouts: {{stuck: {written}}}").timeouts.stuck == seconds
     for other in ("run", "busy", "cleanup"):
         if seconds == 0:
-            with pytest.raises(UsageError, match=f"timeouts.{other}: .* is not a duration"):
+            with pytest.raises(UsageError, match=f"timeouts.{other}: .* is too short"):
                 loaded(folder, MINIMAL + f"timeouts: {{{other}: {written}}}")
 
 
@@ -680,14 +716,14 @@ def test_flags_win_over_environment_over_file(folder: Path) -> None:
 
 def test_a_run_needs_no_file_at_all(tmp_path: Path) -> None:
     environment = ENVIRONMENT | {"ARGOCD_SERVER": "a", "KAFKA_BOOTSTRAP_SERVERS": "k:1"}
-    assert load(Flags(application="w", topic="t", parameter="p"), environment, tmp_path) == Config(
+    assert values(load(Flags(application="w", topic="t", parameter="p"), environment, tmp_path)) == Config(
         application=ApplicationRef(name="w"),
         argocd=ArgoCD(server="a", token="t0ken"),
         kafka={"bootstrap.servers": "k:1"},
         topics=(Topic(prefix="t", parameters=(Parameter(helm="p"),)),),
         secrets=("t0ken",),
     )
-    with pytest.raises(UsageError, match="--topic PREFIX and --parameter NAME go together"):
+    with pytest.raises(UsageError, match="the topic has no parameter"):
         load(Flags(application="w", topic="t"), environment, tmp_path)
 
 
@@ -710,7 +746,7 @@ def test_topic_and_parameter_do_not_choose_among_several(folder: Path) -> None:
     ("flags", "message"),
     [
         ({"sets": ("a",)}, "--set a: expected NAME=VALUE"),
-        ({"sets": ("=a",)}, "--set =a: expected NAME=VALUE"),
+        ({"sets": ("=a",)}, "--set: expected NAME=VALUE"),
         ({"sets": ("a=1", "a=2")}, "--set a: the parameter is set twice"),
         ({"sets": ("kafka.topic=x",)}, "--set kafka.topic: the parameter takes the topic's name"),
         ({"set_strings": ("a",)}, "--set-string a: expected NAME=VALUE"),
@@ -845,10 +881,9 @@ def test_half_a_client_certificate_of_the_argocd_cli_is_named(
 @pytest.mark.parametrize("written", ["0", "soon", "-5"])
 def test_a_limit_for_rendering_is_a_duration(folder: Path, written: str) -> None:
     text = MINIMAL.replace("example.com}", f"example.com, timeout: {written}}}")
-    assert refused(folder, text) == (
-        f"argocd.timeout: '{written}' is not a duration",
-        "write it like 90, 90s, 15m or 1h30m",
-    )
+    message, hint = refused(folder, text)
+    assert message.startswith(f"argorun.yaml:3: argocd.timeout: '{written}' is ")
+    assert hint in ("write it like 90, 90s, 15m or 1h30m", "give at least 1s")
 
 
 PROXIED = ENVIRONMENT | {"HTTPS_PROXY": "http://me:hunter2@proxy:3128", "HTTP_PROXY": "plain:8080"}
