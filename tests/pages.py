@@ -29,6 +29,7 @@ class Block(NamedTuple):
     language: str
     text: str
     mark: str  # the comment in the line above, which a reader does not see; empty where there is none
+    at: int  # where it stands in the page
 
 
 def paths() -> list[str]:
@@ -68,7 +69,7 @@ def _blocks(path: str) -> Iterator[Block]:
     text = page(path)
     for found in FENCE.finditer(text):
         mark = MARK.search(text, 0, found.start())
-        yield Block(path, found[2], textwrap.dedent(found[3]), mark[1] if mark else "")
+        yield Block(path, found[2], textwrap.dedent(found[3]), mark[1] if mark else "", found.start())
 
 
 def phrases(path: str) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from argorun.sandbox.render import RenderError
+from argorun.sandbox.standin.application import RenderError
 from argorun.sandbox.standin.objects import Json
 
 COMMIT = "c0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0de"

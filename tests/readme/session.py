@@ -22,20 +22,26 @@ PERSON = {
 class Session:
     """A folder, an environment and what stands for the placeholders of the pages."""
 
-    def __init__(self, folder: Path, environment: Mapping[str, str], stands_for: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        environment: Mapping[str, str],
+        stands_for: Mapping[str, str],
+        programs: str = "",
+    ) -> None:
         self.folder = folder / "work"
         self._state = folder / "state.sh"
         self._stands_for = dict(stands_for)
-        programs = folder / "bin"
-        for made in (self.folder, programs, folder / "home"):
+        own = folder / "bin"
+        for made in (self.folder, own, folder / "home"):
             made.mkdir(parents=True)
-        argorun = programs / "argorun"
+        argorun = own / "argorun"
         argorun.write_text(
             f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m argorun "$@"\n', encoding="utf-8"
         )
         argorun.chmod(0o755)
         self._environment = {
-            "PATH": f"{programs}:{os.environ['PATH']}",
+            "PATH": os.pathsep.join(p for p in (str(own), programs, os.environ["PATH"]) if p),
             "HOME": str(folder / "home"),
             "PYTHONPATH": str(pages.ROOT),
             "GIT_CONFIG_NOSYSTEM": "1",

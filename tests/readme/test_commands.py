@@ -194,7 +194,8 @@ class Servers(NamedTuple):
 
     def session(self, folder: Path) -> Session:
         """Somebody who has set up both servers and the example's Application."""
-        remote = folder / "weather.git"
+        remote, repository = folder / "weather.git", folder / "argorun"
+        repository.symlink_to(pages.ROOT)
         subprocess.run(["git", "init", "--quiet", "--bare", remote], check=True)
         environment = {
             "ARGOCD_SERVER": f"http://{self.demo.server}",
@@ -202,7 +203,7 @@ class Servers(NamedTuple):
             "KAFKA_BOOTSTRAP_SERVERS": self.demo.bootstrap_servers,
         }
         stands_for = {
-            "https://github.com/argorun/argorun": pages.ROOT.as_uri(),
+            "https://github.com/argorun/argorun": repository.as_uri(),
             "https://github.com/YOU/weather.git": remote.as_uri(),
             "argocd.example.com": environment["ARGOCD_SERVER"],
             "kafka.example.com:9092": environment["KAFKA_BOOTSTRAP_SERVERS"],
