@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all test-real chaos record-events bench check format clean
+.PHONY: help demo test test-all test-real chaos record-events reference bench check format clean
 
 help:
 	@echo 'make demo        a whole run on this machine, with a real Kafka and a stand-in for Argo CD'
@@ -16,6 +16,7 @@ help:
 	@echo 'make test-real   the contract and whole runs on a real Argo CD, Kubernetes and Kafka'
 	@echo 'make chaos       the chaos of make test-all with hundreds of runs: half an hour'
 	@echo 'make record-events  record whole runs again for the tests of the reporters: two minutes; read its diff'
+	@echo 'make reference   write docs/reference anew from the code: commands, settings, exit codes, events'
 	@echo 'make bench       argorun against a script, side by side on the real stack; writes bench/README.md'
 	@echo 'make format      let ruff put the code in order'
 	@echo 'make clean       remove what these made'
@@ -45,6 +46,10 @@ test-real: .venv/.dev
 # On a real Kafka and the stand-in; tests/data has the recordings and what each reporter shows of them.
 record-events: .venv/.dev
 	$(BIN)/python -m tests.record_events
+
+# A test says where it is due; what the events promise only grows: see CONTRIBUTING.md.
+reference: .venv/.dev
+	$(BIN)/python -m tests.reference
 
 # On a real stack as well, or without one only the big Application; nothing else should run beside it.
 bench: .venv/.bench

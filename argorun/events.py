@@ -75,8 +75,8 @@ class Planned:
     time: float
     what: str  # for people
     kind: PlannedKind = PlannedKind.OTHER
-    names: tuple[str, ...] = ()
-    value: str = ""
+    names: tuple[str, ...] = ()  # of what it is about
+    value: str = ""  # that it gets
     original: str | None = None  # the value that stands now; null where there is none
     partitions: int | None = None  # -1: the broker's own number
     limits: dict[str, float] = dataclasses.field(default_factory=dict)  # seconds of each of `timeouts`
@@ -88,8 +88,8 @@ class TopicCreated:
 
     time: float
     topic: str  # its whole name
-    partitions: int
-    replication_factor: int
+    partitions: int  # how many it has
+    replication_factor: int  # on how many brokers each is
     seconds: float  # until it could be used
 
 
@@ -99,9 +99,9 @@ class ParameterSet:
 
     time: float
     place: str  # for people: "helm: kafka.topic", "kustomize: ConfigMap topic-config, key topic_name"
-    value: str
+    value: str  # the run's
     original: str | None  # null where there was none
-    kind: str = ""  # "helm", "kustomize"
+    kind: str = ""  # `helm` or `kustomize`
     name: str = ""  # of the Helm parameter, or of the ConfigMap
     key: str = ""  # of the ConfigMap
 
@@ -145,7 +145,7 @@ class HookChanged:
     kind: str  # Kubernetes' own: Job, Pod
     name: str
     namespace: str
-    status: HookStatus
+    status: HookStatus  # what it does
     message: str  # Argo CD's own
     required: bool  # it is one of this run's test Jobs
     seconds: float  # since it began
@@ -156,7 +156,7 @@ class LogStarted:
     """A container's log begins to be read."""
 
     time: float
-    job: str  # or the bare Pod
+    job: str
     pod: str
     container: str
     attempt: int  # 1 for the Job's first pod
@@ -184,7 +184,7 @@ class LogLines:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LogEnded:
-    """A container's log was read to its end; `complete` is False where lines may be missing."""
+    """A container's log was read to its end; `complete` is false where lines may be missing."""
 
     time: float
     job: str
@@ -202,7 +202,7 @@ class Notice:
     """Something a person should know that does not end the run."""
 
     time: float
-    level: Literal["info", "warning"]
+    level: Literal["info", "warning"]  # how much it matters
     text: str  # for people
     kind: NoticeKind = NoticeKind.OTHER
 
@@ -221,7 +221,7 @@ class Verdict:
     last_lines: tuple[str, ...] = ()  # of the failed hook's log, oldest first, whole; a repeated one once
     url: str = ""  # where to look
     log_of: str = ""  # whose `last_lines` are, where there are several logs: "attempt 3, pod run-tests-x7k2p"
-    result: Result = Result.OTHER
+    result: Result = Result.OTHER  # in one word
     hooks: tuple[str, ...] = ()  # the hooks that failed, cannot start, or still ran when time was over
 
 
@@ -283,7 +283,7 @@ class TopicSwept:
     """A topic was deleted and is gone; with `dry_run`, it would be."""
 
     time: float
-    topic: str
+    topic: str  # its whole name
     age: float  # seconds since the time in its name
     dry_run: bool  # it would be
 

@@ -9,24 +9,24 @@ from typing import Self
 class Step(enum.StrEnum):
     """The nine steps of a run, in their order. A sweep has `preflight`, `parameters` and `topics`."""
 
-    PLAN = "plan"
-    PREFLIGHT = "preflight"  # the checks before anything is touched
+    PLAN = "plan"  # what the run is about to do
+    PREFLIGHT = "preflight"  # the checks before anything is touched; in a sweep, what there is to do
     TOPICS = "topics"  # creating them; in a sweep, deleting them
     PARAMETERS = "parameters"  # setting the run's values; in a sweep, restoring Applications
     SYNC = "sync"  # starting the run's operation
     FOLLOW = "follow"  # watching the hooks
-    LOGS = "logs"  # reading the rest of them
-    VERDICT = "verdict"
-    CLEANUP = "cleanup"
+    LOGS = "logs"  # reading the rest of the logs
+    VERDICT = "verdict"  # whether the tests passed
+    CLEANUP = "cleanup"  # putting everything back
 
 
 class HookStatus(enum.StrEnum):
     """The status of a hook."""
 
-    WAITING = "waiting"
-    RUNNING = "running"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
+    WAITING = "waiting"  # it has not begun
+    RUNNING = "running"  # it runs
+    SUCCEEDED = "succeeded"  # it ended well
+    FAILED = "failed"  # it did not
 
 
 class OpenEnum(enum.StrEnum):
@@ -40,31 +40,31 @@ class OpenEnum(enum.StrEnum):
 class Result(OpenEnum):
     """How a run ended, before its clean-up."""
 
-    PASSED = "passed"
+    PASSED = "passed"  # the required tests ran and passed
     FAILED = "failed"  # a required test failed, or could not start
     NO_TEST = "no_test"  # no required test ran
-    TIMED_OUT = "timed_out"  # timeouts.run is over
+    TIMED_OUT = "timed_out"  # `timeouts.run` is over
     CANCELED = "canceled"  # by a signal
-    ERROR = "error"  # something else: exit_code says what
-    OTHER = "other"
+    ERROR = "error"  # something else, and `exit_code` says what
+    OTHER = "other"  # any other
 
 
 class Subject(OpenEnum):
     """What was undone, or is left behind."""
 
-    OPERATION = "operation"  # names: the run's id
-    PARAMETERS = "parameters"  # names: the Application
-    WORKLOADS = "workloads"  # what the run's sync changed; names: the Application
-    AUTO_SYNC = "auto_sync"  # names: the Application
-    RECORD = "record"  # the annotation argorun.dev/run; names: the Application
-    LATE_CHANGE = "late_change"  # what a request without an answer changed; names: the Application
-    APPLICATION = "application"  # several of these at once; `parts` has them
-    RESOURCE = "resource"  # an object in the cluster; names: its name
-    POD = "pod"  # it may still use the topic; names: its name, none where it is unknown
-    TOPIC = "topic"  # names: the topics
-    DERIVED_TOPIC = "derived_topic"  # a service made it from a topic's name; left_behind names that topic
-    CONSUMER_GROUP = "consumer_group"  # names: its ID; left_behind names the groups' prefix
-    OTHER = "other"
+    OPERATION = "operation"  # `names`: the run's id
+    PARAMETERS = "parameters"  # `names`: the Application
+    WORKLOADS = "workloads"  # what the run's sync changed; `names`: the Application
+    AUTO_SYNC = "auto_sync"  # `names`: the Application
+    RECORD = "record"  # the annotation `argorun.dev/run`; `names`: the Application
+    LATE_CHANGE = "late_change"  # what a request without an answer changed; `names`: the Application
+    APPLICATION = "application"  # several of these at once, as `parts` says; `names`: the Application
+    RESOURCE = "resource"  # an object in the cluster; `names`: its name
+    POD = "pod"  # it may still use the topic; `names`: its name, none where it is unknown
+    TOPIC = "topic"  # `names`: the topics
+    DERIVED_TOPIC = "derived_topic"  # of a service; in `left_behind`, `names` may be its origin
+    CONSUMER_GROUP = "consumer_group"  # `names`: its ID; in `left_behind`, the prefix of the groups
+    OTHER = "other"  # any other
 
 
 class NoticeKind(OpenEnum):
@@ -80,21 +80,21 @@ class NoticeKind(OpenEnum):
     FOREIGN = "foreign"  # an object or a topic that belongs to somebody else
     HOOKS = "hooks"  # how the hooks or their readers are written
     UNCHECKED = "unchecked"  # something could not be checked
-    OTHER = "other"
+    OTHER = "other"  # any other
 
 
 class PlannedKind(OpenEnum):
     """What a line of a dry run is about."""
 
-    APPLICATION = "application"  # names: the Application; value: Argo CD's address
-    KAFKA = "kafka"  # value: bootstrap.servers
-    TIMEOUTS = "timeouts"  # limits: the seconds of each
-    TOPIC = "topic"  # names: the topic; partitions
-    KEEP_TOPIC = "keep_topic"  # the same; it is kept at the end
-    PARAMETER = "parameter"  # names: the Helm parameter, or the ConfigMap and its key; value, original
-    AUTO_SYNC = "auto_sync"  # off, and on again at the end
-    SYNC = "sync"  # names: the Application; value: the revision, where one was given
-    TESTS = "tests"  # names: the test Jobs; none: every PostSync Job and Pod
+    APPLICATION = "application"  # `names`: the Application; `value`: Argo CD's address
+    KAFKA = "kafka"  # `value`: its `bootstrap.servers`
+    TIMEOUTS = "timeouts"  # `limits`: the seconds of each
+    TOPIC = "topic"  # it is created, and deleted at the end; `names`: the topic; `partitions`
+    KEEP_TOPIC = "keep_topic"  # the same, but it is kept
+    PARAMETER = "parameter"  # `names`: the Helm parameter, or the ConfigMap and its key; `value`; `original`
+    AUTO_SYNC = "auto_sync"  # it is switched off, and on again at the end
+    SYNC = "sync"  # `names`: the Application; `value`: the revision, where one was given
+    TESTS = "tests"  # `names`: the test Jobs; none where every PostSync Job and Pod counts
     SETTLE = "settle"  # the workloads leave the topic at the end
     KEEP_WORKLOADS = "keep_workloads"  # they stay on it
-    OTHER = "other"
+    OTHER = "other"  # any other

@@ -149,7 +149,7 @@ def unfinished(size: int) -> Unwritable:
 def encode(event: Event) -> bytes:
     """The event as a line of JSON with its newline; LogLines as one per log line."""
     if isinstance(event, LogLines):
-        return b"".join(map(_encode, _LogLine.of(event)))
+        return b"".join(map(_encode, LogLine.of(event)))
     return _encode(rounded(event))
 
 
@@ -165,11 +165,11 @@ def rounded(event: E) -> E:
     return dataclasses.replace(event, **changed)
 
 
-def _encode(event: Event | _LogLine) -> bytes:
+def _encode(event: Event | LogLine) -> bytes:
     try:
         body = msgspec.json.encode(event)
     except UnicodeEncodeError:  # half a surrogate pair, which UTF-8 has no form for
-        if isinstance(event, _LogLine):
+        if isinstance(event, LogLine):
             body = msgspec.json.encode(msgspec.structs.replace(event, text=_without_surrogates(event.text)))
         else:
             body = msgspec.json.encode(rewrite(event, _without_surrogates))
@@ -188,10 +188,10 @@ def decode(lines: Iterable[bytes]) -> Iterator[Event]:
         if not line.strip():
             continue
         try:
-            kind = _KINDS.get(msgspec.json.decode(line, type=_Tagged).event)
+            kind = KINDS.get(msgspec.json.decode(line, type=_Tagged).event)
             if kind is not None and not _is_newer(line, kind):
                 decoded = msgspec.json.decode(line, type=kind)
-                yield decoded.event() if isinstance(decoded, _LogLine) else decoded
+                yield decoded.event() if isinstance(decoded, LogLine) else decoded
         except msgspec.MsgspecError as error:
             raise UsageError(f"line {number} is not an event of argorun: {error}") from error
 
@@ -208,8 +208,8 @@ def _is_newer(line: bytes, kind: type) -> bool:
     return any(isinstance(raw.get(name), str) and raw[name] not in known for name, known in closed.items())
 
 
-class _LogLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One of LogLines as it is written."""
+class LogLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A line that a container wrote. It may hold control characters, as escapes of JSON."""
 
     time: float
     job: str
@@ -217,11 +217,11 @@ class _LogLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     container: str
     attempt: int
     restart: int = 0
-    stamp: str
-    text: str
+    stamp: str  # RFC 3339 with nanoseconds, the container runtime's clock
+    text: str  # the line
 
     @classmethod
-    def of(cls, event: LogLines) -> Iterator[_LogLine]:
+    def of(cls, event: LogLines) -> Iterator[LogLine]:
         for stamp, text in zip(event.stamps, event.texts, strict=True):
             yield cls(
                 time=round(event.time, DIGITS),
@@ -239,11 +239,10 @@ class _LogLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return LogLines(stamps=(fields.pop("stamp"),), texts=(fields.pop("text"),), **fields)
 
 
-_KINDS: dict[str, type[Event | _LogLine]] = {
+KINDS: dict[str, type[Event | LogLine]] = {
     re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower(): kind
-    for kind in typing.get_args(Event)
-    if kind is not LogLines
-} | {"log_line": _LogLine}
+    for kind in (LogLine if kind is LogLines else kind for kind in typing.get_args(Event))
+}
 
 
 def _choices(hint: Any) -> frozenset[str]:
@@ -253,7 +252,7 @@ def _choices(hint: Any) -> frozenset[str]:
     return frozenset(typing.get_args(hint)) if typing.get_origin(hint) is typing.Literal else frozenset()
 
 
-_HINTS: dict[type, dict[str, Any]] = {kind: typing.get_type_hints(kind) for kind in _KINDS.values()}
+_HINTS: dict[type, dict[str, Any]] = {kind: typing.get_type_hints(kind) for kind in KINDS.values()}
 _SECONDS = {
     kind: [n for n, hint in hints.items() if hint in (float, dict[str, float])]
     for kind, hints in _HINTS.items()
@@ -262,7 +261,7 @@ _CLOSED = {
     kind: {name: _choices(hint) for name, hint in hints.items() if _choices(hint)}
     for kind, hints in _HINTS.items()
 }
-_PREFIXES: dict[type, bytes] = {kind: f'{{"event":"{tag}",'.encode() for tag, kind in _KINDS.items()}
+_PREFIXES: dict[type, bytes] = {kind: f'{{"event":"{tag}",'.encode() for tag, kind in KINDS.items()}
 
 
 def _escaped(match: re.Match[str]) -> str:
