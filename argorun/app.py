@@ -9,19 +9,21 @@ import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from argorun import event_loop, signals
+from argorun import __version__, event_loop, signals
 from argorun.config.argocd_cli import stored
 from argorun.config.flags import check_outputs
-from argorun.config.load import load
+from argorun.config.load import load, load_parts
 from argorun.config.model import Flags
 from argorun.config.problems import Problems
 from argorun.config.sweep import SweepFlags
 from argorun.config.sweep import load as load_sweep
 from argorun.errors import ArgorunError, CleanupIncomplete, InternalError
+from argorun.reporters.checklist import Checklist, Document, Drawn
 from argorun.reporters.dispatcher import Dispatcher
 from argorun.reporters.log_files import LogFiles
 from argorun.reporters.open import open_reporters
 from argorun.reporters.stderr import masked_stderr, redactor
+from argorun.reporters.streams import StandardStreams, usable
 
 LAST_LINES = 0.4  # seconds for a slow reader of the last lines, where a signal has ended the work
 
@@ -69,6 +71,26 @@ def sweep(flags: SweepFlags, outputs: Outputs) -> int:
 
         with reported(outputs, config.secrets, ending) as dispatcher, event_loop.opened() as loop:
             ending.code = loop.run_until_complete(execute(config, dispatcher))
+    return ending.code
+
+
+def doctor(flags: Flags, *, as_json: bool) -> int:
+    """Check everything that a run needs, also where the configuration is not complete; nothing is changed."""
+    with errors_shown() as ending:
+        given = os.environ, Path.cwd(), stored(os.environ)
+        parts = load_parts(flags, *given, redactor().mask, wrong_properties)
+        streams = StandardStreams(usable(sys.stdout), usable(sys.stderr), os.environ)
+        redact = redactor().text
+        checklist: Checklist
+        if as_json:
+            checklist = Document(streams.stdout, redact, __version__)
+        else:
+            of = f": {parts.application}" if parts.application else ""
+            checklist = Drawn(streams, redact, f"argorun {__version__}, doctor{of}")
+        from argorun.doctor.examination import execute
+
+        with event_loop.opened() as loop:
+            ending.code = loop.run_until_complete(execute(parts, flags, checklist, redactor().mask))
     return ending.code
 
 

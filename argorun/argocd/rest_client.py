@@ -28,8 +28,10 @@ from argorun.argocd.types import (
     Project,
     ServerSettings,
     ServerVersion,
+    SourceDetails,
     SyncWindows,
     Tree,
+    UserInfo,
     WatchEvent,
 )
 
@@ -166,6 +168,23 @@ class RestClient(Connection):
             return e.text
         return ""
 
+    async def chart_values(self, app: ApplicationName, seen: Application) -> list[str] | None:
+        """The names of the values in the chart's values.yaml and the Application's value files.
+
+        A template may use others. Needs `repositories, get`: None where that is refused, or where this is no
+        chart (source: GetAppDetails in server/repository/repository.go, GetParameters in util/helm/helm.go;
+        docs/argocd-facts.md#the-values-of-a-chart). Raises ArgoCDFailed, Unauthenticated.
+        """
+        source = seen.spec.get("source") or {}
+        doing = f"show the chart of {app.name}"
+        url = f"/api/v1/repositories/{quote(str(source.get('repoURL', '')), safe='')}/appdetails"
+        body: Json = {"source": source, "appName": str(app), "appProject": seen.project}
+        try:
+            answer = await self._once("POST", doing, url, body, SourceDetails, {})
+        except (ApiError, Denied):
+            return None
+        return None if answer.helm is None else [p.name for p in answer.helm.parameters or ()]
+
     # -- its owners and windows -----------------------------------------------------------------------
 
     async def application_set(self, name: str, namespace: str) -> ApplicationSet:
@@ -290,6 +309,10 @@ class RestClient(Connection):
     async def version(self) -> str:
         """Argo CD's version, `v3.6.1` for example; needs no permission."""
         return (await self._get("show Argo CD's version", "/api/version", ServerVersion, {})).version
+
+    async def user_info(self) -> UserInfo:
+        """Whom Argo CD takes the token's owner for; needs no permission, and no token that is known."""
+        return await self._get("show the token's account", "/api/v1/session/userinfo", UserInfo, {})
 
     # -- streams ------------------------------------------------------------------------------------
 

@@ -83,7 +83,8 @@ def explained(error: Any, command: Any) -> Exception:
     if unknown := re.match(r"No such command (['\"])(.*?)\1(\. |$)", text, re.DOTALL):
         return Mistake(f"no such command: {unknown[2]}", _command_hint(unknown[2], context))
     if extra := re.fullmatch(r"Got unexpected extra argument\S* \((.*)\)", text, re.DOTALL):
-        return Mistake(f"unexpected argument: {extra[1]}", _help(context))
+        many = "s" if " " in extra[1] else ""
+        return Mistake(f"unexpected argument{many}: {extra[1]}", _help(context))
     return Mistake(f"{flag}: {text}" if flag else f"{text[:1].lower()}{text[1:]}", _help(context))
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from argorun.cli import demo, exit_codes, run, schema, sweep
+from argorun.cli import demo, doctor, exit_codes, run, schema, sweep
 from argorun.cli.errors import Command, Commands
 
 HELP = """Give one test run behind Argo CD its own Kafka topic.
@@ -31,6 +31,7 @@ commands = typer.Typer(
 )
 commands.command(cls=Command, help=run.HELP, epilog=exit_codes.of_a_run())(run.run)
 commands.command(cls=Command, help=sweep.HELP, epilog=exit_codes.of_a_sweep())(sweep.sweep)
+commands.command(cls=Command, help=doctor.HELP)(doctor.doctor)
 commands.command(cls=Command, help=schema.HELP)(schema.schema)
 commands.command(cls=Command, help=demo.HELP)(demo.demo)
 

@@ -37,6 +37,7 @@ ConfigurationFile = Annotated[
     typer.Option(
         "--file",
         "-f",
+        metavar="FILE",
         help="Configuration file; by default ./argorun.yaml, if it exists.",
         show_default=False,
     ),

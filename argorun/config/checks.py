@@ -52,7 +52,7 @@ def application(named: str | ApplicationRef) -> ApplicationRef:
 def prefix(value: str) -> str:
     """The prefix of a topic's name."""
     if problem := names.check_prefix(value):
-        raise Wrong(f"{quoted(value)} {problem}" if value and len(value) < 200 else problem)
+        raise Wrong(f"{quoted(value)} {problem}" if problem.startswith("contains") else problem)
     return value
 
 

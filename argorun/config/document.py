@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 DEFAULT_FILE = "argorun.yaml"
 LARGEST = 256 * 1024  # bytes
 _NAMES = re.compile(r"(alias|anchor|tag handle|tag) ['\"].*")
+_IN_BRACKETS = ("while parsing a flow sequence", "while parsing a flow mapping")
 _TAG = "tag:yaml.org,2002:"
 
 At = tuple[int, int]
@@ -27,7 +28,7 @@ class Scalar:
     """A single value: its text as written, and what YAML 1.1 takes it for."""
 
     text: str
-    kind: str  # str, int, float, bool, null or timestamp
+    kind: str  # str, int, float, bool, null or timestamp; "wrong" for what has been reported
     plain: bool  # without quotes
     at: At
 
@@ -46,9 +47,11 @@ class Keys:
 
     entries: tuple[tuple[Scalar, Node], ...]
     at: At
+    repeated: tuple[tuple[Scalar, Node], ...] = ()  # a key that was given before; its value may be a secret
 
 
 Node = Scalar | Items | Keys
+Entry = tuple[Scalar, Node]
 
 
 def read_document(path: Path, name: str, problems: Problems) -> Node | None:
@@ -141,11 +144,16 @@ def _syntax(error: yaml.MarkedYAMLError) -> tuple[At, str, str]:
         return _mark(error.context_mark), "not valid YAML: the quote that begins here is never closed", ""
     if "'\\t'" in problem:
         return at, "not valid YAML: a tab, where only spaces are allowed", "indent with spaces"
+    if "'<stream end>'" in problem and error.context in _IN_BRACKETS:
+        return _mark(error.context_mark), "not valid YAML: the bracket that begins here is never closed", ""
+    if problem.startswith("expected <block end>"):
+        return at, "not valid YAML: the indentation does not fit what is above", ""
+    problem = problem.replace("'<stream end>'", "the end of the file")
     # A password that begins with *, & or ! is taken for a name, and would be quoted as one.
     why, names = _NAMES.subn(r"\1 ***", problem)
     hint = "quote a value that begins with *, & or !" if names else ""
     if "mapping values are not allowed" in problem:
-        hint = "check the indentation, and quote a value that contains a colon and a space"
+        hint = "check the indentation, the space after each colon, and quote a value that contains a colon"
     elif "could not find expected ':'" in problem:
         hint = "write KEY: VALUE, with a space after the colon"
     return at, f"not valid YAML: {why}", hint
@@ -166,10 +174,11 @@ class _Converter:
             made = self._made[id(raw)]
             if made is None:
                 self._problems.written(self._name, at, "an alias (*NAME) that contains itself")
-            return made or Scalar("", "null", True, at)
+            return made or Scalar("", "wrong", True, at)
         self._made[id(raw)] = None
         if isinstance(raw, yaml.MappingNode):
-            made = Keys(tuple(self._entries(raw)), at)
+            entries, repeated = self._entries(raw)
+            made = Keys(tuple(entries), at, tuple(repeated))
         elif isinstance(raw, yaml.SequenceNode):
             made = Items(tuple(self.node(item) for item in raw.value), at)
         else:
@@ -190,7 +199,8 @@ class _Converter:
             )
         return "str"
 
-    def _entries(self, raw: yaml.MappingNode) -> list[tuple[Scalar, Node]]:
+    def _entries(self, raw: yaml.MappingNode) -> tuple[list[Entry], list[Entry]]:
+        repeated: list[Entry] = []
         found: dict[str, tuple[Scalar, Node]] = {}
         merged: list[tuple[Scalar, Node]] = []
         for raw_key, raw_value in raw.value:
@@ -208,11 +218,12 @@ class _Converter:
                 self._problems.written(
                     self._name, at, f"duplicate key {quoted(key.text)} (first on line {first})"
                 )
+                repeated.append((key, value))
             else:
                 found[key.text] = key, value
         for key, value in merged:
             found.setdefault(key.text, (key, value))
-        return list(found.values())
+        return list(found.values()), repeated
 
     def _merged(self, raw: yaml.Node) -> list[tuple[Scalar, Node]]:
         """The entries that `<<: *NAME` or `<<: [*A, *B]` brings; of several with one key the first."""

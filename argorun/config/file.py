@@ -35,7 +35,9 @@ class ArgoCDFile(Strict, frozen=True):
     root_path: Annotated[str | None, TEXT] = None
     client_cert: Annotated[str | None, A_FILE] = None
     client_key: Annotated[str | None, A_FILE] = None
-    headers: Annotated[dict[str, str], Wants("keys and values: {NAME: VALUE}", secret=True)] = {}
+    headers: Annotated[
+        dict[str, str], Wants("keys and values: {NAME: VALUE}", secret=True, verbatim=True)
+    ] = {}
     timeout: Duration = None
 
 
@@ -43,7 +45,9 @@ class TopicFile(Strict, frozen=True):
     """One of `topics:` as written."""
 
     prefix: Annotated[str, Wants("a text", checks.prefix, name="PREFIX")]
-    parameter: Annotated[str | Parameter | list[str | Parameter], Wants(PLACE, checks.places)]
+    parameter: Annotated[
+        str | Parameter | list[Annotated[str | Parameter, Wants(PLACE)]], Wants(PLACE, checks.places)
+    ]
     partitions: Annotated[int, Wants(A_NUMBER, checks.count)] = -1
     replication_factor: Annotated[int, Wants(A_NUMBER, checks.count)] = -1
     config: Annotated[Properties, Wants("keys and values: {retention.ms: 3600000}")] = {}
@@ -55,7 +59,9 @@ class TestsFile(Strict, frozen=True):
     """`tests:` as written."""
 
     __test__ = False  # not a pytest class
-    jobs: Annotated[list[str], Wants("a list: [run-tests]")] = []
+    jobs: Annotated[
+        list[Annotated[str, Wants("a name", checks.not_empty)]], Wants("a list: [run-tests]")
+    ] = []
 
 
 class TimeoutsFile(Strict, frozen=True):
@@ -76,7 +82,10 @@ class File(Strict, frozen=True):
     ] = None
     argocd: Annotated[ArgoCDFile, Wants("keys and values: {server: HOST}")] = ArgoCDFile()
     kafka: Annotated[Properties, Wants("keys and values: {bootstrap.servers: HOST:PORT}", secret=True)] = {}
-    topics: Annotated[list[TopicFile], Wants("a list of topics: [{prefix: PREFIX, parameter: NAME}]")] = []
+    topics: Annotated[
+        list[Annotated[TopicFile, Wants("keys and values: {prefix: PREFIX, parameter: NAME}")]],
+        Wants("a list of topics: [{prefix: PREFIX, parameter: NAME}]"),
+    ] = []
     tests: Annotated[TestsFile, Wants("keys and values: {jobs: [NAME]}")] = TestsFile()
     timeouts: Annotated[TimeoutsFile, Wants("keys and values: {run: 15m}")] = TimeoutsFile()
 
@@ -135,7 +144,7 @@ def of_file(root: Node) -> set[str]:
         v.text
         for key, value in _pairs(root, set())
         if key.text == "headers" and isinstance(value, Keys)
-        for _, v in value.entries
+        for _, v in (*value.entries, *value.repeated)
         if isinstance(v, Scalar)
     }
     addresses = {part for key, text in pairs if key in ADDRESSES for part in in_address(text)}
@@ -149,7 +158,7 @@ def _pairs(node: Node, seen: set[int]) -> Iterator[tuple[Scalar, Node]]:
         return
     seen.add(id(node))
     if isinstance(node, Keys):
-        for key, value in node.entries:
+        for key, value in (*node.entries, *node.repeated):
             yield key, value
             yield from _pairs(value, seen)
     elif isinstance(node, Items):
@@ -161,10 +170,10 @@ def _elsewhere() -> dict[str, str]:
     """Where each key belongs that is at one place only: `jobs` under `tests:`."""
     places: dict[str, list[str]] = {}
     for section, kind in (
-        ("argocd:", ArgoCDFile),
-        ("an entry of topics:", TopicFile),
-        ("tests:", TestsFile),
-        ("timeouts:", TimeoutsFile),
+        ("under argocd:", ArgoCDFile),
+        ("in an entry of topics:", TopicFile),
+        ("under tests:", TestsFile),
+        ("under timeouts:", TimeoutsFile),
     ):
         for key in kind.__struct_fields__:
             places.setdefault(key, []).append(section)

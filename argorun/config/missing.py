@@ -59,8 +59,9 @@ def hint(lack: Lack, file: str) -> str:
     """How to give what is missing, where nothing else is."""
     if lack.key == "token":
         return "export ARGOCD_AUTH_TOKEN (argocd account generate-token), or run `argocd login`"
+    verb = "name it:" if lack.key == "application" else "give"
     in_file = lack.ways.endswith(("}", "}]", ": NAME"))
-    return f"give {lack.ways}" + (f" in {file or DEFAULT_FILE}" if in_file else "")
+    return f"{verb} {lack.ways}" + (f" in {file or DEFAULT_FILE}" if in_file else "")
 
 
 def error(what: str, inputs: Inputs, *, typed: bool) -> UsageError:

@@ -31,13 +31,15 @@ _TRUE = ("true", "yes", "on")
 class Wants:
     """What a field wants, in the user's words, and a check that raises Wrong.
 
-    `name` stands for a value in an example. `secret` values are never quoted, and taken as they are written.
+    `name` stands for a value in an example. `secret` values are never quoted, `verbatim` ones are taken as
+    they are written, whatever YAML reads.
     """
 
     form: str
     check: Callable[[Any], object] | None = None
     name: str = "NAME"
     secret: bool = False
+    verbatim: bool = False
 
 
 class Missing:
@@ -93,6 +95,9 @@ class Reader:
         kinds, wants = _parts(hint)
         if isinstance(node, Scalar) and node.kind == "null":
             return MISSING
+        return self._checked(kinds, wants, node, path, at)
+
+    def _checked(self, kinds: list[Any], wants: Wants, node: Node, path: Path, at: At) -> Any:
         before = len(self._problems)
         value = self._value(kinds, wants, node, path, at)
         if value is INVALID or wants.check is None or len(self._problems) > before:
@@ -109,7 +114,7 @@ class Reader:
         self._left -= 1
         if self._left == 0:
             self._wrong((0, 0), (), Wrong("is too large", "its aliases (*NAME) stand for too many values"))
-        if self._left <= 0:
+        if self._left <= 0 or (isinstance(node, Scalar) and node.kind == "wrong"):
             return INVALID
         listed = next((k for k in kinds if typing.get_origin(k) is list), None)
         if isinstance(node, Items) and listed is not None:
@@ -120,8 +125,9 @@ class Reader:
                     return self.struct(kind, node, path, at)
                 if typing.get_origin(kind) is dict:
                     return self._mapping(wants, node, path)
-        if isinstance(node, Scalar) and listed == list[str] and str not in kinds:
-            one = self._value([str], wants, node, path, at)  # jobs: NAME
+        names = listed is not None and _parts(typing.get_args(listed)[0])[0] == [str]
+        if isinstance(node, Scalar) and names and str not in kinds:
+            one = self._checked([str], _parts(typing.get_args(listed)[0])[1], node, path, at)  # jobs: NAME
             return one if one is INVALID else [one]
         try:
             if isinstance(node, Scalar):
@@ -140,7 +146,7 @@ class Reader:
             if isinstance(entry, Scalar) and entry.kind == "null":
                 self._wrong(entry.at, here, Wrong("is empty"))
             else:
-                value = self._value(kinds, item if item.form else wants, entry, here, entry.at)
+                value = self._checked(kinds, item, entry, here, entry.at)
                 made += [] if value is INVALID else [value]
         return made if made or not node.items else INVALID
 
@@ -151,7 +157,8 @@ class Reader:
             here = (*path, key.text)
             self.lines[here] = key.at
             try:
-                made[key.text] = self._free(key.text, value, wants)
+                if not (isinstance(value, Scalar) and value.kind == "wrong"):
+                    made[key.text] = self._free(key.text, value, wants)
             except Wrong as e:
                 self._wrong(key.at, here, e)
         return made
@@ -161,7 +168,7 @@ class Reader:
             raise Wrong(f"one value; got {words.got(node)}", words.one_value(key, node))
         if node.kind == "null":
             raise Wrong("has no value")
-        if wants.secret or is_secret_property(key) or not node.plain:
+        if wants.verbatim or is_secret_property(key) or not node.plain:
             return node.text
         if node.kind == "bool":
             return node.text.lower() in _TRUE
@@ -171,7 +178,7 @@ class Reader:
 
     def _scalar(self, kinds: list[Any], wants: Wants, node: Scalar) -> str | int | bool:
         text = node.text
-        if str in kinds and (node.kind == "str" or int in kinds or wants.secret):
+        if str in kinds and (node.kind == "str" or int in kinds or wants.verbatim):
             return text
         if bool in kinds and node.kind == "bool":
             return text.lower() in _TRUE

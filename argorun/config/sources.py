@@ -14,3 +14,12 @@ def with_value(source: str, value: str) -> str:
     if source.startswith("--"):
         return f"{source} {value}"
     return f"{value}, {source}" if source else value
+
+
+def named(key: str, source: str, value: str) -> str:
+    """Where a value was given, for a hint: `ARGOCD_SERVER=a:1`, `--ca FILE`, `argocd.server (a.yaml:4)`."""
+    if not source:
+        return key
+    if source.startswith("--") or source.isupper():
+        return with_value(source, value)
+    return f"{key} ({source})"

@@ -52,13 +52,15 @@ def got(node: Node, *, show: bool = True) -> str:
 def trap(form: str, node: Scalar, *, show: bool) -> Wrong:
     """A text that YAML takes for something else, because it has no quotes."""
     quotes = f'quote it: "{short(node.text)}"' if show else "quote it"
-    return Wrong(f"{form}; got {got(node, show=show)}", f"YAML reads it as {KINDS[node.kind]}: {quotes}")
+    return Wrong(
+        f"{form}; got {got(node, show=show)}", f"{quotes} (without quotes, YAML reads {KINDS[node.kind]})"
+    )
 
 
 def octal(form: str, node: Scalar, *, show: bool, quote: bool = False) -> Wrong:
     """A number in one of YAML's rarer notations: 010 is 8, 1:30 is 90."""
     fix = "quote it" if quote else "write only digits, and no 0 in front"
-    return Wrong(f"{form}; got {got(node, show=show)}", f"YAML reads it as another number: {fix}")
+    return Wrong(f"{form}; got {got(node, show=show)}", f"{fix} (YAML reads another number)")
 
 
 def instead(node: Node) -> str:
@@ -88,12 +90,13 @@ def unknown_key(
     close = meant and difflib.SequenceMatcher(None, key.lower(), meant).ratio() > 0.8
     if path == ("argocd",) and "token" in key.lower():
         hint, meant = TOKEN, ""
+    elif "." in key and not close and path[:1] in ((), ("topics",)):
+        whose, section = ("Kafka's", "config:") if path else ("librdkafka's", "kafka:")
+        hint, meant = f"{whose} properties belong under {section}", ""
     elif key in elsewhere and not close:
-        hint, meant = f"it belongs under {elsewhere[key]}", ""
+        hint, meant = f"it belongs {elsewhere[key]}", ""
     elif meant:
         hint = f"did you mean '{meant}'?"
-    elif "." in key and not path:
-        hint = "librdkafka's properties belong under kafka:"
     else:
         hint = f"known keys: {', '.join(known)}"
     return Wrong(f"unknown key '{short(key)}'{place}", hint), meant
@@ -105,5 +108,6 @@ def missing_keys(
     """A struct that lacks keys: `topics: first entry needs prefix: as well ({prefix: PREFIX, …})`."""
     keys = " and ".join(f"{name}:" for name in missing)
     shown = {n: v if isinstance(v := given.get(n), str) else default for n, default in form.items()}
+    shown |= {n: v for n, v in given.items() if isinstance(v, str)}
     example = ", ".join(f"{n}: {short(v)}" for n, v in shown.items())
     return Wrong(f"{place_of(path)} needs {keys}{' as well' if given else ''} ({{{example}}})")

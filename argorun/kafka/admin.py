@@ -11,7 +11,7 @@ import contextlib
 import logging
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -41,7 +41,7 @@ T = TypeVar("T")
 _POLL = 0.1  # seconds in librdkafka at a time: closing waits no longer than that
 _GRACE = 2.0  # seconds past the request's own timeout until librdkafka itself counts as hung
 _UNNAMED = re.compile(r'No such configuration property: "(?P<name>[^"]*)"')
-_INVALID = re.compile(r'for configuration property "(?P<name>[^"]*)"')
+_QUOTED = re.compile(r'"([a-z][a-z0-9._]*)"')
 _AFTER = re.compile(r" \(after \d+ms in state \w+(?:, \d+ identical error\(s\) suppressed)?\)$")
 _THREAD = re.compile(r"(?:(?:sasl_)?(?:ssl|plaintext)://)?(?P<where>\S+?)/(?:bootstrap|\d+): ")
 
@@ -63,6 +63,14 @@ class Described:
     partitions: tuple[Partition, ...]
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """The cluster that answers: its id, and how many brokers it has now."""
+
+    id: str
+    brokers: int
+
+
 class Admin(Protocol):
     """The requests that `Topics` sends to a broker.
 
@@ -78,6 +86,7 @@ class Admin(Protocol):
     async def delete(self, name: str, *, timeout: float) -> None: ...
     async def describe(self, name: str, *, timeout: float) -> Described: ...
     async def topics(self, *, timeout: float) -> list[str]: ...
+    async def cluster(self, *, timeout: float) -> Cluster: ...
     async def groups(self, *, timeout: float) -> list[str]: ...
     async def group_is_empty(self, group: str, *, timeout: float) -> bool: ...
     async def delete_group(self, group: str, *, timeout: float) -> None: ...
@@ -101,9 +110,7 @@ def wrong_properties(properties: Mapping[str, str]) -> Iterator[tuple[str, str, 
         made = _client(tried)
         if isinstance(made, AdminClient):
             return
-        name, text, hint = _explained(redact(made), "")
-        if name not in tried:
-            name = name.removesuffix("s")  # librdkafka's other name for sasl.mechanism
+        name, text, hint = _explained(redact(made), tried, "")
         yield name, text, hint
         if name not in tried:
             return
@@ -123,13 +130,14 @@ def _client(settings: dict[str, Any]) -> AdminClient | str:
         return str(e)
 
 
-def _explained(text: str, origin: str) -> tuple[str, str, str]:
+def _explained(text: str, tried: Collection[str], origin: str) -> tuple[str, str, str]:
     """The property that librdkafka's text is about, or an empty string; a text and a hint."""
     if unknown := _UNNAMED.search(text):
         name = unknown["name"]
         return name, f"kafka.{name} is not a property of librdkafka", librdkafka.nearest(name)
-    invalid = _INVALID.search(text)
-    return invalid["name"] if invalid else "", f"the Kafka client cannot be set up{origin}: {text}", ""
+    named = [n.replace("sasl.mechanisms", "sasl.mechanism") for n in _QUOTED.findall(text)]
+    name = next((n for n in named if n in tried), "")
+    return name, f"the Kafka client cannot be set up{origin}: {text}", ""
 
 
 class KafkaAdmin:
@@ -155,7 +163,7 @@ class KafkaAdmin:
         made = _client({**config, "error_cb": self._on_error})
         if isinstance(made, AdminClient):
             return made
-        _, text, hint = _explained(self._redact(made), " from kafka: in argorun.yaml")
+        _, text, hint = _explained(self._redact(made), config, " from kafka: in argorun.yaml")
         raise UsageError(text, hint)
 
     # -- errors outside any answer: librdkafka calls error_cb from poll() only (seen) --
@@ -242,6 +250,11 @@ class KafkaAdmin:
         )
         allowed = found.authorized_operations  # KIP-430; an older broker sends none
         return Described(str(found.topic_id), not allowed or AclOperation.DELETE in allowed, partitions)
+
+    async def cluster(self, *, timeout: float) -> Cluster:
+        """DescribeCluster; needs no permission. Kafka tells a client no version of its own."""
+        found = await self._send(lambda a: a.describe_cluster(request_timeout=timeout), timeout)
+        return Cluster(str(found.cluster_id), len(found.nodes))
 
     async def topics(self, *, timeout: float) -> list[str]:
         """The names of all topics that the user may describe; Kafka leaves out the others silently.

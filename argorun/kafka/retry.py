@@ -38,6 +38,8 @@ class RetryingCaller:
     In both, `request` takes a timeout in seconds.
     """
 
+    given = "kafka.bootstrap.servers"  # where the brokers' address was given, for errors
+
     def __init__(self, admin: Admin, limits: Limits, warn: Callable[[str], None]) -> None:
         self._admin = admin
         self._limits = limits
@@ -74,7 +76,7 @@ class RetryingCaller:
                     raise self._unreachable(start)
                 down = down or self._admin.all_down(start)
                 if down is not None and now() - down >= self._limits.down:
-                    raise connection_error(self._admin.where, trouble or dropped(now()))
+                    raise connection_error(self._admin.where, trouble or dropped(now()), None, self.given)
             return answer.result()
         finally:
             answer.cancel()
@@ -111,7 +113,7 @@ class RetryingCaller:
             pause = min(2 * pause, limits.longest_pause)
 
     def _unreachable(self, start: float, error: BrokerError | None = None) -> ArgorunError:
-        return connection_error(self._admin.where, self._admin.trouble(start), error)
+        return connection_error(self._admin.where, self._admin.trouble(start), error, self.given)
 
 
 def now() -> float:

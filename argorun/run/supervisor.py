@@ -51,8 +51,11 @@ async def execute(config: Config, dispatcher: Dispatcher) -> int:
             warn=Emitter(dispatcher).warner(NoticeKind.CONNECTION),
             redact=dispatcher.redact,
             keep=config.keep_topics,
+            given=config.given("kafka.bootstrap.servers"),
         )
-        client = await stack.enter_async_context(RestClient(config.argocd))
+        client = await stack.enter_async_context(
+            RestClient(config.argocd, given=config.given("argocd.server"))
+        )
         topics = await stack.enter_async_context(kafka)
         run = Run(config, dispatcher, client, topics, mask=dispatcher.mask)
         code = await Supervisor(run, dispatcher, interrupts).supervise()

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from argorun import events
 from argorun.argocd.client import Client
-from argorun.argocd.hooks import lint
+from argorun.argocd.hooks import lint, topic_providers
 from argorun.argocd.hooks.live_providers import LiveProviders
 from argorun.argocd.hooks.ownership import Rendered
 from argorun.argocd.http.errors import ApiError
@@ -23,6 +23,7 @@ from argorun.argocd.settle.settlement import Settlement, destination
 from argorun.argocd.sync import operation
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Application, Json, SyncOperation, Tree
+from argorun.argocd.types.messages import cause
 from argorun.config.model import Config
 from argorun.emit import Emitter
 from argorun.errors import NoTestRan, OperationFailed, UsageError
@@ -137,10 +138,14 @@ class Sync:
     async def _check_tests(self, rendered: Sequence[Json], former: Sequence[Json]) -> None:
         before, topics = self._before, self._state.topics
         check_taken(str(self._app), self._settings, rendered, before.spec)
+        warn = self._emitter.warner(NoticeKind.UNCHECKED)
         if gap := lint.gap(rendered, self._config.jobs):
+            # Without the topic's name a chart may make no hooks: what nothing uses is told first.
+            unused = [t for t in topics if not topic_providers.holders(t.name, rendered)]
+            if former and unused:
+                await topic_reach.check(self._config, self._client, unused, before, rendered, former, warn)
             raise gap.error(self._app)
         lint.check_ends(rendered, self._config.jobs)
-        warn = self._emitter.warner(NoticeKind.UNCHECKED)
         providers = await topic_reach.check(
             self._config, self._client, topics, before, rendered, former, warn
         )
@@ -154,7 +159,9 @@ class Sync:
         try:
             return await self._client.manifests(self._app, self._config.revision)
         except ApiError as e:
-            raise UsageError(f"Argo CD cannot render {self._app} with the run's values: {e.text}") from None
+            raise UsageError(
+                f"Argo CD cannot render {self._app} with the run's values: {cause(e.text)}"
+            ) from None
 
     async def _note_what_is_there(self, rendered: Sequence[Json]) -> None:
         """Take a snapshot of the cluster, to see later what the operation changed and created."""

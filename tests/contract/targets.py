@@ -14,7 +14,7 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import httpx
 
@@ -223,6 +223,7 @@ class Chart:
     """The stand-in's Helm: one parameter, as `files_of` writes it into a chart."""
 
     source_type = "Helm"
+    values: ClassVar = {"kafka.topic": DEFAULT}
 
     def __init__(self, manifests: tuple[Json, ...], pinned: list[Json] | None = None) -> None:
         self._text, self._pinned = json.dumps(manifests), pinned

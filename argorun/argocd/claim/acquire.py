@@ -24,6 +24,7 @@ from argorun.argocd.parameters.record import RECORD, Record, record_of
 from argorun.argocd.parameters.spec import claimed
 from argorun.argocd.sync import operation
 from argorun.argocd.types import Application, Json
+from argorun.argocd.types.messages import cause
 from argorun.errors import ArgoCDFailed, OperationFailed, UsageError
 from argorun.kinds import NoticeKind
 
@@ -133,7 +134,7 @@ async def take(claim: Claim, manifests: Sequence[Json], until: float) -> Applica
             if isinstance(e, ApiError) and e.status == 400:
                 # If the source renders without the values and not with them, Git is not the cause.
                 kind = UsageError if manifests else OperationFailed
-                raise kind(f"Argo CD does not accept the parameters: {e.text}") from None
+                raise kind(f"Argo CD does not accept the parameters: {cause(e.text)}") from None
             slow = isinstance(e, Slow)  # the patch may have been applied
             if getattr(e, "final", False) and not slow:
                 raise

@@ -65,7 +65,8 @@ class Connection:
     """Sends requests and reads streams. Idempotent requests are retried for `retry_for` seconds.
 
     A request has 60 s, at most 15 s of them silent; one that makes Argo CD render has `rendering`, and is not
-    repeated after that. Only the settings' proxy is used. `transport` replaces the network.
+    repeated after that. Only the settings' proxy is used. `transport` replaces the network. `given` is
+    where the server's address was given, for errors.
 
     Raises AccessDenied (6) or ArgoCDFailed (8), and UsageError (2) if the settings cannot be used; no error
     of httpx gets out.
@@ -77,8 +78,10 @@ class Connection:
         *,
         retry_for: float = 5.0,
         transport: httpx.AsyncBaseTransport | None = None,
+        given: str = "argocd.server",
     ) -> None:
         self.settings = settings
+        self._given = given
         self.retry_for = retry_for
         self.rendering = RenderLimit(settings.timeout)
         self.requests = 0  # how many were sent, retries included
@@ -254,7 +257,7 @@ class Connection:
         """A phrase that the token has expired; empty if it has not, or if its date is unknown."""
         at = self.settings.token_expires
         expired = at is not None and at < self.clock.now() + 1  # its date is in whole seconds
-        return f"the token expired at {stamp(at)}" if at is not None and expired else ""
+        return f"the token for Argo CD expired at {stamp(at)}" if at is not None and expired else ""
 
     async def _stream(
         self,
@@ -293,7 +296,8 @@ class Connection:
         return slow(doing, seconds, limit, self.settings.url, self.settings.proxy)
 
     def _unreachable(self, error: httpx.HTTPError) -> Unreachable:
-        return unreachable(error, self.settings.url, self.settings.proxy, self.settings.unused_proxy)
+        settings = self.settings
+        return unreachable(error, settings.url, settings.proxy, settings.unused_proxy, self._given)
 
 
 def through(proxy: Proxy) -> httpx.Proxy:

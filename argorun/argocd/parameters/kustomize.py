@@ -27,6 +27,7 @@ from argorun.argocd.parameters.record import Record
 from argorun.argocd.types import Json
 from argorun.config.model import ConfigMapKey
 from argorun.errors import UsageError
+from argorun.humanize import did_you_mean
 
 SOURCE_TYPE = "Kustomize"
 PATH: tuple[str, ...] = ("source", "kustomize", "patches")
@@ -89,13 +90,18 @@ def check_rendered(app: str, settings: Sequence[Kustomize], manifests: Sequence[
             known = sorted(rendered_name(m) for m in manifests if m.get("kind") == "ConfigMap")
             raise UsageError(
                 f"Application {app} renders no ConfigMap {setting.configmap}",
-                f"it has: {', '.join(known)}" if known else "it has none at all",
+                _instead(setting.configmap, known) if known else "it has none at all",
             )
         keys = sorted(k for m in named for k in m.get("data") or {})
         raise UsageError(
             f"ConfigMap {setting.configmap} of Application {app} has no key {setting.key}",
-            f"it has: {', '.join(keys)}" if keys else "it is empty",
+            _instead(setting.key, keys) if keys else "it is empty",
         )
+
+
+def _instead(name: str, known: Sequence[str]) -> str:
+    """What there is in place of a name, and which may have been meant."""
+    return " ".join(filter(None, [did_you_mean(name, known), f"it has: {', '.join(known)}"]))
 
 
 def apply(spec: Json, settings: Sequence[Kustomize], manifests: Sequence[Json]) -> list[str]:

@@ -430,7 +430,10 @@ def test_any_text_is_a_config_or_one_clear_error(folder: Path, text: str) -> Non
     ("text", "message"),
     [
         ("a: b: c", "argorun.yaml:1:5: not valid YAML: mapping values are not allowed here"),
-        ("a: [", "argorun.yaml:1:5: not valid YAML: expected the node content, but found '<stream end>'"),
+        (
+            "a: [",
+            "argorun.yaml:1:5: not valid YAML: expected the node content, but found the end of the file",
+        ),
         ("- a", "argorun.yaml: expected keys and values, got list"),
         ("weather", "argorun.yaml: expected keys and values, got str"),
         ("[" * 9000, "argorun.yaml: not valid YAML: it is nested too deeply"),
