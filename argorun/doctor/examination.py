@@ -1,4 +1,4 @@
-"""Makes every check of a run that can still be made, and shows what came of each."""
+"""Makes each check of a run that can still be made, and shows them."""
 
 from __future__ import annotations
 

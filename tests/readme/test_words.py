@@ -27,7 +27,7 @@ ENVIRONMENT = {"ARGOCD_AUTH_TOKEN": "t", "KAFKA_PASSWORD": "p", "GATEWAY_KEY": "
 
 
 # What Argo CD says, passed on as it is.
-OTHERS_WORDS = {"permission denied (HTTP 403)", "no session information (HTTP 401)"}
+OTHERS_WORDS = {"permission denied (HTTP 403)"}
 
 
 def settings(page: str = "docs/how-to/configure.md") -> str:

@@ -232,7 +232,7 @@ def test_a_wrong_token_is_6_and_is_not_shown(tmp_path: Path) -> None:
             server.shutdown()
     shown = result.stdout + result.stderr
     assert result.returncode == 6
-    assert "invalid session (HTTP 401)" in shown
+    assert "Argo CD does not know this token (invalid session)" in shown
     assert "Traceback" not in shown
     assert "t0ken-s3cret" not in shown
 
