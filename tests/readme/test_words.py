@@ -188,6 +188,16 @@ def test_a_failure_that_is_shown_is_in_argoruns_words() -> None:
         assert [piece for piece in pieces if piece not in text] == [], words
 
 
+def test_a_checklist_that_is_shown_is_in_doctors_words() -> None:
+    (block,) = [b for b in pages.blocks("text") if b.page == "docs/how-to/doctor.md"]
+    rows = re.findall(r"^([✓!✗-]) (.{15}) (.+)$", block.text, flags=re.MULTILINE)
+    known = set(texts())
+    assert len(rows) > 8
+    assert [name.strip() for _, name, _ in rows if name.strip() not in known] == []
+    signs = {sign for sign, *_ in re.findall(r"^\| `(.)` \|", pages.page(block.page), flags=re.MULTILINE)}
+    assert signs == {"✓", "!", "✗", "-"} >= {sign for sign, _, _ in rows}
+
+
 def test_the_settings_for_kafka_topics_are_those_of_the_login_that_is_shown() -> None:
     (block,) = pages.blocks("properties")
     shown = dict(line.split("=", 1) for line in block.text.splitlines())
