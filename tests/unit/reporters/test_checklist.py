@@ -143,7 +143,9 @@ def test_programs_get_one_document_with_every_check() -> None:
         "ended_by": "",
     }
     assert [c["name"] for c in made["checks"]] == [r.name for r in ROWS]
+    assert Row("sync windows", Status.OK, "").id == "sync_windows"
     assert made["checks"][3] == {
+        "id": "permissions",
         "name": "permissions",
         "asks": "",
         "status": "failed",
