@@ -6,11 +6,11 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all test-real chaos record-events pictures reference bench check format clean
+.PHONY: help demo test test-all test-real chaos record-events pictures reference bench check docs docs-serve format clean
 
 help:
 	@echo 'make demo        a whole run on this machine, with a real Kafka and a stand-in for Argo CD'
-	@echo 'make check       ruff, mypy and the borders between the packages'
+	@echo 'make check       ruff, mypy, the borders between the packages, and the docs as a site'
 	@echo "make test        unit tests, the stand-in's contract, the docs' commands, a sample of faults and chaos: minutes"
 	@echo 'make test-all    what make test has left out: every fault in every step, runs that are ended at any moment'
 	@echo 'make test-real   the contract and whole runs on a real Argo CD, Kubernetes and Kafka'
@@ -19,6 +19,8 @@ help:
 	@echo 'make pictures    draw docs/run.svg and docs/red.svg from real runs: on a real stack, or the demo'
 	@echo 'make reference   write docs/reference anew from the code: commands, settings, exit codes, events'
 	@echo 'make bench       argorun against a script, side by side on the real stack; writes bench/README.md'
+	@echo 'make docs        the docs as a site, in site/'
+	@echo 'make docs-serve  the same on http://127.0.0.1:8000, made anew at each change'
 	@echo 'make format      let ruff put the code in order'
 	@echo 'make clean       remove what these made'
 
@@ -65,13 +67,23 @@ check: .venv/.dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(MKDOCS) build --strict --quiet
+
+# The site needs no network: it has its fonts and scripts itself. Strict: a link that leads nowhere is an error.
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
+
+docs: .venv/.dev
+	$(MKDOCS) build --strict
+
+docs-serve: .venv/.dev
+	$(MKDOCS) serve --strict
 
 format: .venv/.dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist site
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # The virtual environment, and what is installed in it: a stamp each, so that the next call is quick.

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from argorun import __version__, event_loop, signals
 from argorun.config.argocd_cli import stored
+from argorun.config.document import DEFAULT_FILE
 from argorun.config.flags import check_outputs
 from argorun.config.load import load, load_parts
 from argorun.config.model import Flags
@@ -18,6 +19,9 @@ from argorun.config.problems import Problems
 from argorun.config.sweep import SweepFlags
 from argorun.config.sweep import load as load_sweep
 from argorun.errors import ArgorunError, CleanupIncomplete, InternalError
+from argorun.init.questions import Questions
+from argorun.init.target import target, write
+from argorun.init.wishes import Given, InitFlags
 from argorun.reporters.checklist import Checklist, Document, Drawn
 from argorun.reporters.dispatcher import Dispatcher
 from argorun.reporters.log_files import LogFiles
@@ -91,6 +95,38 @@ def doctor(flags: Flags, *, as_json: bool) -> int:
 
         with event_loop.opened() as loop:
             ending.code = loop.run_until_complete(execute(parts, flags, checklist, redactor().mask))
+    return ending.code
+
+
+def init(flags: InitFlags, questions: Questions) -> int:
+    """Ask Argo CD and a person what argorun.yaml has to say, and write it; nothing else is changed."""
+    with errors_shown() as ending:
+        folder, shown = Path.cwd(), str(flags.file or DEFAULT_FILE)
+        path = target(flags.file, folder, force=flags.force)
+        from argorun.init.execute import execute
+
+        given = Given(
+            flags=flags,
+            environment=os.environ,
+            folder=folder,
+            cli=stored(os.environ),
+            mask=redactor().mask,
+            check_properties=wrong_properties,
+        )
+        asked = execute(given, path, questions)
+        signals.handle_with(signals.ignore)  # a file is written whole
+        write(path, asked.text, force=flags.force)
+        signals.handle_with(signals.leave)
+        questions.say("", f"wrote {shown}")
+        ending.code = 0
+        if (
+            not asked.unset
+            and questions.can_ask
+            and questions.confirm("Check it now (argorun run --dry-run)?")
+        ):
+            ending.code = run(Flags(file=flags.file, dry_run=True), Outputs("auto"))
+        else:
+            questions.say(*asked.next_steps(shown))
     return ending.code
 
 

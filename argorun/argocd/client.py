@@ -82,8 +82,8 @@ class Client(Protocol):
     ) -> str:
         """An error message of Argo CD's that quotes its helm command; empty if there is none."""
 
-    async def chart_values(self, app: ApplicationName, seen: Application) -> list[str] | None:
-        """The names of the values that the Application's chart knows; None where Argo CD does not say."""
+    async def chart_values(self, app: ApplicationName, seen: Application) -> dict[str, str] | None:
+        """The values that the Application's chart knows, by name; None where Argo CD does not say."""
 
     # -- its owners and windows -----------------------------------------------------------------------
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
 
-from argorun.cli import demo, doctor, errors, exit_codes, help, run, schema, sweep
+from argorun.cli import demo, doctor, errors, exit_codes, help, init, run, schema, sweep
 
 HELP = """Give one test run behind Argo CD its own Kafka topic.
 
@@ -42,9 +43,15 @@ commands = typer.Typer(
 )
 commands.command(cls=Command, help=run.HELP, epilog=exit_codes.of_a_run())(run.run)
 commands.command(cls=Command, help=sweep.HELP, epilog=exit_codes.of_a_sweep())(sweep.sweep)
+commands.command(cls=Command, help=init.HELP)(init.init)
 commands.command(cls=Command, help=doctor.HELP)(doctor.doctor)
 commands.command(cls=Command, help=schema.HELP)(schema.schema)
 commands.command(cls=Command, help=demo.HELP)(demo.demo)
+
+if "_ARGORUN_COMPLETE" in os.environ:  # a shell asks what could be typed
+    from argorun.cli import complete
+
+    complete.install(commands)
 
 
 def version(wanted: bool) -> None:

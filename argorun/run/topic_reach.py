@@ -87,9 +87,8 @@ async def check(
 async def _values(config: Config, client: Client) -> Sequence[str]:
     """The names of the chart's values, where Argo CD tells: it does for the source as it is now."""
     with contextlib.suppress(ArgoCDFailed, AccessDenied):
-        return (
-            await client.chart_values(config.application, await client.application(config.application)) or ()
-        )
+        seen = await client.application(config.application)
+        return list(await client.chart_values(config.application, seen) or ())
     return ()
 
 

@@ -24,6 +24,7 @@ class ChartValue(Camel, frozen=True, gc=False):
     """One of a chart's values; its name as in `--set`."""
 
     name: str = ""
+    value: str = ""
 
 
 class Chart(Camel, frozen=True):
@@ -31,7 +32,7 @@ class Chart(Camel, frozen=True):
 
 
 class SourceDetails(Camel, frozen=True):
-    """What Argo CD finds in a source: of a chart, the names of its values."""
+    """What Argo CD finds in a source: of a chart, its values."""
 
     helm: Chart | None = None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from argorun.argocd import owners
 from argorun.argocd.hooks import lint
@@ -121,7 +121,7 @@ async def values(context: Context) -> str:
     return f"the chart has {', '.join(name for _, name in wanted)}"
 
 
-def is_known(name: str, known: Sequence[str]) -> bool:
+def is_known(name: str, known: Iterable[str]) -> bool:
     """Whether a value is one of these, holds some or is part of one: `a.b` among `a.b.c`, `a.b[0]`, `a`."""
     return any(
         k == name or k.startswith((f"{name}.", f"{name}[")) or name.startswith((f"{k}.", f"{k}["))

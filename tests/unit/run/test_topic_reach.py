@@ -72,8 +72,8 @@ class ArgoCDAsks:
     async def application(self, app: object) -> Application:
         return Application()
 
-    async def chart_values(self, app: object, seen: object) -> list[str] | None:
-        return self.values
+    async def chart_values(self, app: object, seen: object) -> dict[str, str] | None:
+        return None if self.values is None else dict.fromkeys(self.values, "")
 
     async def tree(self, app: object) -> Tree:
         self.asked.append("tree")

@@ -1,31 +1,15 @@
-"""The documentation's links, exit codes and messages are right."""
+"""The documentation's links lead somewhere, on GitHub and on the site; its pages read alike on both."""
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Iterator
-from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 import pytest
 
-from argorun.errors import EXIT_CODES
 from tests import pages
 
-CITATION = re.compile(r"\b(docs/[\w-]+\.md)#([\w-]+)")
-# What Argo CD says, passed on as it is.
-OTHERS_WORDS = {"permission denied (HTTP 403)"}
-
-
-def texts() -> Iterator[str]:
-    """Every text in argorun's code; what is put into it is an ellipsis."""
-    for path in sorted((pages.ROOT / "argorun").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.JoinedStr):
-                yield "".join(str(v.value) if isinstance(v, ast.Constant) else "…" for v in node.values)
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                yield node.value
+CITATION = re.compile(r"\b(docs/[\w/-]+\.md)#([\w-]+)")
 
 
 def relative(path: str) -> list[tuple[str, str]]:
@@ -87,24 +71,30 @@ def test_a_link_that_says_above_or_below_points_there(path: str) -> None:
 
 
 def test_the_index_lists_every_page_of_the_documentation_once() -> None:
-    listed = [to for to, _ in relative("docs/index.md") if PurePosixPath(to).parent == PurePosixPath("docs")]
+    listed = [to for to, _ in relative("docs/index.md") if to.startswith("docs/") and to.endswith(".md")]
     written = [path for path in pages.paths() if path.startswith("docs/") and path != "docs/index.md"]
     assert sorted(listed) == written
 
 
-def test_each_message_of_the_troubleshooting_tables_is_one_that_argorun_writes() -> None:
-    rows = re.findall(r"^\|.*\|$", pages.section("docs/troubleshooting.md", "Messages"), re.MULTILINE)
-    rows = [row for row in rows if row not in ("| message | what to do |", "|---|---|")]
-    messages = [m[1] for row in rows for m in [re.match(r"\| `([^`]+)` \| .+\|", row)] if m]
-    assert len(messages) == len(rows) > 60
-    known = list(texts())
-    pieces = {m: [p.strip() for p in m.split("…") if p.strip()] for m in messages}
-    strange = {m for m in messages if not any(all(p in text for p in pieces[m]) for text in known)}
-    assert strange == OTHERS_WORDS
+def test_the_address_of_the_repository_is_one() -> None:
+    """Whoever moves the repository changes it everywhere at once."""
+    settings = (pages.ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    (address,) = re.findall(r"^repo_url: (.*)$", settings, flags=re.MULTILINE)
+    texts = [settings, *(pages.page(path) for path in pages.paths())]
+    named = {found for text in texts for found in re.findall(r"https://[\w.]+/[\w-]+/argorun\b", text)}
+    assert {re.sub("raw.githubusercontent", "github", n) for n in named} == {address}
 
 
-def test_the_table_of_exit_codes_is_the_one_of_the_errors() -> None:
-    table = pages.page("README.md").split("| exit | meaning |\n|---|---|\n")[1].split("\n\n")[0]
-    assert table.splitlines() == [
-        f"| {', '.join(map(str, row.codes))} | {row.meaning} |" for row in EXIT_CODES
-    ]
+@pytest.mark.parametrize("path", [p for p in pages.paths() if p.startswith("docs/")])
+def test_a_page_of_the_site_is_read_alike_by_github_and_by_mkdocs(path: str) -> None:
+    """mkdocs takes four blanks for a level of a list, and a list only after a blank line or in a list."""
+    strange = []
+    before = ""
+    for line in pages.prose(path).splitlines():
+        item = re.match(r"( *)([-*]|\d+\.) ", line)
+        if item and (len(item[1]) % 4 or not (before == "" or re.match(r" *([-*]|\d+\.) |  ", before))):
+            strange.append(line)
+        before = line.rstrip()
+    strange += [f.group()[:20] for f in pages.FENCE.finditer(pages.page(path)) if len(f[1]) % 4]
+    assert strange == []
+    assert re.findall(r"^ *(!!!|\?\?\?|:::|=== \"|> \[!).*$", pages.prose(path), flags=re.MULTILINE) == []
