@@ -14,7 +14,9 @@ from argorun.kinds import HookStatus as HookStatus
 from argorun.kinds import NoticeKind, PlannedKind, Result, Subject
 from argorun.kinds import Step as Step
 
-SCHEMA = 1  # of the JSON that these classes are written as; see CONTRIBUTING.md
+# Of the JSON that these classes are written as. Only the first event has it: a file has one version, and
+# most of its lines are log lines.
+SCHEMA = 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,7 +24,7 @@ class RunStarted:
     """The first event: which run, of which Application, by which argorun."""
 
     time: float
-    schema: int = SCHEMA  # of this file's events; it changes only where readers must
+    schema: int = SCHEMA  # the version of all events in this file
     run_id: str  # 12 hex digits
     application: str  # its name, or NAMESPACE/NAME
     url: str  # the Application's page in Argo CD
@@ -269,7 +271,7 @@ class SweepStarted:
     """The first event of a sweep: what it looks for, and where."""
 
     time: float
-    schema: int = SCHEMA  # of this file's events; it changes only where readers must
+    schema: int = SCHEMA  # the version of all events in this file
     prefixes: tuple[str, ...]  # of the topics that it looks for
     older_than: float  # seconds
     kafka: str  # bootstrap.servers

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
 from collections.abc import Iterator
@@ -77,8 +76,8 @@ def explained(error: Any, command: Any) -> Exception:
         return Mistake(f"{flag}: takes no value")
     if choice := re.fullmatch(r"(?P<value>.*?) is not one of (?P<known>.*)", text, re.DOTALL):
         known = re.findall(r"'([^']*)'", choice["known"])
-        near = difflib.get_close_matches(choice["value"].strip("'"), known, n=1)
-        hint = f"did you mean {near[0]}?" if near else ""
+        near = _near(choice["value"].strip("'"), known)
+        hint = f"did you mean {near}?" if near else ""
         return Mistake(f"{flag}: {choice['value']} is not one of {', '.join(known)}", hint)
     if unknown := re.match(r"No such command (['\"])(.*?)\1(\. |$)", text, re.DOTALL):
         return Mistake(f"no such command: {unknown[2]}", _command_hint(unknown[2], context))
@@ -111,17 +110,24 @@ def _option_hint(flag: str, context: Any) -> str:
     """The nearest option of the command, or the command that has this one."""
     if context is None:
         return ""
-    near = difflib.get_close_matches(flag, _options(context.command), n=1, cutoff=0.6)
+    near = _near(flag, _options(context.command))
     owners = [name for name, command in _commands(context) if flag in _options(command)]
     if owners and context.parent is None:
         return f"write it after the command: argorun {owners[0]} {flag}"
     if near:
-        return f"did you mean {near[0]}?"
+        return f"did you mean {near}?"
     return f"it is an option of argorun {owners[0]}" if owners else _help(context)
 
 
 def _options(command: Any) -> list[str]:
     return ["--help", *(o for p in command.params for o in (*p.opts, *p.secondary_opts) if o.startswith("-"))]
+
+
+def _near(name: str, known: list[str]) -> str:
+    """The most similar name, or an empty string."""
+    import difflib
+
+    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.6)), "")
 
 
 def _commands(context: Any) -> Iterator[tuple[str, Any]]:
@@ -131,7 +137,5 @@ def _commands(context: Any) -> Iterator[tuple[str, Any]]:
 def _command_hint(name: str, context: Any) -> str:
     """The nearest command; a name that is none may be an Application's."""
     known = [n for n, _ in _commands(context)] if context is not None else []
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return (
-        f"did you mean argorun {near[0]}?" if near else f"argorun run {name} runs the tests of an Application"
-    )
+    near = _near(name, known)
+    return f"did you mean argorun {near}?" if near else f"argorun run {name} runs the tests of an Application"

@@ -1,4 +1,4 @@
-"""Makes every check of a run that can still be made, and shows what came of each."""
+"""Makes each check of a run that can still be made, and shows them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from argorun.run.state import RunState
 from argorun.signals import Interrupts
 
 NOWHERE = ArgoCD(server="localhost", token="none", plaintext=True)  # takes the place of what is missing
-CONFIGURATION = "configuration"
+CONFIGURATION, ASKED = "configuration", "Is everything given that a run needs?"
 
 
 async def execute(parts: Parts, flags: Flags, checklist: Checklist, mask: Callable[..., None]) -> int:
@@ -81,9 +81,10 @@ class Examination:
         name = self._parts.inputs.written.name
         lacks = self._parts.inputs.lacks
         if not lacks:
-            return Row(CONFIGURATION, Status.OK, name or "from the command line and the environment")
+            return Row(CONFIGURATION, Status.OK, name or "from the command line and the environment", ASKED)
         error = missing.error("run", self._parts.inputs, typed=self._typed)
-        return Row(CONFIGURATION, Status.FAILED, error.message, hint=error.hint, exit_code=error.exit_code)
+        code = error.exit_code
+        return Row(CONFIGURATION, Status.FAILED, error.message, ASKED, hint=error.hint, exit_code=code)
 
     def _client(self) -> RestClient:
         """A client; one that is never used where its settings are missing or cannot be used."""

@@ -41,7 +41,7 @@ T = TypeVar("T")
 _POLL = 0.1  # seconds in librdkafka at a time: closing waits no longer than that
 _GRACE = 2.0  # seconds past the request's own timeout until librdkafka itself counts as hung
 _UNNAMED = re.compile(r'No such configuration property: "(?P<name>[^"]*)"')
-_QUOTED = re.compile(r'"([a-z][a-z0-9._]*)"')
+_NAMES = re.compile(r"[a-z][a-z0-9_.]*[a-z0-9]")
 _AFTER = re.compile(r" \(after \d+ms in state \w+(?:, \d+ identical error\(s\) suppressed)?\)$")
 _THREAD = re.compile(r"(?:(?:sasl_)?(?:ssl|plaintext)://)?(?P<where>\S+?)/(?:bootstrap|\d+): ")
 
@@ -135,7 +135,7 @@ def _explained(text: str, tried: Collection[str], origin: str) -> tuple[str, str
     if unknown := _UNNAMED.search(text):
         name = unknown["name"]
         return name, f"kafka.{name} is not a property of librdkafka", librdkafka.nearest(name)
-    named = [n.replace("sasl.mechanisms", "sasl.mechanism") for n in _QUOTED.findall(text)]
+    named = [n.replace("sasl.mechanisms", "sasl.mechanism") for n in _NAMES.findall(text)]
     name = next((n for n in named if n in tried), "")
     return name, f"the Kafka client cannot be set up{origin}: {text}", ""
 

@@ -40,6 +40,11 @@ class Row:
     hint: str = ""
     exit_code: int = 0
 
+    @property
+    def id(self) -> str:
+        """The name for programs: `sync_windows`."""
+        return self.name.lower().replace(" ", "_").replace("-", "_")
+
 
 class Checklist(Protocol):
     """Where the rows go. `redact` masks the secrets that are known by then."""
@@ -173,6 +178,7 @@ class Document:
     def end(self, exit_code: int, why: str = "") -> None:
         checks = [
             {
+                "id": row.id,
                 "name": row.name,
                 "asks": row.asks,
                 "status": row.status.value,

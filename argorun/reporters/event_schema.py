@@ -21,7 +21,7 @@ COMMON = {
     "time": "when it happened, in seconds since the epoch, by this machine's clock",
     "seconds": "how long it took",
     "run_id": "the run's",
-    "exit_code": "see exit-codes.md",
+    "exit_code": "argorun's, see docs/reference/exit-codes.md",
     "kind": "what it is about",
     "name": "its name",
     "namespace": "its namespace",

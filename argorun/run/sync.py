@@ -142,7 +142,7 @@ class Sync:
         if gap := lint.gap(rendered, self._config.jobs):
             # Without the topic's name a chart may make no hooks: what nothing uses is told first.
             unused = [t for t in topics if not topic_providers.holders(t.name, rendered)]
-            if former and unused:
+            if gap.is_whole and unused:
                 await topic_reach.check(self._config, self._client, unused, before, rendered, former, warn)
             raise gap.error(self._app)
         lint.check_ends(rendered, self._config.jobs)

@@ -85,7 +85,7 @@ class LeftBehind:
                 names=tuple(names),
                 namespace=namespace,
                 resource=resource,
-                swept=True,  # by the next one
+                swept=kind in (Subject.APPLICATION, Subject.TOPIC),  # by the next sweep
             )
         )
 

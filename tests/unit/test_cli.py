@@ -232,7 +232,7 @@ def test_a_wrong_token_is_6_and_is_not_shown(tmp_path: Path) -> None:
             server.shutdown()
     shown = result.stdout + result.stderr
     assert result.returncode == 6
-    assert "invalid session (HTTP 401)" in shown
+    assert "Argo CD does not know this token (invalid session)" in shown
     assert "Traceback" not in shown
     assert "t0ken-s3cret" not in shown
 
@@ -265,6 +265,7 @@ def test_every_flag_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
     typed += (
         " --set x=1 --set y= --set-string z=1 --output json --events e.jsonl --keep-topics --no-settle"
         " --no-nudge --force-owned --dry-run --logs hooks --log-dir logs"
+        " --server h:1 --ca ca.pem --bootstrap-servers k:1"
     )
     result = CliRunner().invoke(commands, typed.split(" "))
     assert (result.exit_code, result.output) == (5, "")
@@ -284,6 +285,9 @@ def test_every_flag_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
         force_owned=True,
         dry_run=True,
         logs="hooks",
+        server="h:1",
+        ca="ca.pem",
+        bootstrap_servers="k:1",
     )
     assert started == [(flags, app.Outputs("json", Path("e.jsonl"), Path("logs")))]
     CliRunner().invoke(commands, ["run"])
@@ -303,9 +307,18 @@ def test_every_flag_of_sweep_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(app, "sweep", sweep)
     typed = "sweep -f a.yaml --topic a --topic b --older-than 1h --dry-run --output json"
+    typed += " --server h:1 --ca ca.pem --bootstrap-servers k:1"
     result = CliRunner().invoke(commands, typed.split(" "))
     assert (result.exit_code, result.output) == (10, "")
-    flags = SweepFlags(file=Path("a.yaml"), topics=("a", "b"), older_than="1h", dry_run=True)
+    flags = SweepFlags(
+        file=Path("a.yaml"),
+        topics=("a", "b"),
+        older_than="1h",
+        server="h:1",
+        ca="ca.pem",
+        bootstrap_servers="k:1",
+        dry_run=True,
+    )
     assert started == [(flags, app.Outputs("json"))]
     CliRunner().invoke(commands, ["sweep"])
     assert started[1:] == [(SweepFlags(), app.Outputs("auto"))]

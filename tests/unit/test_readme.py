@@ -15,7 +15,7 @@ from tests import pages
 
 CITATION = re.compile(r"\b(docs/[\w-]+\.md)#([\w-]+)")
 # What Argo CD says, passed on as it is.
-OTHERS_WORDS = {"permission denied (HTTP 403)", "no session information (HTTP 401)"}
+OTHERS_WORDS = {"permission denied (HTTP 403)"}
 
 
 def texts() -> Iterator[str]:

@@ -23,6 +23,7 @@ FROM_HELM = {
 # Workloads whose pods stay for as long as the workload is the same.
 ROLLING = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Rollout")
 SOON = 600  # seconds; a Job that is kept so long after its end is read by then
+IT_HAS, NO_HOOKS = "it has: ", "no hook Job or Pod at all"
 FEW = 0.4  # how much a name must be like another, of few
 CHECKSUM = "a checksum of it in the pod template's annotations restarts them"
 FIX = f"annotate it with {ARGO}: PostSync"
@@ -154,6 +155,11 @@ class Gap(NamedTuple):
     taken: bool = False  # something that is no hook has the name of a test
     misspelt: bool = False  # a hook has nearly the name of a test
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether there is no hook at all, and nothing that looks like a test."""
+        return self.instead == IT_HAS + NO_HOOKS
+
     def error(self, application: object) -> NoTestRan:
         return NoTestRan(f"no test ran: {application} has no {self.wanted}", self.instead)
 
@@ -164,7 +170,7 @@ def gap(manifests: Sequence[Json], jobs: Sequence[str]) -> Gap | None:
     missing = [j for j in jobs if not any(h.is_called(j) for h in hooks)]
     if not missing and required(hooks, jobs):
         return None
-    there = ", ".join(f"{h.name} ({', '.join(h.phases)})" for h in hooks) or "no hook Job or Pod at all"
+    there = ", ".join(f"{h.name} ({', '.join(h.phases)})" for h in hooks) or NO_HOOKS
     others = list(_no_hook(manifests, missing))
     wanted = f"hook Job or Pod {', '.join(missing)}" if missing else "PostSync Job or Pod"
     free = [h.name for h in hooks if not any(h.is_called(j) for j in jobs)]
@@ -172,7 +178,7 @@ def gap(manifests: Sequence[Json], jobs: Sequence[str]) -> Gap | None:
     asked = [f"did you mean {', '.join(meant)}?"] if meant else []
     return Gap(
         wanted,
-        "\n".join([*others, *asked, f"it has: {there}"]),
+        "\n".join([*others, *asked, IT_HAS + there]),
         taken=bool(missing and others),
         misspelt=any(misspelt(j, free) for j in missing),
     )

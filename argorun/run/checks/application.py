@@ -1,4 +1,4 @@
-"""Checks of the Application: that it is there, may be changed and synced, and belongs to nobody else."""
+"""Checks of the Application: permissions, source, owners, sync windows, who uses it."""
 
 from __future__ import annotations
 

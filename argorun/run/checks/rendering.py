@@ -60,7 +60,8 @@ async def tests(context: Context) -> str:
     becomes no hook by a value. The rest is checked once the values are in.
     """
     manifests, jobs = context.state.former, context.config.jobs
-    complete = not any(KINDS[s.kind].ADDS_OBJECTS for s in _settings(context))
+    taken = [k for k in KINDS.values() if context.seen.status.source_type == k.SOURCE_TYPE]
+    complete = not any(kind.ADDS_OBJECTS for kind in taken)
     gap = lint.gap(manifests, jobs)
     if manifests and gap is not None and (complete or gap.taken or gap.misspelt):
         raise gap.error(context.app)

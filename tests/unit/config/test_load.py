@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from argorun.config.checks import duration
 from argorun.config.file import File
-from argorun.config.load import load
+from argorun.config.load import load, load_parts
 from argorun.config.model import (
     ApplicationRef,
     ArgoCD,
@@ -29,6 +29,7 @@ from argorun.config.model import (
     describe,
 )
 from argorun.config.problems import Wrong
+from argorun.config.sources import with_value
 from argorun.config.words import place_of
 from argorun.errors import UsageError
 
@@ -728,6 +729,141 @@ def test_a_run_needs_no_file_at_all(tmp_path: Path) -> None:
     )
     with pytest.raises(UsageError, match="the topic has no parameter"):
         load(Flags(application="w", topic="t"), environment, tmp_path)
+
+
+def test_no_file_and_no_variable_but_the_token_is_needed(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("")
+    flags = Flags(
+        application="w",
+        topic="t",
+        parameter="p",
+        server="http://a/cd",
+        ca="ca.pem",
+        bootstrap_servers="k:1,l:2",
+    )
+    others = {"ARGOCD_SERVER": "other", "KAFKA_BOOTSTRAP_SERVERS": "other:1"}
+    config = load(flags, ENVIRONMENT | others, tmp_path)
+    assert config.argocd == ArgoCD(
+        server="a", token="t0ken", ca=tmp_path / "ca.pem", plaintext=True, root_path="cd"
+    )
+    assert config.kafka == {"bootstrap.servers": "k:1,l:2"}
+    assert config.sources == {
+        "application": "the command line",
+        "argocd.ca": "--ca",
+        "argocd.server": "--server",
+        "argocd.token": "ARGOCD_AUTH_TOKEN",
+        "kafka.bootstrap.servers": "--bootstrap-servers",
+        "topics": "--topic and --parameter",
+    }
+
+
+def test_a_flag_spares_the_variables_of_what_it_replaces(folder: Path) -> None:
+    text = MINIMAL.replace('"localhost:9092"', "'${BROKERS}'")
+    assert loaded(folder, text, bootstrap_servers="k:1").kafka == {"bootstrap.servers": "k:1"}
+    with pytest.raises(UsageError, match="BROKERS is not set"):
+        loaded(folder, text)
+
+
+WHOLE = """
+application: weather
+argocd:
+  server: argocd.example.com
+  timeout: 2m
+kafka:
+  bootstrap.servers: "localhost:9092"
+  client.id: me
+topics:
+- {prefix: weather_updates, parameter: kafka.topic}
+tests: {jobs: [a]}
+timeouts: {run: 10m, busy: 1m}
+"""
+LINES = {
+    "application": "argorun.yaml:2",
+    "argocd.server": "argorun.yaml:4",
+    "argocd.timeout": "argorun.yaml:5",
+    "argocd.token": "ARGOCD_AUTH_TOKEN",
+    "kafka.bootstrap.servers": "argorun.yaml:7",
+    "kafka.client.id": "argorun.yaml:8",
+    "topics": "argorun.yaml:9",
+    "tests.jobs": "argorun.yaml:11",
+    "timeouts.run": "argorun.yaml:12",
+    "timeouts.busy": "argorun.yaml:12",
+}
+
+
+@pytest.mark.parametrize(
+    ("environment", "flags", "other"),
+    [
+        ({}, {}, {}),
+        ({"ARGOCD_SERVER": "b"}, {}, {"argocd.server": "ARGOCD_SERVER"}),
+        ({"ARGOCD_SERVER": "b"}, {"server": "c"}, {"argocd.server": "--server"}),
+        (
+            {"KAFKA_BOOTSTRAP_SERVERS": "k:1"},
+            {"jobs": ("b",), "timeout": "5m"},
+            {
+                "kafka.bootstrap.servers": "KAFKA_BOOTSTRAP_SERVERS",
+                "tests.jobs": "--job",
+                "timeouts.run": "--timeout",
+            },
+        ),
+        (
+            {},
+            {"application": "a", "topic": "t", "bootstrap_servers": "k:1"},
+            {
+                "application": "the command line",
+                "topics": "--topic",
+                "kafka.bootstrap.servers": "--bootstrap-servers",
+            },
+        ),
+    ],
+)
+def test_where_each_value_was_given_is_known(
+    folder: Path, environment: dict[str, str], flags: dict[str, Any], other: dict[str, str]
+) -> None:
+    config = with_sources(folder, WHOLE, ENVIRONMENT | environment, **flags)
+    assert config.sources == LINES | other
+
+
+def test_the_source_of_a_file_is_named_as_the_user_gave_it(folder: Path) -> None:
+    (folder / "my.yaml").write_text(WHOLE)
+    config = load(Flags(file=folder / "my.yaml"), ENVIRONMENT, folder)
+    assert config.sources["argocd.server"] == f"{folder}/my.yaml:4"
+
+
+def test_the_argocd_clis_login_is_a_source_too(folder: Path) -> None:
+    (folder / "argorun.yaml").write_text(WHOLE.replace("server: argocd.example.com", "insecure: false"))
+    sources = load(Flags(), {}, folder, STORED).sources
+    assert {key: sources[key] for key in ("argocd.server", "argocd.token", "argocd.insecure")} == {
+        "argocd.server": "the argocd CLI's login",
+        "argocd.token": "the argocd CLI's login",
+        "argocd.insecure": "argorun.yaml:4",
+    }
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("--server", "--server localhost:1"),
+        ("ARGOCD_SERVER", "ARGOCD_SERVER=localhost:1"),
+        ("argorun.yaml:4", "localhost:1, argorun.yaml:4"),
+        ("", "localhost:1"),
+    ],
+)
+def test_a_value_is_shown_with_its_source(source: str, shown: str) -> None:
+    assert with_value(source, "localhost:1") == shown
+
+
+def test_parts_of_a_configuration_can_be_loaded_and_name_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "argorun.yaml").write_text("kafka: {bootstrap.servers: 'k:1'}\ntimeouts: {run: 5m}\n")
+    parts = load_parts(Flags(server="argocd"), {}, tmp_path)
+    assert (parts.application, parts.argocd, parts.topics) == (None, None, ())
+    assert (parts.kafka, parts.timeouts.run) == ({"bootstrap.servers": "k:1"}, 300)
+    assert {key: lack.message for key, lack in parts.missing.items()} == {
+        "token": "no token for Argo CD at argocd",
+        "application": "no Application to run",
+        "topics": "no topic is configured",
+    }
+    assert parts.sources["argocd.server"] == "--server"
 
 
 def test_topic_and_parameter_keep_the_rest_of_the_files_only_topic(folder: Path) -> None:

@@ -88,6 +88,18 @@ def test_the_age_is_the_given_one_or_what_no_run_of_this_file_can_reach(
     assert (config.older_than, config.explicit) == (seconds, given is not None)
 
 
+def test_flags_say_where_argo_cd_and_kafka_are(tmp_path: Path) -> None:
+    config = loaded(tmp_path, BARE, server="argocd:1", bootstrap_servers="k:1")
+    assert config.argocd is not None
+    assert (config.argocd.server, config.kafka["bootstrap.servers"]) == ("argocd:1", "k:1")
+    assert config.sources == {
+        "argocd.server": "--server",
+        "argocd.token": "ARGOCD_AUTH_TOKEN",
+        "kafka.bootstrap.servers": "--bootstrap-servers",
+        "topics": "argorun.yaml:3",
+    }
+
+
 @pytest.mark.parametrize("yes", [True, False])
 def test_yes_is_only_what_was_said(tmp_path: Path, yes: bool) -> None:
     assert loaded(tmp_path, BARE, yes=yes).yes is yes

@@ -67,6 +67,39 @@ def test_the_first_line_of_each_file_names_the_schema() -> None:
         assert (first.schema, json.loads(lines(path)[0])["schema"]) == (SCHEMA, SCHEMA)
 
 
+def test_programs_learn_from_a_verdict_how_a_run_ended_and_by_which_hook() -> None:
+    verdicts = {
+        path.stem: (event["result"], event["hooks"])
+        for path in NOW
+        for event in map(json.loads, lines(path))
+        if event["event"] == "verdict"
+    }
+    test = ["run-automation-tests-job"]
+    expected = {
+        "canceled": ("canceled", test),
+        "failed_test": ("failed", test),
+        "green": ("passed", []),
+        "left_behind": ("passed", []),
+        "time_ran_out": ("timed_out", test),
+    }
+    assert {name: verdicts[name] for name in expected} == expected
+
+
+def test_programs_learn_what_is_left_without_reading_its_words() -> None:
+    topic = "weather_updates_1767225600_0badcafe"
+    events = [json.loads(line) for line in lines(DATA / "left_behind.jsonl")]
+    left = [e for e in events if e["event"] == "left_behind"]
+    fields = ("kind", "names", "namespace", "resource", "swept")
+    assert [tuple(e[name] for name in fields) for e in left] == [
+        ("parameters", ["weather"], "", "", True),
+        ("workloads", ["weather"], "", "", False),
+        ("pod", ["weather-6c9f8d7b54-m4d9t"], "weather", "Pod", False),
+        ("topic", [topic], "", "", True),
+        ("resource", ["settings"], "weather", "ConfigMap", False),
+        ("resource", ["weather"], "weather", "Deployment.apps", False),
+    ]
+
+
 def changed(change: Callable[[dict[str, Any]], object]) -> list[str]:
     now = copy.deepcopy(frozen())
     change(now)

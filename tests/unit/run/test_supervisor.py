@@ -518,7 +518,7 @@ def test_a_run_ends_with_its_code_and_closes_its_connections_and_who_keeps_topic
     monkeypatch.setattr(module, "Topics", Connection)
     monkeypatch.setattr(module, "Run", made)
     reporter = Scenario()
-    config = SimpleNamespace(argocd=None, kafka={}, secrets=(), keep_topics=keep)
+    config = SimpleNamespace(argocd=None, kafka={}, secrets=(), keep_topics=keep, given=lambda key: key)
     assert run(module.execute(cast(Any, config), Dispatcher([reporter]))) == 1
     assert (order, kept) == (["closed", "closed"], [keep])
     assert [type(e).__name__ for e in reporter.events][-1] == "RunEnded"
