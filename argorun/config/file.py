@@ -138,18 +138,32 @@ def read(
 
 def of_file(root: Node) -> set[str]:
     """The texts in the file that are secrets, by their keys; wherever they stand."""
-    pairs = [(k.text, v.text) for k, v in _pairs(root, set()) if isinstance(v, Scalar) and v.kind != "null"]
-    named = {text for key, text in pairs if is_secret_property(key) or is_parameter(key)}
-    headers = {
-        v.text
-        for key, value in _pairs(root, set())
-        if key.text == "headers" and isinstance(value, Keys)
-        for _, v in (*value.entries, *value.repeated)
-        if isinstance(v, Scalar)
-    }
-    addresses = {part for key, text in pairs if key in ADDRESSES for part in in_address(text)}
-    found = named | headers | addresses | of_properties(dict(pairs))
-    return {text for text in found if text.strip() and "${" not in text}  # a variable's name is no secret
+    everything = list(_pairs(root, set()))
+    pairs = [(k.text, v.text) for k, v in everything if isinstance(v, Scalar) and v.kind != "null"]
+    secrets = {part for key, text in pairs if key in ADDRESSES for part in in_address(text)}
+    secrets |= of_properties(dict(pairs))
+    for key, value in everything:
+        if key.text in ("headers", "kafka"):  # in the place of keys and values, all may stand in one text
+            whole = [value] if not isinstance(value, Keys) else []
+            each = [v for _, v in (*value.entries, *value.repeated)] if isinstance(value, Keys) else []
+            hidden = whole or (each if key.text == "headers" else [])
+        else:
+            hidden = [value] if is_secret_property(key.text) or is_parameter(key.text) else []
+        secrets |= {text for node in hidden for text in _texts(node, set())}
+    return {text for text in secrets if text.strip() and "${" not in text}  # a variable's name is no secret
+
+
+def _texts(node: Node, seen: set[int]) -> Iterator[str]:
+    """Each text in a node, those of keys, too."""
+    if isinstance(node, Scalar):
+        yield from () if node.kind == "null" else (node.text,)
+    elif id(node) not in seen:
+        seen.add(id(node))
+        inner = (
+            [n for e in (*node.entries, *node.repeated) for n in e] if isinstance(node, Keys) else node.items
+        )
+        for each in inner:
+            yield from _texts(each, seen)
 
 
 def _pairs(node: Node, seen: set[int]) -> Iterator[tuple[Scalar, Node]]:

@@ -7,6 +7,7 @@ Nothing is converted by a library: every sentence that a user reads is written h
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 import types
 import typing
@@ -70,7 +71,7 @@ class Reader:
 
     def struct(self, kind: type[Strict], node: Keys, path: Path, at: At) -> Any:
         """A struct of this kind; INVALID if a field that it needs is missing or wrong."""
-        hints = typing.get_type_hints(kind, include_extras=True)
+        hints, required = _fields(kind)
         given: dict[str, Any] = {}
         meant = set()  # fields that a misspelt key was to be
         for key, value in node.entries:
@@ -79,10 +80,10 @@ class Reader:
             if key.text in hints:
                 given[key.text] = self._field(hints[key.text], value, here, key.at)
             else:
-                problem, field = words.unknown_key(key.text, list(hints), path, self._elsewhere)
+                name = "***" if self._is_secret(key.text) else key.text
+                problem, field = words.unknown_key(name, list(hints), path, self._elsewhere)
                 meant.add(field)
                 self._wrong(key.at, (), problem)
-        required = [f.name for f in msgspec.structs.fields(kind) if f.required]
         missing = [f for f in required if given.get(f, MISSING) is MISSING and f not in meant]
         if missing:
             form = {f: _parts(hints[f])[1].name for f in required}
@@ -105,7 +106,7 @@ class Reader:
         try:
             wants.check(value)
         except Wrong as e:
-            shown = e if not self._is_secret(value) else Wrong(wants.form)
+            shown = Wrong(f"{wants.form}; got a secret") if self._is_secret(value) else e
             self._wrong(at, path, shown)
             return INVALID
         return value
@@ -165,7 +166,8 @@ class Reader:
 
     def _free(self, key: str, node: Node, wants: Wants) -> str | bool:
         if not isinstance(node, Scalar):
-            raise Wrong(f"one value; got {words.got(node)}", words.one_value(key, node))
+            secret = wants.verbatim or is_secret_property(key)
+            raise Wrong(f"one value; got {words.got(node)}", "" if secret else words.one_value(node))
         if node.kind == "null":
             raise Wrong("has no value")
         if wants.verbatim or is_secret_property(key) or not node.plain:
@@ -198,6 +200,13 @@ class Reader:
     def _wrong(self, at: At, path: Path, problem: Wrong) -> None:
         key = f"{words.place_of(path)}: " if path else ""
         self._problems.written(self._name, at, f"{key}{problem.text}", problem.hint)
+
+
+@functools.cache
+def _fields(kind: type[Strict]) -> tuple[dict[str, Any], list[str]]:
+    """The type hints of a struct's fields, and the names of those that it needs."""
+    hints = typing.get_type_hints(kind, include_extras=True)
+    return hints, [f.name for f in msgspec.structs.fields(kind) if f.required]
 
 
 def _parts(hint: Any) -> tuple[list[Any], Wants]:

@@ -71,12 +71,11 @@ def instead(node: Node) -> str:
     return ""
 
 
-def one_value(key: str, node: Node) -> str:
+def one_value(node: Node) -> str:
     """A hint where a single value is needed and several are given."""
     if isinstance(node, Items):
         return "write a list as one text, with commas"
-    first = next((k.text for k, _ in node.entries), "") if isinstance(node, Keys) else ""
-    return f"write the whole name on one line: {short(f'{key}.{first}')}: …" if first else ""
+    return "write the whole name on one line, with its dots: bootstrap.servers: HOST:PORT"
 
 
 def unknown_key(

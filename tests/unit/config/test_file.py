@@ -270,6 +270,9 @@ SECRET_PLACES = [
     "argocd: {{server: 'https://me:{bare}@host:x'}}",
     "sasl.password: {value}",
     "kafka: {{sasl.password: &p {value}}}\napplication: *p\ntopics: [{{prefix: *p, parameter: [*p, [*p]]}}]",
+    "kafka: &p [{value}]\napplication: *p\ntopics: [*p]\ntests: {{jobs: *p}}",
+    "kafka: {{sasl.password: &p [{value}, {{x: {value}}}]}}\napplication: *p\ntests: *p\ntimeouts: *p",
+    "argocd: {{headers: {{X: &p {value}}}}}\ntests: {{jobs: *p}}\napplication: *p\ntopics: [*p]",
     "kafka: {{sasl.password: &p {value}}}\ntimeouts: {{run: *p}}\ntests: {{jobs: {{a: *p}}}}\nx: 5",
 ]
 FORMS = [
@@ -283,6 +286,10 @@ FORMS = [
     '"{0}\\n{0}"',
     "|\n  {0}\n",
     "{0}: x",
+    "{{{0}: x}}",
+    "[{{a: {0}}}]",
+    "{{a: [{0}]}}",
+    "? {0}\n",
     "@{0}",
 ]
 
