@@ -237,6 +237,7 @@ TESTS = {
         form="list of names",
         example=["run-automation-tests-job"],
         otherwise="every PostSync Job and Pod; at least one must run",
+        limits={"minLength": 1},
         option="--job",
     ),
 }
