@@ -102,9 +102,7 @@ class PluginEnv:
     def secrets(self, spec: Json, record: Record) -> list[str]:
         return [e["value"] for e in get(spec, self.PATH) or () if e["name"] == "TOKEN"]
 
-    def candidates(
-        self, spec: Json, manifests: Sequence[Json], values: Mapping[str, str]
-    ) -> list[Candidate]:
+    def candidates(self, spec: Json, manifests: Sequence[Json], values: Mapping[str, str]) -> list[Candidate]:
         return [
             Candidate(e["name"], e["name"], e["value"], "in the plugin's environment", likeness=3)
             for e in get(spec, self.PATH) or ()

@@ -26,7 +26,7 @@ def hook(name: str, phase: str = "PostSync") -> Json:
 
 def with_parameter(name: str, values: list[str] | None, **more: Any) -> Checked:
     scenario = Checked(topics=(Topic(prefix="w", parameters=(Parameter(helm=name),), **more),))
-    scenario.argocd.values_answer = values
+    scenario.argocd.values_answer = None if values is None else dict.fromkeys(values, "")
     return scenario
 
 
