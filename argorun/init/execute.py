@@ -81,6 +81,7 @@ def execute(given: Given, path: Path, questions: Questions) -> Asked:
         try:
             answers = Init(given, questions, requests).make(path)
         finally:
+            questions.say()  # an error does not stand behind what was waited for
             requests.close()
     text = text_of(answers)
     named = dict.fromkeys(re.findall(r"\$\{(\w+)\}", " ".join(answers.kafka.properties.values())))

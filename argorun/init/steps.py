@@ -73,6 +73,7 @@ class Init:
             raise self._lacking()
         look.about(_config(ref, argocd, sources))
         ref = self._check_application(look, ref)
+        self._ask.wait_for(f"Argo CD renders {ref}")
         found: Found = self._wait(look.found(ref))
         self._ask.say("", *texts.about(found))
         topics = parameters.topics(self._flags, found, self._ask, self._lacks)
@@ -119,6 +120,7 @@ class Init:
         return UsageError(lacks[0].message, texts.A_TOKEN)
 
     def _server(self, look: Look) -> None:
+        self._ask.wait_for(f"asking Argo CD at {look.context.config.argocd.url}")
         for outcome in self._wait(look.outcomes(SERVER)):
             if outcome.error is not None:
                 raise outcome.error
@@ -206,6 +208,7 @@ class Init:
         servers, source = kafka.given(self._flags.bootstrap_servers, self._given.environment)
         reached: set[str] = set()
         if not servers and seen:
+            self._ask.wait_for(f"looking which of {len(seen)} brokers can be reached from here")
             reached = self._reached([b.servers for b in seen])
         if not servers and self._ask.can_ask:
             self._ask.say("", *kafka.about(seen, reached))
