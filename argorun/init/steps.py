@@ -61,15 +61,12 @@ class Init:
         properties = check_flags(self._flags, self._given.folder, problems, self._given.check_properties)
         problems.raise_any()
         argocd, sources = self._argocd()
-        look = Look(
-            self._connect(argocd, Config.given(_config(NONE_YET, argocd, sources), "argocd.server")),
-            self._given.mask,
-        )
-        look.about(_config(NONE_YET, argocd, sources))
+        config = _config(NONE_YET, argocd, sources)
+        look = Look(self._connect(argocd, config.given("argocd.server")), self._given.mask, config)
         self._server(look)
         ref = self._application(look)
         if ref is None:
-            self._missing_kafka(())
+            self._missing_kafka([])
             raise self._lacking()
         look.about(_config(ref, argocd, sources))
         ref = self._check_application(look, ref)
@@ -115,7 +112,7 @@ class Init:
                 self._lacks.append(f"{lack.name}: {texts.WAYS.get(lack.key, lack.ways)}")
             if self._flags.application is None:
                 self._lacks.append(texts.APPLICATION)
-            self._missing_kafka(())
+            self._missing_kafka([])
             return self._lacking()
         return UsageError(lacks[0].message, texts.A_TOKEN)
 
@@ -217,17 +214,16 @@ class Init:
             servers = kafka.only(seen, reached)
             source = "seen in the manifests, and reached from here"
             if not servers:
-                self._missing_kafka([f"{b.servers} ({b.seen})" for b in seen])
+                self._missing_kafka(kafka.states(seen, reached))
         if source and servers:
             self._ask.say(f"Kafka: {servers} ({source})")
         if not properties and self._ask.can_ask and hints:
             properties = kafka.ask_security(self._ask, hints)
         return kafka.answer(servers, properties, seen, hints)
 
-    def _missing_kafka(self, seen: tuple[str, ...] | list[str]) -> None:
+    def _missing_kafka(self, seen: list[str]) -> None:
         if not kafka.given(self._flags.bootstrap_servers, self._given.environment)[0]:
-            ending = f"; not reached from here: {texts.listed(seen)}" if seen else ""
-            self._lacks.append(kafka.WAYS + ending)
+            self._lacks.append("\n  ".join([kafka.WAYS, *seen]))
 
     def _lacking(self) -> UsageError:
         return texts.lacking(self._lacks)
