@@ -15,6 +15,7 @@ from argorun.config.reader import INVALID, Reader, Wants
 from argorun.redact.secrets import in_address, is_parameter, is_secret_property, of_properties
 
 ADDRESSES = ("server", "bootstrap.servers")  # may have a password in front of an @
+PLAIN = ("null", "bool")  # no secret: with "false" masked, little could be read
 A_NUMBER = "a whole number"
 SWITCH = Wants("true or false")
 TEXT = Wants("a text")
@@ -139,7 +140,7 @@ def read(
 def of_file(root: Node) -> set[str]:
     """The texts in the file that are secrets, by their keys; wherever they stand."""
     everything = list(_pairs(root, set()))
-    pairs = [(k.text, v.text) for k, v in everything if isinstance(v, Scalar) and v.kind != "null"]
+    pairs = [(k.text, v.text) for k, v in everything if isinstance(v, Scalar) and v.kind not in PLAIN]
     secrets = {part for key, text in pairs if key in ADDRESSES for part in in_address(text)}
     secrets |= of_properties(dict(pairs))
     for key, value in everything:
@@ -156,7 +157,7 @@ def of_file(root: Node) -> set[str]:
 def _texts(node: Node, seen: set[int]) -> Iterator[str]:
     """Each text in a node, those of keys, too."""
     if isinstance(node, Scalar):
-        yield from () if node.kind == "null" else (node.text,)
+        yield from () if node.kind in PLAIN else (node.text,)
     elif id(node) not in seen:
         seen.add(id(node))
         inner = (

@@ -21,6 +21,7 @@ from argorun.config.document import At, Items, Keys, Node, Scalar
 from argorun.config.model import Strict
 from argorun.config.problems import Problems, Wrong
 from argorun.config.words import Path
+from argorun.redact.redactor import SHORTEST
 from argorun.redact.secrets import is_secret_property
 
 MOST_NODES = 50_000  # a small file whose aliases hold aliases can have billions
@@ -195,7 +196,9 @@ class Reader:
 
     def _is_secret(self, value: object) -> bool:
         text = checks.without_password(value) if isinstance(value, str) else repr(value)
-        return any(secret in text for secret in self._secrets)
+        found = (secret for secret in self._secrets if secret in text)
+        # One of a few characters is only one as a whole word, as for the Redactor.
+        return any(len(s) >= SHORTEST or re.search(rf"(?<!\w){re.escape(s)}(?!\w)", text) for s in found)
 
     def _wrong(self, at: At, path: Path, problem: Wrong) -> None:
         key = f"{words.place_of(path)}: " if path else ""

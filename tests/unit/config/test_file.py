@@ -302,6 +302,15 @@ def test_no_problem_quotes_a_secret(path: Path, place: str, form: str, more: str
         assert [part for part in shown if SECRET in part] == []
 
 
+@pytest.mark.parametrize("secret", ["a", "on", "q8Z"])
+def test_a_short_secret_hides_itself_and_not_every_word_with_its_letters(path: Path, secret: str) -> None:
+    text = f"kafka: {{sasl.password: '{secret}'}}\naplication: x\ntopics: [{{prefix: a b, parameter: [5]}}]\n"
+    assert "argorun.yaml:2: unknown key 'aplication'" in wrong(path, text)
+    assert wrong(path, f"{text}timeouts: {{run: '{secret}'}}\n")[-1] == (
+        "argorun.yaml:4: timeouts.run: a duration like 90s, 15m or 1h30m; got a secret"
+    )
+
+
 @given(FILES)
 def test_reading_twice_says_the_same(path: Path, text: str) -> None:
     first: Any = read_text(path, text)

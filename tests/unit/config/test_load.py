@@ -32,6 +32,7 @@ from argorun.config.problems import Wrong
 from argorun.config.sources import with_value
 from argorun.config.words import place_of
 from argorun.errors import UsageError
+from argorun.redact.secrets import is_parameter, is_secret_property
 
 ENVIRONMENT = {"ARGOCD_AUTH_TOKEN": "t0ken"}
 MINIMAL = """
@@ -271,6 +272,8 @@ def expected(file: dict[str, Any]) -> Config:
         return Topic(**rest, parameters=tuple(place(p) for p in listed), config=config)
 
     app, argocd = file["application"], file["argocd"]
+    configs = [pair for t in file["topics"] for pair in t.get("config", {}).items()]
+    named = {str(v) for k, v in configs if is_parameter(k) or is_secret_property(k)} - {"True", "False"}
     return Config(
         application=ApplicationRef(name=app) if isinstance(app, str) else ApplicationRef(**app),
         argocd=ArgoCD(token="t0ken", **argocd),
@@ -278,7 +281,7 @@ def expected(file: dict[str, Any]) -> Config:
         topics=tuple(topic(t) for t in file["topics"]),
         jobs=tuple(file.get("tests", {}).get("jobs", ())),
         timeouts=Timeouts(**file.get("timeouts", {})),
-        secrets=tuple(sorted({"t0ken", *argocd.get("headers", {}).values()})),
+        secrets=tuple(sorted({"t0ken", *argocd.get("headers", {}).values(), *named})),
     )
 
 
@@ -312,12 +315,12 @@ def test_an_unknown_key_anywhere_is_named_with_its_place(
     target: Any = file
     for part in path:
         target = target[part]
-    target["zzqqzzqq"] = 1
+    target["zzqqzzqqzzqq"] = 1
     text = yaml.safe_dump(file)
-    line = text[: text.index("zzqqzzqq")].count("\n") + 1
+    line = text[: text.index("zzqqzzqqzzqq")].count("\n") + 1
     message, hint = refused(folder, text)
     place = f" in {place_of(path)}" if path else ""
-    assert message == f"argorun.yaml:{line}: unknown key 'zzqqzzqq'{place}"
+    assert message == f"argorun.yaml:{line}: unknown key 'zzqqzzqqzzqq'{place}"
     assert hint.startswith("known keys: ")
 
 
