@@ -21,7 +21,7 @@ it asks nothing: it takes what is unambiguous, and says what to give for the res
 Examples:
   argorun init                                 answer its questions
   argorun init weather --yes                   take what is unambiguous
-  argorun init weather --parameter kafka.topic --bootstrap-servers kafka:9092
+  argorun init weather --bootstrap-servers kafka.example.com:9092
 """
 
 TopicPrefixes = Annotated[

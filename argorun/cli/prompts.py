@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TextIO
@@ -16,10 +17,17 @@ class Prompts:
     """Writes to stderr and reads stdin. `redact` masks the secrets that are known by then."""
 
     def __init__(
-        self, stdin: TextIO | None, stderr: TextIO, redact: Callable[[str], str], *, can_ask: bool
+        self,
+        stdin: TextIO | None,
+        stderr: TextIO,
+        redact: Callable[[str], str],
+        *,
+        can_ask: bool,
+        live: bool = False,
     ) -> None:
         self._in, self._err, self._redact = stdin, stderr, redact
-        self._can_ask = can_ask
+        self._can_ask, self._live = can_ask, live
+        self._waiting = False  # a line stands there that says for what
         self._empty = True  # the last line that was written
 
     @property
@@ -27,11 +35,18 @@ class Prompts:
         return self._can_ask
 
     def say(self, *lines: str) -> None:
+        self._write("")
         for line in (part for text in lines for part in text.split("\n")):
             if line or not self._empty:  # never two empty lines, nor one at the top
-                self._err.write(self._safe(line) + "\n")
+                self._write(self._safe(line) + "\n")
             self._empty = not line
         self._err.flush()
+
+    def wait_for(self, text: str) -> None:
+        if self._live:
+            self._write(self._safe(f"{text} …")[: shutil.get_terminal_size().columns - 1])
+            self._err.flush()
+            self._waiting = True
 
     def ask(self, question: str, default: str, check: Callable[[str], object]) -> str:
         while True:
@@ -88,7 +103,7 @@ class Prompts:
     def _read(self, question: str, default: str) -> str:
         """A line as it was typed. Raises KeyboardInterrupt at its end (Ctrl-D)."""
         shown = f" [{default}]" if default else ""
-        self._err.write(self._safe(f"{question}{shown}: "))
+        self._write(self._safe(f"{question}{shown}: "))
         self._err.flush()
         self._empty = False
         line = self._in.readline() if self._in is not None else ""
@@ -96,6 +111,11 @@ class Prompts:
             self.say("", "argorun: canceled, and nothing was written")
             raise KeyboardInterrupt
         return line.strip()
+
+    def _write(self, text: str) -> None:
+        """Write in the place of the line that says what is waited for."""
+        self._err.write(f"\r\x1b[K{text}" if self._waiting else text)  # erase it
+        self._waiting = False
 
     def _safe(self, text: str) -> str:
         return clean(self._redact(text))
@@ -108,4 +128,5 @@ def prompts(environment: Mapping[str, str], *, yes: bool) -> Prompts:
     stderr = usable(unmasked(sys.stderr))
     at_terminal = sys.stdin is not None and is_terminal(sys.stdin) and is_terminal(stderr)
     can_ask = at_terminal and not yes and not environment.get("CI")
-    return Prompts(sys.stdin, stderr, redactor().text, can_ask=can_ask)
+    live = is_terminal(stderr) and environment.get("TERM") != "dumb"
+    return Prompts(sys.stdin, stderr, redactor().text, can_ask=can_ask, live=live)

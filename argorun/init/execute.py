@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -18,6 +18,7 @@ from argorun.config.model import ArgoCD
 from argorun.event_loop import CLOSING
 from argorun.init import texts
 from argorun.init.document import text_of
+from argorun.init.look import reachable
 from argorun.init.questions import Questions
 from argorun.init.steps import Init
 from argorun.init.wishes import Given
@@ -58,6 +59,9 @@ class Requests:
     def wait(self, request: Awaitable[T]) -> T:
         return self._loop.run_until_complete(_awaited(request))
 
+    def reached(self, servers: Sequence[str]) -> set[str]:
+        return self.wait(reachable(servers))
+
     def close(self) -> None:
         """Close the connections."""
         for client in self._clients:
@@ -77,6 +81,7 @@ def execute(given: Given, path: Path, questions: Questions) -> Asked:
         try:
             answers = Init(given, questions, requests).make(path)
         finally:
+            questions.say()  # an error does not stand behind what was waited for
             requests.close()
     text = text_of(answers)
     named = dict.fromkeys(re.findall(r"\$\{(\w+)\}", " ".join(answers.kafka.properties.values())))

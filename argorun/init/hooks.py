@@ -23,10 +23,9 @@ _Hook = tuple[str, str, tuple[str, ...], str]  # kind, name, phases, where it wa
 
 
 @dataclass(frozen=True)
-class TestHook:
+class PostSyncHook:
     """A Job or bare Pod of the phase PostSync, which decides a verdict if it is a test."""
 
-    __test__ = False  # not a pytest class
     kind: str
     name: str
     phases: tuple[str, ...]
@@ -37,14 +36,14 @@ class TestHook:
         return f"{self.kind} {self.name} ({', '.join(self.phases)})"
 
 
-def test_hooks(manifests: Sequence[Json], live: Sequence[Json], app: Application) -> list[TestHook]:
+def find_tests(manifests: Sequence[Json], live: Sequence[Json], app: Application) -> list[PostSyncHook]:
     """The PostSync hooks: those that are rendered, else those that are live, else those of the last sync.
 
     A chart may render its hooks only with a topic. Their Jobs stay in the cluster until the next sync.
     """
     found = _post_sync(manifests, "among the manifests") or _post_sync(live, "in the cluster")
     found = found or _of_last_operation(app)
-    return [TestHook(*each, is_test=_looks_like_test(each[1], each[2])) for each in found]
+    return [PostSyncHook(*each, is_test=_looks_like_test(each[1], each[2])) for each in found]
 
 
 def _post_sync(objects: Sequence[Json], seen: str) -> list[_Hook]:

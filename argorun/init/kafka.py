@@ -29,13 +29,18 @@ def check(value: str) -> str:
 
 
 def about(seen: Sequence[Brokers], reached: set[str]) -> list[str]:
-    """What the manifests say, for somebody who is asked for the address."""
-    lines = ["Kafka's address, as this machine and CI reach it."]
-    for b in seen:
-        state = "answers from here" if b.servers in reached else "not reached from here"
-        inside = f"; {ELSEWHERE}" if b.is_in_cluster else ""
-        lines.append(f"  the manifests have {b.servers} ({b.seen}): {state}{inside}")
-    return lines
+    """What to know for the choice of an address."""
+    return ["Kafka's address, as this machine and CI reach it.", *(f"  {s}" for s in states(seen, reached))]
+
+
+def states(seen: Sequence[Brokers], reached: set[str]) -> list[str]:
+    """A line for each address in the manifests."""
+    return [
+        f"the manifests have {b.servers} ({b.seen}): "
+        + ("answers from here" if b.servers in reached else "not reached from here")
+        + (f"; {ELSEWHERE}" if b.is_in_cluster else "")
+        for b in seen
+    ]
 
 
 def suggestion(seen: Sequence[Brokers], reached: set[str]) -> str:

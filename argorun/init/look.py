@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from argorun.argocd.claim.claim import Claim
 from argorun.argocd.claim.original import original
@@ -62,22 +62,22 @@ class Found:
         return sorted(found, key=lambda pair: -pair[1].likeness)
 
 
-@dataclass
 class Look:
     """The questions to one Argo CD, by the checks that a run makes as well."""
 
-    client: Client
-    mask: Callable[..., None]
-    context: Context = field(init=False)
+    def __init__(self, client: Client, mask: Callable[..., None], config: Config) -> None:
+        self.client, self._mask = client, mask
+        self.context = self._context(config, Application())
 
     def about(self, config: Config) -> None:
-        """From now on the checks are about this Configuration."""
-        seen = self.context.seen if hasattr(self, "context") else Application()
+        """From now on the checks are about this configuration; the Application that was found stays."""
+        self.context = self._context(config, self.context.seen)
+
+    def _context(self, config: Config, seen: Application) -> Context:
         claim = Claim(self.client, config.application, "", (), warn=lambda *_: None)  # it claims nothing
         state = RunState(operation="", claim=claim)
-        self.context = Context(
-            config, self.client, None, Emitter(lambda event: None), self.mask, state, seen=seen
-        )
+        nobody = Emitter(lambda event: None)  # the warnings come with the outcomes
+        return Context(config, self.client, None, nobody, self._mask, state, seen=seen)
 
     async def outcomes(self, checks: Iterable[Check]) -> list[Outcome]:
         """What came of each of these checks."""

@@ -17,7 +17,10 @@ class Questions(Protocol):
         """Whether somebody can answer."""
 
     def say(self, *lines: str) -> None:
-        """Show these lines."""
+        """Show these lines, in the place of what was waited for."""
+
+    def wait_for(self, text: str) -> None:
+        """Show for what is waited, until anything else is shown."""
 
     def ask(self, question: str, default: str, check: Callable[[str], object]) -> str:
         """A text, asked for until `check` raises no Wrong; `default` is taken where nothing is typed."""

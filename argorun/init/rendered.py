@@ -16,7 +16,7 @@ MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "GSSAPI", "OAUTHBEARER"
 IN_CLUSTER = (".svc", ".cluster.local", ".local", ".internal")
 MOST_PLACES = 3  # that are named for one address
 
-_ADDRESS = r"(?:[A-Z_]+://)?(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?|\[[0-9a-fA-F:]+\]):[0-9]{1,5}"
+_ADDRESS = r"(?:[A-Za-z_]+://)?(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?|\[[0-9a-fA-F:]+\]):[0-9]{1,5}"
 _LIST = re.compile(rf"{_ADDRESS}(?:\s*,\s*{_ADDRESS})*")
 # `bootstrap.servers=a:1,b:2`, `bootstrap-servers: "a:1"`, `--bootstrap-server a:1`
 _IN_TEXT = re.compile(
@@ -107,7 +107,7 @@ def _servers(named: Named) -> Iterator[str]:
 def _bare(servers: str) -> str:
     """The addresses without the schemes that some clients want."""
     return ",".join(
-        re.sub(r"^[A-Z_]+://", "", part.strip(), flags=re.IGNORECASE) for part in servers.split(",")
+        re.sub(r"^[A-Za-z_]+://", "", part.strip(), flags=re.IGNORECASE) for part in servers.split(",")
     )
 
 

@@ -7,7 +7,7 @@ What nobody has answered is reported together, and nothing is written then.
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -18,15 +18,16 @@ from argorun.config.file import Written
 from argorun.config.inputs import Inputs
 from argorun.config.model import ApplicationRef, ArgoCD, CliSettings, Config, Topic
 from argorun.config.problems import Problems
-from argorun.errors import UsageError
+from argorun.errors import ArgorunError, UsageError
 from argorun.init import kafka, parameters, texts
 from argorun.init.answers import Answers, KafkaAnswer, ServerAnswer, TestsAnswer, TopicAnswer
-from argorun.init.hooks import test_hooks
-from argorun.init.look import APPLICATION, SERVER, Found, Look, reachable
+from argorun.init.hooks import find_tests
+from argorun.init.look import APPLICATION, SERVER, Found, Look
 from argorun.init.questions import Questions
 from argorun.init.rendered import brokers, security
 from argorun.init.wishes import Given, check_flags, text
 from argorun.run.checks import catalog
+from argorun.run.checks.check import ends
 
 T = TypeVar("T")
 NONE_YET = ApplicationRef(name="none")  # in the place of one that is not chosen yet
@@ -42,13 +43,16 @@ class Requests(Protocol):
     def wait(self, request: Awaitable[T]) -> T:
         """The answer to a request."""
 
+    def reached(self, servers: Sequence[str]) -> set[str]:
+        """Those lists of brokers of which one accepts a connection from this machine."""
+
 
 class Init:
     """One call of `argorun init`; `make` asks for the answers."""
 
     def __init__(self, given: Given, questions: Questions, argocd: Requests) -> None:
         self._given, self._flags, self._ask = given, given.flags, questions
-        self._connect, self._wait = argocd.connect, argocd.wait
+        self._connect, self._wait, self._reached = argocd.connect, argocd.wait, argocd.reached
         self._lacks: list[str] = []  # what nobody has answered, and how to
 
     def make(self, path: Path) -> Answers:
@@ -57,18 +61,16 @@ class Init:
         properties = check_flags(self._flags, self._given.folder, problems, self._given.check_properties)
         problems.raise_any()
         argocd, sources = self._argocd()
-        look = Look(
-            self._connect(argocd, Config.given(_config(NONE_YET, argocd, sources), "argocd.server")),
-            self._given.mask,
-        )
-        look.about(_config(NONE_YET, argocd, sources))
+        config = _config(NONE_YET, argocd, sources)
+        look = Look(self._connect(argocd, config.given("argocd.server")), self._given.mask, config)
         self._server(look)
         ref = self._application(look)
         if ref is None:
-            self._missing_kafka(())
+            self._missing_kafka([])
             raise self._lacking()
         look.about(_config(ref, argocd, sources))
         ref = self._check_application(look, ref)
+        self._ask.wait_for(f"Argo CD renders {ref}")
         found: Found = self._wait(look.found(ref))
         self._ask.say("", *texts.about(found))
         topics = parameters.topics(self._flags, found, self._ask, self._lacks)
@@ -110,11 +112,12 @@ class Init:
                 self._lacks.append(f"{lack.name}: {texts.WAYS.get(lack.key, lack.ways)}")
             if self._flags.application is None:
                 self._lacks.append(texts.APPLICATION)
-            self._missing_kafka(())
+            self._missing_kafka([])
             return self._lacking()
         return UsageError(lacks[0].message, texts.A_TOKEN)
 
     def _server(self, look: Look) -> None:
+        self._ask.wait_for(f"asking Argo CD at {look.context.config.argocd.url}")
         for outcome in self._wait(look.outcomes(SERVER)):
             if outcome.error is not None:
                 raise outcome.error
@@ -150,7 +153,7 @@ class Init:
     def _check_application(self, look: Look, ref: ApplicationRef) -> ApplicationRef:
         """Check that the token sees it and that its source takes parameters; else ask for another one."""
         while True:
-            error = None
+            error: ArgorunError | None = None
             for outcome in self._wait(look.outcomes(APPLICATION)):
                 if outcome.check is not catalog.PERMISSIONS:
                     error = error or outcome.error
@@ -158,9 +161,10 @@ class Init:
                     self._ask.say("", *texts.of_check(outcome))
             if error is None:
                 return ref
-            if not self._ask.can_ask or self._flags.application is not None:
-                raise texts.with_reading(error)
-            self._ask.say("", *texts.of_error(texts.with_reading(error)))
+            error = texts.unfit(error)
+            if not self._ask.can_ask or self._flags.application is not None or ends(error):
+                raise error
+            self._ask.say("", *texts.of_error(error))
             chosen = self._application(look)
             assert chosen is not None
             ref = chosen
@@ -170,7 +174,7 @@ class Init:
     # -- its tests, and Kafka -----------------------------------------------------------------------
 
     def _tests(self, found: Found) -> TestsAnswer:
-        hooks = test_hooks(found.manifests, found.live_hooks, found.app)
+        hooks = find_tests(found.manifests, found.live_hooks, found.app)
         likely = [h for h in hooks if h.is_test] or hooks
         known = {h.name: h for h in hooks}
         jobs = self._flags.jobs
@@ -201,7 +205,8 @@ class Init:
         servers, source = kafka.given(self._flags.bootstrap_servers, self._given.environment)
         reached: set[str] = set()
         if not servers and seen:
-            reached = self._wait(reachable([b.servers for b in seen]))
+            self._ask.wait_for(f"looking which of {len(seen)} brokers can be reached from here")
+            reached = self._reached([b.servers for b in seen])
         if not servers and self._ask.can_ask:
             self._ask.say("", *kafka.about(seen, reached))
             servers = self._ask.ask("Bootstrap servers", kafka.suggestion(seen, reached), kafka.check)
@@ -209,17 +214,16 @@ class Init:
             servers = kafka.only(seen, reached)
             source = "seen in the manifests, and reached from here"
             if not servers:
-                self._missing_kafka([f"{b.servers} ({b.seen})" for b in seen])
+                self._missing_kafka(kafka.states(seen, reached))
         if source and servers:
             self._ask.say(f"Kafka: {servers} ({source})")
         if not properties and self._ask.can_ask and hints:
             properties = kafka.ask_security(self._ask, hints)
         return kafka.answer(servers, properties, seen, hints)
 
-    def _missing_kafka(self, seen: tuple[str, ...] | list[str]) -> None:
+    def _missing_kafka(self, seen: list[str]) -> None:
         if not kafka.given(self._flags.bootstrap_servers, self._given.environment)[0]:
-            ending = f"; not reached from here: {texts.listed(seen)}" if seen else ""
-            self._lacks.append(kafka.WAYS + ending)
+            self._lacks.append("\n  ".join([kafka.WAYS, *seen]))
 
     def _lacking(self) -> UsageError:
         return texts.lacking(self._lacks)

@@ -12,14 +12,14 @@ from argorun.config.document import DEFAULT_FILE
 from argorun.config.keys import REPOSITORY
 from argorun.errors import ArgorunError, UsageError
 from argorun.humanize import count
-from argorun.init.hooks import TestHook
+from argorun.init.hooks import PostSyncHook
 from argorun.init.look import Found
 from argorun.run.checks import catalog
 from argorun.run.checks.check import Outcome
 
 DOCS = f"{REPOSITORY}/blob/main/docs"
 READING = {
-    catalog.SOURCE: "how-to/configure.md",
+    catalog.SOURCE: "troubleshooting.md",
     catalog.OWNER: "how-to/owned-applications.md",
     catalog.AUTO_SYNC: "how-to/auto-sync.md",
     catalog.PERMISSIONS: "how-to/permissions.md",
@@ -52,9 +52,10 @@ def lacking(lacks: Sequence[str]) -> UsageError:
 
 
 def of_check(outcome: Outcome) -> Iterator[str]:
-    """What came of a check: a line for its fact, its warnings and its error."""
+    """What came of a check: a line for its fact, its warnings and its error, and where to read on."""
     if outcome.error is not None:
-        yield from of_error(with_reading(outcome.error, reading(outcome)))
+        yield from of_error(outcome.error)
+        yield from (f"  {line}" for line in reading(outcome.check.name))
         return
     if outcome.fact:
         yield f"{outcome.check.name}: {outcome.fact}"
@@ -66,18 +67,16 @@ def of_error(error: ArgorunError) -> Iterator[str]:
     yield from (f"  {line}" for line in error.hint.splitlines())
 
 
-def reading(outcome: Outcome) -> str:
+def reading(check: str) -> list[str]:
     """Where to read on about a check."""
-    pages = {check.name: page for check, page in READING.items()}
-    return pages.get(outcome.check.name, "")
+    return [f"read on: {DOCS}/{page}" for c, page in READING.items() if c.name == check]
 
 
-def with_reading(error: ArgorunError, page: str = READING[catalog.SOURCE]) -> ArgorunError:
-    """The error, which also says where to read on."""
-    if not page or not (isinstance(error, UsageError) or page != READING[catalog.SOURCE]):
+def unfit(error: ArgorunError) -> ArgorunError:
+    """The error for an Application that no run can use, with where to read on."""
+    if type(error) is not UsageError:
         return error
-    hint = "\n".join(filter(None, [error.hint, f"read on: {DOCS}/{page}"]))
-    return type(error)(error.message, hint)
+    return UsageError(error.message, "\n".join(filter(None, [error.hint, *reading(catalog.SOURCE.name)])))
 
 
 def notes(outcomes: Sequence[Outcome]) -> Iterator[str]:
@@ -167,7 +166,7 @@ def no_parameter(found: Found) -> str:
     return f"parameter: --parameter NAME, one of: {listed([candidate(c) for c in certain])}"
 
 
-def about_tests(hooks: Sequence[TestHook]) -> Iterator[str]:
+def about_tests(hooks: Sequence[PostSyncHook]) -> Iterator[str]:
     """What to know for the choice of tests."""
     if hooks:
         yield "Which of the PostSync hooks are the tests? They decide the verdict. (several with commas)"
@@ -175,7 +174,7 @@ def about_tests(hooks: Sequence[TestHook]) -> Iterator[str]:
         yield "No PostSync Job or Pod is rendered now: a chart may make its hooks only when a topic is set."
 
 
-def chosen_tests(hooks: Sequence[TestHook]) -> Iterator[str]:
+def chosen_tests(hooks: Sequence[PostSyncHook]) -> Iterator[str]:
     """What was taken as the tests."""
     if hooks:
         yield f"tests: {', '.join(h.name for h in hooks)} ({hooks[0].seen})"

@@ -89,10 +89,15 @@ def _properties(flags: InitFlags, problems: Problems, check_properties: CheckPro
                     f"{name}: a secret does not belong in a file", f"write '{name}=${{NAME}}', in quotes"
                 )
             found[name] = writable(value)
-    literal = {name: value for name, value in found.items() if "${" not in value}
-    for _, problem, hint in check_properties(literal) if literal else ():
+    known = {name: _VARIABLE.sub("x", value) for name, value in found.items() if _is_text(name, value)}
+    for _, problem, hint in check_properties(known) if known else ():
         problems.typed(f"--kafka: {problem.removeprefix('kafka.')}", hint)
     return found
+
+
+def _is_text(name: str, value: str) -> bool:
+    """Whether a property can be checked: what a variable holds is not known, but a secret may be any text."""
+    return not _VARIABLE.search(value) or is_secret_property(name) or name == "sasl.username"
 
 
 def servers(value: str) -> str:

@@ -17,7 +17,7 @@ from argorun.argocd.http.errors import Unauthenticated
 from argorun.argocd.rest_client import RestClient
 from argorun.argocd.types import UserInfo
 from argorun.config import jwt
-from tests.contract.manifests import job
+from tests.contract.manifests import DEFAULT, job
 from tests.contract.targets import JSON, App, Target, connect, eventually, good
 
 
@@ -111,10 +111,10 @@ async def test_a_role_that_may_not_read_repositories_is_not_told_a_charts_values
         assert await client.chart_values(app.ref, await client.application(app.ref)) is None
 
 
-async def test_one_that_may_is_told_their_names(app: App, argocd: Target) -> None:
+async def test_one_that_may_is_told_them_with_their_names(app: App, argocd: Target) -> None:
     async with RestClient(argocd.reads_repositories) as client:
         seen = await client.application(app.ref)
-        assert list(await client.chart_values(app.ref, seen) or ()) == ["kafka.topic"]
+        assert await client.chart_values(app.ref, seen) == {"kafka.topic": DEFAULT}
         elsewhere = seen.spec["source"] | {"path": "elsewhere"}
         other = msgspec.structs.replace(seen, spec=seen.spec | {"source": elsewhere})
         assert await client.chart_values(app.ref, other) is None, "only for a source that it has or had"

@@ -208,7 +208,7 @@ def unreachable(
         hint = not_used_warning(unused)
     final = False
     if "CERTIFICATE_VERIFY_FAILED" in cause:
-        hint, final = "give the CA that signed it: argocd: {ca: FILE}", True
+        hint, final = "give the CA that signed it: --ca FILE, or argocd: {ca: FILE}", True
     elif "WRONG_VERSION_NUMBER" in cause or "record layer failure" in cause:
         hint, final = "the server does not speak TLS there: argocd: {plaintext: true}?", True
     elif isinstance(error, httpx.UnsupportedProtocol | httpx.LocalProtocolError):

@@ -641,7 +641,7 @@ def test_a_certificate_that_is_not_trusted_says_what_to_give() -> None:
     error, server = over_tls(True)
     assert isinstance(error, Unreachable)
     assert (error.hint, error.final, server.requests) == (
-        "give the CA that signed it: argocd: {ca: FILE}",
+        "give the CA that signed it: --ca FILE, or argocd: {ca: FILE}",
         True,
         [],
     )
