@@ -15,17 +15,36 @@ def main() -> None:
 
         print(f"argorun {__version__}")
         return
-    from argorun import signals
-
-    signals.install()
-    from argorun.cli.main import commands
-    from argorun.reporters.stderr import install_stderr
-
-    install_stderr()  # from here on nothing gets to stderr by itself
     try:
+        from argorun import signals
+
+        signals.install()
+        from argorun.reporters.stderr import install_stderr
+
+        install_stderr()  # from here on nothing gets to stderr by itself
+        from argorun.cli.main import commands
+
         commands(prog_name="argorun")
     except SystemExit as e:
-        signals.end(e.code)
+        signals.end(_without_verdict(e) if e.code == 1 else e.code)
+    except Exception as e:  # a library that cannot be imported, say
+        sys.exit(_unexpected(e))
+
+
+def _without_verdict(ending: SystemExit) -> int:
+    """The code for what typer ends with 1, which only a verdict may: a closed stdout, an open question."""
+    if isinstance(ending.__context__, BrokenPipeError):
+        return 0
+    return 130 if type(ending.__context__).__name__ == "Abort" else 1
+
+
+def _unexpected(error: Exception) -> int:
+    """Show an error that nothing has handled, and return its exit code."""
+    from argorun.errors import InternalError  # which imports no library, so that it is not broken, too
+
+    shown = InternalError.of(error)
+    print(f"argorun: {shown.message}\n  {shown.hint}", file=sys.stderr, flush=True)
+    return shown.exit_code
 
 
 if __name__ == "__main__":

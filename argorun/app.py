@@ -6,20 +6,28 @@ import contextlib
 import dataclasses
 import os
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from argorun import event_loop, signals
+from argorun import __version__, event_loop, signals
 from argorun.config.argocd_cli import stored
-from argorun.config.load import load
+from argorun.config.document import DEFAULT_FILE
+from argorun.config.flags import check_outputs
+from argorun.config.load import load, load_parts
 from argorun.config.model import Flags
+from argorun.config.problems import Problems
 from argorun.config.sweep import SweepFlags
 from argorun.config.sweep import load as load_sweep
 from argorun.errors import ArgorunError, CleanupIncomplete, InternalError
+from argorun.init.questions import Questions
+from argorun.init.target import target, write
+from argorun.init.wishes import Given, InitFlags
+from argorun.reporters.checklist import Checklist, Document, Drawn
 from argorun.reporters.dispatcher import Dispatcher
 from argorun.reporters.log_files import LogFiles
 from argorun.reporters.open import open_reporters
 from argorun.reporters.stderr import masked_stderr, redactor
+from argorun.reporters.streams import StandardStreams, usable
 
 LAST_LINES = 0.4  # seconds for a slow reader of the last lines, where a signal has ended the work
 
@@ -43,7 +51,10 @@ class Ending:
 def run(flags: Flags, outputs: Outputs) -> int:
     """Run an Application's tests; nothing is touched before the configuration is checked."""
     with errors_shown() as ending:
-        config = load(flags, os.environ, Path.cwd(), stored(os.environ), redactor().mask)
+        problems = Problems()
+        check_outputs(outputs.events, outputs.log_dir, problems)
+        given = os.environ, Path.cwd(), stored(os.environ)
+        config = load(flags, *given, redactor().mask, wrong_properties, problems)
         # Only now: a mistake in the configuration does not wait for the import of httpx and confluent_kafka.
         from argorun.run.supervisor import execute
 
@@ -55,7 +66,9 @@ def run(flags: Flags, outputs: Outputs) -> int:
 def sweep(flags: SweepFlags, outputs: Outputs) -> int:
     """Delete and put back what killed runs have left."""
     with errors_shown() as ending:
-        config = load_sweep(flags, os.environ, Path.cwd(), stored(os.environ), redactor().mask)
+        config = load_sweep(
+            flags, os.environ, Path.cwd(), stored(os.environ), redactor().mask, wrong_properties
+        )
         if outputs.shown_as == "auto":
             outputs = dataclasses.replace(outputs, shown_as="plain")
         from argorun.sweep.steps import execute
@@ -63,6 +76,65 @@ def sweep(flags: SweepFlags, outputs: Outputs) -> int:
         with reported(outputs, config.secrets, ending) as dispatcher, event_loop.opened() as loop:
             ending.code = loop.run_until_complete(execute(config, dispatcher))
     return ending.code
+
+
+def doctor(flags: Flags, *, as_json: bool) -> int:
+    """Check everything that a run needs, also where the configuration is not complete; nothing is changed."""
+    with errors_shown() as ending:
+        given = os.environ, Path.cwd(), stored(os.environ)
+        parts = load_parts(flags, *given, redactor().mask, wrong_properties)
+        streams = StandardStreams(usable(sys.stdout), usable(sys.stderr), os.environ)
+        redact = redactor().text
+        checklist: Checklist
+        if as_json:
+            checklist = Document(streams.stdout, redact, __version__)
+        else:
+            of = f": {parts.application}" if parts.application else ""
+            checklist = Drawn(streams, redact, f"argorun {__version__}, doctor{of}")
+        from argorun.doctor.examination import execute
+
+        with event_loop.opened() as loop:
+            ending.code = loop.run_until_complete(execute(parts, flags, checklist, redactor().mask))
+    return ending.code
+
+
+def init(flags: InitFlags, questions: Questions) -> int:
+    """Ask Argo CD and a person what argorun.yaml has to say, and write it; nothing else is changed."""
+    with errors_shown() as ending:
+        folder, shown = Path.cwd(), str(flags.file or DEFAULT_FILE)
+        path = target(flags.file, folder, force=flags.force)
+        from argorun.init.execute import execute
+
+        given = Given(
+            flags=flags,
+            environment=os.environ,
+            folder=folder,
+            cli=stored(os.environ),
+            mask=redactor().mask,
+            check_properties=wrong_properties,
+        )
+        asked = execute(given, path, questions)
+        signals.handle_with(signals.ignore)  # a file is written whole
+        write(path, asked.text, force=flags.force)
+        signals.handle_with(signals.leave)
+        questions.say("", f"wrote {shown}")
+        ending.code = 0
+        if (
+            not asked.unset
+            and questions.can_ask
+            and questions.confirm("Check it now (argorun run --dry-run)?")
+        ):
+            ending.code = run(Flags(file=flags.file, dry_run=True), Outputs("auto"))
+        else:
+            questions.say(*asked.next_steps(shown))
+    return ending.code
+
+
+def wrong_properties(properties: Mapping[str, str]) -> Iterable[tuple[str, str, str]]:
+    """What librdkafka does not accept. Imported where there are properties: that takes its time."""
+    from argorun.kafka.admin import wrong_properties as found
+
+    return found(properties)
 
 
 @contextlib.contextmanager
@@ -79,14 +151,12 @@ def errors_shown() -> Iterator[Ending]:
             ending.code = 130
         except Exception as e:
             ending.code = InternalError.exit_code
-            show(InternalError(f"an error inside argorun: {type(e).__name__}: {e}", "please report it"))
+            show(InternalError.of(e))
 
 
 def show(error: ArgorunError) -> None:
     """One clear error: what happened, where, and what to do."""
-    print(f"argorun: {error.message}", file=sys.stderr)
-    if error.hint:
-        print(f"  {error.hint}", file=sys.stderr)
+    print(error.shown, file=sys.stderr)
 
 
 @contextlib.contextmanager

@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Literal
 
 from argorun import events
 from argorun.events import Event, Step
+from argorun.kinds import NoticeKind, Subject
 
 Emit = Callable[[Event], None]
+Warn = Callable[[str, NoticeKind], None]
+
+
+class StepResult(list[str]):
+    """The result of a step: phrases for people, and `counts` for programs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: dict[str, int] = {}
 
 
 @dataclasses.dataclass(eq=False)
 class OpenStep:
-    """A step that has begun, when (monotonic seconds), and its result so far, for people."""
+    """A step that has begun, when (monotonic seconds), and its result so far."""
 
     step: Step
     began: float
-    result: list[str]
+    result: StepResult
 
 
 class Emitter:
@@ -36,10 +48,10 @@ class Emitter:
     @contextlib.asynccontextmanager
     async def step(
         self, step: Step, detail: str = "", good: Callable[[], bool] = lambda: True
-    ) -> AsyncIterator[list[str]]:
+    ) -> AsyncIterator[StepResult]:
         """One start event, then one end event; what is put into the list is shown as the step's result."""
         self.end_open_step()
-        opened, ok = OpenStep(step, time.monotonic(), []), False
+        opened, ok = OpenStep(step, time.monotonic(), StepResult()), False
         self._open = opened
         self.emit(events.StepStarted(time=time.time(), step=step, detail=detail))
         try:
@@ -57,24 +69,68 @@ class Emitter:
         if self._open is not opened:
             return  # it was ended before
         self._open = None
-        seconds, shown = time.monotonic() - opened.began, ", ".join(opened.result)
-        step = opened.step
-        self.emit(events.StepEnded(time=time.time(), step=step, ok=ok, seconds=seconds, detail=shown))
+        seconds, result = time.monotonic() - opened.began, opened.result
+        self.emit(
+            events.StepEnded(
+                time=time.time(),
+                step=opened.step,
+                ok=ok,
+                seconds=seconds,
+                detail=", ".join(result),
+                counts=result.counts,
+            )
+        )
 
-    def warn(self, text: str) -> None:
+    def warn(self, text: str, kind: NoticeKind = NoticeKind.OTHER) -> None:
         """Emit something that a person should know, and perhaps act on."""
-        self.emit(events.Notice(time=time.time(), level="warning", text=text))
+        self.emit(events.Notice(time=time.time(), level="warning", text=text, kind=kind))
 
-    def warn_once(self, text: str) -> None:
+    def warn_once(self, text: str, kind: NoticeKind = NoticeKind.OTHER) -> None:
         """Warn, unless this text was given here before."""
         if text not in self._warned:
             self._warned.add(text)
-            self.warn(text)
+            self.warn(text, kind)
 
-    def info(self, text: str) -> None:
+    def warner(self, kind: NoticeKind) -> Callable[[str], None]:
+        """`warn` for notices of this kind, for who knows no kinds."""
+        return functools.partial(self.warn, kind=kind)
+
+    def undone(
+        self, what: str, began: float, kind: Subject, *names: str, parts: Iterable[Subject] = ()
+    ) -> None:
+        """Emit that something was undone, since `began` (monotonic seconds)."""
+        self.emit(
+            events.Undone(
+                time=time.time(),
+                what=what,
+                seconds=time.monotonic() - began,
+                kind=kind,
+                names=names,
+                parts=tuple(parts),
+            )
+        )
+
+    def info(self, text: str, kind: NoticeKind = NoticeKind.OTHER) -> None:
         """Emit something that a person may want to know."""
-        self.emit(events.Notice(time=time.time(), level="info", text=text))
+        self.emit(events.Notice(time=time.time(), level="info", text=text, kind=kind))
 
-    def planned(self, what: str) -> None:
-        """Emit one line of what a dry run would do."""
-        self.emit(events.Planned(time=time.time(), what=what))
+    def retries(
+        self, service: Literal["argocd", "kafka"], address: str, source: str = ""
+    ) -> Callable[[str], None]:
+        """What a client of this service calls with the reason of its retries, and with "" once they are over.
+
+        `source` says where the address was given.
+        """
+        said = ""
+
+        def retrying(reason: str) -> None:
+            nonlocal said
+            if reason != said:
+                said = reason
+                self.emit(
+                    events.Retrying(
+                        time=time.time(), service=service, address=address, reason=reason, source=source
+                    )
+                )
+
+        return retrying

@@ -21,19 +21,29 @@ each exit code means, for `--help` and the README.
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterable
 from typing import ClassVar, NamedTuple, Self
 
 
 class ArgorunError(Exception):
-    """A run cannot go on, and ends with `exit_code`. `hint`, what to do, and `reason` may be empty."""
+    """A run cannot go on, and ends with `exit_code`. `hint`, what to do, and `reason` may be empty.
+
+    `hooks` are the names of the hooks that are to blame, tests first.
+    """
 
     exit_code: ClassVar[int]
 
-    def __init__(self, message: str, hint: str = "", *, reason: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", *, reason: str = "", hooks: Iterable[str] = ()) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.reason = reason
+        self.hooks = tuple(dict.fromkeys(hooks))
+
+    @property
+    def shown(self) -> str:
+        """The error as it stands on stderr: the message, and below it each line of the hint."""
+        return "\n  ".join([f"argorun: {self.message}", *self.hint.splitlines()])
 
 
 class TestsFailed(ArgorunError):
@@ -104,7 +114,13 @@ class InternalError(ArgorunError):
 
     @classmethod
     def of(cls, error: Exception, reason: str = "") -> Self:
-        """An unexpected exception, with the request to report it."""
+        """An unexpected exception, with the request to report it, or to install what cannot be imported."""
+        if isinstance(error, ImportError):
+            return cls(
+                f"this installation of argorun is broken: {error}",
+                "install argorun in a virtual environment of its own; if it still is, please report it",
+                reason=reason,
+            )
         return cls(
             f"an error inside argorun: {type(error).__name__}: {error}",
             "please report it, with this text and `argorun --version`",
@@ -133,7 +149,12 @@ class ExitCode(NamedTuple):
 
 
 EXIT_CODES = (
-    ExitCode((0,), "the tests passed, nothing is left", sweep="done, or nothing to do"),
+    ExitCode(
+        (0,),
+        "the tests passed, nothing is left",
+        brief="passed, nothing is left",
+        sweep="done, or nothing to do",
+    ),
     ExitCode((TestsFailed.exit_code,), "a required test Job failed"),
     ExitCode(
         (UsageError.exit_code,),
@@ -155,7 +176,7 @@ EXIT_CODES = (
     ExitCode(
         (AccessDenied.exit_code,),
         "Argo CD or Kafka refused the credentials or the permission, or there is no such Application",
-        brief="access denied, or no such Application",
+        brief="access denied, or no Application",
         sweep="access denied",
     ),
     ExitCode(
@@ -173,8 +194,8 @@ EXIT_CODES = (
     ExitCode(
         (CleanupIncomplete.exit_code,),
         "the tests passed, but something could not be cleaned up or written",
-        brief="passed, but something is left behind",
-        sweep="something could not be deleted or put back",
+        brief="passed, but something is left",
+        sweep="something could not be put back",
     ),
     ExitCode((InternalError.exit_code,), "an error inside argorun", brief="a bug in argorun"),
     ExitCode(

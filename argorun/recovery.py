@@ -97,7 +97,7 @@ def restore_object(app: object, remains: Remains) -> str:
         return remains.command
     if remains.hook:
         return f"argocd app sync {app}"
-    kind = f"{key.kind}.{key.group}".rstrip(".").lower()
+    kind = key.resource.lower()
     if remains.patch is not None:
         patched = shlex.quote(json.dumps(remains.patch))
         return f"kubectl patch {kind} {_place(key)} --type merge --patch {patched}"

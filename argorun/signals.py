@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
-SAME_PRESS = 0.5  # seconds within which the same signal is the same key press: wrappers pass it on once more
+SAME_PRESS = 1.0  # seconds in which the same signal again is no decision: a nervous press, or a wrapper's
+BURST = 0.3  # seconds between two signals of a key that is held down
 STOPPING_AT_ONCE = 0.2  # seconds for what is canceled by a second signal to stop
 AWAKE = 0.2  # seconds in which a signal that came just before the event loop fell asleep is handled
 Handler = Callable[[int], object]  # called between any two steps of the main thread: it may do very little
@@ -116,8 +117,8 @@ def _handle(signum: int, _: FrameType | None) -> None:
 class Interrupts:
     """The signals that one run, sweep or demo receives: a first one, and a second one that is more urgent.
 
-    The same signal within SAME_PRESS seconds is the same key press. With `only_first` there is no second one.
-    Make it in the event loop.
+    The same signal within SAME_PRESS seconds of the first, or in a burst, is not the second one; a different
+    signal is, at any time. With `only_first` there is no second one. Make it in the event loop.
     """
 
     def __init__(self, *, only_first: bool = False) -> None:
@@ -127,7 +128,7 @@ class Interrupts:
         self._first: asyncio.Future[None] = self._loop.create_future()
         self._second: asyncio.Future[None] = self._loop.create_future()
         self._only_first = only_first
-        self._received_at = 0.0  # when the first one came, by the loop's clock
+        self._received_at = self._repeated_at = 0.0  # when the first and the last came, by the loop's clock
         self._on_first: Callable[[], object] = lambda: None
         self.signal: int | None = None  # the first one
 
@@ -152,14 +153,17 @@ class Interrupts:
 
     def receive(self, signum: int) -> None:
         """Take a signal; call it in the event loop."""
-        now = self._loop.time()
+        now, before = self._loop.time(), self._repeated_at
+        self._repeated_at = now
         if self.signal is None:
             self.signal, self._received_at = signum, now
             self._first.set_result(None)
             self._on_first()
-        elif self._only_first or (signum == self.signal and now - self._received_at < SAME_PRESS):
             return
-        elif not self.at_once:
+        hasty = now - self._received_at < SAME_PRESS or now - before < BURST
+        if self._only_first or (signum == self.signal and hasty):
+            return
+        if not self.at_once:
             self._second.set_result(None)
 
     async def run(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
+MARK = re.compile(r"^ *<!-- ([^\n]*) -->\n\Z", flags=re.MULTILINE)
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", flags=re.DOTALL | re.MULTILINE)
 
 
@@ -27,6 +28,8 @@ class Block(NamedTuple):
     page: str
     language: str
     text: str
+    mark: str  # the comment in the line above, which a reader does not see; empty where there is none
+    at: int  # where it stands in the page
 
 
 def paths() -> list[str]:
@@ -40,7 +43,7 @@ def paths() -> list[str]:
         "tests/README.md",
     )
     return [p for p in here if (ROOT / p).exists()] + [
-        f"docs/{p.name}" for p in sorted((ROOT / "docs").glob("*.md"))
+        p.relative_to(ROOT).as_posix() for p in sorted((ROOT / "docs").rglob("*.md"))
     ]
 
 
@@ -63,8 +66,10 @@ def blocks(language: str) -> list[Block]:
 
 
 def _blocks(path: str) -> Iterator[Block]:
-    for found in FENCE.finditer(page(path)):
-        yield Block(path, found[2], textwrap.dedent(found[3]))
+    text = page(path)
+    for found in FENCE.finditer(text):
+        mark = MARK.search(text, 0, found.start())
+        yield Block(path, found[2], textwrap.dedent(found[3]), mark[1] if mark else "", found.start())
 
 
 def phrases(path: str) -> list[str]:
@@ -88,6 +93,11 @@ def links(path: str) -> list[Link]:
     """Every link and image of a page; what is in code is none."""
     text = re.sub(r"`[^`\n]*`", lambda m: "-" * len(m[0]), _without_code(page(path)))
     return [Link(m[1], m[2], m.start()) for m in re.finditer(r"\[([^\]]+)\]\(([^)\s]+)\)", text)]
+
+
+def prose(path: str) -> str:
+    """A page without its code blocks: each position stays."""
+    return _without_code(page(path))
 
 
 def _without_code(text: str) -> str:

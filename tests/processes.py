@@ -12,13 +12,16 @@ from xdist.scheduler import LoadScopeScheduling
 
 PARTS = 2  # of what tests/faults plays; as many processes start a Kafka for it
 
+# The files of tests that share the servers of their module.
+SHARED = ("tests/chaos/test_chaos.py", "tests/chaos/test_outputs.py", "tests/readme/test_commands.py")
+
 
 def group(nodeid: str) -> str:
     """What a test belongs to; one process runs all of it. Most tests belong to nothing but themselves."""
     file = nodeid.partition("::")[0]
     if file.startswith("tests/faults/"):
         return f"tests/faults {zlib.crc32(nodeid.encode()) % PARTS}"
-    if file in ("tests/chaos/test_chaos.py", "tests/chaos/test_outputs.py"):
+    if file in SHARED:
         return file
     return nodeid
 

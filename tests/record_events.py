@@ -13,6 +13,7 @@ import dataclasses
 import os
 import re
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -20,6 +21,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from argorun.events import (
+    CannotStart,
     Event,
     HookChanged,
     LogLines,
@@ -70,6 +72,7 @@ class Recorder:
 
     def __init__(self, standin: StandIn, kafka: Kafka, folder: Path) -> None:
         self.standin, self.kafka, self._folder = standin, kafka, folder
+        self.address = standin.server  # where argorun looks for Argo CD
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -80,13 +83,15 @@ class Recorder:
             async with StandIn.start(images=[Path(folder) / "images"], timings=TIMINGS) as standin:
                 yield cls(standin, kafka, Path(folder))
 
-    async def application(self, test: str) -> Application:
-        """A new Application `weather`, synced once; its test Job runs this script."""
+    async def application(self, test: str, *, image: str = "busybox") -> Application:
+        """A new Application `weather`, synced once; its test Job runs this script in this image."""
+        tests = job(TEST_JOB, test, hook="PostSync")
+        tests["spec"]["template"]["spec"]["containers"][0]["image"] = image
         manifests = (
             configmap("settings", topic=TOPIC),
             deployment("weather", "trap 'kill $!; exit 0' TERM; sleep 1000 & wait", ENV),
             job("create-schema", "sleep 0.5", hook="PreSync"),
-            job(TEST_JOB, test, hook="PostSync"),
+            tests,
         )
         source: Json = {"repoURL": "https://git.example.com/weather", "path": "app", "targetRevision": "HEAD"}
         source["helm"] = {"parameters": [{"name": "kafka.topic", "value": "weather"}]}
@@ -97,14 +102,20 @@ class Recorder:
                 await app.pulse.wait(app.pulse.count)
         return app
 
-    async def run(self, *arguments: str, then: Trigger | None = None) -> list[Event]:
-        """The events of `argorun ARGUMENTS`; `then` is called with each as it comes."""
-        (self._folder / "argorun.yaml").write_text("timeouts: {cleanup: 10s}\n")
+    async def run(
+        self, *arguments: str, then: Trigger | None = None, stuck: str = "60s", closed_for: float = 0.0
+    ) -> list[Event]:
+        """The events of `argorun ARGUMENTS`; `then` is called with each as it comes.
+
+        For the first `closed_for` seconds Argo CD's address refuses connections.
+        """
+        (self._folder / "argorun.yaml").write_text(f"timeouts: {{cleanup: 10s, stuck: {stuck}}}\n")
+        self.address = free_address() if closed_for else self.standin.server
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(self._folder),
             "PYTHONPATH": str(ROOT),
-            "ARGOCD_SERVER": f"http://{self.standin.server}",
+            "ARGOCD_SERVER": f"http://{self.address}",
             "ARGOCD_AUTH_TOKEN": self.standin.token,
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
         }
@@ -114,7 +125,7 @@ class Recorder:
         )  # fmt: skip
         run = Run(process)
         try:
-            async with asyncio.timeout(LIMIT):
+            async with asyncio.timeout(LIMIT), opened(self.address, self.standin.server, closed_for):
                 assert process.stdout is not None
                 async for line in process.stdout:
                     for event in decode([line]):
@@ -127,10 +138,12 @@ class Recorder:
                 process.kill()
         return run.events
 
-    async def weather(self, *arguments: str, then: Trigger | None = None) -> list[Event]:
+    async def weather(
+        self, *arguments: str, then: Trigger | None = None, stuck: str = "60s", closed_for: float = 0.0
+    ) -> list[Event]:
         """A run of the Application `weather`."""
-        fixed = ("weather", "--topic", PREFIX, "--parameter", "kafka.topic", "--job", TEST_JOB)
-        return await self.run("run", *fixed, *arguments, then=then)
+        fixed = ("run", "weather", "--topic", PREFIX, "--parameter", "kafka.topic", "--job", TEST_JOB)
+        return await self.run(*fixed, *arguments, then=then, stuck=stuck, closed_for=closed_for)
 
     # -- the recordings -----------------------------------------------------------------------------
 
@@ -149,6 +162,16 @@ class Recorder:
         """Ctrl-C while the tests run."""
         await self.application(HANG)
         return await self.weather(then=once(LogLines, lambda run: run.send_signal(signal.SIGINT)))
+
+    async def cannot_start(self) -> list[Event]:
+        """The test's image cannot be pulled, and timeouts.stuck is over."""
+        await self.application(PASS, image="example/nope:1")
+        return await self.weather(stuck="3s")
+
+    async def kept(self) -> list[Event]:
+        """--keep-topics, after Argo CD's address refused connections for a moment."""
+        await self.application(PASS)
+        return await self.weather("--keep-topics", closed_for=3.0)
 
     async def time_ran_out(self) -> list[Event]:
         """--timeout is over while the tests run."""
@@ -181,6 +204,42 @@ class Recorder:
         return await self.run("sweep", "--topic", PREFIX, "--older-than", "0s")
 
 
+def free_address() -> str:
+    """An address on loopback where nothing listens yet."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+@contextlib.asynccontextmanager
+async def opened(address: str, server: str, after: float) -> AsyncIterator[None]:
+    """After so many seconds, connections to this address go to the server; 0: it is the server's own."""
+
+    async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(*server.split(":"))
+        await asyncio.gather(pipe(reader, back), pipe(there, writer))
+
+    async def serve() -> None:
+        await asyncio.sleep(after)
+        host, port = address.split(":")
+        async with await asyncio.start_server(connected, host, int(port)) as listening:
+            await listening.serve_forever()
+
+    serving = asyncio.create_task(serve()) if after else None
+    try:
+        yield
+    finally:
+        if serving is not None:
+            serving.cancel()
+
+
 # -- what differs from run to run ------------------------------------------------------------------------
 
 T = 1767225600.0  # 2026-01-01T00:00:00Z, when each recording begins
@@ -190,9 +249,9 @@ RUN_ID, TOKEN_OF_TOPIC = "0badcafe0bad", "0badcafe"
 NAMES = ("x7k2p", "m4d9t", "q8w3z")
 
 
-def normalized(events: list[Event], standin: StandIn, kafka: Kafka) -> list[Event]:
+def normalized(events: list[Event], argocd: str, kafka: Kafka) -> list[Event]:
     """The same run with fixed times, ids, names and addresses."""
-    text = texts(events, standin, kafka)
+    text = texts(events, argocd, kafka)
     begun: dict[object, float] = {}
     result: list[Event] = []
     for number, event in enumerate(events):
@@ -202,12 +261,12 @@ def normalized(events: list[Event], standin: StandIn, kafka: Kafka) -> list[Even
     return result
 
 
-def texts(events: list[Event], standin: StandIn, kafka: Kafka) -> Callable[[str], str]:
+def texts(events: list[Event], argocd: str, kafka: Kafka) -> Callable[[str], str]:
     """A function that replaces ids, names and addresses in a text."""
     ids = {e.run_id: RUN_ID for e in events if isinstance(e, RunStarted)}
     addresses = {
-        f"http://{standin.server}": "https://argocd.example.com",
-        standin.server: "argocd.example.com",
+        f"http://{argocd}": "https://argocd.example.com",
+        argocd: "argocd.example.com",
         kafka.bootstrap_servers: "kafka.example.com:9092",
     }
     suffixes: dict[str, str] = {}
@@ -243,7 +302,7 @@ def timed(event: Event, time: float, begun: dict[object, float]) -> Event:
             return dataclasses.replace(event, seconds=time - begun.setdefault(key, time))
         case LogLines():
             return dataclasses.replace(event, stamps=(rfc3339_nano(int(time * 1e9)),) * len(event.texts))
-        case TopicCreated() | Undone():
+        case TopicCreated() | Undone() | CannotStart():
             return dataclasses.replace(event, seconds=TICK)
         case TopicSwept():
             return dataclasses.replace(event, age=AGE)
@@ -280,6 +339,8 @@ EXIT_CODES = {
     "failed_test": 1,
     "canceled": 130,
     "time_ran_out": 4,
+    "cannot_start": 1,
+    "kept": 0,
     "dry_run": 0,
     "sweep": 0,
     "left_behind": 10,  # the last one: its topic stays on the broker
@@ -292,7 +353,7 @@ async def record() -> None:
             began = time.monotonic()
             async with Recorder.start(kafka) as recorder:
                 events = await getattr(recorder, name)()
-                shown = normalized(events, recorder.standin, kafka)
+                shown = normalized(events, recorder.address, kafka)
             ended = events[-1]
             if not isinstance(ended, RunEnded | SweepEnded) or ended.exit_code != code:
                 sys.exit(f"{name}: expected exit code {code}: {events}")

@@ -19,6 +19,7 @@ from argorun.argocd.types import (
     ServerSettings,
     SyncWindows,
     Tree,
+    UserInfo,
 )
 
 INSTANCE = "app.kubernetes.io/instance"  # the label that names an object's Application, unless Argo CD's
@@ -81,6 +82,9 @@ class Client(Protocol):
     ) -> str:
         """An error message of Argo CD's that quotes its helm command; empty if there is none."""
 
+    async def chart_values(self, app: ApplicationName, seen: Application) -> dict[str, str] | None:
+        """The values that the Application's chart knows, by name; None where Argo CD does not say."""
+
     # -- its owners and windows -----------------------------------------------------------------------
 
     async def application_set(self, name: str, namespace: str) -> ApplicationSet:
@@ -141,6 +145,9 @@ class Client(Protocol):
 
     async def version(self) -> str:
         """Argo CD's version, "v3.6.1" for example."""
+
+    async def user_info(self) -> UserInfo:
+        """Whom Argo CD takes the token's owner for."""
 
     # -- streams ------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ import msgspec
 
 from argorun.argocd import normal_form
 from argorun.argocd.client import INSTANCE, Client, policy_object
-from argorun.argocd.http.errors import ApiError, Denied
+from argorun.argocd.http.errors import ApiError, Denied, policy_line
 from argorun.argocd.managed_resource import managed, state
 from argorun.argocd.manifests import ignore_differences, json_pointer
 from argorun.argocd.manifests.ignore_differences import RESPECT
@@ -138,7 +138,7 @@ async def of_application_set(client: Client, seen: Application, after: Applicati
             who,
             UsageError(
                 f"Application {app} belongs to {who}, which argorun cannot read",
-                f"add to Argo CD's policy.csv: p, ROLE, applicationsets, get, {subject}, allow\n{FORCE}",
+                f"add to Argo CD's policy.csv:\n{policy_line('applicationsets', 'get', subject)}\n{FORCE}",
                 reason=e.message,
             ),
         )

@@ -28,12 +28,15 @@ from argorun.argocd.types import (
     Project,
     ServerSettings,
     ServerVersion,
+    SourceDetails,
     SyncWindows,
     Tree,
+    UserInfo,
     WatchEvent,
 )
 
-LISTED = {"fields": "items.metadata.name,items.metadata.namespace,items.metadata.annotations,items.spec"}
+NAMED = "items.metadata.name,items.metadata.namespace"
+LISTED = f"{NAMED},items.metadata.annotations,items.spec"
 IMPOSSIBLE = "argorun asks how helm is called"  # valid neither as a release name nor as a label
 REFRESHED = 3.0, 7.0  # seconds for a refreshing GET, and for the one after it
 REFRESH = "argocd.argoproj.io/refresh"  # the annotation that asks for a comparison; it goes when that is done
@@ -98,12 +101,14 @@ class RestClient(Connection):
             async with asyncio.timeout(sum(REFRESHED)):
                 await self._once("GET", doing, path(app), None, Application, params)
 
-    async def applications(self) -> list[Application]:
+    async def applications(self, fields: str = LISTED) -> list[Application]:
         """Every Application that the token's account may see: name, annotations and spec, nothing else.
 
         Argo CD leaves out the others without a word (docs/argocd-facts.md#listing-applications).
         """
-        answer = await self._get("list the Applications", "/api/v1/applications", Applications, LISTED)
+        answer = await self._get(
+            "list the Applications", "/api/v1/applications", Applications, {"fields": fields}
+        )
         return answer.items or []
 
     async def patch(
@@ -165,6 +170,23 @@ class RestClient(Connection):
         except ApiError as e:
             return e.text
         return ""
+
+    async def chart_values(self, app: ApplicationName, seen: Application) -> dict[str, str] | None:
+        """The values in the chart's values.yaml and the Application's value files, by name.
+
+        A template may use others. Needs `repositories, get`: None where that is refused, or where this is no
+        chart (source: GetAppDetails in server/repository/repository.go, GetParameters in util/helm/helm.go;
+        docs/argocd-facts.md#the-values-of-a-chart). Raises ArgoCDFailed, Unauthenticated.
+        """
+        source = seen.spec.get("source") or {}
+        doing = f"show the chart of {app.name}"
+        url = f"/api/v1/repositories/{quote(str(source.get('repoURL', '')), safe='')}/appdetails"
+        body: Json = {"source": source, "appName": str(app), "appProject": seen.project}
+        try:
+            answer = await self._once("POST", doing, url, body, SourceDetails, {})
+        except (ApiError, Denied):
+            return None
+        return None if answer.helm is None else {p.name: p.value for p in answer.helm.parameters or ()}
 
     # -- its owners and windows -----------------------------------------------------------------------
 
@@ -290,6 +312,10 @@ class RestClient(Connection):
     async def version(self) -> str:
         """Argo CD's version, `v3.6.1` for example; needs no permission."""
         return (await self._get("show Argo CD's version", "/api/version", ServerVersion, {})).version
+
+    async def user_info(self) -> UserInfo:
+        """Whom Argo CD takes the token's owner for; needs no permission, and no token that is known."""
+        return await self._get("show the token's account", "/api/v1/session/userinfo", UserInfo, {})
 
     # -- streams ------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ import typer
 
 from argorun.cli.options import Output
 
-HELP = """Show the whole run on this machine, with nothing set up beforehand.
+HELP = """Show a whole run on this machine, with nothing set up beforehand.
 
 Apache Kafka is the real one; Argo CD is a stand-in that answers over real HTTP and runs the example's
 containers as local processes. Needs argorun[sandbox].
@@ -17,7 +17,9 @@ containers as local processes. Needs argorun[sandbox].
 
 def demo(
     fail: Annotated[bool, typer.Option("--fail", help="Let the test Job fail, to see a red run.")] = False,
-    output: Annotated[Output, typer.Option(help="How the run is shown.")] = Output.AUTO,
+    output: Annotated[
+        Output, typer.Option(help="auto: rich in a terminal, else plain. json: one event per line on stdout.")
+    ] = Output.AUTO,
 ) -> None:
     """Hand the options to the sandbox, and exit with the run's code."""
     from argorun.sandbox import command

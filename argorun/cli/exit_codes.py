@@ -6,7 +6,7 @@ import itertools
 
 from argorun.errors import EXIT_CODES
 
-LEFT = 41  # characters of the left column
+GAP = 2  # characters between the columns
 
 
 def of_a_run() -> str:
@@ -23,7 +23,8 @@ def _table(rows: list[tuple[tuple[int, ...], str]]) -> str:
     cells = [f"{codes[0]:>3}  {text}" for codes, text in rows if len(codes) == 1]
     half = -(-len(cells) // 2)
     pairs = itertools.zip_longest(cells[:half], cells[half:], fillvalue="")
-    columns = [f"{left:<{LEFT}}{right}".rstrip() for left, right in pairs]
+    width = max(map(len, cells[:half])) + GAP
+    columns = [f"{left:<{width}}{right}".rstrip() for left, right in pairs]
     signals = [f"  {', '.join(map(str, codes))}  {text}" for codes, text in rows if len(codes) > 1]
     # \b: typer leaves the lines as they are
     return "\n".join(["\b", "Exit codes:", *columns, *signals]) + "\n"

@@ -2,34 +2,56 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
 
-from argorun.cli import demo, exit_codes, run, sweep
+from argorun.cli import demo, doctor, errors, exit_codes, help, init, run, schema, sweep
 
 HELP = """Give one test run behind Argo CD its own Kafka topic.
 
 Creates a uniquely named topic, writes the name into the Application's parameters, syncs, follows the
 hooks, streams the test Job's log live, and puts everything back, whatever happened.
 
-New here? See it work on this machine, with nothing set up:
-
-    argorun demo
+\b
+  argorun demo         shows a whole run on this machine, with nothing set up
+  argorun run --help   has every option, and what each exit code means
 """
+
+ORDER = ("run", "sweep", "init", "doctor", "schema", "demo")  # of the commands in the help
+
+
+class Command(errors.Command, help.Command):
+    """One of argorun's commands."""
+
+
+class Program(errors.Commands, help.Commands):
+    """argorun, with its commands in order."""
+
+    ORDER = ORDER
+
 
 commands = typer.Typer(
     name="argorun",
+    cls=Program,
     help=HELP,
-    epilog=exit_codes.of_a_run(),
-    no_args_is_help=True,
+    invoke_without_command=True,
     rich_markup_mode=None,  # rich's help costs as much start-up time as everything else together
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     pretty_exceptions_enable=False,
 )
-commands.command(help=run.HELP, epilog=exit_codes.of_a_run())(run.run)
-commands.command(help=sweep.HELP, epilog=exit_codes.of_a_sweep())(sweep.sweep)
-commands.command(help=demo.HELP)(demo.demo)
+commands.command(cls=Command, help=run.HELP, epilog=exit_codes.of_a_run())(run.run)
+commands.command(cls=Command, help=sweep.HELP, epilog=exit_codes.of_a_sweep())(sweep.sweep)
+commands.command(cls=Command, help=init.HELP)(init.init)
+commands.command(cls=Command, help=doctor.HELP)(doctor.doctor)
+commands.command(cls=Command, help=schema.HELP)(schema.schema)
+commands.command(cls=Command, help=demo.HELP)(demo.demo)
+
+if "_ARGORUN_COMPLETE" in os.environ:  # a shell asks what could be typed
+    from argorun.cli import complete
+
+    complete.install(commands)
 
 
 def version(wanted: bool) -> None:
@@ -43,9 +65,12 @@ def version(wanted: bool) -> None:
 
 @commands.callback()
 def main(
+    context: typer.Context,
     _version: Annotated[
         bool,
         typer.Option("--version", "-V", callback=version, is_eager=True, help="Show the version and exit."),
     ] = False,
 ) -> None:
-    """Give one test run behind Argo CD its own Kafka topic."""
+    """Show the help where no command is given."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())

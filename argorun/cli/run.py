@@ -8,20 +8,21 @@ from typing import Annotated
 
 import typer
 
-from argorun.cli.options import ConfigurationFile, Output
+from argorun.cli.help import CLEAN_UP, EXPERT, OUTPUT, WHAT
+from argorun.cli.options import BootstrapServers, CaFile, ConfigurationFile, Output, Server
 
 HELP = """Run the tests of an Application on a topic of their own.
 
 argorun.yaml can hold everything; options override it. Credentials come from the environment:
 ARGOCD_AUTH_TOKEN, and ${NAME} in argorun.yaml for Kafka's. ARGOCD_SERVER and KAFKA_BOOTSTRAP_SERVERS
-override argorun.yaml, too.
+override argorun.yaml, too; --server and --bootstrap-servers override both.
 
 \b
 Examples:
   argorun run                                  as ./argorun.yaml says
   argorun run --dry-run                        check everything, touch nothing
   argorun run weather --topic weather_updates --parameter kafka.topic
-  argorun run --set-string image.tag=$GITHUB_SHA --timeout 10m --events events.jsonl
+  argorun run --set-string image.tag=$GITHUB_SHA --timeout 10m
 """
 
 
@@ -34,34 +35,53 @@ class Logs(StrEnum):
 
 
 ApplicationName = Annotated[
-    str | None, typer.Argument(help="The Application, or NAMESPACE/NAME.", show_default=False)
+    str | None,
+    typer.Argument(metavar="APPLICATION", help="The Application, or NAMESPACE/NAME.", show_default=False),
 ]
 TopicPrefix = Annotated[
     str | None,
-    typer.Option(metavar="PREFIX", help="The topic is PREFIX_<unix seconds>_<8 hex>.", show_default=False),
+    typer.Option(
+        metavar="PREFIX",
+        help="The topic is PREFIX_<unix seconds>_<8 hex>.",
+        show_default=False,
+        rich_help_panel=WHAT,
+    ),
 ]
 HelmParameter = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="The Helm parameter that takes the topic's name.", show_default=False),
+    typer.Option(
+        metavar="NAME",
+        help="The Helm parameter that takes the topic's name.",
+        show_default=False,
+        rich_help_panel=WHAT,
+    ),
 ]
 TestJobs = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME",
-        help="A test Job or Pod that must run and succeed; by default, every PostSync Job and Pod.",
+        help="A test Job or Pod that must run and succeed; can be repeated.",
+        show_default="every PostSync Job and Pod",
+        rich_help_panel=WHAT,
     ),
 ]
 Timeout = Annotated[
     str | None,
     typer.Option(
         metavar="DURATION",
-        help="Time limit for the whole run: 90, 90s, 15m, 1h30m; by default 15m.",
-        show_default=False,
+        help="Time limit for the whole run: 90, 90s, 15m, 1h30m.",
+        show_default="15m",
+        rich_help_panel=WHAT,
     ),
 ]
 Revision = Annotated[
     str | None,
-    typer.Option(metavar="SHA", help="Sync this commit instead of the tracked one.", show_default=False),
+    typer.Option(
+        metavar="SHA",
+        help="Sync this commit instead of the tracked one.",
+        show_default=False,
+        rich_help_panel=WHAT,
+    ),
 ]
 Sets = Annotated[
     list[str] | None,
@@ -69,6 +89,7 @@ Sets = Annotated[
         "--set",
         metavar="NAME=VALUE",
         help="Set another Helm parameter for this run; Helm decides its type: 12 is a number.",
+        rich_help_panel=WHAT,
     ),
 ]
 SetStrings = Annotated[
@@ -77,22 +98,31 @@ SetStrings = Annotated[
         "--set-string",
         metavar="NAME=VALUE",
         help="Like --set, but always a string, e.g. image.tag=$SHA.",
+        rich_help_panel=WHAT,
     ),
 ]
 ShownAs = Annotated[
-    Output, typer.Option(help="auto: rich in a terminal, else plain. json: one event per line on stdout.")
+    Output,
+    typer.Option(
+        help="auto: rich in a terminal, else plain. json: one event per line on stdout.",
+        rich_help_panel=OUTPUT,
+    ),
 ]
 EventsFile = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", help="Also write every event to FILE, one JSON object per line.", show_default=False
+        metavar="FILE",
+        help="Also write every event to FILE, one JSON object per line.",
+        show_default=False,
+        rich_help_panel=OUTPUT,
     ),
 ]
 LogsShown = Annotated[
     Logs,
     typer.Option(
         help="Whose logs are shown: the tests', every hook's, or those of all Jobs and bare pods "
-        "of the sync. A failed hook's always is."
+        "of the sync. A failed hook's always is.",
+        rich_help_panel=OUTPUT,
     ),
 ]
 LogDir = Annotated[
@@ -101,16 +131,27 @@ LogDir = Annotated[
         metavar="DIR",
         help="Also write the logs to DIR/JOB/POD.CONTAINER.log, complete and not masked.",
         show_default=False,
+        rich_help_panel=OUTPUT,
     ),
 ]
-KeepTopics = Annotated[bool, typer.Option("--keep-topics", help="Keep the topics, to inspect them.")]
+KeepTopics = Annotated[
+    bool,
+    typer.Option("--keep-topics", help="Keep the topics, to inspect them.", rich_help_panel=CLEAN_UP),
+]
 NoSettle = Annotated[
-    bool, typer.Option("--no-settle", help="Leave the workloads on the run's topic after the run.")
+    bool,
+    typer.Option(
+        "--no-settle",
+        help="Leave the workloads on the run's topic after the run.",
+        rich_help_panel=CLEAN_UP,
+    ),
 ]
 NoNudge = Annotated[
     bool,
     typer.Option(
-        "--no-nudge", help="Do not refresh the Application when a hook has ended; the run takes longer."
+        "--no-nudge",
+        help="Do not refresh the Application when a hook has ended; the run takes longer.",
+        rich_help_panel=EXPERT,
     ),
 ]
 ForceOwned = Annotated[
@@ -118,6 +159,7 @@ ForceOwned = Annotated[
     typer.Option(
         "--force-owned",
         help="Run even if an ApplicationSet or another Application may undo the parameters.",
+        rich_help_panel=EXPERT,
     ),
 ]
 DryRun = Annotated[
@@ -131,6 +173,9 @@ def run(
     topic: TopicPrefix = None,
     parameter: HelmParameter = None,
     job: TestJobs = None,
+    server: Server = None,
+    ca: CaFile = None,
+    bootstrap_servers: BootstrapServers = None,
     timeout: Timeout = None,
     revision: Revision = None,
     sets: Sets = None,
@@ -155,6 +200,9 @@ def run(
         topic=topic,
         parameter=parameter,
         jobs=tuple(job or ()),
+        server=server,
+        ca=ca,
+        bootstrap_servers=bootstrap_servers,
         timeout=timeout,
         revision=revision,
         sets=tuple(sets or ()),

@@ -1,136 +1,198 @@
-"""Reads argorun.yaml into typed values; each mistake is an error that names its place."""
+"""Reads argorun.yaml as it is written into typed values that know their lines."""
 
 from __future__ import annotations
 
-import difflib
-import re
-import types
-import typing
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-import msgspec
+from argorun.config import checks, document
+from argorun.config.document import DEFAULT_FILE, At, Items, Keys, Node, Scalar
+from argorun.config.model import PARAMETER_FORMS, ApplicationRef, Parameter, Strict
+from argorun.config.problems import Problems
+from argorun.config.reader import INVALID, Reader, Wants
+from argorun.redact.secrets import in_address, is_parameter, is_secret_property, of_properties
 
-from argorun.config.model import ApplicationRef, Parameter, Strict
-from argorun.errors import UsageError
+ADDRESSES = ("server", "bootstrap.servers")  # may have a password in front of an @
+PLAIN = ("null", "bool")  # no secret: with "false" masked, little could be read
+A_NUMBER = "a whole number"
+SWITCH = Wants("true or false")
+TEXT = Wants("a text")
+A_FILE = Wants("the name of a file")
+PLACE = f"a Helm parameter's name, or {PARAMETER_FORMS['kustomize']}"
 
-DEFAULT_FILE = "argorun.yaml"
+Duration = Annotated[str | int | None, Wants("a duration like 90s, 15m or 1h30m", checks.duration)]
+Properties = dict[str, str | int | float | bool]
 
 
 class ArgoCDFile(Strict, frozen=True):
     """`argocd:` as written."""
 
-    server: str | None = None
-    ca: str | None = None
-    insecure: bool | None = None
-    plaintext: bool | None = None
-    root_path: str | None = None
-    client_cert: str | None = None
-    client_key: str | None = None
-    headers: dict[str, str] = {}
-    timeout: str | int | None = None
+    server: Annotated[str | None, Wants("HOST or HOST:PORT", checks.server)] = None
+    ca: Annotated[str | None, A_FILE] = None
+    insecure: Annotated[bool | None, SWITCH] = None
+    plaintext: Annotated[bool | None, SWITCH] = None
+    root_path: Annotated[str | None, TEXT] = None
+    client_cert: Annotated[str | None, A_FILE] = None
+    client_key: Annotated[str | None, A_FILE] = None
+    headers: Annotated[
+        dict[str, str], Wants("keys and values: {NAME: VALUE}", secret=True, verbatim=True)
+    ] = {}
+    timeout: Duration = None
 
 
 class TopicFile(Strict, frozen=True):
     """One of `topics:` as written."""
 
-    prefix: str
-    parameter: str | Parameter | list[str | Parameter]
-    partitions: int = -1
-    replication_factor: int = -1
-    config: dict[str, str | int | float | bool] = {}
-    groups: str | None = None
-    unverified: bool = False
+    prefix: Annotated[str, Wants("a text", checks.prefix, name="PREFIX")]
+    parameter: Annotated[
+        str | Parameter | list[Annotated[str | Parameter, Wants(PLACE)]], Wants(PLACE, checks.places)
+    ]
+    partitions: Annotated[int, Wants(A_NUMBER, checks.count)] = -1
+    replication_factor: Annotated[int, Wants(A_NUMBER, checks.count)] = -1
+    config: Annotated[Properties, Wants("keys and values: {retention.ms: 3600000}")] = {}
+    groups: Annotated[str | None, TEXT] = None
+    unverified: Annotated[bool, SWITCH] = False
 
 
 class TestsFile(Strict, frozen=True):
     """`tests:` as written."""
 
     __test__ = False  # not a pytest class
-    jobs: list[str] = []
+    jobs: Annotated[
+        list[Annotated[str, Wants("a name", checks.not_empty)]], Wants("a list: [run-tests]")
+    ] = []
 
 
 class TimeoutsFile(Strict, frozen=True):
     """`timeouts:` as written."""
 
-    run: str | int | None = None
-    busy: str | int | None = None
-    cleanup: str | int | None = None
-    stuck: str | int | None = None
+    run: Duration = None
+    busy: Duration = None
+    cleanup: Duration = None
+    stuck: Annotated[str | int | None, Wants("a duration, or 0", checks.duration_or_none)] = None
 
 
 class File(Strict, frozen=True):
-    """argorun.yaml as written; durations and places are not parsed yet."""
+    """argorun.yaml as written; durations and places are checked, but not parsed yet."""
 
-    application: str | ApplicationRef | None = None
-    argocd: ArgoCDFile = ArgoCDFile()
-    kafka: dict[str, str | int | float | bool] = {}
-    topics: list[TopicFile] = []
-    tests: TestsFile = TestsFile()
-    timeouts: TimeoutsFile = TimeoutsFile()
+    application: Annotated[
+        str | ApplicationRef | None,
+        Wants("a name, or {name:, namespace:, project:}", checks.application),
+    ] = None
+    argocd: Annotated[ArgoCDFile, Wants("keys and values: {server: HOST}")] = ArgoCDFile()
+    kafka: Annotated[Properties, Wants("keys and values: {bootstrap.servers: HOST:PORT}", secret=True)] = {}
+    topics: Annotated[
+        list[Annotated[TopicFile, Wants("keys and values: {prefix: PREFIX, parameter: NAME}")]],
+        Wants("a list of topics: [{prefix: PREFIX, parameter: NAME}]"),
+    ] = []
+    tests: Annotated[TestsFile, Wants("keys and values: {jobs: [NAME]}")] = TestsFile()
+    timeouts: Annotated[TimeoutsFile, Wants("keys and values: {run: 15m}")] = TimeoutsFile()
 
 
-def read(path: Path) -> File:
-    """Read argorun.yaml. Raises UsageError, which names the line or the key."""
-    import yaml
+@dataclasses.dataclass(frozen=True)
+class Written:
+    """What a file says, what it is called, and where each key is."""
 
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UsageError(f"{path}: there is no such file", "give the right one with -f FILE") from None
-    except (OSError, UnicodeDecodeError) as e:
-        raise UsageError(f"{path}: cannot be read: {getattr(e, 'strerror', None) or e}") from None
-    except yaml.YAMLError as e:
-        mark = getattr(e, "problem_mark", None)
-        at = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        # A password that begins with *, & or ! is taken for a name, and would be quoted as one.
-        why, names = re.subn(r"(alias|anchor|tag handle|tag) ['\"].*", r"\1 ***", problem(e))
-        hint = "quote a value that begins with *, & or !" if names else ""
-        raise UsageError(f"{path}{at}: not valid YAML: {why}", hint) from None
-    except Exception as e:  # PyYAML's constructors let more out: 2020-13-45, !!int x, a thousand brackets
-        deep = isinstance(e, RecursionError)
-        why = "it is nested too deeply" if deep else "a value is not valid for the type that it looks like"
-        raise UsageError(f"{path}: not valid YAML: {why}") from None
-    if raw is None:
-        raw = {}
-    if not isinstance(raw, dict):
-        raise UsageError(f"{path}: expected keys and values, got {type(raw).__name__}")
-    for where, key, known in unknown_keys(raw, File, ""):
-        near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-        place = f" in {where}" if where else ""
-        raise UsageError(
-            f"{path}: unknown key '{key}'{place}",
-            f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}",
+    file: File = dataclasses.field(default_factory=File)
+    name: str = ""  # as the user gave it; empty where there is no file
+    folder: Path = Path()  # what its paths are relative to
+    lines: Mapping[tuple[str | int, ...], At] = dataclasses.field(default_factory=dict)
+
+    def at(self, *path: str | int) -> At:
+        """The line and the column of a key or an entry."""
+        return self.lines.get(path, (0, 0))
+
+    @property
+    def called(self) -> str:
+        """The file's name, for a message about what it lacks."""
+        return self.name or DEFAULT_FILE
+
+
+def read(
+    given: Path | None, folder: Path, problems: Problems, mask: Callable[..., None] = lambda *secrets: None
+) -> Written:
+    """What the given file says, else the folder's argorun.yaml; mistakes go to `problems`.
+
+    Without either, and where a file cannot be read at all, everything in it is a default. Secrets in it go to
+    `mask`.
+    """
+    path = given or folder / DEFAULT_FILE
+    if given is None and not (path.exists() or path.is_symlink()):
+        return Written(folder=folder)
+    name = str(given) if given else DEFAULT_FILE
+    root = document.read_document(path, name, problems)
+    nothing = Written(name=name, folder=path.parent)
+    if root is None:
+        return nothing
+    if not isinstance(root, Keys):
+        kind = root.kind if isinstance(root, Scalar) else "list"
+        problems.written(name, (0, 0), f"expected keys and values, got {kind}")
+        return nothing
+    secrets = of_file(root)
+    mask(*secrets)
+    reader = Reader(name, problems, secrets, ELSEWHERE)
+    file = reader.struct(File, root, (), root.at)
+    return dataclasses.replace(nothing, file=File() if file is INVALID else file, lines=reader.lines)
+
+
+def of_file(root: Node) -> set[str]:
+    """The texts in the file that are secrets, by their keys; wherever they stand."""
+    everything = list(_pairs(root, set()))
+    pairs = [(k.text, v.text) for k, v in everything if isinstance(v, Scalar) and v.kind not in PLAIN]
+    secrets = {part for key, text in pairs if key in ADDRESSES for part in in_address(text)}
+    secrets |= of_properties(dict(pairs))
+    for key, value in everything:
+        if key.text in ("headers", "kafka"):  # in the place of keys and values, all may stand in one text
+            whole = [value] if not isinstance(value, Keys) else []
+            each = [v for _, v in (*value.entries, *value.repeated)] if isinstance(value, Keys) else []
+            hidden = whole or (each if key.text == "headers" else [])
+        else:
+            hidden = [value] if is_secret_property(key.text) or is_parameter(key.text) else []
+        secrets |= {text for node in hidden for text in _texts(node, set())}
+    return {text for text in secrets if text.strip() and "${" not in text}  # a variable's name is no secret
+
+
+def _texts(node: Node, seen: set[int]) -> Iterator[str]:
+    """Each text in a node, those of keys, too."""
+    if isinstance(node, Scalar):
+        yield from () if node.kind in PLAIN else (node.text,)
+    elif id(node) not in seen:
+        seen.add(id(node))
+        inner = (
+            [n for e in (*node.entries, *node.repeated) for n in e] if isinstance(node, Keys) else node.items
         )
-    try:
-        return msgspec.convert(raw, File, strict=True)
-    except msgspec.ValidationError as e:
-        message, _, at = str(e).partition(" - at ")
-        where = at.strip("`").removeprefix("$.").removeprefix("$")
-        raise UsageError(
-            f"{path}: {where + ': ' if where else ''}{message[:1].lower()}{message[1:]}"
-        ) from None
+        for each in inner:
+            yield from _texts(each, seen)
 
 
-def problem(error: Exception) -> str:
-    """PyYAML's description of an error, without the lines that it would quote."""
-    return str(getattr(error, "problem", None) or error)
+def _pairs(node: Node, seen: set[int]) -> Iterator[tuple[Scalar, Node]]:
+    """Each key with its value, at any depth, once."""
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, Keys):
+        for key, value in (*node.entries, *node.repeated):
+            yield key, value
+            yield from _pairs(value, seen)
+    elif isinstance(node, Items):
+        for item in node.items:
+            yield from _pairs(item, seen)
 
 
-def unknown_keys(raw: object, kind: Any, where: str) -> Iterator[tuple[str, str, list[str]]]:
-    """Each key that `kind` does not have: the place, the key, and the known keys of that place."""
-    origin = typing.get_origin(kind)
-    if origin in (typing.Union, types.UnionType):
-        for part in typing.get_args(kind):
-            yield from unknown_keys(raw, part, where)
-    elif origin is list and isinstance(raw, list):
-        for i, item in enumerate(raw):
-            yield from unknown_keys(item, typing.get_args(kind)[0], f"{where}[{i}]")
-    elif isinstance(kind, type) and issubclass(kind, Strict) and isinstance(raw, dict):
-        hints = typing.get_type_hints(kind)
-        for key, value in raw.items():
-            if key not in hints:
-                yield where, str(key), list(hints)
-            else:
-                yield from unknown_keys(value, hints[key], f"{where}.{key}" if where else key)
+def _elsewhere() -> dict[str, str]:
+    """Where each key belongs that is at one place only: `jobs` under `tests:`."""
+    places: dict[str, list[str]] = {}
+    for section, kind in (
+        ("under argocd:", ArgoCDFile),
+        ("in an entry of topics:", TopicFile),
+        ("under tests:", TestsFile),
+        ("under timeouts:", TimeoutsFile),
+    ):
+        for key in kind.__struct_fields__:
+            places.setdefault(key, []).append(section)
+    return {key: found[0] for key, found in places.items() if len(found) == 1}
+
+
+ELSEWHERE = _elsewhere()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import ipaddress
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,10 @@ import msgspec
 
 from argorun.config import jwt
 from argorun.config.proxies import Proxy, not_used_warning
+from argorun.config.sources import named
+from argorun.events import Planned
+from argorun.humanize import limit
+from argorun.kinds import PlannedKind
 
 
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -145,6 +150,11 @@ class Timeouts(Strict, frozen=True):
     cleanup: float = 90.0
     stuck: float = 60.0  # for which a pod may be unable to start; 0: forever
 
+    def __str__(self) -> str:
+        """As argorun.yaml has them: `run 15m, busy 10m, cleanup 90s, stuck 60s`."""
+        named = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        return ", ".join(f"{name} {limit(seconds) if seconds else 'off'}" for name, seconds in named)
+
 
 class Config(Strict, frozen=True):
     """The configuration of a run, checked."""
@@ -163,7 +173,16 @@ class Config(Strict, frozen=True):
     force_owned: bool = False
     dry_run: bool = False
     logs: str = "tests"
+    linked: bool = True  # False: nobody can open the Application's page after the run
     secrets: tuple[str, ...] = ()
+    sources: dict[str, str] = {}
+    """Where each value was given, by its key in argorun.yaml (`argocd.server`; also `argocd.token`): a flag
+    (`--server`), a variable (`ARGOCD_SERVER`), a line (`argorun.yaml:4`) or `the argocd CLI's login`."""
+
+    def given(self, key: str) -> str:
+        """Where an address was given, as a hint names it: `ARGOCD_SERVER=a:1`, `argocd.server (a.yaml:4)`."""
+        value = self.argocd.server if key == "argocd.server" else self.kafka.get("bootstrap.servers", "")
+        return named(key, self.sources.get(key, ""), value)
 
 
 class Flags(msgspec.Struct, frozen=True, kw_only=True):
@@ -174,6 +193,9 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     topic: str | None = None
     parameter: str | None = None
     jobs: tuple[str, ...] = ()
+    server: str | None = None
+    ca: str | None = None
+    bootstrap_servers: str | None = None
     timeout: str | None = None
     revision: str | None = None
     sets: tuple[str, ...] = ()
@@ -206,13 +228,13 @@ def _is_loopback(host: str) -> bool:
     return f".{host}".endswith(".localhost")
 
 
-def describe(config: Config) -> Sequence[str]:
-    """The Config in a few lines for --dry-run, without a secret."""
+def describe(config: Config, now: float) -> Sequence[Planned]:
+    """The Config in a few lines for --dry-run, without a secret; `now` is the events' time."""
     way = f" through the proxy {config.argocd.proxy}" if config.argocd.proxy else ""
+    app, url, kafka = str(config.application), config.argocd.url, config.kafka["bootstrap.servers"]
+    line, limits = functools.partial(Planned, time=now), msgspec.structs.asdict(config.timeouts)
     return [
-        f"application {config.application} on {config.argocd.url}{way}",
-        f"Kafka at {config.kafka['bootstrap.servers']}",
-        f"timeouts: run {config.timeouts.run:.0f}s, busy {config.timeouts.busy:.0f}s, "
-        f"cleanup {config.timeouts.cleanup:.0f}s, stuck "
-        + (f"{config.timeouts.stuck:.0f}s" if config.timeouts.stuck else "off"),
+        line(what=f"application {app} on {url}{way}", kind=PlannedKind.APPLICATION, names=(app,), value=url),
+        line(what=f"Kafka at {kafka}", kind=PlannedKind.KAFKA, value=kafka),
+        line(what=f"timeouts: {config.timeouts}", kind=PlannedKind.TIMEOUTS, limits=limits),
     ]

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import msgspec
 
-from argorun.config.file import DEFAULT_FILE, File, read
-from argorun.config.load import NotConfigured, argocd_settings, duration, kafka_settings, timeouts, topic
-from argorun.config.model import ArgoCD, CliSettings, Flags, Strict
+from argorun.config import checks, connection, missing, topics
+from argorun.config.file import read
+from argorun.config.flags import check_where
+from argorun.config.inputs import Inputs
+from argorun.config.load import CheckProperties, kafka_settings, timeouts
+from argorun.config.model import ArgoCD, CliSettings, Strict
+from argorun.config.problems import Problems
 from argorun.errors import UsageError
-from argorun.kafka import names
-from argorun.redact.secrets import Expansion, collecting
+from argorun.redact.secrets import collecting
 
 OLDER_THAN = 6 * 3600.0  # seconds
 YOUNG = 3600.0  # seconds
@@ -24,6 +27,9 @@ class SweepFlags(msgspec.Struct, frozen=True, kw_only=True):
     file: Path | None = None
     topics: tuple[str, ...] = ()
     older_than: str | None = None
+    server: str | None = None
+    ca: str | None = None
+    bootstrap_servers: str | None = None
     yes: bool = False
     dry_run: bool = False
 
@@ -42,6 +48,7 @@ class SweepConfig(Strict, frozen=True):
     yes: bool = False  # this machine's clock may decide what is younger than an hour
     dry_run: bool = False
     secrets: tuple[str, ...] = ()
+    sources: dict[str, str] = {}  # as in Config
 
     def check_age_by_this_clock(self) -> None:
         """Raise UsageError where an unchecked clock would decide what is younger than an hour."""
@@ -59,29 +66,35 @@ def load(
     folder: Path,
     cli: CliSettings | None = None,
     mask: Callable[..., None] = lambda *secrets: None,
+    check_properties: CheckProperties = lambda properties: (),
 ) -> SweepConfig:
     """The checked configuration of a sweep; where Argo CD is not configured, the sweep does without.
 
     `folder` is where argorun.yaml is looked for when no file is given; each secret goes to `mask`. Raises
-    UsageError, as for a run.
+    UsageError with everything that is wrong or missing, as for a run.
     """
-    path = flags.file or (folder / DEFAULT_FILE if (folder / DEFAULT_FILE).exists() else None)
-    file, where = (read(path), str(path)) if path else (File(), "the command line")
     secrets, mask = collecting(environment, mask)
-    expand = Expansion(environment, where, mask)
-    kafka = kafka_settings(file, environment, expand, "no Kafka broker is configured")
-    argocd, without = None, ""
-    try:
-        argocd = argocd_settings(file.argocd, environment, cli, path.parent if path else folder, expand, mask)
-    except NotConfigured as e:
-        without = e.message
-    limits = timeouts(Flags(), file, where)
+    problems = Problems()
+    check_sweep(flags, folder, problems)
+    written = read(flags.file, folder, problems, mask)
+    inputs = Inputs(written, environment, cli or CliSettings(), folder, problems, mask)
+    kafka = kafka_settings(inputs, flags.bootstrap_servers, check_properties)
+    before = len(inputs.lacks)
+    argocd = connection.argocd(inputs, flags.server, flags.ca)
+    without = inputs.lacks[before].message if len(inputs.lacks) > before else ""
+    del inputs.lacks[before:]
+    chosen = topics.of_sweep(inputs, flags.topics)
+    problems.raise_any()
+    if inputs.lacks:
+        typed = flags != SweepFlags(file=flags.file)
+        raise missing.error("sweep", inputs, typed=typed)
+    limits = timeouts(written.file.timeouts)
     longest = limits.run + limits.busy + limits.cleanup
     given = flags.older_than
     return SweepConfig(
         kafka=kafka,
-        prefixes=prefixes(flags, file, where),
-        older_than=max(OLDER_THAN, longest) if given is None else duration(given, "--older-than", least=0),
+        prefixes=chosen,
+        older_than=max(OLDER_THAN, longest) if given is None else checks.duration_or_none(given),
         explicit=given is not None,
         longest_run=longest,
         cleanup=limits.cleanup,
@@ -90,20 +103,16 @@ def load(
         yes=flags.yes,
         dry_run=flags.dry_run,
         secrets=tuple(sorted(secrets - {""})),
+        sources=inputs.sources,
     )
 
 
-def prefixes(flags: SweepFlags, file: File, where: str) -> dict[str, str | None]:
-    """The prefixes to sweep: those of --topic where there are any, else argorun.yaml's."""
-    written = [topic(t, f"{where}: topics[{i}]") for i, t in enumerate(file.topics)]
-    known = {t.prefix: t.groups for t in written}
+def check_sweep(flags: SweepFlags, folder: Path, problems: Problems) -> None:
+    """The flags of `argorun sweep`."""
+    check_where(flags.server, flags.ca, flags.bootstrap_servers, folder, problems)
     for prefix in flags.topics:
-        if problem := names.check_prefix(prefix):
-            raise UsageError(f"--topic '{prefix}': {problem}")
-    chosen = {p: known.get(p) for p in flags.topics} or known
-    if not chosen:
-        raise UsageError(
-            "no topic is configured",
-            "give topics: [{prefix:, parameter:}] in argorun.yaml, or --topic PREFIX",
-        )
-    return chosen
+        with problems.of("--topic"):
+            checks.prefix(prefix)
+    if flags.older_than is not None:
+        with problems.of("--older-than"):
+            checks.duration_or_none(flags.older_than)

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -41,6 +41,7 @@ T = TypeVar("T")
 _POLL = 0.1  # seconds in librdkafka at a time: closing waits no longer than that
 _GRACE = 2.0  # seconds past the request's own timeout until librdkafka itself counts as hung
 _UNNAMED = re.compile(r'No such configuration property: "(?P<name>[^"]*)"')
+_NAMES = re.compile(r"[a-z][a-z0-9_.]*[a-z0-9]")
 _AFTER = re.compile(r" \(after \d+ms in state \w+(?:, \d+ identical error\(s\) suppressed)?\)$")
 _THREAD = re.compile(r"(?:(?:sasl_)?(?:ssl|plaintext)://)?(?P<where>\S+?)/(?:bootstrap|\d+): ")
 
@@ -62,6 +63,14 @@ class Described:
     partitions: tuple[Partition, ...]
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """The cluster that answers: its id, and how many brokers it has now."""
+
+    id: str
+    brokers: int
+
+
 class Admin(Protocol):
     """The requests that `Topics` sends to a broker.
 
@@ -77,6 +86,7 @@ class Admin(Protocol):
     async def delete(self, name: str, *, timeout: float) -> None: ...
     async def describe(self, name: str, *, timeout: float) -> Described: ...
     async def topics(self, *, timeout: float) -> list[str]: ...
+    async def cluster(self, *, timeout: float) -> Cluster: ...
     async def groups(self, *, timeout: float) -> list[str]: ...
     async def group_is_empty(self, group: str, *, timeout: float) -> bool: ...
     async def delete_group(self, group: str, *, timeout: float) -> None: ...
@@ -84,6 +94,50 @@ class Admin(Protocol):
     def all_down(self, since: float) -> float | None: ...
     def open(self) -> None: ...
     async def close(self) -> None: ...
+
+
+def wrong_properties(properties: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """What argorun and librdkafka do not accept: the property's name, if known, a text and a hint, for each.
+
+    Nothing is connected: `bootstrap.servers` is left out. librdkafka names one property at a time (seen), so
+    that one is left out, and the rest is tried again.
+    """
+    redact = Redactor(of_properties(properties)).text
+    refused = list(librdkafka.wrong(properties))
+    yield from refused
+    without = {"bootstrap.servers", *(name for name, _, _ in refused)}
+    while tried := {name: value for name, value in properties.items() if name not in without}:
+        made = _client(tried)
+        if isinstance(made, AdminClient):
+            return
+        name, text, hint = _explained(redact(made), tried, "")
+        yield name, text, hint
+        if name not in tried:
+            return
+        without.add(name)
+
+
+def _client(settings: dict[str, Any]) -> AdminClient | str:
+    """librdkafka's client, or its text about what it does not accept."""
+    # Outside the tree of loggers: nothing of it reaches stderr.
+    silent = logging.Logger("librdkafka")
+    silent.addHandler(logging.NullHandler())
+    try:
+        return AdminClient(settings, logger=silent)
+    except KafkaException as e:
+        return _text(e.args[0])
+    except (TypeError, ValueError, AttributeError) as e:
+        return str(e)
+
+
+def _explained(text: str, tried: Collection[str], origin: str) -> tuple[str, str, str]:
+    """The property that librdkafka's text is about, or an empty string; a text and a hint."""
+    if unknown := _UNNAMED.search(text):
+        name = unknown["name"]
+        return name, f"kafka.{name} is not a property of librdkafka", librdkafka.nearest(name)
+    named = [n.replace("sasl.mechanisms", "sasl.mechanism") for n in _NAMES.findall(text)]
+    name = next((n for n in named if n in tried), "")
+    return name, f"the Kafka client cannot be set up{origin}: {text}", ""
 
 
 class KafkaAdmin:
@@ -106,21 +160,11 @@ class KafkaAdmin:
         self._admin: AdminClient | None = self._make(config)
 
     def _make(self, config: dict[str, librdkafka.Property]) -> AdminClient:
-        # Outside the tree of loggers: nothing of it reaches stderr.
-        silent = logging.Logger("librdkafka")
-        silent.addHandler(logging.NullHandler())
-        try:
-            settings: dict[str, Any] = {**config, "error_cb": self._on_error}
-            return AdminClient(settings, logger=silent)
-        except KafkaException as e:
-            text = self._redact(_text(e.args[0]))
-        except (TypeError, ValueError, AttributeError) as e:
-            text = self._redact(str(e))
-        unknown = _UNNAMED.search(text)
-        if unknown:
-            name = unknown["name"]
-            raise UsageError(f"kafka.{name} is not a property of librdkafka", librdkafka.nearest(name))
-        raise UsageError(f"the Kafka client cannot be set up from kafka: in argorun.yaml: {text}")
+        made = _client({**config, "error_cb": self._on_error})
+        if isinstance(made, AdminClient):
+            return made
+        _, text, hint = _explained(self._redact(made), config, " from kafka: in argorun.yaml")
+        raise UsageError(text, hint)
 
     # -- errors outside any answer: librdkafka calls error_cb from poll() only (seen) --
     # -- (docs/kafka-facts.md#errors-outside-of-answers) --
@@ -206,6 +250,11 @@ class KafkaAdmin:
         )
         allowed = found.authorized_operations  # KIP-430; an older broker sends none
         return Described(str(found.topic_id), not allowed or AclOperation.DELETE in allowed, partitions)
+
+    async def cluster(self, *, timeout: float) -> Cluster:
+        """DescribeCluster; needs no permission. Kafka tells a client no version of its own."""
+        found = await self._send(lambda a: a.describe_cluster(request_timeout=timeout), timeout)
+        return Cluster(str(found.cluster_id), len(found.nodes))
 
     async def topics(self, *, timeout: float) -> list[str]:
         """The names of all topics that the user may describe; Kafka leaves out the others silently.

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from argorun.errors import AccessDenied, ArgorunError, KafkaFailed, UsageError
+from argorun.kafka.acls import Acls
 
 UNKNOWN_TOPIC = 3
 INVALID_TOPIC = 17
@@ -64,6 +66,7 @@ TRANSIENT = frozenset({
 _NEVER_SENT = re.compile(
     r"Failed while (initializing|constructing request|waiting for (a valid|broker|controller))"
 )
+_CONNECT = re.compile(r"^Connect to ipv\S+ failed: ")
 _ADDRESS = re.compile(r"[^\s/]+:\d+(?=: )")
 
 
@@ -116,6 +119,7 @@ class Act(enum.StrEnum):
     GROUPS = "delete consumer groups with"
 
 
+DENIED = (TOPIC_DENIED, CLUSTER_DENIED, GROUP_DENIED)
 _SAYS = {Act.VALIDATE: "would not create", Act.CREATE: "did not create", Act.DELETE: "did not delete"}
 _KEYS = {
     INVALID_TOPIC: "prefix",
@@ -126,10 +130,13 @@ _KEYS = {
 }
 
 
-def refusal(error: BrokerError, act: Act, name: str, prefix: str) -> ArgorunError:
-    """The error for a definite answer about topic `name`; `prefix` is that of its entry in argorun.yaml."""
-    if error.code in (TOPIC_DENIED, CLUSTER_DENIED, GROUP_DENIED):
-        return _denied(act, name, prefix)
+def refusal(error: BrokerError, act: Act, name: str, prefix: str, acls: Acls | None = None) -> ArgorunError:
+    """The error for a definite answer about topic `name`; `prefix` is that of its entry in argorun.yaml.
+
+    With `acls`, the hint has the command that grants what is missing.
+    """
+    if error.code in DENIED:
+        return denied([act], name, prefix, acls)
     if error.code == DELETION_DISABLED:
         return UsageError(
             f"Kafka does not delete topics: {error.text}",
@@ -150,22 +157,37 @@ def refusal(error: BrokerError, act: Act, name: str, prefix: str) -> ArgorunErro
     return KafkaFailed(f"Kafka {_SAYS.get(act, f'could not {act}')} topic {name}: {error.text}")
 
 
-def _denied(act: Act, name: str, prefix: str) -> AccessDenied:
-    if act in (Act.VALIDATE, Act.CREATE):
-        need = f"Create on Topic {prefix}* (prefixed) or on the Cluster"
-    elif act is Act.GROUPS:
-        need = f"Describe and Delete on Group {prefix}* (prefixed)"
-    else:
-        need = f"{act.capitalize()} on Topic {prefix}* (prefixed)"
-    verb = Act.CREATE if act is Act.VALIDATE else act
-    return AccessDenied(f"Kafka does not let this account {verb} {name}", f"an ACL is missing: {need}")
+def denied(acts: Sequence[Act], name: str, prefix: str, acls: Acls | None = None) -> AccessDenied:
+    """The error for acts on topic `name`, or on consumer groups, that the account may not do."""
+    verbs = list(dict.fromkeys(Act.CREATE if act is Act.VALIDATE else act for act in acts))
+    return AccessDenied(
+        f"Kafka does not let this account {_listed(verbs)} {name}", _missing(verbs, prefix, acls)
+    )
 
 
-def cannot_delete(name: str, prefix: str) -> AccessDenied:
+def _missing(verbs: Sequence[Act], prefix: str, acls: Acls | None) -> str:
+    """The ACLs that are missing for these acts, and the command that adds them."""
+    groups = Act.GROUPS in verbs
+    kind = "Group" if groups else "Topic"
+    operations = ["Describe", "Delete"] if groups else [v.capitalize() for v in verbs]
+    cluster = " or on the Cluster" if verbs == [Act.CREATE] else ""
+    is_one = len(operations) == 1 or groups
+    what = f"{'an ACL is' if is_one else 'ACLs are'} missing: {_listed(operations)} on {kind} {prefix}*"
+    command = f"\n{acls.grant(operations, kind, prefix)}" if acls is not None else ""
+    return f"{what} (prefixed){cluster}{command}"
+
+
+def _listed(words: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    *others, last = words
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def cannot_delete(name: str, prefix: str, acls: Acls | None = None) -> AccessDenied:
     """The error for a topic that this run created and may not delete."""
     return AccessDenied(
         f"Kafka let this account create topic {name}, but not delete it: it stays",
-        f"an ACL is missing: Delete on Topic {prefix}* (prefixed)",
+        _missing([Act.DELETE], prefix, acls),
     )
 
 
@@ -173,19 +195,27 @@ class Unreachable(KafkaFailed):
     """No broker answers: the next request would get no answer either."""
 
 
+class LoginRefused(AccessDenied):
+    """The broker does not know the account: the next request would fare no better."""
+
+
 def connection_error(
-    where: str, trouble: ConnectionTrouble | None, error: BrokerError | None = None
+    where: str,
+    trouble: ConnectionTrouble | None,
+    error: BrokerError | None = None,
+    given: str = "kafka.bootstrap.servers",
 ) -> ArgorunError:
-    """The error for a broker that gave no answer; `where` is bootstrap.servers."""
+    """The error for a broker that gave no answer; `where` is bootstrap.servers, `given` its source."""
     if trouble is not None and trouble.denied:
-        return AccessDenied(f"Kafka refused the login: {trouble.text}", _advice(trouble, where))
+        return LoginRefused(f"Kafka refused the login: {trouble.text}", _advice(trouble, where, given))
     if trouble is None and (error is None or error.code == TIMED_OUT):
         return Unreachable(
             f"Kafka at {where} cannot be reached: no answer",
-            "check kafka.bootstrap.servers and kafka.security.protocol: is it Kafka that listens there?",
+            f"check {given} and kafka.security.protocol: is it Kafka that listens there?",
         )
     reason = trouble.text.removeprefix(f"{where}: ") if trouble else error.text if error else ""
-    return Unreachable(f"Kafka at {where} cannot be reached: {reason}", _advice(trouble, where))
+    reason = _CONNECT.sub("", reason)
+    return Unreachable(f"Kafka at {where} cannot be reached: {reason}", _advice(trouble, where, given))
 
 
 _DROPPED = "it closes the connection without an answer"
@@ -199,7 +229,7 @@ def dropped(time: float) -> ConnectionTrouble:
     return ConnectionTrouble(TRANSPORT, _DROPPED, time)
 
 
-def _advice(trouble: ConnectionTrouble | None, where: str) -> str:
+def _advice(trouble: ConnectionTrouble | None, where: str, given: str) -> str:
     text = trouble.text.lower() if trouble else ""
     if "sasl mechanism" in text or "mechanism handshake" in text:
         return "check kafka.security.protocol and kafka.sasl.mechanism: the listener offers others"
@@ -221,5 +251,5 @@ def _advice(trouble: ConnectionTrouble | None, where: str) -> str:
     if named and named[0] not in where:
         return f"the broker itself names {named[0]} (advertised.listeners): can this machine reach it?"
     if "resolve" in text:
-        return "check the host in kafka.bootstrap.servers"
-    return "check kafka.bootstrap.servers and that the broker runs"
+        return f"check the host in {given}"
+    return f"check {given} and that the broker runs"

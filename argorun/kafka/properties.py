@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 
 from argorun.errors import UsageError
 
@@ -50,26 +51,37 @@ def checked(properties: Mapping[str, object]) -> dict[str, Property]:
     broker with `auto.create.topics.enable` (librdkafka, CONFIGURATION.md; seen;
     docs/kafka-facts.md#topics-on-demand).
     """
+    for _, text, hint in wrong(properties):
+        raise UsageError(text, hint)
+    if not addresses(properties):
+        raise UsageError(
+            "kafka.bootstrap.servers is missing",
+            "set it in argorun.yaml, or KAFKA_BOOTSTRAP_SERVERS in the environment",
+        )
     result: dict[str, Property] = {"client.id": "argorun"}
     if "reconnect.backoff.ms" not in properties:
         result["reconnect.backoff.max.ms"] = 1000  # librdkafka's 10 s are a third of what a step may take
     for name, value in properties.items():
-        if name in _RESERVED:
-            raise UsageError(f"kafka.{name} cannot be set: argorun sets it itself")
-        if name in _REFUSED:
-            raise UsageError(f"kafka.{name} cannot be set: {_REFUSED[name]}")
-        if not isinstance(value, (str, int, float)):
-            raise UsageError(
-                f"kafka.{name} must be a string, a number, true or false, not {type(value).__name__}"
-            )
-        if name == _AUTO_CREATE and str(value).lower() not in ("false", "f", "0"):
-            raise UsageError(
-                f"kafka.{name} must stay false",
-                "with true, any request for a deleted topic would create it again",
-            )
-        result[name] = str(value).lower() if isinstance(value, bool) else value
-    _check_addresses(result)
+        if isinstance(value, (str, int, float)):
+            result[name] = str(value).lower() if isinstance(value, bool) else value
     return result | {_AUTO_CREATE: "false"}
+
+
+def wrong(properties: Mapping[str, object]) -> Iterator[tuple[str, str, str]]:
+    """What argorun does not allow: the property's name, a text and a hint, for each."""
+    for name, value in properties.items():
+        if name in _RESERVED:
+            yield name, f"kafka.{name} cannot be set: argorun sets it itself", ""
+        elif name in _REFUSED:
+            yield name, f"kafka.{name} cannot be set: {_REFUSED[name]}", ""
+        elif not isinstance(value, (str, int, float)):
+            kind = type(value).__name__
+            yield name, f"kafka.{name} must be a string, a number, true or false, not {kind}", ""
+        elif name == _AUTO_CREATE and str(value).lower() not in ("false", "f", "0"):
+            why = "with true, any request for a deleted topic would create it again"
+            yield name, f"kafka.{name} must stay false", why
+    for text, hint in _wrong_addresses(properties):
+        yield "bootstrap.servers", text, hint
 
 
 def addresses(properties: Mapping[str, object]) -> str:
@@ -77,31 +89,28 @@ def addresses(properties: Mapping[str, object]) -> str:
     return ", ".join(a.strip() for a in str(properties.get("bootstrap.servers", "")).split(",") if a.strip())
 
 
-def _check_addresses(properties: Mapping[str, object]) -> None:
-    """Raise UsageError unless `bootstrap.servers` is `host[:port], …`.
+def _wrong_addresses(properties: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """A text and a hint for each of `bootstrap.servers` that is not `host[:port]`.
 
     librdkafka takes port 99999 modulo 65536, reads `abc` as port 0, and silently drops an address whose
     scheme is not its security.protocol (seen with 2.16; docs/kafka-facts.md#addresses), so that the run would
     only time out.
     """
-    if not addresses(properties):
-        raise UsageError(
-            "kafka.bootstrap.servers is missing",
-            "set it in argorun.yaml, or KAFKA_BOOTSTRAP_SERVERS in the environment",
-        )
     protocol = str(properties.get("security.protocol", "plaintext"))
     for address in addresses(properties).split(", "):
         scheme, _, rest = address.rpartition("://")
+        address = re.sub(r"[^/]*@", "***@", address)  # what stands there may be a password
         if scheme and scheme.lower() != protocol.lower():
-            raise UsageError(
+            yield (
                 f"kafka.bootstrap.servers: {address} is {scheme}, but kafka.security.protocol is {protocol}",
                 "leave the scheme out and set kafka.security.protocol",
             )
+            continue
         host, colon, port = rest.rpartition(":")
         if rest.endswith("]") or (not rest.startswith("[") and rest.count(":") > 1):
             continue  # a bare IPv6 address
         if colon and not (host and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-            raise UsageError(f"kafka.bootstrap.servers: {address} is not HOST:PORT")
+            yield f"kafka.bootstrap.servers: {address} is not HOST:PORT", ""
 
 
 def nearest(name: str) -> str:

@@ -9,9 +9,10 @@ from typing import TypeVar
 
 from argorun.errors import ArgorunError
 from argorun.kafka.admin import Admin
-from argorun.kafka.errors import REQUEST_TIMED_OUT, BrokerError, connection_error, dropped
+from argorun.kafka.errors import REQUEST_TIMED_OUT, BrokerError, ConnectionTrouble, connection_error, dropped
 
 T = TypeVar("T")
+SAID_AFTER = 1.0  # seconds without an answer after which the retries are reported
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,19 +36,34 @@ class Limits:
 class RetryingCaller:
     """Sends requests to one broker: `once` for its answer, or `retry` until it succeeds.
 
-    In both, `request` takes a timeout in seconds.
+    In both, `request` takes a timeout in seconds. `retrying` is called with the reason while there is no
+    answer, and with an empty one once that is over. `given` is where the brokers' address was given, for
+    errors.
     """
 
-    def __init__(self, admin: Admin, limits: Limits, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        admin: Admin,
+        limits: Limits,
+        retrying: Callable[[str], None],
+        given: str = "kafka.bootstrap.servers",
+    ) -> None:
         self._admin = admin
         self._limits = limits
-        self._warn = warn
+        self._retrying = retrying
+        self._given = given
 
     async def once(self, request: Callable[[float], Awaitable[None]]) -> BrokerError | None:
         """The broker's definite error, or None for success. A request without an answer is not sent again.
 
         Raises KafkaFailed or AccessDenied if the broker cannot be reached.
         """
+        try:
+            return await self._once(request)
+        finally:
+            self._retrying("")
+
+    async def _once(self, request: Callable[[float], Awaitable[None]]) -> BrokerError | None:
         limits, start = self._limits, now()
         pause = limits.pause
         while True:
@@ -73,8 +89,10 @@ class RetryingCaller:
                 if trouble is not None and trouble.denied:
                     raise self._unreachable(start)
                 down = down or self._admin.all_down(start)
+                if trouble is not None or down is not None:
+                    self._report(start, trouble)
                 if down is not None and now() - down >= self._limits.down:
-                    raise connection_error(self._admin.where, trouble or dropped(now()))
+                    raise connection_error(self._admin.where, trouble or dropped(now()), None, self._given)
             return answer.result()
         finally:
             answer.cancel()
@@ -90,9 +108,20 @@ class RetryingCaller:
 
         `refused` makes the exception for a definite answer. The codes in `also` are transient, too.
         """
+        try:
+            return await self._retry(limit, request, refused, also)
+        finally:
+            self._retrying("")
+
+    async def _retry(
+        self,
+        limit: float,
+        request: Callable[[float], Awaitable[T]],
+        refused: Callable[[BrokerError], ArgorunError],
+        also: Collection[int],
+    ) -> T:
         limits, start = self._limits, now()
         pause = limits.pause
-        warned = False
         while True:
             left = start + limit - now()
             try:
@@ -104,14 +133,20 @@ class RetryingCaller:
             failure = self._unreachable(start, error) if error.code < 0 else refused(error)
             if now() + pause >= start + limit:
                 raise failure
-            if not warned and now() >= start + limits.down:
-                warned = True
-                self._warn(f"{failure.message}; trying again for {start + limit - now():.0f} s")
+            self._report(start, self._admin.trouble(start), error)
             await asyncio.sleep(pause)
             pause = min(2 * pause, limits.longest_pause)
 
+    def _report(
+        self, start: float, trouble: ConnectionTrouble | None, error: BrokerError | None = None
+    ) -> None:
+        """Report what keeps a request from being answered, once that has lasted a while."""
+        if now() >= start + SAID_AFTER:
+            reason = trouble.text if trouble is not None else error.text if error is not None else ""
+            self._retrying(reason.removeprefix(f"{self._admin.where}: ") or "no answer")
+
     def _unreachable(self, start: float, error: BrokerError | None = None) -> ArgorunError:
-        return connection_error(self._admin.where, self._admin.trouble(start), error)
+        return connection_error(self._admin.where, self._admin.trouble(start), error, self._given)
 
 
 def now() -> float:

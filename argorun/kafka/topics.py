@@ -9,8 +9,9 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from argorun.errors import AccessDenied, ArgorunError, KafkaFailed
-from argorun.kafka import groups, names
-from argorun.kafka.admin import Admin, Described, KafkaAdmin
+from argorun.kafka import groups, names, preflight
+from argorun.kafka.acls import Acls
+from argorun.kafka.admin import Admin, Cluster, Described, KafkaAdmin
 from argorun.kafka.errors import (
     INVALID_REPLICATION_FACTOR,
     TOPIC_EXISTS,
@@ -58,9 +59,11 @@ class Topics:
     """The topics of one run over one Kafka client; an async context manager.
 
     Every method raises AccessDenied for a missing permission or a refused login, and KafkaFailed when its
-    limit is over or Kafka fails otherwise. `properties` are librdkafka's, `redact` masks secrets in
-    messages (see KafkaAdmin); with `keep`, no step asks whether the topics may be deleted. The constructor
-    raises UsageError for a property that librdkafka does not accept.
+    limit is over or Kafka fails otherwise. `properties` are librdkafka's, `retrying` is called with the
+    reason of retries (see RetryingCaller), `redact` masks secrets in messages (see KafkaAdmin); with `keep`,
+    no step asks whether the topics may be deleted. `given` is where the brokers' address was given, for
+    errors. The constructor raises UsageError for a property that
+    librdkafka does not accept.
     """
 
     def __init__(
@@ -68,16 +71,19 @@ class Topics:
         properties: Mapping[str, str | int | float | bool],
         *,
         warn: Callable[[str], None] = _silent,
+        retrying: Callable[[str], None] = _silent,
         redact: Callable[[str], str] | None = None,
         keep: bool = False,
         limits: Limits | None = None,
+        given: str = "kafka.bootstrap.servers",
         admin: Admin | None = None,
     ) -> None:
         self._admin: Admin = admin if admin is not None else KafkaAdmin(properties, redact=redact)
+        self._acls = Acls.of(properties, self._admin.where)
         self._warn = warn
         self._keep = keep
         self._limits = limits or Limits()
-        self._caller = RetryingCaller(self._admin, self._limits, warn)
+        self._caller = RetryingCaller(self._admin, self._limits, retrying, given)
         self._creations: dict[str, _Creation] = {}
 
     async def __aenter__(self) -> Self:
@@ -105,25 +111,21 @@ class Topics:
             await self._preflight_one(name, spec)
 
     async def _preflight_one(self, name: str, spec: TopicSpec) -> None:
-        validated = await self._caller.once(
-            lambda t: self._admin.create(name, spec, timeout=t, validate_only=True)
-        )
-        if validated is not None and validated.code != TOPIC_EXISTS:
-            raise refusal(validated, Act.VALIDATE, name, spec.prefix)
-        described = await self._caller.once(lambda t: self._described(name, t)) if validated is None else None
-        if validated is not None or described is None:
+        try:
+            await preflight.check_topic(
+                self._admin, self._caller, name, spec, self._acls, deletes=not self._keep
+            )
+        except TopicExists:
             self._creation(name, spec.prefix).foreign = True
-            raise TopicExists(name)
-        if described.code != UNKNOWN_TOPIC:
-            raise refusal(described, Act.DESCRIBE, name, spec.prefix)
-        if self._keep:
-            return
-        deleted = await self._caller.once(lambda t: self._admin.delete(name, timeout=t))
-        if deleted is not None and deleted.code != UNKNOWN_TOPIC:
-            raise refusal(deleted, Act.DELETE, name, spec.prefix)
+            raise
 
-    async def _described(self, name: str, timeout: float) -> None:
-        await self._admin.describe(name, timeout=timeout)
+    async def check_groups(self, prefix: str, name: str) -> None:
+        """Check that empty consumer groups with this prefix may be found and deleted. Raises AccessDenied."""
+        await preflight.check_groups(self._admin, self._caller, prefix, f"{prefix}{name}", self._acls)
+
+    async def cluster(self) -> Cluster:
+        """The cluster that answers. Raises KafkaFailed or AccessDenied if none does."""
+        return await preflight.cluster(self._admin, self._caller)
 
     # -- step 3: topics --
 
@@ -183,7 +185,7 @@ class Topics:
         while now() < start + limits.usable:
             found = await self._find(name, start + limits.usable)
             if found is not None and not found.may_delete and not self._keep:
-                raise cannot_delete(name, self._creation(name).prefix)
+                raise cannot_delete(name, self._creation(name).prefix, self._acls)
             if found is not None and found.partitions and all(p.leader for p in found.partitions):
                 in_a_row += 1
                 self._creation(name).id = found.id

@@ -6,8 +6,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import unquote
 
-from argorun.errors import UsageError
-
 # librdkafka's properties, also future ones: sasl.password, ssl.key.pem, …
 _PROPERTY = re.compile(
     r"password|passphrase|secret|credential|token$|\.pem$|jaas|oauthbearer\.(config|assertion)", re.IGNORECASE
@@ -27,6 +25,11 @@ def of_properties(properties: Mapping[str, object]) -> set[str]:
     urls = [str(value) for value in properties.values() if "://" in str(value)]
     in_addresses = {password for url in urls for password in in_address(url)}
     return (values | {part for value in values for part in _parts(value)} | in_addresses) - {""}
+
+
+def is_secret_property(name: str) -> bool:
+    """Whether the value of a property of librdkafka's is a secret: `sasl.password`, `ssl.key.pem`."""
+    return _PROPERTY.search(name) is not None
 
 
 def is_parameter(name: str) -> bool:
@@ -61,23 +64,3 @@ def collecting(
     for name in PROXIES:
         collect(*in_address(environment.get(name, "")))
     return secrets, collect
-
-
-class Expansion:
-    """Replaces ${NAME} with the environment variable, and masks its value."""
-
-    def __init__(self, environment: Mapping[str, str], where: str, mask: Callable[..., None]) -> None:
-        self.environment, self.where, self.mask = environment, where, mask
-
-    def __call__(self, key: str, value: str) -> str:
-        def replace(match: re.Match[str]) -> str:
-            name = match[1]
-            if name not in self.environment:
-                raise UsageError(
-                    f"{self.where}: {key} uses ${{{name}}}, but {name} is not set in the environment",
-                    f"export {name}, or in GitHub Actions set it under env:",
-                )
-            self.mask(self.environment[name])
-            return self.environment[name]
-
-        return re.sub(r"\$\{(\w+)\}", replace, value)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import enum
 import errno
 import os
 import re
@@ -10,19 +12,21 @@ import time
 import typing
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import msgspec
 
 from argorun.errors import UsageError
 from argorun.events import Event, LogLines, Notice
-from argorun.redact.event_text import rewrite
+from argorun.kinds import NoticeKind, OpenEnum
+from argorun.redact.event_text import E, rewrite
 from argorun.redact.sanitize import UNSEEN
 from argorun.reporters.background_writer import BackgroundWriter, open_file, writers_of
 from argorun.reporters.reporter import Buffered, Drainable, Reporter, RequestedFile
 from argorun.reporters.streams import BATCH_SECONDS, StandardStreams
 
 LAST_WRITES = 10.0  # seconds at the end for a file whose disk or reader is slow
+DIGITS = 3  # of seconds: milliseconds
 
 
 class Unwritable(OSError):
@@ -47,7 +51,8 @@ class JsonLines(Reporter):
 def missing(lines: int) -> bytes:
     """The event, as JSON, that takes the place of dropped ones."""
     text = f"{lines:,} events are missing here: they were not read in time"
-    return encode(Notice(time=time.time(), level="warning", text=text))
+    kind = NoticeKind.EVENTS_MISSING
+    return encode(Notice(time=time.time(), level="warning", text=text, kind=kind))
 
 
 class BackgroundJsonLines(Reporter, Buffered, Drainable):
@@ -144,15 +149,27 @@ def unfinished(size: int) -> Unwritable:
 def encode(event: Event) -> bytes:
     """The event as a line of JSON with its newline; LogLines as one per log line."""
     if isinstance(event, LogLines):
-        return b"".join(map(_encode, _LogLine.of(event)))
-    return _encode(event)
+        return b"".join(map(_encode, LogLine.of(event)))
+    return _encode(rounded(event))
 
 
-def _encode(event: Event | _LogLine) -> bytes:
+def rounded(event: E) -> E:
+    """The event with its seconds, in whatever field, rounded to milliseconds."""
+    changed: dict[str, Any] = {}
+    for name in _SECONDS[type(event)]:
+        value = getattr(event, name)
+        if isinstance(value, dict):
+            changed[name] = {key: round(seconds, DIGITS) for key, seconds in value.items()}
+        else:
+            changed[name] = round(value, DIGITS)
+    return dataclasses.replace(event, **changed)
+
+
+def _encode(event: Event | LogLine) -> bytes:
     try:
         body = msgspec.json.encode(event)
     except UnicodeEncodeError:  # half a surrogate pair, which UTF-8 has no form for
-        if isinstance(event, _LogLine):
+        if isinstance(event, LogLine):
             body = msgspec.json.encode(msgspec.structs.replace(event, text=_without_surrogates(event.text)))
         else:
             body = msgspec.json.encode(rewrite(event, _without_surrogates))
@@ -163,18 +180,18 @@ def _encode(event: Event | _LogLine) -> bytes:
 
 
 def decode(lines: Iterable[bytes]) -> Iterator[Event]:
-    """The events that `encode` wrote, without events of a newer argorun that are unknown here.
+    """The events that `encode` wrote. What a newer argorun has added is left out: events, fields, steps.
 
-    Raises UsageError at a line that is not an event.
+    A kind that is unknown here is read as `other`. Raises UsageError at a line that is not an event.
     """
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
-            kind = _KINDS.get(msgspec.json.decode(line, type=_Tagged).event)
-            if kind is not None:
+            kind = KINDS.get(msgspec.json.decode(line, type=_Tagged).event)
+            if kind is not None and not _is_newer(line, kind):
                 decoded = msgspec.json.decode(line, type=kind)
-                yield decoded.event() if isinstance(decoded, _LogLine) else decoded
+                yield decoded.event() if isinstance(decoded, LogLine) else decoded
         except msgspec.MsgspecError as error:
             raise UsageError(f"line {number} is not an event of argorun: {error}") from error
 
@@ -183,8 +200,16 @@ class _Tagged(msgspec.Struct):
     event: str
 
 
-class _LogLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One of LogLines as it is written."""
+def _is_newer(line: bytes, kind: type) -> bool:
+    """Whether the event has a step, a hook's status or a level that is unknown here."""
+    if not (closed := _CLOSED[kind]):
+        return False
+    raw = msgspec.json.decode(line, type=dict[str, Any])
+    return any(isinstance(raw.get(name), str) and raw[name] not in known for name, known in closed.items())
+
+
+class LogLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A line that a container wrote. It may hold control characters, as escapes of JSON."""
 
     time: float
     job: str
@@ -192,14 +217,14 @@ class _LogLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     container: str
     attempt: int
     restart: int = 0
-    stamp: str
-    text: str
+    stamp: str  # RFC 3339 with nanoseconds, the container runtime's clock
+    text: str  # the line
 
     @classmethod
-    def of(cls, event: LogLines) -> Iterator[_LogLine]:
+    def of(cls, event: LogLines) -> Iterator[LogLine]:
         for stamp, text in zip(event.stamps, event.texts, strict=True):
             yield cls(
-                time=event.time,
+                time=round(event.time, DIGITS),
                 job=event.job,
                 pod=event.pod,
                 container=event.container,
@@ -214,12 +239,29 @@ class _LogLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return LogLines(stamps=(fields.pop("stamp"),), texts=(fields.pop("text"),), **fields)
 
 
-_KINDS: dict[str, type[Event | _LogLine]] = {
+KINDS: dict[str, type[Event | LogLine]] = {
     re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower(): kind
-    for kind in typing.get_args(Event)
-    if kind is not LogLines
-} | {"log_line": _LogLine}
-_PREFIXES: dict[type, bytes] = {kind: f'{{"event":"{tag}",'.encode() for tag, kind in _KINDS.items()}
+    for kind in (LogLine if kind is LogLines else kind for kind in typing.get_args(Event))
+}
+
+
+def _choices(hint: Any) -> frozenset[str]:
+    """The values of an enumeration without `other`; empty for any other type."""
+    if isinstance(hint, type) and issubclass(hint, enum.Enum) and not issubclass(hint, OpenEnum):
+        return frozenset(hint)
+    return frozenset(typing.get_args(hint)) if typing.get_origin(hint) is typing.Literal else frozenset()
+
+
+_HINTS: dict[type, dict[str, Any]] = {kind: typing.get_type_hints(kind) for kind in KINDS.values()}
+_SECONDS = {
+    kind: [n for n, hint in hints.items() if hint in (float, dict[str, float])]
+    for kind, hints in _HINTS.items()
+}
+_CLOSED = {
+    kind: {name: _choices(hint) for name, hint in hints.items() if _choices(hint)}
+    for kind, hints in _HINTS.items()
+}
+_PREFIXES: dict[type, bytes] = {kind: f'{{"event":"{tag}",'.encode() for tag, kind in KINDS.items()}
 
 
 def _escaped(match: re.Match[str]) -> str:

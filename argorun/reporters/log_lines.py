@@ -11,18 +11,20 @@ from argorun.redact.sanitize import RESET, clean
 LONGEST = 10_000  # characters of a line that are shown
 HEAD, END = 300, 150  # characters of a long line in the summary
 MOST = 8_000  # characters of all lines in the summary
-COLORS = ("36", "33", "35", "32", "34", "96", "93", "95", "92", "94")  # one for each Job, in turn
+COLORS = ("36", "33", "35", "32", "34")  # one for each Job, in turn; bright ones vanish on white
 ContainerKey = tuple[str, str, str]
 
 
-def log_lines(event: LogLines, labels: Labels, *, color: bool = False) -> str:
-    """The lines as one text, safe to print; with `color`, labels and lines are colored."""
+def log_lines(event: LogLines, labels: Labels, *, color: bool = False, bar: str = "") -> str:
+    """The lines as one text, safe to print; with `color`, labels and lines are colored.
+
+    `bar` stands before each line.
+    """
     texts = [clean(t if len(t) <= LONGEST else shortened(t), color=color) for t in event.texts]
     label = labels.of(event)
     if label:
-        before = f"\x1b[{labels.color_of(event.job)}m{label}{RESET} | " if color else f"{label} | "
-        texts = [before + text for text in texts]
-    return "\n".join(texts)
+        bar += f"\x1b[{labels.color_of(event.job)}m{label}{RESET} | " if color else f"{label} | "
+    return bar + f"\n{bar}".join(texts)
 
 
 def shortened(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Draws an events file as SVG: `python -m argorun.reporters.picture EVENTS.jsonl OUT.svg`."""
+"""Draws an events file as SVG: `python -m argorun.reporters.picture EVENTS.jsonl OUT.svg [TITLE]`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.text import Text
 
 from argorun.events import Event
@@ -19,11 +19,13 @@ from argorun.reporters.terminal import Terminal
 class _Recording(Screen):
     """A screen that records what scrolls, and no live lines."""
 
-    def print(self, renderable: RenderableType, *, wrap: bool = True) -> None:
-        self.console.print(renderable, soft_wrap=not wrap)
+    def print(self, line: Text) -> None:
+        self.console.print(line, soft_wrap=True)
+        self.rows += 1
 
-    def line(self, text: str) -> None:
+    def line(self, text: str, rows: int = 1) -> None:
         self.console.print(Text.from_ansi(text))
+        self.rows += rows
 
     def draw(self, region: Sequence[Text] = ()) -> None:
         del region
@@ -40,7 +42,7 @@ def picture(events: Iterable[Event], *, width: int = 100, title: str = "argorun"
         emoji=False,
     )
     now = 0.0
-    reporter = Terminal(_Recording(console, lambda _: None, live=False), now=lambda: now)
+    reporter = Terminal(_Recording(console, lambda _: None, live=True), now=lambda: now)
     for event in events:
         now = event.time
         reporter.report(event)
@@ -48,13 +50,13 @@ def picture(events: Iterable[Event], *, width: int = 100, title: str = "argorun"
     return console.export_svg(title=title, unique_id="argorun")  # a fixed id: the same run, the same file
 
 
-def main(source: str, target: str) -> None:
+def main(source: str, target: str, title: str = "argorun") -> None:
     """Draw one events file."""
     with Path(source).open("rb") as lines:
-        Path(target).write_text(picture(decode(lines)), encoding="utf-8")
+        Path(target).write_text(picture(decode(lines), title=title), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
+    if len(sys.argv) not in (3, 4):
         sys.exit(__doc__)
     main(*sys.argv[1:])

@@ -14,6 +14,8 @@ from __future__ import annotations
 from typing import assert_never
 
 from argorun.events import (
+    Canceling,
+    CannotStart,
     Event,
     HookChanged,
     HookStatus,
@@ -26,14 +28,18 @@ from argorun.events import (
     ParameterSet,
     Planned,
     ResourceChanged,
+    Retrying,
     RunEnded,
     RunStarted,
+    SettlingContinues,
+    Step,
     StepEnded,
     StepStarted,
     SweepEnded,
     SweepStarted,
     SyncStarted,
     TopicCreated,
+    TopicKept,
     TopicSwept,
     Undone,
     Verdict,
@@ -45,7 +51,8 @@ from argorun.reporters import wording
 from argorun.reporters.log_lines import Labels, last, log_lines
 from argorun.reporters.reporter import Buffered, Drainable, Reporter
 from argorun.reporters.streams import LineStream, StandardStreams, is_terminal
-from argorun.reporters.summary import UNSHOWN, Summary
+from argorun.reporters.summary import ROWS, UNSHOWN, HookKey, Summary
+from argorun.reporters.time_spent import in_words
 
 STEP, OK, ITEM, WRONG, MORE = "==> ", " ok ", "  - ", "  ! ", "  | "
 
@@ -61,6 +68,8 @@ class Plain(Reporter, Buffered, Drainable):
         self._color = color
         self._labels = Labels()
         self._summary = Summary()
+        self._names = wording.STEPS
+        self._stopped: set[HookKey] = set()  # hooks that are said to have stopped
 
     def report(self, event: Event) -> None:
         if isinstance(event, LogLines):
@@ -94,21 +103,24 @@ class Plain(Reporter, Buffered, Drainable):
         match event:
             case RunStarted():
                 self._write(STEP, f"argorun {event.version}", f"{event.application}, run {event.run_id}")
-                self._write(ITEM, event.url)
+                if event.url:
+                    self._write(ITEM, event.url)
             case StepStarted(step=step) | StepEnded(step=step) if step in UNSHOWN:
                 pass
             case StepStarted():
-                self._write(STEP, event.step, event.detail)
-            case StepEnded(ok=True):
-                self._write(OK, f"{event.step} ({duration(event.seconds)})", event.detail)
+                self._write(STEP, self._names[event.step], event.detail)
             case StepEnded():
-                self._write(WRONG, f"{event.step} failed after {duration(event.seconds)}", event.detail)
+                self._show_step_ended(event)
             case HookChanged() | ResourceChanged() | OperationChanged() | SyncStarted():
                 self._show_operation(event)
             case LogStarted() | LogLines() | LogEnded():
                 self._show_log(event)
             case Waiting() | TopicCreated() | ParameterSet() | Undone():
                 self._show_action(event)
+            case CannotStart() | Retrying() | Canceling():
+                self._show_trouble(event)
+            case SettlingContinues() | TopicKept():
+                pass  # the last block says it
             case Planned():
                 self._out.line(clean(event.what))  # the data that --dry-run outputs
             case Notice(level="warning"):
@@ -116,7 +128,7 @@ class Plain(Reporter, Buffered, Drainable):
             case Notice():
                 self._write(ITEM, event.text)
             case Verdict():
-                self._write(ITEM if event.ok else WRONG, "verdict", event.title)
+                self._stop_hooks()
             case LeftBehind():
                 self._write(WRONG, "left behind", event.what, event.why)
             case RunEnded():
@@ -126,12 +138,24 @@ class Plain(Reporter, Buffered, Drainable):
             case _:
                 assert_never(event)
 
+    def _show_step_ended(self, event: StepEnded) -> None:
+        """The end of a step, unless what it followed has said so: the hooks, their logs."""
+        name, took = self._names[event.step], duration(event.seconds)
+        if event.step not in ROWS:
+            return
+        if not event.ok:
+            self._write(WRONG, f"{name} failed after {took}", event.detail)
+            return
+        said = event.step is Step.CLEANUP  # by each thing that was undone
+        self._write(OK, f"{name} ({took})", "" if said else event.detail)
+
     def _show_operation(self, event: HookChanged | ResourceChanged | OperationChanged | SyncStarted) -> None:
         match event:
             case HookChanged():
                 mark = WRONG if event.status is HookStatus.FAILED else ITEM
                 name = f"{event.hook} {wording.hook_name(event)}{' (test)' if event.required else ''}"
-                self._write(mark, f"hook {name}", wording.hook_status(event), event.message)
+                message = "" if event.status is HookStatus.SUCCEEDED else event.message
+                self._write(mark, f"hook {name}", wording.hook_status(event), message)
             case ResourceChanged():
                 mark = WRONG if event.status == "SyncFailed" else ITEM
                 self._write(mark, f"{event.kind}/{event.name}", event.status, event.message)
@@ -154,6 +178,8 @@ class Plain(Reporter, Buffered, Drainable):
                 self._show_log_lines(event)
             case LogEnded():
                 self._labels.end(event)
+                if self._summary.is_stopped(event):
+                    return
                 mark = ITEM if event.complete else WRONG
                 self._write(mark, f"end of the log of {event.job}", wording.log_end(event))
             case _:
@@ -176,9 +202,37 @@ class Plain(Reporter, Buffered, Drainable):
             case _:
                 assert_never(event)
 
+    def _show_trouble(self, event: CannotStart | Retrying | Canceling) -> None:
+        match event:
+            case CannotStart(reason=""):
+                self._write(ITEM, f"{event.kind}/{event.name}", "can start now")
+            case CannotStart():
+                self._write(ITEM, f"{event.kind}/{event.name}", wording.delay(event, event.time))
+            case Retrying(reason=""):
+                pass  # what comes next says whether it was answered or given up
+            case Retrying():
+                self._write(ITEM, wording.retrying(event))
+            case Canceling():
+                undoing = wording.canceling(event)
+                again = f"(a second signal {wording.AT_ONCE})"
+                self._write(WRONG, f"canceling ({event.signal})", f"{undoing} {again}")
+            case _:
+                assert_never(event)
+
+    def _stop_hooks(self) -> None:
+        """A line for each hook that the run does not wait for any longer."""
+        for event in self._summary.running:
+            key = (event.hook, event.kind, event.namespace, event.name)
+            if key in self._stopped:
+                continue
+            self._stopped.add(key)
+            name = f"{event.hook} {wording.hook_name(event)}{' (test)' if event.required else ''}"
+            self._write(WRONG, f"hook {name}", wording.hook_stopped(event, self._summary))
+
     def _show_sweep(self, event: SweepStarted | TopicSwept | SweepEnded) -> None:
         match event:
             case SweepStarted():
+                self._names = wording.STEPS_OF_A_SWEEP
                 self._write(STEP, f"argorun {event.version}", wording.sweep(event))
             case TopicSwept():
                 self._out.line(clean(event.topic))  # the data that a sweep outputs
@@ -192,20 +246,38 @@ class Plain(Reporter, Buffered, Drainable):
     def _show_summary(self) -> None:
         run = self._summary
         run.shown = True
+        self._stop_hooks()
         verdict, code = run.verdict, run.exit_code
+        if run.spent.followed:
+            self._write(ITEM, "time", in_words(run.spent.parts))
         took = f" after {duration(run.ended.seconds)}" if run.ended else ""
         exit_code = f", exit code {code}" if code else ""
-        self._write(STEP, f"{run.outcome}{took}{exit_code}", verdict.title if verdict else "")
-        if verdict and not verdict.ok:
-            self._explain("why", verdict.reason)
-            self._explain("seen", "\n".join(verdict.evidence))
+        if run.outcome == "OK":
+            self._write(STEP, "OK", "ready to run. Nothing was changed.")
+        else:
+            self._write(STEP, f"{run.outcome}{took}{exit_code}", self._headline())
+        if verdict and not verdict.ok and not run.canceled:
+            self._explain("why", "\n".join(filter(None, (verdict.reason, *verdict.evidence))))
             of = f" ({verdict.log_of})" if verdict.log_of else ""
             self._explain("log", f"its last lines{of}" if verdict.last_lines else "")
             for line in last(verdict.last_lines):
                 self._err.line((MORE + clean(line)).rstrip())  # keeps the indentation
-            self._explain("hint", verdict.hint)
-            self._explain("look", verdict.url)
+            self._explain("next", verdict.hint)
+            self._explain("link", verdict.url)
         self._show_left()
+        for kept in run.kept:
+            self._write(ITEM, "kept", f"topic {kept.topic}")
+            self._write(ITEM, "delete", kept.command)
+
+    def _headline(self) -> str:
+        run = self._summary
+        if run.canceled:
+            return "; ".join((wording.canceled_by(run, "SIGINT"), *wording.remains(run)))
+        if run.verdict is None:
+            return ""
+        if not run.verdict.ok:
+            return run.verdict.title
+        return ", ".join((*wording.passed(run), *wording.remains(run)))
 
     def _show_left(self) -> None:
         for left in self._summary.left:

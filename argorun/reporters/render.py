@@ -1,30 +1,21 @@
-"""Renders a run's state for rich: pure functions that return printable objects."""
+"""Renders a run's rows and live lines for rich: pure functions that return texts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from rich import box
-from rich.columns import Columns
-from rich.console import Group, RenderableType
-from rich.padding import Padding
-from rich.panel import Panel
 from rich.text import Text
 
-from argorun.events import HookChanged, HookStatus, Step, StepEnded, Verdict
-from argorun.humanize import duration
-from argorun.redact.sanitize import clean, clean_lines
-from argorun.reporters.log_lines import last
+from argorun.events import Canceling, HookChanged, HookStatus, LogStarted, RunStarted, Step, StepEnded
+from argorun.humanize import count, duration, limit
+from argorun.redact.sanitize import clean
+from argorun.reporters import wording
+from argorun.reporters.layout import Styled, fits, flat, live_row, paragraph, row, width_of
 from argorun.reporters.summary import Summary
-from argorun.reporters.wording import DONE, hook_name
 
-WIDEST_PANEL = 100
-NARROW = 50  # below it, a hook shows only its name
-_ROOM_FOR_DETAIL = 30
 _HOOK_ROWS = 6
-_ROWS_AROUND = 12  # of the summary, without its hooks, the evidence and the log
-_FEWEST_LINES = 5  # of the log, however small the screen
+_HELD_ROWS = 2  # of notices that wait for the end of their step
 
 
 class Glyphs(NamedTuple):
@@ -32,156 +23,173 @@ class Glyphs(NamedTuple):
 
     good: str
     bad: str
-    idle: str
+    stopped: str
+    log: str  # above a log
+    log_bar: str  # before each of its lines
     spinner: str
     dot: str
+    parts: str  # of the bar that shows where the time went
 
 
-UNICODE = Glyphs("✓", "✗", "·", "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", " · ")
-ASCII = Glyphs("+", "x", ".", "|/-\\", ", ")
+UNICODE = Glyphs("✓", "✗", "–", "▸", "│ ", "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", " · ", "█▒▓░▞▚")
+ASCII = Glyphs("+", "x", "-", ">", "| ", "|/-\\", ", ", "#=+-*o")
 
 
-def flat(text: str) -> str:
-    """Any foreign text in one line."""
-    return " ".join(clean(text.replace("\n", " ").replace("\t", " ")).split())
+def header(event: RunStarted, columns: int) -> list[Text]:
+    """`argorun 0.1.0  weather  run 0badcafe` and, as far right as it fits, the Application's page."""
+    width = width_of(columns)
+    head = Text(flat(f"argorun {event.version}"), "bold")
+    head.append(f"  {flat(event.application)}  run {flat(event.run_id)}")
+    url = flat(event.url)
+    gap = width - head.cell_len - len(url)
+    if gap >= 2:
+        return [head.append(" " * gap).append(url, "dim"), Text()]
+    lines = [Text(line.plain) for line in paragraph(head.plain, width)] if head.cell_len > width else [head]
+    return [*lines, Text(url, "dim"), Text()]
 
 
-def step(event: StepEnded, glyphs: Glyphs, narrow: bool) -> Text:
-    """A step that has ended."""
-    sign = _sign(event, glyphs)
-    return _row(sign, event.step, duration(event.seconds), flat(event.detail), narrow)
+def step(event: StepEnded, run: Summary, glyphs: Glyphs, columns: int) -> list[Text]:
+    """A step that has ended, with what came of it."""
+    width, time = width_of(columns), duration(event.seconds)
+    sign = (glyphs.good, "green") if event.ok else (glyphs.bad, "red")
+    label = wording.STEPS[event.step]
+    details = _details(event, run)
+    if run.canceling and not event.ok and event.step is not Step.CLEANUP:
+        sign, details = (glyphs.stopped, "yellow"), [(("stopped", "yellow"),)]
+    first, *others = details or [()]
+    rows = row(sign, label, first, time, width)
+    for parts in others:
+        rows += row((" ", ""), "", parts, "", width)
+    return rows
 
 
-def hook(event: HookChanged, glyphs: Glyphs, now: float, narrow: bool) -> Text:
-    """A hook with its status and time."""
-    glyph, style = {
-        HookStatus.SUCCEEDED: (glyphs.good, "green"),
-        HookStatus.FAILED: (glyphs.bad, "red"),
-        HookStatus.RUNNING: (_spin(glyphs, now), "cyan"),
-        HookStatus.WAITING: (glyphs.idle, "dim"),
-    }[event.status]
-    seconds = event.seconds
-    if event.status is HookStatus.RUNNING:
-        seconds += max(0.0, now - event.time)
-    time = "" if event.status is HookStatus.WAITING else duration(seconds)
-    name = hook_name(event)
-    if narrow:
-        return Text.assemble((glyph, style), f" {time:>6} ", name)
-    text = Text.assemble((glyph, style), f" {clean(event.hook):<9}", (f"{event.status:<9}", style))
-    return text.append(f"{time:>7}", "dim").append(f"  {name}")
+def _details(event: StepEnded, run: Summary) -> list[Sequence[Styled]]:
+    """What stands beside a step: a line for each topic, what was set, the commit."""
+    text = flat(event.detail)
+    match event.step:
+        case Step.TOPICS if run.topics:
+            created = [(flat(t.topic), count(t.partitions, "partition")) for t in run.topics]
+            return [((name, ""), (partitions, "dim")) for name, partitions in created]
+        case Step.PARAMETERS if event.ok and run.parameters:
+            topics = [t.topic for t in run.topics]
+            return [((", ".join(wording.parameter_brief(p, topics) for p in run.parameters), ""),)]
+        case Step.PARAMETERS | Step.SYNC if event.ok and not (event.step is Step.SYNC and run.synced):
+            return [(("somebody else was faster; trying again", "dim"),)]
+        case Step.SYNC if run.synced and event.ok:
+            return [((wording.revision(run.synced), ""),)]
+        case Step.CLEANUP if run.left:
+            left = f"{len(run.left)} left behind, see below"
+            return [((text, ""), (left, "red"))]
+        case _:
+            return [((text, ""),)] if text else []
 
 
-def live_lines(run: Summary, operation: str, glyphs: Glyphs, now: float, size: tuple[int, int]) -> list[Text]:
-    """The lines that change in place: an empty one, the current steps, the hooks, the time."""
+def hook(event: HookChanged, glyphs: Glyphs, columns: int) -> list[Text]:
+    """A hook that has ended."""
+    failed = event.status is HookStatus.FAILED
+    sign = (glyphs.bad, "red") if failed else (glyphs.good, "green")
+    parts = [(wording.hook_name(event), "")]
+    if failed:
+        parts.append((flat(event.message) or "failed", "red"))
+    return row(sign, clean(event.hook), parts, duration(event.seconds), width_of(columns))
+
+
+def stopped_hook(event: HookChanged, run: Summary, glyphs: Glyphs, now: float, columns: int) -> list[Text]:
+    """A hook that had not ended when the run did."""
+    became = wording.hook_stopped(event, run)
+    bad = became.startswith("cannot start")
+    sign = (glyphs.bad, "red") if bad else (glyphs.stopped, "yellow")
+    parts = [(wording.hook_name(event), ""), (became, "red" if bad else "yellow")]
+    seconds = duration(event.seconds + max(0.0, now - event.time))
+    return row(sign, clean(event.hook), parts, seconds, width_of(columns))
+
+
+def log_header(event: LogStarted, run: Summary, glyphs: Glyphs, columns: int) -> list[Text]:
+    """The line above a log: whose it is."""
+    sign, label = (glyphs.log, "cyan"), clean(run.phase_of(event.job)) or "log"
+    return row(sign, label, [(clean(event.job), ""), (wording.pod_of(event), "dim")], "", width_of(columns))
+
+
+def canceling(event: Canceling, columns: int) -> list[Text]:
+    """The answer to a signal, at once."""
+    by, again = ("^C", "Ctrl-C again") if event.signal == "SIGINT" else (event.signal, "a second signal")
+    text = f"{by} canceling: {wording.canceling(event)} ({again} {wording.AT_ONCE})"
+    return paragraph(text, width_of(columns), "bold yellow")
+
+
+def notice(text: str, columns: int, *, warning: bool) -> list[Text]:
+    """Something that a person should know, wrapped at words."""
+    if not warning:
+        return paragraph(flat(text), width_of(columns), indent=2)
+    return paragraph(flat(text), width_of(columns), "yellow", indent=2, first="! ")
+
+
+# -- the lines that change in place ----------------------------------------------------------------------
+
+
+def live_lines(
+    run: Summary, held: Sequence[str], glyphs: Glyphs, now: float, size: tuple[int, int]
+) -> list[Text]:
+    """An empty line, what the run is doing and what it waits for, and the time."""
     columns, rows = size
-    narrow = columns < NARROW
+    width = width_of(columns)
     lines = [Text()] if rows >= 12 else []
-    for number, started in list(run.open_steps.items())[-2:]:
-        waiting = run.waiting.get(number)
-        what = (
-            f"waiting: {waiting.reason}"
-            if waiting
-            else started.detail or (operation if number is Step.FOLLOW else "")
-        )
-        time = duration(now - started.time)
-        what = flat(what) if columns >= _ROOM_FOR_DETAIL else ""
-        lines.append(_row((_spin(glyphs, now), "cyan"), started.step, time, what, narrow))
-    if not run.verdict:  # later, the clean-up matters more
-        lines += (hook(event, glyphs, now, narrow) for event in _notable(run, min(_HOOK_ROWS, rows - 4)))
+    doing = list(_doing(run, glyphs, now, width, max(1, min(_HOOK_ROWS, rows - 4))))
+    for text in held[-_HELD_ROWS:]:
+        doing.append(Text(f"  {flat(text)}", "yellow"))
+    lines += doing
     if run.started and rows > 3:
-        application = f"{flat(run.started.application)}{glyphs.dot}run {flat(run.started.run_id)}"
-        lines.append(Text(f"  {duration(now - run.started.time)}{glyphs.dot}{application}", "dim"))
+        lines.append(_bottom(run, run.started, glyphs, now))
     return lines
 
 
-def end(
-    run: Summary, glyphs: Glyphs, now: float, size: tuple[int, int]
-) -> Iterator[tuple[RenderableType, bool]]:
-    """The summary at the end; with each part, whether it may be wrapped (text to copy may not)."""
-    columns, rows = size
-    narrow = columns < NARROW
-    yield Text(), True
-    if run.ended_steps:
-        steps = [
-            Text.assemble(_sign(event, glyphs), f" {event.step} ", (duration(event.seconds), "dim"))
-            for event in run.ended_steps.values()
-        ]
-        yield Columns(steps, padding=(0, 3)), True
-    for event in run.hooks.values():
-        yield hook(event, glyphs, now, narrow), True
-    yield _verdict(run, glyphs, columns, rows), True
-    if run.exit_code == 0:
-        return
-    if run.verdict and run.verdict.url:
-        yield Text.assemble(("look  ", "bold"), flat(run.verdict.url)), False
-    for left in run.left:
-        yield Text.assemble(("left  ", "bold yellow"), flat(f"{left.what}: {left.why}")), False
-        for line in clean_lines(left.command):
-            yield Text.assemble(("run   ", "bold"), line), False
+def _bottom(run: Summary, started: RunStarted, glyphs: Glyphs, now: float) -> Text:
+    whole = f" of {limit(started.limit)}" if started.limit and not run.verdict else ""
+    hint = "Ctrl-C cancels and cleans up"
+    if run.canceling:
+        hint = f"Ctrl-C again {wording.AT_ONCE}"
+    elif run.verdict or Step.CLEANUP in run.open_steps:
+        hint = "Ctrl-C hurries the clean-up"
+    return Text(f"  {duration(now - started.time)}{whole}{glyphs.dot}{hint}", "dim")
 
 
-def _verdict(run: Summary, glyphs: Glyphs, columns: int, rows: int) -> RenderableType:
-    good = run.exit_code == 0
-    color = "green" if good else "red" if run.outcome == "FAILED" else "yellow"
-    took = duration(run.ended.seconds) if run.ended else ""
-    code = "" if good else f"exit {run.exit_code}"
-    title = Text(run.outcome, f"bold {color}")
-    footer = Text(glyphs.dot.join(filter(None, (code, took))), "dim")
-    around = _ROWS_AROUND + len(run.hooks)
-    body = Group(*_reasons(run.verdict, rows - around)) if run.verdict else Text("nothing was run", "dim")
-    if columns < 40:  # no room for a border
-        return Group(Text(), title, body, footer)
-    return Panel(
-        body,
-        title=title,
-        title_align="left",
-        subtitle=footer,
-        subtitle_align="right",
-        border_style=color,
-        box=box.ROUNDED if glyphs is UNICODE else box.ASCII,
-        width=min(columns, WIDEST_PANEL),
-        padding=(0, 1),
-    )
+def _doing(run: Summary, glyphs: Glyphs, now: float, width: int, room: int) -> Iterator[Text]:
+    spin = (glyphs.spinner[int(now * 10) % len(glyphs.spinner)], "cyan")
+    for number, started in list(run.open_steps.items())[-2:]:
+        time = duration(now - started.time)
+        if number is Step.FOLLOW:
+            yield from _following(run, spin, now, width, room, time)
+            continue
+        waiting = run.waiting.get(number)
+        text = f"waiting: {waiting.reason}" if waiting else started.detail
+        if number is Step.CLEANUP:
+            done = f"{run.undone.what} {glyphs.good}" if run.undone else ""
+            text = waiting.reason if waiting else done
+        again = next(iter(run.retrying.values()), None)
+        what = (wording.retrying(again), "yellow") if again else (flat(text), "dim")
+        yield live_row(spin, wording.STEPS[number], [what], time, width)
 
 
-def _reasons(verdict: Verdict, rows: int) -> Iterator[RenderableType]:
-    """The reason, the evidence, the last log lines that fit into `rows`, and the hint."""
-    yield Text(flat(verdict.title), "bold")
-    if verdict.ok:
-        return
-    yield from map(Text, clean_lines(verdict.reason))
-    if verdict.evidence:
-        yield Text()
-        yield from (Text(line) for line in clean_lines("\n".join(verdict.evidence)))
-    if verdict.last_lines:
-        yield Text()
-        room = max(_FEWEST_LINES, rows - 2 * len(verdict.evidence))
-        if verdict.log_of:
-            yield Text(flat(f"log of {verdict.log_of}"), "dim")
-        for line in last(verdict.last_lines[-room:]):
-            yield Padding(Text.from_ansi(clean(line, color=True), no_wrap=False), (0, 0, 0, 2))
-    if verdict.hint:
-        yield Text()
-        yield from (Text(line, "italic") for line in clean_lines(verdict.hint))
-
-
-def _notable(run: Summary, room: int) -> list[HookChanged]:
-    """As many hooks as fit, in their order; hooks that have ended are left out first."""
-    hooks = list(run.hooks.values())
-    by_interest = sorted(hooks, key=lambda event: (event.status in DONE, -event.time))
-    kept = {id(event) for event in by_interest[: max(0, room)]}
-    return [event for event in hooks if id(event) in kept]
-
-
-def _row(sign: tuple[str, str], name: str, time: str, what: str, narrow: bool) -> Text:
-    """A step in the columns that the hooks have too: sign, name, time, what."""
-    text = Text.assemble(sign, f" {name:<10}" if narrow else f" {name:<18}", (f"{time:>7}", "dim"))
-    return text.append(f"  {what}", "" if sign[1] == "red" else "dim") if what else text
-
-
-def _sign(event: StepEnded, glyphs: Glyphs) -> tuple[str, str]:
-    return (glyphs.good, "green") if event.ok else (glyphs.bad, "red")
-
-
-def _spin(glyphs: Glyphs, now: float) -> str:
-    return glyphs.spinner[int(now * 10) % len(glyphs.spinner)]
+def _following(run: Summary, spin: Styled, now: float, width: int, room: int, time: str) -> Iterator[Text]:
+    """The hooks that run, or what Argo CD waits for; and what cannot start yet."""
+    running = run.running[-room:] if room else []
+    for event in running:
+        delay = run.delay(event)
+        seconds = duration(event.seconds + max(0.0, now - event.time))
+        label, name = clean(event.hook), (wording.hook_name(event), "")
+        status = (wording.delay(delay, now), "yellow") if delay else (str(event.status), "cyan")
+        if delay is None or fits(label, [name, status], seconds, width):
+            yield live_row(spin, label, [name, status], seconds, width)
+            continue
+        yield live_row(spin, label, [name], seconds, width)
+        yield from paragraph(wording.delay(delay, now), width, "yellow", indent=2)
+    for again in run.retrying.values():
+        yield live_row(spin, "sync", [(wording.retrying(again), "yellow")], time, width)
+    named = {(event.kind, event.name) for event in running}
+    others = [d for d in run.delays.values() if (d.kind, d.name) not in named]
+    for other in others[: max(0, room - len(running))]:
+        what = clean(f"{other.kind}/{other.name}")
+        yield live_row(spin, "sync", [(what, ""), (wording.delay(other, now), "yellow")], time, width)
+    if not running and not others and not run.retrying:
+        said = run.operation.message if run.operation else ""
+        yield live_row(spin, "sync", [(flat(said) or "waiting for Argo CD", "dim")], time, width)

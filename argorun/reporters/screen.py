@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.text import Text
 
 # Synchronized output: the terminal shows what is between the two at once; an old one ignores them.
@@ -33,6 +33,7 @@ class Screen:
         self._live = live
         self._size = size
         self._above: list[str] = []
+        self.rows = 0  # that were printed in all, as the terminal folds them
         self.drawn: list[int] = []  # the widths of the live lines
         self._last = ""
 
@@ -41,15 +42,25 @@ class Screen:
         """Whether the terminal's encoding is not just ASCII."""
         return not self.console.options.ascii_only
 
-    def print(self, renderable: RenderableType, *, wrap: bool = True) -> None:
-        """Add what scrolls. Without `wrap` the terminal wraps it, so that it can be copied whole."""
-        with self.console.capture() as captured:
-            self.console.print(renderable, soft_wrap=not wrap)
-        self._above.append(captured.get())
+    @property
+    def colored(self) -> bool:
+        """Whether colors are shown."""
+        return self.console.color_system is not None and not self.console.no_color
 
-    def line(self, text: str) -> None:
-        """Add a line that scrolls, as it is: 20,000 lines of log stay cheap."""
+    @property
+    def live(self) -> bool:
+        """Whether lines can change in place."""
+        return self._live
+
+    def print(self, line: Text) -> None:
+        """Add a line that scrolls. The terminal folds one that is too long: it can be copied whole."""
+        self._above.append(self._render(line) + "\n")
+        self.rows += max(1, -(-line.cell_len // self.console.size.width))
+
+    def line(self, text: str, rows: int = 1) -> None:
+        """Add lines that scroll, as they are: 20,000 lines of log stay cheap. They take so many rows."""
         self._above.append(text + "\n")
+        self.rows += rows
 
     def measure(self) -> tuple[int, int]:
         """The current columns and rows."""

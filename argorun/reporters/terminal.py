@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import collections
+import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import assert_never
 
 from rich.console import Console
 from rich.text import Text
 
 from argorun.events import (
+    Canceling,
+    CannotStart,
     Event,
     HookChanged,
     HookStatus,
@@ -22,35 +26,42 @@ from argorun.events import (
     ParameterSet,
     Planned,
     ResourceChanged,
+    Retrying,
     RunEnded,
     RunStarted,
+    SettlingContinues,
+    Step,
     StepEnded,
     StepStarted,
     SweepEnded,
     SweepStarted,
     SyncStarted,
     TopicCreated,
+    TopicKept,
     TopicSwept,
     Undone,
     Verdict,
     Waiting,
 )
-from argorun.humanize import duration
 from argorun.redact.sanitize import clean
 from argorun.reporters import render, wording
+from argorun.reporters.ending import end as render_end
+from argorun.reporters.layout import flat, row, width_of
 from argorun.reporters.log_lines import Labels, log_lines
 from argorun.reporters.reporter import Buffered, Drainable, Reporter
 from argorun.reporters.screen import Screen, size_of
 from argorun.reporters.streams import LineStream, StandardStreams, is_terminal
-from argorun.reporters.summary import UNSHOWN, HookKey, Summary
+from argorun.reporters.summary import DONE, ROWS, HookKey, Summary
 
 FRAME_SECONDS = 0.08
+LAST_LINES = 30  # of each log whose place on the screen is known
 
 
 class Terminal(Reporter, Buffered, Drainable):
     """The rich output.
 
-    Logs go to `log` if stdout is a pipe; else they scroll above the live lines.
+    Logs go to `log` if stdout is a pipe; else they scroll above the live lines. A step's line comes when it
+    has ended, and what was noticed on the way comes after it: until then the live lines show it.
     """
 
     name = "rich output"
@@ -70,10 +81,15 @@ class Terminal(Reporter, Buffered, Drainable):
         self._color = color
         self._now = now
         self._glyphs = render.UNICODE if screen.unicode else render.ASCII
+        if screen.colored:  # colors tell the parts of the bar apart
+            self._glyphs = self._glyphs._replace(parts=self._glyphs.parts[0])
         self._summary = Summary()
         self._labels = Labels()
-        self._operation = ""
+        self._held: list[Notice] = []
+        self._begun: dict[tuple[str, str], LogStarted] = {}  # logs without a line so far, by pod, container
         self._done_hooks: set[HookKey] = set()
+        # For each Job, after how many rows of the screen each of its last lines ended.
+        self._log_rows: dict[str, collections.deque[int]] = {}
         self._drawn = 0.0
 
     def report(self, event: Event) -> None:
@@ -84,7 +100,7 @@ class Terminal(Reporter, Buffered, Drainable):
         self._summary.add(event)
         self._show(event)
         if isinstance(event, RunEnded):
-            self._show_summary()
+            self._show_end()
         elif isinstance(event, ResourceChanged):  # thousands may come at once, and no live line shows them
             self.flush()
         else:
@@ -99,7 +115,7 @@ class Terminal(Reporter, Buffered, Drainable):
 
     def close(self) -> None:
         if self._summary.verdict and not self._summary.shown:
-            self._show_summary()
+            self._show_end()
         if self._log_stream:
             self._log_stream.flush()
         self._screen.draw()
@@ -111,105 +127,159 @@ class Terminal(Reporter, Buffered, Drainable):
     def _draw(self) -> None:
         self._drawn = self._now()
         size = self._screen.measure()
-        lines = render.live_lines(self._summary, self._operation, self._glyphs, self._drawn, size)
+        held = [notice.text for notice in self._held]
+        lines = render.live_lines(self._summary, held, self._glyphs, self._drawn, size)
         self._screen.draw(lines)
 
-    def _show_log_lines(self, event: LogLines) -> None:
-        if self._log_stream:
-            self._log_stream.line(log_lines(event, self._labels))
-        else:
-            self._screen.line(log_lines(event, self._labels, color=self._color))
+    @property
+    def _columns(self) -> int:
+        return self._screen.measure()[0]
+
+    def _print(self, lines: Iterable[Text]) -> None:
+        for line in lines:
+            self._screen.print(line)
 
     def _show(self, event: Event) -> None:
-        """Let the event scroll by, unless the live lines or the summary show it."""
+        """Let the event scroll by, unless the live lines or the end show it."""
         match event:
             case RunStarted():
-                self._write(f"argorun {event.version}: {event.application}, run {event.run_id}", "bold")
-                self._write(event.url, "dim")
-            case StepEnded(step=step) if step not in UNSHOWN:
-                self._screen.print(render.step(event, self._glyphs, self._narrow), wrap=False)
-            case HookChanged():
+                self._print(render.header(event, self._columns))
+            case StepEnded(step=step) if step in ROWS:
+                self._print(render.step(event, self._summary, self._glyphs, self._columns))
+                self._show_held()
+            case HookChanged() if event.status in DONE:
                 self._show_hook(event)
-            case OperationChanged():
-                self._operation = event.message
             case ResourceChanged(status="SyncFailed"):
-                self._write(f"{self._glyphs.bad} {event.kind}/{event.name}: {event.message}", "red")
+                text = f"{event.kind}/{event.name}"
+                what = [(clean(text), ""), (flat(event.message), "red")]
+                self._print(row((self._glyphs.bad, "red"), "sync", what, "", width_of(self._columns)))
             case LogStarted() | LogLines() | LogEnded():
                 self._show_log(event)
             case Planned() if self._log_stream:
                 self._log_stream.line(clean(event.what))
             case Planned():
                 self._screen.line(clean(event.what))
-            case TopicCreated() | ParameterSet() | Notice() | Undone() | LeftBehind():
-                self._show_action(event)
+            case Notice():
+                self._show_notice(event)
+            case Canceling():
+                self._print(render.canceling(event, self._columns))
+            case Verdict():
+                self._stop_hooks()
+            case SweepStarted() | TopicSwept() | SweepEnded():
+                pass  # only plain and json show a sweep
             case (
                 StepStarted()
                 | StepEnded()
+                | HookChanged()
                 | Waiting()
                 | ResourceChanged()
+                | OperationChanged()
                 | SyncStarted()
-                | Verdict()
+                | TopicCreated()
+                | ParameterSet()
+                | CannotStart()
+                | Retrying()
+                | Undone()
+                | LeftBehind()
+                | SettlingContinues()
+                | TopicKept()
                 | RunEnded()
             ):
                 pass
-            case SweepStarted() | TopicSwept() | SweepEnded():
-                pass  # only plain and json show a sweep
             case _:
                 assert_never(event)
 
-    @property
-    def _narrow(self) -> bool:
-        return self._screen.measure()[0] < render.NARROW
+    # -- hooks ---------------------------------------------------------------------------------------
 
     def _show_hook(self, event: HookChanged) -> None:
         key = (event.hook, event.kind, event.namespace, event.name)
-        if event.status not in wording.DONE or key in self._done_hooks:
-            return
-        self._done_hooks.add(key)
-        self._screen.print(render.hook(event, self._glyphs, self._now(), self._narrow), wrap=False)
-        if event.status is HookStatus.FAILED:
-            self._write(f"  {event.message}", "red")
+        if key not in self._done_hooks:
+            self._done_hooks.add(key)
+            self._print(render.hook(event, self._glyphs, self._columns))
+
+    def _stop_hooks(self) -> None:
+        """A line for each hook that the run does not wait for any longer."""
+        for event in self._summary.running:
+            key = (event.hook, event.kind, event.namespace, event.name)
+            if key not in self._done_hooks:
+                self._done_hooks.add(key)
+                lines = render.stopped_hook(event, self._summary, self._glyphs, self._now(), self._columns)
+                self._print(lines)
+
+    # -- logs ----------------------------------------------------------------------------------------
 
     def _show_log(self, event: LogStarted | LogLines | LogEnded) -> None:
         match event:
             case LogStarted():
                 self._labels.begin(event)
-                self._write(f"  log of {wording.log_source(event)}", "dim")
+                self._begun[event.pod, event.container] = event
             case LogLines():
                 self._show_log_lines(event)
             case LogEnded():
                 self._labels.end(event)
-                if not event.complete:
-                    self._write(f"! log of {event.job}: {wording.log_end(event)}", "yellow")
+                if not event.complete and not self._summary.is_stopped(event):
+                    text = f"log of {clean(event.job)}: {wording.log_end(event)}"
+                    self._print(render.notice(text, self._columns, warning=True))
             case _:
                 assert_never(event)
 
-    def _show_action(self, event: TopicCreated | ParameterSet | Notice | Undone | LeftBehind) -> None:
-        match event:
-            case TopicCreated():
-                self._write(f"  topic {event.topic}: {wording.topic(event)}", "dim")
-            case ParameterSet():
-                self._write(f"  {wording.parameter(event)}", "dim")
-            case Notice(level="warning"):
-                self._write(f"! {event.text}", "yellow")
-            case Notice():
-                self._write(f"  {event.text}")
-            case Undone():
-                self._write(f"  undone: {event.what} ({duration(event.seconds)})", "dim")
-            case LeftBehind():
-                self._write(f"! left behind: {event.what}: {event.why}", "yellow")
-            case _:
-                assert_never(event)
+    def _show_log_lines(self, event: LogLines) -> None:
+        if begun := self._begun.pop((event.pod, event.container), None):
+            self._print(render.log_header(begun, self._summary, self._glyphs, self._columns))
+        if self._log_stream:
+            self._log_stream.line(log_lines(event, self._labels))
+            return
+        height = self._note_rows(event)
+        bar = self._glyphs.log_bar
+        self._screen.line(log_lines(event, self._labels, color=self._color, bar=bar), height)
 
-    def _write(self, text: str, style: str = "") -> None:
-        indent = text[: len(text) - len(text.lstrip())]
-        if text.strip():
-            self._screen.print(Text(indent + render.flat(text), style), wrap=False)
+    def _note_rows(self, event: LogLines) -> int:
+        """Note after how many rows of the screen each of the last lines ends; how many all of them take."""
+        room = max(1, self._screen.console.size.width - len(self._glyphs.log_bar))
+        rows, above = (
+            self._log_rows.setdefault(event.job, collections.deque(maxlen=LAST_LINES)),
+            self._screen.rows,
+        )
+        height = len(event.texts)
+        if len(max(event.texts, key=len)) <= room:  # nearly always: a flood of lines stays cheap
+            rows.extend(range(above + max(1, height - LAST_LINES + 1), above + height + 1))
+            return height
+        ends = list(itertools.accumulate(1 + max(0, len(text) - 1) // room for text in event.texts))
+        rows.extend(above + end for end in ends[-LAST_LINES:])
+        return ends[-1]
 
-    def _show_summary(self) -> None:
+    def _visible_lines(self) -> int:
+        """How many of the last lines of the failed tests' log are still on the screen at the end."""
+        failed = [h.name for h in self._summary.hooks.values() if h.status is not HookStatus.SUCCEEDED]
+        logs = [self._log_rows[name] for name in dict.fromkeys(failed) if name in self._log_rows]
+        if len(logs) != 1:
+            return 0
+        _, rows = self._screen.measure()
+        ends = len(list(render_end(self._summary, self._glyphs, (self._columns, rows), LAST_LINES)))
+        return sum(self._screen.rows + ends - row < rows - 1 for row in logs[0])
+
+    # -- notices -------------------------------------------------------------------------------------
+
+    def _show_notice(self, event: Notice) -> None:
+        if Step.CLEANUP in self._summary.open_steps and event.level == "info":
+            return  # the step's line sums it up
+        if self._screen.live and any(step in ROWS for step in self._summary.open_steps):
+            self._held.append(event)
+        else:
+            self._print(render.notice(event.text, self._columns, warning=event.level == "warning"))
+
+    def _show_held(self) -> None:
+        held, self._held = self._held, []
+        for notice in held:
+            self._print(render.notice(notice.text, self._columns, warning=notice.level == "warning"))
+
+    # -- the end -------------------------------------------------------------------------------------
+
+    def _show_end(self) -> None:
         self._summary.shown = True
-        for part, wrap in render.end(self._summary, self._glyphs, self._now(), self._screen.measure()):
-            self._screen.print(part, wrap=wrap)
+        self._stop_hooks()
+        self._show_held()
+        self._print(render_end(self._summary, self._glyphs, self._screen.measure(), self._visible_lines()))
         self._screen.draw()
 
 

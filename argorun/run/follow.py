@@ -15,6 +15,7 @@ from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Node, OperationState, ResourceResult
 from argorun.config.model import Config
 from argorun.emit import Emitter
+from argorun.kinds import NoticeKind
 from argorun.run.progress import Progress
 from argorun.run.state import RunState
 from argorun.run.verdict import cannot_start, is_required, is_terminated
@@ -94,12 +95,12 @@ class Follow:
         self._update(state)
         if hook.hook_phase == "Running":
             text = f"Argo CD reported {hook.name} as ended, but it still runs: argorun waits for its end"
-            self._emitter.warn(text)
+            self._emitter.warn(text, NoticeKind.HOOKS)
 
     def _update(self, state: OperationState) -> bool:
         """Emit what changed in the operation; True if there is more to emit: call again."""
         self._watch.update(state)
-        changed = self._progress.update(state)
+        changed = self._progress.update(state, self._watch.exit_of)
         logs = self._state.logs
         if logs is None:
             return self._progress.behind

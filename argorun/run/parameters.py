@@ -103,8 +103,17 @@ class Parameters:
         before = self._state.claim.before or Application()
         for s in plan.settings(self._config, self._state.topics):
             was = original_value(before, s, self._state.former)
-            event = events.ParameterSet(time=time.time(), place=str(s), value=s.value, original=was)
-            self._emitter.emit(event)
+            self._emitter.emit(
+                events.ParameterSet(
+                    time=time.time(),
+                    place=str(s),
+                    value=s.value,
+                    original=was,
+                    kind=s.kind,
+                    name=s.name,
+                    key=s.key,
+                )
+            )
 
     def _until(self) -> float:
         """When the run is over at the latest, in seconds since the epoch, by Argo CD's clock."""

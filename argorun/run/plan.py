@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 
 from argorun.argocd.parameters.helm import Helm
@@ -10,9 +11,11 @@ from argorun.argocd.parameters.kinds import KINDS
 from argorun.argocd.parameters.spec import claimed, original_value
 from argorun.argocd.types import Application, Json
 from argorun.config.model import Config, Topic
+from argorun.events import Planned
 from argorun.humanize import count
 from argorun.kafka import names
 from argorun.kafka.spec import TopicSpec
+from argorun.kinds import PlannedKind
 from argorun.run.state import RunTopic
 
 
@@ -44,23 +47,34 @@ def planned(
     settings: Sequence[Setting],
     seen: Application,
     manifests: Sequence[Json],
-) -> Iterator[str]:
-    """What the run would do, in order, with the values that stand now."""
+    now: float,
+) -> Iterator[Planned]:
+    """What the run would do, in order, with the values that stand now; `now` is the events' time."""
+    line = functools.partial(Planned, time=now)
     for t in topics:
         n = t.topic.partitions
         partitions = "the broker's number of partitions" if n == -1 else count(n, "partition")
         end = "leave it there (--keep-topics)" if config.keep_topics else "delete it at the end"
-        yield f"create topic {t.name} ({partitions}), and {end}"
+        kind = PlannedKind.KEEP_TOPIC if config.keep_topics else PlannedKind.TOPIC
+        what = f"create topic {t.name} ({partitions}), and {end}"
+        yield line(what=what, kind=kind, names=(t.name,), partitions=n)
     for s in settings:
         was = original_value(seen, s, manifests)
-        now = "not set" if was is None else repr(was)
-        yield f"set {s} to {s.value or repr('')}{s.note} (now {now}), and put it back"
+        stands = "not set" if was is None else repr(was)
+        what = f"set {s} to {s.value or repr('')}{s.note} (now {stands}), and put it back"
+        names = tuple(filter(None, (s.name, s.key)))
+        yield line(what=what, kind=PlannedKind.PARAMETER, names=names, value=s.value, original=was)
     _, record = claimed(seen, settings, manifests, "", 0)
     if record.automated is not None:
-        yield "switch auto-sync off, and on again at the end"
-    yield f"sync {config.application}" + (f" at {config.revision}" if config.revision else "")
-    yield f"wait for {', '.join(config.jobs) or 'every PostSync Job and Pod'}"
+        yield line(what="switch auto-sync off, and on again at the end", kind=PlannedKind.AUTO_SYNC)
+    app, revision = str(config.application), config.revision or ""
+    what = f"sync {app}" + (f" at {revision}" if revision else "")
+    yield line(what=what, kind=PlannedKind.SYNC, names=(app,), value=revision)
+    what = f"wait for {', '.join(config.jobs) or 'every PostSync Job and Pod'}"
+    yield line(what=what, kind=PlannedKind.TESTS, names=config.jobs)
     if record.automated is not None or config.settle:
-        yield "sync without hooks at the end, to take the workloads off the topic"
+        what = "sync without hooks at the end, to take the workloads off the topic"
+        yield line(what=what, kind=PlannedKind.SETTLE)
     else:
-        yield "leave the workloads on the run's topic (--no-settle)"
+        what = "leave the workloads on the run's topic (--no-settle)"
+        yield line(what=what, kind=PlannedKind.KEEP_WORKLOADS)

@@ -11,6 +11,7 @@ from argorun.argocd.parameters.record import Record
 from argorun.config.model import ApplicationRef
 from argorun.emit import Emitter
 from argorun.errors import OperationFailed
+from argorun.kinds import NoticeKind
 
 
 async def undo(client: Client, app: ApplicationRef, dead: Record, limit: float, emitter: Emitter) -> None:
@@ -18,7 +19,8 @@ async def undo(client: Client, app: ApplicationRef, dead: Record, limit: float, 
 
     Raises OperationFailed, ArgoCDFailed, AccessDenied where that fails.
     """
-    emitter.warn(f"run {dead.run} left its parameters behind; argorun removes them")
+    text = f"run {dead.run} left its parameters behind; argorun removes them"
+    emitter.warn(text, NoticeKind.KILLED_RUN)
     try:
         async with asyncio.timeout(limit):
             done = await leftovers.undo(client, app, dead, limit, emitter.warn)
@@ -29,6 +31,7 @@ async def undo(client: Client, app: ApplicationRef, dead: Record, limit: float, 
         ) from None
     for remains in done.left:
         command = recovery.restore_object(app, remains)
-        emitter.warn(f"{remains.key}, as run {dead.run} left it: {remains.why}; {command}")
+        text = f"{remains.key}, as run {dead.run} left it: {remains.why}; {command}"
+        emitter.warn(text, NoticeKind.KILLED_RUN)
     if done.did:
-        emitter.info(f"{app}: {', '.join(done.did)}")
+        emitter.info(f"{app}: {', '.join(done.did.values())}", NoticeKind.KILLED_RUN)

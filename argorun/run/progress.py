@@ -6,12 +6,14 @@ import time
 from collections.abc import Callable, Sequence
 
 from argorun import events
+from argorun.argocd.diagnosis.stuck import Delay
 from argorun.argocd.logs.container import Container, Listener
 from argorun.argocd.manifests.hooks import RUNNING, Hook, required
 from argorun.argocd.sync import operation
 from argorun.argocd.types import Node, OperationState, ResourceResult
 from argorun.emit import Emit
 from argorun.events import HookStatus, Step
+from argorun.kinds import NoticeKind
 from argorun.run.last_lines import Tails, joined
 from argorun.run.verdict import is_required
 
@@ -60,8 +62,7 @@ class Progress(Listener):
 
     def doing(self) -> str:
         """What the run is doing, for a person who reads that its time ran out."""
-        running = [h.name for h in self._hooks.values() if h.hook_phase == "Running"]
-        if running:
+        if running := self.running():
             return f"{', '.join(running)} still running"
         if self._operation[0]:
             return self._operation[1] or f"the operation was {self._operation[0]}"
@@ -69,8 +70,13 @@ class Progress(Listener):
 
     # -- the operation ------------------------------------------------------------------------------
 
-    def update(self, state: OperationState) -> list[ResourceResult]:
-        """Emit what changed; return the changed hooks. While `behind`, call it again: there is more."""
+    def update(
+        self, state: OperationState, exit_of: Callable[[ResourceResult], str] = lambda hook: ""
+    ) -> list[ResourceResult]:
+        """Emit what changed; return the changed hooks. While `behind`, call it again: there is more.
+
+        `exit_of` says how a failed hook's pod ended, which says more than Argo CD's message.
+        """
         if (state.phase, state.message) != self._operation:
             self._operation = (state.phase, state.message)
             self._emit(events.OperationChanged(time=time.time(), phase=state.phase, message=state.message))
@@ -81,7 +87,8 @@ class Progress(Listener):
             self._named.setdefault((hook.kind, hook.name), {})[operation.key(hook)] = hook
             status = STATUS.get(hook.hook_phase, HookStatus.RUNNING)
             phase = hook.sync_phase or hook.hook_type
-            self._emit_hook(phase, hook.kind, hook.namespace, hook.name, status, hook.message)
+            message = (exit_of(hook) if status is HookStatus.FAILED else "") or hook.message
+            self._emit_hook(phase, hook.kind, hook.namespace, hook.name, status, message)
         return changed
 
     def _emit_resources(self, resources: Sequence[ResourceResult]) -> None:
@@ -118,7 +125,7 @@ class Progress(Listener):
     def stranger(self, job: Node, whose: str) -> None:
         """Warn of a foreign object that has the name of one of this run's."""
         text = f"{job.kind} {job.name} in namespace {job.namespace} is not this run's: it belongs to {whose}"
-        self._emit(events.Notice(time=time.time(), level="warning", text=text))
+        self._emit(events.Notice(time=time.time(), level="warning", text=text, kind=NoticeKind.FOREIGN))
 
     def _emit_hook(
         self, phase: str, kind: str, namespace: str, name: str, status: HookStatus, message: str
@@ -174,6 +181,23 @@ class Progress(Listener):
         """Whether the operation has not seen the end of a Job or bare Pod of this name."""
         phases = [h.hook_phase for h in self._named.get((kind, name), {}).values()]
         return not phases or "Running" in phases
+
+    def delayed(self, delay: Delay) -> None:
+        """Something that the operation waits for cannot start yet, or can start now."""
+        self._emit(
+            events.CannotStart(
+                time=time.time(),
+                kind=delay.result.kind,
+                name=delay.result.name,
+                namespace=delay.result.namespace,
+                pod=delay.pod,
+                reason=delay.reason,
+                detail=delay.detail,
+                certain=delay.certain,
+                seconds=delay.seconds,
+                limit=delay.limit,
+            )
+        )
 
     # -- the logs -----------------------------------------------------------------------------------
 
@@ -238,6 +262,15 @@ class Progress(Listener):
         jobs = ", ".join(dict.fromkeys(missing))
         verb = "is" if len(missing) == 1 else "are"
         return f"{counted}, but {len(missing)} of {logs} logs {verb} not complete: {jobs}"
+
+    def logs_counted(self) -> dict[str, int]:
+        """The same in numbers."""
+        lines, complete = sum(lines for _, lines, _ in self._ended), sum(ok for _, _, ok in self._ended)
+        return {"logs": len(self._ended), "complete": complete, "lines": lines}
+
+    def running(self) -> tuple[str, ...]:
+        """The names of the hooks that run."""
+        return tuple(h.name for h in self._hooks.values() if h.hook_phase == "Running")
 
     def last_lines(self, *, running: bool = False) -> tuple[str, ...]:
         """The last lines of the failed test Jobs, oldest first; with `running`, of those that still run.

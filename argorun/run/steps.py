@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from argorun import __version__, events
 from argorun.argocd.claim.claim import Claim
@@ -20,6 +20,7 @@ from argorun.emit import Emit, Emitter
 from argorun.errors import ArgorunError, TestsFailed, TimedOut
 from argorun.events import Step
 from argorun.kafka.topics import Topics
+from argorun.kinds import NoticeKind
 from argorun.run import evidence, plan, sync, topics
 from argorun.run.cleanup import RunCleanup
 from argorun.run.follow import Follow
@@ -62,7 +63,7 @@ class Run:
         self.cleanup = RunCleanup(config, client, topics, self.live, self.undo, state, self.emitter)
         self._parameters = Parameters(config, client, state, self.progress, self.emitter)
         self._sync = Sync(config, client, self.live, state, self._parameters, self.progress, self.emitter)
-        self._watch = Watch(client, self.app, self.live, state.is_ours)
+        self._watch = Watch(client, self.app, self.live, state.is_ours, self.progress.delayed)
         self._follow = Follow(
             config, client, self.live, self._watch, state, self.progress, self.emitter, self.cleanup.is_gone
         )
@@ -94,20 +95,23 @@ class Run:
                 application=str(self.app),
                 url=self.url,
                 version=__version__,
+                dry_run=self.config.dry_run,
+                limit=self.config.timeouts.run,
             )
         )
         async with self.emitter.step(Step.PLAN):
             for text in self.config.argocd.warnings:
-                self.emitter.warn(text)
+                self.emitter.warn(text, NoticeKind.CONNECTION)
             if self.config.dry_run:
-                for line in describe(self.config):
-                    self.emitter.planned(line)
+                for line in describe(self.config, time.time()):
+                    self.emitter.emit(line)
 
     async def preflight(self) -> None:
         """2. Name the topics, and check that the run may do what it plans; nothing is touched."""
-        async with self.emitter.step(Step.PREFLIGHT, f"{self.app} on {self.config.argocd.server}"):
+        async with self.emitter.step(Step.PREFLIGHT, f"{self.app} on {self.config.argocd.server}") as result:
             checks = Preflight(self.config, self.client, self.topics, self.emitter, self.mask)
             await checks.run(self.state)
+            result.append("permissions, hooks, Kafka")
 
     async def create_topics(self) -> None:
         """3. Make every topic and wait until it can be produced to."""
@@ -145,6 +149,7 @@ class Run:
             await self.state.logs.finish(silence, most, self.progress.ran())
             self._logs_are_read = True
             result.append(self.progress.logs_read())
+            result.counts |= self.progress.logs_counted()
 
     def _time_for_logs(self) -> tuple[float, float]:
         """The limits for the rest of the logs; as the verdict is known, timeouts.run only shortens them."""
@@ -163,25 +168,36 @@ class Run:
         async with self.emitter.step(Step.VERDICT, good=lambda: error is None):
             if error is None or isinstance(error, TestsFailed):
                 for text in await evidence.unseen(self.state.providers, self.client, self.app):
-                    self.emitter.warn(f"could not check whether {text}")
+                    self.emitter.warn(f"could not check whether {text}", NoticeKind.UNCHECKED)
         return error
 
     async def clean_up(self) -> None:
         """9. Undo everything, in reverse order, within timeouts.cleanup; what is left is emitted."""
         self.emitter.end_open_step()
+        try:
+            await self._undo_all()
+        finally:
+            self.cleanup.emit_kept_topics()
+
+    async def _undo_all(self) -> None:
         if not self.undo.pending:
             return
         limit = self.config.timeouts.cleanup
         # An undo makes several requests within its own limit.
         self.client.retry_for = min(sync.RIDE_OUT, limit / 6)
         self.client.rendering.clean_up_until(asyncio.get_running_loop().time() + limit)
-        async with self.emitter.step(Step.CLEANUP, good=lambda: not self.undo.left):
+        async with self.emitter.step(Step.CLEANUP, good=lambda: not self.undo.left) as result:
             await self.undo.unwind(limit)
+            result += self.cleanup.done()
 
     def abandon(self, why: str) -> None:
         """Undo nothing more and wait for no step: emit what is left, and how a person undoes it."""
         self.undo.abandon(why)
         self.emitter.end_open_step()
+
+    def undoing(self) -> Collection[str]:
+        """What a clean-up would undo now: of "sync", "parameters" and "topics"."""
+        return self.cleanup.ahead() if self.undo.pending else ()
 
     # -- beside the steps -----------------------------------------------------------------------------
 
@@ -197,7 +213,9 @@ class Run:
 
     @property
     def url(self) -> str:
-        """The Application's page in Argo CD."""
+        """The Application's page in Argo CD; empty where there is none that lasts."""
+        if not self.config.linked:
+            return ""
         place = f"{self.app.namespace}/{self.app.name}" if self.app.namespace else self.app.name
         return f"{self.config.argocd.url}/applications/{place}"
 

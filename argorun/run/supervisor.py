@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import signal
 import time
 import traceback
 
@@ -12,16 +13,33 @@ from argorun.argocd.diagnosis.analyze import Finding
 from argorun.argocd.rest_client import RestClient
 from argorun.config.model import Config
 from argorun.emit import Emitter
-from argorun.errors import ArgorunError, CleanupIncomplete, InternalError, Interrupted, TimedOut
+from argorun.errors import (
+    ArgoCDFailed,
+    ArgorunError,
+    CleanupIncomplete,
+    InternalError,
+    Interrupted,
+    NoTestRan,
+    TestsFailed,
+    TimedOut,
+)
 from argorun.event_loop import CLOSING, CLOSING_AT_ONCE, connections
 from argorun.kafka.topics import Topics
+from argorun.kinds import NoticeKind, Result
 from argorun.reporters.dispatcher import Dispatcher
 from argorun.run.steps import Run
 from argorun.signals import Interrupts
 
 STOPPING = 2.0  # seconds for the steps to stop after a signal; what they had begun is undone anyway
 FLUSH = 0.05  # seconds from one flush of the reporters to the next
+BACKOFF_LIMIT = "Job has reached the specified backoff limit"
 AT_ONCE = "argorun was told to stop at once"
+RESULTS: dict[type[ArgorunError], Result] = {
+    TestsFailed: Result.FAILED,
+    NoTestRan: Result.NO_TEST,
+    TimedOut: Result.TIMED_OUT,
+    Interrupted: Result.CANCELED,
+}
 
 
 async def execute(config: Config, dispatcher: Dispatcher) -> int:
@@ -31,10 +49,22 @@ async def execute(config: Config, dispatcher: Dispatcher) -> int:
     gc.freeze()  # what was imported stays: going through it would hold the event loop for 50 ms at a time
 
     async with connections(lambda: CLOSING_AT_ONCE if interrupts.at_once else CLOSING) as stack:
+        emitter = Emitter(dispatcher)
         kafka = Topics(
-            config.kafka, warn=Emitter(dispatcher).warn, redact=dispatcher.redact, keep=config.keep_topics
+            config.kafka,
+            warn=emitter.warner(NoticeKind.CONNECTION),
+            retrying=emitter.retries(
+                "kafka",
+                config.kafka.get("bootstrap.servers", ""),
+                config.sources.get("kafka.bootstrap.servers", ""),
+            ),
+            redact=dispatcher.redact,
+            keep=config.keep_topics,
+            given=config.given("kafka.bootstrap.servers"),
         )
-        client = await stack.enter_async_context(RestClient(config.argocd))
+        retrying = emitter.retries("argocd", config.argocd.server, config.sources.get("argocd.server", ""))
+        argocd = RestClient(config.argocd, retrying=retrying, given=config.given("argocd.server"))
+        client = await stack.enter_async_context(argocd)
         topics = await stack.enter_async_context(kafka)
         run = Run(config, dispatcher, client, topics, mask=dispatcher.mask)
         code = await Supervisor(run, dispatcher, interrupts).supervise()
@@ -47,7 +77,7 @@ class Supervisor:
 
     def __init__(self, run: Run, dispatcher: Dispatcher, interrupts: Interrupts) -> None:
         self._run, self._dispatcher, self._interrupts = run, dispatcher, interrupts
-        interrupts.on_first(run.undo.hurry)
+        interrupts.on_first(self._cancel)
 
     async def supervise(self) -> int:
         """Take the steps, emit the verdict, clean up; the run's exit code."""
@@ -65,6 +95,21 @@ class Supervisor:
                 return self._exit_code(error)
         finally:
             flushing.cancel()
+
+    def _cancel(self) -> None:
+        """Say at once that the signal was seen, and hurry."""
+        name = signal.Signals(self._interrupts.signal or signal.SIGINT).name
+        ahead = self._run.undoing()
+        self._run.undo.hurry()
+        self._dispatcher(
+            events.Canceling(
+                time=time.time(),
+                signal=name,
+                sync="sync" in ahead,
+                parameters="parameters" in ahead,
+                topics="topics" in ahead,
+            )
+        )
 
     def _exit_code(self, error: ArgorunError | None) -> int:
         signum = self._interrupts.signal
@@ -123,19 +168,45 @@ class Supervisor:
 def verdict(run: Run, error: ArgorunError | None, found: Finding) -> events.Verdict:
     """How the run ended: green, or the error and what was found about it."""
     if error is None:
-        passed = "the tests passed"
-        return events.Verdict(time=time.time(), ok=True, exit_code=0, title=passed, url=run.url)
+        passed, result = "the tests passed", Result.PASSED
+        return events.Verdict(
+            time=time.time(), ok=True, exit_code=0, title=passed, url=run.url, result=result
+        )
     running = isinstance(error, TimedOut)
+    reached = not isinstance(error, ArgoCDFailed)
     lines = run.progress.last_lines(running=running)
     return events.Verdict(
         time=time.time(),
         ok=False,
         exit_code=error.exit_code,
-        title=f"{error.message}: {found.cause}" if found.cause else error.message,
-        reason=error.reason,
+        title=title(error, found.cause),
+        reason=without_jargon(error.reason) if found.cause else error.reason,
         evidence=found.evidence,
-        hint=found.hint or error.hint,
+        hint=found.hint or error.hint or next_after(error, keeps_topics=run.config.keep_topics),
         last_lines=lines or found.log,
-        url=run.url,
+        url=run.url if reached else "",
         log_of=run.progress.log_of(running=running) if lines else "",
+        result=next((result for kind, result in RESULTS.items() if isinstance(error, kind)), Result.ERROR),
+        hooks=error.hooks or (run.progress.running() if isinstance(error, TimedOut | Interrupted) else ()),
     )
+
+
+def title(error: ArgorunError, cause: str) -> str:
+    """What happened in one line: `run-tests: the test exited with code 3`."""
+    tests, _, failed = error.message.rpartition(" ")
+    if isinstance(error, TestsFailed) and failed == "failed" and cause.startswith("exit code "):
+        return f"{tests}: the test exited with {cause.removeprefix('exit ')}"
+    return f"{error.message}: {cause}" if cause else error.message
+
+
+def without_jargon(reason: str) -> str:
+    """The reason without what Kubernetes says of every Job that failed, where the cause is known."""
+    return "\n".join(line for line in reason.split("\n") if not line.endswith(BACKOFF_LIMIT))
+
+
+def next_after(error: ArgorunError, *, keeps_topics: bool) -> str:
+    """What to do about a test that failed by itself."""
+    if not isinstance(error, TestsFailed):
+        return ""
+    keep = "" if keeps_topics else "argorun run --keep-topics keeps the topic; "
+    return f"{keep}--log-dir logs saves whole logs"

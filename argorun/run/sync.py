@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from argorun import events
 from argorun.argocd.client import Client
-from argorun.argocd.hooks import lint
+from argorun.argocd.hooks import lint, topic_providers
 from argorun.argocd.hooks.live_providers import LiveProviders
 from argorun.argocd.hooks.ownership import Rendered
 from argorun.argocd.http.errors import ApiError
@@ -23,9 +23,11 @@ from argorun.argocd.settle.settlement import Settlement, destination
 from argorun.argocd.sync import operation
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Application, Json, SyncOperation, Tree
+from argorun.argocd.types.messages import cause
 from argorun.config.model import Config
 from argorun.emit import Emitter
 from argorun.errors import NoTestRan, OperationFailed, UsageError
+from argorun.kinds import NoticeKind
 from argorun.run import plan, topic_reach
 from argorun.run.parameters import Parameters
 from argorun.run.preflight import check_others
@@ -124,22 +126,26 @@ class Sync:
         """Render with the run's values, and check that the sync will run the tests on the topics."""
         rendered = await self._render()
         for text in lint.warnings(rendered, self._config.jobs):
-            self._emitter.warn(text)
+            self._emitter.warn(text, NoticeKind.HOOKS)
         former = self._state.former
         await self._check_tests(rendered, former)
         held = {key.name for key in self._state.providers.objects if key.kind == "ConfigMap"}
         again = lint.run_again(rendered, former, self._before.sync_options)
         for text in [*lint.restart_warnings(rendered, former, held), *again]:
-            self._emitter.warn(text)
+            self._emitter.warn(text, NoticeKind.HOOKS)
         return rendered
 
     async def _check_tests(self, rendered: Sequence[Json], former: Sequence[Json]) -> None:
         before, topics = self._before, self._state.topics
         check_taken(str(self._app), self._settings, rendered, before.spec)
+        warn = self._emitter.warner(NoticeKind.UNCHECKED)
         if gap := lint.gap(rendered, self._config.jobs):
+            # Without the topic's name a chart may make no hooks: what nothing uses is told first.
+            unused = [t for t in topics if not topic_providers.holders(t.name, rendered)]
+            if gap.is_whole and unused:
+                await topic_reach.check(self._config, self._client, unused, before, rendered, former, warn)
             raise gap.error(self._app)
         lint.check_ends(rendered, self._config.jobs)
-        warn = self._emitter.warn
         providers = await topic_reach.check(
             self._config, self._client, topics, before, rendered, former, warn
         )
@@ -153,7 +159,9 @@ class Sync:
         try:
             return await self._client.manifests(self._app, self._config.revision)
         except ApiError as e:
-            raise UsageError(f"Argo CD cannot render {self._app} with the run's values: {e.text}") from None
+            raise UsageError(
+                f"Argo CD cannot render {self._app} with the run's values: {cause(e.text)}"
+            ) from None
 
     async def _note_what_is_there(self, rendered: Sequence[Json]) -> None:
         """Take a snapshot of the cluster, to see later what the operation changed and created."""
@@ -164,7 +172,8 @@ class Sync:
         for remains in await settlement.take_snapshot(self._before, tree, rendered, state.former):
             self._emitter.warn(
                 f"{remains.key} is a hook: a sync without hooks does not restore it, and argorun cannot "
-                f"({remains.why}); it stays as the run's sync leaves it"
+                f"({remains.why}); it stays as the run's sync leaves it",
+                NoticeKind.HOOKS,
             )
         state.settlement = settlement
         if state.logs is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import difflib
 from collections.abc import Callable, Sequence
 
 from argorun.argocd.client import Client
@@ -17,11 +16,13 @@ from argorun.argocd.manifests.keys import find_node, key_of
 from argorun.argocd.parameters import helm_command
 from argorun.argocd.settle.settlement import destination
 from argorun.argocd.types import Application, Json, Tree
-from argorun.config.model import Config, Topic
-from argorun.errors import ArgorunError, UsageError
+from argorun.config.model import Config
+from argorun.errors import AccessDenied, ArgoCDFailed, ArgorunError, UsageError
+from argorun.humanize import did_you_mean
 from argorun.redact.secrets import is_parameter
 from argorun.run.state import RunTopic
 
+ALIKE = 0.75  # how much a value must be like the one that nothing uses
 UNVERIFIED = "set unverified: true at the topic to run the tests unchecked"
 UNCHECKED = f"if a test gets it nevertheless, {UNVERIFIED}"
 
@@ -73,13 +74,22 @@ async def check(
             rendered = await asyncio.to_thread(topic_providers.providers, [name], manifests, config.jobs)
             keeping = [f"{why}; {UNCHECKED}" for why in topic_providers.not_restarted(name, found)]
             obstacles = [*topic_providers.applied_too_late(name, found), *keeping, *kept.describe(rendered)]
-            raise _unreached(config, t, holders, obstacles, secrets, passed)
+            known = [*(passed or ()), *(await _values(config, client) if helm else ())]
+            raise _unreached(config, t, holders, obstacles, secrets, passed, known)
         why = f"it is only in {', '.join(holders)}"
         if not holders:
             hides = f"Argo CD hides the values of {_secrets(secrets)}"
             why = f"no manifest of {config.application} holds it, and {hides}"
         warn(f"cannot check whether a test gets {name}: {why} (unverified: true)")
     return found
+
+
+async def _values(config: Config, client: Client) -> Sequence[str]:
+    """The names of the chart's values, where Argo CD tells: it does for the source as it is now."""
+    with contextlib.suppress(ArgoCDFailed, AccessDenied):
+        seen = await client.application(config.application)
+        return list(await client.chart_values(config.application, seen) or ())
+    return ()
 
 
 async def _is_there(
@@ -125,7 +135,9 @@ def _unreached(
     obstacles: Sequence[str],
     secrets: Sequence[str],
     passed: dict[str, str] | None,
+    known: Sequence[str],
 ) -> ArgorunError:
+    """The error for a topic that reaches no test; `known` are names of values that may have been meant."""
     app, places = config.application, ", ".join(map(str, t.topic.parameters))
     what, hints = f"no manifest of {app} uses {places}", list[str]()
     if obstacles:
@@ -136,8 +148,13 @@ def _unreached(
         hints.append(f"{t.name} is only in {', '.join(holders)}, which passes it to no test")
         hints += [] if secrets else [UNCHECKED]
     elif passed is not None and not app.namespace:
-        ask = "is the parameter spelled as in the chart?"
-        hints.append(f"Helm gets it, and nothing uses it: {_near(t.topic, passed) or ask}")
+        names = [p.helm for p in t.topic.parameters if p.helm]
+        others = [k for k in known if k not in names]
+        meant = next(filter(None, (did_you_mean(n, others, ALIKE) for n in names)), "")
+        if not secrets:  # a template of theirs may use it
+            what = f"no template in {app} uses {', '.join(names)}"
+        what += f"; {meant}" if meant else ""
+        hints.append("Helm gets it, and nothing uses it: is the parameter spelled as in the chart?")
     else:
         # Outside Argo CD's own namespace the file is called .argocd-source-NAMESPACE_APP.yaml, but not by the
         # validation that shows how Helm is called (source: util/argo/argo.go, verifyGenerateManifests,
@@ -148,14 +165,6 @@ def _unreached(
     if secrets:
         hints.append(f"if a test gets it from {_secrets(secrets)}, whose values Argo CD hides, {UNVERIFIED}")
     return UsageError(what, "\n".join(hints))
-
-
-def _near(topic: Topic, passed: dict[str, str]) -> str:
-    """Another parameter of the Application that is spelled much like the topic's."""
-    own = [p.helm for p in topic.parameters if p.helm]
-    others = [name for name in passed if name not in own]
-    near = [found for name in own for found in difflib.get_close_matches(name, others, n=1, cutoff=0.8)]
-    return f"did you mean {near[0]}?" if near else ""
 
 
 def _secrets(names: Sequence[str]) -> str:

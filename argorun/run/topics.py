@@ -10,6 +10,7 @@ from argorun.emit import Emitter
 from argorun.kafka import names
 from argorun.kafka.spec import CreatedTopic, TopicExists
 from argorun.kafka.topics import Topics
+from argorun.kinds import NoticeKind
 from argorun.run.cleanup import RunCleanup
 from argorun.run.plan import topic_spec
 from argorun.run.state import RunState, RunTopic
@@ -51,8 +52,9 @@ async def _create(
         try:
             await topics.create(name, topic_spec(topic))
         except TopicExists:
-            emitter.warn(f"topic {name} already exists and is not this run's; using another name")
-            cleanup.forget(undos)
+            text = f"topic {name} already exists and is not this run's; using another name"
+            emitter.warn(text, NoticeKind.FOREIGN)
+            cleanup.forget(name, undos)
             state.topics[i] = RunTopic(names.draw(topic.prefix, now()), topic)
         else:
             return await topics.wait_usable(name)

@@ -36,11 +36,12 @@ def judge(state: OperationState, jobs: Sequence[str]) -> ArgorunError | None:
     # One that Kubernetes did not take has not run.
     failed = [h for h in required if h.hook_phase in FAILED and h.status != "SyncFailed"]
     if failed and not terminated:
-        names = ", ".join(dict.fromkeys(h.name for h in failed))
-        return TestsFailed(f"{names} failed", reason="\n".join(reasons(failed)))
+        blamed = list(dict.fromkeys(h.name for h in failed))
+        return TestsFailed(f"{', '.join(blamed)} failed", reason="\n".join(reasons(failed)), hooks=blamed)
     if state.phase != "Succeeded":
         why = reasons(broken(state)) or [state.message, *reasons(required)]
-        return OperationFailed(title(state, terminated), reason="\n".join(why))
+        blamed = [] if terminated else [r.name for r in broken(state) if r.hook_type]
+        return OperationFailed(title(state, terminated), reason="\n".join(why), hooks=blamed)
     missing = [j for j in jobs if not any(is_required(h, [j]) for h in required)]
     if missing:
         names = ", ".join(missing)
@@ -55,9 +56,11 @@ def judge(state: OperationState, jobs: Sequence[str]) -> ArgorunError | None:
         )
     unfinished = [h for h in required if h.hook_phase != "Succeeded"]
     if unfinished:
-        called_so = ", ".join(h.name for h in unfinished)
+        called_so = [h.name for h in unfinished]
         return NoTestRan(
-            f"no test ran: {called_so} did not end in this operation", reason="\n".join(reasons(unfinished))
+            f"no test ran: {', '.join(called_so)} did not end in this operation",
+            reason="\n".join(reasons(unfinished)),
+            hooks=called_so,
         )
     return None
 
@@ -92,8 +95,9 @@ def cannot_start(r: ResourceResult, jobs: Sequence[str], seconds: float) -> Argo
         f"no pod of {r.name} could start within {seconds:.0f} s (timeouts.stuck); Argo CD would wait forever"
     )
     if is_required(r, jobs):
-        return TestsFailed(f"{r.name} cannot start", reason=reason)
-    return OperationFailed(f"{described(r)} cannot start", reason=reason)
+        return TestsFailed(f"{r.name} cannot start", reason=reason, hooks=[r.name])
+    hooks = [r.name] if r.hook_type else []
+    return OperationFailed(f"{described(r)} cannot start", reason=reason, hooks=hooks)
 
 
 def suspects(error: ArgorunError, state: OperationState, jobs: Sequence[str]) -> list[ResourceResult]:

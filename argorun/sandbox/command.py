@@ -3,67 +3,73 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import sys
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from argorun import event_loop
+import msgspec
+
+from argorun import HOMEPAGE, event_loop
 from argorun.app import errors_shown
 from argorun.config.load import load
 from argorun.config.model import Config, Flags
-from argorun.errors import Interrupted, UsageError
+from argorun.errors import Interrupted, TestsFailed
+from argorun.reporters import download
 from argorun.reporters.dispatcher import Dispatcher
 from argorun.reporters.open import open_reporters
 from argorun.reporters.stderr import redactor
 from argorun.run.supervisor import execute
+from argorun.sandbox.installation import here, require_sandbox
 from argorun.signals import Interrupts
 
 if TYPE_CHECKING:
     from argorun.sandbox.demo import DemoEnvironment
 
 Environment: TypeAlias = "AbstractAsyncContextManager[DemoEnvironment]"
+PASSED = 0
 LAST_LINES = 10.0  # seconds for a slow reader of the last lines
-EXTRA = ("starlette", "uvicorn")  # of argorun[sandbox], what is imported at once
 
 
 def demo(*, fail: bool, output: str) -> int:
     """Set up, run, stop everything, and return the run's exit code; errors are shown."""
     with errors_shown() as ending:
-        environment = _environment()
+        require_sandbox()
+        from argorun.sandbox.demo import KAFKA, demo_environment
+
+        environment = demo_environment(fail=fail, progress=functools.partial(download.shown, KAFKA))
         with event_loop.opened() as loop:
-            ending.code = loop.run_until_complete(_demo(environment(fail=fail), output))
+            ending.code = loop.run_until_complete(_demo(environment, output, fail))
     return ending.code
 
 
-def _environment() -> Callable[..., Environment]:
-    """What starts the demo's environment. Raises UsageError where argorun[sandbox] is not installed."""
-    try:
-        from argorun.sandbox.demo import demo_environment
-    except ModuleNotFoundError as e:
-        if e.name is None or e.name.partition(".")[0] not in EXTRA:
-            raise
-        raise UsageError("the sandbox is not installed", "pip install 'argorun[sandbox]'") from None
-    return demo_environment
+def what_next(argorun: str, *, fail: bool) -> str:
+    """What to try after the demo; `argorun` is how it was called."""
+    again = ("demo", "a green run") if fail else ("demo --fail", "a red run: what it shows of the failure")
+    rows = [again, ("init", "write an argorun.yaml for an Application of yours")]
+    width = max(len(command) for command, _ in rows)
+    lines = [f"  {argorun} {command:<{width}}   {text}" for command, text in rows]
+    return "\n".join(["", "Next:", *lines, f"  {HOMEPAGE}#readme"])
 
 
-async def _demo(environment: Environment, output: str) -> int:
+async def _demo(environment: Environment, output: str, fail: bool) -> int:
     """A first signal ends the set-up, or the run, which handles its own; no signal ends the stopping."""
     interrupts = Interrupts(only_first=True)
     try:
         with interrupts.handled():
-            return await interrupts.run(_set_up_and_run(environment, output))
+            return await interrupts.run(_set_up_and_run(environment, output, fail))
     except Interrupted as e:
         _say(f"{e.message}: what was started is stopped")
         return e.exit_code
 
 
-async def _set_up_and_run(environment: Environment, output: str) -> int:
-    _say("Starting Apache Kafka (the first time, its jars are fetched) …")
+async def _set_up_and_run(environment: Environment, output: str, fail: bool) -> int:
     async with environment as started:
-        _say(started.notice)
-        return await _run(demo_config(started), output)
+        code = await _run(demo_config(started), output)
+        if code in (PASSED, TestsFailed.exit_code):
+            _say(what_next(here().argorun, fail=fail))
+        return code
 
 
 async def _run(config: Config, output: str) -> int:
@@ -75,14 +81,15 @@ async def _run(config: Config, output: str) -> int:
 
 
 def demo_config(environment: DemoEnvironment) -> Config:
-    """The example's own argorun.yaml, with the demo's addresses."""
+    """The example's own argorun.yaml, with the demo's addresses, which nobody can open after it."""
     settings = {
         "ARGOCD_SERVER": f"http://{environment.server}",
         "ARGOCD_AUTH_TOKEN": environment.token,
         "KAFKA_BOOTSTRAP_SERVERS": environment.bootstrap_servers,
     }
     file = environment.example / "argorun-kustomize.yaml"
-    return load(Flags(application=environment.application, file=file), settings, Path.cwd())
+    config = load(Flags(application=environment.application, file=file), settings, Path.cwd())
+    return msgspec.structs.replace(config, linked=False)
 
 
 def _say(text: str) -> None:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from argorun.errors import UsageError
-from argorun.sandbox.kafka import Kafka
-from argorun.sandbox.standin import StandIn, Timings
+from argorun.errors import KafkaFailed, UsageError
+from argorun.sandbox.jars import VERSION, Progress, kafka_jars, silent
+from argorun.sandbox.kafka import Kafka, create_topic
+from argorun.sandbox.render import KustomizeRender
+from argorun.sandbox.standin import Application, StandIn, Timings
 from argorun.sandbox.standin.objects import Json
 
 APPLICATION = "weather-kustomize"  # as in config/argocd
-NOTICE = (
-    "Argo CD is a stand-in here: it answers over real HTTP as Argo CD does, and runs the example's "
-    "containers as processes on this machine. Kafka is Apache Kafka itself."
-)
+KAFKA = f"Apache Kafka {VERSION}"
+EVERYDAY_TOPIC = "weather_updates"  # of the workload before and after the run
+SYNCED = 30.0  # seconds for the Application's first sync; it takes one
+STARTING = f"""\
+Starting {KAFKA}, and a stand-in for Argo CD: it answers as Argo CD
+does, and runs the example's containers as processes on this machine."""
 # As on a cluster, but quicker: Argo CD waits 2 s after a wave and up to 5 s after a Job.
 TIMINGS = Timings(pick_up=0.05, wave_delay=0.5, job_batch=1.5, container_start=0.2, backoff=2.0)
 
@@ -30,7 +36,6 @@ class DemoEnvironment:
     bootstrap_servers: str
     application: str
     example: Path  # the example's folder: `argorun-kustomize.yaml` there fits the Application
-    notice: str  # a sentence for the user: what is real and what is not
     standin: StandIn
 
 
@@ -46,41 +51,60 @@ def example_folder() -> Path:
 
 
 @contextlib.asynccontextmanager
-async def demo_environment(*, fail: bool = False) -> AsyncIterator[DemoEnvironment]:
+async def demo_environment(
+    *, fail: bool = False, progress: Progress = silent
+) -> AsyncIterator[DemoEnvironment]:
     """Start Kafka and the stand-in with the example in it; stop everything when the block ends.
 
-    With `fail` the test Job expects a message that never comes. Raises KafkaFailed or UsageError if Kafka
-    cannot be installed or started.
+    The Application is Synced, and its workload is on a topic of every day, as it is before a run elsewhere.
+    With `fail` the test Job expects a message that never comes. Raises KafkaFailed if Kafka cannot be fetched
+    or started.
     """
-    try:
-        from argorun.sandbox.render import KustomizeRender
-    except ImportError:
-        raise UsageError("the sandbox is not installed", "pip install 'argorun[sandbox]'") from None
     example = example_folder()
+    await kafka_jars(progress=progress)
+    print(STARTING, file=sys.stderr, flush=True)
     async with (
         Kafka.start() as kafka,
         StandIn.start(images=[kafka.images], timings=TIMINGS) as standin,
     ):
+        await create_topic(kafka.bootstrap_servers, EVERYDAY_TOPIC)
         source: Json = {
             "repoURL": example.as_uri(),
             "targetRevision": "HEAD",
             "path": "kustomize",
             "kustomize": {"patches": demo_patches(kafka.bootstrap_servers, fail=fail)},
         }
-        standin.add(APPLICATION, KustomizeRender(example), source, namespace=APPLICATION)
+        application = standin.add(APPLICATION, KustomizeRender(example), source, namespace=APPLICATION)
+        await _sync(application)
         yield DemoEnvironment(
             server=standin.server,
             token=standin.token,
             bootstrap_servers=kafka.bootstrap_servers,
             application=APPLICATION,
             example=example,
-            notice=NOTICE,
             standin=standin,
         )
 
 
+async def _sync(application: Application) -> None:
+    """Sync it without its hooks, and wait until it is Synced and Healthy."""
+    application.start({"strategy": {"apply": {}}}, "")
+    try:
+        async with asyncio.timeout(SYNCED):
+            while not _settled(application):
+                await application.pulse.wait(application.pulse.count)
+    except TimeoutError:
+        raise KafkaFailed(f"the demo's Application was not Synced within {SYNCED:.0f} s") from None
+
+
+def _settled(application: Application) -> bool:
+    status = application.doc["status"]
+    found = status["sync"]["status"], status["health"]["status"]
+    return application.doc.get("operation") is None and found == ("Synced", "Healthy")
+
+
 def demo_patches(bootstrap_servers: str, *, fail: bool) -> list[Json]:
-    """The demo's patches to the example: Kafka's address, and an expectation that fails."""
+    """The demo's patches to the example: Kafka's address, a topic, and an expectation that fails."""
     connection = f"""\
 apiVersion: v1
 kind: ConfigMap
@@ -88,6 +112,14 @@ metadata:
   name: kafka-connection
 data:
   bootstrap_servers: {bootstrap_servers}
+"""
+    topic = f"""\
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: topic-config
+data:
+  topic_name: {EVERYDAY_TOPIC}
 """
     expectation = """\
 apiVersion: batch/v1
@@ -103,7 +135,10 @@ spec:
             - name: EXPECTED
               value: rainy
 """
-    patches: list[Json] = [{"target": {"kind": "ConfigMap", "name": "kafka-connection"}, "patch": connection}]
+    patches: list[Json] = [
+        {"target": {"kind": "ConfigMap", "name": "kafka-connection"}, "patch": connection},
+        {"target": {"kind": "ConfigMap", "name": "topic-config"}, "patch": topic},
+    ]
     if fail:
         target = {"kind": "Job", "name": "run-automation-tests-job"}
         patches.append({"target": target, "patch": expectation})

@@ -1,4 +1,4 @@
-"""Downloads Apache Kafka's pinned jars into the user's cache and checks their SHA-256.
+"""Keeps Apache Kafka's pinned jars in the user's cache, each with its SHA-256.
 
 `python -m argorun.sandbox.jars` makes the list anew (with jgo's resolver) and prints it.
 """
@@ -7,26 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import fcntl
 import hashlib
 import os
 import re
 import shutil
-import ssl
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from importlib import resources
 from pathlib import Path
+from typing import TypeAlias
 
-import httpx
-import truststore
-
-from argorun.errors import KafkaFailed, UsageError
-from argorun.sandbox.maven import Repository, Settings, load_settings
+from argorun.errors import KafkaFailed
+from argorun.sandbox.download import PART, Jar, fetch_all, new_file
+from argorun.sandbox.maven import Settings, load_settings
 
 VERSION = "4.3.1"
-AT_ONCE = 6  # downloads
 ROOTS = (f"org.apache.kafka:kafka_2.13:{VERSION}", f"org.apache.kafka:kafka-tools:{VERSION}")
 LOGGING = "org.slf4j:slf4j-simple:1.7.36"
 LEFT_OUT = re.compile(  # what only Kafka Connect and its REST server need
@@ -36,24 +33,9 @@ LEFT_OUT = re.compile(  # what only Kafka Connect and its REST server need
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class Jar:
-    """One artifact of Maven Central."""
-
-    group: str
-    artifact: str
-    version: str
-    sha256: str
-
-    @property
-    def name(self) -> str:
-        """The file's name."""
-        return f"{self.artifact}-{self.version}.jar"
-
-    @property
-    def path(self) -> str:
-        """Its path in a repository."""
-        return f"{self.group.replace('.', '/')}/{self.artifact}/{self.version}/{self.name}"
+# Called with the number of bytes that are about to be fetched; what the block gets is told what has arrived.
+# Less than nothing has arrived where a download begins again.
+Progress: TypeAlias = "Callable[[int], AbstractContextManager[Callable[[int], None]]]"
 
 
 def cache_folder(environ: Mapping[str, str]) -> Path:
@@ -67,38 +49,46 @@ def pinned() -> list[Jar]:
     """The jars that make up Kafka."""
     text = resources.files("argorun.sandbox").joinpath("kafka.lock").read_text()
     lines = [line.replace(":", " ").split() for line in text.splitlines() if not line.startswith("#")]
-    return [Jar(group, artifact, version, sha256) for group, artifact, version, sha256 in lines]
+    return [Jar(group, name, version, sha256, int(size)) for group, name, version, sha256, size in lines]
 
 
-async def kafka_jars(environ: Mapping[str, str] = os.environ) -> Path:
-    """The folder with Kafka's jars; downloads them if they are missing (40 MB, once per user).
+@contextlib.contextmanager
+def silent(_: int) -> Iterator[Callable[[int], None]]:
+    """Show no progress."""
+    yield lambda _: None
 
-    Safe with several processes at once. KafkaFailed where they cannot be had; UsageError without jgo.
+
+async def kafka_jars(environ: Mapping[str, str] = os.environ, progress: Progress = silent) -> Path:
+    """The folder with Kafka's jars; fetches those that are missing (42 MB, once per user).
+
+    Safe with several processes at once, and after one that was killed: a jar gets its name once it is whole
+    and its SHA-256 was seen. Raises KafkaFailed where a jar cannot be had.
     """
     jars = pinned()
     digest = hashlib.sha256("".join(jar.sha256 for jar in jars).encode()).hexdigest()[:8]
     folder = cache_folder(environ) / f"kafka-{VERSION}-{digest}"
-    complete = folder / ".complete"
-    if not complete.exists():
-        settings = _settings(environ)
-        try:
+    try:
+        if not _complete(folder, jars):
             folder.mkdir(parents=True, exist_ok=True)
             async with _locked(folder / ".lock"):
-                if not complete.exists():
-                    await _fill(folder, jars, settings)
-                    complete.touch()
-        except OSError as error:
-            raise KafkaFailed(f"Kafka's jars cannot be kept in {folder}: {error}") from error
+                _tidy(folder)
+                await _fill(folder, jars, _settings(environ), progress)
+    except OSError as error:
+        raise KafkaFailed(f"Kafka's jars cannot be kept in {folder}: {error}") from error
     return folder
 
 
 def _settings(environ: Mapping[str, str]) -> Settings:
-    try:
-        from jgo.config import GlobalSettings
-        from jgo.constants import MAVEN_CENTRAL_URL
-    except ImportError:
-        raise UsageError("the sandbox is not installed", "pip install 'argorun[sandbox]'") from None
+    from jgo.config import GlobalSettings
+    from jgo.constants import MAVEN_CENTRAL_URL
+
     return load_settings(environ, MAVEN_CENTRAL_URL, tuple(GlobalSettings.load().repositories.values()))
+
+
+def _complete(folder: Path, jars: list[Jar]) -> bool:
+    """Whether every jar is there in its size; what cleans up caches may have deleted single ones."""
+    sizes = {entry.name: entry.stat().st_size for entry in os.scandir(folder)} if folder.is_dir() else {}
+    return all(sizes.get(jar.name) == jar.size for jar in jars)
 
 
 @contextlib.asynccontextmanager
@@ -114,92 +104,32 @@ async def _locked(path: Path) -> AsyncIterator[None]:
         yield
 
 
-async def _fill(folder: Path, jars: list[Jar], settings: Settings) -> None:
-    slots = asyncio.Semaphore(AT_ONCE)
-    async with contextlib.AsyncExitStack() as stack:
-        clients = [(r, await stack.enter_async_context(_client(r))) for r in settings.repositories]
+def _tidy(folder: Path) -> None:
+    """Delete what a process has left that was killed while it fetched."""
+    for part in folder.glob(f"{PART}*"):
+        part.unlink()
 
-        async def one(jar: Jar) -> None:
-            async with slots:
-                if not _have(folder, jar, settings.local):
-                    await _fetch(folder, jar, clients)
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                for jar in jars:
-                    group.create_task(one(jar))
-        except ExceptionGroup as errors:
-            raise errors.exceptions[0] from None
+async def _fill(folder: Path, jars: list[Jar], settings: Settings, progress: Progress) -> None:
+    missing = [jar for jar in jars if not _have(folder, jar, settings.local)]
+    if missing:
+        with progress(sum(jar.size for jar in missing)) as arrived:
+            await fetch_all(folder, missing, settings.repositories, arrived)
 
 
 def _have(folder: Path, jar: Jar, local: Path) -> bool:
     """Whether the jar is in the cache, or could be copied from Maven's."""
-    if (folder / jar.name).exists():
-        return True
-    mine = local / jar.path
-    try:
-        content = mine.read_bytes()
-    except OSError:
-        return False
-    if hashlib.sha256(content).hexdigest() != jar.sha256:
-        return False
-    with _new_file(folder / jar.name) as part:
-        part.write_bytes(content)
-    return True
-
-
-def _client(repository: Repository) -> httpx.AsyncClient:
-    return httpx.AsyncClient(
-        auth=repository.auth,
-        proxy=repository.proxy,
-        verify=truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-        timeout=httpx.Timeout(30, connect=10),
-        follow_redirects=True,
-        headers={"accept-encoding": "identity"},
-    )
-
-
-async def _fetch(folder: Path, jar: Jar, clients: list[tuple[Repository, httpx.AsyncClient]]) -> None:
-    """Download one jar from the first repository that has it."""
-    problem = ""
-    for repository, client in clients:
-        url = f"{repository.url.rstrip('/')}/{jar.path}"
-        for _ in range(3):
-            try:
-                answer = await client.get(url)
-                answer.raise_for_status()
-            except httpx.HTTPStatusError as error:
-                problem = f"HTTP {error.response.status_code}"
-                if error.response.status_code < 500:
-                    break
-            except httpx.HTTPError as error:
-                problem = str(error) or type(error).__name__
-            else:
-                if hashlib.sha256(answer.content).hexdigest() == jar.sha256:
-                    with _new_file(folder / jar.name) as part:
-                        part.write_bytes(answer.content)
-                    return
-                problem = "its content is not what it should be (SHA-256)"
-                break
-    raise KafkaFailed(
-        f"{jar.name} cannot be fetched from the Maven repository: {problem}",
-        "Kafka's jars are fetched once, from Maven Central or the mirror in ~/.m2/settings.xml: "
-        "check the network, HTTPS_PROXY and that file.",
-    )
-
-
-@contextlib.contextmanager
-def _new_file(path: Path) -> Iterator[Path]:
-    """A file that gets its name only when it is complete."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    os.close(handle)
-    part = Path(name)
-    try:
-        yield part
-        part.chmod(0o644)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    for path in (folder / jar.name, local / jar.path):
+        try:
+            content = path.read_bytes()
+        except OSError:
+            continue
+        if hashlib.sha256(content).hexdigest() == jar.sha256:
+            if path.parent != folder:
+                with new_file(folder / jar.name) as part:
+                    part.write_bytes(content)
+            return True
+    return False
 
 
 def resolve() -> Iterator[str]:
@@ -220,7 +150,8 @@ def resolve() -> Iterator[str]:
             if dependency.scope in ("compile", "runtime", None) and not LEFT_OUT.match(dependency.artifactId):
                 path = dependency.artifact.resolve()
                 coordinates = f"{dependency.groupId}:{dependency.artifactId}:{dependency.version}"
-                yield f"{coordinates} {hashlib.sha256(path.read_bytes()).hexdigest()}"
+                content = path.read_bytes()
+                yield f"{coordinates} {hashlib.sha256(content).hexdigest()} {len(content)}"
     finally:
         shutil.rmtree(folder)
 

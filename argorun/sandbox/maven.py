@@ -9,6 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
+from argorun.sandbox.pip_settings import pip_settings
+
+PROXIES = ("https_proxy", "all_proxy")  # the variables that httpx reads, in either case
+CAS = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Repository:
@@ -17,6 +22,7 @@ class Repository:
     url: str
     auth: tuple[str, str] | None = None
     proxy: str | None = None  # None: what the environment says (HTTPS_PROXY and the like)
+    ca: Path | None = None  # trusted as well as the system's
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,17 +36,22 @@ class Settings:
 def load_settings(environ: Mapping[str, str], central: str, others: tuple[str, ...] = ()) -> Settings:
     """Read ~/.m2/settings.xml: a mirror of `central`, its password, a proxy; `others` are tried after it.
 
-    A file that cannot be read is passed over: Maven would complain, we only want the jars.
+    A file that cannot be read is passed over: Maven would complain, we only want the jars. Where neither that
+    file nor the environment names a proxy or a CA, it is pip's: pip has just come through with it.
     """
     home = Path(environ.get("HOME") or Path.home())
     root = _parse(home / ".m2" / "settings.xml", environ)
     local = Path(environ.get("M2_REPO") or _text(root, "localRepository") or home / ".m2" / "repository")
-    if root is None:
-        return Settings(repositories=tuple(Repository(url=url) for url in (central, *others)), local=local)
-    first = _mirror(root) or Repository(url=central)
-    proxy = _proxy(root)
+    pip = pip_settings(environ)
+    named = any(environ.get(name) or environ.get(name.upper()) for name in PROXIES)
+    proxy = (_proxy(root) if root is not None else None) or (None if named else pip.proxy)
+    bundles = (Path(environ[name]) for name in CAS if environ.get(name))
+    ca = next((path for path in bundles if path.is_file()), pip.ca)
+    first = (_mirror(root) if root is not None else None) or Repository(url=central)
     found = (first, *(Repository(url=url) for url in others))
-    return Settings(repositories=tuple(dataclasses.replace(r, proxy=proxy) for r in found), local=local)
+    return Settings(
+        repositories=tuple(dataclasses.replace(r, proxy=proxy, ca=ca) for r in found), local=local
+    )
 
 
 def _parse(path: Path, environ: Mapping[str, str]) -> ET.Element | None:

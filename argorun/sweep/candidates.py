@@ -19,11 +19,12 @@ from argorun.argocd.types import Application
 from argorun.attempt import attempt
 from argorun.config.model import ApplicationRef
 from argorun.config.sweep import SweepConfig
-from argorun.emit import Emitter
+from argorun.emit import Emitter, StepResult
 from argorun.humanize import count, duration
 from argorun.kafka import old_topics
 from argorun.kafka.names import TopicName
 from argorun.kafka.topics import Topics
+from argorun.kinds import NoticeKind
 from argorun.sweep.left_behind import reason
 
 A_PART = 100  # Applications that are checked in one go: a few milliseconds
@@ -53,8 +54,8 @@ class Candidates:
         self.topics = old_topics.ExpiredTopics()
         self.applications: list[Leftover] = []
 
-    async def find(self) -> list[str]:
-        """Find both, Applications first: a run creates its topic before its record. Returns phrases.
+    async def find(self, result: StepResult) -> None:
+        """Find both, Applications first: a run creates its topic before its record. `result` says how many.
 
         Raises UsageError, AccessDenied, KafkaFailed, ArgoCDFailed.
         """
@@ -62,7 +63,7 @@ class Candidates:
         seen = await client.applications() if client is not None else []
         self._read_clock()
         if client is not None and not seen:
-            self._emitter.warn(f"the token sees no Application: {AGE_ALONE}")
+            self._emitter.warn(f"the token sees no Application: {AGE_ALONE}", NoticeKind.UNCHECKED)
         await self._kafka.check_visible(prefixes, self.age.now)
         present = await self._kafka.present()
         await self.topics.find(present, prefixes, self.age)
@@ -76,11 +77,12 @@ class Candidates:
             what = f"cannot tell whether Application {reference(app)} names a topic to delete"
             await self._optional(what, self._warn_of_names(app))
         await self._optional("not all topics could be checked", self._warn_of_others(present))
-        result = [f"{count(len(self.topics.topics), 'topic')} to delete, {len(younger)} younger"]
+        found, put_back = len(self.topics.topics), len(self.applications)
+        result.append(f"{count(found, 'topic')} to delete, {len(younger)} younger")
+        result.counts |= {"topics": found, "younger": len(younger)}
         if client is not None:
-            put_back, shown = len(self.applications), count(len(seen), "visible Application")
-            result.append(f"{put_back} of {shown} to put back")
-        return result
+            result.append(f"{put_back} of {count(len(seen), 'visible Application')} to put back")
+            result.counts |= {"applications": put_back, "visible": len(seen)}
 
     def _read_clock(self) -> None:
         """Take Argo CD's time where it is known; UsageError where this machine's clock alone would decide."""
@@ -88,9 +90,10 @@ class Candidates:
         if clock is not None and clock.known:
             self.age = old_topics.Age(self._config.older_than, clock.now())
             if text := clock.warning():
-                self._emitter.warn(text)
+                self._emitter.warn(text, NoticeKind.CLOCK)
             return
-        self._emitter.info("ages are by the clock of this machine: there is no Argo CD to read the time from")
+        text = "ages are by the clock of this machine: there is no Argo CD to read the time from"
+        self._emitter.info(text, NoticeKind.CLOCK)
         self._config.check_age_by_this_clock()
 
     # -- Applications with a record -------------------------------------------------------------------
@@ -117,7 +120,8 @@ class Candidates:
                 raise
             if not await client.is_gone(app, listed.project):
                 self.topics.keep(names)
-                self._emitter.warn(f"Application {app} cannot be read: its topics stay: {e.text}")
+                text = f"Application {app} cannot be read: its topics stay: {e.text}"
+                self._emitter.warn(text, NoticeKind.UNCHECKED)
             return
         record = record_of(seen)
         self._mask(*spec.secrets(seen))
@@ -133,7 +137,8 @@ class Candidates:
         elif old:
             self.topics.keep(names)
             self._emitter.warn(
-                f"{found}: run {found.record.run} is still in progress, despite its age: its topics stay"
+                f"{found}: run {found.record.run} is still in progress, despite its age: its topics stay",
+                NoticeKind.FOREIGN,
             )
 
     # -- what a person should know --------------------------------------------------------------------
@@ -141,14 +146,15 @@ class Candidates:
     async def _optional(self, what: str, helper: Awaitable[None]) -> None:
         """Make a check that may fail: then `what` is emitted, and the sweep goes on."""
         if (error := await attempt(helper)) is not None:
-            self._emitter.warn(f"{what}: {reason(error)}")
+            self._emitter.warn(f"{what}: {reason(error)}", NoticeKind.UNCHECKED)
 
     def _warn_of_clocks(self, younger: list[TopicName]) -> None:
         for name in younger:
             if self.age.of(name) < -AHEAD_TOLERANCE:
                 self._emitter.warn(
                     f"topic {name} is dated {duration(-self.age.of(name))} ahead of now: the clock of this "
-                    "machine is wrong, or that of the machine that created it; it is left alone"
+                    "machine is wrong, or that of the machine that created it; it is left alone",
+                    NoticeKind.CLOCK,
                 )
 
     async def _warn_of_unseen(self, client: Client) -> None:
@@ -160,7 +166,8 @@ class Candidates:
         if not await client.can_i("get", "applications", "*/*"):
             old_enough = self._config.older_than >= self._config.longest_run
             emit = self._emitter.info if old_enough else self._emitter.warn
-            emit(f"the token may not see every Application: for those that it does not see, {AGE_ALONE}")
+            text = f"the token may not see every Application: for those that it does not see, {AGE_ALONE}"
+            emit(text, NoticeKind.UNCHECKED)
 
     async def _warn_of_names(self, listed: Application) -> None:
         """Warn of a topic's name in a spec without a record, which would say what the value was before."""
@@ -178,7 +185,8 @@ class Candidates:
         chosen = {place.pointer: place for place, _ in found}.values()
         self._emitter.warn(
             f"Application {app}: {where}, which no longer exists, and no record says what the value was "
-            f"before; to remove it:\n{recovery.patch(app, removal(chosen))}"
+            f"before; to remove it:\n{recovery.patch(app, removal(chosen))}",
+            NoticeKind.KILLED_RUN,
         )
 
     async def _warn_of_others(self, present: Sequence[str]) -> None:
@@ -186,7 +194,8 @@ class Candidates:
         for at, topic in enumerate(present):
             if (name := self.topics.name_in(topic)) is not None:
                 self._emitter.warn(
-                    f"topic {topic} contains the name of {name} and is left alone: is it needed?"
+                    f"topic {topic} contains the name of {name} and is left alone: is it needed?",
+                    NoticeKind.FOREIGN,
                 )
             if name is not None or at % old_topics.CHUNK == 0:
                 await asyncio.sleep(0)

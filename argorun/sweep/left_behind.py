@@ -9,10 +9,12 @@ from argorun import events, recovery
 from argorun.argocd.claim.leftovers import Leftover
 from argorun.argocd.claim.original import patch_to_original
 from argorun.argocd.parameters.record import record_of
+from argorun.argocd.settle.remains import Remains
 from argorun.emit import Emitter
 from argorun.errors import AccessDenied, ArgorunError, CleanupIncomplete, InternalError
 from argorun.humanize import count
 from argorun.kafka.names import TopicName
+from argorun.kinds import Subject
 
 
 class LeftBehind:
@@ -33,13 +35,19 @@ class LeftBehind:
                 return kind.exit_code
         return CleanupIncomplete.exit_code
 
-    def add(self, what: str, why: str | ArgorunError, command: str, number: int = 1) -> None:
-        """Emit something that is left behind, or `number` things of a kind."""
-        self.count += number
-        if isinstance(why, ArgorunError):
-            self._errors.add(type(why))
-        text = why if isinstance(why, str) else reason(why)
-        self._emitter.emit(events.LeftBehind(time=time.time(), what=what, why=text, command=command))
+    def add_application(self, found: Leftover, what: str, why: str | ArgorunError, command: str) -> None:
+        """Emit an Application that is not restored."""
+        self._add(what, why, command, Subject.APPLICATION, [str(found.app)])
+
+    def add_object(self, what: str, remains: Remains, command: str) -> None:
+        """Emit an object in the cluster that is not back, or a pod."""
+        key = remains.key
+        kind = Subject.POD if key.resource == "Pod" else Subject.RESOURCE
+        self._add(what, remains.why, command, kind, [key.name], key.namespace, key.resource)
+
+    def add_groups(self, prefix: str, why: ArgorunError) -> None:
+        """Emit the consumer groups with this prefix."""
+        self._add(f"consumer groups {prefix}*", why, "", Subject.CONSUMER_GROUP, [prefix])
 
     def add_topics(
         self, kafka: Mapping[str, str], topics: Mapping[str, TopicName], why: str | ArgorunError
@@ -51,7 +59,35 @@ class LeftBehind:
         (first, *more), drawn = topics, tuple(dict.fromkeys(map(str, topics.values())))
         what = count(len(topics), "topic") if more else f"topic {first}"
         names: Sequence[str] = drawn if more else (first,)
-        self.add(what, why, recovery.delete_topics(kafka, names), len(topics))
+        self._add(what, why, recovery.delete_topics(kafka, names), Subject.TOPIC, list(topics))
+
+    def _add(
+        self,
+        what: str,
+        why: str | ArgorunError,
+        command: str,
+        kind: Subject,
+        names: Sequence[str],
+        namespace: str = "",
+        resource: str = "",
+    ) -> None:
+        """Emit what is left behind, and count it: one thing, or several of a kind."""
+        self.count += len(names)
+        if isinstance(why, ArgorunError):
+            self._errors.add(type(why))
+        self._emitter.emit(
+            events.LeftBehind(
+                time=time.time(),
+                what=what,
+                why=why if isinstance(why, str) else reason(why),
+                command=command,
+                kind=kind,
+                names=tuple(names),
+                namespace=namespace,
+                resource=resource,
+                swept=kind in (Subject.APPLICATION, Subject.TOPIC),  # by the next sweep
+            )
+        )
 
 
 def restore_commands(found: Leftover) -> str:

@@ -15,8 +15,9 @@ from argorun.argocd.claim.leftovers import Leftover
 from argorun.argocd.client import Client
 from argorun.argocd.rest_client import RestClient
 from argorun.attempt import attempt, for_each
+from argorun.config.sources import named
 from argorun.config.sweep import SweepConfig
-from argorun.emit import Emit, Emitter
+from argorun.emit import Emit, Emitter, StepResult
 from argorun.errors import ArgorunError, CleanupIncomplete, Interrupted
 from argorun.event_loop import CLOSING, CLOSING_AT_ONCE, connections
 from argorun.events import Step
@@ -24,6 +25,7 @@ from argorun.humanize import count, duration
 from argorun.kafka import old_topics
 from argorun.kafka.names import TopicName
 from argorun.kafka.topics import Topics
+from argorun.kinds import NoticeKind, Subject
 from argorun.reporters.dispatcher import Dispatcher
 from argorun.signals import Interrupts
 from argorun.sweep.candidates import Candidates
@@ -91,14 +93,15 @@ class Sweep:
                 f"({duration(self.config.longest_run)}): it would delete topics of runs in progress"
             )
         for text in self.config.argocd.warnings if self.config.argocd is not None else ():
-            self.emitter.warn(text)
+            self.emitter.warn(text, NoticeKind.CONNECTION)
         if self.client is None:
-            self.emitter.info(f"Applications are not checked: {self.config.without_argocd}")
+            text = f"Applications are not checked: {self.config.without_argocd}"
+            self.emitter.info(text, NoticeKind.UNCHECKED)
 
     async def find(self) -> None:
         """Find what there is to do; nothing is touched."""
         async with self._step(Step.PREFLIGHT) as result:
-            result += await self.found.find()
+            await self.found.find(result)
 
     # -- Applications ---------------------------------------------------------------------------------
 
@@ -110,13 +113,14 @@ class Sweep:
             await for_each(
                 tuple(self.found.applications),
                 self._restore,
-                lambda found, error: self.left_behind.add(str(found), error, ""),
+                lambda found, error: self.left_behind.add_application(found, str(found), error, ""),
             )
 
     async def _restore(self, found: Leftover) -> None:
         if self.config.dry_run:
             ends = "end its operation, " if found.runs else ""
-            self.emitter.info(f"{found}: would {ends}put back what run {found.record.run} left")
+            text = f"{found}: would {ends}put back what run {found.record.run} left"
+            self.emitter.info(text, NoticeKind.KILLED_RUN)
         elif (error := await attempt(self._undo(found), self.config.cleanup)) is not None:
             await self._leave_application(found, error)
             return
@@ -129,9 +133,9 @@ class Sweep:
         done = await leftovers.undo(self.client, found.app, found.record, limit, self.emitter.warn)
         for remains in done.left:
             command = recovery.restore_object(found.app, remains)
-            self.left_behind.add(f"{found}: {remains.key}", remains.why, command)
-        what = f"{found}: {', '.join(done.did) or 'somebody was faster'}"
-        self.emitter.emit(events.Undone(time=time.time(), what=what, seconds=time.monotonic() - began))
+            self.left_behind.add_object(f"{found}: {remains.key}", remains, command)
+        what = f"{found}: {', '.join(done.did.values()) or 'somebody was faster'}"
+        self.emitter.undone(what, began, Subject.APPLICATION, str(found.app), parts=done.did)
 
     # -- topics ---------------------------------------------------------------------------------------
 
@@ -155,11 +159,12 @@ class Sweep:
                 by_prefix.setdefault(groups, []).append(str(name))
         for prefix, topics in by_prefix.items():
             if (error := await attempt(self._delete_groups_of(prefix, topics))) is not None:
-                self.left_behind.add(f"consumer groups {prefix}*", error, "")
+                self.left_behind.add_groups(prefix, error)
 
     async def _delete_groups_of(self, prefix: str, topics: Collection[str]) -> None:
+        began = time.monotonic()
         for group in await self.topics.delete_groups(prefix, topics):
-            self.emitter.info(f"consumer group {group} deleted")
+            self.emitter.undone(f"consumer group {group} deleted", began, Subject.CONSUMER_GROUP, group)
 
     def _deleted(self, topic: str) -> None:
         self.swept += 1
@@ -202,13 +207,13 @@ class Sweep:
         commands = ""
         with contextlib.suppress(Exception):  # without them, what is left is emitted at least
             commands = restore_commands(now)
-        self.left_behind.add(f"{found}, as run {found.record.run} left it", why, commands)
+        self.left_behind.add_application(found, f"{found}, as run {found.record.run} left it", why, commands)
 
     def _leave_topics(self, topics: Sequence[str], why: str | ArgorunError) -> None:
         left = {topic: self.found.topics.topics.pop(topic) for topic in topics}
         self.left_behind.add_topics(self.config.kafka, left, why)
 
-    def _step(self, step: Step, detail: str = "") -> AbstractAsyncContextManager[list[str]]:
+    def _step(self, step: Step, detail: str = "") -> AbstractAsyncContextManager[StepResult]:
         """A step, good if nothing more is left behind after it."""
         left = self.left
         return self.emitter.step(step, detail, good=lambda: self.left == left)
@@ -226,11 +231,26 @@ async def execute(config: SweepConfig, dispatcher: Dispatcher) -> int:
     interrupts = Interrupts()
     with interrupts.handled():
         async with connections(lambda: CLOSING_AT_ONCE if interrupts.at_once else CLOSING) as stack:
-            kafka = Topics(config.kafka, warn=Emitter(dispatcher).warn, redact=dispatcher.redact)
+            emitter = Emitter(dispatcher)
+            brokers, source = (
+                config.kafka["bootstrap.servers"],
+                config.sources.get("kafka.bootstrap.servers", ""),
+            )
+            kafka = Topics(
+                config.kafka,
+                warn=emitter.warner(NoticeKind.CONNECTION),
+                retrying=emitter.retries("kafka", brokers, source),
+                redact=dispatcher.redact,
+                given=named("kafka.bootstrap.servers", source, brokers),
+            )
             topics = await stack.enter_async_context(kafka)
             client = None
             if config.argocd is not None:
-                client = await stack.enter_async_context(RestClient(config.argocd, retry_for=PATIENCE))
+                server, source = config.argocd.server, config.sources.get("argocd.server", "")
+                retrying = emitter.retries("argocd", server, source)
+                given = named("argocd.server", source, server)
+                argocd = RestClient(config.argocd, retry_for=PATIENCE, retrying=retrying, given=given)
+                client = await stack.enter_async_context(argocd)
             sweep = Sweep(config, dispatcher, topics, client, dispatcher.mask)
             error = await attempt(interrupts.run(sweep.steps()))
             if error is not None:

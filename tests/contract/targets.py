@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import httpx
 
@@ -23,6 +24,7 @@ from argorun.argocd.types import Json
 from argorun.config.model import ApplicationRef, ArgoCD
 from argorun.sandbox.render import KustomizeRender
 from argorun.sandbox.standin import RenderError, StandIn
+from argorun.sandbox.standin.accounts import Account
 from tests.contract.manifests import DEFAULT, TOPIC
 from tests.real import cluster
 from tests.threads import in_a_thread
@@ -38,6 +40,11 @@ class Target(Protocol):
     kind: str
     settings: ArgoCD  # of an account that may do all that argorun does
     read_only: ArgoCD  # of one that may only look
+
+    @property
+    def reads_repositories(self) -> ArgoCD:
+        """Of one that may also read repositories."""
+        ...
 
     def application(
         self,
@@ -223,6 +230,7 @@ class Chart:
     """The stand-in's Helm: one parameter, as `files_of` writes it into a chart."""
 
     source_type = "Helm"
+    values: ClassVar = {"kafka.topic": DEFAULT}
 
     def __init__(self, manifests: tuple[Json, ...], pinned: list[Json] | None = None) -> None:
         self._text, self._pinned = json.dumps(manifests), pinned
@@ -257,6 +265,9 @@ class StandInTarget:
         self._folder, self._standin, self._loop = folder, standin, loop
         self.settings = ArgoCD(server=standin.server, token=standin.token, plaintext=True)
         self.read_only = ArgoCD(server=standin.server, token=standin.read_only_token, plaintext=True)
+        librarian = Account(name="librarian", repositories=frozenset({"get"}))
+        standin.accounts["librarians-token"] = librarian
+        self.reads_repositories = ArgoCD(server=standin.server, token="librarians-token", plaintext=True)
 
     @classmethod
     @contextlib.contextmanager
@@ -303,6 +314,13 @@ class RealTarget:
         self._folder, self._stack = folder, stack
         self.settings = ArgoCD(server=stack.server, token=stack.token, ca=stack.ca)
         self.read_only = ArgoCD(server=stack.server, token=read_only_token, ca=stack.ca)
+
+    @functools.cached_property
+    def reads_repositories(self) -> ArgoCD:
+        """Of Argo CD's own admin."""
+        login = {"username": "admin", "password": os.environ["REALSTACK_ADMIN_PASSWORD"]}
+        made = good(self._stack.http.post("session", content=json.dumps(login), headers=JSON))
+        return ArgoCD(server=self._stack.server, token=made["token"], ca=self._stack.ca)
 
     @classmethod
     @contextlib.contextmanager

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from argorun.argocd.http.errors import ApiError, Denied
 from argorun.argocd.rest_client import RestClient
-from argorun.argocd.types import SyncWindows
+from argorun.argocd.types import Application, SyncWindows
 from argorun.config.model import ApplicationRef
-from tests.contract.manifests import TOPIC, configmap
+from tests.contract.manifests import TOPIC, configmap, job
 from tests.contract.targets import JSON, App, Target, connect, good
 
 Json = dict[str, Any]
@@ -203,6 +204,19 @@ def test_a_path_that_is_not_in_git_is_400_and_changes_nothing(app: App) -> None:
     assert text.startswith(f"application spec for {app.name} is invalid: InvalidSpecError: ")
     assert "app path does not exist" in text
     assert app.get()["spec"] == before
+
+
+def test_a_source_that_does_not_render_has_an_error_condition_and_no_type(argocd: Target) -> None:
+    with argocd.application("lost", job("tests", "true", hook="PostSync")) as app:
+        spec = app.get()["spec"]
+        spec["source"]["path"] = "config/helm"
+        good(app.request("PUT", "/spec", spec, validate="false"))
+        raw = app.until(lambda a: a["status"].get("conditions"), refresh=True)
+    seen = msgspec.convert(raw, Application)
+    assert (seen.errors, seen.status.source_type) == (
+        ["ComparisonError: config/helm: app path does not exist"],
+        "",
+    )
 
 
 def test_two_kinds_of_source_are_too_many(app: App) -> None:

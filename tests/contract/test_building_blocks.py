@@ -56,7 +56,7 @@ class Told(Listener):
 
 
 def a_claim(client: Client, app: App, run: str, *settings: Setting) -> Claim:
-    return Claim(client, app.ref, run, settings, warn=lambda _: None)
+    return Claim(client, app.ref, run, settings, warn=lambda *_: None)
 
 
 async def run_once(client: Client, app: App, setting: Setting, run: str) -> tuple[Told, str]:

@@ -15,8 +15,9 @@ from argorun.argocd.client import policy_object
 from argorun.argocd.clock import Clock
 from argorun.argocd.http.errors import Unauthenticated
 from argorun.argocd.rest_client import RestClient
+from argorun.argocd.types import UserInfo
 from argorun.config import jwt
-from tests.contract.manifests import job
+from tests.contract.manifests import DEFAULT, job
 from tests.contract.targets import JSON, App, Target, connect, eventually, good
 
 
@@ -92,6 +93,33 @@ async def test_in_its_own_namespace_an_application_is_asked_about_by_project_and
             assert told == [True, False]
 
 
+async def test_whose_a_token_is_is_told_and_of_one_that_nobody_knows_that_it_is_nobodys(
+    app: App, argocd: Target
+) -> None:
+    async with app.client() as client:
+        user = await client.user_info()
+    assert (user.logged_in, user.username, user.iss) == (True, "ci", "argocd")
+    async with RestClient(msgspec.structs.replace(argocd.settings, token="nope")) as client:
+        assert await client.user_info() == UserInfo()
+        with pytest.raises(Unauthenticated) as denied:
+            await client.can_i("get", "applications", "*/*")
+    assert denied.value.message == "Argo CD does not know this token (no session information)"
+
+
+async def test_a_role_that_may_not_read_repositories_is_not_told_a_charts_values(app: App) -> None:
+    async with app.client() as client:
+        assert await client.chart_values(app.ref, await client.application(app.ref)) is None
+
+
+async def test_one_that_may_is_told_them_with_their_names(app: App, argocd: Target) -> None:
+    async with RestClient(argocd.reads_repositories) as client:
+        seen = await client.application(app.ref)
+        assert await client.chart_values(app.ref, seen) == {"kafka.topic": DEFAULT}
+        elsewhere = seen.spec["source"] | {"path": "elsewhere"}
+        other = msgspec.structs.replace(seen, spec=seen.spec | {"source": elsewhere})
+        assert await client.chart_values(app.ref, other) is None, "only for a source that it has or had"
+
+
 # -- a token's end ---------------------------------------------------------------------------------------
 
 
@@ -125,6 +153,6 @@ async def test_a_token_that_has_expired_is_401_and_argorun_says_when(app: App, a
         with pytest.raises(Unauthenticated) as denied:
             await client.application(app.ref)
     assert settings.token_expires is not None
-    said = f"the token expired at {clocks.stamp(settings.token_expires)} (HTTP 401)"
-    assert denied.value.message == f"Argo CD would not show Application {app.name}: {said}"
+    said = f"the token for Argo CD expired at {clocks.stamp(settings.token_expires)}"
+    assert denied.value.message == said
     assert "argocd account generate-token" in denied.value.hint

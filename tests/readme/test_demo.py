@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -10,6 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from argorun import HOMEPAGE
+
+# What the documentation shows of it: test_commands.py leaves it to this module.
+COMMANDS = {"argorun demo": (0, "PASSED"), "argorun demo --fail": (1, "FAILED")}
 
 
 def start(tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -40,18 +46,49 @@ def _nothing_left(tmp_path: Path) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_nothing_left")
-@pytest.mark.parametrize(("arguments", "code", "says"), [((), 0, "PASSED"), (("--fail",), 1, "FAILED")])
-def test_the_demo_shows_a_whole_run(tmp_path: Path, arguments: tuple[str, ...], code: int, says: str) -> None:
-    process = start(tmp_path, *arguments)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_demo_shows_a_whole_run(tmp_path: Path, command: str) -> None:
+    code, says = COMMANDS[command]
+    process = start(tmp_path, *command.split()[2:])
     shown, _ = process.communicate(timeout=300)
     assert process.returncode == code, shown
-    assert "Argo CD is a stand-in here" in shown
+    assert "a stand-in for Argo CD" in shown
     assert f"==> {says}" in shown
     assert "topic weather_updates_" in shown
+    assert "Fetched" not in shown or shown.startswith("Fetching Apache Kafka")
 
 
 @pytest.mark.usefixtures("_nothing_left")
-@pytest.mark.parametrize("line", ["stand-in here", "hook PostSync run-automation-tests-job (test): running"])
+def test_the_demos_workload_is_taken_from_its_topic_and_settled_on_it_again(tmp_path: Path) -> None:
+    process = start(tmp_path, "--output", "json")
+    shown, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, shown
+    events = [json.loads(line) for line in shown.splitlines() if line.startswith("{")]
+    (parameter,) = [e for e in events if e["event"] == "parameter_set"]
+    assert parameter["original"] == "weather_updates"
+    undone = [e["what"] for e in events if e["event"] == "undone"]
+    assert "workloads settled on what they had before" in undone
+
+
+@pytest.mark.usefixtures("_nothing_left")
+@pytest.mark.parametrize(("arguments", "next_"), [((), "demo --fail"), (("--fail",), "demo ")])
+def test_the_demo_ends_with_what_to_do_next_and_no_link_to_what_is_gone(
+    tmp_path: Path, arguments: tuple[str, ...], next_: str
+) -> None:
+    shown, _ = start(tmp_path, *arguments).communicate(timeout=300)
+    end = shown.partition("\n\nNext:\n")[2].splitlines()
+    assert [line.strip().partition("argorun ")[2].partition("   ")[0].strip() for line in end[:2]] == [
+        next_.strip(),
+        "init",
+    ]
+    assert end[2:] == [f"  {HOMEPAGE}#readme"]
+    assert "localhost:" not in shown.replace("on localhost:", "")
+
+
+@pytest.mark.usefixtures("_nothing_left")
+@pytest.mark.parametrize(
+    "line", ["a stand-in for Argo CD", "hook PostSync run-automation-tests-job (test): running"]
+)
 def test_ctrl_c_stops_all_that_the_demo_has_started(tmp_path: Path, line: str) -> None:
     process = start(tmp_path)
     assert process.stdout is not None

@@ -94,10 +94,10 @@ def test_a_token_that_expires_during_the_run_is_told_of_before_and_nothing_unsee
     (told,) = [e["text"] for e in run.all("notice") if "token" in e["text"]]
     assert told.startswith(f"the token expires at {expires} (in "), told
     (verdict,) = run.all("verdict")
-    assert verdict["title"].endswith(f"the token expired at {expires} (HTTP 401)"), str(run)
+    assert verdict["title"].endswith(f"the token for Argo CD expired at {expires}"), str(run)
     assert not any("gone" in e["reason"] for e in run.all("log_ended")), str(run)
     again = bench.run(environment={"ARGOCD_AUTH_TOKEN": token})
-    assert (again.code, f"the token expired at {expires}" in again.err) == (6, True), str(again)
+    assert (again.code, f"the token for Argo CD expired at {expires}" in again.err) == (6, True), str(again)
     go.touch()
     assert bench.sweep("--older-than", "0s").code == 0
     support.nothing_left(bench, before)

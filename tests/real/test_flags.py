@@ -27,7 +27,7 @@ def test_dry_run_touches_nothing_and_says_what_it_would_do(bench: Bench) -> None
     assert f"create topic {bench.prefix}_" in result.out
     assert f"sync {bench.app.name}" in result.out
     assert "wait for checks" in result.out
-    assert "==> topics" not in result.err
+    assert "==> create topic" not in result.err
     assert bench.app.get()["status"]["operationState"]["startedAt"] == operation
 
 

@@ -152,9 +152,9 @@ def test_a_user_with_the_acls_of_the_readme_runs_and_takes_what_is_derived_along
             go.touch()
             assert run.end() == 0, str(run)
             assert {g for g in bench.stack.groups("tests-") if bench.prefix in g} == {foreign}
-    told = [e["text"] for e in run.all("notice")]
-    assert f"topic {topic}-dlt deleted: its name is derived from that of the run's topic" in told, str(run)
-    assert f"consumer group tests-{topic} deleted" in told, str(run)
+    told = [(e["kind"], *e["names"]) for e in run.all("undone")]
+    assert ("derived_topic", f"{topic}-dlt") in told, str(run)
+    assert ("consumer_group", f"tests-{topic}") in told, str(run)
     bench.scripts(test="true")
 
 

@@ -141,7 +141,7 @@ def test_pods_that_run_side_by_side_are_no_attempts(hooks: Bench) -> None:
     lines = run.all("log_line")
     assert [(e["attempt"], e["text"]) for e in lines] == [(1, "one of three")] * 3, str(run)
     (verdict,) = run.all("verdict")
-    assert verdict["title"] == "wide failed: exit code 4 in 3 pods"
+    assert verdict["title"] == "wide: the test exited with code 4 in 3 pods"
     assert sorted(verdict["last_lines"]) == sorted(f"{e['pod']} | one of three" for e in lines)
 
 

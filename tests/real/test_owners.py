@@ -193,7 +193,7 @@ def test_refused_with_the_lines_that_make_it_green(
         with untouched(bench):
             refused = bench.run(config=config)
         assert refused.code == 2, str(refused)
-        assert "==> topics" not in refused.err, "it did not come so far"
+        assert "==> create topic" not in refused.err, "it did not come so far"
         lines = snippet(refused, app.who)
         pointers = [PLACES[form], RECORD, *([ENABLED] if policy else [])]
         if kind is Child:
@@ -389,7 +389,9 @@ def test_an_application_set_that_may_not_be_read_is_refused_with_the_policy_line
         with untouched(bench):
             refused = bench.run(environment=environment)
         assert refused.code == 2, str(refused)
-        assert f"p, ROLE, applicationsets, get, {project}/{app.owner}, allow" in refused.err, str(refused)
+        assert f"p, role:argorun, applicationsets, get, {project}/{app.owner}, allow" in refused.err, str(
+            refused
+        )
         with bench.as_it_was():
             forced = bench.run("--force-owned", environment=environment)
         assert forced.code == 0, str(forced)

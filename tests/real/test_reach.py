@@ -99,7 +99,7 @@ def test_a_file_in_git_that_replaces_the_parameters_is_named_with_what_it_pins(
 def test_a_misspelled_parameter_is_told(pinned: Bench) -> None:
     refused(
         pinned,
-        f"no manifest of {pinned.app.name} uses helm: kafka.topc",
+        f"no template in {pinned.app.name} uses kafka.topc",
         "Helm gets it, and nothing uses it: is the parameter spelled as in the chart?",
         topics=[{"prefix": pinned.prefix, "parameter": "kafka.topc"}],
     )

@@ -180,7 +180,12 @@ def test_a_user_who_may_not_is_told_the_acl(stack: Stack, spec: TopicSpec) -> No
     server = support.from_environment("REALSTACK_KAFKA_SASL")
     limited = PLAIN | {"sasl.username": "limited", "sasl.password": "limited-secret"}
     error = failure(at(server, limited), spec, AccessDenied)
-    assert error.hint == f"an ACL is missing: Create on Topic {spec.prefix}* (prefixed) or on the Cluster"
+    assert error.hint == (
+        f"ACLs are missing: Create, Describe and Delete on Topic {spec.prefix}* (prefixed)\n"
+        f"kafka-acls --bootstrap-server {server} --command-config admin.properties --add "
+        "--allow-principal User:limited --operation Create --operation Describe --operation Delete "
+        f"--topic {spec.prefix} --resource-pattern-type prefixed"
+    )
 
 
 def test_a_wrong_password_is_told_at_once(stack: Stack, spec: TopicSpec) -> None:
@@ -428,7 +433,8 @@ def test_who_may_create_and_delete_may_run(own: Broker, spec: TopicSpec) -> None
 def test_who_may_create_but_not_describe_is_told_before(own: Broker, spec: TopicSpec) -> None:
     allow(own, spec.prefix, AclOperation.CREATE)
     error = failure(at(own.sasl, MAKER), spec, AccessDenied)
-    assert error.hint == f"an ACL is missing: Describe on Topic {spec.prefix}* (prefixed)"
+    first = error.hint.splitlines()[0]
+    assert first == f"ACLs are missing: Describe and Delete on Topic {spec.prefix}* (prefixed)"
 
 
 def test_who_may_describe_but_not_delete_is_told_once_the_topic_is_made(own: Broker, spec: TopicSpec) -> None:

@@ -71,7 +71,7 @@ def test_a_service_without_an_address_is_named_while_it_is_waited_for(balanced: 
     assert result.code == 4, str(result)
     assert result.err.count(f"  - Argo CD waits for Service web: {why}; set its type to ClusterIP") == 1
     assert f"time ran out after 40 s: waiting for healthy state of /Service/web: {why}" in result.err
-    assert "  ! hint: set its type to ClusterIP, or wait for the cloud's load balancer" in result.err
+    assert "  ! next: set its type to ClusterIP, or wait for the cloud's load balancer" in result.err
 
 
 def test_the_finalizer_that_holds_the_former_hook_is_named_while_it_is_waited_for(holding: Bench) -> None:
@@ -87,7 +87,7 @@ def test_the_finalizer_that_holds_the_former_hook_is_named_while_it_is_waited_fo
     )
     title = f"time ran out after 40 s: {said}: {why}"
     assert title in result.err, str(result)
-    (hint,) = [line for line in result.err.splitlines() if "  ! hint: " in line]
+    (hint,) = [line for line in result.err.splitlines() if "  ! next: " in line]
     command = hint.partition("remove it: ")[2]
     assert command.startswith("kubectl patch job checks --namespace "), hint
     holding.stack.kubectl(*shlex.split(command)[1:])

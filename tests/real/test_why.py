@@ -33,7 +33,7 @@ def shown(result: Result, code: int, title: str, *evidence: str) -> None:
     assert block[0].endswith(f"exit code {code}: {title}"), str(result)
     for piece in evidence:
         assert piece in text, str(result)
-    assert "  ! look: https://" in text, str(result)
+    assert "  ! link: https://" in text, str(result)
     assert len(block) < 24, "more than one screen"
 
 
@@ -135,7 +135,7 @@ def test_a_test_whose_image_cannot_be_pulled_is_1_long_before_the_time_is_over(b
         f"checks cannot start: {PULL}",
         f"no pod of checks {STUCK}",
         NO_IMAGE,
-        "  ! hint: check the",
+        "  ! next: check the",
     )
 
 
@@ -149,7 +149,7 @@ def test_a_deployment_whose_new_pod_cannot_start_is_3(bench: Bench) -> None:
 
 def test_a_configmap_s_key_that_is_not_there_is_named(bench: Bench) -> None:
     title = "checks cannot start: the container's configuration is missing (CreateContainerConfigError)"
-    shown(run(bench, "key"), 1, title, "no-such-key", "  ! hint: create the ConfigMap, Secret or key")
+    shown(run(bench, "key"), 1, title, "no-such-key", "  ! next: create the ConfigMap, Secret or key")
 
 
 def test_a_job_that_may_make_no_pod_says_who_forbids_it(bench: Bench) -> None:
@@ -166,7 +166,7 @@ def test_a_job_that_may_make_no_pod_says_who_forbids_it(bench: Bench) -> None:
 def test_turned_off_the_run_waits_until_its_time_is_over_and_says_what_for_and_why(bench: Bench) -> None:
     result = run(bench, "image-post", stuck="0", run="12s")
     shown(
-        result, 4, f"time ran out after 12 s: checks still running: {PULL}", NO_IMAGE, "  ! hint: check the"
+        result, 4, f"time ran out after 12 s: checks still running: {PULL}", NO_IMAGE, "  ! next: check the"
     )
 
 
@@ -175,26 +175,32 @@ def test_turned_off_the_run_waits_until_its_time_is_over_and_says_what_for_and_w
 
 def test_an_exit_code_with_the_last_lines(bench: Bench) -> None:
     result = run(bench, "exit")
-    shown(result, 1, "checks failed: exit code 3", ": exit code 3", "  | expected sunny\n  | but it rained")
+    shown(
+        result,
+        1,
+        "checks: the test exited with code 3",
+        ": exit code 3",
+        "  | expected sunny\n  | but it rained",
+    )
 
 
 def test_a_container_that_was_killed(bench: Bench) -> None:
     shown(
         run(bench, "killed"),
         1,
-        "checks failed: exit code 137 (SIGKILL)",
+        "checks: the test exited with code 137 (SIGKILL)",
         "  | eating",
-        "  ! hint: see whether",
+        "  ! next: see whether",
     )
 
 
 def test_a_job_s_own_deadline(bench: Bench) -> None:
     title = "checks failed: it took longer than its activeDeadlineSeconds of 3 (DeadlineExceeded)"
-    shown(run(bench, "deadline"), 1, title, "  | slow", "  ! hint: raise activeDeadlineSeconds")
+    shown(run(bench, "deadline"), 1, title, "  | slow", "  ! next: raise activeDeadlineSeconds")
 
 
 def test_every_attempt_of_a_job_is_told(bench: Bench) -> None:
-    title = "checks failed: exit code 4 in both attempts"
+    title = "checks: the test exited with code 4 in both attempts"
     shown(run(bench, "attempts"), 1, title, "(attempt 1): exit code 4", "(attempt 2): exit code 4", "  | try")
 
 
@@ -281,7 +287,7 @@ def test_a_container_that_ran_out_of_memory(bench: Bench) -> None:
         1,
         "checks failed: out of memory (OOMKilled), exit code 137 (SIGKILL)",
         "  | eating",
-        "  ! hint: raise the container's resources.limits.memory",
+        "  ! next: raise the container's resources.limits.memory",
     )
 
 
@@ -295,7 +301,7 @@ def test_a_pod_that_no_node_takes(bench: Bench) -> None:
     with told(bench, "Pending", {"conditions": [condition]}, "FailedScheduling", NO_NODE):
         result = run(bench, "gated")
     title = "checks cannot start: no node takes the pod (Unschedulable)"
-    shown(result, 1, title, STUCK, NO_NODE, "  ! hint: lower its requests")
+    shown(result, 1, title, STUCK, NO_NODE, "  ! next: lower its requests")
 
 
 def test_a_pod_that_a_node_is_on_its_way_for_is_waited_for(bench: Bench) -> None:
@@ -312,10 +318,10 @@ def test_a_volume_that_is_not_there(bench: Bench) -> None:
     with told(bench, "Running", status, "FailedMount", NO_VOLUME):
         result = run(bench, "eater")
     title = "checks cannot start: a volume cannot be mounted (FailedMount)"
-    shown(result, 1, title, STUCK, NO_VOLUME, "  ! hint: create the ConfigMap, Secret or claim")
+    shown(result, 1, title, STUCK, NO_VOLUME, "  ! next: create the ConfigMap, Secret or claim")
 
 
 def test_a_pod_that_is_held_back_is_waited_for_and_named(bench: Bench) -> None:
     result = run(bench, "gated", run="12s")
     title = "time ran out after 12 s: checks still running: its scheduling gates are on (SchedulingGated)"
-    shown(result, 4, title, "non-empty scheduling gates", "  ! hint: find out what removes")
+    shown(result, 4, title, "non-empty scheduling gates", "  ! next: find out what removes")

@@ -110,7 +110,8 @@ def ended(go: Callable[[], int]) -> int:
         (
             ZeroDivisionError("division by zero"),
             70,
-            "argorun: an error inside argorun: ZeroDivisionError: division by zero\n  please report it\n",
+            "argorun: an error inside argorun: ZeroDivisionError: division by zero\n"
+            "  please report it, with this text and `argorun --version`\n",
         ),
     ],
 )

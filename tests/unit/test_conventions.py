@@ -16,7 +16,7 @@ PACKAGE = sorted((ROOT / "argorun").rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 PROSE = [
     *sorted(ROOT.glob("*.md")),
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
     *sorted(p for p in (ROOT / "config").rglob("*") if p.is_file()),
 ]
 

@@ -155,8 +155,10 @@ BY_INT, BY_TERM = "interrupted by SIGINT", "interrupted by SIGTERM"
     [
         ([], ("result", 62.0)),
         ([(5, INT)], (BY_INT, 7.0)),
-        ([(5, INT), (5.4, INT)], (BY_INT, 7.0)),  # the same key press
-        ([(5, INT), (5.6, INT)], (BY_INT, 5.6)),
+        ([(5, INT), (5.9, INT)], (BY_INT, 7.0)),  # a nervous second press
+        ([(5, INT), (6.1, INT)], (BY_INT, 6.1)),
+        ([(5, INT), *((5 + n / 10, INT) for n in range(1, 19))], (BY_INT, 7.0)),  # a key that is held down
+        ([(5, INT), (5.9, INT), (6.3, INT)], (BY_INT, 6.3)),
         ([(5, TERM), (5.4, INT)], (BY_TERM, 5.4)),
     ],
 )

@@ -24,7 +24,9 @@ from argorun.argocd.parameters.record import RECORD, Record, record_of
 from argorun.argocd.parameters.spec import claimed
 from argorun.argocd.sync import operation
 from argorun.argocd.types import Application, Json
+from argorun.argocd.types.messages import cause
 from argorun.errors import ArgoCDFailed, OperationFailed, UsageError
+from argorun.kinds import NoticeKind
 
 CONFLICT_SHOWS = 0.3  # seconds after which a concurrent PATCH shows: about 0.1 s was seen
 BUSY_POLL = 5.0
@@ -56,7 +58,8 @@ async def wait_until_free(
         seen = await client.application(claim.app)
         record = record_of(seen)
         if record is not None and (left := liveness.abandoned_operation(record, seen, client.clock.now())):
-            claim.warn(f"run {record.run} is dead and left its operation running; argorun ends it")
+            text = f"run {record.run} is dead and left its operation running; argorun ends it"
+            claim.warn(text, NoticeKind.KILLED_RUN)
             async with busy.spent():
                 await operation.end(client, claim.app, left)
             continue
@@ -131,7 +134,7 @@ async def take(claim: Claim, manifests: Sequence[Json], until: float) -> Applica
             if isinstance(e, ApiError) and e.status == 400:
                 # If the source renders without the values and not with them, Git is not the cause.
                 kind = UsageError if manifests else OperationFailed
-                raise kind(f"Argo CD does not accept the parameters: {e.text}") from None
+                raise kind(f"Argo CD does not accept the parameters: {cause(e.text)}") from None
             slow = isinstance(e, Slow)  # the patch may have been applied
             if getattr(e, "final", False) and not slow:
                 raise

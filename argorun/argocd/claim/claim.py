@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field
 
 import msgspec
@@ -16,6 +16,7 @@ from argorun.argocd.parameters.kind import Setting
 from argorun.argocd.parameters.record import RECORD, Record, record_of
 from argorun.argocd.parameters.spec import holds, without_automated
 from argorun.argocd.types import Application, Json, ResourceStatus
+from argorun.emit import Warn
 from argorun.errors import OperationFailed
 
 
@@ -53,7 +54,7 @@ class Claim:
     run_id: str
     settings: Sequence[Setting]  # the parameters with this run's values
     _: KW_ONLY
-    warn: Callable[[str], None]
+    warn: Warn
     topics: Sequence[str] = ()  # those of the values that are names of topics
     pinned: bool = False  # the run syncs another commit than the Application's own
 
@@ -78,7 +79,7 @@ class Claim:
         app: ApplicationName,
         seen: Application,
         record: Record,
-        warn: Callable[[str], None],
+        warn: Warn,
     ) -> Claim:
         """The claim of a dead run that left this record in the Application, to give it back."""
         before = original(seen, record)

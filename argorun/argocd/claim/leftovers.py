@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from argorun.argocd.claim import restore, settling_sync
@@ -21,6 +20,8 @@ from argorun.argocd.settle.settlement import Settlement
 from argorun.argocd.sync import operation
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Application
+from argorun.emit import Warn
+from argorun.kinds import NoticeKind, Subject
 
 OBJECTS_GO = 10.0  # seconds to wait for objects that are being deleted
 PODS_GO = 45.0  # seconds to wait for pods on a dead run's topics: a rollout, a grace period
@@ -45,15 +46,13 @@ class Leftover:
 
 @dataclass
 class UndoResult:
-    """What was undone, in words, and the objects that are not back."""
+    """What was undone, with the words for it, and the objects that are not back."""
 
-    did: list[str] = field(default_factory=list)
+    did: dict[Subject, str] = field(default_factory=dict)
     left: list[Remains] = field(default_factory=list)
 
 
-async def undo(
-    client: Client, app: ApplicationName, dead: Record, limit: float, warn: Callable[[str], None]
-) -> UndoResult:
+async def undo(client: Client, app: ApplicationName, dead: Record, limit: float, warn: Warn) -> UndoResult:
     """Undo what a dead run left; nothing, or nothing more, if somebody else is faster.
 
     In the order of a run's own clean-up: end its operation, put the parameters back, settle what it changed,
@@ -71,13 +70,13 @@ async def _undo(
     app: ApplicationName,
     dead: Record,
     limit: float,
-    warn: Callable[[str], None],
+    warn: Warn,
     done: UndoResult,
 ) -> None:
     seen = await client.application(app)
     if seen.running is not None and seen.running.run == dead.run:
         if await operation.end(client, app, seen.running.run_id):
-            done.did.append(f"operation of run {dead.run} ended")
+            done.did[Subject.OPERATION] = f"operation of run {dead.run} ended"
         seen = await client.application(app)
     record = record_of(seen)
     if record is None or record.run != dead.run:
@@ -87,7 +86,7 @@ async def _undo(
     stands = parameters_spec.stands(seen.spec, record)
     await settlement.reconstruct(seen, record.since, deployed(seen), stands=stands, synced=claim.was_synced)
     if await restore.give_back(claim, settling=True, until=client.clock.now() + limit):
-        done.did.append("parameters put back")
+        done.did[Subject.PARAMETERS] = "parameters put back"
     if record_of(await claim.check_held()) is None:
         return
     on_again = record.automated is not None
@@ -95,14 +94,15 @@ async def _undo(
     kept = await restore.release(claim)
     await restore.verify(claim)
     if on_again and is_automated((await client.application(app)).spec, record):
-        done.did.append("auto-sync switched on again")
+        done.did[Subject.AUTO_SYNC] = "auto-sync switched on again"
     if kept:
         warn(
             f"a request to end the operation of run {dead.run} was never answered: its record stays, and no "
-            f"run may begin on {app} for {kept:.0f} s"
+            f"run may begin on {app} for {kept:.0f} s",
+            NoticeKind.KILLED_RUN,
         )
     else:
-        done.did.append("record removed")
+        done.did[Subject.RECORD] = "record removed"
     put_back_at = put_back_at or client.clock.now()
     done.left += await _remaining_pods(client, app, record, settlement, put_back_at)
 
@@ -129,7 +129,7 @@ async def _settle(
     known = {r.key for r in done.left}
     done.left += [r for r in await settlement.find_remains(OBJECTS_GO) if r.key not in known]
     if settlement.changed and not done.left:
-        done.did.append("workloads settled on what they had before")
+        done.did[Subject.WORKLOADS] = "workloads settled on what they had before"
     return began_at
 
 

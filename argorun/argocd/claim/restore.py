@@ -25,6 +25,7 @@ from argorun.argocd.parameters.record import Record, record_of
 from argorun.argocd.parameters.spec import is_automated, restored, stands, with_automated
 from argorun.argocd.types import Application, Json
 from argorun.errors import AccessDenied, ArgoCDFailed, OperationFailed
+from argorun.kinds import NoticeKind
 
 LAST_LOOK = 5.0  # seconds
 
@@ -115,12 +116,14 @@ async def put_back(claim: Claim, record: Record, keep: Record | None, *, again: 
         patch = parameters_patch.changes(seen, spec, goal)
         if not patch:
             if keep is None and goal is None and not is_automated(seen.spec, record):
-                claim.warn(f"auto-sync of {claim.app} was changed meanwhile; it stays as it is now")
+                text = f"auto-sync of {claim.app} was changed meanwhile; it stays as it is now"
+                claim.warn(text, NoticeKind.CHANGED)
             return stood
         if again:
             claim.warn(
                 f"somebody's change at the same moment brought run {record.run}'s parameters back; "
-                "argorun removes them again"
+                "argorun removes them again",
+                NoticeKind.CHANGED,
             )
         released = keep is None  # even if the answer is lost: no other run begins while the record stands
         try:

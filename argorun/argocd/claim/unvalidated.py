@@ -14,7 +14,9 @@ from argorun.argocd.client import ApplicationName, Client
 from argorun.argocd.http.errors import ApiError, typed
 from argorun.argocd.parameters.record import RECORD, Record
 from argorun.argocd.types import Application, Json
+from argorun.emit import Warn
 from argorun.errors import ArgorunError
+from argorun.kinds import NoticeKind
 
 WATCHED = ",".join(
     "result." + f
@@ -44,7 +46,7 @@ class Overwritten(Exception):
         self.edit = edit
 
 
-async def write(client: Client, app: ApplicationName, goal: Goal, warn: Callable[[str], None]) -> None:
+async def write(client: Client, app: ApplicationName, goal: Goal, warn: Warn) -> None:
     """Bring the Application to its `goal` with a PUT, which neither renders nor validates.
 
     Argo CD has no conditional write: what somebody else writes between reading and writing is lost (source:
@@ -63,7 +65,10 @@ async def write(client: Client, app: ApplicationName, goal: Goal, warn: Callable
             edit = await _edited(versions, read, spec)
             if edit is None:
                 return
-            warn(f"somebody edited {app.name} at the same moment; argorun restores the edit")
+            warn(
+                f"somebody edited {app.name} at the same moment; argorun restores the edit",
+                NoticeKind.CHANGED,
+            )
             raw |= {"spec": copy.deepcopy(edit.spec)}
             raw["metadata"] |= {
                 "annotations": dict(edit.metadata.annotations or {}),

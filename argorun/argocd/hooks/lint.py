@@ -11,6 +11,7 @@ from argorun.argocd.manifests.pod_references import pod_spec, sources
 from argorun.argocd.manifests.sync_options import sync_options
 from argorun.argocd.types import Json
 from argorun.errors import NoTestRan, UsageError
+from argorun.humanize import misspelt, nearest
 
 POLICY = "argocd.argoproj.io/hook-delete-policy"
 HELM_POLICY = "helm.sh/hook-delete-policy"
@@ -22,6 +23,8 @@ FROM_HELM = {
 # Workloads whose pods stay for as long as the workload is the same.
 ROLLING = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Rollout")
 SOON = 600  # seconds; a Job that is kept so long after its end is read by then
+IT_HAS, NO_HOOKS = "it has: ", "no hook Job or Pod at all"
+FEW = 0.4  # how much a name must be like another, of few
 CHECKSUM = "a checksum of it in the pod template's annotations restarts them"
 FIX = f"annotate it with {ARGO}: PostSync"
 
@@ -150,6 +153,12 @@ class Gap(NamedTuple):
     wanted: str  # "hook Job or Pod checks", "PostSync Job or Pod"
     instead: str  # a line each; the last one lists the hooks
     taken: bool = False  # something that is no hook has the name of a test
+    misspelt: bool = False  # a hook has nearly the name of a test
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether there is no hook at all, and nothing that looks like a test."""
+        return self.instead == IT_HAS + NO_HOOKS
 
     def error(self, application: object) -> NoTestRan:
         return NoTestRan(f"no test ran: {application} has no {self.wanted}", self.instead)
@@ -161,10 +170,18 @@ def gap(manifests: Sequence[Json], jobs: Sequence[str]) -> Gap | None:
     missing = [j for j in jobs if not any(h.is_called(j) for h in hooks)]
     if not missing and required(hooks, jobs):
         return None
-    there = ", ".join(f"{h.name} ({', '.join(h.phases)})" for h in hooks) or "no hook Job or Pod at all"
+    there = ", ".join(f"{h.name} ({', '.join(h.phases)})" for h in hooks) or NO_HOOKS
     others = list(_no_hook(manifests, missing))
     wanted = f"hook Job or Pod {', '.join(missing)}" if missing else "PostSync Job or Pod"
-    return Gap(wanted, "\n".join([*others, f"it has: {there}"]), taken=bool(missing and others))
+    free = [h.name for h in hooks if not any(h.is_called(j) for j in jobs)]
+    meant = {near: None for j in missing if not others and (near := nearest(j, free, FEW))}
+    asked = [f"did you mean {', '.join(meant)}?"] if meant else []
+    return Gap(
+        wanted,
+        "\n".join([*others, *asked, IT_HAS + there]),
+        taken=bool(missing and others),
+        misspelt=any(misspelt(j, free) for j in missing),
+    )
 
 
 def _no_hook(manifests: Iterable[Json], jobs: Sequence[str]) -> Iterable[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from types import MappingProxyType, TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
@@ -20,6 +20,7 @@ from argorun.argocd.http.errors import (
     InvalidResponse,
     Slow,
     Unreachable,
+    brief,
     check,
     decode,
     slow,
@@ -37,6 +38,7 @@ stamina.instrumentation.set_on_retry_hooks(())  # the run reports its retries it
 LANDING = 3.0  # seconds for the answer to a request that was sent and then canceled
 LATE = 15.0  # seconds for which an unanswered change may still take effect
 QUICK = httpx.Timeout(15.0, connect=5.0)
+SAID_AFTER = 1.0  # seconds of a read that fails after which its retries are reported
 WHOLE = 60.0  # seconds for a whole answer, however steadily it comes
 RENDERS = httpx.Timeout(15.0, connect=5.0, read=None)  # the answer has a limit of its own
 T = TypeVar("T")
@@ -65,7 +67,9 @@ class Connection:
     """Sends requests and reads streams. Idempotent requests are retried for `retry_for` seconds.
 
     A request has 60 s, at most 15 s of them silent; one that makes Argo CD render has `rendering`, and is not
-    repeated after that. Only the settings' proxy is used. `transport` replaces the network.
+    repeated after that. Only the settings' proxy is used. `retrying` is called with the reason of retries,
+    and with an empty one once they are over. `transport` replaces the network. `given` is where the server's
+    address was given, for errors.
 
     Raises AccessDenied (6) or ArgoCDFailed (8), and UsageError (2) if the settings cannot be used; no error
     of httpx gets out.
@@ -76,10 +80,14 @@ class Connection:
         settings: Settings,
         *,
         retry_for: float = 5.0,
+        retrying: Callable[[str], None] = lambda reason: None,
         transport: httpx.AsyncBaseTransport | None = None,
+        given: str = "argocd.server",
     ) -> None:
         self.settings = settings
+        self._given = given
         self.retry_for = retry_for
+        self._retrying = retrying
         self.rendering = RenderLimit(settings.timeout)
         self.requests = 0  # how many were sent, retries included
         self.clock = Clock()
@@ -100,7 +108,9 @@ class Connection:
                 transport=transport,
             )
             use_backend(self._http)
-        except ImportError:
+        except ImportError as e:
+            if "socksio" not in str(e):
+                raise
             why = f"the proxy {settings.proxy} cannot be used: support for its scheme is not installed"
             raise UsageError(why, "pip install 'httpx[socks]'") from None
         except (httpx.InvalidURL, ValueError) as e:
@@ -126,17 +136,30 @@ class Connection:
         renders: bool = False,
     ) -> T:
         """Read, with retries; `also_500` is False if a 500 is Argo CD's final answer."""
-        budget = RetryBudget(self.retry_for)
-        async for attempt in stamina.retry_context(
-            on=lambda error: budget.retry(error, also_500=also_500),
-            attempts=None,
-            timeout=self.retry_for,
-            wait_initial=0.2,
-            wait_max=3.0,
-            wait_jitter=0.3,
-        ):
-            with attempt:
-                return await self._once("GET", doing, url, None, kind, params, renders=renders)
+        budget, began, reported = RetryBudget(self.retry_for), now(), False
+
+        def again(error: Exception) -> bool | float:
+            nonlocal reported
+            worth = budget.retry(error, also_500=also_500)
+            if worth and now() - began >= SAID_AFTER:
+                reported = True
+                self._retrying(brief(error))
+            return worth
+
+        try:
+            async for attempt in stamina.retry_context(
+                on=again,
+                attempts=None,
+                timeout=self.retry_for,
+                wait_initial=0.2,
+                wait_max=3.0,
+                wait_jitter=0.3,
+            ):
+                with attempt:
+                    return await self._once("GET", doing, url, None, kind, params, renders=renders)
+        finally:
+            if reported:
+                self._retrying("")
         raise AssertionError("unreachable")  # pragma: no cover
 
     async def _send(
@@ -254,7 +277,7 @@ class Connection:
         """A phrase that the token has expired; empty if it has not, or if its date is unknown."""
         at = self.settings.token_expires
         expired = at is not None and at < self.clock.now() + 1  # its date is in whole seconds
-        return f"the token expired at {stamp(at)}" if at is not None and expired else ""
+        return f"the token for Argo CD expired at {stamp(at)}" if at is not None and expired else ""
 
     async def _stream(
         self,
@@ -293,7 +316,8 @@ class Connection:
         return slow(doing, seconds, limit, self.settings.url, self.settings.proxy)
 
     def _unreachable(self, error: httpx.HTTPError) -> Unreachable:
-        return unreachable(error, self.settings.url, self.settings.proxy, self.settings.unused_proxy)
+        settings = self.settings
+        return unreachable(error, settings.url, settings.proxy, settings.unused_proxy, self._given)
 
 
 def through(proxy: Proxy) -> httpx.Proxy:

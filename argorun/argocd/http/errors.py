@@ -20,6 +20,7 @@ import httpx
 import msgspec
 
 from argorun.argocd.types import ErrorBody
+from argorun.argocd.types.messages import plain
 from argorun.config.proxies import Proxy, not_used_warning
 from argorun.errors import AccessDenied, ArgoCDFailed
 
@@ -30,9 +31,13 @@ NEW_TOKEN = (
     "create a new one for ARGOCD_AUTH_TOKEN: `argocd account generate-token`, or with SSO `argocd login` and "
     "`argocd account session-token` (3.4+)"
 )
+ALIKE = (
+    "either there is no such Application or the token's account may not do this: Argo CD answers both alike"
+)
 NOT_ARGOCD = "is this Argo CD's address? there may be a proxy in between, or argocd.root_path may be wrong"
 DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {}
 TRANSIENT = frozenset({429, 502, 503, 504})
+_POLICY = re.compile(r"permission denied: (?P<resource>[\w-]+), (?P<action>[^,\s]+), (?P<subject>[^,\s]+)")
 LONGEST_RETRY_AFTER = 30.0  # seconds; a client also stops after its `retry_for`
 DEADLINE_EXCEEDED = 4  # gRPC's code, beside HTTP 504: Argo CD itself gave up the rendering
 
@@ -41,6 +46,7 @@ class Unreachable(ArgoCDFailed):
     """No answer: refused, reset, timed out, a name that does not resolve, a TLS failure."""
 
     final = False  # True where trying again cannot help
+    cause = ""  # "Connection refused"
 
 
 class Slow(Unreachable):
@@ -96,6 +102,13 @@ def worth_retrying(error: Exception) -> bool | float:
     return isinstance(error, InvalidResponse | Unreachable) and not error.final
 
 
+def brief(error: Exception) -> str:
+    """Why a request failed, in few words: `Connection refused`, `HTTP 503: no healthy upstream`."""
+    if isinstance(error, ApiError):
+        return f"HTTP {error.status}{error.text and f': {error.text}'}"
+    return (error.cause if isinstance(error, Unreachable) else "") or str(error)
+
+
 def decode(data: bytes, kind: type[T], doing: str) -> T:
     """JSON as a typed value; raises InvalidResponse."""
     decoder = DECODERS.get(kind) or DECODERS.setdefault(kind, msgspec.json.Decoder(kind))
@@ -144,19 +157,23 @@ def check(answer: httpx.Response, doing: str, proxy: Proxy | None = None, expire
                 f"there is no Argo CD API at {answer.request.url.copy_with(query=None)} (HTTP 404)",
                 NOT_ARGOCD,
             ) from None
-    text = body.message or body.error
+    text = plain(body.message or body.error)
     if status == 401:
-        hint = NEW_TOKEN if expired else f"the token is wrong or has expired: {NEW_TOKEN}"
-        raise Unauthenticated(f"Argo CD would not {doing}: {expired or text} (HTTP {status})", hint)
+        raise Unauthenticated(expired or f"Argo CD does not know this token ({text})", NEW_TOKEN)
     if status in (403, 404):
-        raise Denied(
-            doing,
-            status,
-            text,
-            "either there is no such Application or the token's account may not do this: "
-            "Argo CD answers both alike; see the RBAC policy in config/argocd/",
-        )
+        raise Denied(doing, status, text, _permission(text))
     raise ApiError(doing, status, body.code, text, retry_after(answer), hint)
+
+
+def policy_line(resource: str, action: str, subject: str) -> str:
+    """The line of Argo CD's policy.csv that allows this, for the role of config/argocd."""
+    return f"p, role:argorun, {resource}, {action}, {subject}, allow"
+
+
+def _permission(text: str) -> str:
+    """The policy line that is missing where Argo CD says so; else what its answer may mean."""
+    said = _POLICY.search(text)
+    return f"add to Argo CD's policy.csv:\n{policy_line(*said.groups())}" if said else ALIKE
 
 
 def retry_after(answer: httpx.Response) -> float | None:
@@ -173,18 +190,25 @@ def slow(doing: str, seconds: float, limit: str, url: str, proxy: Proxy | None) 
 
 
 def unreachable(
-    error: httpx.HTTPError, url: str, proxy: Proxy | None = None, unused: str = ""
+    error: httpx.HTTPError,
+    url: str,
+    proxy: Proxy | None = None,
+    unused: str = "",
+    given: str = "argocd.server",
 ) -> Unreachable:
-    """httpx's error as argorun's, with a hint; `unused` names a proxy that was not used."""
+    """httpx's error as argorun's, with a hint; `unused` names a proxy that was not used.
+
+    `given` is where the address was given.
+    """
     cause = root(error) or str(error) or f"the connection broke off ({type(error).__name__})"
-    hint = "check argocd.server and the network; HTTPS_PROXY and NO_PROXY are honored"
+    hint = f"check {given} and the network; HTTPS_PROXY and NO_PROXY are honored"
     if proxy:
         hint = f"check that proxy, which {proxy.variable} names; NO_PROXY=HOST bypasses it"
     elif unused:
         hint = not_used_warning(unused)
     final = False
     if "CERTIFICATE_VERIFY_FAILED" in cause:
-        hint, final = "give the CA that signed it: argocd: {ca: FILE}", True
+        hint, final = "give the CA that signed it: --ca FILE, or argocd: {ca: FILE}", True
     elif "WRONG_VERSION_NUMBER" in cause or "record layer failure" in cause:
         hint, final = "the server does not speak TLS there: argocd: {plaintext: true}?", True
     elif isinstance(error, httpx.UnsupportedProtocol | httpx.LocalProtocolError):
@@ -193,7 +217,7 @@ def unreachable(
         cause = f"no answer in time ({type(error).__name__})"
     what = f"cannot be reached through the proxy {proxy}" if proxy else "cannot be reached"
     raised = Unreachable(f"Argo CD at {url} {what}: {cause}", hint)
-    raised.final = final
+    raised.final, raised.cause = final, cause
     return raised
 
 

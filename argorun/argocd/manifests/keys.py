@@ -19,6 +19,11 @@ class Key(NamedTuple):
     def __str__(self) -> str:
         return f"{self.kind} {self.name}"
 
+    @property
+    def resource(self) -> str:
+        """Its kind as kubectl takes it: `Pod`, `Deployment.apps`."""
+        return f"{self.kind}.{self.group}".rstrip(".")
+
 
 def key_of(manifest: Json, namespace: str) -> Key:
     """The identity of a rendered or live object; `namespace` is for a rendered one that has none."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import msgspec
 
 from argorun.argocd import normal_form
-from argorun.argocd.parameters.kind import Element
+from argorun.argocd.parameters import topic_like
+from argorun.argocd.parameters.kind import Candidate, Element
 from argorun.argocd.parameters.paths import get, put_or_drop
 from argorun.argocd.parameters.record import HelmValue, Record
 from argorun.argocd.types import Json
@@ -30,6 +32,7 @@ class Helm:
     """
 
     kind: ClassVar[str] = "helm"
+    key: ClassVar[str] = ""
     name: str
     value: str
     string: bool = False
@@ -100,6 +103,40 @@ def secrets(spec: Json, record: Record) -> list[str]:
     values = [(str(p.get("name", "")), str(p.get("value", ""))) for p in [*helm_parameters(spec), *away]]
     named = [value for name, value in values if is_parameter(name)]
     return named + [secret for _, v in values if "://" in v for secret in in_address(v)]
+
+
+def candidates(spec: Json, manifests: Sequence[Json], values: Mapping[str, str]) -> list[Candidate]:
+    """By the names in the Application, and among the chart's values; the Application's win."""
+    helm = get(spec, PATH[:-1]) or {}
+    places = (
+        ("in the Application's parameters", dict(_named(helm_parameters(spec)))),
+        ("in the Application's values", topic_like.flattened(helm.get("valuesObject") or {})),
+        ("in the Application's values", topic_like.flattened(_yaml(str(helm.get("values") or "")))),
+        ("in the chart's values", values),
+    )
+    found: dict[str, Candidate] = {}
+    for seen, pairs in places:
+        for name, value in pairs.items():
+            if name not in found and (like := topic_like.likeness(name, value)):
+                found[name] = Candidate(name, name, value, seen, like)
+    return list(found.values())
+
+
+def typed(text: str) -> str:
+    return text
+
+
+def _named(parameters: Iterable[Json]) -> Iterator[tuple[str, str]]:
+    return ((str(p.get("name", "")), str(p.get("value", ""))) for p in parameters)
+
+
+def _yaml(text: str) -> object:
+    """What YAML in a spec says; nothing where it is not valid."""
+    import yaml
+
+    with contextlib.suppress(Exception):  # PyYAML's constructors raise more than YAMLError
+        return yaml.safe_load(text) or {}
+    return {}
 
 
 def elements(source: Json) -> Iterator[Element]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -16,6 +16,14 @@ class Setting(Protocol):
     @property
     def kind(self) -> str:
         """The name of its ParameterKind."""
+
+    @property
+    def name(self) -> str:
+        """Of the Helm parameter, or of the ConfigMap."""
+
+    @property
+    def key(self) -> str:
+        """Of the ConfigMap; empty for Helm."""
 
     @property
     def value(self) -> str: ...
@@ -36,6 +44,17 @@ class Element:
     pointer: str  # as in a JSON patch, from the source on: "/helm/parameters/0"
     value: Json
     text: str  # the part of the value that would hold the name
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A place that may take a topic's name, for `argorun init` to suggest."""
+
+    place: Any  # as `config.model.Parameter.place` has it
+    typed: str  # as a person types it: "kafka.topic", "topic-config/topic_name"
+    value: str  # what stands there now; may be empty
+    seen: str  # where it was found: "in the chart's values"
+    likeness: int  # see topic_like; the higher, the better
 
 
 class ParameterKind(Protocol[S]):
@@ -77,6 +96,14 @@ class ParameterKind(Protocol[S]):
 
     def secrets(self, spec: Json, record: Record) -> list[str]:
         """The secrets among this kind's values in the spec, and in what the record remembers."""
+
+    def candidates(
+        self, spec: Json, manifests: Sequence[Json], values: Mapping[str, str]
+    ) -> Sequence[Candidate]:
+        """The places that may take a topic's name; `values` are a chart's, empty where not known."""
+
+    def typed(self, text: str) -> Any:
+        """The place that a person has typed. Raises UsageError where it is none of this kind."""
 
     def elements(self, source: Json) -> Iterator[Element]:
         """Every element of a source in which a run may have left a topic's name."""

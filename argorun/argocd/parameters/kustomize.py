@@ -7,12 +7,14 @@ workload that reads it, which changes an annotation of its pods: they are replac
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from argorun.argocd.manifests.hooks import RUNNING
 from argorun.argocd.manifests.pod_references import pod_spec, sources
-from argorun.argocd.parameters.kind import Element
+from argorun.argocd.parameters import topic_like
+from argorun.argocd.parameters.kind import Candidate, Element
 from argorun.argocd.parameters.kustomize_names import (
     Affix,
     Names,
@@ -27,6 +29,7 @@ from argorun.argocd.parameters.record import Record
 from argorun.argocd.types import Json
 from argorun.config.model import ConfigMapKey
 from argorun.errors import UsageError
+from argorun.humanize import did_you_mean
 
 SOURCE_TYPE = "Kustomize"
 PATH: tuple[str, ...] = ("source", "kustomize", "patches")
@@ -59,6 +62,10 @@ class Kustomize:
     key: str
     value: str
 
+    @property
+    def name(self) -> str:
+        return self.configmap
+
     def __str__(self) -> str:
         return f"kustomize: ConfigMap {self.configmap}, key {self.key}"
 
@@ -85,13 +92,18 @@ def check_rendered(app: str, settings: Sequence[Kustomize], manifests: Sequence[
             known = sorted(rendered_name(m) for m in manifests if m.get("kind") == "ConfigMap")
             raise UsageError(
                 f"Application {app} renders no ConfigMap {setting.configmap}",
-                f"it has: {', '.join(known)}" if known else "it has none at all",
+                _instead(setting.configmap, known) if known else "it has none at all",
             )
         keys = sorted(k for m in named for k in m.get("data") or {})
         raise UsageError(
             f"ConfigMap {setting.configmap} of Application {app} has no key {setting.key}",
-            f"it has: {', '.join(keys)}" if keys else "it is empty",
+            _instead(setting.key, keys) if keys else "it is empty",
         )
+
+
+def _instead(name: str, known: Sequence[str]) -> str:
+    """What there is in place of a name, and which may have been meant."""
+    return " ".join(filter(None, [did_you_mean(name, known), f"it has: {', '.join(known)}"]))
 
 
 def apply(spec: Json, settings: Sequence[Kustomize], manifests: Sequence[Json]) -> list[str]:
@@ -161,6 +173,37 @@ def original_value(setting: Kustomize, spec: Json, manifests: Sequence[Json]) ->
 def secrets(spec: Json, record: Record) -> list[str]:
     """None are known: a ConfigMap is no place for them."""
     return []
+
+
+def candidates(spec: Json, manifests: Sequence[Json], values: Mapping[str, str]) -> list[Candidate]:
+    """By the names of the rendered ConfigMaps' keys; a ConfigMap that nothing reads is unlikely."""
+    found: dict[tuple[str, str], Candidate] = {}
+    for m in manifests:
+        data = m.get("data") if m.get("kind") == "ConfigMap" else None
+        name, readers = base_name(m), _readers(m, manifests) if data else ""
+        for key, value in data.items() if isinstance(data, dict) else ():
+            if like := topic_like.likeness(f"{name}/{key}", str(value)):
+                place = ConfigMapKey(configmap=name, key=key)
+                like = like if readers else topic_like.POSSIBLE
+                seen = f"read by {readers or 'nothing'}"
+                found[name, key] = Candidate(place, f"{name}/{key}", str(value), seen, like)
+    return list(found.values())
+
+
+def _readers(configmap: Json, manifests: Sequence[Json]) -> str:
+    """The objects whose pods read a ConfigMap."""
+    name, kinds = rendered_name(configmap), (*WORKLOADS, *RUNNING, "CronJob")
+    read = [m for m in manifests if m.get("kind") in kinds and reads_configmap(m, name)]
+    return ", ".join(f"{m['kind']} {rendered_name(m)}" for m in read)
+
+
+def typed(text: str) -> ConfigMapKey:
+    configmap, sign, key = text.partition("/")
+    if not (sign and configmap and key) or "/" in key:
+        raise UsageError(
+            f"'{text}' names no ConfigMap's key", "write CONFIGMAP/KEY, as in topic-config/topic_name"
+        )
+    return ConfigMapKey(configmap=configmap, key=key)
 
 
 def elements(source: Json) -> Iterator[Element]:

@@ -27,20 +27,38 @@ def check_source(app: Application, settings: Iterable[Setting]) -> None:
     if spec.get("sourceHydrator"):
         raise UsageError(f"Application {name} uses a source hydrator: Argo CD ignores its parameters")
     source_type = app.status.source_type
+    if not source_type:
+        raise not_rendered(app)
     taken = [name for name, kind in KINDS.items() if source_type == kind.SOURCE_TYPE]
     if not taken:
         supported = dict.fromkeys(f"a {kind.SOURCE_TYPE}" for kind in KINDS.values())
-        shown = source_type.lower() or "still unknown"
         raise UsageError(
-            f"Application {name} has a {shown} source, which takes no parameters",
-            f"argorun needs {' or '.join(supported)} source"
-            + ("" if source_type else "; Argo CD has not rendered it yet: look at its conditions"),
+            f"Application {name} has a {source_type.lower()} source, which takes no parameters",
+            f"argorun needs {' or '.join(supported)} source",
         )
     for kind in sorted({s.kind for s in settings} - set(taken)):
         raise UsageError(
             f"Application {name} has a {source_type} source, which takes no {kind.title()} parameter",
             f"write the parameter as {' or '.join(PARAMETER_FORMS[t] for t in taken)}",
         )
+
+
+def not_rendered(app: Application) -> UsageError:
+    """The error for an Application whose source type Argo CD does not know: it has not rendered it.
+
+    All of Argo CD's error conditions are in it.
+    """
+    name, source = app.metadata.name, app.spec.get("source") or {}
+    if not app.errors:
+        return UsageError(
+            f"Argo CD has not rendered Application {name} yet", "try again, or look at it in Argo CD"
+        )
+    given = ((k, str(source.get(k) or "")) for k in ("repoURL", "path", "chart", "targetRevision"))
+    shown = ", ".join(f"{k}: {v}" for k, v in given if v and "@" not in v)  # it may hold a password
+    return UsageError(
+        f"Argo CD cannot render Application {name}: {'; '.join(app.errors)}",
+        f"fix its source in Argo CD ({shown})" if shown else "fix its source in Argo CD",
+    )
 
 
 def check_rendered(

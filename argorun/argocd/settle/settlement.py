@@ -30,6 +30,7 @@ from argorun.argocd.settle.remains import LIVES_ON, Remains, still_being_deleted
 from argorun.argocd.settle.snapshot import Snapshot
 from argorun.argocd.settle.suspects import CONFIGMAP, SECRET
 from argorun.argocd.types import Application, Json, ResourceStatus, Tree
+from argorun.argocd.types.messages import cause
 from argorun.errors import AccessDenied, ArgoCDFailed, OperationFailed, UsageError
 
 MOST = 200  # objects that are read before the sync
@@ -166,7 +167,8 @@ class Settlement:
             manifests = await self._client.manifests(self._app, revision)
         except ApiError as e:
             self._plan = Plan(stay=self._ours.naming)  # for `find_remains`
-            raise OperationFailed(f"Argo CD cannot render {self._app} without the topic: {e.text}") from None
+            why = cause(e.text)
+            raise OperationFailed(f"Argo CD cannot render {self._app} without the topic: {why}") from None
         former = self._former = await asyncio.to_thread(by_key, manifests, self._namespace)
         seen = await self._compared()
         self._live.tree = await self._client.tree(self._app)
@@ -213,10 +215,8 @@ class Settlement:
     async def _compared(self) -> Application:
         seen = await self._client.application(self._app, refresh="normal")
         if seen.status.sync.status not in ("Synced", "OutOfSync"):
-            why = "; ".join(c.message for c in seen.status.conditions or () if c.type == "ComparisonError")
-            raise OperationFailed(
-                f"Argo CD cannot compare {self._app.name} with Git: {why or seen.status.sync.status}"
-            )
+            why = "; ".join(seen.errors) or seen.status.sync.status
+            raise OperationFailed(f"Argo CD cannot compare {self._app.name} with Git: {why}")
         return seen
 
     async def apply_patches(self, plan: Plan) -> list[Remains]:

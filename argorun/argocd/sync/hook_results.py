@@ -62,6 +62,7 @@ class Intruder(OperationFailed):
             f"no verdict: {hook.kind} {hook.name} in namespace {hook.namespace} belongs to {whose}",
             "two Applications with hooks of one name in one namespace delete each other's: put the release's "
             "name into the hooks' names, or give each Application its own namespace",
+            hooks=[hook.name],
         )
 
 
@@ -73,6 +74,7 @@ class Vanished(OperationFailed):
             f"no verdict: {hook.kind} {hook.name} in namespace {hook.namespace} was deleted while it ran",
             "another Application with a hook of this name in this namespace may do so: put the release's "
             "name into the hooks' names, or give each Application its own namespace",
+            hooks=[hook.name],
         )
 
 

@@ -34,8 +34,8 @@ from argorun.argocd.types.operation import (
     SyncResult,
 )
 from argorun.argocd.types.project import Project, ProjectSpec, SyncWindow, SyncWindows
-from argorun.argocd.types.resources import ManagedResource, ManagedResources, Manifests
-from argorun.argocd.types.server import ErrorBody, ServerSettings, ServerVersion, StreamError
+from argorun.argocd.types.resources import ManagedResource, ManagedResources, Manifests, SourceDetails
+from argorun.argocd.types.server import ErrorBody, ServerSettings, ServerVersion, StreamError, UserInfo
 from argorun.argocd.types.tree import Node, Ref, Tree
 
 __all__ = [
@@ -74,6 +74,7 @@ __all__ = [
     "ResourceStatus",
     "ServerSettings",
     "ServerVersion",
+    "SourceDetails",
     "Status",
     "StreamError",
     "Sync",
@@ -82,5 +83,6 @@ __all__ = [
     "SyncWindow",
     "SyncWindows",
     "Tree",
+    "UserInfo",
     "WatchEvent",
 ]

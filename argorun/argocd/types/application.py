@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from argorun.argocd.types.base import Camel, Health, Json, Metadata
+from argorun.argocd.types.messages import cause
 from argorun.argocd.types.operation import Operation, OperationState
 
 
@@ -67,6 +68,15 @@ class Application(Camel, frozen=True):
     def deleting(self) -> bool:
         """Whether the Application is being deleted, and with it every object it made."""
         return self.metadata.deletion_timestamp is not None
+
+    @property
+    def errors(self) -> list[str]:
+        """Argo CD's error conditions: `ComparisonError: config/helm: app path does not exist`, each once.
+
+        Source: IsError in Argo CD's types.go (docs/argocd-facts.md#error-conditions).
+        """
+        found = [c for c in self.status.conditions or () if c.type.endswith("Error")]
+        return list(dict.fromkeys(f"{c.type}: {cause(c.message)}" for c in found))
 
     @property
     def project(self) -> str:

@@ -8,6 +8,7 @@ import msgspec
 
 from argorun.argocd.clock import seconds
 from argorun.argocd.types.base import Camel, Info, Json
+from argorun.argocd.types.messages import plain
 
 RUN_INFO = "argorun-run"  # the name under which an operation's infos carry the run id
 SETTLE = "/settle"  # what the run id of a settling operation ends in
@@ -18,7 +19,8 @@ _FILE = re.compile(r'error when (\w+) "/[^"]*": ')  # a file of the controller's
 
 
 def _brief(message: str) -> str:
-    """A message of Argo CD without repeated values and the controller's own file names."""
+    """A message of Argo CD without repeated values, the controller's own file names and gRPC's layers."""
+    message = plain(message) if "rpc error" in message else message
     return _FILE.sub("", _REPEATED.sub("", message)) if "field is immutable" in message else message
 
 

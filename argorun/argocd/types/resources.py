@@ -20,6 +20,23 @@ class ManagedResources(Camel, frozen=True):
     items: list[ManagedResource] | None = None
 
 
+class ChartValue(Camel, frozen=True, gc=False):
+    """One of a chart's values; its name as in `--set`."""
+
+    name: str = ""
+    value: str = ""
+
+
+class Chart(Camel, frozen=True):
+    parameters: list[ChartValue] | None = None
+
+
+class SourceDetails(Camel, frozen=True):
+    """What Argo CD finds in a source: of a chart, its values."""
+
+    helm: Chart | None = None
+
+
 class Manifests(Camel, frozen=True):
     """The objects that a source renders to, each as JSON in a string."""
 

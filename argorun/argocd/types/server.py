@@ -18,6 +18,14 @@ class ServerVersion(Camel, frozen=True):
     version: str = msgspec.field(default="", name="Version")
 
 
+class UserInfo(Camel, frozen=True):
+    """Whom Argo CD takes the token's owner for; `logged_in` is False where it does not know the token."""
+
+    logged_in: bool = False
+    username: str = ""
+    iss: str = ""
+
+
 class ErrorBody(Camel, frozen=True):
     """The body of an error answer: grpc-gateway's error."""
 

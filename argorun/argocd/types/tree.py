@@ -26,6 +26,7 @@ class Node(Camel, frozen=True, gc=False):
     resource_version: str = ""
     parent_refs: list[Ref] | None = None
     info: list[Info] | None = None
+    images: list[str] | None = None
     health: Health | None = None
     created_at: str = ""
 

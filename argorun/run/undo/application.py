@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from argorun import recovery
 from argorun.argocd import normal_form
@@ -10,7 +11,7 @@ from argorun.argocd.claim import late_changes, restore, settling_sync
 from argorun.argocd.claim.claim import Claim, HeldByAnother
 from argorun.argocd.client import Client
 from argorun.argocd.http.errors import Denied
-from argorun.argocd.manifests.keys import Key
+from argorun.argocd.manifests.keys import Key, key_of_listed
 from argorun.argocd.parameters.spec import stands, without_automated
 from argorun.argocd.settle.remains import LIVES_ON, Remains
 from argorun.argocd.settle.settlement import Settlement
@@ -19,6 +20,8 @@ from argorun.argocd.types import Application
 from argorun.config.model import Config
 from argorun.emit import Emitter
 from argorun.errors import OperationFailed
+from argorun.events import SettlingContinues
+from argorun.kinds import NoticeKind, Subject
 from argorun.run.state import RunState
 from argorun.run.undo.stack import Act, UndoStack
 
@@ -43,6 +46,7 @@ class ApplicationUndos:
         self._left: set[Key] = set()  # objects that were emitted as left behind
         self._gone = False  # the Application was deleted
         self._named_what_lives_on = False
+        self.settling_continues = False  # nobody waits for the end of the sync that settles the workloads
         self.put_back_at: float | None = None  # when what the pods read was put back
 
     # -- an Application that is deleted --------------------------------------------------------------
@@ -88,7 +92,15 @@ class ApplicationUndos:
         for remains in changed.left_by_deletion() if changed is not None else ():
             self._leave_object(remains)
         for job in logs.jobs() if logs is not None else ():
-            self._undo.leave(f"Job {job.name}", LIVES_ON, recovery.delete_job(job))
+            self._undo.leave(
+                f"Job {job.name}",
+                LIVES_ON,
+                recovery.delete_job(job),
+                Subject.RESOURCE,
+                job.name,
+                namespace=job.namespace,
+                resource=key_of_listed(job).resource,
+            )
 
     # -- the operation --------------------------------------------------------------------------------
 
@@ -161,6 +173,8 @@ class ApplicationUndos:
         if not over and claim.automated:
             raise OperationFailed("the settling sync has not ended, and auto-sync stays off until it has")
         if not over:
+            self.settling_continues = True
+            self._emitter.emit(SettlingContinues(time=time.time(), application=str(self._app)))
             return "a sync that settles the workloads was started; it continues by itself"
         if not await self._is_settled(changed):
             return None
@@ -186,7 +200,8 @@ class ApplicationUndos:
         if not left:
             return
         why = f"a request to end its operation was never answered; no run may begin for {left:.0f} s"
-        self._undo.leave("the run's record", why, recovery.patch(self._app, claim.releasing_patch()))
+        command = recovery.patch(self._app, claim.releasing_patch())
+        self._undo.leave("the run's record", why, command, Subject.RECORD, str(self._app))
 
     async def _take_back(self, claim: Claim, changed: Settlement) -> bool:
         """Take back what the operation changed; False where a hurry left no time to see it done."""
@@ -220,7 +235,7 @@ class ApplicationUndos:
         if self._others:
             what = ", ".join(self._others)
             text = f"somebody changed {what} of {self._app} during the run: it stays as it is now"
-            self._emitter.warn_once(text)
+            self._emitter.warn_once(text, NoticeKind.CHANGED)
 
     async def _until_settled(self, claim: Claim, started: str) -> None:
         state = await settling_sync.finish(claim, started, compared=claim.automated)
@@ -266,7 +281,15 @@ class ApplicationUndos:
             later = "; another run holds the Application now: check again when it is over"
             taken = self._state.claim.held_by_another
             command = "" if taken else recovery.restore_object(self._app, remains)
-            self._undo.leave(str(remains.key), f"{remains.why}{later if taken else ''}", command)
+            self._undo.leave(
+                str(remains.key),
+                f"{remains.why}{later if taken else ''}",
+                command,
+                Subject.RESOURCE,
+                remains.key.name,
+                namespace=remains.key.namespace,
+                resource=remains.key.resource,
+            )
 
     # -- what comes late ------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from argorun.argocd.tree import LiveTree
 from argorun.config.model import ApplicationRef
 from argorun.emit import Emitter
 from argorun.errors import AccessDenied, ArgoCDFailed, OperationFailed
+from argorun.kinds import Subject
 from argorun.run.state import RunState
 from argorun.run.undo.application import ApplicationUndos
 from argorun.run.undo.stack import UndoStack
@@ -117,7 +118,9 @@ class PodWait:
     def _leave(self, still: Sequence[PodUser]) -> None:
         """Time is over: each pod that uses the topics is emitted as left behind."""
         for user in still:
-            self._undo.leave(f"pod {user.pod.name}", f"it still runs: {user.why}", self._end_command(user))
+            name, why = user.pod.name, f"it still runs: {user.why}"
+            where, command = user.pod.namespace, self._end_command(user)
+            self._undo.leave(f"pod {name}", why, command, Subject.POD, name, namespace=where, resource="Pod")
 
     def _end_command(self, user: PodUser) -> str:
         """The command that ends a pod; for a hook's pod that is not terminating, it deletes its Job.

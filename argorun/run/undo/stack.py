@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 
 from argorun.emit import Emit
 from argorun.errors import AccessDenied, ArgoCDFailed, ArgorunError
-from argorun.events import LeftBehind, Undone
+from argorun.events import LeftBehind, Step, Undone, Waiting
+from argorun.kinds import Subject
 
 ONCE_MORE = 1.0  # seconds before an undo that failed is tried again
 STUCK = 3.0  # seconds past its limit after which an undo that does not even stop is left
+NAMED_AFTER = 3.0  # seconds after which an undo that still runs is reported
 RESERVE = 5.0  # seconds of the budget that are reserved for each undo still to come, at most
 
 Act = Callable[[], Awaitable[str | None]]
@@ -30,11 +32,14 @@ class Undo:
     what: str
     act: Act
     command: Command
+    kind: Subject
+    names: tuple[str, ...]
     limit: float  # seconds
     patient: bool = False  # done last in a hurry
     swept: bool = False  # `argorun sweep` undoes it, too
     task: asyncio.Task[None] | None = field(default=None, repr=False)
     done: bool = False
+    did: bool = False  # there was something to do, and it was done
 
 
 def no_command() -> str:
@@ -53,8 +58,12 @@ class UndoStack:
         self._stack: list[Undo] = []
         self._hurry = asyncio.Event()
         self.left: list[LeftBehind] = []
-        self.left_for_sweep = False  # `argorun sweep` would undo something of what is left
         self.abandoned = False  # nothing more is to be undone
+
+    @property
+    def left_for_sweep(self) -> bool:
+        """Whether `argorun sweep` would undo something of what is left."""
+        return any(left.swept for left in self.left)
 
     @property
     def hurried(self) -> bool:
@@ -86,14 +95,18 @@ class UndoStack:
         what: str,
         act: Act,
         command: Command,
-        *,
+        kind: Subject,
+        *names: str,
         limit: float = 20.0,
         patient: bool = False,
         last: bool = False,
         swept: bool = False,
     ) -> Undo:
-        """Register how to undo what is about to be done; `last`, after all that was registered so far."""
-        undo = Undo(what, act, command, limit, patient, swept)
+        """Register how to undo what is about to be done; `last`, after all that was registered so far.
+
+        `kind` and `names` are for programs, in place of the words in `what`.
+        """
+        undo = Undo(what, act, command, kind, names, limit, patient, swept)
         self._stack.insert(0 if last else len(self._stack), undo)
         return undo
 
@@ -134,8 +147,13 @@ class UndoStack:
 
     async def _wait_for(self, undo: Undo, *or_for: asyncio.Task[object]) -> None:
         """Wait until it or one of these is done; give up on an undo that ignores its own limit."""
-        tasks = {self._begin(undo), *or_for}
-        done, _ = await asyncio.wait(tasks, timeout=undo.limit + STUCK, return_when=asyncio.FIRST_COMPLETED)
+        tasks, limit = {self._begin(undo), *or_for}, undo.limit + STUCK
+        done, _ = await asyncio.wait(tasks, timeout=NAMED_AFTER, return_when=asyncio.FIRST_COMPLETED)
+        if not done:
+            self._emit(Waiting(time=time.time(), step=Step.CLEANUP, reason=undo.what))
+            done, _ = await asyncio.wait(
+                tasks, timeout=limit - NAMED_AFTER, return_when=asyncio.FIRST_COMPLETED
+            )
         if not done:
             self._leave(undo, f"it did not stop within {undo.limit + STUCK:.0f} s")
 
@@ -171,9 +189,10 @@ class UndoStack:
         except Exception as e:  # an undo that breaks must not keep the others from being done
             self._leave(undo, f"{type(e).__name__}: {e}")
         else:
-            undo.done = True
+            undo.done, undo.did = True, did is not None
             if did is not None:
-                self._emit(Undone(time=time.time(), what=did, seconds=time.monotonic() - began))
+                seconds, kind, names = time.monotonic() - began, undo.kind, undo.names
+                self._emit(Undone(time=time.time(), what=did, seconds=seconds, kind=kind, names=names))
 
     async def _act(self, undo: Undo) -> str | None:
         """Try once more after an error: a single wrong answer of a proxy must leave nothing behind."""
@@ -185,17 +204,36 @@ class UndoStack:
             await asyncio.sleep(ONCE_MORE)
             return await undo.act()
 
-    def leave(self, what: str, why: str, command: str = "", *, swept: bool = False) -> None:
+    def leave(
+        self,
+        what: str,
+        why: str,
+        command: str,
+        kind: Subject,
+        *names: str,
+        namespace: str = "",
+        resource: str = "",
+        swept: bool = False,
+    ) -> None:
         """Emit something that could not be undone, and the command with which a person undoes it."""
-        event = LeftBehind(time=time.time(), what=what, why=why, command=command)
+        event = LeftBehind(
+            time=time.time(),
+            what=what,
+            why=why,
+            command=command,
+            kind=kind,
+            names=names,
+            namespace=namespace,
+            resource=resource,
+            swept=swept,
+        )
         self.left.append(event)
-        self.left_for_sweep = self.left_for_sweep or swept
         self._emit(event)
 
     def _leave(self, undo: Undo, why: str) -> None:
         if not undo.done:  # emitted once
             undo.done = True
-            self.leave(undo.what, why, self._command(undo) or "", swept=undo.swept)
+            self.leave(undo.what, why, self._command(undo) or "", undo.kind, *undo.names, swept=undo.swept)
 
     def _command(self, undo: Undo) -> str | None:
         """The command; None where it cannot be given, which must not keep the others from being done."""

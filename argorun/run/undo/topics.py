@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 from argorun import recovery
@@ -10,6 +11,7 @@ from argorun.errors import ArgorunError, KafkaFailed
 from argorun.kafka import old_topics
 from argorun.kafka.spec import TopicExists
 from argorun.kafka.topics import Topics
+from argorun.kinds import NoticeKind, Subject
 from argorun.run.undo.stack import UndoStack
 
 
@@ -30,6 +32,8 @@ class TopicUndos:
         self._kafka, self._topics, self._undo, self._emitter = kafka, topics, undo, emitter
         self._check_unused = check_unused
         self._gone: list[str] = []  # the topics that were deleted, and seen gone
+        self.derived_gone: list[str] = []  # the same of those that were derived from them
+        self.groups_gone: list[str] = []  # the consumer groups that were deleted
         self._left: set[str] = set()  # derived topics that were emitted as left behind
 
     async def delete(self, name: str) -> str | None:
@@ -58,25 +62,37 @@ class TopicUndos:
             return None
         for other in found.others:
             text = f"topic {other} contains the name of {name} and is left alone: is it needed?"
-            self._emitter.warn_once(text)
+            self._emitter.warn_once(text, NoticeKind.FOREIGN)
         if name not in self._gone and not self._undo.hurried:
             self._leave(found.derived, KafkaFailed(f"it is kept as long as topic {name} is"))
             return None
-        await old_topics.delete(self._topics, found.derived, self._derived_is_gone, self._leave)
+        began = time.monotonic()
+
+        def is_gone(topic: str) -> None:
+            self.derived_gone.append(topic)
+            what = f"topic {topic} deleted: its name is derived from that of the run's topic"
+            self._emitter.undone(what, began, Subject.DERIVED_TOPIC, topic)
+
+        await old_topics.delete(self._topics, found.derived, is_gone, self._leave)
         return None
 
-    def _derived_is_gone(self, topic: str) -> None:
-        self._emitter.info(f"topic {topic} deleted: its name is derived from that of the run's topic")
+    @property
+    def gone(self) -> list[str]:
+        """The run's topics that were deleted, and seen gone."""
+        return self._gone
 
     def _leave(self, topics: Sequence[str], error: ArgorunError) -> None:
         for topic in (t for t in topics if t not in self._left):
             self._left.add(topic)
-            self._undo.leave(f"topic {topic}", error.message, self.delete_command(topic), swept=True)
+            command, kind = self.delete_command(topic), Subject.DERIVED_TOPIC
+            self._undo.leave(f"topic {topic}", error.message, command, kind, topic, swept=True)
 
     async def delete_groups(self, prefix: str, topic: str) -> str | None:
         """Delete the empty consumer groups of this prefix whose id holds the topic's name."""
+        began = time.monotonic()
         for group in await self._topics.delete_groups(prefix, [topic]):
-            self._emitter.info(f"consumer group {group} deleted")
+            self.groups_gone.append(group)
+            self._emitter.undone(f"consumer group {group} deleted", began, Subject.CONSUMER_GROUP, group)
         return None
 
     async def delete_again(self) -> str | None:

@@ -23,12 +23,15 @@ class Account:
     name: str
     applications: frozenset[str] = ALL
     logs: frozenset[str] = frozenset({"get"})
+    repositories: frozenset[str] = frozenset()  # as with the roles that argorun's docs show
     objects: str = "*"  # PROJECT/NAME, PROJECT/NAMESPACE/NAME outside of Argo CD's own, as a glob
     issued: int = dataclasses.field(default_factory=lambda: int(time.time()))
     expires: int | None = None  # seconds since the epoch
 
     def may(self, resource: str, action: str, subject: str) -> bool:
         """Whether the account may do this."""
+        if resource == "repositories":
+            return action in self.repositories
         allowed = {"applications": self.applications, "logs": self.logs}.get(resource, frozenset[str]())
         return action in allowed and fnmatch.fnmatchcase(subject, self.objects)
 

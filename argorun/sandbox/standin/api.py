@@ -65,6 +65,7 @@ class Api:
             (app, self.patch, "PATCH"),
             (app, self.put, "PUT"),
             (f"{app}/spec", self.put_spec, "PUT"),
+            ("/api/v1/repositories/{repo:path}/appdetails", self.app_details, "POST"),
             (f"{app}/sync", self.sync, "POST"),
             (f"{app}/operation", self.terminate, "DELETE"),
             (f"{app}/resource-tree", self.tree, "GET"),
@@ -221,6 +222,18 @@ class Api:
         wanted = LogQuery(query)
         pods = selected_pods(self._tree(app), query)
         return stream(request, read_logs(app.cluster, pods, wanted), self.keep_alive)
+
+    async def app_details(self, request: Request) -> Response:
+        """POST /repositories/URL/appdetails: the names of a chart's values, for an Application's source."""
+        account, body = self._account(request), await read_json(request)
+        account.enforce("repositories", "get", request.path_params["repo"])
+        app = self.apps.get(str(body.get("appName")))
+        if app is None or body.get("appProject") != app.project or body.get("source") != app.source:
+            raise ApiError(DENIED, "permission denied")
+        account.enforce("applications", "get", app.policy_object)
+        values: Mapping[str, str] | None = getattr(app.render, "values", None)
+        helm = [{"name": name, "value": value} for name, value in (values or {}).items()]
+        return JSONResponse({} if values is None else {"type": "Helm", "helm": {"parameters": helm}})
 
     async def manifests(self, request: Request) -> Response:
         """GET /applications/NAME/manifests?revision=."""

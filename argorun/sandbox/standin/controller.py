@@ -75,11 +75,13 @@ class Controller:
             "destination": copy.deepcopy(app.spec["destination"]),
         }
         conditions: list[tuple[str, str]] = []
+        rendered = True
         try:
             targets = self.targets(app.source)
         except RenderError as error:
             message = f"Failed to load target state: failed to generate manifest for source 1 of 1: {error}"
             conditions.append(("ComparisonError", message))
+            rendered = False
             status["sync"] = {"status": "Unknown", "comparedTo": compared}
         else:
             self._wanted = {key_of(target) for target in targets}
@@ -96,7 +98,7 @@ class Controller:
             images = {image for obj in self.live() if not is_hook(obj) for image in images_of(obj)}
             status["summary"] = {"images": sorted(images)} if images else {}
         _set_conditions(status, conditions)
-        status["sourceType"] = source_type(app)
+        status["sourceType"] = source_type(app) if rendered else ""  # (controller/state.go, CompareAppState)
         status |= {"controllerNamespace": "argocd", "resourceHealthSource": "appTree", "sourceHydrator": {}}
         before = {k: v for k, v in app.doc["status"].items() if k != "reconciledAt"}
         if before != {k: v for k, v in status.items() if k != "reconciledAt"}:

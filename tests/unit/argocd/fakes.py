@@ -32,6 +32,7 @@ from argorun.argocd.types import (
     ServerSettings,
     SyncWindows,
     Tree,
+    UserInfo,
 )
 from argorun.config.model import ApplicationRef
 from tests.unit.argocd.gopatch import Json, PatchFailed, applied
@@ -72,6 +73,8 @@ class FakeArgoCD:
         self.time: Callable[[], float] = time.time  # Argo CD's own clock, in its answers' Date
         self.version_answer = "v3.6.1"
         self.helm_answer = ""  # how Argo CD calls Helm
+        self.user_answer = UserInfo(logged_in=True, username="ci", iss="argocd")
+        self.values_answer: dict[str, str] | None = None  # the chart's; None: it may not say
         self.namespace_answer, self.instance_label = "argocd", INSTANCE
         self.calls: list[str] = []
         self.patches: list[list[Json]] = []
@@ -238,6 +241,12 @@ class FakeArgoCD:
 
     async def version(self) -> str:
         return cast(str, await self._do("version", lambda: self.version_answer))
+
+    async def user_info(self) -> UserInfo:
+        return cast(UserInfo, await self._do("userinfo", lambda: self.user_answer))
+
+    async def chart_values(self, app: object, seen: Application) -> dict[str, str] | None:
+        return cast("dict[str, str] | None", await self._do("chart_values", lambda: self.values_answer))
 
     async def helm_command(self, app: object, revision: str | None = None, helm: Json | None = None) -> str:
         return cast(str, await self._do("helm_command", lambda: self.helm_answer))

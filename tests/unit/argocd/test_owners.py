@@ -250,7 +250,7 @@ def test_an_application_set_that_cannot_be_read_is_refused_with_the_policy_line(
     scenario.argocd.meets("set ('all', 'argocd')", error, error)
     refused = scenario.refused()
     assert "ApplicationSet all, which argorun cannot read" in refused.message
-    assert f"p, ROLE, applicationsets, get, {subject}, allow" in refused.hint
+    assert f"p, role:argorun, applicationsets, get, {subject}, allow" in refused.hint
     assert scenario.check(force=True) == "ApplicationSet all"
 
 
@@ -258,7 +258,7 @@ def test_in_another_namespace_the_policy_line_names_it() -> None:
     scenario = OwnedApplication(BY_SET)
     scenario.argocd.namespace_answer = "argo"
     scenario.argocd.meets("set ('all', 'argocd')", Denied("x", 403, "permission denied", ""))
-    assert "p, ROLE, applicationsets, get, default/argocd/all, allow" in scenario.refused().hint
+    assert "p, role:argorun, applicationsets, get, default/argocd/all, allow" in scenario.refused().hint
 
 
 def test_a_token_that_has_expired_is_no_matter_of_the_policy() -> None:

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from argorun.argocd import rest_client
 from argorun.argocd.http import connection, errors, streams
 from argorun.argocd.http.errors import (
+    ALIKE,
     NEW_TOKEN,
     ApiError,
     Denied,
@@ -380,23 +381,9 @@ def test_an_application_is_read_and_unknown_fields_are_ignored() -> None:
     assert (seen.metadata.name, seen.spec, seen.status.source_type) == ("weather", {"a": [1]}, "Helm")
 
 
-EXPIRED = f"the token is wrong or has expired: {NEW_TOKEN}"
-ALIKE = (
-    "either there is no such Application or the token's account may not do this: "
-    "Argo CD answers both alike; see the RBAC policy in config/argocd/"
-)
-
-
 @pytest.mark.parametrize(
     ("status", "body", "kind", "message", "hint"),
     [
-        (
-            401,
-            '{"error": "e", "message": "invalid session", "code": 16}',
-            Unauthenticated,
-            "would not: invalid session",
-            EXPIRED,
-        ),
         (403, '{"message": "permission denied", "code": 7}', Denied, "would not: permission denied", ALIKE),
         (404, '{"message": "not found", "code": 5}', Denied, "would not: not found", ALIKE),
         (400, '{"message": "no", "code": 3}', ApiError, "could not: no", ""),
@@ -419,6 +406,22 @@ def test_every_status_of_argo_cd_has_its_error(
     assert said(error) == (kind, wanted, hint)
     assert error.status == status  # type: ignore[attr-defined]
     assert worth_retrying(error) is (status in (429, 502, 503, 504))
+
+
+def test_a_bad_token_is_called_one_with_argo_cds_own_words() -> None:
+    error = failed(answer(401, '{"error": "e", "message": "invalid session: malformed", "code": 16}'))
+    assert said(error) == (
+        Unauthenticated,
+        "Argo CD does not know this token (invalid session: malformed)",
+        NEW_TOKEN,
+    )
+
+
+def test_a_missing_permission_that_argo_cd_names_is_told_with_the_policy_line() -> None:
+    body = '{"message": "permission denied: applications, update, default/weather, sub: ci, iat: 2026"}'
+    assert said(failed(answer(403, body)))[2] == (
+        "add to Argo CD's policy.csv:\np, role:argorun, applications, update, default/weather, allow"
+    )
 
 
 NOT_ARGO_CD = "is this Argo CD's address? there may be a proxy in between, or argocd.root_path may be wrong"
@@ -638,7 +641,7 @@ def test_a_certificate_that_is_not_trusted_says_what_to_give() -> None:
     error, server = over_tls(True)
     assert isinstance(error, Unreachable)
     assert (error.hint, error.final, server.requests) == (
-        "give the CA that signed it: argocd: {ca: FILE}",
+        "give the CA that signed it: --ca FILE, or argocd: {ca: FILE}",
         True,
         [],
     )
@@ -722,6 +725,27 @@ def test_a_key_with_a_passphrase_is_a_usage_error_and_nobody_is_asked_for_it() -
 def test_a_read_rides_out_a_fault_that_passes(fault: Reply) -> None:
     seen, server = use(fault, fault, answer(), use=got, retry_for=10)
     assert (seen, len(server.requests)) == (Application(), 3)
+
+
+@pytest.mark.usefixtures("no_pauses")
+def test_a_read_that_fails_for_a_while_says_why_until_it_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "SAID_AFTER", 0.0)
+    server, reasons = (
+        Server([answer(503), answer(503, '{"message": "busy"}'), half(reset=False), answer()]),
+        list[str](),
+    )
+
+    async def main() -> None:
+        async with server.up(), RestClient(settings(server.port), retry_for=10, retrying=reasons.append) as c:
+            await c.application(APP)
+
+    run(main())
+    assert [reason.partition(" (")[0] for reason in reasons] == [
+        "HTTP 503",
+        "HTTP 503: busy",
+        "peer closed connection without sending complete message body",
+        "",
+    ]
 
 
 @pytest.mark.parametrize(("silent", "asked"), [(1, ["normal", "normal"]), (2, ["normal", "normal", ""])])

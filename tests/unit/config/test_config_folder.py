@@ -48,10 +48,11 @@ def test_the_workflow_runs_nightly_and_by_hand_with_pinned_actions_and_few_permi
     assert steps[0]["with"] == {"persist-credentials": False}
 
 
-def test_the_workflow_pins_what_the_readme_pins() -> None:
-    readme = (SWEEP.parents[1] / "README.md").read_text(encoding="utf-8")
+def test_the_workflow_pins_what_the_tests_workflow_pins() -> None:
+    page = SWEEP.parents[1] / "docs" / "how-to" / "github-actions.md"
+    shown = page.read_text(encoding="utf-8")
     for step in workflow()["jobs"]["sweep"]["steps"]:
-        assert "uses" not in step or step["uses"] in readme
+        assert "uses" not in step or step["uses"] in shown
 
 
 def test_the_workflows_command_is_argoruns_and_its_secrets_come_by_the_environment() -> None:

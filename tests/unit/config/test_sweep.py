@@ -88,12 +88,24 @@ def test_the_age_is_the_given_one_or_what_no_run_of_this_file_can_reach(
     assert (config.older_than, config.explicit) == (seconds, given is not None)
 
 
+def test_flags_say_where_argo_cd_and_kafka_are(tmp_path: Path) -> None:
+    config = loaded(tmp_path, BARE, server="argocd:1", bootstrap_servers="k:1")
+    assert config.argocd is not None
+    assert (config.argocd.server, config.kafka["bootstrap.servers"]) == ("argocd:1", "k:1")
+    assert config.sources == {
+        "argocd.server": "--server",
+        "argocd.token": "ARGOCD_AUTH_TOKEN",
+        "kafka.bootstrap.servers": "--bootstrap-servers",
+        "topics": "argorun.yaml:3",
+    }
+
+
 @pytest.mark.parametrize("yes", [True, False])
 def test_yes_is_only_what_was_said(tmp_path: Path, yes: bool) -> None:
     assert loaded(tmp_path, BARE, yes=yes).yes is yes
 
 
-@pytest.mark.parametrize("given", ["", " ", "-1", "6 h", "soon", "1d", "h", "s"])
+@pytest.mark.parametrize("given", ["-1", "6 h", "soon", "1d", "h", "s"])
 def test_what_is_no_duration_is_refused(tmp_path: Path, given: str) -> None:
     assert refused(tmp_path, BARE, older_than=given) == (
         f"--older-than: '{given}' is not a duration",
@@ -123,25 +135,26 @@ def test_the_argocd_clis_login_will_do(tmp_path: Path) -> None:
 
 def test_settings_for_argo_cd_that_cannot_stand_are_an_error_anyway(tmp_path: Path) -> None:
     message, _ = refused(tmp_path, BARE + "argocd: {server: argocd, ca: nowhere.pem}")
-    assert message == "argocd.ca: there is no file nowhere.pem"
+    assert message == "argorun.yaml:4: argocd.ca: there is no file nowhere.pem"
 
 
 @pytest.mark.parametrize(
     ("text", "flags", "message"),
     [
+        (None, {"topics": ("x",), "older_than": ""}, "--older-than: is empty"),
         (None, {"topics": ("x",)}, "no Kafka broker is configured"),
         ("kafka: {bootstrap.servers: 'a:1'}", {}, "no topic is configured"),
         (
             BARE,
             {"topics": ("a b",)},
-            "--topic 'a b': contains ' ': Kafka allows only ASCII letters, digits, '.', '_' and '-'",
+            "--topic: 'a b' contains ' ': Kafka allows only ASCII letters, digits, '.', '_' and '-'",
         ),
-        (BARE, {"topics": ("",)}, "--topic '': is empty"),
-        (BARE + "tpics: []", {}, "argorun.yaml: unknown key 'tpics'"),
+        (BARE, {"topics": ("",)}, "--topic: is empty"),
+        (BARE + "tpics: []", {}, "argorun.yaml:4: unknown key 'tpics'"),
         (
             BARE.replace("weather_updates", "a b"),
             {},
-            "argorun.yaml: topics[0]: prefix 'a b': contains ' ': Kafka allows "
+            "argorun.yaml:3: topics: first entry: prefix: 'a b' contains ' ': Kafka allows "
             "only ASCII letters, digits, '.', '_' and '-'",
         ),
     ],

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from argorun.kafka.admin import Described, Partition
+from argorun.kafka.admin import Cluster, Described, Partition
 from argorun.kafka.errors import TIMED_OUT, BrokerError, ConnectionTrouble
 from argorun.kafka.spec import TopicSpec
 
@@ -125,6 +125,9 @@ class Broker:
 
         return await self._do("describe", name, do, timeout)
 
+    async def cluster(self, *, timeout: float) -> Cluster:
+        return await self._do("cluster", "", lambda: Cluster("stand-in", 1), timeout)
+
     async def topics(self, *, timeout: float) -> list[str]:
         return await self._do(
             "topics", "", lambda: sorted(n for n in self.held if not self._hides(n)), timeout
@@ -145,6 +148,10 @@ class Broker:
 
     async def delete_group(self, group: str, *, timeout: float) -> None:
         def do() -> None:
+            if self._hides(group):
+                raise BrokerError(30, "Group authorization failed.")
+            if group not in self.consumers:
+                raise BrokerError(69, "The group id does not exist.")
             if self.consumers[group].members:
                 raise BrokerError(68, "The group is not empty")
             del self.consumers[group]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import gc
+import socket
 import subprocess
 import sys
 import textwrap
@@ -41,6 +42,49 @@ def test_a_bad_value_is_shown() -> None:
         ' Invalid value "sasl_plain" for configuration property "security.protocol"',
         "",
     )
+
+
+def test_all_wrong_properties_are_found_at_once_and_nothing_is_connected() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as broker:
+        found = admin.wrong_properties(
+            {
+                "bootstrap.servers": f"127.0.0.1:{broker.getsockname()[1]}",
+                "sasl.pasword": "hunter2",
+                "opaque": "x",
+                "security.protocol": "hunter3",
+                "ssl.key.password": "hunter3",
+                "socket.timeout.ms": "soon",
+                "client.id": "me",
+            }
+        )
+        assert [*found] == [
+            ("opaque", "kafka.opaque cannot be set: argorun sets it itself", ""),
+            (
+                "sasl.pasword",
+                "kafka.sasl.pasword is not a property of librdkafka",
+                "perhaps you meant sasl.password",
+            ),
+            (
+                "security.protocol",
+                'the Kafka client cannot be set up: Invalid value "***" for configuration property '
+                '"security.protocol"',
+                "",
+            ),
+            (
+                "socket.timeout.ms",
+                "the Kafka client cannot be set up: Invalid value for configuration property "
+                '"socket.timeout.ms"',
+                "",
+            ),
+        ]
+        broker.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            broker.accept()
+
+
+def test_right_properties_are_none_that_are_wrong() -> None:
+    assert [*admin.wrong_properties({"bootstrap.servers": "k:1", "client.id": "me"})] == []
+    assert [*admin.wrong_properties({"bootstrap.servers": "k:1"})] == []
 
 
 @pytest.mark.parametrize("secret", ["hunter2", "on"])

@@ -12,6 +12,7 @@ from argorun.kafka.errors import (
     Act,
     BrokerError,
     ConnectionTrouble,
+    LoginRefused,
     Unreachable,
     cannot_delete,
     connection_error,
@@ -188,7 +189,7 @@ LOST = "check kafka.bootstrap.servers and that the broker runs"
             f"{AT}: Connect to ipv4#192.0.2.1:9092 failed: Connection refused",
             (
                 Unreachable,
-                f"Kafka at {AT} cannot be reached: Connect to ipv4#192.0.2.1:9092 failed: Connection refused",
+                f"Kafka at {AT} cannot be reached: Connection refused",
                 LOST,
             ),
         ),
@@ -215,7 +216,7 @@ LOST = "check kafka.bootstrap.servers and that the broker runs"
             -169,
             f"{AT}: SASL authentication error: Authentication failed: Invalid username or password",
             (
-                AccessDenied,
+                LoginRefused,
                 f"Kafka refused the login: {AT}: SASL authentication error: Authentication failed:"
                 " Invalid username or password",
                 "check kafka.sasl.username and kafka.sasl.password",
@@ -225,7 +226,7 @@ LOST = "check kafka.bootstrap.servers and that the broker runs"
             -169,
             f"{AT}: SASL PLAIN mechanism handshake failed: Broker: Unsupported SASL mechanism",
             (
-                AccessDenied,
+                LoginRefused,
                 f"Kafka refused the login: {AT}: SASL PLAIN mechanism handshake failed:"
                 " Broker: Unsupported SASL mechanism",
                 "check kafka.security.protocol and kafka.sasl.mechanism: the listener offers others",
@@ -256,6 +257,16 @@ def test_no_connection_says_why_and_what_to_check(
     code: int, text: str, expected: tuple[type[ArgorunError], str, str]
 ) -> None:
     assert told(connection_error(AT, ConnectionTrouble(code, text, 0.0))) == expected
+
+
+def test_the_hint_names_where_the_address_was_given() -> None:
+    given = "KAFKA_BOOTSTRAP_SERVERS=localhost:1"
+    trouble = ConnectionTrouble(-195, "localhost:1: Connection refused", 0.0)
+    assert told(connection_error("localhost:1", trouble, None, given)) == (
+        Unreachable,
+        "Kafka at localhost:1 cannot be reached: Connection refused",
+        "check KAFKA_BOOTSTRAP_SERVERS=localhost:1 and that the broker runs",
+    )
 
 
 def test_a_listener_that_hangs_up_and_one_that_is_silent_get_different_errors() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from argorun.errors import AccessDenied, ArgorunError, KafkaFailed, UsageError
-from argorun.kafka.admin import Described, Partition
+from argorun.kafka.admin import Cluster, Described, Partition
 from argorun.kafka.errors import ConnectionTrouble
 from argorun.kafka.topics import CreatedTopic, TopicExists, Topics, TopicSpec
 from tests.unit.kafka.standin import Answer, Broker, Fault, Group, Lost, LostAnswer, Slow
@@ -21,12 +21,18 @@ NAME, SPEC = "weather_1753747200_0a1b2c3d", TopicSpec(prefix="weather")
 OTHER = "weather_1753747200_0a1b2c3e"
 
 
-def on(broker: Broker, use: Callable[[Topics], Awaitable[None]], *, keep: bool = False) -> list[str]:
+def on(
+    broker: Broker,
+    use: Callable[[Topics], Awaitable[None]],
+    *,
+    keep: bool = False,
+    retrying: Callable[[str], None] = lambda reason: None,
+) -> list[str]:
     """Use topics on a broker; returns the warnings."""
     notices: list[str] = []
 
     async def main() -> None:
-        async with Topics({}, admin=broker, warn=notices.append, keep=keep) as topics:
+        async with Topics({}, admin=broker, warn=notices.append, retrying=retrying, keep=keep) as topics:
             assert broker.is_open
             await use(topics)
         assert not broker.is_open
@@ -114,6 +120,69 @@ def test_preflight_says_what_is_refused(act: str, code: int, kind: type[ArgorunE
     broker.faults[act] = deque([Answer(code)])
     failure(broker, preflight, kind)
     assert broker.held == {}
+
+
+@pytest.mark.parametrize(
+    ("denied", "verbs", "operations"),
+    [
+        (("validate",), "create", "an ACL is missing: Create on Topic weather* (prefixed) or on the Cluster"),
+        (("delete",), "delete", "an ACL is missing: Delete on Topic weather* (prefixed)"),
+        (
+            ("validate", "delete"),
+            "create and delete",
+            "ACLs are missing: Create and Delete on Topic weather* (prefixed)",
+        ),
+        (
+            ("validate", "describe"),
+            "create, describe and delete",
+            "ACLs are missing: Create, Describe and Delete on Topic weather* (prefixed)",
+        ),
+    ],
+)
+def test_all_acls_that_are_missing_are_told_at_once_with_the_command(
+    denied: tuple[str, ...], verbs: str, operations: str
+) -> None:
+    """Who may not describe may not delete: a trial deletion could hit a topic that is hidden."""
+    broker = Broker()
+    broker.faults = {act: deque([Answer(29)]) for act in denied}
+    with pytest.raises(AccessDenied) as caught:
+        on(broker, preflight)
+    wanted = "".join(f" --operation {v.capitalize()}" for v in verbs.replace(" and ", ", ").split(", "))
+    assert caught.value.message == f"Kafka does not let this account {verbs} {NAME}"
+    assert caught.value.hint.splitlines() == [
+        operations,
+        "kafka-acls --bootstrap-server broker:9092 --add --allow-principal User:ANONYMOUS"
+        f"{wanted} --topic weather --resource-pattern-type prefixed",
+    ]
+    assert ("delete", NAME) not in broker.asked or "describe" not in denied
+
+
+@pytest.mark.parametrize(("act", "code"), [("group", 30), ("delete group", 30)])
+def test_groups_that_may_not_be_deleted_are_told_before_there_are_any(act: str, code: int) -> None:
+    broker = Broker()
+
+    async def use(topics: Topics) -> None:
+        await topics.check_groups("tests-", NAME)
+
+    on(broker, use)
+    assert broker.asked == [("group", f"tests-{NAME}"), ("delete group", f"tests-{NAME}")]
+    broker.faults = {act: deque([Answer(code)])}
+    with pytest.raises(AccessDenied) as caught:
+        on(broker, use)
+    assert caught.value.message == "Kafka does not let this account delete consumer groups with tests-"
+    assert caught.value.hint.splitlines()[1] == (
+        "kafka-acls --bootstrap-server broker:9092 --add --allow-principal User:ANONYMOUS "
+        "--operation Describe --operation Delete --group tests- --resource-pattern-type prefixed"
+    )
+
+
+def test_a_broker_that_answers_says_which_cluster_it_is_of() -> None:
+    broker = Broker()
+
+    async def use(topics: Topics) -> None:
+        assert await topics.cluster() == Cluster("stand-in", 1)
+
+    on(broker, use)
 
 
 def test_preflight_retries_only_after_a_transient_answer() -> None:
@@ -222,13 +291,13 @@ def test_a_create_that_was_never_sent_does_not_claim_an_existing_topic() -> None
     assert NAME in broker.held
 
 
-def test_create_rides_out_a_restart_and_says_so_once() -> None:
+def test_create_rides_out_a_restart_and_says_why_it_tries_again() -> None:
     broker = Broker()
     restart = [Answer(-195, "down")] * 8 + [Answer(38, "only 0 broker(s) are registered")] * 4
     broker.faults = {"create": deque(restart)}
-    assert on(broker, create) == [
-        "Kafka at broker:9092 cannot be reached: down; trying again for 26 s",
-    ]
+    retries: list[str] = []
+    assert on(broker, create, retrying=retries.append) == []
+    assert list(dict.fromkeys(retries)) == ["down", "only 0 broker(s) are registered", ""]
     assert NAME in broker.held
 
 

@@ -120,7 +120,7 @@ def test_a_secret_is_masked_before_an_error_may_quote_it(tmp_path: Path, server:
     ("value", "said"),
     [
         ("*hunter2", "found undefined alias ***"),
-        ("!hunter2", "could not determine a constructor for the tag ***"),
+        ("!hunter2", "a YAML tag (!NAME), which is not known here"),
         ("!hunt!er2", "found undefined tag handle ***"),
     ],
 )
@@ -130,8 +130,9 @@ def test_a_password_that_yaml_takes_for_something_else_is_not_quoted(
     (tmp_path / "argorun.yaml").write_text(f"kafka:\n  sasl.password: {value}\n")
     with pytest.raises(UsageError) as caught:
         load(FLAGS, PLACES, tmp_path)
-    assert caught.value.message.endswith(f"not valid YAML: {said}")
-    assert caught.value.hint == "quote a value that begins with *, & or !"
+    assert caught.value.message.endswith(said)
+    assert "hunter2" not in caught.value.message + caught.value.hint
+    assert caught.value.hint.startswith("quote a value that begins with ")
 
 
 # -- and hidden in librdkafka's messages, which repeat a bad value ---------------------------------------

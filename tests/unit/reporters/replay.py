@@ -23,6 +23,7 @@ from tests.unit.reporters.tty import Tty
 
 DATA = Path(__file__).parents[2] / "data"
 SHOWN = DATA / "shown"
+WIDTHS = (120, 80, 50, 40, 20)  # columns
 
 
 def recorded(name: str) -> list[Event]:
@@ -69,12 +70,13 @@ class TerminalOutput:
         *,
         log: LineStream | None = None,
         no_color: bool = False,
+        encoding: str = "utf-8",
     ) -> None:
         self.size = (columns, rows)
         self.now = 0.0
         self.tty = Tty(columns)
         self.raw = io.StringIO()
-        encoded = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+        encoded = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
         console = Console(
             file=encoded, force_terminal=True, color_system="standard", no_color=no_color, highlight=False
         )
@@ -115,12 +117,20 @@ def shown(events: list[Event]) -> dict[str, str]:
     texts = {"plain.stdout.txt": out, "plain.stderr.txt": err, "plain.github.txt": ci_log}
     if isinstance(events[0], SweepStarted):  # a sweep has neither rich output nor logs
         return texts
-    return texts | {
-        "rich.txt": TerminalOutput().after(*events).closed(),
-        "rich.20-columns.txt": TerminalOutput(20).after(*events).closed(),
-        "rich.live.txt": "\n--\n".join(live_lines(events)),
-        "log-dir.txt": log_dir(events),
+    screens = {
+        f"rich.{columns}-columns.txt": TerminalOutput(columns).after(*events).closed() for columns in WIDTHS
     }
+    return (
+        texts
+        | screens
+        | {
+            "rich.no-color.ascii.txt": TerminalOutput(no_color=True, encoding="ascii")
+            .after(*events)
+            .closed(),
+            "rich.live.txt": "\n--\n".join(live_lines(events)),
+            "log-dir.txt": log_dir(events),
+        }
+    )
 
 
 def live_lines(events: Iterable[Event]) -> list[str]:

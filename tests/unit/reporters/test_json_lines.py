@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from argorun.errors import UsageError
-from argorun.events import Event, LogLines, Step, StepEnded, StepStarted, Verdict
+from argorun.events import Event, LogLines, Planned, Step, StepEnded, StepStarted, Undone, Verdict
+from argorun.kinds import PlannedKind, Subject
 from argorun.reporters.json_lines import EventsFile, JsonLines, decode, encode
 
 
@@ -27,7 +29,7 @@ def test_an_event_is_one_object_on_a_line() -> None:
     started = StepStarted(time=1767225600.5, step=Step.TOPICS, detail="t")
     assert written([started, StepEnded(time=1.0, step=Step.PLAN, ok=True, seconds=0.1)]) == (
         '{"event":"step_started","time":1767225600.5,"step":"topics","detail":"t"}\n'
-        '{"event":"step_ended","time":1.0,"step":"plan","ok":true,"seconds":0.1,"detail":""}\n'
+        '{"event":"step_ended","time":1.0,"step":"plan","ok":true,"seconds":0.1,"detail":"","counts":{}}\n'
     )
 
 
@@ -60,10 +62,42 @@ def test_a_run_can_be_read_back(green: list[Event], red: list[Event]) -> None:
         assert list(decode(map(encode, events))) == events
 
 
-def test_lines_of_a_newer_argorun_are_left_out(red: list[Event]) -> None:
+def test_seconds_are_written_in_milliseconds_and_never_with_an_exponent(line: LogLines) -> None:
+    event = StepEnded(time=1767225600.1234567, step=Step.LOGS, ok=True, seconds=1.2753999726555776e-05)
+    limits = Planned(time=0.0004, what="t", kind=PlannedKind.TIMEOUTS, limits={"run": 1 / 3})
+    late = dataclasses.replace(line, time=1.00049)
+    assert [json.loads(text) for text in written([event, limits, late]).splitlines()] == [
+        json.loads(encode(event)) | {"time": 1767225600.123, "seconds": 0.0},
+        json.loads(encode(limits)) | {"time": 0.0, "limits": {"run": 0.333}},
+        json.loads(encode(late)) | {"time": 1.0},
+    ]
+    assert re.findall(r"\de[-+]?\d", written([event, limits])) == []
+
+
+def test_events_and_fields_of_a_newer_argorun_are_left_out(red: list[Event]) -> None:
     newer = b'{"event":"teleported","time":1.0}\n'
-    more = encode(red[0]).replace(b"}", b',"new_field":1}')
+    more = encode(red[0]).replace(b"}", b',"new_field":{"a":[1]}}')
     assert list(decode([newer, b"\n", more])) == [red[0]]
+
+
+@pytest.mark.parametrize(
+    "newer",
+    [
+        b'{"event":"step_started","time":1.0,"step":"teleport"}',
+        b'{"event":"hook_changed","time":1.0,"hook":"PreSync","kind":"Job","name":"a","namespace":"b",'
+        b'"status":"skipped","message":"","required":false,"seconds":0.0}',
+        b'{"event":"notice","time":1.0,"level":"error","text":"t"}',
+    ],
+)
+def test_an_event_of_a_newer_argoruns_step_status_or_level_is_left_out(newer: bytes) -> None:
+    assert list(decode([newer])) == []
+
+
+def test_a_newer_argoruns_kind_is_read_as_other() -> None:
+    newer = b'{"event":"undone","time":1.0,"what":"w","seconds":0.1,"kind":"moon","parts":["moon","topic"]}'
+    (event,) = decode([newer])
+    parts = (Subject.OTHER, Subject.TOPIC)
+    assert event == Undone(time=1.0, what="w", seconds=0.1, kind=Subject.OTHER, parts=parts)
 
 
 @pytest.mark.parametrize("line", [b"no JSON", b"[]", b'{"event":"notice"}', b"{}"])

@@ -43,6 +43,11 @@ def test_jobs_that_log_at_once_have_a_label_and_in_a_terminal_a_color_each(line:
     assert colored == [f"\x1b[{color}m{job}{RESET} | text" for color, job in zip(COLORS, "ab", strict=False)]
 
 
+def test_a_bar_stands_before_each_line_and_its_label(line: LogLines) -> None:
+    two = dataclasses.replace(line, stamps=("", ""), texts=("a", "b"))
+    assert log_lines(two, Labels(), bar="│ ") == "│ a\n│ b"
+
+
 def test_an_init_container_and_what_follows_it_do_not_log_at_once(line: LogLines) -> None:
     labels = Labels()
     for container, init in (("a", True), ("b", True), ("main", False)):

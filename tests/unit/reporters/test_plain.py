@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import os
+import re
 import subprocess
 import sys
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 
 from argorun.events import (
+    Canceling,
+    CannotStart,
     Event,
     LeftBehind,
     LogEnded,
@@ -19,6 +22,7 @@ from argorun.events import (
     LogStarted,
     ParameterSet,
     Planned,
+    Retrying,
     RunEnded,
     SweepEnded,
     SweepStarted,
@@ -27,7 +31,7 @@ from argorun.events import (
 )
 from argorun.reporters.plain import Plain
 from argorun.reporters.streams import LineStream
-from tests.unit.reporters.replay import PlainOutput
+from tests.unit.reporters.replay import PlainOutput, recorded
 
 
 def test_what_the_cluster_says_stands_between_the_reason_and_the_log() -> None:
@@ -36,23 +40,23 @@ def test_what_the_cluster_says_stands_between_the_reason_and_the_log() -> None:
         ok=False,
         exit_code=1,
         title="checks failed: out of memory (OOMKilled), exit code 137",
-        reason="Job checks: Job has reached the specified backoff limit",
+        reason="Job checks: took too long",
         evidence=("pod checks-x7k2p: out of memory\x1b[2J", "event BackOff (3 times): back-off restarting"),
         hint="raise the container's resources.limits.memory (now 64Mi)",
         last_lines=("loading", "  still loading"),
         url="https://argocd.example.com/applications/weather",
     )
     ended = RunEnded(time=2.0, exit_code=1, seconds=2.0)
-    assert PlainOutput().after(verdict, ended).texts[1].splitlines()[1:] == [
+    assert PlainOutput().after(verdict, ended).texts[1].splitlines() == [
         "==> FAILED after 2.0s, exit code 1: checks failed: out of memory (OOMKilled), exit code 137",
-        "  ! why: Job checks: Job has reached the specified backoff limit",
-        "  ! seen: pod checks-x7k2p: out of memory",
+        "  ! why: Job checks: took too long",
+        "  | pod checks-x7k2p: out of memory",
         "  | event BackOff (3 times): back-off restarting",
         "  ! log: its last lines",
         "  | loading",
         "  |   still loading",
-        "  ! hint: raise the container's resources.limits.memory (now 64Mi)",
-        "  ! look: https://argocd.example.com/applications/weather",
+        "  ! next: raise the container's resources.limits.memory (now 64Mi)",
+        "  ! link: https://argocd.example.com/applications/weather",
     ]
 
 
@@ -127,15 +131,54 @@ def test_what_a_parameter_was_before_is_always_said(original: str | None, was: s
     assert PlainOutput().after(event).texts[1] == f"  - helm: kafka.topic = t_1 ({was})\n"
 
 
+def test_what_a_run_waits_for_is_said_and_when_it_goes_on() -> None:
+    stuck = CannotStart(
+        time=1.0,
+        kind="Job",
+        name="checks",
+        namespace="n",
+        pod="checks-x7k2p",
+        reason="ImagePullBackOff",
+        detail="example/nope:1",
+        seconds=22.0,
+        certain=True,
+        limit=60.0,
+    )
+    pending = dataclasses.replace(stuck, reason="NoPod", detail="", certain=False, limit=0.0)
+    retrying = Retrying(time=2.0, service="argocd", address="localhost:1", reason="Connection refused")
+    waits: list[Event] = [stuck, pending, dataclasses.replace(stuck, reason=""), retrying]
+    assert PlainOutput().after(*waits, dataclasses.replace(retrying, reason="")).texts[1].splitlines() == [
+        "  - Job/checks: cannot start yet: ImagePullBackOff example/nope:1 (gives up in 38s)",
+        "  - Job/checks: has not started yet: no pod yet",
+        "  - Job/checks: can start now",
+        "  - trying again: connection refused (Argo CD at localhost:1)",
+    ]
+
+
+@pytest.mark.parametrize("name", ["green", "failed_test", "canceled", "left_behind", "cannot_start"])
+def test_steps_and_hooks_end_once_and_each_is_announced(name: str) -> None:
+    lines = PlainOutput().after(*recorded(name)).texts[1].splitlines()
+    said = [re.sub(r" \(.*|(: |, exit).*", "", line) for line in lines if re.match("==>| ok|  ! hook", line)]
+    assert sorted(set(said)) == sorted(said)
+    assert {"==> preflight", "==> create topic", "==> set parameters", "==> sync", "==> follow"} <= set(said)
+
+
 def test_the_plan_of_a_dry_run_is_data_on_stdout(line: LogLines) -> None:
     events = [Planned(time=1.0, what="create topic x"), RunEnded(time=2.0, exit_code=0, seconds=1.0)]
-    assert PlainOutput().after(*events).texts == ("create topic x\n", "==> DONE after 1.0s\n")
+    assert PlainOutput().after(*events).texts == (
+        "create topic x\n",
+        "==> OK: ready to run. Nothing was changed.\n",
+    )
 
 
 def test_a_signal_after_the_verdict_is_what_the_last_line_names(green: list[Event]) -> None:
     ended = RunEnded(time=1.0, exit_code=130, seconds=21.0)
-    last = PlainOutput().after(*green[:-1], ended).texts[1].splitlines()[-1]
-    assert last == "==> PASSED, and then interrupted after 21.0s, exit code 130: the tests passed"
+    canceling = Canceling(time=1.0, signal="SIGTERM", sync=False, parameters=True, topics=True)
+    last = PlainOutput().after(*green[:-1], canceling, ended).texts[1].splitlines()[-1]
+    assert last == (
+        "==> CANCELED after 21.0s, exit code 130: by SIGTERM during the clean-up; the tests passed; "
+        "nothing left behind"
+    )
 
 
 def test_passed_tests_that_left_something_say_both(left_behind: list[Event]) -> None:
@@ -143,7 +186,8 @@ def test_passed_tests_that_left_something_say_both(left_behind: list[Event]) -> 
     ended = RunEnded(time=1.0, exit_code=10, seconds=21.0)
     lines = PlainOutput().after(*left_behind[:-1], ended).texts[1].splitlines()
     assert lines[-2 * len(left) - 1 :] == [
-        "==> PASSED, but not cleaned up after 21.0s, exit code 10: the tests passed",
+        "==> PASSED, but not cleaned up after 21.0s, exit code 10: run-automation-tests-job, "
+        "log complete (2 lines)",
         *(text for e in left for text in (f"  ! left: {e.what}: {e.why}", f"  ! run: {e.command}")),
     ]
 
@@ -152,7 +196,6 @@ def test_the_last_block_has_no_line_that_says_nothing() -> None:
     verdict = Verdict(time=1.0, ok=False, exit_code=8, title="Argo CD cannot be reached")
     ended = RunEnded(time=2.0, exit_code=8, seconds=80.0)
     assert PlainOutput().after(verdict, ended).texts[1].splitlines() == [
-        "  ! verdict: Argo CD cannot be reached",
         "==> FAILED after 1m20s, exit code 8: Argo CD cannot be reached",
     ]
 

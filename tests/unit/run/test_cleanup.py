@@ -29,9 +29,10 @@ from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Info, Node, Tree
 from argorun.config.model import Topic
 from argorun.errors import AccessDenied, KafkaFailed
-from argorun.events import LeftBehind, Notice, Undone
+from argorun.events import LeftBehind, Notice, TopicKept, Undone
 from argorun.kafka.spec import TopicExists
 from argorun.kafka.topics import Related
+from argorun.kinds import Subject
 from argorun.run.cleanup import RunCleanup
 from argorun.run.state import RunState, RunTopic
 from argorun.run.undo.application import ApplicationUndos
@@ -177,14 +178,20 @@ def test_whatever_an_optional_helper_raises_the_topic_goes(
     assert undone.left_and_why == list(zip(what, why, strict=True))
 
 
+DERIVED = "its name is derived from that of the run's topic"
+
+
 def test_derived_topics_go_with_the_topic_and_each_is_reported() -> None:
     topics = Topics(related=Related(("t_1-dlt", "t_1-retry-0"), ("app-t_1-changelog",)))
     undone = MadeTopic(topics, Topic(prefix="t", parameters=()))
     assert topics.deleted == ["t_1", "t_1-dlt", "t_1-retry-0"]
     assert [(e.level, e.text) for e in undone.all(Notice)] == [
         ("warning", "topic app-t_1-changelog contains the name of t_1 and is left alone: is it needed?"),
-        ("info", "topic t_1-dlt deleted: its name is derived from that of the run's topic"),
-        ("info", "topic t_1-retry-0 deleted: its name is derived from that of the run's topic"),
+    ]
+    assert [(e.kind, e.names, e.what) for e in undone.all(Undone)] == [
+        (Subject.TOPIC, ("t_1",), "topic t_1 deleted"),
+        (Subject.DERIVED_TOPIC, ("t_1-dlt",), f"topic t_1-dlt deleted: {DERIVED}"),
+        (Subject.DERIVED_TOPIC, ("t_1-retry-0",), f"topic t_1-retry-0 deleted: {DERIVED}"),
     ]
     assert undone.left_and_why == []
 
@@ -300,6 +307,7 @@ class FinishedRun(Scenario):
             self.argocd.made(manifest)
         self.after_the_sync: Callable[[], object] = lambda: None  # done to the cluster before the clean-up
         self.hurries_at: float | None = None  # seconds after the clean-up began
+        self.summary: list[str] = []  # what was undone, in few words
         self.stops_at: float | None = None  # seconds after which nothing more may be undone
         self.posted = True  # the run's operation was asked for
 
@@ -363,6 +371,8 @@ class FinishedRun(Scenario):
         cleanup.register_topic(TOPIC, topic)
         cleanup.register_application()
         await self._unwind(undo, budget)
+        self.summary = cleanup.done()
+        cleanup.emit_kept_topics()
 
     async def _unwind(self, undo: UndoStack, budget: float) -> None:
         loop = asyncio.get_running_loop()
@@ -386,11 +396,23 @@ def test_what_the_runs_operation_changed_is_back_and_said_so_before_the_topic_go
         "workloads settled on what they had before",
         f"topic {TOPIC} deleted",
     ]
+    assert scenario.summary == ["parameters restored", "workloads settled", "topic deleted"]
     assert (value_of(scenario, "settings"), value_of(scenario, "hook")) == ("weather", "weather")
     (sync,) = scenario.argocd.syncs
     assert sync["resources"] == [{"group": "", "kind": "ConfigMap", "namespace": "n", "name": "settings"}]
     assert (sync["revision"], sync.get("prune")) == ("abc", None)
     assert (scenario.argocd.spec, scenario.is_as_it_was) == (SPEC, True)
+
+
+def test_a_topic_that_is_kept_is_named_with_the_command_that_deletes_it() -> None:
+    scenario = FinishedRun()
+    assert scenario.left_after(keep_topics=True) == []
+    (kept,) = scenario.all(TopicKept)
+    assert kept.topic == TOPIC
+    regex = f"{TOPIC}([-._].*)?"
+    server = ("--bootstrap-server", KAFKA["bootstrap.servers"])
+    assert_pastes(kept.command, "kafka-topics", *server, "--delete", "--if-exists", "--topic", regex)
+    assert scenario.summary == ["parameters restored", "workloads settled"]
 
 
 def test_settled_is_not_said_where_something_still_names_the_topic() -> None:

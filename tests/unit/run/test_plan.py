@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import msgspec
 
 from argorun.argocd.parameters.helm import Helm
+from argorun.argocd.parameters.kustomize import Kustomize
 from argorun.argocd.types import Application
 from argorun.config.model import ApplicationRef, ArgoCD, Assignment, Config, Parameter, Topic
+from argorun.events import Planned
+from argorun.kinds import PlannedKind
 from argorun.run.plan import planned, settings
 from argorun.run.state import RunTopic
 
@@ -31,7 +36,7 @@ def test_the_deeds_of_a_run_stand_in_their_order() -> None:
     ]
     topics = [RunTopic("weather_1_a", WEATHER), RunTopic("alerts_1_b", ALERTS)]
     seen = msgspec.convert(SEEN, Application)
-    assert list(planned(config, topics, wanted, seen, ())) == [
+    assert [line.what for line in planned(config, topics, wanted, seen, (), 1.0)] == [
         "create topic weather_1_a (3 partitions), and delete it at the end",
         "create topic alerts_1_b (the broker's number of partitions), and delete it at the end",
         "set helm: kafka.topic to weather_1_a as a string (now 'old'), and put it back",
@@ -40,6 +45,42 @@ def test_the_deeds_of_a_run_stand_in_their_order() -> None:
         "sync weather at abc",
         "wait for checks, more",
         SETTLE,
+    ]
+
+
+def test_a_program_need_not_read_the_words_of_a_dry_run() -> None:
+    config = Config(
+        application=ApplicationRef(name="weather", namespace="teams"),
+        argocd=ArgoCD(server="argocd.example.com", token="t"),
+        kafka={},
+        topics=(WEATHER,),
+        jobs=("checks",),
+        revision="abc",
+        settle=False,
+    )
+    wanted = [Helm("kafka.topic", "weather_1_a", string=True), Kustomize("settings", "topic", "weather_1_a")]
+    seen = msgspec.convert(SEEN, Application)
+    lines = list(planned(config, [RunTopic("weather_1_a", WEATHER)], wanted, seen, (), 1.0))
+    assert [dataclasses.replace(line, what="") for line in lines] == [
+        Planned(time=1.0, what="", kind=PlannedKind.TOPIC, names=("weather_1_a",), partitions=3),
+        Planned(
+            time=1.0,
+            what="",
+            kind=PlannedKind.PARAMETER,
+            names=("kafka.topic",),
+            value="weather_1_a",
+            original="old",
+        ),
+        Planned(
+            time=1.0,
+            what="",
+            kind=PlannedKind.PARAMETER,
+            names=("settings", "topic"),
+            value="weather_1_a",
+        ),
+        Planned(time=1.0, what="", kind=PlannedKind.SYNC, names=("teams/weather",), value="abc"),
+        Planned(time=1.0, what="", kind=PlannedKind.TESTS, names=("checks",)),
+        Planned(time=1.0, what="", kind=PlannedKind.KEEP_WORKLOADS),
     ]
 
 
@@ -70,7 +111,8 @@ def deeds(automated: bool = False, synced: bool = True, **changes: bool) -> list
     status = {"sync": {"status": "Synced" if synced else "OutOfSync"}}
     seen = msgspec.convert({"spec": spec, "status": status}, Application)
     one = msgspec.structs.replace(ALERTS, partitions=1)
-    return list(planned(config, [RunTopic("alerts_1_b", one)], [Helm("a", "alerts_1_b")], seen, ()))
+    lines = planned(config, [RunTopic("alerts_1_b", one)], [Helm("a", "alerts_1_b")], seen, (), 1.0)
+    return [line.what for line in lines]
 
 
 MADE = "create topic alerts_1_b (1 partition), and delete it at the end"

@@ -123,8 +123,8 @@ def test_a_token_that_expires_before_the_run_may_end_is_reported_before_anything
     scenario = with_token(12)
     assert scenario.preflight() is None
     assert scenario.notices == [
-        "the token expires at 2027-01-15T08:00:12Z (in 12.0s), before the run may end (15m00s + 1m30s for "
-        f"the clean-up): after that nothing can be restored; {NEW_TOKEN}"
+        "the token expires at 2027-01-15T08:00:12Z (in 12.0s), before the run may end (15m + 90s for the "
+        f"clean-up): after that nothing can be restored; {NEW_TOKEN}"
     ]
 
 
@@ -141,13 +141,16 @@ def test_its_end_is_by_argo_cds_clock(wrong: float) -> None:
     assert not any("token" in text for text in scenario.notices)
 
 
-def test_one_that_has_expired_is_6_and_nothing_more_is_asked() -> None:
+def test_one_that_has_expired_is_6_and_argo_cd_is_asked_nothing_more() -> None:
     """Argo CD takes whoever is nobody as a guest where that is switched on."""
     scenario = with_token(-3600)
     error = scenario.preflight()
     assert isinstance(error, AccessDenied)
     assert (error.message, error.hint) == ("the token for Argo CD expired at 2027-01-15T07:00:00Z", NEW_TOKEN)
-    assert (scenario.names, scenario.topics.asked, scenario.argocd.calls) == ([], [], ["application"])
+    assert scenario.argocd.calls == ["application"]
+    assert scenario.topics.asked == [scenario.names], (
+        "Kafka is asked, for all that is wrong to be told at once"
+    )
 
 
 # -- auto-sync -------------------------------------------------------------------------------------------
@@ -157,7 +160,7 @@ def test_an_argo_cd_that_cannot_switch_auto_sync_off_is_2_before_anything_is_mad
     scenario = OnePreflight(spec=SPEC | {"syncPolicy": {"automated": {}}})
     scenario.argocd.version_answer = "v2.14.21"
     assert isinstance(scenario.preflight(), UsageError)
-    assert (scenario.topics.asked, scenario.argocd.patches) == ([], [])
+    assert scenario.argocd.patches == []
 
 
 # -- permissions -----------------------------------------------------------------------------------------
@@ -191,8 +194,13 @@ def test_the_policy_line_that_is_missing_opens_no_other_application() -> None:
     scenario.refused = {"default/team-a/weather"}
     error = scenario.preflight()
     assert isinstance(error, AccessDenied)
-    assert error.hint == (
-        "add to Argo CD's policy.csv: p, ROLE, applications, update, default/team-a/weather, allow"
+    assert (error.message, error.hint) == (
+        "the token's account misses permissions on default/team-a/weather: applications update, applications "
+        "sync, logs get",
+        "add to Argo CD's policy.csv:\n"
+        "p, role:argorun, applications, update, default/team-a/weather, allow\n"
+        "p, role:argorun, applications, sync, default/team-a/weather, allow\n"
+        "p, role:argorun, logs, get, default/team-a/weather, allow",
     )
 
 

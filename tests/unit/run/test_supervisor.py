@@ -14,8 +14,17 @@ import pytest
 
 from argorun.argocd.diagnosis.analyze import Finding
 from argorun.config.model import Timeouts
-from argorun.errors import ArgoCDFailed, ArgorunError, TestsFailed, UsageError
-from argorun.events import Event, LeftBehind, Undone, Verdict
+from argorun.errors import (
+    ArgoCDFailed,
+    ArgorunError,
+    InternalError,
+    NoTestRan,
+    StillBusy,
+    TestsFailed,
+    UsageError,
+)
+from argorun.events import Canceling, Event, LeftBehind, Notice, Undone, Verdict
+from argorun.kinds import Result, Subject
 from argorun.reporters.dispatcher import Dispatcher
 from argorun.run import supervisor as module
 from argorun.run.steps import Run
@@ -47,6 +56,7 @@ class SupervisedRun(Scenario):
         self.undo = UndoStack(self.dispatcher)
         self.progress = SimpleNamespace(
             doing=lambda: "tests still running",
+            running=lambda: ("tests",),
             last_lines=lambda running: ("last line",),
             log_of=lambda running: "attempt 2, pod tests-x",
         )
@@ -64,8 +74,9 @@ class SupervisedRun(Scenario):
             self.undone.append(name)
             return f"{name} gone"
 
-        swept = name == "topic"
-        self.undo.register(name, undo, lambda: f"rm {name}", limit=60, patient=patient, swept=swept)
+        swept, kind = name == "topic", Subject.TOPIC
+        command = f"rm {name}"
+        self.undo.register(name, undo, lambda: command, kind, name, limit=60, patient=patient, swept=swept)
 
     def report(self, event: Event) -> None:
         super().report(event)
@@ -84,6 +95,9 @@ class SupervisedRun(Scenario):
 
     async def clean_up(self) -> None:
         await self.undo.unwind(90)
+
+    def undoing(self) -> list[str]:
+        return ["topics"]
 
     def abandon(self, why: str) -> None:
         self.undo.abandon(why)
@@ -160,12 +174,18 @@ def test_green_is_0_and_everything_is_undone() -> None:
     assert scenario.code() == 0
     assert scenario.undone_and_left == BOTH
     assert scenario.verdict == Verdict(
-        time=0.0, ok=True, exit_code=0, title="the tests passed", url=scenario.url
+        time=0.0,
+        ok=True,
+        exit_code=0,
+        title="the tests passed",
+        url=scenario.url,
+        result=Result.PASSED,
     )
 
 
 def test_a_red_verdict_is_its_code_with_reason_hint_and_last_lines() -> None:
-    scenario = SupervisedRun(verdict_is(TestsFailed("tests failed", "look", reason="Job tests: limit")))
+    error = TestsFailed("tests failed", "look", reason="Job tests: limit", hooks=["tests"])
+    scenario = SupervisedRun(verdict_is(error))
     assert scenario.code() == 1
     assert scenario.undone_and_left == BOTH
     assert scenario.verdict == Verdict(
@@ -178,6 +198,8 @@ def test_a_red_verdict_is_its_code_with_reason_hint_and_last_lines() -> None:
         last_lines=("last line",),
         url=scenario.url,
         log_of="attempt 2, pod tests-x",
+        result=Result.FAILED,
+        hooks=("tests",),
     )
 
 
@@ -202,13 +224,14 @@ def test_a_red_verdict_says_what_the_cluster_says_asked_before_anything_is_undon
         time=0.0,
         ok=False,
         exit_code=1,
-        title="tests failed: exit code 3",
+        title="tests: the test exited with code 3",
         reason="Job tests: limit",
         evidence=("pod a: exit code 3",),
         hint="fix it",
         last_lines=("last line",),
         url=scenario.url,
         log_of="attempt 2, pod tests-x",
+        result=Result.FAILED,
     )
 
 
@@ -225,6 +248,22 @@ def test_of_a_run_past_its_time_the_lines_of_what_still_runs_are_shown() -> None
     scenario.progress.last_lines = lambda running: (f"running: {running}",)
     scenario.code()
     assert scenario.verdict.last_lines == ("running: True",)
+    assert (scenario.verdict.result, scenario.verdict.hooks) == (Result.TIMED_OUT, ("tests",))
+
+
+@pytest.mark.parametrize(
+    ("error", "result"),
+    [
+        (TestsFailed("x"), Result.FAILED),
+        (NoTestRan("x"), Result.NO_TEST),
+        (StillBusy("x"), Result.ERROR),
+        (InternalError("x"), Result.ERROR),
+    ],
+)
+def test_a_program_need_not_read_the_words_of_a_verdict(error: ArgorunError, result: Result) -> None:
+    scenario = SupervisedRun(verdict_is(error))
+    scenario.code()
+    assert (scenario.verdict.result, scenario.verdict.exit_code) == (result, error.exit_code)
 
 
 def test_an_error_while_the_cluster_is_asked_changes_nothing_but_is_said() -> None:
@@ -337,6 +376,14 @@ def test_a_signal_ends_the_steps_and_the_clean_up_hurries(signum: signal.Signals
     assert scenario.undo.hurried
 
 
+def test_a_signal_is_acknowledged_before_anything_else_happens() -> None:
+    scenario = SupervisedRun(signals(signal.SIGINT, then=hardly_stops))
+    scenario.code()
+    first = next(e for e in scenario.events if not isinstance(e, Notice))
+    acknowledged = Canceling(time=0.0, signal="SIGINT", sync=False, parameters=False, topics=True)
+    assert dataclasses.replace(first, time=0.0) == acknowledged
+
+
 def test_the_handlers_are_gone_in_the_end() -> None:
     before = [signal.getsignal(s) for s in SIGNALS]
     SupervisedRun(green).code()
@@ -377,13 +424,14 @@ def test_after_a_second_signal_nothing_is_waited_for_that_hardly_stops() -> None
     assert scenario.undone_and_left == [f"topic: {AT_ONCE} (rm topic)", f"pods: {AT_ONCE} (rm pods)"]
 
 
-def test_a_key_press_that_a_wrapper_passes_on_once_more_is_one_key_press() -> None:
-    scenario = SupervisedRun(signals(signal.SIGINT, signal.SIGINT, pause=0.4), topic=green)
+@pytest.mark.parametrize("pause", [0.0, 0.4, 0.9])
+def test_a_nervous_second_key_press_ends_no_clean_up(pause: float) -> None:
+    scenario = SupervisedRun(signals(signal.SIGINT, signal.SIGINT, pause=pause), topic=green)
     assert (scenario.code(), scenario.undone_and_left) == (130, BOTH)
 
 
 @pytest.mark.parametrize(
-    ("second", "pause"), [(signal.SIGINT, 1.0), (signal.SIGTERM, 1.0), (signal.SIGTERM, 0.1)]
+    ("second", "pause"), [(signal.SIGINT, 1.1), (signal.SIGTERM, 1.0), (signal.SIGTERM, 0.1)]
 )
 def test_a_second_signal_in_the_clean_up_ends_that_too_and_names_what_is_left(
     second: signal.Signals, pause: float
@@ -401,7 +449,7 @@ def test_a_second_signal_while_the_steps_still_stop_undoes_nothing_and_names_all
         finally:
             await asyncio.sleep(5)
 
-    scenario = SupervisedRun(signals(signal.SIGINT, signal.SIGINT, then=stubborn))
+    scenario = SupervisedRun(signals(signal.SIGINT, signal.SIGINT, pause=1.1, then=stubborn))
     assert (scenario.code(), scenario.undone) == (130, [])
     assert scenario.undone_and_left == [f"topic: {AT_ONCE} (rm topic)", f"pods: {AT_ONCE} (rm pods)"]
 
@@ -482,7 +530,14 @@ def test_a_run_ends_with_its_code_and_closes_its_connections_and_who_keeps_topic
     monkeypatch.setattr(module, "Topics", Connection)
     monkeypatch.setattr(module, "Run", made)
     reporter = Scenario()
-    config = SimpleNamespace(argocd=None, kafka={}, secrets=(), keep_topics=keep)
+    config = SimpleNamespace(
+        argocd=SimpleNamespace(server="argocd"),
+        kafka={},
+        secrets=(),
+        keep_topics=keep,
+        sources={},
+        given=lambda key: key,
+    )
     assert run(module.execute(cast(Any, config), Dispatcher([reporter]))) == 1
     assert (order, kept) == (["closed", "closed"], [keep])
     assert [type(e).__name__ for e in reporter.events][-1] == "RunEnded"

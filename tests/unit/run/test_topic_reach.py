@@ -48,11 +48,16 @@ class ArgoCDAsks:
     """What Argo CD answers when it is asked why: how it calls Helm, and the manifests once more."""
 
     def __init__(
-        self, parameters: Mapping[str, str] | None, again: Sequence[Json], there: Sequence[Node]
+        self,
+        parameters: Mapping[str, str] | None,
+        again: Sequence[Json],
+        there: Sequence[Node],
+        values: list[str] | None,
     ) -> None:
         listed = [{"name": n, "value": v} for n, v in (parameters or {}).items()]
         failed = f"`{command('x', 'n', listed)}` failed exit status 1: Error"
         self.said = "spec is invalid" if parameters is None else failed
+        self.values = values  # of the chart; None: it may not say
         self.again, self.there = list(again), list(there)
         self.asked: list[str] = []
 
@@ -63,6 +68,12 @@ class ArgoCDAsks:
     async def manifests(self, app: object, revision: str | None) -> list[Json]:
         self.asked.append(f"manifests at {revision}")
         return self.again
+
+    async def application(self, app: object) -> Application:
+        return Application()
+
+    async def chart_values(self, app: object, seen: object) -> dict[str, str] | None:
+        return None if self.values is None else dict.fromkeys(self.values, "")
 
     async def tree(self, app: object) -> Tree:
         self.asked.append("tree")
@@ -79,6 +90,7 @@ def arrives(
     there: Sequence[Node] = (),
     jobs: tuple[str, ...] = (),
     former: Sequence[Json] = (),
+    values: list[str] | None = None,
 ) -> tuple[tuple[str, str] | None, list[str], list[str]]:
     """The error's message and hint, the notices, and what Argo CD was asked."""
     config = Config(
@@ -89,7 +101,7 @@ def arrives(
         revision="abc",
         jobs=jobs,
     )
-    argocd = ArgoCDAsks(parameters, manifests if again is None else again, there)
+    argocd = ArgoCDAsks(parameters, manifests if again is None else again, there, values)
     seen = Application(spec=spec or {})
     notices: list[str] = []
     try:
@@ -131,7 +143,7 @@ def test_a_parameter_that_helm_gets_and_nothing_uses_is_misspelled() -> None:
     for topic in (HELM, UNVERIFIED):
         error, notices, _ = arrives(topic, [checks()], {"kafka.topic": NAME})
         assert error == (
-            "no manifest of weather uses helm: kafka.topic",
+            "no template in weather uses kafka.topic",
             "Helm gets it, and nothing uses it: is the parameter spelled as in the chart?",
         )
         assert notices == []
@@ -140,8 +152,16 @@ def test_a_parameter_that_helm_gets_and_nothing_uses_is_misspelled() -> None:
 def test_a_parameter_that_is_spelled_much_like_another_of_the_applications_is_asked_about() -> None:
     error, _, _ = arrives(HELM, [checks()], {"kafka.topic": NAME, "kafka.topics": "shared", "tag": "1"})
     assert error == (
-        "no manifest of weather uses helm: kafka.topic",
-        "Helm gets it, and nothing uses it: did you mean kafka.topics?",
+        "no template in weather uses kafka.topic; did you mean kafka.topics?",
+        "Helm gets it, and nothing uses it: is the parameter spelled as in the chart?",
+    )
+
+
+def test_a_parameter_that_is_spelled_much_like_a_value_of_the_chart_is_asked_about() -> None:
+    error, _, _ = arrives(HELM, [checks()], {"kafka.topic": NAME}, values=["image.tag", "kafka.topicName"])
+    assert error == (
+        "no template in weather uses kafka.topic; did you mean kafka.topicName?",
+        "Helm gets it, and nothing uses it: is the parameter spelled as in the chart?",
     )
 
 

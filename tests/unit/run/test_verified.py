@@ -104,7 +104,7 @@ def test_a_stranger_gets_neither_a_request_nor_the_token(
     shown, server = against_a_stranger(tmp_path, more, **environment)
     assert (shown.code, server.requests) == (8, [])
     assert "certificate verify failed" in shown.everything
-    assert "give the CA that signed it: argocd: {ca: FILE}" in shown.everything
+    assert "give the CA that signed it: --ca FILE, or argocd: {ca: FILE}" in shown.everything
 
 
 def test_the_right_certificate_under_another_name_is_a_stranger_too(tmp_path: Path) -> None:

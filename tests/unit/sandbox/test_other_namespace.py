@@ -88,8 +88,11 @@ def test_the_policy_line_that_is_missing_is_of_this_application_and_no_other(tmp
             looks = Account(name="team", objects="team-a/team-a/*", applications=frozenset({"get"}))
             error, _ = await argorun(it.standin, looks)
             assert isinstance(error, AccessDenied)
-            line = "p, ROLE, applications, update, team-a/team-a/feed, allow"
-            assert error.hint == f"add to Argo CD's policy.csv: {line}"
+            lines = [
+                f"p, role:argorun, applications, {action}, team-a/team-a/feed, allow"
+                for action in ("update", "sync")
+            ]
+            assert error.hint.splitlines() == ["add to Argo CD's policy.csv:", *lines]
             error, _ = await argorun(it.standin, Account(name="team", objects="team-a/feed"))
             assert isinstance(error, AccessDenied)
 

@@ -30,6 +30,7 @@ from argorun.events import Notice, SweepEnded, SweepStarted, TopicSwept, Undone
 from argorun.kafka import old_topics
 from argorun.kafka.spec import TopicSpec
 from argorun.kafka.topics import Limits, Topics
+from argorun.kinds import Subject
 from argorun.reporters.dispatcher import Dispatcher
 from argorun.sweep import candidates, steps
 from argorun.sweep.left_behind import restore_commands
@@ -239,7 +240,9 @@ def test_consumer_groups_go_with_their_topics(scenario: Sweep) -> None:
     }
     assert scenario.sweep(prefixes={PREFIX: "tests-"}) == 0
     assert set(scenario.broker.consumers) == {f"tests-{YOUNG}", "tests-nightly", f"other-{OLD}"}
-    assert scenario.notices == [f"consumer group tests-{OLD} deleted"]
+    assert [(e.kind, e.names, e.what) for e in scenario.all(Undone)] == [
+        (Subject.CONSUMER_GROUP, (f"tests-{OLD}",), f"consumer group tests-{OLD} deleted")
+    ]
 
 
 def test_what_services_derived_from_a_topics_name_goes_with_it_and_by_itself(scenario: Sweep) -> None:

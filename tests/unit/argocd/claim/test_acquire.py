@@ -468,7 +468,7 @@ def test_parameters_that_argo_cd_does_not_accept_end_the_run(
     """They are wrong where the source renders without them; else it may be Git."""
     scenario = ClaimScenario()
     scenario.argocd.meets("patch", INVALID)
-    with pytest.raises(kind, match="Argo CD does not accept the parameters: application spec for weather"):
+    with pytest.raises(kind, match="Argo CD does not accept the parameters: repository not accessible"):
         run(acquire.take(scenario.claim, manifests, FUTURE))
 
 

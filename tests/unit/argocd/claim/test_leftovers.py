@@ -15,6 +15,7 @@ from argorun.argocd.parameters.record import Record
 from argorun.argocd.parameters.spec import claimed
 from argorun.argocd.types import Tree
 from argorun.errors import OperationFailed
+from argorun.kinds import Subject
 from argorun.recovery import restore_object
 from tests.unit.argocd.fakes import APP, DOWN, FakeArgoCD
 from tests.unit.argocd.gopatch import Json
@@ -67,7 +68,7 @@ class DeadRun(Scenario):
 
     def undo(self) -> list[str]:
         """Undo it, while a controller ends and finishes operations; what was done."""
-        return self.undone().did
+        return list(self.undone().did.values())
 
     def undone(self) -> leftovers.UndoResult:
         undoing = leftovers.undo(self.argocd.client, APP, self.record, 90, self.emitter.warn)
@@ -201,7 +202,7 @@ def test_what_still_names_the_topic_is_left_and_not_called_settled() -> None:
     dead.argocd.carries_out = lambda: None  # type: ignore[method-assign]
     done = dead.undone()
     assert [(r.key.name, r.why) for r in done.left] == [("w", f"it still names {TOPIC}")]
-    assert done.did == ["parameters put back", "record removed"]
+    assert list(done.did) == [Subject.PARAMETERS, Subject.RECORD]
 
 
 def test_an_application_that_renders_nothing_without_the_topic_keeps_its_record() -> None:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from argorun.argocd.diagnosis import waiting
 from argorun.argocd.diagnosis.analyze import Finding
-from argorun.argocd.diagnosis.stuck import AT_ONCE, Watch
+from argorun.argocd.diagnosis.stuck import AT_ONCE, Delay, Watch
 from argorun.argocd.http.errors import ApiError
 from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import (
@@ -103,7 +103,8 @@ class StuckPods(Scenario):
     def __init__(self, *waits: ResourceResult) -> None:
         super().__init__(argocd=Cluster())
         self.live = LiveTree(self.argocd.client, APP)
-        self.watch = Watch(self.argocd.client, APP, self.live)
+        self.delays: list[Delay] = []
+        self.watch = Watch(self.argocd.client, APP, self.live, delayed=self.delays.append)
         self.stands(*waits)
 
     def stands(self, *results: ResourceResult) -> None:
@@ -625,6 +626,49 @@ async def looks(count: int, limit: float, within: float = 1) -> tuple[int, list[
     return nodes.visits // len(listed), scenario.argocd.asked
 
 
+def test_what_cannot_start_is_reported_once_with_its_image_and_the_time_that_is_left() -> None:
+    async def main() -> list[Delay]:
+        scenario = StuckPods(TESTS)
+        job, pod = job_with("ErrImagePull")
+        pulling = replace(pod, images=["example/nope:1"])
+        await scenario.shows(job, pulling)
+        await scenario.until_stuck(60, within=5)
+        await scenario.shows(job, replace(pod, info=None, health=Health(status="Healthy")))
+        await scenario.until_stuck(60, within=5)
+        return scenario.delays
+
+    pulled = Delay(
+        TESTS, pod="checks-a", reason="ErrImagePull", detail="example/nope:1", certain=True, limit=60
+    )
+    assert run(main()) == [pulled, Delay(TESTS)]
+
+
+@pytest.mark.parametrize("reason", ["Pending", "ContainerCreating"])
+def test_what_may_be_normal_is_reported_after_a_while_and_without_a_limit(reason: str) -> None:
+    async def main() -> list[Delay]:
+        scenario = StuckPods(TESTS)
+        await scenario.shows(*job_with(reason))
+        await scenario.until_stuck(60, within=9)
+        assert scenario.delays == []
+        await scenario.until_stuck(60, within=16)
+        return scenario.delays
+
+    (delay,) = run(main())
+    assert (delay.pod, delay.reason, delay.certain, delay.limit) == ("checks-a", reason, False, 0)
+    assert 10 <= delay.seconds < 16
+
+
+def test_a_failed_test_is_named_with_its_pods_exit_code() -> None:
+    async def main() -> str:
+        scenario = StuckPods(TESTS)
+        failed = Health(status="Degraded", message='container "main" failed with exit code 3')
+        job, pod = job_with("Error")
+        await scenario.shows(job, replace(pod, health=failed))
+        return scenario.watch.exit_of(TESTS)
+
+    assert run(main()) == "exit code 3"
+
+
 def test_a_tree_is_gone_through_once_however_much_of_it_is_waited_for() -> None:
     async def main() -> None:
         visits, _ = await looks(1000, limit=60)
@@ -633,9 +677,9 @@ def test_a_tree_is_gone_through_once_however_much_of_it_is_waited_for() -> None:
     run(main())
 
 
-def test_a_big_application_costs_nothing_where_nothing_is_ever_stuck() -> None:
+def test_a_big_application_costs_no_request_where_nothing_is_ever_stuck() -> None:
     async def main() -> None:
-        assert await looks(1000, limit=0, within=600) == (0, [])
+        assert await looks(1000, limit=0, within=600) == (1, [])
 
     run(main())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,7 +12,7 @@ import pytest
 from argorun.argocd import owners
 from argorun.argocd.claim.spec_values import SpecValue, spec_values
 from argorun.argocd.parameters.helm import Helm
-from argorun.argocd.parameters.kind import Element, ParameterKind, Setting
+from argorun.argocd.parameters.kind import Candidate, Element, ParameterKind, Setting
 from argorun.argocd.parameters.kinds import KINDS, by_kind
 from argorun.argocd.parameters.kustomize import Kustomize
 from argorun.argocd.parameters.patch import changes
@@ -29,9 +29,10 @@ from argorun.argocd.parameters.spec import (
     secrets,
     stands,
 )
-from argorun.argocd.types import Application, Json
+from argorun.argocd.types import Application, Json, Status
 from argorun.config.model import PARAMETER_FORMS, Parameter
 from argorun.errors import UsageError
+from argorun.init.look import Found
 from tests.unit.argocd.gopatch import applied
 
 TOPIC = "weather_updates_1700000000_0a1b2c3d"
@@ -42,6 +43,7 @@ class Env:
     """An environment variable of a config management plugin (`spec.source.plugin.env`)."""
 
     kind: ClassVar[str] = "plugin"
+    key: ClassVar[str] = ""
     note: ClassVar[str] = ""
     name: str
     value: str
@@ -99,6 +101,16 @@ class PluginEnv:
 
     def secrets(self, spec: Json, record: Record) -> list[str]:
         return [e["value"] for e in get(spec, self.PATH) or () if e["name"] == "TOKEN"]
+
+    def candidates(self, spec: Json, manifests: Sequence[Json], values: Mapping[str, str]) -> list[Candidate]:
+        return [
+            Candidate(e["name"], e["name"], e["value"], "in the plugin's environment", likeness=3)
+            for e in get(spec, self.PATH) or ()
+            if "TOPIC" in e["name"]
+        ]
+
+    def typed(self, text: str) -> str:
+        return text
 
     def elements(self, source: Json) -> Iterator[Element]:
         for i, e in enumerate((source.get("plugin") or {}).get("env") or ()):
@@ -188,3 +200,9 @@ def test_settings_are_grouped_in_the_order_of_the_table() -> None:
 def test_argorun_yaml_has_a_key_for_each_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(KINDS, "plugin")
     assert list(Parameter.__struct_fields__) == list(PARAMETER_FORMS) == list(KINDS)
+
+
+def test_init_suggests_its_places() -> None:
+    app = Application(spec=SPEC, status=Status(source_type="Plugin"))
+    candidate = Candidate("TOPIC", "TOPIC", "weather", "in the plugin's environment", likeness=3)
+    assert Found(app).candidates == [("plugin", candidate)]

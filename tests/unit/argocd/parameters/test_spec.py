@@ -459,6 +459,12 @@ def refused(document: Json, settings: list[Setting]) -> tuple[str, str]:
 DEDICATED = "use a dedicated Application with one spec.source"
 
 
+UNRENDERED = (
+    "Failed to load target state: failed to generate manifest for source 1 of 1: rpc error: code = Unknown "
+    "desc = config/helm: app path does not exist"
+)
+
+
 @pytest.mark.parametrize(
     ("change", "message", "hint"),
     [
@@ -484,9 +490,23 @@ DEDICATED = "use a dedicated Application with one spec.source"
         ),
         (
             {"status": {}},
-            "Application weather has a still unknown source, which takes no parameters",
-            "argorun needs a Helm or a Kustomize source"
-            "; Argo CD has not rendered it yet: look at its conditions",
+            "Argo CD has not rendered Application weather yet",
+            "try again, or look at it in Argo CD",
+        ),
+        (
+            {
+                "spec": {"source": {"repoURL": "https://git/a.git", "path": "config/helm"}},
+                "status": {
+                    "conditions": [
+                        {"type": "ComparisonError", "message": UNRENDERED},
+                        {"type": "SharedResourceWarning", "message": "not about this"},
+                        {"type": "InvalidSpecError", "message": "destination is missing"},
+                    ]
+                },
+            },
+            "Argo CD cannot render Application weather: ComparisonError: config/helm: app path does not "
+            "exist; InvalidSpecError: destination is missing",
+            "fix its source in Argo CD (repoURL: https://git/a.git, path: config/helm)",
         ),
         (
             {"status": {"sourceType": "Kustomize"}},

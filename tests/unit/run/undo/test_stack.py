@@ -10,6 +10,7 @@ import pytest
 
 from argorun.errors import AccessDenied, ArgoCDFailed
 from argorun.events import LeftBehind, Undone
+from argorun.kinds import Subject
 from argorun.run.undo.stack import Undo, UndoStack
 from tests.unit.scenario import Scenario
 from tests.unit.virtual import run
@@ -48,10 +49,14 @@ class Undos(Scenario):
             self.order.append(name)
             return await act() if act is not None else f"{name} undone"
 
-        command = f"undo {name}"
+        command, kind = f"undo {name}", Subject.TOPIC
         return self.undo.register(
-            name, undo, lambda: command, limit=limit, patient=patient, last=last, swept=swept
+            name, undo, lambda: command, kind, name, limit=limit, patient=patient, last=last, swept=swept
         )
+
+
+def left(name: str, why: str, command: str) -> LeftBehind:
+    return LeftBehind(time=0.0, what=name, why=why, command=command, kind=Subject.TOPIC, names=(name,))
 
 
 def raising(error: BaseException) -> Act:
@@ -162,7 +167,7 @@ def test_a_command_that_cannot_be_given_does_not_stop_the_others() -> None:
     def broken() -> str:
         raise RuntimeError("no")
 
-    scenario.undo.register("second", raising(ArgoCDFailed("down")), broken)
+    scenario.undo.register("second", raising(ArgoCDFailed("down")), broken, Subject.TOPIC)
     run(scenario.undo.unwind(90))
     assert scenario.emitted == [("left", "second", "down", ""), ("undone", "first undone")]
 
@@ -430,7 +435,7 @@ def test_told_to_stop_at_once_nobody_is_sent_to_do_what_needs_no_doing() -> None
     async def nothing() -> str | None:
         return None
 
-    scenario.undo.register("settle", nothing, lambda: "")
+    scenario.undo.register("settle", nothing, lambda: "", Subject.WORKLOADS)
     scenario.undo.abandon("no time")
     assert ([e.what for e in scenario.undo.left], scenario.undo.pending) == (["topic"], False)
 
@@ -440,9 +445,9 @@ def test_abandoned_before_anything_was_undone_names_all_and_touches_nothing() ->
     for name in ("topic", "parameters"):
         scenario.add(name)
     scenario.undo.abandon("no time")
-    assert [dataclasses.astuple(e)[1:] for e in scenario.undo.left] == [
-        ("parameters", "no time", "undo parameters"),
-        ("topic", "no time", "undo topic"),
+    assert [dataclasses.replace(e, time=0.0) for e in scenario.undo.left] == [
+        left("parameters", "no time", "undo parameters"),
+        left("topic", "no time", "undo topic"),
     ]
     assert scenario.order == []
 

@@ -1,0 +1,1 @@
+"""The doctor: every check that can be made, as a checklist."""

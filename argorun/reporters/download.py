@@ -1,0 +1,72 @@
+"""Shows how a download goes: as a bar in a terminal, else line by line."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import TextIO
+
+from argorun.humanize import duration
+from argorun.reporters.stderr import unmasked
+from argorun.reporters.streams import StandardStreams, is_terminal, usable
+
+EVERY = 3.0  # seconds between two lines, where there is no terminal
+MB = 1_000_000
+
+
+@contextlib.contextmanager
+def shown(
+    what: str,
+    total: int,
+    *,
+    environ: Mapping[str, str] | None = None,
+    now: Callable[[], float] = time.monotonic,
+) -> Iterator[Callable[[int], None]]:
+    """Show a download of `total` bytes; the block calls what it gets with each number of bytes that came."""
+    environ = os.environ if environ is None else environ
+    stream = usable(unmasked(sys.stderr))
+    began = now()
+    print(f"Fetching {what}: {megabytes(total)}, only this once.", file=sys.stderr, flush=True)
+    if is_terminal(stream) and environ.get("TERM") != "dumb":
+        with _bar(stream, total, environ) as arrived:
+            yield arrived
+    else:
+        yield _lines(total, now)
+    print(f"Fetched {megabytes(total)} in {duration(now() - began)}.", file=sys.stderr, flush=True)
+
+
+def megabytes(size: int) -> str:
+    """`42 MB`, `0.3 MB`."""
+    return f"{size / MB:.0f} MB" if size >= MB else f"{size / MB:.1f} MB"
+
+
+@contextlib.contextmanager
+def _bar(stream: TextIO, total: int, environ: Mapping[str, str]) -> Iterator[Callable[[int], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+    console = Console(file=stream, no_color=StandardStreams(stream, stream, environ).no_color)
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(
+        *columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False
+    ) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda size: bar.advance(task, size)
+
+
+def _lines(total: int, now: Callable[[], float]) -> Callable[[int], None]:
+    came, said = 0, now()
+
+    def arrived(size: int) -> None:
+        nonlocal came, said
+        came += size
+        if now() - said >= EVERY:
+            said = now()
+            print(
+                f"  {came / MB:.0f} of {megabytes(total)} ({came / total:.0%})", file=sys.stderr, flush=True
+            )
+
+    return arrived

@@ -1,0 +1,111 @@
+"""A library that cannot be imported ends every command with 70 and one clear error, never with 1."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = {
+    "ARGOCD_SERVER": "localhost:1",
+    "ARGOCD_AUTH_TOKEN": "t0ken",
+    "KAFKA_BOOTSTRAP_SERVERS": "localhost:1",
+}
+RUN = ("run", "weather", "--topic", "weather_updates", "--parameter", "kafka.topic")
+SWEEP = ("sweep", "--topic", "weather_updates")
+HEAVY = ("typer", "msgspec", "yaml", "httpx", "truststore", "stamina", "confluent_kafka")
+REPORT = "please report it, with this text and `argorun --version`"
+AGAIN = "install argorun in a virtual environment of its own; if it still is, please report it"
+
+
+def argorun(folder: Path, *arguments: str) -> tuple[int, str, str]:
+    """Its exit code, stdout and stderr; a module in `folder` takes the place of the one that is installed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "argorun", *arguments],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": f"{folder}:{ROOT}"} | SETTINGS,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("command", [RUN, SWEEP, ("demo",)], ids=lambda command: command[0])
+@pytest.mark.parametrize("library", HEAVY)
+def test_a_library_that_fails_while_it_is_imported_is_70(
+    tmp_path: Path, library: str, command: tuple[str, ...]
+) -> None:
+    (tmp_path / f"{library}.py").write_text("raise RuntimeError('half an upgrade')\n")
+    (tmp_path / "argorun.yaml").write_text("application: weather\n")
+    error = f"argorun: an error inside argorun: RuntimeError: half an upgrade\n  {REPORT}\n"
+    assert argorun(tmp_path, *command) == (70, "", error)
+
+
+@pytest.mark.parametrize("command", [RUN, SWEEP, ("demo",)], ids=lambda command: command[0])
+@pytest.mark.parametrize("library", HEAVY)
+def test_a_library_that_is_not_there_is_70_and_says_to_install_again(
+    tmp_path: Path, library: str, command: tuple[str, ...]
+) -> None:
+    (tmp_path / f"{library}.py").write_text("import a_library_that_is_gone\n")
+    (tmp_path / "argorun.yaml").write_text("application: weather\n")
+    error = f"this installation of argorun is broken: No module named 'a_library_that_is_gone'\n  {AGAIN}\n"
+    assert argorun(tmp_path, *command) == (70, "", f"argorun: {error}")
+
+
+def test_a_module_of_its_own_that_cannot_be_imported_is_70(tmp_path: Path) -> None:
+    (tmp_path / "asyncio.py").write_text("raise OSError('a bad block')\n")
+    error = f"argorun: an error inside argorun: OSError: a bad block\n  {REPORT}\n"
+    assert argorun(tmp_path, *RUN) == (70, "", error)
+
+
+@pytest.mark.parametrize("library", HEAVY[1:])
+def test_help_and_version_need_none_of_them(tmp_path: Path, library: str) -> None:
+    (tmp_path / f"{library}.py").write_text("raise RuntimeError('half an upgrade')\n")
+    for arguments in (("--version",), ("--help",), ("run", "--help"), ()):
+        code, shown, stderr = argorun(tmp_path, *arguments)
+        assert (code, bool(shown), stderr) == (0, True, "")
+
+
+def test_a_reader_that_has_seen_enough_of_the_help_makes_no_verdict(tmp_path: Path) -> None:
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as closed:
+        command = [sys.executable, "-m", "argorun", "run", "--help"]
+        done = subprocess.run(
+            command,
+            cwd=tmp_path,
+            env=environment,
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_question_that_nobody_answers_is_no_verdict(tmp_path: Path) -> None:
+    """typer ends with 1 where a prompt meets the end of its input."""
+    code = (
+        "import typer; from argorun.sandbox import command\n"
+        "command.demo = lambda **_: typer.prompt('Which Application')\n"
+        "from argorun.__main__ import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "demo"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (130, "Which Application: ")
+    assert "Traceback" not in done.stderr
