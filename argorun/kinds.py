@@ -97,4 +97,5 @@ class PlannedKind(OpenEnum):
     TESTS = "tests"  # `names`: the test Jobs; none where every PostSync Job and Pod counts
     SETTLE = "settle"  # the workloads leave the topic at the end
     KEEP_WORKLOADS = "keep_workloads"  # they stay on it
+    RESTORE = "restore"  # of a sweep: what a killed run left is undone; `names`: the Application
     OTHER = "other"  # any other
