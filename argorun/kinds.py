@@ -61,7 +61,7 @@ class Subject(OpenEnum):
     APPLICATION = "application"  # several of these at once, as `parts` says; `names`: the Application
     RESOURCE = "resource"  # an object in the cluster; `names`: its name
     POD = "pod"  # it may still use the topic; `names`: its name, none where it is unknown
-    TOPIC = "topic"  # `names`: the topics
+    TOPIC = "topic"  # `names`: the topics; in `left_behind`, one that is gone may come back by a pod
     DERIVED_TOPIC = "derived_topic"  # of a service; in `left_behind`, `names` may be its origin
     CONSUMER_GROUP = "consumer_group"  # `names`: its ID; in `left_behind`, the prefix of the groups
     OTHER = "other"  # any other
