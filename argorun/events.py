@@ -29,7 +29,7 @@ class RunStarted:
     application: str  # its name, or NAMESPACE/NAME
     url: str  # the Application's page in Argo CD; empty where it is gone after the run, as in the demo
     version: str  # argorun's own
-    dry_run: bool = False  # nothing will be touched, and there will be no verdict
+    dry_run: bool = False  # nothing will be touched; a verdict says only why a run could not begin
     limit: float = 0.0  # seconds that the run may take until its verdict: timeouts.run
 
 
@@ -141,7 +141,10 @@ class ResourceChanged:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class HookChanged:
-    """A hook of the operation changed its status or message."""
+    """A hook of the operation changed its status or message.
+
+    None follows the end of `follow`: a hook that still ran then was stopped, or ends by itself.
+    """
 
     time: float
     hook: str  # PreSync, Sync, PostSync, SyncFail
@@ -257,7 +260,7 @@ class LeftBehind:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunEnded:
-    """The last event."""
+    """The last event, unless argorun was killed."""
 
     time: float
     exit_code: int  # the process's
@@ -275,7 +278,7 @@ class SweepStarted:
     schema: int = SCHEMA  # the version of all events in this file
     prefixes: tuple[str, ...]  # of the topics that it looks for
     older_than: float  # seconds
-    kafka: str  # bootstrap.servers
+    kafka: str  # its `bootstrap.servers`
     argocd: str  # its address; empty where Applications are not looked at
     dry_run: bool  # nothing will be touched
     version: str  # argorun's own
@@ -293,7 +296,7 @@ class TopicSwept:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SweepEnded:
-    """The last event of a sweep; `error` says why it could not begin, or what ended it."""
+    """The last event of a sweep, unless argorun was killed; `error` says why it did not come to its end."""
 
     time: float
     exit_code: int  # the process's
@@ -321,7 +324,7 @@ class CannotStart:
     reason: str  # Kubernetes' own: ImagePullBackOff, Pending; NoPod without any; empty: it can start now
     detail: str  # the image that cannot be pulled, or Kubernetes' message; may be empty
     seconds: float  # for which it has been so
-    certain: bool  # False: it may be normal, as long as a node is on its way for example
+    certain: bool  # false: it may be normal, as long as a node is on its way for example
     limit: float  # seconds after which the run gives up (timeouts.stuck); 0: it may take as long as it needs
 
 

@@ -67,8 +67,12 @@ async def execute(config: Config, dispatcher: Dispatcher) -> int:
         client = await stack.enter_async_context(argocd)
         topics = await stack.enter_async_context(kafka)
         run = Run(config, dispatcher, client, topics, mask=dispatcher.mask)
-        code = await Supervisor(run, dispatcher, interrupts).supervise()
-        dispatcher(events.RunEnded(time=time.time(), exit_code=code, seconds=time.monotonic() - began))
+        code = InternalError.exit_code  # also where an error inside argorun ends the clean-up
+        try:
+            code = await Supervisor(run, dispatcher, interrupts).supervise()
+        finally:
+            ended = events.RunEnded(time=time.time(), exit_code=code, seconds=time.monotonic() - began)
+            dispatcher(ended)
     return code
 
 
@@ -84,6 +88,7 @@ class Supervisor:
         flushing = asyncio.create_task(self._flush())
         try:
             with self._interrupts.handled():
+                self._run.announce()  # before the loop can take a signal: nothing comes before it
                 try:
                     async with asyncio.timeout(self._run.config.timeouts.run) as self._run.limit:
                         error = await self._interrupts.run(self._run.steps(), stop_within=STOPPING)
