@@ -220,7 +220,7 @@ class Verdict:
     time: float
     ok: bool  # the tests passed
     exit_code: int
-    title: str  # for people, one line: "run-automation-tests-job failed: exit code 3"
+    title: str  # for people, one line: "run-automation-tests-job: the test exited with code 3"
     reason: str = ""  # why: the hook's message, the error; may have several lines
     evidence: tuple[str, ...] = ()  # what the cluster shows of it, a line each: its pods, then the events
     hint: str = ""  # what to do
@@ -229,6 +229,7 @@ class Verdict:
     log_of: str = ""  # whose `last_lines` are, where there are several logs: "attempt 3, pod run-tests-x7k2p"
     result: Result = Result.OTHER  # in one word
     hooks: tuple[str, ...] = ()  # the hooks that failed, cannot start, or still ran when time was over
+    test_exit_code: int | None = None  # of the test's container that failed; null where none has ended
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -192,6 +192,7 @@ def verdict(run: Run, error: ArgorunError | None, found: Finding) -> events.Verd
         url=run.url if reached else "",
         log_of=run.progress.log_of(running=running) if lines else "",
         result=next((result for kind, result in RESULTS.items() if isinstance(error, kind)), Result.ERROR),
+        test_exit_code=found.exit_code if isinstance(error, TestsFailed) else None,
         hooks=error.hooks or (run.progress.running() if isinstance(error, TimedOut | Interrupted) else ()),
     )
 
