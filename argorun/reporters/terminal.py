@@ -276,7 +276,8 @@ class Terminal(Reporter, Buffered, Drainable):
     def _end(self) -> list[Text]:
         """The lines at the end; what they leave on the screen of the lines above, they do not repeat."""
         run, size = self._summary, self._screen.measure()
-        height = len(list(render_end(run, self._glyphs, size, LAST_LINES)))
+        all_said = self._on_screen.messages(0)
+        height = len(list(render_end(run, self._glyphs, size, LAST_LINES, all_said)))  # if none is repeated
         first = self._screen.rows + height - size[1] + 1  # a row above this one has scrolled away
         failed = [h.name for h in run.hooks.values() if h.status is not HookStatus.SUCCEEDED]
         visible = self._on_screen.log_lines(failed, first)
