@@ -1,4 +1,4 @@
-"""Knows what a run has printed is still on the screen: the end does not repeat it."""
+"""Knows which of the printed lines are still on the screen."""
 
 from __future__ import annotations
 
