@@ -13,10 +13,11 @@ from typing import Protocol, TextIO
 from argorun.humanize import count
 from argorun.redact.sanitize import clean
 from argorun.reporters.streams import StandardStreams, is_terminal
+from argorun.reporters.wording import is_pasted
 
 LABEL = 15  # columns of a check's name
 WIDEST = 110
-PASTED = ("p, ", "kafka-acls ")  # lines that are copied: they are never wrapped
+NARROW = 60  # columns below which the text stands below the name
 
 
 class Status(enum.StrEnum):
@@ -77,7 +78,7 @@ class Drawn:
         terminal = is_terminal(self._out) and not streams.is_dumb
         self._live, self._color = terminal, terminal and not streams.no_color
         self._unicode = _takes(self._out, "✓✗")
-        self._width = min(WIDEST, shutil.get_terminal_size().columns) if terminal else WIDEST
+        self._width = min(WIDEST, shutil.get_terminal_size().columns - 1) if terminal else WIDEST
         self._rows: list[Row] = []
         self._skipped: dict[str, list[str]] = {}
         self._write(title, "")
@@ -107,14 +108,15 @@ class Drawn:
                 )
 
     def _show(self, row: Row) -> None:
-        indent = " " * (3 + LABEL)
+        below = self._live and self._width < NARROW
+        indent = "  " if below else " " * (3 + LABEL)
         texts = [row.text, *row.warnings] if row.text else [*row.warnings]
         lines = [line for text in texts for line in self._wrapped(text, indent)]
+        beside = "" if below or not lines else lines.pop(0).lstrip()
         self._write(
-            f"{self._sign(row.status)} {row.name:<{LABEL}} {lines[0].lstrip() if lines else ''}".rstrip()
-        )
-        self._write(
-            *lines[1:], *(at for h in row.hint.splitlines() for at in self._wrapped(h, indent + "  "))
+            f"{self._sign(row.status)} {row.name:<{LABEL}} {beside}".rstrip(),
+            *lines,
+            *(at for h in row.hint.splitlines() for at in self._wrapped(h, indent + "  ")),
         )
 
     def end(self, exit_code: int, why: str = "") -> None:
@@ -143,10 +145,10 @@ class Drawn:
         found = []
         for line in self.redact(text).splitlines() or [""]:
             whole = indent + clean(line)
-            if line.lstrip().startswith(PASTED) or len(whole) <= self._width or not self._live:
+            if is_pasted(line) or len(whole) <= self._width or not self._live:
                 found.append(whole)
             else:
-                width = max(self._width, len(indent) + 20)
+                width = max(self._width, len(indent) + 1)
                 found += textwrap.wrap(
                     clean(line),
                     width,

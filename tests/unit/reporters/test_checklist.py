@@ -116,11 +116,13 @@ def test_in_a_narrow_terminal_prose_is_wrapped_and_what_is_pasted_is_not(
         for line in drawn(stream(terminal=True), ROWS[2], ROWS[3], code=6, NO_COLOR="1").split("\n")
     ]
     assert lines[2:] == [
-        "! clock           the clock of this machine is",
-        "                  1h00m ahead of Argo CD's",
-        "✗ permissions     the token *** misses some",
-        "                    add:",
-        f"                    {LINE}",
+        "! clock",
+        "  the clock of this machine is 1h00m ahead of",
+        "  Argo CD's",
+        "✗ permissions",
+        "  the token *** misses some",
+        "    add:",
+        f"    {LINE}",
         "",
         "✗ no run could begin: 1 check failed (exit code 6)",
         "",
