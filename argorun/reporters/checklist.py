@@ -55,6 +55,9 @@ class Checklist(Protocol):
     def begin(self, name: str) -> None:
         """A check begins, which may take a while."""
 
+    def wait(self, text: str) -> None:
+        """The check that has begun waits, and for what."""
+
     def show(self, row: Row) -> None:
         """What came of it."""
 
@@ -80,12 +83,25 @@ class Drawn:
         self._unicode = _takes(self._out, "✓✗")
         self._width = min(WIDEST, shutil.get_terminal_size().columns - 1) if terminal else WIDEST
         self._rows: list[Row] = []
+        self._begun = ""  # the check that is being made
         self._skipped: dict[str, list[str]] = {}
         self._write(title, "")
 
     def begin(self, name: str) -> None:
+        self._begun = name
+        self._progress(f"{name} …")
+
+    def wait(self, text: str) -> None:
+        said = clean(self.redact(text))
         if self._live:
-            self._out.write(f"\r\x1b[K  {name} …"[: self._width])
+            self._progress(f"{self._begun} … {said}")
+        else:
+            self._write(f"{'':<{3 if not self._unicode else 2}}{self._begun:<{LABEL}} {said}")
+
+    def _progress(self, text: str) -> None:
+        """Write a line that the next one takes the place of; where the cursor stays nothing is wrapped."""
+        if self._live:
+            self._out.write("\r\x1b[K" + f"  {text}"[: self._width - 1])
             self._out.flush()
 
     def show(self, row: Row) -> None:
@@ -173,6 +189,8 @@ class Document:
         self._rows: list[Row] = []
 
     def begin(self, name: str) -> None: ...
+
+    def wait(self, text: str) -> None: ...
 
     def show(self, row: Row) -> None:
         self._rows.append(row)
