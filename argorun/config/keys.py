@@ -28,7 +28,9 @@ class Key:
 
 
 _NAME = "[a-z0-9]([a-z0-9.-]*[a-z0-9])?"
-_DURATION = r"\s*(([0-9]{1,9}h)?([0-9]{1,9}m)?[0-9]{1,9}s?|([0-9]{1,9}h)?[0-9]{1,9}m|[0-9]{1,9}h)\s*$"
+_DURATION = (
+    r"\s*([0-9]{1,9}|([0-9]{1,9}h)?([0-9]{1,9}m)?[0-9]{1,9}s|([0-9]{1,9}h)?[0-9]{1,9}m|[0-9]{1,9}h)\s*$"
+)
 _SOME_TIME = {"pattern": f"^(?=.*[1-9]){_DURATION}", "minimum": 1, "maximum": 999_999_999}
 _TIME_OR_0 = {"pattern": f"^{_DURATION}", "minimum": 0, "maximum": 999_999_999}
 _COUNT = {"minimum": -1, "maximum": 32767, "not": {"const": 0}}
