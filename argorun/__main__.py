@@ -10,12 +10,12 @@ def main() -> None:
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python's own shows a traceback during imports
-    if sys.argv[1:] in (["--version"], ["-V"]):
-        from argorun import __version__
-
-        print(f"argorun {__version__}")
-        return
     try:
+        if sys.argv[1:] in (["--version"], ["-V"]):
+            from argorun import __version__
+
+            print(f"argorun {__version__}", flush=True)
+            return
         from argorun import signals
 
         signals.install()
@@ -40,10 +40,18 @@ def _without_verdict(ending: SystemExit) -> int:
 
 def _unexpected(error: Exception) -> int:
     """Show an error that nothing has handled, and return its exit code."""
-    from argorun.errors import InternalError  # which imports no library, so that it is not broken, too
+    import os
 
-    shown = InternalError.of(error)
-    print(f"argorun: {shown.message}\n  {shown.hint}", file=sys.stderr, flush=True)
+    from argorun.errors import unhandled  # which imports no library, so that it is not broken, too
+
+    if isinstance(error, OSError) and sys.stdout is not None:
+        # Python writes what is left of stdout again when it ends, and complains.
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):  # --version | true
+        return 0
+    shown = unhandled(error)
+    print(shown.shown, file=sys.stderr, flush=True)
     return shown.exit_code
 
 

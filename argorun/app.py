@@ -18,7 +18,7 @@ from argorun.config.model import Flags
 from argorun.config.problems import Problems
 from argorun.config.sweep import SweepFlags
 from argorun.config.sweep import load as load_sweep
-from argorun.errors import ArgorunError, CleanupIncomplete, InternalError
+from argorun.errors import ArgorunError, CleanupIncomplete, InternalError, unhandled
 from argorun.init.questions import Questions
 from argorun.init.target import target, write
 from argorun.init.wishes import Given, InitFlags
@@ -154,8 +154,9 @@ def errors_shown() -> Iterator[Ending]:
         except KeyboardInterrupt:
             ending.code = 130
         except Exception as e:
-            ending.code = InternalError.exit_code
-            show(InternalError.of(e))
+            error = unhandled(e)
+            ending.code = error.exit_code
+            show(error)
 
 
 def show(error: ArgorunError) -> None:

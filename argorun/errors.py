@@ -20,9 +20,15 @@ each exit code means, for `--help` and the README.
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
+import traceback
 from collections.abc import Iterable
 from typing import ClassVar, NamedTuple, Self
+
+ISSUES = "https://github.com/argorun/argorun/issues"
+TRACEBACK = "ARGORUN_TRACEBACK"  # the variable with which an unexpected error is shown with its traceback
 
 
 class ArgorunError(Exception):
@@ -114,18 +120,36 @@ class InternalError(ArgorunError):
 
     @classmethod
     def of(cls, error: Exception, reason: str = "") -> Self:
-        """An unexpected exception, with the request to report it, or to install what cannot be imported."""
+        """An unexpected exception, with the request to report it, or to install what cannot be imported.
+
+        Without a `reason`, which has the traceback, the hint says how to get it, or with TRACEBACK has it.
+        """
         if isinstance(error, ImportError):
-            return cls(
-                f"this installation of argorun is broken: {error}",
-                "install argorun in a virtual environment of its own; if it still is, please report it",
-                reason=reason,
-            )
-        return cls(
-            f"an error inside argorun: {type(error).__name__}: {error}",
-            "please report it, with this text and `argorun --version`",
-            reason=reason,
-        )
+            message = f"this installation of argorun is broken: {error}"
+            hint = "install argorun in a virtual environment of its own; if it still is, please report it"
+            report = f"{hint}:\n{ISSUES}"
+        else:
+            message = f"an error inside argorun: {type(error).__name__}: {error}"
+            report = f"please report it, with this text and `argorun --version`:\n{ISSUES}"
+        if not reason and os.environ.get(TRACEBACK):
+            report += "\n" + "".join(traceback.format_exception(error)).rstrip()
+        elif not reason:
+            report += f"\n{TRACEBACK}=1 shows where it happened"
+        return cls(message, report, reason=reason)
+
+
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
+def unhandled(error: Exception) -> InternalError | UsageError:
+    """The error for an exception that nothing has handled.
+
+    A stream that cannot be written is none of argorun's: what has a name is handled where it is used, and
+    what has none is stdout.
+    """
+    if isinstance(error, OSError) and error.errno in UNWRITABLE and error.filename is None:
+        return UsageError(f"stdout cannot be written: {error.strerror}")
+    return InternalError.of(error)
 
 
 class Interrupted(ArgorunError):

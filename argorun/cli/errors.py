@@ -12,6 +12,9 @@ from typer.core import TyperCommand, TyperGroup
 
 from argorun.errors import UsageError
 
+OPTIONS = {"help": "--help", "version": "--version", "completion": "--show-completion"}
+"""What is a command in other tools, and an option here."""
+
 
 class Mistake(typer.BadParameter):
     """A mistake on the command line; typer shows it, and exits with its code."""
@@ -29,6 +32,20 @@ class Mistake(typer.BadParameter):
 
 class Command(TyperCommand):
     """A command that explains what is wrong with its options."""
+
+    def make_parser(self, ctx: Any) -> Any:
+        """A parser that also refuses what could be meant in two ways."""
+        parser = super().make_parser(ctx)
+        parse = parser.parse_args
+
+        def parse_args(args: list[str]) -> Any:
+            values, rest, given = parse(args=args)
+            if not ctx.resilient_parsing:
+                _check(values, given)
+            return values, rest, given
+
+        parser.parse_args = parse_args  # type: ignore[method-assign]
+        return parser
 
     def make_context(self, *args: Any, **extra: Any) -> Any:
         """Parse the command line. Raises Mistake."""
@@ -54,6 +71,20 @@ class Commands(TyperGroup):
             return super().resolve_command(*args, **extra)
         except Exception as e:
             raise explained(e, self) from e
+
+
+def _check(values: dict[str, Any], given: list[Any]) -> None:
+    """Refuse an option that is given twice, though it has one value, and a file without a name.
+
+    Raises Mistake.
+    """
+    for parameter in given:
+        flag = _flag(parameter)
+        takes_one = parameter.param_type_name == "option" and not (parameter.multiple or parameter.is_flag)
+        if takes_one and given.count(parameter) > 1:
+            raise Mistake(f"{flag}: is given {given.count(parameter)} times", "give it once")
+        if parameter.metavar in ("FILE", "DIR") and values.get(parameter.name) == "":  # Path("") is a folder
+            raise Mistake(f"{flag}: is empty", "is the variable set that it comes from?")
 
 
 def explained(error: Any, command: Any) -> Exception:
@@ -136,6 +167,8 @@ def _commands(context: Any) -> Iterator[tuple[str, Any]]:
 
 def _command_hint(name: str, context: Any) -> str:
     """The nearest command; a name that is none may be an Application's."""
+    if context is not None and name in OPTIONS:
+        return f"did you mean argorun {OPTIONS[name]}?"
     known = [n for n, _ in _commands(context)] if context is not None else []
     near = _near(name, known)
     return f"did you mean argorun {near}?" if near else f"argorun run {name} runs the tests of an Application"

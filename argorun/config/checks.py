@@ -12,7 +12,8 @@ from argorun.kafka import names
 _HELM_NAME = re.compile(r"([^\\,=]|\\.)+")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 _HEADER = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
-_DURATION = re.compile(r"(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s?)?")
+_DURATION = re.compile(r"(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s)?|([0-9]{1,9})")
+LONGEST = 999_999_999  # seconds, 31 years: the time when a run ends must be a date
 
 
 def duration(value: str | int, *, least: float = 1) -> float:
@@ -23,9 +24,11 @@ def duration(value: str | int, *, least: float = 1) -> float:
         raise Wrong("is empty", hint)
     if match is None or not match[0]:
         raise Wrong(f"{quoted(value)} is not a duration", hint)
-    seconds = sum(int(n or 0) * unit for n, unit in zip(match.groups(), (3600, 60, 1), strict=True))
+    seconds = sum(int(n or 0) * unit for n, unit in zip(match.groups(), (3600, 60, 1, 1), strict=True))
     if seconds < least:
         raise Wrong(f"{quoted(value)} is too short", f"give at least {least:.0f}s")
+    if seconds > LONGEST:
+        raise Wrong(f"{quoted(value)} is too long", f"give at most {LONGEST}s")
     return float(seconds)
 
 
@@ -36,9 +39,10 @@ def duration_or_none(value: str | int) -> float:
 
 def application(named: str | ApplicationRef) -> ApplicationRef:
     """An Application by its name or as `NAMESPACE/NAME`."""
+    typed = named if isinstance(named, str) else None
     if isinstance(named, str):
-        if not named:
-            raise Wrong("is empty")
+        if not named.strip():
+            raise Wrong("is empty", "write NAME or NAMESPACE/NAME")
         namespace, _, name = named.rpartition("/")
         named = ApplicationRef(name=name, namespace=namespace or None)
     for part in (named.name, named.namespace):
@@ -46,7 +50,7 @@ def application(named: str | ApplicationRef) -> ApplicationRef:
             hint = "write NAME or NAMESPACE/NAME, in lower-case letters, digits, - and ."
             if "${" in part:
                 hint = "name it on the command line: argorun run NAME"
-            raise Wrong(f"{quoted(part)} is not a valid name of an Application", hint)
+            raise Wrong(f"{quoted(typed or part)} is not a valid name of an Application", hint)
     return named
 
 
@@ -105,7 +109,7 @@ def server(value: str) -> tuple[str, str]:
     if "${" in value:
         hint = "${NAME} is not replaced here: set the variable ARGOCD_SERVER"
     shown = quoted(without_password(value))
-    if not host or re.search(r"[\s@?#$]", host):
+    if host[:1] in ("", ":") or "://" in without_scheme(value) or re.search(r"[\s@?#$]", host):
         raise Wrong(f"{shown} is not an Argo CD server", hint)
     port = re.search(r":([^:\]]*)$", host)
     if port and not (re.fullmatch("[0-9]{1,5}", port[1]) and 0 < int(port[1]) < 65536):
@@ -121,10 +125,14 @@ def header(name: str, value: str) -> None:
 
 def existing_file(folder: Path, name: str) -> Path:
     """The path of a file that is there; a relative one is below `folder`."""
+    if not name.strip():
+        raise Wrong("is empty", "is the variable set that it comes from?")
     try:
         path = folder / Path(name).expanduser()
         if path.is_file():
             return path
+        if path.is_dir():
+            raise Wrong(f"{short(str(path), 200)} is a directory", "name the file in it")
     except (OSError, RuntimeError, ValueError):  # may not be looked at; ~NAME without such a user
         path = folder / name
     raise Wrong(f"there is no file {short(str(path), 200)}")

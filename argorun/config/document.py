@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 DEFAULT_FILE = "argorun.yaml"
 LARGEST = 256 * 1024  # bytes
 _NAMES = re.compile(r"(alias|anchor|tag handle|tag) ['\"].*")
+QUOTE = "quote a value that begins with *, & or !"
 _IN_BRACKETS = ("while parsing a flow sequence", "while parsing a flow mapping")
 _TAG = "tag:yaml.org,2002:"
 
@@ -71,10 +72,12 @@ def read_document(path: Path, name: str, problems: Problems) -> Node | None:
 
 def _text(path: Path) -> str:
     try:
+        if path.is_fifo() and not str(path).startswith(("/dev/", "/proc/")):  # it can be waited for forever
+            raise Wrong("is a named pipe", "give a file, or redirect it: -f /dev/stdin")
         with path.open("rb") as file:
             raw = file.read(LARGEST + 1)
     except FileNotFoundError:
-        raise Wrong("there is no such file", _similar(path) or "give the right one with -f FILE") from None
+        raise Wrong("there is no such file", _instead(path)) from None
     except IsADirectoryError:
         inside = path / DEFAULT_FILE
         raise Wrong("is a directory", f"did you mean {inside}?" if inside.is_file() else "") from None
@@ -87,6 +90,15 @@ def _text(path: Path) -> str:
     except UnicodeDecodeError:
         utf16 = raw[:2] in (b"\xff\xfe", b"\xfe\xff")
         raise Wrong("is not UTF-8 text", "save it as UTF-8; it is UTF-16 now" if utf16 else "") from None
+
+
+def _instead(path: Path) -> str:
+    """What to give in place of a file that is not there."""
+    if re.match(r"[a-z]+:/", str(path)):
+        return "it is a URL: download it, and give the file with -f FILE"
+    if str(path) == "-":
+        return "write -f /dev/stdin for the standard input"
+    return _similar(path) or "give the right one with -f FILE"
 
 
 def _similar(path: Path) -> str:
@@ -149,9 +161,11 @@ def _syntax(error: yaml.MarkedYAMLError) -> tuple[At, str, str]:
     if problem.startswith("expected <block end>"):
         return at, "not valid YAML: the indentation does not fit what is above", ""
     problem = problem.replace("'<stream end>'", "the end of the file")
+    if problem.startswith("found undefined alias"):
+        return at, "not valid YAML: an alias (*NAME) without its anchor (&NAME)", QUOTE
     # A password that begins with *, & or ! is taken for a name, and would be quoted as one.
     why, names = _NAMES.subn(r"\1 ***", problem)
-    hint = "quote a value that begins with *, & or !" if names else ""
+    hint = QUOTE if names else ""
     if "mapping values are not allowed" in problem:
         hint = "check the indentation, the space after each colon, and quote a value that contains a colon"
     elif "could not find expected ':'" in problem:
@@ -203,9 +217,14 @@ class _Converter:
         repeated: list[Entry] = []
         found: dict[str, tuple[Scalar, Node]] = {}
         merged: list[tuple[Scalar, Node]] = []
+        first_merge: At | None = None
         for raw_key, raw_value in raw.value:
             at = _mark(raw_key.start_mark)
             if raw_key.tag == f"{_TAG}merge":
+                if first_merge is not None:
+                    text = f"duplicate key '<<' (first on line {first_merge[0]})"
+                    self._problems.written(self._name, at, text, "merge several by one: <<: [*A, *B]")
+                first_merge = first_merge or at
                 merged += self._merged(raw_value)
                 continue
             key, value = self.node(raw_key), self.node(raw_value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
@@ -121,7 +122,8 @@ def read(
     path = given or folder / DEFAULT_FILE
     if given is None and not (path.exists() or path.is_symlink()):
         return Written(folder=folder)
-    name = str(given) if given else DEFAULT_FILE
+    # A Path has dropped one slash of a URL.
+    name = re.sub(r"^([a-z]+:)/(?=[^/])", r"\1//", str(given)) if given else DEFAULT_FILE
     root = document.read_document(path, name, problems)
     nothing = Written(name=name, folder=path.parent)
     if root is None:

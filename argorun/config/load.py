@@ -164,6 +164,8 @@ def kafka_settings(inputs: Inputs, flag: str | None, check: CheckProperties) -> 
             else:
                 place = inputs.written.at("kafka", name) if name else inputs.written.at("kafka")
                 inputs.problems.written(inputs.written.called, place, text, hint)
+    if BOOTSTRAP in kafka:  # a comma at the end names no broker
+        kafka[BOOTSTRAP] = ",".join(filter(None, (part.strip() for part in kafka[BOOTSTRAP].split(","))))
     if not kafka.get(BOOTSTRAP):
         inputs.lacks.append(missing.KAFKA)
     return kafka

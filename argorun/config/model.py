@@ -73,6 +73,7 @@ class Topic(Strict, frozen=True):
     config: dict[str, str] = {}
     groups: str | None = None
     unverified: bool = False  # the name may be in a Secret only, which Argo CD hides
+    sources: dict[str, str] = {}  # where its keys were given, as in Config: `argorun.yaml:7`, `--topic`
 
 
 class Assignment(Strict, frozen=True):

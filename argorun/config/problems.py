@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -101,7 +102,7 @@ def quoted(value: object) -> str:
 
 def short(text: str, longest: int = LONGEST) -> str:
     """The text on one line; a long one is cut."""
-    text = " ".join(text.split())
+    text = re.sub(r"\s+", " ", text)  # a blank at an end may be the mistake
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 

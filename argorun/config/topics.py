@@ -36,7 +36,7 @@ def of_run(inputs: Inputs, prefix: str | None, parameter: str | None) -> tuple[T
         inputs.lacks.append(missing.TOPIC)
         return ()
     try:
-        made = tuple(topic(t) for t in written)
+        made = tuple(topic(t, sources(inputs, i, prefix, parameter)) for i, t in enumerate(written))
     except Wrong:
         return ()  # a flag's mistake, which has been reported
     check_places(inputs, made)
@@ -65,7 +65,17 @@ def of_sweep(inputs: Inputs, given: tuple[str, ...]) -> dict[str, str | None]:
     return chosen
 
 
-def topic(written: TopicFile) -> Topic:
+def sources(inputs: Inputs, i: int, prefix: str | None, parameter: str | None) -> dict[str, str]:
+    """Where each key of the topic was given."""
+    lines = {key: inputs.line("topics", i, key) for key in TopicFile.__struct_fields__}
+    if prefix is not None:
+        lines["prefix"] = "--topic"
+    if parameter is not None:
+        lines["parameter"] = "--parameter"
+    return {key: source for key, source in lines.items() if source}
+
+
+def topic(written: TopicFile, sources: dict[str, str]) -> Topic:
     """One topic. Raises Wrong where a flag's value has not been checked."""
     return Topic(
         prefix=written.prefix,
@@ -75,4 +85,5 @@ def topic(written: TopicFile) -> Topic:
         config={k: checks.scalar(v) for k, v in written.config.items()},
         groups=written.groups,
         unverified=written.unverified,
+        sources=sources,
     )

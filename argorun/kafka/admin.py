@@ -40,6 +40,7 @@ from argorun.redact.secrets import of_properties
 T = TypeVar("T")
 _POLL = 0.1  # seconds in librdkafka at a time: closing waits no longer than that
 _GRACE = 2.0  # seconds past the request's own timeout until librdkafka itself counts as hung
+_FILE = "check that the file is there, in PEM form, and that it may be read"
 _UNNAMED = re.compile(r'No such configuration property: "(?P<name>[^"]*)"')
 _NAMES = re.compile(r"[a-z][a-z0-9_.]*[a-z0-9]")
 _AFTER = re.compile(r" \(after \d+ms in state \w+(?:, \d+ identical error\(s\) suppressed)?\)$")
@@ -110,7 +111,7 @@ def wrong_properties(properties: Mapping[str, str]) -> Iterator[tuple[str, str, 
         made = _client(tried)
         if isinstance(made, AdminClient):
             return
-        name, text, hint = _explained(redact(made), tried, "")
+        name, text, hint = _explained(redact(made), tried)
         yield name, text, hint
         if name not in tried:
             return
@@ -130,14 +131,16 @@ def _client(settings: dict[str, Any]) -> AdminClient | str:
         return str(e)
 
 
-def _explained(text: str, tried: Collection[str], origin: str) -> tuple[str, str, str]:
+def _explained(text: str, tried: Collection[str]) -> tuple[str, str, str]:
     """The property that librdkafka's text is about, or an empty string; a text and a hint."""
     if unknown := _UNNAMED.search(text):
         name = unknown["name"]
         return name, f"kafka.{name} is not a property of librdkafka", librdkafka.nearest(name)
     named = [n.replace("sasl.mechanisms", "sasl.mechanism") for n in _NAMES.findall(text)]
     name = next((n for n in named if n in tried), "")
-    return name, f"the Kafka client cannot be set up{origin}: {text}", ""
+    about = "sasl.mechanism" if re.search("SASL mechanism|Unsupported hash function", text) else name
+    hint = librdkafka.CHOICES.get(about, _FILE if name.endswith(".location") else "")
+    return name, f"the Kafka client cannot be set up: {text}", hint
 
 
 class KafkaAdmin:
@@ -163,7 +166,7 @@ class KafkaAdmin:
         made = _client({**config, "error_cb": self._on_error})
         if isinstance(made, AdminClient):
             return made
-        _, text, hint = _explained(self._redact(made), config, " from kafka: in argorun.yaml")
+        _, text, hint = _explained(self._redact(made), config)
         raise UsageError(text, hint)
 
     # -- errors outside any answer: librdkafka calls error_cb from poll() only (seen) --

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from argorun.errors import AccessDenied, ArgorunError, KafkaFailed, UsageError
@@ -130,11 +130,19 @@ _KEYS = {
 }
 
 
-def refusal(error: BrokerError, act: Act, name: str, prefix: str, acls: Acls | None = None) -> ArgorunError:
-    """The error for a definite answer about topic `name`; `prefix` is that of its entry in argorun.yaml.
+def refusal(
+    error: BrokerError,
+    act: Act,
+    name: str,
+    prefix: str,
+    acls: Acls | None = None,
+    sources: Mapping[str, str] | None = None,
+) -> ArgorunError:
+    """The error for a definite answer about topic `name`; `prefix` and `sources` are its TopicSpec's.
 
     With `acls`, the hint has the command that grants what is missing.
     """
+    given = sources or {}
     if error.code in DENIED:
         return denied([act], name, prefix, acls)
     if error.code == DELETION_DISABLED:
@@ -143,18 +151,23 @@ def refusal(error: BrokerError, act: Act, name: str, prefix: str, acls: Acls | N
             "set delete.topic.enable=true on the brokers, or use --keep-topics and delete them yourself",
         )
     if error.code == LOCALLY_INVALID:
-        return UsageError(
-            f"the topic for prefix {prefix} cannot be requested: {error.text}", "fix its entry under topics:"
-        )
+        return UsageError(f"the topic for prefix {prefix} cannot be requested: {error.text}", _fix("", given))
     if act in (Act.VALIDATE, Act.CREATE):
         says = f"Kafka {_SAYS[act]} a topic for prefix {prefix}: {error.text}"
         if error.code == POLICY_VIOLATION:
-            return UsageError(
-                says, "the broker's policy decides this: fix the entry under topics: in argorun.yaml"
-            )
+            return UsageError(says, f"the broker's policy decides this: {_fix('', given)}")
         if error.code in _KEYS:
-            return UsageError(says, f"fix topics: {_KEYS[error.code]} (prefix {prefix}) in argorun.yaml")
+            return UsageError(says, _fix(_KEYS[error.code], given))
     return KafkaFailed(f"Kafka {_SAYS.get(act, f'could not {act}')} topic {name}: {error.text}")
+
+
+def _fix(key: str, sources: Mapping[str, str]) -> str:
+    """What to change in the topic's settings, and where: a key, or the topic as a whole."""
+    source = sources.get(key or "prefix", "")
+    if source.startswith("--"):
+        return f"change {source}"
+    where = f" ({source})" if source else ""
+    return f"change {key} in the topic's entry under topics:{where}" if key else f"change the topic{where}"
 
 
 def denied(acts: Sequence[Act], name: str, prefix: str, acls: Acls | None = None) -> AccessDenied:
@@ -229,6 +242,13 @@ def dropped(time: float) -> ConnectionTrouble:
     return ConnectionTrouble(TRANSPORT, _DROPPED, time)
 
 
+def _is_given(address: str, where: str) -> bool:
+    """Whether the address is one of bootstrap.servers, where the port may be left out."""
+    host, _, port = address.rpartition(":")
+    given = [part.strip().rpartition("://")[2] for part in where.split(",")]
+    return address in given or (port == "9092" and (host in given or host.strip("[]") in given))
+
+
 def _advice(trouble: ConnectionTrouble | None, where: str, given: str) -> str:
     text = trouble.text.lower() if trouble else ""
     if "sasl mechanism" in text or "mechanism handshake" in text:
@@ -248,7 +268,7 @@ def _advice(trouble: ConnectionTrouble | None, where: str, given: str) -> str:
             "check kafka.security.protocol and the port: does the listener expect TLS or SASL? is it Kafka?"
         )
     named = _ADDRESS.match(trouble.text) if trouble else None
-    if named and named[0] not in where:
+    if named and not _is_given(named[0], where):
         return f"the broker itself names {named[0]} (advertised.listeners): can this machine reach it?"
     if "resolve" in text:
         return f"check the host in {given}"

@@ -22,7 +22,7 @@ async def check_topic(
     if validated is not None and validated.code == TOPIC_EXISTS:
         raise TopicExists(name)
     if validated is not None and validated.code not in DENIED:
-        raise refusal(validated, Act.VALIDATE, name, spec.prefix)
+        raise refusal(validated, Act.VALIDATE, name, spec.prefix, sources=spec.sources)
     if validated is not None:
         missing.append(Act.CREATE)
 
@@ -36,7 +36,7 @@ async def check_topic(
         # A trial deletion could hit a topic that is hidden; and who may delete may describe, too.
         missing += [Act.DESCRIBE, Act.DELETE] if deletes else [Act.DESCRIBE]
     elif described.code != UNKNOWN_TOPIC:
-        raise refusal(described, Act.DESCRIBE, name, spec.prefix)
+        raise refusal(described, Act.DESCRIBE, name, spec.prefix, sources=spec.sources)
     elif deletes and not await _may_delete(admin, caller, name, spec.prefix):
         missing.append(Act.DELETE)
     if missing:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 
@@ -10,6 +12,8 @@ from argorun.errors import UsageError
 
 Property = str | int | float | bool
 
+# A host's name, an IPv4 address or an IPv6 address in brackets; a number alone is a port without its host.
+_HOST = re.compile(r"(?![0-9]+$)[^\W]([\w.-]*\w)?\.?|\[[0-9a-fA-F:.%\w]+\]")
 _AUTO_CREATE = "allow.auto.create.topics"
 _RESERVED = {
     "error_cb", "log_cb", "logger", "stats_cb", "throttle_cb", "oauth_cb", "background_event_cb", "opaque",
@@ -44,6 +48,13 @@ KNOWN = (
 )  # fmt: skip
 
 
+CHOICES = {
+    "security.protocol": "kafka.security.protocol is PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL",
+    "sasl.mechanism": "kafka.sasl.mechanism is PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER",
+}
+"""What can be written where librdkafka takes one of a few words, as a hint."""
+
+
 def checked(properties: Mapping[str, object]) -> dict[str, Property]:
     """The properties for an admin client, with argorun's own added. UsageError names one that is not allowed.
 
@@ -56,7 +67,7 @@ def checked(properties: Mapping[str, object]) -> dict[str, Property]:
     if not addresses(properties):
         raise UsageError(
             "kafka.bootstrap.servers is missing",
-            "set it in argorun.yaml, or KAFKA_BOOTSTRAP_SERVERS in the environment",
+            "give --bootstrap-servers, KAFKA_BOOTSTRAP_SERVERS, or kafka: {bootstrap.servers: LIST}",
         )
     result: dict[str, Property] = {"client.id": "argorun"}
     if "reconnect.backoff.ms" not in properties:
@@ -80,6 +91,8 @@ def wrong(properties: Mapping[str, object]) -> Iterator[tuple[str, str, str]]:
         elif name == _AUTO_CREATE and str(value).lower() not in ("false", "f", "0"):
             why = "with true, any request for a deleted topic would create it again"
             yield name, f"kafka.{name} must stay false", why
+    if "bootstrap.servers" in properties and not addresses(properties):
+        yield "bootstrap.servers", "kafka.bootstrap.servers: is empty", "write HOST:PORT"
     for text, hint in _wrong_addresses(properties):
         yield "bootstrap.servers", text, hint
 
@@ -97,7 +110,7 @@ def _wrong_addresses(properties: Mapping[str, object]) -> Iterator[tuple[str, st
     only time out.
     """
     protocol = str(properties.get("security.protocol", "plaintext"))
-    for address in addresses(properties).split(", "):
+    for address in filter(None, addresses(properties).split(", ")):
         scheme, _, rest = address.rpartition("://")
         address = re.sub(r"[^/]*@", "***@", address)  # what stands there may be a password
         if scheme and scheme.lower() != protocol.lower():
@@ -107,13 +120,26 @@ def _wrong_addresses(properties: Mapping[str, object]) -> Iterator[tuple[str, st
             )
             continue
         host, colon, port = rest.rpartition(":")
-        if rest.endswith("]") or (not rest.startswith("[") and rest.count(":") > 1):
-            continue  # a bare IPv6 address
-        if colon and not (host and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        if _is_ipv6(rest):
+            continue
+        if re.search(r"[\s;]", rest):
+            yield f"kafka.bootstrap.servers: {address!r} is not HOST:PORT", "separate addresses by commas"
+        elif not _HOST.fullmatch(host if colon else rest) or (colon and not _is_port(port)):
             yield f"kafka.bootstrap.servers: {address} is not HOST:PORT", ""
+
+
+def _is_ipv6(text: str) -> bool:
+    """Whether it is an IPv6 address without a port, in brackets or not."""
+    with contextlib.suppress(ValueError):
+        return bool(ipaddress.IPv6Address(text[1:-1] if text[:1] + text[-1:] == "[]" else text))
+    return False
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 6 and 0 < int(text) < 65536
 
 
 def nearest(name: str) -> str:
     """A hint with the known property that is most similar to `name`, or an empty string."""
-    close = difflib.get_close_matches(name, KNOWN, n=1, cutoff=0.75)
+    close = difflib.get_close_matches(name.lower(), KNOWN, n=1, cutoff=0.75)
     return f"perhaps you meant {close[0]}" if close else ""

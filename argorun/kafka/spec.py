@@ -18,6 +18,7 @@ class TopicSpec:
     replication_factor: int = -1
     config: Mapping[str, str] = field(default_factory=dict)
     groups: str | None = None  # delete empty consumer groups with this prefix whose id holds the topic's name
+    sources: Mapping[str, str] = field(default_factory=dict)  # where its keys were given: prefix: --topic
 
 
 @dataclass(frozen=True, kw_only=True)

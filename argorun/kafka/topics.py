@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -41,6 +41,7 @@ class _Creation:
     unanswered: float | None = None  # loop time of the latest try without an answer
     id: str = ""  # the broker's, once described
     prefix: str = ""
+    sources: Mapping[str, str] = field(default_factory=dict)  # TopicSpec.sources
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class Topics:
                 self._admin, self._caller, name, spec, self._acls, deletes=not self._keep
             )
         except TopicExists:
-            self._creation(name, spec.prefix).foreign = True
+            self._creation(name, spec).foreign = True
             raise
 
     async def check_groups(self, prefix: str, name: str) -> None:
@@ -137,7 +138,7 @@ class Topics:
         request in flight, for Kafka creates the topic anyway; `delete` awaits it
         (docs/kafka-facts.md#creating-topics).
         """
-        creation = self._creation(name, spec.prefix)
+        creation = self._creation(name, spec)
         if creation.foreign:
             raise TopicExists(name)
         creation.task = asyncio.create_task(self._create(name, spec, creation))
@@ -332,9 +333,11 @@ class Topics:
 
     # -- shared --
 
-    def _creation(self, name: str, prefix: str = "") -> _Creation:
+    def _creation(self, name: str, spec: TopicSpec | None = None) -> _Creation:
         creation = self._creations.setdefault(name, _Creation())
-        creation.prefix = creation.prefix or prefix or names.prefix_of(name)
+        if spec is not None:
+            creation.prefix, creation.sources = spec.prefix, spec.sources
+        creation.prefix = creation.prefix or names.prefix_of(name)
         return creation
 
     def _may_come_late(self, creation: _Creation) -> bool:
@@ -354,7 +357,8 @@ class Topics:
         return await self._caller.retry(until - now(), request, self._refused(Act.DESCRIBE, name))
 
     def _refused(self, act: Act, name: str) -> Callable[[BrokerError], ArgorunError]:
-        return lambda error: refusal(error, act, name, self._creation(name).prefix)
+        made = self._creation(name)
+        return lambda error: refusal(error, act, name, made.prefix, sources=made.sources)
 
 
 def _retrieve_exception(task: asyncio.Task[None]) -> None:

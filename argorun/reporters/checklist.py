@@ -12,7 +12,7 @@ from typing import Protocol, TextIO
 
 from argorun.humanize import count
 from argorun.redact.sanitize import clean
-from argorun.reporters.streams import StandardStreams, is_terminal
+from argorun.reporters.streams import LineStream, StandardStreams, is_terminal
 from argorun.reporters.wording import is_pasted
 
 LABEL = 15  # columns of a check's name
@@ -78,6 +78,7 @@ class Drawn:
 
     def __init__(self, streams: StandardStreams, redact: Callable[[str], str], title: str) -> None:
         self.redact, self._out = redact, streams.stdout
+        self._lines = LineStream(self._out)  # whose reader may have seen enough
         terminal = is_terminal(self._out) and not streams.is_dumb
         self._live, self._color = terminal, terminal and not streams.no_color
         self._unicode = _takes(self._out, "✓✗")
@@ -101,8 +102,7 @@ class Drawn:
     def _progress(self, text: str) -> None:
         """Write a line that the next one takes the place of; where the cursor stays nothing is wrapped."""
         if self._live:
-            self._out.write("\r\x1b[K" + f"  {text}"[: self._width - 1])
-            self._out.flush()
+            self._lines.raw("\r\x1b[K" + f"  {text}"[: self._width])
 
     def show(self, row: Row) -> None:
         self._rows.append(row)
@@ -177,15 +177,14 @@ class Drawn:
 
     def _write(self, *lines: str) -> None:
         start = "\r\x1b[K" if self._live else ""
-        self._out.write("".join(f"{start}{line}\n" for line in lines))
-        self._out.flush()
+        self._lines.raw("".join(f"{start}{line}\n" for line in lines))
 
 
 class Document:
     """The checklist for programs: one JSON object at the end."""
 
     def __init__(self, out: TextIO, redact: Callable[[str], str], version: str) -> None:
-        self.redact, self._out, self._version = redact, out, version
+        self.redact, self._lines, self._version = redact, LineStream(out), version
         self._rows: list[Row] = []
 
     def begin(self, name: str) -> None: ...
@@ -217,8 +216,7 @@ class Document:
             "ended_by": why,
             "checks": checks,
         }
-        self._out.write(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
-        self._out.flush()
+        self._lines.raw(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
 
 
 def _takes(stream: TextIO, text: str) -> bool:

@@ -38,6 +38,7 @@ def topic_spec(topic: Topic) -> TopicSpec:
         replication_factor=topic.replication_factor,
         config=topic.config,
         groups=topic.groups,
+        sources=topic.sources,
     )
 
 

@@ -173,7 +173,7 @@ def test_what_the_broker_would_not_make_is_bad_usage(
 ) -> None:
     error = failure(at(stack.kafka), TopicSpec(prefix=spec.prefix, **asked), UsageError)
     assert says in error.message
-    assert error.hint == f"fix topics: {fix} (prefix {spec.prefix}) in argorun.yaml"
+    assert error.hint == f"change {fix} in the topic's entry under topics:"
 
 
 def test_a_user_who_may_not_is_told_the_acl(stack: Stack, spec: TopicSpec) -> None:

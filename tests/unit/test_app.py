@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -111,7 +112,14 @@ def ended(go: Callable[[], int]) -> int:
             ZeroDivisionError("division by zero"),
             70,
             "argorun: an error inside argorun: ZeroDivisionError: division by zero\n"
-            "  please report it, with this text and `argorun --version`\n",
+            "  please report it, with this text and `argorun --version`:\n"
+            "  https://github.com/argorun/argorun/issues\n"
+            "  ARGORUN_TRACEBACK=1 shows where it happened\n",
+        ),
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            2,
+            "argorun: stdout cannot be written: No space left on device\n",
         ),
     ],
 )

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+
+from argorun.errors import ISSUES
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = {
@@ -18,8 +21,9 @@ SETTINGS = {
 RUN = ("run", "weather", "--topic", "weather_updates", "--parameter", "kafka.topic")
 SWEEP = ("sweep", "--topic", "weather_updates")
 HEAVY = ("typer", "msgspec", "yaml", "httpx", "truststore", "stamina", "confluent_kafka")
-REPORT = "please report it, with this text and `argorun --version`"
-AGAIN = "install argorun in a virtual environment of its own; if it still is, please report it"
+WHERE = "https://github.com/argorun/argorun/issues\n  ARGORUN_TRACEBACK=1 shows where it happened"
+REPORT = f"please report it, with this text and `argorun --version`:\n  {WHERE}"
+AGAIN = f"install argorun in a virtual environment of its own; if it still is, please report it:\n  {WHERE}"
 
 
 def argorun(folder: Path, *arguments: str) -> tuple[int, str, str]:
@@ -62,6 +66,44 @@ def test_a_module_of_its_own_that_cannot_be_imported_is_70(tmp_path: Path) -> No
     (tmp_path / "asyncio.py").write_text("raise OSError('a bad block')\n")
     error = f"argorun: an error inside argorun: OSError: a bad block\n  {REPORT}\n"
     assert argorun(tmp_path, *RUN) == (70, "", error)
+
+
+def test_the_place_to_report_to_is_the_projects() -> None:
+    metadata = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert metadata["project"]["urls"]["Issues"] == ISSUES
+
+
+def test_a_variable_shows_the_traceback_of_an_unexpected_error(tmp_path: Path) -> None:
+    (tmp_path / "asyncio.py").write_text("raise OSError('a bad block')\n")
+    command = [sys.executable, "-m", "argorun", *RUN]
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{tmp_path}:{ROOT}", "ARGORUN_TRACEBACK": "1"}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 70
+    assert "  Traceback (most recent call last):\n" in done.stderr
+    assert done.stderr.endswith("  OSError: a bad block\n")
+    assert "ARGORUN_TRACEBACK" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("run", "--help"), ("schema",), ()])
+@pytest.mark.parametrize("buffering", ["", "1"], ids=["buffered", "unbuffered"])
+def test_a_full_disk_under_stdout_is_one_error_and_no_verdict(
+    tmp_path: Path, arguments: tuple[str, ...], buffering: str
+) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "argorun", *arguments],
+            cwd=tmp_path,
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": buffering},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    said = "argorun: stdout cannot be written: No space left on device\n"
+    assert (done.returncode, done.stderr) == (2, said)
 
 
 @pytest.mark.parametrize("library", HEAVY[1:])

@@ -19,6 +19,7 @@ from typing import Any, TypeVar, cast
 import httpx
 import msgspec
 
+from argorun.argocd.http.tls import readable
 from argorun.argocd.types import ErrorBody
 from argorun.argocd.types.messages import plain
 from argorun.config.proxies import Proxy, not_used_warning
@@ -144,7 +145,7 @@ def check(
     if status < 400:
         elsewhere = InvalidResponse(
             f"{answer.request.url.host} redirects to {answer.headers.get('location', '?')}",
-            "use that address, or drop `plaintext: true` if it is https",
+            "use that address; if it is https, without http:// and `plaintext: true`",
         )
         elsewhere.final = True
         raise elsewhere
@@ -211,6 +212,11 @@ def unreachable(
     final = False
     if "CERTIFICATE_VERIFY_FAILED" in cause:
         hint, final = "give the CA that signed it: --ca FILE, or argocd: {ca: FILE}", True
+        if "mismatch" in cause:
+            hint = f"use a name that the certificate has: {given}"
+        elif "has expired" in cause or "not yet valid" in cause:
+            hint = "renew the server's certificate, or set this machine's clock"
+        cause = readable(cause)
     elif "WRONG_VERSION_NUMBER" in cause or "record layer failure" in cause:
         hint, final = "the server does not speak TLS there: argocd: {plaintext: true}?", True
     elif isinstance(error, httpx.UnsupportedProtocol | httpx.LocalProtocolError):

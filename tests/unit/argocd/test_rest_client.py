@@ -453,7 +453,7 @@ def test_a_redirect_is_not_followed_and_says_where_to(status: int) -> None:
     assert said(error) == (
         InvalidResponse,
         "127.0.0.1 redirects to https://argocd.example.com/login",
-        "use that address, or drop `plaintext: true` if it is https",
+        "use that address; if it is https, without http:// and `plaintext: true`",
     )
     assert worth_retrying(error) is False
 
@@ -696,13 +696,20 @@ def test_a_certificate_that_cannot_be_loaded_is_a_usage_error(key: str, tmp_path
     more: dict[str, Any] = {key: "no certificate" if in_text else tmp_path / "x.pem"}
     if key == "client_cert":
         more["client_key"] = tmp_path / "x.pem"
-    with pytest.raises(UsageError, match="the certificates for https://127"):
+    what = {
+        "ca": f"the CA {tmp_path / 'x.pem'}",
+        "ca_data": "the CA of the argocd CLI",
+        "client_cert": f"the client certificate {tmp_path / 'x.pem'} with the key {tmp_path / 'x.pem'}",
+        "client_pem": "the client certificate of the argocd CLI",
+    }[key]
+    with pytest.raises(UsageError, match=re.escape(f"{what} cannot be loaded: ")) as raised:
         RestClient(settings(1, plaintext=False, **more))
+    assert "_ssl.c" not in raised.value.message
 
 
 def test_a_key_with_a_passphrase_is_a_usage_error_and_nobody_is_asked_for_it() -> None:
     keys = {"client_cert": TLS / "localhost.crt", "client_key": TLS / "encrypted.key"}
-    with pytest.raises(UsageError, match="the certificates for https://127"):
+    with pytest.raises(UsageError, match=r"the client certificate .* with the key .* cannot be loaded"):
         RestClient(settings(1, plaintext=False, **keys))
 
 

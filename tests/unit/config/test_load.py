@@ -59,7 +59,8 @@ def with_sources(folder: Path, text: str, environment: dict[str, str] = ENVIRONM
 
 
 def values(config: Config) -> Config:
-    return msgspec.structs.replace(config, sources={})
+    topics = tuple(msgspec.structs.replace(topic, sources={}) for topic in config.topics)
+    return msgspec.structs.replace(config, sources={}, topics=topics)
 
 
 def refused(
@@ -71,6 +72,8 @@ def refused(
     return e.value.message.replace(f"{folder}/", ""), e.value.hint.replace(f"{folder}/", "")
 
 
+TOO_LONG = "give at most 999999999s"
+
 # -- durations -----------------------------------------------------------------------------------------
 
 
@@ -80,7 +83,7 @@ def test_a_duration_is_hours_minutes_and_seconds(
 ) -> None:
     assume(hours or minutes or seconds)
     text = (f"{hours}h" if hours else "") + (f"{minutes}m" if minutes else "")
-    text += f"{seconds}{'s' if with_s else ''}" if seconds else ""
+    text += f"{seconds}{'s' if with_s or text else ''}" if seconds else ""  # a number alone is of seconds
     assert duration(text) == 3600 * hours + 60 * minutes + seconds
 
 
@@ -99,14 +102,15 @@ def test_anything_else_is_no_duration_and_says_how_one_is_written(value: str | i
         seconds = duration(value)
     except Wrong as e:
         shown = e.hint
-        assert shown in ("write it like 90, 90s, 15m or 1h30m", "give at least 1s")
+        assert shown in ("write it like 90, 90s, 15m or 1h30m", "give at least 1s", TOO_LONG)
     else:
         assert seconds > 0
         assert set(str(value).strip()) <= set("0123456789hms")
 
 
 @pytest.mark.parametrize(
-    "text", ["", "0", "0s", "-5", "1.5h", "15 m", "1m1h", "1d", "s", "٣m", "9" * 400, "9" * 9999]
+    "text",
+    ["", "0", "0s", "-5", "1.5h", "1h30", "2m9", "15 m", "1m1h", "1d", "s", "٣m", "9" * 400, "9" * 9999],
 )
 def test_what_a_person_might_mistype_as_a_duration(text: str) -> None:
     with pytest.raises(Wrong):
@@ -495,7 +499,7 @@ def test_a_file_that_is_not_text_or_not_there(folder: Path) -> None:
         (
             "application: weather",
             "application: a/b/c",
-            "argorun.yaml:2: application: 'a/b' is not a valid name of an Application",
+            "argorun.yaml:2: application: 'a/b/c' is not a valid name of an Application",
         ),
         ("prefix: weather_updates", 'prefix: ""', "argorun.yaml:5: topics: first entry: prefix: is empty"),
         (
@@ -874,6 +878,17 @@ def test_topic_and_parameter_keep_the_rest_of_the_files_only_topic(folder: Path)
     assert loaded(folder, text, topic="mine").topics == (
         Topic(prefix="mine", parameters=(Parameter(helm="kafka.topic"),), partitions=4),
     )
+
+
+def test_each_key_of_a_topic_has_its_source(folder: Path) -> None:
+    text = MINIMAL.replace("topics: [{", "topics:\n- {").replace("}]", ", partitions: 4}")
+    line = text.splitlines().index(next(t for t in text.splitlines() if t.startswith("- {"))) + 1
+    at = f"argorun.yaml:{line}"
+    written = {"prefix": at, "parameter": at, "partitions": at}
+    assert with_sources(folder, text).topics[0].sources == written
+    assert with_sources(folder, text, topic="mine").topics[0].sources == written | {"prefix": "--topic"}
+    other = with_sources(folder, text, parameter="p").topics[0].sources
+    assert other == written | {"parameter": "--parameter"}
 
 
 def test_topic_and_parameter_do_not_choose_among_several(folder: Path) -> None:

@@ -38,9 +38,9 @@ def test_an_unknown_property_is_named_with_the_nearest() -> None:
 
 def test_a_bad_value_is_shown() -> None:
     assert refusal(security_protocol="sasl_plain") == (
-        "the Kafka client cannot be set up from kafka: in argorun.yaml:"
-        ' Invalid value "sasl_plain" for configuration property "security.protocol"',
-        "",
+        'the Kafka client cannot be set up: Invalid value "sasl_plain" for configuration property'
+        ' "security.protocol"',
+        "kafka.security.protocol is PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL",
     )
 
 
@@ -68,7 +68,7 @@ def test_all_wrong_properties_are_found_at_once_and_nothing_is_connected() -> No
                 "security.protocol",
                 'the Kafka client cannot be set up: Invalid value "***" for configuration property '
                 '"security.protocol"',
-                "",
+                "kafka.security.protocol is PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL",
             ),
             (
                 "socket.timeout.ms",

@@ -22,6 +22,12 @@ from argorun.kafka.errors import (
 
 CODES = sorted(v for k, v in vars(KafkaError).items() if k.isupper() and isinstance(v, int))
 NAME, PREFIX = "weather_1753747200_0a1b2c3d", "weather"
+LINES = {
+    "prefix": "a.yaml:4",
+    "partitions": "a.yaml:5",
+    "replication_factor": "a.yaml:6",
+    "config": "a.yaml:7",
+}
 
 
 def told(error: ArgorunError) -> tuple[type[ArgorunError], str, str]:
@@ -64,7 +70,7 @@ def test_the_codes_are_librdkafkas() -> None:
             (
                 UsageError,
                 "Kafka would not create a topic for prefix weather: why",
-                "the broker's policy decides this: fix the entry under topics: in argorun.yaml",
+                "the broker's policy decides this: change the topic (a.yaml:4)",
             ),
         ),
         (
@@ -73,7 +79,7 @@ def test_the_codes_are_librdkafkas() -> None:
             (
                 UsageError,
                 "Kafka would not create a topic for prefix weather: why",
-                "fix topics: replication_factor (prefix weather) in argorun.yaml",
+                "change replication_factor in the topic's entry under topics: (a.yaml:6)",
             ),
         ),
         (
@@ -82,7 +88,7 @@ def test_the_codes_are_librdkafkas() -> None:
             (
                 UsageError,
                 "Kafka would not create a topic for prefix weather: why",
-                "fix topics: partitions (prefix weather) in argorun.yaml",
+                "change partitions in the topic's entry under topics: (a.yaml:5)",
             ),
         ),
         (
@@ -91,7 +97,7 @@ def test_the_codes_are_librdkafkas() -> None:
             (
                 UsageError,
                 "Kafka would not create a topic for prefix weather: why",
-                "fix topics: config (prefix weather) in argorun.yaml",
+                "change config in the topic's entry under topics: (a.yaml:7)",
             ),
         ),
         (
@@ -100,7 +106,7 @@ def test_the_codes_are_librdkafkas() -> None:
             (
                 UsageError,
                 "Kafka did not create a topic for prefix weather: why",
-                "fix topics: prefix (prefix weather) in argorun.yaml",
+                "change prefix in the topic's entry under topics: (a.yaml:4)",
             ),
         ),
         (
@@ -109,7 +115,7 @@ def test_the_codes_are_librdkafkas() -> None:
             (
                 UsageError,
                 "the topic for prefix weather cannot be requested: why",
-                "fix its entry under topics:",
+                "change the topic (a.yaml:4)",
             ),
         ),
         (
@@ -174,7 +180,24 @@ def test_the_codes_are_librdkafkas() -> None:
 def test_an_error_says_what_to_fix(
     code: int, act: Act, expected: tuple[type[ArgorunError], str, str]
 ) -> None:
-    assert told(refusal(BrokerError(code, "why\n"), act, NAME, PREFIX)) == expected
+    assert told(refusal(BrokerError(code, "why\n"), act, NAME, PREFIX, sources=LINES)) == expected
+
+
+@pytest.mark.parametrize(
+    ("sources", "hint"),
+    [({"prefix": "--topic"}, "change --topic"), ({}, "change prefix in the topic's entry under topics:")],
+)
+def test_a_refused_prefix_is_changed_where_it_was_given(sources: dict[str, str], hint: str) -> None:
+    assert refusal(BrokerError(17, "why"), Act.CREATE, NAME, PREFIX, sources=sources).hint == hint
+
+
+@pytest.mark.parametrize(
+    ("where", "named"),
+    [("kafka", "kafka:9092"), ("::1", "[::1]:9092"), ("a:1,PLAINTEXT://kafka:9092", "kafka:9092")],
+)
+def test_an_address_without_its_port_is_the_users_own(where: str, named: str) -> None:
+    trouble = ConnectionTrouble(-195, f"{named}: Connect to ipv4#127.0.0.1:9092 failed: refused", 0)
+    assert connection_error(where, trouble).hint == LOST
 
 
 AT = "kafka.example.com:9092"

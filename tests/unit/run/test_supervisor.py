@@ -304,7 +304,9 @@ def test_an_error_inside_argorun_is_70_says_what_to_attach_and_is_cleaned_up_any
     scenario = SupervisedRun(ending(KeyError("oops")))
     assert (scenario.code(), scenario.undone_and_left) == (70, BOTH)
     assert scenario.verdict.title == "an error inside argorun: KeyError: 'oops'"
-    assert scenario.verdict.hint == "please report it, with this text and `argorun --version`"
+    assert scenario.verdict.hint == (
+        "please report it, with this text and `argorun --version`:\nhttps://github.com/argorun/argorun/issues"
+    )
     assert scenario.verdict.reason.startswith("Traceback (most recent call last):")
     assert scenario.verdict.reason.endswith("KeyError: 'oops'\n")
 
