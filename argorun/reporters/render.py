@@ -176,20 +176,28 @@ def _following(run: Summary, spin: Styled, now: float, width: int, room: int, ti
     for event in running:
         delay = run.delay(event)
         seconds = duration(event.seconds + max(0.0, now - event.time))
-        label, name = clean(event.hook), (wording.hook_name(event), "")
-        status = (wording.delay(delay, now), "yellow") if delay else (str(event.status), "cyan")
-        if delay is None or fits(label, [name, status], seconds, width):
-            yield live_row(spin, label, [name, status], seconds, width)
-            continue
-        yield live_row(spin, label, [name], seconds, width)
-        yield from paragraph(wording.delay(delay, now), width, "yellow", indent=2)
+        label, name = clean(event.hook), wording.hook_name(event)
+        if delay is None:
+            yield live_row(spin, label, [(name, ""), (str(event.status), "cyan")], seconds, width)
+        else:
+            yield from _delayed(spin, label, name, wording.delay(delay, now), seconds, width)
     for again in run.retrying.values():
         yield live_row(spin, "sync", [(wording.retrying(again), "yellow")], time, width)
     named = {(event.kind, event.name) for event in running}
     others = [d for d in run.delays.values() if (d.kind, d.name) not in named]
     for other in others[: max(0, room - len(running))]:
         what = clean(f"{other.kind}/{other.name}")
-        yield live_row(spin, "sync", [(what, ""), (wording.delay(other, now), "yellow")], time, width)
+        yield from _delayed(spin, "sync", what, wording.delay(other, now), time, width)
     if not running and not others and not run.retrying:
         said = run.operation.message if run.operation else ""
         yield live_row(spin, "sync", [(flat(said) or "waiting for Argo CD", "dim")], time, width)
+
+
+def _delayed(spin: Styled, label: str, name: str, delay: str, time: str, width: int) -> Iterator[Text]:
+    """What cannot start, and why: below it where a row has no room, for nothing of it may be cut."""
+    parts = [(name, ""), (delay, "yellow")]
+    if fits(label, parts, time, width):
+        yield live_row(spin, label, parts, time, width)
+        return
+    yield live_row(spin, label, [(name, "")], time, width)
+    yield from paragraph(delay, width, "yellow", indent=2)

@@ -128,6 +128,13 @@ def test_what_cannot_start_says_why_and_counts_down() -> None:
     assert "(gives up in 28s)" in "".join(shown.live())
 
 
+@pytest.mark.parametrize("kind", ["Job", "Deployment"])
+def test_what_cannot_start_is_never_cut_not_even_of_a_long_name(kind: str) -> None:
+    stuck = dataclasses.replace(STUCK, kind=kind, name=f"{STUCK.name}-of-a-long-name")
+    shown = TerminalOutput(80).after(*TESTING, stuck)
+    assert "cannot start yet: ImagePullBackOff example/nope:1 (gives up in 38s)" in "".join(shown.live())
+
+
 @pytest.mark.parametrize("status", [HookStatus.SUCCEEDED, HookStatus.FAILED])
 def test_without_a_running_hook_argo_cds_own_message_is_shown(status: HookStatus) -> None:
     ended = dataclasses.replace(HOOK, time=T + 6.6, status=status)
