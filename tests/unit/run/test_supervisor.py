@@ -501,6 +501,19 @@ def test_a_clean_up_that_is_ended_before_it_began_names_what_is_left() -> None:
     assert scenario.undone_and_left == [f"topic: {AT_ONCE} (rm topic)", f"pods: {AT_ONCE} (rm pods)"]
 
 
+@pytest.mark.parametrize(
+    ("keeps", "saves", "hint"),
+    [
+        (False, False, "argorun run --keep-topics keeps the topic; --log-dir logs saves whole logs"),
+        (False, True, "argorun run --keep-topics keeps the topic"),
+        (True, False, "--log-dir logs saves whole logs"),
+        (True, True, ""),
+    ],
+)
+def test_what_is_next_is_nothing_that_the_run_has_done(keeps: bool, saves: bool, hint: str) -> None:
+    assert module.next_after(TestsFailed("no"), keeps_topics=keeps, saves_logs=saves) == hint
+
+
 # -- from a Config ---------------------------------------------------------------------------------------
 
 
