@@ -103,8 +103,9 @@ def init(flags: InitFlags, questions: Questions) -> int:
     """Ask Argo CD and a person what argorun.yaml has to say, and write it; nothing else is changed."""
     with errors_shown() as ending:
         folder, shown = Path.cwd(), str(flags.file or DEFAULT_FILE)
-        path = target(flags.file, folder, force=flags.force)
-        from argorun.init.execute import execute
+        problems = Problems()
+        path = target(flags.file, folder, problems, force=flags.force)
+        from argorun.init.execute import canceling, execute
 
         given = Given(
             flags=flags,
@@ -114,17 +115,20 @@ def init(flags: InitFlags, questions: Questions) -> int:
             mask=redactor().mask,
             check_properties=wrong_properties,
         )
-        asked = execute(given, path, questions)
+        asked = execute(given, path, questions, problems)
         signals.handle_with(signals.ignore)  # a file is written whole
         write(path, asked.text, force=flags.force)
-        signals.handle_with(signals.leave)
+        canceled = f"argorun: canceled; {shown} is written, and not checked"
+        signals.handle_with(canceling(canceled))
         questions.say("", f"wrote {shown}")
         ending.code = 0
-        if (
-            not asked.unset
-            and questions.can_ask
-            and questions.confirm("Check it now (argorun run --dry-run)?")
-        ):
+        try:
+            may_check = questions.can_ask and not asked.unset
+            checked = may_check and questions.confirm("Check it now (argorun run --dry-run)?")
+        except KeyboardInterrupt:
+            questions.say("", canceled)
+            raise
+        if checked:
             ending.code = run(Flags(file=flags.file, dry_run=True), Outputs("auto"))
         else:
             questions.say(*asked.next_steps(shown))

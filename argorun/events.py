@@ -29,7 +29,7 @@ class RunStarted:
     application: str  # its name, or NAMESPACE/NAME
     url: str  # the Application's page in Argo CD; empty where it is gone after the run, as in the demo
     version: str  # argorun's own
-    dry_run: bool = False  # nothing will be touched, and there will be no verdict
+    dry_run: bool = False  # nothing will be touched; a verdict says only why a run could not begin
     limit: float = 0.0  # seconds that the run may take until its verdict: timeouts.run
 
 
@@ -141,7 +141,10 @@ class ResourceChanged:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class HookChanged:
-    """A hook of the operation changed its status or message."""
+    """A hook of the operation changed its status or message.
+
+    None follows the end of `follow`: a hook that still ran then was stopped, or ends by itself.
+    """
 
     time: float
     hook: str  # PreSync, Sync, PostSync, SyncFail
@@ -217,7 +220,7 @@ class Verdict:
     time: float
     ok: bool  # the tests passed
     exit_code: int
-    title: str  # for people, one line: "run-automation-tests-job failed: exit code 3"
+    title: str  # for people, one line: "run-automation-tests-job: the test exited with code 3"
     reason: str = ""  # why: the hook's message, the error; may have several lines
     evidence: tuple[str, ...] = ()  # what the cluster shows of it, a line each: its pods, then the events
     hint: str = ""  # what to do
@@ -226,6 +229,7 @@ class Verdict:
     log_of: str = ""  # whose `last_lines` are, where there are several logs: "attempt 3, pod run-tests-x7k2p"
     result: Result = Result.OTHER  # in one word
     hooks: tuple[str, ...] = ()  # the hooks that failed, cannot start, or still ran when time was over
+    test_exit_code: int | None = None  # of the test's container that failed; null where none has ended
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -257,7 +261,7 @@ class LeftBehind:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunEnded:
-    """The last event."""
+    """The last event, unless argorun was killed."""
 
     time: float
     exit_code: int  # the process's
@@ -275,7 +279,7 @@ class SweepStarted:
     schema: int = SCHEMA  # the version of all events in this file
     prefixes: tuple[str, ...]  # of the topics that it looks for
     older_than: float  # seconds
-    kafka: str  # bootstrap.servers
+    kafka: str  # its `bootstrap.servers`
     argocd: str  # its address; empty where Applications are not looked at
     dry_run: bool  # nothing will be touched
     version: str  # argorun's own
@@ -293,7 +297,7 @@ class TopicSwept:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SweepEnded:
-    """The last event of a sweep; `error` says why it could not begin, or what ended it."""
+    """The last event of a sweep, unless argorun was killed; `error` says why it did not come to its end."""
 
     time: float
     exit_code: int  # the process's
@@ -321,7 +325,7 @@ class CannotStart:
     reason: str  # Kubernetes' own: ImagePullBackOff, Pending; NoPod without any; empty: it can start now
     detail: str  # the image that cannot be pulled, or Kubernetes' message; may be empty
     seconds: float  # for which it has been so
-    certain: bool  # False: it may be normal, as long as a node is on its way for example
+    certain: bool  # false: it may be normal, as long as a node is on its way for example
     limit: float  # seconds after which the run gives up (timeouts.stuck); 0: it may take as long as it needs
 
 

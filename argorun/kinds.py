@@ -61,7 +61,7 @@ class Subject(OpenEnum):
     APPLICATION = "application"  # several of these at once, as `parts` says; `names`: the Application
     RESOURCE = "resource"  # an object in the cluster; `names`: its name
     POD = "pod"  # it may still use the topic; `names`: its name, none where it is unknown
-    TOPIC = "topic"  # `names`: the topics
+    TOPIC = "topic"  # `names`: the topics; in `left_behind`, one that is gone may come back by a pod
     DERIVED_TOPIC = "derived_topic"  # of a service; in `left_behind`, `names` may be its origin
     CONSUMER_GROUP = "consumer_group"  # `names`: its ID; in `left_behind`, the prefix of the groups
     OTHER = "other"  # any other
@@ -97,4 +97,5 @@ class PlannedKind(OpenEnum):
     TESTS = "tests"  # `names`: the test Jobs; none where every PostSync Job and Pod counts
     SETTLE = "settle"  # the workloads leave the topic at the end
     KEEP_WORKLOADS = "keep_workloads"  # they stay on it
+    RESTORE = "restore"  # of a sweep: what a killed run left is undone; `names`: the Application
     OTHER = "other"  # any other

@@ -47,6 +47,7 @@ class Client(Protocol):
     retry_for: float  # seconds for which a read is retried
     rendering: RenderLimit  # for what makes Argo CD render
     clock: Clock  # Argo CD's time
+    grantee: str  # whom a policy gives what the token may do
     instance_label: str  # the label that names an object's Application; exact once `server_settings` was read
 
     # -- the Application ----------------------------------------------------------------------------

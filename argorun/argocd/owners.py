@@ -134,11 +134,12 @@ async def of_application_set(client: Client, seen: Application, after: Applicati
             raise
         named = re.search(r"applicationsets, get, ([^,\s]+)", e.text)
         subject = named[1] if named else await _policy_object(client, seen, name)
+        line = policy_line(client.grantee, "applicationsets", "get", subject)
         return Owner(
             who,
             UsageError(
                 f"Application {app} belongs to {who}, which argorun cannot read",
-                f"add to Argo CD's policy.csv:\n{policy_line('applicationsets', 'get', subject)}\n{FORCE}",
+                f"add to Argo CD's policy.csv:\n{line}\n{FORCE}",
                 reason=e.message,
             ),
         )

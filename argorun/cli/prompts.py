@@ -108,7 +108,7 @@ class Prompts:
         self._empty = False
         line = self._in.readline() if self._in is not None else ""
         if not line:
-            self.say("", "argorun: canceled, and nothing was written")
+            self.say("")
             raise KeyboardInterrupt
         return line.strip()
 

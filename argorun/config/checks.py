@@ -9,6 +9,7 @@ from argorun.config.model import PARAMETER_FORMS, ApplicationRef, Parameter
 from argorun.config.problems import Wrong, quoted, short
 from argorun.kafka import names
 
+_HELM_NAME = re.compile(r"([^\\,=]|\\.)+")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 _HEADER = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
 _DURATION = re.compile(r"(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s?)?")
@@ -75,7 +76,24 @@ def places(value: str | Parameter | list[str | Parameter]) -> tuple[Parameter, .
                 f"must be either {' or '.join(PARAMETER_FORMS)}",
                 f"write {' or '.join(PARAMETER_FORMS.values())}",
             )
+        if p.helm is not None:
+            helm_parameter(p.helm)
     return made
+
+
+def is_helm_name(name: str) -> bool:
+    """Whether `helm --set NAME=VALUE` takes it for one name: a comma begins the next one there."""
+    return _HELM_NAME.fullmatch(name) is not None
+
+
+def helm_parameter(value: str) -> str:
+    """The name of one Helm parameter."""
+    if not is_helm_name(value):
+        raise Wrong(
+            f"{quoted(value)} is not one Helm parameter",
+            "write each by itself; a , or = in its name needs a \\ before it",
+        )
+    return value
 
 
 def server(value: str) -> tuple[str, str]:

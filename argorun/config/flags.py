@@ -19,6 +19,9 @@ def check_run(flags: Flags, folder: Path, problems: Problems) -> None:
     if flags.topic is not None:
         with problems.of("--topic"):
             checks.prefix(flags.topic)
+    if flags.parameter:
+        with problems.of("--parameter"):
+            checks.helm_parameter(flags.parameter)
     if flags.timeout is not None:
         with problems.of("--timeout"):
             checks.duration(flags.timeout)
@@ -82,6 +85,8 @@ def assignments(flags: Flags, taken: set[str], problems: Problems) -> tuple[Assi
         elif not sign or not name:
             shown = f" {name}" if name and name.replace(".", "").replace("_", "").isalnum() else ""
             problems.typed(f"{flag}{shown}: expected NAME=VALUE")
+        elif not checks.is_helm_name(name):
+            problems.typed(f"{flag} {name}: a , begins another parameter", "give each one by itself")
         elif name in taken:
             problems.typed(f"{flag} {name}: the parameter takes the topic's name")
         elif name in made:

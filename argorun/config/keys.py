@@ -31,6 +31,7 @@ _NAME = "[a-z0-9]([a-z0-9.-]*[a-z0-9])?"
 _DURATION = r"\s*(([0-9]{1,9}h)?([0-9]{1,9}m)?[0-9]{1,9}s?|([0-9]{1,9}h)?[0-9]{1,9}m|[0-9]{1,9}h)\s*$"
 _SOME_TIME = {"pattern": f"^(?=.*[1-9]){_DURATION}", "minimum": 1, "maximum": 999_999_999}
 _TIME_OR_0 = {"pattern": f"^{_DURATION}", "minimum": 0, "maximum": 999_999_999}
+_HELM_NAME = r"^([^\\,=]|\\.)+$"
 _COUNT = {"minimum": -1, "maximum": 32767, "not": {"const": 0}}
 _A_DURATION = "duration: `90`, `90s`, `15m`, `1h30m`"
 
@@ -178,11 +179,11 @@ TOPICS = {
         form="name, keys, or a list of both",
         example={"helm": "kafka.topic"},
         otherwise="required",
-        limits={"minLength": 1, "minItems": 1},
+        limits={"pattern": _HELM_NAME, "minItems": 1},
         option="--parameter",
     ),
     "topics[].parameter.helm": Key(
-        about="The name of a Helm parameter.", example="kafka.topic", limits={"minLength": 1}
+        about="The name of a Helm parameter.", example="kafka.topic", limits={"pattern": _HELM_NAME}
     ),
     "topics[].parameter.kustomize": Key(
         about="A ConfigMap's key, which argorun sets by an inline patch.",

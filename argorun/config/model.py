@@ -94,6 +94,9 @@ class ApplicationRef(Strict, frozen=True):
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
 
+ACCOUNT, ROLE = "argorun", "role:argorun"  # those of config/argocd
+
+
 class ArgoCD(Strict, frozen=True):
     """How to reach Argo CD. `token` never comes from argorun.yaml."""
 
@@ -123,6 +126,12 @@ class ArgoCD(Strict, frozen=True):
     def token_expires(self) -> float | None:
         """When the token expires, in seconds since the epoch; None where it does not say."""
         return jwt.expires(self.token)
+
+    @property
+    def grantee(self) -> str:
+        """Whom a policy gives what the token may do; ROLE where the token does not say whose it is."""
+        account = jwt.account(self.token)
+        return ROLE if account in ("", ACCOUNT) else account
 
     @property
     def warnings(self) -> list[str]:

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import traceback
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 from argorun.argocd.claim.claim import Claim
 from argorun.argocd.rest_client import RestClient
@@ -15,7 +16,9 @@ from argorun.config.model import ApplicationRef, ArgoCD, Config, Flags
 from argorun.emit import Emitter
 from argorun.errors import InternalError, Interrupted, UsageError
 from argorun.event_loop import CLOSING, CLOSING_AT_ONCE, connections
+from argorun.events import Event, Retrying
 from argorun.kafka.topics import Topics
+from argorun.reporters import wording
 from argorun.reporters.checklist import Checklist, Row, Status
 from argorun.run.checks import catalog
 from argorun.run.checks.check import APPLICATION, ARGOCD, KAFKA, TOPICS, Check, Context, Outcome, examine
@@ -23,6 +26,8 @@ from argorun.run.state import RunState
 from argorun.signals import Interrupts
 
 NOWHERE = ArgoCD(server="localhost", token="none", plaintext=True)  # takes the place of what is missing
+SERVER, BROKERS = "argocd.server", "kafka.bootstrap.servers"
+RETRIES = 2.5  # seconds for a server that does not answer: whoever reads the list can ask for another
 CONFIGURATION, ASKED = "configuration", "Is everything given that a run needs?"
 
 
@@ -57,8 +62,10 @@ class Examination:
         client = await stack.enter_async_context(self._client())
         topics = None
         if KAFKA not in self._missing:
-            redact, given = self._checklist.redact, self._config.given("kafka.bootstrap.servers")
-            topics = await stack.enter_async_context(Topics(self._config.kafka, redact=redact, given=given))
+            redact, given = self._checklist.redact, self._config.given(BROKERS)
+            retrying = self._retries("kafka", self._config.kafka.get("bootstrap.servers", ""), BROKERS)
+            made = Topics(self._config.kafka, redact=redact, given=given, retrying=retrying)
+            topics = await stack.enter_async_context(made)
         nobody = Emitter(lambda event: None)  # the warnings come with the outcomes
         claim = Claim(client, self._config.application, "", (), warn=nobody.warn)  # it claims nothing
         state = RunState(operation="", claim=claim)
@@ -89,11 +96,22 @@ class Examination:
     def _client(self) -> RestClient:
         """A client; one that is never used where its settings are missing or cannot be used."""
         try:
-            return RestClient(self._config.argocd, given=self._config.given("argocd.server"))
+            argocd, given = self._config.argocd, self._config.given(SERVER)
+            retrying = self._retries("argocd", argocd.server, SERVER)
+            return RestClient(argocd, given=given, retrying=retrying, retry_for=RETRIES)
         except UsageError as e:
             self._show(row(Outcome(catalog.SERVER, error=e)))
             self._missing[ARGOCD] = f"see {catalog.SERVER.name}"
             return RestClient(NOWHERE)
+
+    def _retries(self, service: Literal["argocd", "kafka"], address: str, key: str) -> Callable[[str], None]:
+        """Show each reason for which this service is asked again."""
+
+        def show(event: Event) -> None:
+            if isinstance(event, Retrying) and event.reason:
+                self._checklist.wait(wording.retrying(event))
+
+        return Emitter(show).retries(service, address, self._config.sources.get(key, ""))
 
     def _is_known(self, check: Check) -> bool:
         """Whether its settings were found to be of no use already."""

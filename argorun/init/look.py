@@ -45,6 +45,7 @@ class Found:
     live_hooks: Sequence[Json] = ()  # those of earlier syncs, if none is rendered
     values: dict[str, str] | None = None
     why_not_rendered: str = ""
+    grantee: str = ""  # whom a policy gives what the token may do
 
     @property
     def kinds(self) -> list[str]:
@@ -115,7 +116,7 @@ class Look:
         values = None
         with contextlib.suppress(ArgoCDFailed, AccessDenied):
             values = await self.client.chart_values(ref, seen)
-        return Found(original(seen, record_of(seen)), manifests, live, values, why)
+        return Found(original(seen, record_of(seen)), manifests, live, values, why, self.client.grantee)
 
     async def _live_hooks(self, ref: ApplicationRef, seen: Application) -> list[Json]:
         """The hooks in the cluster, as far as Argo CD shows them."""

@@ -65,7 +65,7 @@ def _chosen(flags: InitFlags, found: Found, ask: Questions, lacks: list[str]) ->
 
     def check(value: str) -> None:
         try:
-            typed(text(value))
+            typed(checks.helm_parameter(text(value)))
         except UsageError as e:
             raise Wrong(e.message, e.hint) from None
 
@@ -74,7 +74,9 @@ def _chosen(flags: InitFlags, found: Found, ask: Questions, lacks: list[str]) ->
     if ask.can_ask:
         ask.say("", *texts.about_parameters(found))
         if not candidates:
-            return [typed(ask.ask("Parameter", "", check))]
+            return [
+                typed(p) for p in _several(ask.ask("Parameter", "", lambda v: list(map(check, _several(v)))))
+            ]
         best = [0] if only(candidates) else []
         options = [texts.candidate(c) for c in candidates]
         answers = ask.choose("Parameter", options, best, check, several=True)
@@ -83,6 +85,11 @@ def _chosen(flags: InitFlags, found: Found, ask: Questions, lacks: list[str]) ->
         return [typed(the_one.typed)]
     lacks.append(texts.no_parameter(found))
     return []
+
+
+def _several(value: str) -> list[str]:
+    """Names with commas between them; a name's own comma stands behind a backslash, as Helm has it."""
+    return [name.strip() for name in re.split(r"(?<!\\),", value) if name.strip()] or [""]
 
 
 def place(found: Found, typed: str) -> object:

@@ -7,6 +7,7 @@ What nobody has answered is reported together, and nothing is written then.
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -55,9 +56,8 @@ class Init:
         self._connect, self._wait, self._reached = argocd.connect, argocd.wait, argocd.reached
         self._lacks: list[str] = []  # what nobody has answered, and how to
 
-    def make(self, path: Path) -> Answers:
-        """The answers for the file at `path`. Raises ArgorunError."""
-        problems = Problems()
+    def make(self, path: Path, problems: Problems) -> Answers:
+        """The answers for the file at `path`. Raises ArgorunError, of `problems` first."""
         properties = check_flags(self._flags, self._given.folder, problems, self._given.check_properties)
         problems.raise_any()
         argocd, sources = self._argocd()
@@ -108,13 +108,17 @@ class Init:
     def _no_argocd(self, inputs: Inputs) -> UsageError:
         lacks = list(inputs.lacks)
         if missing.SERVER in lacks:
-            for lack in lacks:
-                self._lacks.append(f"{lack.name}: {texts.WAYS.get(lack.key, lack.ways)}")
-            if self._flags.application is None:
-                self._lacks.append(texts.APPLICATION)
-            self._missing_kafka([])
-            return self._lacking()
-        return UsageError(lacks[0].message, texts.A_TOKEN)
+            self._lacks += [f"{lack.name}: {texts.WAYS.get(lack.key, lack.ways)}" for lack in lacks]
+        elif self._ask.can_ask:  # for the rest
+            return UsageError(lacks[0].message, texts.A_TOKEN)
+        else:
+            self._lacks.append(
+                f"{lacks[0].message.removeprefix('no ')}\n{textwrap.indent(texts.A_TOKEN, '  ')}"
+            )
+        if self._flags.application is None:
+            self._lacks.append(texts.APPLICATION)
+        self._missing_kafka([])
+        return self._lacking()
 
     def _server(self, look: Look) -> None:
         self._ask.wait_for(f"asking Argo CD at {look.context.config.argocd.url}")

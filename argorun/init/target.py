@@ -8,25 +8,24 @@ import tempfile
 from pathlib import Path
 
 from argorun.config.document import DEFAULT_FILE
+from argorun.config.problems import Problems
 from argorun.errors import UsageError
 
 OTHERS = "give another name with -f, or --force to overwrite it"
 
 
-def target(file: Path | None, folder: Path, *, force: bool) -> Path:
-    """The path to write to. Raises UsageError where that is not possible, or something is there already."""
+def target(file: Path | None, folder: Path, problems: Problems, *, force: bool) -> Path:
+    """The path to write to; that it cannot be, or that something is there already, goes to `problems`."""
     path = folder / (file or DEFAULT_FILE)
     shown = file or DEFAULT_FILE
     if path.is_dir():
-        raise UsageError(f"{shown} is a directory", f"did you mean -f {Path(shown) / DEFAULT_FILE}?")
-    if not path.parent.is_dir():
-        raise UsageError(f"{shown}: there is no folder {path.parent}", "create it first")
-    if os.path.lexists(path) and not force:
-        raise UsageError(f"{shown} exists already, and nothing was changed", OTHERS)
-    if not os.access(path.parent, os.W_OK):
-        raise UsageError(
-            f"{shown}: the folder {path.parent} may not be written to", "give another one with -f"
-        )
+        problems.typed(f"{shown} is a directory", f"did you mean -f {Path(shown) / DEFAULT_FILE}?")
+    elif not path.parent.is_dir():
+        problems.typed(f"{shown}: there is no folder {path.parent}", "create it first")
+    elif os.path.lexists(path) and not force:
+        problems.typed(f"{shown} exists already, and nothing was changed", OTHERS)
+    elif not os.access(path.parent, os.W_OK):
+        problems.typed(f"{shown}: the folder {path.parent} may not be written to", "give another one with -f")
     return path
 
 

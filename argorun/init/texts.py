@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 
+from argorun.argocd.http.errors import policy_line
 from argorun.argocd.parameters.kind import Candidate
 from argorun.argocd.parameters.topic_like import CERTAIN
 from argorun.argocd.types import Application
@@ -151,8 +152,8 @@ def none_found(found: Found) -> str:
         shown = "REPOSITORY" if "@" in repository else repository
         return (
             "The Application has none that looks like it, and Argo CD does not show the chart's values to "
-            f"this token (policy: p, role:argorun, repositories, get, {shown}, allow): see the chart's "
-            "values.yaml."
+            "this token: see the chart's values.yaml, or add to Argo CD's policy.csv:\n"
+            + policy_line(found.grantee, "repositories", "get", shown)
         )
     return "None of the chart's values looks like it; see its values.yaml and templates."
 

@@ -57,7 +57,7 @@ def check_flags(
     check_where(flags.server, flags.ca, None, folder, problems)
     for flag, values, check in (
         ("--topic", flags.topics, checks.prefix),
-        ("--parameter", flags.parameters, text),
+        ("--parameter", flags.parameters, lambda value: checks.helm_parameter(text(value))),
         ("--job", flags.jobs, text),
         ("--bootstrap-servers", [flags.bootstrap_servers], servers),
     ):

@@ -13,10 +13,11 @@ from typing import Protocol, TextIO
 from argorun.humanize import count
 from argorun.redact.sanitize import clean
 from argorun.reporters.streams import StandardStreams, is_terminal
+from argorun.reporters.wording import is_pasted
 
 LABEL = 15  # columns of a check's name
 WIDEST = 110
-PASTED = ("p, ", "kafka-acls ")  # lines that are copied: they are never wrapped
+NARROW = 60  # columns below which the text stands below the name
 
 
 class Status(enum.StrEnum):
@@ -54,6 +55,9 @@ class Checklist(Protocol):
     def begin(self, name: str) -> None:
         """A check begins, which may take a while."""
 
+    def wait(self, text: str) -> None:
+        """The check that has begun waits, and for what."""
+
     def show(self, row: Row) -> None:
         """What came of it."""
 
@@ -77,14 +81,27 @@ class Drawn:
         terminal = is_terminal(self._out) and not streams.is_dumb
         self._live, self._color = terminal, terminal and not streams.no_color
         self._unicode = _takes(self._out, "✓✗")
-        self._width = min(WIDEST, shutil.get_terminal_size().columns) if terminal else WIDEST
+        self._width = min(WIDEST, shutil.get_terminal_size().columns - 1) if terminal else WIDEST
         self._rows: list[Row] = []
+        self._begun = ""  # the check that is being made
         self._skipped: dict[str, list[str]] = {}
         self._write(title, "")
 
     def begin(self, name: str) -> None:
+        self._begun = name
+        self._progress(f"{name} …")
+
+    def wait(self, text: str) -> None:
+        said = clean(self.redact(text))
         if self._live:
-            self._out.write(f"\r\x1b[K  {name} …"[: self._width])
+            self._progress(f"{self._begun} … {said}")
+        else:
+            self._write(f"{'':<{3 if not self._unicode else 2}}{self._begun:<{LABEL}} {said}")
+
+    def _progress(self, text: str) -> None:
+        """Write a line that the next one takes the place of; where the cursor stays nothing is wrapped."""
+        if self._live:
+            self._out.write("\r\x1b[K" + f"  {text}"[: self._width - 1])
             self._out.flush()
 
     def show(self, row: Row) -> None:
@@ -107,14 +124,15 @@ class Drawn:
                 )
 
     def _show(self, row: Row) -> None:
-        indent = " " * (3 + LABEL)
+        below = self._live and self._width < NARROW
+        indent = "  " if below else " " * (3 + LABEL)
         texts = [row.text, *row.warnings] if row.text else [*row.warnings]
         lines = [line for text in texts for line in self._wrapped(text, indent)]
+        beside = "" if below or not lines else lines.pop(0).lstrip()
         self._write(
-            f"{self._sign(row.status)} {row.name:<{LABEL}} {lines[0].lstrip() if lines else ''}".rstrip()
-        )
-        self._write(
-            *lines[1:], *(at for h in row.hint.splitlines() for at in self._wrapped(h, indent + "  "))
+            f"{self._sign(row.status)} {row.name:<{LABEL}} {beside}".rstrip(),
+            *lines,
+            *(at for h in row.hint.splitlines() for at in self._wrapped(h, indent + "  ")),
         )
 
     def end(self, exit_code: int, why: str = "") -> None:
@@ -143,10 +161,10 @@ class Drawn:
         found = []
         for line in self.redact(text).splitlines() or [""]:
             whole = indent + clean(line)
-            if line.lstrip().startswith(PASTED) or len(whole) <= self._width or not self._live:
+            if is_pasted(line) or len(whole) <= self._width or not self._live:
                 found.append(whole)
             else:
-                width = max(self._width, len(indent) + 20)
+                width = max(self._width, len(indent) + 1)
                 found += textwrap.wrap(
                     clean(line),
                     width,
@@ -171,6 +189,8 @@ class Document:
         self._rows: list[Row] = []
 
     def begin(self, name: str) -> None: ...
+
+    def wait(self, text: str) -> None: ...
 
     def show(self, row: Row) -> None:
         self._rows.append(row)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from argorun.events import Step, Verdict
@@ -21,17 +22,20 @@ _FEWEST_LINES = 5  # of the log, however small the screen
 _ENOUGH = 5  # last lines of the log that are still on the screen: then none is repeated
 
 
-def end(run: Summary, glyphs: Glyphs, size: tuple[int, int], visible: int) -> Iterator[Text]:
+def end(
+    run: Summary, glyphs: Glyphs, size: tuple[int, int], visible: int, said: Collection[str] = ()
+) -> Iterator[Text]:
     """The lines at the end; `visible` is how many of the log's last lines are still on the screen.
 
-    None is to be wrapped: what may be is wrapped already, and the rest is to be copied.
+    So are Argo CD's messages in `said`. No line is to be wrapped: what may be is wrapped already, and the
+    rest is to be copied.
     """
     columns, rows = size
     width = width_of(columns)
     yield Text()
     head = list(_headline(run, glyphs, width))
     yield from head
-    blocks = [*_why(run, width), *_left(run, width)] if run.exit_code else []
+    blocks = [*_why(run, width, said), *_left(run, width)] if run.exit_code else []
     tail = [*_next(run, width), *_kept(run, width)]
     time = list(_time(run, glyphs, width)) if run.spent.followed else []
     log = run.verdict.last_lines if run.verdict and not run.canceled else ()
@@ -83,13 +87,13 @@ def headline(run: Summary, glyphs: Glyphs) -> str:
     return glyphs.dot.join(wording.passed(run)) if run.verdict.ok else flat(run.verdict.title)
 
 
-def _why(run: Summary, width: int) -> Iterator[Text]:
-    """The reason and what the cluster shows."""
+def _why(run: Summary, width: int, said: Collection[str]) -> Iterator[Text]:
+    """The reason and what the cluster shows, but for what was said above."""
     verdict = run.verdict
     if verdict is None or verdict.ok or run.canceled:
         return
     lines = [*clean_lines(verdict.reason), *clean_lines("\n".join(verdict.evidence))]
-    yield from _section("why", lines, width)
+    yield from _section("why", [line for line in lines if line not in said], width)
 
 
 def _log(verdict: Verdict, lines: Sequence[str], more: int, width: int) -> Iterator[Text]:
@@ -152,14 +156,18 @@ def _time(run: Summary, glyphs: Glyphs, width: int) -> Iterator[Text]:
 
 
 def _section(label: str, lines: Sequence[str], width: int, style: str = "") -> Iterator[Text]:
-    """`   why     text`, wrapped at words; on a narrow screen the text goes below the label."""
+    """`   why     text`, wrapped at words; on a narrow screen the text goes below the label.
+
+    Lines to copy stay whole.
+    """
     if not lines:
         return
     indent = 11 if width >= NARROW else 2
     if width < NARROW:
         yield Text(label, "bold")
     for index, line in enumerate(lines):
-        for number, text in enumerate(paragraph(line, width, style, indent=indent)):
+        room = cell_len(line) + indent if wording.is_pasted(line) else width
+        for number, text in enumerate(paragraph(line, room, style, indent=indent)):
             if index == number == 0 and width >= NARROW:
                 yield _label(label, width).append(text.plain[indent:], style)
             else:

@@ -12,6 +12,7 @@ from argorun.redact.sanitize import clean
 WIDEST = 100  # columns: longer lines are hard to read
 WIDE = 90  # columns from which labels have the room of the widest screens
 NARROW = 60  # columns below which what does not fit beside a label goes below it
+_MORE = " …"
 Styled = tuple[str, str]  # a text and its style
 
 
@@ -35,6 +36,12 @@ def wrapped(text: str, width: int) -> list[str]:
         else:
             line = f"{line} {word}" if line else word
     return [*lines, line] if line else lines
+
+
+def hanging(text: str, width: int) -> list[Text]:
+    """The text wrapped at words; from the second line on it is indented."""
+    first, *rest = wrapped(text, max(1, width)) or [""]
+    return [Text(first), *paragraph(" ".join(rest), width, indent=2)] if rest else [Text(first)]
 
 
 def paragraph(text: str, width: int, style: str = "", *, indent: int = 0, first: str = "") -> list[Text]:
@@ -61,24 +68,33 @@ def row(sign: Styled, label: str, parts: Sequence[Styled], time: str, width: int
     return [_with_time(Text.assemble(sign, f" {label}"), time, width), *below]
 
 
-def live_row(sign: Styled, label: str, parts: Sequence[Styled], time: str, width: int) -> Text:
-    """The same in one line, whatever the width: what does not fit is cut."""
-    head = Text.assemble(sign, f" {label:<{_label_width(width)}}")
+def live_row(
+    sign: Styled, label: str, parts: Sequence[Styled], time: str, width: int, most: int = 1
+) -> list[Text]:
+    """The same in at most so many lines; of a text that takes more, the last words are left out."""
+    lines = row(sign, label, parts, time, width)
+    if len(lines) > most == 1:
+        return [_one_line(sign, label, parts, time, width)]
+    return ended(lines, most, width)
+
+
+def ended(lines: Sequence[Text], most: int, width: int) -> list[Text]:
+    """The first lines; where there are more, the last one of them ends with an ellipsis."""
+    if len(lines) <= most:
+        return [*lines]
+    last = lines[most - 1].copy()
+    last.truncate(max(1, width - len(_MORE)))
+    return [*lines[: most - 1], last.append(_MORE)]
+
+
+def _one_line(sign: Styled, label: str, parts: Sequence[Styled], time: str, width: int) -> Text:
+    head = Text.assemble(sign, f" {label}  ")
     shown = _joined([(text, style) for text, style in parts if text])
     room = width - head.cell_len - len(time) - 2
-    if shown.cell_len > room:
-        head = Text.assemble(sign, f" {label}  ")
-        room = width - head.cell_len - len(time) - 2
-    if room <= 0:
-        return head if width < head.cell_len + len(time) else _with_time(head, time, width)
-    if shown.cell_len > room:
+    if room > 0:
         shown.truncate(room, overflow="ellipsis")
-    return _with_time(head.append_text(shown), time, width)
-
-
-def fits(label: str, parts: Sequence[Styled], time: str, width: int) -> bool:
-    """Whether a live row can show all of this."""
-    return cell_len(f"x {label}  {'   '.join(text for text, _ in parts)}  {time}") <= width
+        head.append_text(shown)
+    return head if width < head.cell_len + len(time) else _with_time(head, time, width)
 
 
 def padded(text: str, width: int) -> str:

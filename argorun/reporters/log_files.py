@@ -36,7 +36,6 @@ class LogFiles(Reporter, Drainable, RequestedFile):
 
     def __init__(self, folder: Path) -> None:
         self.name = f"log directory {folder}"
-        self._folder = folder
         self._files: dict[Instance, int] = {}  # descriptors; only the writer's thread uses them
         self._queue = WriteQueue("argorun-logs")
         hint = "give --log-dir a directory that you may write to"

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from argorun.events import Event
 from argorun.reporters.json_lines import decode
+from argorun.reporters.render import UNICODE
 from argorun.reporters.screen import Screen
 from argorun.reporters.terminal import Terminal
 
@@ -24,7 +25,11 @@ class _Recording(Screen):
         self.rows += 1
 
     def line(self, text: str, rows: int = 1) -> None:
-        self.console.print(Text.from_ansi(text))
+        """Nobody copies from a picture: a long line is folded, and each of its rows has the bar."""
+        for line in text.split("\n"):
+            bar, shown = line[: len(UNICODE.log_bar)], Text.from_ansi(line[len(UNICODE.log_bar) :])
+            for row in shown.wrap(self.console, self.console.width - len(bar) - 1):
+                self.console.print(Text(bar).append_text(row), soft_wrap=True)
         self.rows += rows
 
     def draw(self, region: Sequence[Text] = ()) -> None:

@@ -46,6 +46,7 @@ from argorun.events import (
     Waiting,
 )
 from argorun.humanize import duration
+from argorun.kinds import PlannedKind
 from argorun.redact.sanitize import clean, clean_lines
 from argorun.reporters import wording
 from argorun.reporters.log_lines import Labels, last, log_lines
@@ -121,6 +122,8 @@ class Plain(Reporter, Buffered, Drainable):
                 self._show_trouble(event)
             case SettlingContinues() | TopicKept():
                 pass  # the last block says it
+            case Planned(kind=PlannedKind.RESTORE):
+                self._write(ITEM, event.what)  # a sweep outputs topics only
             case Planned():
                 self._out.line(clean(event.what))  # the data that --dry-run outputs
             case Notice(level="warning"):

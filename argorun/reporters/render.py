@@ -11,11 +11,13 @@ from argorun.events import Canceling, HookChanged, HookStatus, LogStarted, RunSt
 from argorun.humanize import count, duration, limit
 from argorun.redact.sanitize import clean
 from argorun.reporters import wording
-from argorun.reporters.layout import Styled, fits, flat, live_row, paragraph, row, width_of
-from argorun.reporters.summary import Summary
+from argorun.reporters.layout import Styled, ended, flat, live_row, paragraph, row, width_of
+from argorun.reporters.summary import DONE, Summary
 
-_HOOK_ROWS = 6
-_HELD_ROWS = 2  # of notices that wait for the end of their step
+_LIVE_ROWS = 12  # of all that the run is doing
+_LIVE_HOOKS = 6
+_HELD = 2  # notices that wait for the end of their step
+_HELD_ROWS = 2  # of each
 
 
 class Glyphs(NamedTuple):
@@ -45,7 +47,7 @@ def header(event: RunStarted, columns: int) -> list[Text]:
     if gap >= 2:
         return [head.append(" " * gap).append(url, "dim"), Text()]
     lines = [Text(line.plain) for line in paragraph(head.plain, width)] if head.cell_len > width else [head]
-    return [*lines, Text(url, "dim"), Text()]
+    return [*lines, *([Text(url, "dim")] if url else []), Text()]
 
 
 def step(event: StepEnded, run: Summary, glyphs: Glyphs, columns: int) -> list[Text]:
@@ -134,26 +136,29 @@ def live_lines(
     columns, rows = size
     width = width_of(columns)
     lines = [Text()] if rows >= 12 else []
-    doing = list(_doing(run, glyphs, now, width, max(1, min(_HOOK_ROWS, rows - 4))))
-    for text in held[-_HELD_ROWS:]:
-        doing.append(Text(f"  {flat(text)}", "yellow"))
-    lines += doing
+    lines += _doing(run, glyphs, now, width, max(1, min(_LIVE_ROWS, rows - 4)))
+    for text in held[-_HELD:]:
+        lines += ended(paragraph(flat(text), width, "yellow", indent=2), _HELD_ROWS, width)
     if run.started and rows > 3:
-        lines.append(_bottom(run, run.started, glyphs, now))
+        lines.append(_bottom(run, run.started, glyphs, now, width))
     return lines
 
 
-def _bottom(run: Summary, started: RunStarted, glyphs: Glyphs, now: float) -> Text:
+def _bottom(run: Summary, started: RunStarted, glyphs: Glyphs, now: float, width: int) -> Text:
+    """The time, and what Ctrl-C does in as many words as fit."""
     whole = f" of {limit(started.limit)}" if started.limit and not run.verdict else ""
-    hint = "Ctrl-C cancels and cleans up"
+    hints = ["Ctrl-C cancels and cleans up", "Ctrl-C cancels"]
     if run.canceling:
-        hint = f"Ctrl-C again {wording.AT_ONCE}"
+        hints = [f"Ctrl-C again {wording.AT_ONCE}", "Ctrl-C again quits now"]
     elif run.verdict or Step.CLEANUP in run.open_steps:
-        hint = "Ctrl-C hurries the clean-up"
-    return Text(f"  {duration(now - started.time)}{whole}{glyphs.dot}{hint}", "dim")
+        hints = ["Ctrl-C hurries the clean-up", "Ctrl-C hurries"]
+    time = f"  {duration(now - started.time)}{whole}"
+    lines = [f"{time}{glyphs.dot}{hint}" for hint in hints]
+    return Text(next((line for line in lines if len(line) <= width), time), "dim")
 
 
 def _doing(run: Summary, glyphs: Glyphs, now: float, width: int, room: int) -> Iterator[Text]:
+    """What each open step does and waits for, in about `room` lines."""
     spin = (glyphs.spinner[int(now * 10) % len(glyphs.spinner)], "cyan")
     for number, started in list(run.open_steps.items())[-2:]:
         time = duration(now - started.time)
@@ -167,37 +172,33 @@ def _doing(run: Summary, glyphs: Glyphs, now: float, width: int, room: int) -> I
             text = waiting.reason if waiting else done
         again = next(iter(run.retrying.values()), None)
         what = (wording.retrying(again), "yellow") if again else (flat(text), "dim")
-        yield live_row(spin, wording.STEPS[number], [what], time, width)
+        yield from live_row(spin, wording.STEPS[number], [what], time, width, room)
 
 
 def _following(run: Summary, spin: Styled, now: float, width: int, room: int, time: str) -> Iterator[Text]:
     """The hooks that run, or what Argo CD waits for; and what cannot start yet."""
-    running = run.running[-room:] if room else []
-    for event in running:
+    rows: list[tuple[str, list[Styled], str]] = []
+    shown = run.running[-min(_LIVE_HOOKS, room) :]
+    for event in shown:
         delay = run.delay(event)
+        status = (wording.delay(delay, now), "yellow") if delay else (str(event.status), "cyan")
         seconds = duration(event.seconds + max(0.0, now - event.time))
-        label, name = clean(event.hook), wording.hook_name(event)
-        if delay is None:
-            yield live_row(spin, label, [(name, ""), (str(event.status), "cyan")], seconds, width)
-        else:
-            yield from _delayed(spin, label, name, wording.delay(delay, now), seconds, width)
+        rows.append((clean(event.hook), [(wording.hook_name(event), ""), status], seconds))
+    for event in run.hooks.values():
+        if event.status in DONE and run.is_read(event):
+            status = (f"{event.status}, reading the rest of its log", "cyan")
+            rows.append(
+                (clean(event.hook), [(wording.hook_name(event), ""), status], duration(event.seconds))
+            )
     for again in run.retrying.values():
-        yield live_row(spin, "sync", [(wording.retrying(again), "yellow")], time, width)
-    named = {(event.kind, event.name) for event in running}
+        rows.append(("sync", [(wording.retrying(again), "yellow")], time))
+    named = {(event.kind, event.name) for event in shown}
     others = [d for d in run.delays.values() if (d.kind, d.name) not in named]
-    for other in others[: max(0, room - len(running))]:
+    for other in others[: max(0, room - len(rows))]:
         what = clean(f"{other.kind}/{other.name}")
-        yield from _delayed(spin, "sync", what, wording.delay(other, now), time, width)
-    if not running and not others and not run.retrying:
+        rows.append(("sync", [(what, ""), (wording.delay(other, now), "yellow")], time))
+    if not rows:
         said = run.operation.message if run.operation else ""
-        yield live_row(spin, "sync", [(flat(said) or "waiting for Argo CD", "dim")], time, width)
-
-
-def _delayed(spin: Styled, label: str, name: str, delay: str, time: str, width: int) -> Iterator[Text]:
-    """What cannot start, and why: below it where a row has no room, for nothing of it may be cut."""
-    parts = [(name, ""), (delay, "yellow")]
-    if fits(label, parts, time, width):
-        yield live_row(spin, label, parts, time, width)
-        return
-    yield live_row(spin, label, [(name, "")], time, width)
-    yield from paragraph(delay, width, "yellow", indent=2)
+        rows.append(("sync", [(flat(said) or "waiting for Argo CD", "dim")], time))
+    for label, parts, seconds in rows:
+        yield from live_row(spin, label, parts, seconds, width, max(1, room // len(rows)))

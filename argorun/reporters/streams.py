@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import dataclasses
 import errno
@@ -115,6 +116,16 @@ class StandardStreams:
         return LineStream(self.stdout, out, guard=guard), LineStream(self.stderr, err, guard=guard)
 
 
+def _degraded(error: UnicodeError) -> tuple[str | bytes, int]:
+    """What is written where an encoding lacks a character: three dots, or the escape that Python writes."""
+    if isinstance(error, UnicodeEncodeError) and error.object[error.start] == "…":
+        return "...", error.start + 1
+    return codecs.backslashreplace_errors(error)
+
+
+codecs.register_error("degraded", _degraded)
+
+
 def is_terminal(stream: TextIO) -> bool:
     """Whether the stream is an open terminal."""
     try:
@@ -146,8 +157,8 @@ def usable(stream: TextIO | None) -> TextIO:
     if isinstance(stream.buffer, io.RawIOBase):
         # PYTHONUNBUFFERED: there, a write that a signal interrupts loses the rest.
         descriptor, encoding = stream.fileno(), stream.encoding
-        return open(descriptor, "w", encoding=encoding, errors="backslashreplace", closefd=False)
-    stream.reconfigure(errors="backslashreplace")
+        return open(descriptor, "w", encoding=encoding, errors="degraded", closefd=False)
+    stream.reconfigure(errors="degraded")
     return stream
 
 

@@ -12,6 +12,7 @@ from argorun.events import (
     HookStatus,
     LeftBehind,
     LogEnded,
+    LogStarted,
     OperationChanged,
     ParameterSet,
     ResourceChanged,
@@ -59,6 +60,7 @@ class Summary:
     parameters: list[ParameterSet] = dataclasses.field(default_factory=list)  # of the newest attempt
     synced: SyncStarted | None = None
     operation: OperationChanged | None = None
+    reading: dict[tuple[str, str, str], str] = dataclasses.field(default_factory=dict)  # open logs' Jobs
     logs: list[LogEnded] = dataclasses.field(default_factory=list)
     canceling: Canceling | None = None
     during: str = ""  # what it was that the signal ended, in words
@@ -101,7 +103,10 @@ class Summary:
                 self.synced = event
             case OperationChanged():
                 self.operation = event
+            case LogStarted():
+                self.reading[event.job, event.pod, event.container] = event.job
             case LogEnded():
+                self.reading.pop((event.job, event.pod, event.container), None)
                 self.logs.append(event)
             case _:
                 self._add_end(event)
@@ -144,6 +149,10 @@ class Summary:
     def running(self) -> list[HookChanged]:
         """The hooks that have begun and not ended, in the order of their beginnings."""
         return [h for h in self.hooks.values() if h.status is HookStatus.RUNNING]
+
+    def is_read(self, hook: HookChanged) -> bool:
+        """Whether more lines of a hook's log may come."""
+        return hook.name in self.reading.values()
 
     def delay(self, hook: HookChanged) -> CannotStart | None:
         """Why a hook that has not ended cannot start yet, if so."""

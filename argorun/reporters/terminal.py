@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import collections
-import itertools
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import assert_never
@@ -43,18 +41,18 @@ from argorun.events import (
     Verdict,
     Waiting,
 )
-from argorun.redact.sanitize import clean
+from argorun.redact.sanitize import clean, clean_lines
 from argorun.reporters import render, wording
 from argorun.reporters.ending import end as render_end
-from argorun.reporters.layout import flat, row, width_of
+from argorun.reporters.layout import flat, hanging, row, width_of
 from argorun.reporters.log_lines import Labels, log_lines
+from argorun.reporters.on_screen import LAST_LINES, OnScreen
 from argorun.reporters.reporter import Buffered, Drainable, Reporter
 from argorun.reporters.screen import Screen, size_of
 from argorun.reporters.streams import LineStream, StandardStreams, is_terminal
 from argorun.reporters.summary import DONE, ROWS, HookKey, Summary
 
 FRAME_SECONDS = 0.08
-LAST_LINES = 30  # of each log whose place on the screen is known
 
 
 class Terminal(Reporter, Buffered, Drainable):
@@ -88,8 +86,8 @@ class Terminal(Reporter, Buffered, Drainable):
         self._held: list[Notice] = []
         self._begun: dict[tuple[str, str], LogStarted] = {}  # logs without a line so far, by pod, container
         self._done_hooks: set[HookKey] = set()
-        # For each Job, after how many rows of the screen each of its last lines ended.
-        self._log_rows: dict[str, collections.deque[int]] = {}
+        self._held_hooks: list[HookChanged] = []  # that have ended, and whose logs have not
+        self._on_screen = OnScreen()
         self._drawn = 0.0
 
     def report(self, event: Event) -> None:
@@ -150,15 +148,13 @@ class Terminal(Reporter, Buffered, Drainable):
             case HookChanged() if event.status in DONE:
                 self._show_hook(event)
             case ResourceChanged(status="SyncFailed"):
-                text = f"{event.kind}/{event.name}"
-                what = [(clean(text), ""), (flat(event.message), "red")]
-                self._print(row((self._glyphs.bad, "red"), "sync", what, "", width_of(self._columns)))
+                self._show_refused(event)
             case LogStarted() | LogLines() | LogEnded():
                 self._show_log(event)
             case Planned() if self._log_stream:
                 self._log_stream.line(clean(event.what))
             case Planned():
-                self._screen.line(clean(event.what))
+                self._print(hanging(flat(event.what), width_of(self._columns)))
             case Notice():
                 self._show_notice(event)
             case Canceling():
@@ -193,12 +189,31 @@ class Terminal(Reporter, Buffered, Drainable):
 
     def _show_hook(self, event: HookChanged) -> None:
         key = (event.hook, event.kind, event.namespace, event.name)
-        if key not in self._done_hooks:
-            self._done_hooks.add(key)
+        if key in self._done_hooks:
+            return
+        self._done_hooks.add(key)
+        if self._summary.is_read(event):
+            self._held_hooks.append(event)  # its line comes below its log
+        else:
             self._print(render.hook(event, self._glyphs, self._columns))
+
+    def _show_held_hooks(self, *, of_open_logs: bool) -> None:
+        held = self._held_hooks
+        self._held_hooks = [h for h in held if self._summary.is_read(h) and not of_open_logs]
+        for event in held:
+            if event not in self._held_hooks:
+                self._print(render.hook(event, self._glyphs, self._columns))
+
+    def _show_refused(self, event: ResourceChanged) -> None:
+        """An object that could not be applied."""
+        above = self._screen.rows
+        what = [(clean(f"{event.kind}/{event.name}"), ""), (flat(event.message), "red")]
+        self._print(row((self._glyphs.bad, "red"), "sync", what, "", width_of(self._columns)))
+        self._on_screen.add_message(clean_lines(f"{event.kind} {event.name}: {event.message}"), above + 1)
 
     def _stop_hooks(self) -> None:
         """A line for each hook that the run does not wait for any longer."""
+        self._show_held_hooks(of_open_logs=True)
         for event in self._summary.running:
             key = (event.hook, event.kind, event.namespace, event.name)
             if key not in self._done_hooks:
@@ -217,6 +232,7 @@ class Terminal(Reporter, Buffered, Drainable):
                 self._show_log_lines(event)
             case LogEnded():
                 self._labels.end(event)
+                self._show_held_hooks(of_open_logs=False)
                 if not event.complete and not self._summary.is_stopped(event):
                     text = f"log of {clean(event.job)}: {wording.log_end(event)}"
                     self._print(render.notice(text, self._columns, warning=True))
@@ -229,34 +245,9 @@ class Terminal(Reporter, Buffered, Drainable):
         if self._log_stream:
             self._log_stream.line(log_lines(event, self._labels))
             return
-        height = self._note_rows(event)
-        bar = self._glyphs.log_bar
-        self._screen.line(log_lines(event, self._labels, color=self._color, bar=bar), height)
-
-    def _note_rows(self, event: LogLines) -> int:
-        """Note after how many rows of the screen each of the last lines ends; how many all of them take."""
-        room = max(1, self._screen.console.size.width - len(self._glyphs.log_bar))
-        rows, above = (
-            self._log_rows.setdefault(event.job, collections.deque(maxlen=LAST_LINES)),
-            self._screen.rows,
-        )
-        height = len(event.texts)
-        if len(max(event.texts, key=len)) <= room:  # nearly always: a flood of lines stays cheap
-            rows.extend(range(above + max(1, height - LAST_LINES + 1), above + height + 1))
-            return height
-        ends = list(itertools.accumulate(1 + max(0, len(text) - 1) // room for text in event.texts))
-        rows.extend(above + end for end in ends[-LAST_LINES:])
-        return ends[-1]
-
-    def _visible_lines(self) -> int:
-        """How many of the last lines of the failed tests' log are still on the screen at the end."""
-        failed = [h.name for h in self._summary.hooks.values() if h.status is not HookStatus.SUCCEEDED]
-        logs = [self._log_rows[name] for name in dict.fromkeys(failed) if name in self._log_rows]
-        if len(logs) != 1:
-            return 0
-        _, rows = self._screen.measure()
-        ends = len(list(render_end(self._summary, self._glyphs, (self._columns, rows), LAST_LINES)))
-        return sum(self._screen.rows + ends - row < rows - 1 for row in logs[0])
+        text = log_lines(event, self._labels, color=self._color, bar=self._glyphs.log_bar)
+        height = self._on_screen.add_log(event.job, text, self._screen.rows, self._screen.console.size.width)
+        self._screen.line(text, height)
 
     # -- notices -------------------------------------------------------------------------------------
 
@@ -279,8 +270,18 @@ class Terminal(Reporter, Buffered, Drainable):
         self._summary.shown = True
         self._stop_hooks()
         self._show_held()
-        self._print(render_end(self._summary, self._glyphs, self._screen.measure(), self._visible_lines()))
+        self._print(self._end())
         self._screen.draw()
+
+    def _end(self) -> list[Text]:
+        """The lines at the end; what they leave on the screen of the lines above, they do not repeat."""
+        run, size = self._summary, self._screen.measure()
+        all_said = self._on_screen.messages(0)
+        height = len(list(render_end(run, self._glyphs, size, LAST_LINES, all_said)))  # if none is repeated
+        first = self._screen.rows + height - size[1] + 1  # a row above this one has scrolled away
+        failed = [h.name for h in run.hooks.values() if h.status is not HookStatus.SUCCEEDED]
+        visible = self._on_screen.log_lines(failed, first)
+        return list(render_end(run, self._glyphs, size, visible, self._on_screen.messages(first)))
 
 
 def open_terminal(streams: StandardStreams) -> Terminal:

@@ -38,7 +38,13 @@ STEPS_OF_A_SWEEP = STEPS | {Step.TOPICS: "delete topics", Step.PARAMETERS: "rest
 SERVICES = {"argocd": "Argo CD", "kafka": "Kafka"}
 COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
+PASTED = ("p, ", "kafka-acls ", "kafka-topics ", "kubectl ", "argocd ")
 AT_ONCE = "quits now and lists what is left"
+
+
+def is_pasted(line: str) -> bool:
+    """Whether a line is there to be copied, a command or a line of Argo CD's policy: it is not wrapped."""
+    return line.lstrip().startswith(PASTED)
 
 
 def hook_name(hook: HookChanged) -> str:

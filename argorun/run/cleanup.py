@@ -133,7 +133,8 @@ class RunCleanup:
         register(what, late, app.undo_late_command, Subject.LATE_CHANGE, name, limit=60.0, patient=True)
         # A busy Argo CD may need the whole budget, minus what the other undos reserve.
         what, wait = "pods of this run", unless_gone(self._pods.wait, also_while_deleting=True)
-        register(what, wait, self._pods.command, Subject.POD, limit=whole, patient=True)
+        leave, limit = self._pods.leave, whole
+        register(what, wait, self._pods.command, Subject.POD, limit=limit, patient=True, leave=leave)
         what, settle = "the workloads' settings", unless_gone(app.settle)
         settling = register(
             what, settle, app.settle_command, Subject.WORKLOADS, name, limit=whole, patient=True

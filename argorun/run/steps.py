@@ -86,8 +86,8 @@ class Run:
             await self.read_logs(*self._time_for_logs())
         return await self.verdict(state)
 
-    async def plan(self) -> None:
-        """1. Emit what the run is about to do; the Config was checked when it was loaded."""
+    def announce(self) -> None:
+        """Emit the first event, which names the version of all; before `steps`, whatever ends them."""
         self.emitter.emit(
             events.RunStarted(
                 time=time.time(),
@@ -99,6 +99,9 @@ class Run:
                 limit=self.config.timeouts.run,
             )
         )
+
+    async def plan(self) -> None:
+        """1. Emit what the run is about to do; the Config was checked when it was loaded."""
         async with self.emitter.step(Step.PLAN):
             for text in self.config.argocd.warnings:
                 self.emitter.warn(text, NoticeKind.CONNECTION)

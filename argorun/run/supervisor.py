@@ -67,8 +67,12 @@ async def execute(config: Config, dispatcher: Dispatcher, *, saves_logs: bool = 
         client = await stack.enter_async_context(argocd)
         topics = await stack.enter_async_context(kafka)
         run = Run(config, dispatcher, client, topics, mask=dispatcher.mask)
-        code = await Supervisor(run, dispatcher, interrupts, saves_logs=saves_logs).supervise()
-        dispatcher(events.RunEnded(time=time.time(), exit_code=code, seconds=time.monotonic() - began))
+        code = InternalError.exit_code  # also where an error inside argorun ends the clean-up
+        try:
+            code = await Supervisor(run, dispatcher, interrupts, saves_logs=saves_logs).supervise()
+        finally:
+            ended = events.RunEnded(time=time.time(), exit_code=code, seconds=time.monotonic() - began)
+            dispatcher(ended)
     return code
 
 
@@ -87,6 +91,7 @@ class Supervisor:
         flushing = asyncio.create_task(self._flush())
         try:
             with self._interrupts.handled():
+                self._run.announce()  # before the loop can take a signal: nothing comes before it
                 try:
                     async with asyncio.timeout(self._run.config.timeouts.run) as self._run.limit:
                         error = await self._interrupts.run(self._run.steps(), stop_within=STOPPING)
@@ -145,7 +150,7 @@ class Supervisor:
     def _emit_verdict(self, error: ArgorunError | None, found: Finding) -> None:
         if self._run.config.dry_run and error is None:
             return
-        self._dispatcher(verdict(self._run, error, found))
+        self._dispatcher(verdict(self._run, error, found, saves_logs=self._saves_logs))
 
     def _mention_sweep(self) -> None:
         """Mention that the sweep can undo what is left."""
@@ -168,9 +173,7 @@ class Supervisor:
             self._dispatcher.flush()
 
 
-def verdict(
-    run: Run, error: ArgorunError | None, found: Finding, *, saves_logs: bool = False
-) -> events.Verdict:
+def verdict(run: Run, error: ArgorunError | None, found: Finding, *, saves_logs: bool) -> events.Verdict:
     """How the run ended: green, or the error and what was found about it."""
     if error is None:
         passed, result = "the tests passed", Result.PASSED
@@ -194,6 +197,7 @@ def verdict(
         url=run.url if reached else "",
         log_of=run.progress.log_of(running=running) if lines else "",
         result=next((result for kind, result in RESULTS.items() if isinstance(error, kind)), Result.ERROR),
+        test_exit_code=found.exit_code if isinstance(error, TestsFailed) else None,
         hooks=error.hooks or (run.progress.running() if isinstance(error, TimedOut | Interrupted) else ()),
     )
 

@@ -25,7 +25,7 @@ from argorun.humanize import count, duration
 from argorun.kafka import old_topics
 from argorun.kafka.names import TopicName
 from argorun.kafka.topics import Topics
-from argorun.kinds import NoticeKind, Subject
+from argorun.kinds import NoticeKind, PlannedKind, Subject
 from argorun.reporters.dispatcher import Dispatcher
 from argorun.signals import Interrupts
 from argorun.sweep.candidates import Candidates
@@ -55,8 +55,8 @@ class Sweep:
         self.left_behind = LeftBehind(self.emitter)
         self.swept = self.put_back = 0
 
-    async def steps(self) -> None:
-        """Find, restore and delete. Raises ArgorunError if it cannot be found out what is left."""
+    def announce(self) -> None:
+        """Emit the first event, which names the version of all; before `steps`, whatever ends them."""
         self.emitter.emit(
             events.SweepStarted(
                 time=time.time(),
@@ -68,6 +68,9 @@ class Sweep:
                 version=__version__,
             )
         )
+
+    async def steps(self) -> None:
+        """Find, restore and delete. Raises ArgorunError if it cannot be found out what is left."""
         self._warn_of_limits()
         await self.find()
         if self.found.applications:
@@ -119,8 +122,11 @@ class Sweep:
     async def _restore(self, found: Leftover) -> None:
         if self.config.dry_run:
             ends = "end its operation, " if found.runs else ""
-            text = f"{found}: would {ends}put back what run {found.record.run} left"
-            self.emitter.info(text, NoticeKind.KILLED_RUN)
+            what = f"{found}: would {ends}put back what run {found.record.run} left"
+            name = str(found.app)
+            self.emitter.emit(
+                events.Planned(time=time.time(), what=what, kind=PlannedKind.RESTORE, names=(name,))
+            )
         elif (error := await attempt(self._undo(found), self.config.cleanup)) is not None:
             await self._leave_application(found, error)
             return
@@ -252,9 +258,10 @@ async def execute(config: SweepConfig, dispatcher: Dispatcher) -> int:
                 argocd = RestClient(config.argocd, retry_for=PATIENCE, retrying=retrying, given=given)
                 client = await stack.enter_async_context(argocd)
             sweep = Sweep(config, dispatcher, topics, client, dispatcher.mask)
+            sweep.announce()
             error = await attempt(interrupts.run(sweep.steps()))
             if error is not None:
-                await _look_last(sweep, error.message, interrupts)
+                error = await attempt(_look_last(sweep, error.message, interrupts)) or error
         dispatcher.collect_failures()
         ended = _ended(sweep, error, began, written=not dispatcher.failures)
         dispatcher(ended)

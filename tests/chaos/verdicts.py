@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 
 from argorun.events import Notice, RunEnded
+from argorun.kinds import Subject
 from tests.chaos.processes import TRACES, Outcome
 
 NEAR = 0.3  # seconds around a run's last event within which a signal may find it over or not
@@ -37,14 +38,14 @@ def late(outcome: Outcome) -> bool:
     So is the operation once Argo CD has agreed to end it, and is seen at it.
     """
     patient = {
-        "pods of this run",
         "the workloads' settings",
         "requests without an answer",
         "topics that a terminating pod brings back",
     }
     if any("ending the run's operation" in e.text for e in outcome.events if isinstance(e, Notice)):
         patient.add("the run's operation")
-    return len(outcome.sent) > 1 and {e.what for e in outcome.left_behind} <= patient
+    left = {e.what for e in outcome.left_behind if e.kind is not Subject.POD}
+    return len(outcome.sent) > 1 and left <= patient
 
 
 def codes(outcome: Outcome, passed: int) -> set[int]:

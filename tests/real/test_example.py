@@ -76,7 +76,7 @@ def test_red(stack: Stack, tmp_path_factory: pytest.TempPathFactory, form: str) 
             code = run.end()
         assert code == 1, str(run)
         (verdict,) = run.all("verdict")
-        assert "run-automation-tests-job failed" in verdict["title"]
+        assert verdict["title"] == "run-automation-tests-job: the test exited with code 1"
         assert verdict["last_lines"][-1] == 'FAILED: 5 of 5 messages do not say "sunny".'
         hooks = {e["name"] for e in run.all("hook_changed", hook="SyncFail", status="succeeded")}
         assert hooks == {"delete-topic-job"}

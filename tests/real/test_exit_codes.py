@@ -46,7 +46,8 @@ def test_1_a_failed_test_job_with_its_last_lines(bench: Bench) -> None:
         result = bench.run()
     assert result.code == 1, str(result)
     assert result.out.splitlines() == ["expected sunny", "but it rained"]
-    assert "checks failed" in result.err
+    assert "FAILED after" in result.err
+    assert "checks: the test exited with code 3" in result.err, str(result)
     assert "  | but it rained" in result.err, str(result)
     assert f"https://{bench.stack.server}/applications/{bench.app.name}" in result.err
 

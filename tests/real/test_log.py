@@ -9,6 +9,7 @@ from typing import Literal
 
 import pytest
 
+from argorun.humanize import count
 from tests.real import support
 from tests.real.cluster import Json, Stack
 from tests.real.cutting import Cutting
@@ -213,10 +214,10 @@ def test_whose_logs_are_shown(hooks: Bench, logs: str, shown: list[str]) -> None
     }
     jobs = [support.job("pre", "echo pre", "PreSync"), bare, support.job("test", "echo test", "PostSync")]
     hooks.scripts(hooks=jobs)
-    with hooks.as_it_was():
-        result = hooks.run("--logs", logs)
-    assert (result.code, result.out.splitlines()) == (0, shown), str(result)
-    assert f"complete: {len(shown)} line" in result.err
+    run = read(hooks, "--logs", logs)
+    assert told(run) == shown
+    (step,) = run.all("step_ended", step="logs")
+    assert step["detail"] == f"complete: {count(len(shown), 'line')} of {count(len(shown), 'log')}"
 
 
 def test_a_failed_presync_hooks_log_is_always_shown(hooks: Bench) -> None:

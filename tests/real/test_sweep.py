@@ -264,7 +264,7 @@ def test_without_argo_cd_the_topics_are_swept_and_the_rest_is_told(bench: Bench)
 @pytest.mark.parametrize(
     ("environment", "code", "said"),
     [
-        ({"ARGOCD_AUTH_TOKEN": "wrong"}, 6, "HTTP 401"),
+        ({"ARGOCD_AUTH_TOKEN": "wrong"}, 6, "Argo CD does not know this token"),
         ({"ARGOCD_SERVER": "localhost:9"}, 8, "cannot be reached"),
         ({"KAFKA_BOOTSTRAP_SERVERS": "localhost:9"}, 7, "cannot be reached"),
     ],

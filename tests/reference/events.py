@@ -24,12 +24,15 @@ argorun run --output json | jq -r 'select(.event == "log_line") | .text'
 jq -r 'select(.event == "left_behind") | .command' events.jsonl
 ```
 
-- A line begins with `event`, which says what it is, and `time`, in seconds since the epoch. The fields keep
-  their order.
+- A line begins with `event`, which says what it is, and `time`, in seconds since the epoch. Each line has all
+  fields of its event, in the order of this page.
 - Times and durations are in seconds, rounded to milliseconds.
-- `detail`, `error`, `evidence`, `hint`, `place`, `reason`, `text`, `title`, `what` and `why` are words for
-  people, which may change with any version. Programs compare `kind`, `names`, `result` and the other fields.
+- `detail`, `error`, `evidence`, `hint`, `log_of`, `place`, `reason`, `text`, `title`, `what` and `why` are
+  words for people, which may change with any version; only the `reason` of `cannot_start` is Kubernetes' own.
+  Programs compare `kind`, `names`, `result` and the other fields.
 - An event holds no secret: `***` stands in its place.
+- A command that ends before it begins, for a mistake in its flags or its settings, writes no line: stderr
+  says why. stdout has nothing but events.
 
 ## Versions
 
@@ -38,7 +41,8 @@ one version argorun only adds events, fields and values; none goes, or changes i
 program that reads events
 
 - leaves out events, and ignores fields, that it does not know,
-- takes a `kind` or a `result` that it does not know for `other`,
+- takes a `kind` or a `result` that it does not know for `other`, and leaves out an event with another value
+  that it does not know: a `step`, a `status`, a `level`, a `service`,
 - stops where `schema` is greater than the one that it was written for.
 
 [`argorun schema --events`](cli.md#argorun-schema) prints the JSON Schema of a line;

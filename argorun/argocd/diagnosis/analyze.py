@@ -56,6 +56,7 @@ class Finding:
     evidence: tuple[str, ...] = ()
     hint: str = ""
     log: tuple[str, ...] = ()  # the last lines, unless they are those of a followed Job
+    exit_code: int | None = None  # of the container that the cause is about, where one ended
 
 
 @dataclass(frozen=True)
@@ -67,23 +68,24 @@ class Problem:
     message: str = ""
     container: str = ""
     hint: str = ""
-    exited: bool = False  # a container ended: the phrase has its exit code
+    exit_code: int | None = None  # of a container that ended: the phrase has it, too
 
     def __str__(self) -> str:
         """The evidence: the reason with Kubernetes' own message, or the phrase if there is none."""
-        said = self.phrase if self.exited or not self.message else self.reason
+        said = self.reason if self.message and self.exit_code is None else self.phrase
         return f"{said}: {self.message}" if self.message else said
 
 
 def find(cases: Sequence[Case]) -> Finding:
     """One finding for all the cases: the first cause and fix, and all the evidence."""
     found = [diagnose(c) for c in cases]
-    lines = tuple(dict.fromkeys(line for f in found for line in f.evidence))
+    first = next((f for f in found if f.cause), Finding())
     return Finding(
-        next((f.cause for f in found if f.cause), ""),
-        lines,
+        first.cause,
+        tuple(dict.fromkeys(line for f in found for line in f.evidence)),
         next((f.hint for f in found if f.hint), ""),
         next((c.log for c in cases if c.log), ()),
+        first.exit_code,
     )
 
 
@@ -104,7 +106,8 @@ def diagnose(case: Case) -> Finding:
         return Finding(evidence=tuple(lines), hint=refusal(case.said))
     several = any(len(_statuses(p.live)) > 1 for p in case.pods)
     where = f", container {main.container}" if several and main.container else ""
-    return Finding(main.phrase + where + _attempts(case, failed, main), tuple(lines), main.hint)
+    cause = main.phrase + where + _attempts(case, failed, main)
+    return Finding(cause, tuple(lines), main.hint, exit_code=main.exit_code)
 
 
 def _obstacle(case: Case) -> Problem | None:
@@ -157,7 +160,7 @@ def problems(pod: PodEvidence) -> list[Problem]:
     if not found and runs and "False" in ready:
         found.append(_problem("NotReady"))
     # A sidecar that was terminated is not the cause.
-    return sorted(found, key=lambda t: t.exited and t.phrase in (exit_code(137), exit_code(143)))
+    return sorted(found, key=lambda t: t.phrase in (exit_code(137), exit_code(143)))
 
 
 def _container(status: Json, spec: Json) -> list[Problem]:
@@ -180,14 +183,14 @@ def _ended(name: str, ended: Json, spec: Json, more: str = "") -> Problem:
     reason, code = str(ended.get("reason") or "Error"), int(ended.get("exitCode") or 0)
     message = str(ended.get("message") or "")
     if reason in ("Error", "Completed"):
-        return Problem(reason, exit_code(code) + more, message, name, _exit_hint(code), exited=True)
+        return Problem(reason, exit_code(code) + more, message, name, _exit_hint(code), code)
     meant = meaning(reason)
     hint = meant.hint
     limit = ((spec.get("resources") or {}).get("limits") or {}).get("memory")
     if reason == "OOMKilled" and limit:
         hint += f" (now {limit})"
     phrase = f"{meant.phrase}, {exit_code(code)}{more}"
-    return Problem(reason, phrase, message, name, hint, exited=True)
+    return Problem(reason, phrase, message, name, hint, code)
 
 
 def _exit_hint(code: int) -> str:
@@ -209,7 +212,8 @@ def _from_tree(node: Node) -> list[Problem]:
     message = node.health.message if node.health else ""
     code = re.fullmatch(r"ExitCode:(\d+)", reason) or re.search(r"failed with exit code (\d+)", message)
     if code:
-        return [Problem("Error", exit_code(int(code[1])), "", "", _exit_hint(int(code[1])))]
+        number = int(code[1])
+        return [Problem("Error", exit_code(number), hint=_exit_hint(number), exit_code=number)]
     fine = reason in ("", "Running", "Completed", "Succeeded", "Terminating")
     return [] if fine or MAY_NOT_START.fullmatch(reason) else [_problem(reason, message)]
 

@@ -52,6 +52,8 @@ class Settings(Certificates, Protocol):
     @property
     def token_expires(self) -> float | None: ...
     @property
+    def grantee(self) -> str: ...
+    @property
     def plaintext(self) -> bool: ...
     @property
     def headers(self) -> Mapping[str, str]: ...
@@ -84,7 +86,7 @@ class Connection:
         transport: httpx.AsyncBaseTransport | None = None,
         given: str = "argocd.server",
     ) -> None:
-        self.settings = settings
+        self.settings, self.grantee = settings, settings.grantee
         self._given = given
         self.retry_for = retry_for
         self._retrying = retrying
@@ -271,7 +273,7 @@ class Connection:
             self._answered_at = now()
             self.clock.answered(answer.headers, sent)
         expired = self._expired() if answer.status_code == 401 else ""
-        check(answer, doing, self._between, expired)
+        check(answer, doing, self.grantee, self._between, expired)
 
     def _expired(self) -> str:
         """A phrase that the token has expired; empty if it has not, or if its date is unknown."""

@@ -131,7 +131,9 @@ def typed(value: object, kind: type[T], doing: str) -> T:
         ) from None
 
 
-def check(answer: httpx.Response, doing: str, proxy: Proxy | None = None, expired: str = "") -> None:
+def check(
+    answer: httpx.Response, doing: str, grantee: str, proxy: Proxy | None = None, expired: str = ""
+) -> None:
     """Raise what an answer means that is no success; `proxy` is one that may have given it.
 
     `expired` is a phrase that the token has expired, if it has.
@@ -161,19 +163,19 @@ def check(answer: httpx.Response, doing: str, proxy: Proxy | None = None, expire
     if status == 401:
         raise Unauthenticated(expired or f"Argo CD does not know this token ({text})", NEW_TOKEN)
     if status in (403, 404):
-        raise Denied(doing, status, text, _permission(text))
+        raise Denied(doing, status, text, _permission(text, grantee))
     raise ApiError(doing, status, body.code, text, retry_after(answer), hint)
 
 
-def policy_line(resource: str, action: str, subject: str) -> str:
-    """The line of Argo CD's policy.csv that allows this, for the role of config/argocd."""
-    return f"p, role:argorun, {resource}, {action}, {subject}, allow"
+def policy_line(grantee: str, resource: str, action: str, subject: str) -> str:
+    """The line of Argo CD's policy.csv that allows this; `grantee` is the client's."""
+    return f"p, {grantee}, {resource}, {action}, {subject}, allow"
 
 
-def _permission(text: str) -> str:
+def _permission(text: str, grantee: str) -> str:
     """The policy line that is missing where Argo CD says so; else what its answer may mean."""
     said = _POLICY.search(text)
-    return f"add to Argo CD's policy.csv:\n{policy_line(*said.groups())}" if said else ALIKE
+    return f"add to Argo CD's policy.csv:\n{policy_line(grantee, *said.groups())}" if said else ALIKE
 
 
 def retry_after(answer: httpx.Response) -> float | None:

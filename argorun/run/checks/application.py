@@ -51,9 +51,8 @@ async def not_seen(context: Context, refused: Denied) -> AccessDenied:
     app, visible = context.app, list[Application]()
     with contextlib.suppress(ArgorunError):
         visible = await context.client.applications()
-    allow = policy_line(
-        "applications", "get", policy_object(app.project or "default", app.namespace or "", app.name, "")
-    )
+    subject = policy_object(app.project or "default", app.namespace or "", app.name, "")
+    allow = policy_line(context.client.grantee, "applications", "get", subject)
     for other in (a for a in visible if a.metadata.name == app.name):
         project, namespace = other.project, other.metadata.namespace
         if app.project not in (None, project):
@@ -64,7 +63,8 @@ async def not_seen(context: Context, refused: Denied) -> AccessDenied:
             text = f"Application {app.name} is in namespace {namespace}{place}"
             return AccessDenied(text, f"write {namespace}/{app.name}")
     sees = _visible(app.name, visible)
-    add = "or add to Argo CD's policy.csv:" if sees else "add to Argo CD's policy.csv:"
+    add = f"{'or ' if sees else ''}add to Argo CD's policy.csv"
+    add += ":" if app.project else ", with its project in place of default:"
     return AccessDenied(
         f"Argo CD shows no Application {app}: there is none, or the token may not see it ({refused.text})",
         "\n".join(filter(None, [sees, add, allow])),
@@ -106,7 +106,7 @@ async def permissions(context: Context) -> str:
     answers = await asyncio.gather(*(client.can_i(action, what, subject) for action, what in ASKED))
     missing = [asked for asked, allowed in zip(ASKED, answers, strict=True) if not allowed]
     if missing:
-        lines = [policy_line(what, action, subject) for action, what in missing]
+        lines = [policy_line(client.grantee, what, action, subject) for action, what in missing]
         raise AccessDenied(
             f"the token's account misses permissions on {subject}: "
             + ", ".join(f"{what} {action}" for action, what in missing),

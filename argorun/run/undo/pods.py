@@ -59,6 +59,12 @@ class PodWait:
         ends = dict.fromkeys(filter(None, map(self._end_command, self._users)))
         return "; ".join(ends) or f"argocd app get {self._app} --output tree"
 
+    def leave(self, why: str) -> bool:
+        """Emit each pod that may still use the topics as left behind; False where none is known."""
+        for user, command in [(u, self._end_command(u)) for u in self._users]:
+            self._leave_pod(user, why, command)
+        return bool(self._users)
+
     def check_unused(self) -> None:
         """Raise OperationFailed where pods may still use the topics."""
         if self._users:
@@ -118,9 +124,11 @@ class PodWait:
     def _leave(self, still: Sequence[PodUser]) -> None:
         """Time is over: each pod that uses the topics is emitted as left behind."""
         for user in still:
-            name, why = user.pod.name, f"it still runs: {user.why}"
-            where, command = user.pod.namespace, self._end_command(user)
-            self._undo.leave(f"pod {name}", why, command, Subject.POD, name, namespace=where, resource="Pod")
+            self._leave_pod(user, f"it still runs: {user.why}", self._end_command(user))
+
+    def _leave_pod(self, user: PodUser, why: str, command: str) -> None:
+        name, where = user.pod.name, user.pod.namespace
+        self._undo.leave(f"pod {name}", why, command, Subject.POD, name, namespace=where, resource="Pod")
 
     def _end_command(self, user: PodUser) -> str:
         """The command that ends a pod; for a hook's pod that is not terminating, it deletes its Job.

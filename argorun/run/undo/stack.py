@@ -7,6 +7,7 @@ happened. In a hurry (a person pressed Cancel) all that matters is undone at onc
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ RESERVE = 5.0  # seconds of the budget that are reserved for each undo still to 
 
 Act = Callable[[], Awaitable[str | None]]
 Command = Callable[[], str]  # what a person runs in place of an act; empty where there is nothing to do
+Leave = Callable[[str], bool]  # gets why; whether there was anything to emit
 
 
 @dataclass(eq=False)
@@ -37,6 +39,7 @@ class Undo:
     limit: float  # seconds
     patient: bool = False  # done last in a hurry
     swept: bool = False  # `argorun sweep` undoes it, too
+    leave: Leave | None = None  # emits each thing that is left by itself; whether it knew any
     task: asyncio.Task[None] | None = field(default=None, repr=False)
     done: bool = False
     did: bool = False  # there was something to do, and it was done
@@ -101,12 +104,14 @@ class UndoStack:
         patient: bool = False,
         last: bool = False,
         swept: bool = False,
+        leave: Leave | None = None,
     ) -> Undo:
         """Register how to undo what is about to be done; `last`, after all that was registered so far.
 
-        `kind` and `names` are for programs, in place of the words in `what`.
+        `kind` and `names` are for programs, in place of the words in `what`. `leave` gets why something is
+        left: where only the undo knows the things, it emits each by itself, and returns whether it did.
         """
-        undo = Undo(what, act, command, kind, names, limit, patient, swept)
+        undo = Undo(what, act, command, kind, names, limit, patient, swept, leave)
         self._stack.insert(0 if last else len(self._stack), undo)
         return undo
 
@@ -233,6 +238,9 @@ class UndoStack:
     def _leave(self, undo: Undo, why: str) -> None:
         if not undo.done:  # emitted once
             undo.done = True
+            with contextlib.suppress(Exception):  # then it is emitted as a whole
+                if undo.leave is not None and undo.leave(why):
+                    return
             self.leave(undo.what, why, self._command(undo) or "", undo.kind, *undo.names, swept=undo.swept)
 
     def _command(self, undo: Undo) -> str | None:

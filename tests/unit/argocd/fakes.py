@@ -76,6 +76,7 @@ class FakeArgoCD:
         self.user_answer = UserInfo(logged_in=True, username="ci", iss="argocd")
         self.values_answer: dict[str, str] | None = None  # the chart's; None: it may not say
         self.namespace_answer, self.instance_label = "argocd", INSTANCE
+        self.grantee = "role:argorun"
         self.calls: list[str] = []
         self.patches: list[list[Json]] = []
         self.syncs: list[Json] = []

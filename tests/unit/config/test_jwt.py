@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argorun.config.jwt import expires
+from argorun.config.jwt import account, expires
 
 
 def token(claims: Any) -> str:
@@ -61,3 +61,20 @@ def test_whatever_says_nothing_of_its_end_has_none(odd: str) -> None:
 def test_no_token_breaks_it(text: str) -> None:
     assert expires(text) is None or text.count(".") == 2
     assert expires(f"a.{text}.c") is None or text
+
+
+@pytest.mark.parametrize(
+    ("claims", "named"),
+    [
+        ({"iss": "argocd", "sub": "ci:apiKey"}, "ci"),
+        ({"iss": "argocd", "sub": "admin:login"}, "admin"),
+        ({"iss": "argocd", "sub": "ci"}, "ci"),
+        ({"iss": "argocd", "sub": "proj:team-a:run"}, "proj:team-a:run"),
+        ({"iss": "https://sso.example.com", "sub": "someone"}, ""),
+        ({"iss": "argocd", "sub": "a, b\nc"}, ""),
+        ({"iss": "argocd"}, ""),
+        ("{", ""),
+    ],
+)
+def test_a_jwt_of_argocds_own_says_whom_a_policy_names(claims: Any, named: str) -> None:
+    assert account(token(claims)) == named

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from argorun.cli.main import commands
+from argorun.config.checks import is_helm_name
 from argorun.config.file import File
 from argorun.config.keys import KEYS, SCHEMA_URL
 from argorun.config.load import load
@@ -236,3 +237,17 @@ def test_the_command_prints_what_is_published(arguments: list[str]) -> None:
     name = "events.schema.json" if "--events" in arguments else "argorun.schema.json"
     result = CliRunner().invoke(commands, arguments)
     assert (result.exit_code, result.stdout) == (0, (reference.FOLDER / name).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("name", "good"),
+    [
+        *((name, False) for name in ("a,b", "a=b", "a\\", "kafka.topic, other.topic")),
+        *((name, True) for name in ("kafka.topic", "topics[0].name", "a\\,b", "a\\.b/c", "übung")),
+    ],
+)
+def test_what_helm_takes_for_several_parameters_is_no_name_of_one(name: str, good: bool) -> None:
+    validator = jsonschema.Draft202012Validator(json_schema())
+    for parameter in (name, {"helm": name}, [name]):
+        valid = validator.is_valid({"topics": [{"prefix": "a", "parameter": parameter}]})
+        assert (valid, is_helm_name(name)) == (good, good)

@@ -40,9 +40,13 @@ class Shown(Checklist):
     def __init__(self) -> None:
         self.redact = lambda text: text
         self.rows: list[Row] = []
+        self.waited: list[str] = []
         self.ended = 0
 
     def begin(self, name: str) -> None: ...
+
+    def wait(self, text: str) -> None:
+        self.waited.append(text)
 
     def show(self, row: Row) -> None:
         self.rows.append(row)
@@ -174,7 +178,7 @@ def test_an_application_that_is_not_there_is_told_with_those_that_are(doctor: Do
     assert (shown.ended, shown.of(Status.FAILED)) == (6, ["application"])
     assert shown.row("application").hint.splitlines() == [
         f"did you mean {app.name}? the token sees: {app.name}",
-        "or add to Argo CD's policy.csv:",
+        "or add to Argo CD's policy.csv, with its project in place of default:",
         f"p, role:argorun, applications, get, default/{app.name}x, allow",
     ]
 
@@ -227,3 +231,11 @@ def test_a_bug_in_a_check_is_70_and_no_traceback(doctor: Doctor, monkeypatch: py
     shown = doctor.examine()
     assert shown.ended == 70
     assert shown.rows[-1].text == "an error inside argorun: ValueError: boom"
+
+
+def test_a_server_that_does_not_answer_is_asked_again_and_the_list_says_so(doctor: Doctor) -> None:
+    doctor.change(doctor.app.target.settings.server, "localhost:1")
+    shown = doctor.examine()
+    assert shown.waited[:1] == ["trying again: connection refused (Argo CD at localhost:1, argorun.yaml:3)"]
+    assert shown.row("Argo CD").hint.startswith("check argocd.server (argorun.yaml:3)")
+    assert shown.ended == 8

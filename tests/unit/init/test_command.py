@@ -144,6 +144,17 @@ def test_ctrl_c_and_ctrl_d_at_any_question_are_130_and_write_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("key", ["\x03", "\x04"])
+def test_ctrl_c_and_ctrl_d_after_the_file_is_written_say_so(ground: Ground, tmp_path: Path, key: str) -> None:
+    terminal = Terminal(tmp_path, environment(ground, tmp_path), "init")
+    terminal.answers([*QUESTIONS, ("Bootstrap servers: ", KAFKA)])
+    terminal.until("(argorun run --dry-run)? [Y/n]: ")
+    terminal.types(key)
+    assert terminal.end() == 130, terminal.shown
+    assert terminal.shown.endswith("\nargorun: canceled; argorun.yaml is written, and not checked\n")
+    assert [p.name for p in tmp_path.iterdir()] == ["argorun.yaml"]
+
+
 def test_a_terminal_in_ci_is_asked_nothing(ground: Ground, tmp_path: Path) -> None:
     terminal = Terminal(tmp_path, environment(ground, tmp_path, CI="true"), "init")
     assert terminal.end() == 2

@@ -9,6 +9,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from argorun.config.checks import is_helm_name
 from argorun.config.keys import SCHEMA_URL
 from argorun.config.load import load
 from argorun.config.model import ApplicationRef, ConfigMapKey, Flags, Parameter
@@ -115,7 +116,7 @@ TEXTS = TRAPS | st.text(
 )
 VISIBLE = TEXTS.filter(lambda text: text.strip() != "")
 PREFIXES = st.from_regex(r"[a-zA-Z0-9._-]{1,30}", fullmatch=True).filter(lambda p: p not in (".", ".."))
-PLACES = st.builds(lambda name: Parameter(helm=name), VISIBLE) | st.builds(
+PLACES = st.builds(lambda name: Parameter(helm=name), VISIBLE.filter(is_helm_name)) | st.builds(
     lambda configmap, key: Parameter(kustomize=ConfigMapKey(configmap=configmap, key=key)), VISIBLE, VISIBLE
 )
 TOPICS = st.lists(st.builds(TopicAnswer, PREFIXES, PLACES, TEXTS), min_size=1, max_size=3).map(

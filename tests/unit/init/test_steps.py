@@ -15,6 +15,7 @@ from argorun.argocd.http.errors import ApiError, Denied
 from argorun.argocd.types import ApplicationSet, Metadata
 from argorun.cli.prompts import Prompts
 from argorun.config.model import ApplicationRef, ArgoCD, ConfigMapKey, Parameter
+from argorun.config.problems import Problems
 from argorun.errors import AccessDenied, ArgoCDFailed, ArgorunError
 from argorun.init.answers import Answers, KafkaAnswer, ServerAnswer, TestsAnswer, TopicAnswer
 from argorun.init.steps import Init
@@ -84,7 +85,7 @@ class Setup:
             check_properties=lambda _: (),
         )
         return Init(given, self.prompts, Requests(self.argocd, self.answering)).make(
-            self.folder / "argorun.yaml"
+            self.folder / "argorun.yaml", Problems()
         )
 
     @property
@@ -170,10 +171,18 @@ def test_without_an_address_everything_else_is_told_as_well(tmp_path: Path) -> N
 
 def test_how_to_get_a_token_is_said(tmp_path: Path) -> None:
     message, hint = error_of(Setup(tmp_path, chart()), {"ARGOCD_SERVER": "argocd.example.com"})
-    assert message == "no token for Argo CD at argocd.example.com"
-    assert hint[:2] == [
-        "argorun's account: `argocd account generate-token --account argorun`, then export ARGOCD_AUTH_TOKEN",
-        "your own account: `argocd login`, whose token argorun uses",
+    assert message == NOT_WRITTEN.format("these are")
+    assert (hint[0], hint[4:]) == (
+        "token for Argo CD at argocd.example.com",
+        [
+            "application: argorun init APPLICATION",
+            "Kafka: --bootstrap-servers, or KAFKA_BOOTSTRAP_SERVERS",
+        ],
+    )
+    assert hint[1:3] == [
+        "  argorun's account: `argocd account generate-token --account argorun`, "
+        "then export ARGOCD_AUTH_TOKEN",
+        "  your own account: `argocd login`, whose token argorun uses",
     ]
 
 
@@ -323,11 +332,11 @@ def test_a_chart_that_does_not_render_without_a_topic_is_no_obstacle(tmp_path: P
 def test_a_charts_values_that_argocd_does_not_show_are_told_with_the_policy_that_is_missing(
     tmp_path: Path,
 ) -> None:
-    _, (line,) = error_of(Setup(tmp_path, chart(None)), ENVIRONMENT, KAFKA)
+    _, (line, policy) = error_of(Setup(tmp_path, chart(None)), ENVIRONMENT, KAFKA)
+    assert policy == "p, role:argorun, repositories, get, https://git.example.com/weather.git, allow"
     assert line == (
         "parameter: --parameter NAME. The Application has none that looks like it, and Argo CD does not show "
-        "the chart's values to this token (policy: p, role:argorun, repositories, get, "
-        "https://git.example.com/weather.git, allow): see the chart's values.yaml."
+        "the chart's values to this token: see the chart's values.yaml, or add to Argo CD's policy.csv:"
     )
 
 
@@ -447,7 +456,14 @@ def test_the_end_of_the_input_cancels(tmp_path: Path) -> None:
     setup = Setup(tmp_path, chart(), "1\n")
     with pytest.raises(KeyboardInterrupt):
         setup.make()
-    assert setup.screen.endswith("\nargorun: canceled, and nothing was written\n")
+
+
+def test_several_parameters_can_be_typed_where_none_was_found(tmp_path: Path) -> None:
+    typed = "a=b\nkafka.topic, other.topic\n\n\n\n\nkafka:1\n"
+    setup = Setup(tmp_path, chart(None), f"\n{typed}")
+    places = [str(t.parameter) for t in setup.make().topics]
+    assert places == ["helm: kafka.topic", "helm: other.topic"]
+    assert "✗ 'a=b' is not one Helm parameter" in setup.screen
 
 
 def test_a_test_that_is_no_hook_is_taken_as_typed(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from argorun.config.problems import Problems
 from argorun.errors import UsageError
 from argorun.init import target as module
 from argorun.init.target import target, write
@@ -19,14 +20,21 @@ def names(folder: Path) -> list[str]:
     return sorted(os.listdir(folder))
 
 
+def path_of(file: str | None, folder: Path, *, force: bool) -> Path:
+    problems = Problems()
+    path = target(Path(file) if file else None, folder, problems, force=force)
+    problems.raise_any()
+    return path
+
+
 def refused(folder: Path, file: str | None, *, force: bool = False) -> tuple[str, str]:
     with pytest.raises(UsageError) as error:
-        target(Path(file) if file else None, folder, force=force)
+        path_of(file, folder, force=force)
     return error.value.message, error.value.hint
 
 
 def test_a_new_file_can_be_read_by_others_as_the_umask_has_it(tmp_path: Path) -> None:
-    path = target(None, tmp_path, force=False)
+    path = path_of(None, tmp_path, force=False)
     before = os.umask(0o027)
     try:
         write(path, "application: weather\n", force=False)
@@ -50,13 +58,13 @@ def test_force_overwrites_and_keeps_mode_and_link(tmp_path: Path) -> None:
     (tmp_path / "real.yaml").write_text("old")
     (tmp_path / "real.yaml").chmod(0o600)
     (tmp_path / "argorun.yaml").symlink_to("real.yaml")
-    write(target(None, tmp_path, force=True), "new", force=True)
+    write(path_of(None, tmp_path, force=True), "new", force=True)
     assert ((tmp_path / "real.yaml").read_text(), (tmp_path / "argorun.yaml").is_symlink()) == ("new", True)
     assert stat.S_IMODE((tmp_path / "real.yaml").stat().st_mode) == 0o600
 
 
 def test_a_file_that_comes_up_in_the_meantime_stays(tmp_path: Path) -> None:
-    path = target(None, tmp_path, force=False)
+    path = path_of(None, tmp_path, force=False)
     path.write_text("somebody's")
     with pytest.raises(UsageError) as error:
         write(path, "ours", force=False)

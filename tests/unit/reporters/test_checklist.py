@@ -107,6 +107,24 @@ def test_a_terminal_gets_colors_and_the_check_that_is_being_made() -> None:
     assert "\x1b" not in drawn(stream(terminal=True), *ROWS[:2], code=0, TERM="dumb")
 
 
+@pytest.mark.parametrize(
+    ("terminal", "shown"),
+    [
+        (True, "\r\x1b[K  Argo CD …\r\x1b[K  Argo CD … trying again: connect"),
+        (False, "  Argo CD         trying again: connection refused (***)\n"),
+    ],
+)
+def test_what_a_check_waits_for_is_told_on_its_line_or_on_one_of_its_own(
+    terminal: bool, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "34")
+    out = stream(terminal=terminal)
+    checklist = Drawn(StandardStreams(out, out, {}), redact, "argorun")
+    checklist.begin("Argo CD")
+    checklist.wait("trying again: connection refused (s3cret)")
+    assert written(out).endswith(shown)
+
+
 def test_in_a_narrow_terminal_prose_is_wrapped_and_what_is_pasted_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -116,11 +134,13 @@ def test_in_a_narrow_terminal_prose_is_wrapped_and_what_is_pasted_is_not(
         for line in drawn(stream(terminal=True), ROWS[2], ROWS[3], code=6, NO_COLOR="1").split("\n")
     ]
     assert lines[2:] == [
-        "! clock           the clock of this machine is",
-        "                  1h00m ahead of Argo CD's",
-        "✗ permissions     the token *** misses some",
-        "                    add:",
-        f"                    {LINE}",
+        "! clock",
+        "  the clock of this machine is 1h00m ahead of",
+        "  Argo CD's",
+        "✗ permissions",
+        "  the token *** misses some",
+        "    add:",
+        f"    {LINE}",
         "",
         "✗ no run could begin: 1 check failed (exit code 6)",
         "",

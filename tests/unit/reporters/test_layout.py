@@ -36,9 +36,25 @@ def test_no_row_is_wider_than_asked_but_for_a_word_that_is(width: int) -> None:
 
 
 @pytest.mark.parametrize("width", [1, 5, 8, 19, 39, 79, 100])
-def test_a_live_row_is_one_line_and_never_wider(width: int) -> None:
+def test_a_live_row_of_one_line_is_never_wider(width: int) -> None:
     parts = [("run-automation-tests-job", ""), ("cannot start yet: ImagePullBackOff", "")]
-    assert live_row(SIGN, "PostSync", parts, "21.2s", width).cell_len <= max(width, len("✓ PostSync  "))
+    (line,) = live_row(SIGN, "PostSync", parts, "21.2s", width)
+    assert line.cell_len <= max(width, len("✓ PostSync  "))
+
+
+@pytest.mark.parametrize(
+    ("most", "shown"),
+    [
+        (1, ["✓ sync  an operation of ci, s…  2.6s"]),
+        (2, ["✓ sync                          2.6s", "  an operation of ci, started …"]),
+        (3, ["✓ sync                          2.6s", "  an operation of ci, started", "  08:31:01, Running"]),
+    ],
+)
+def test_a_live_row_takes_the_lines_that_it_may_and_says_where_words_are_missing(
+    most: int, shown: list[str]
+) -> None:
+    parts = [("an operation of ci, started 08:31:01, Running", "")]
+    assert [line.plain for line in live_row(SIGN, "sync", parts, "2.6s", 36, most)] == shown
 
 
 def test_words_are_kept_whole() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
 import pty
@@ -15,11 +16,12 @@ import pytest
 
 from argorun.cli.options import Output
 from argorun.errors import UsageError
-from argorun.events import Event
+from argorun.events import Event, LogLines
 from argorun.reporters.dispatcher import Dispatcher
 from argorun.reporters.json_lines import decode, encode
 from argorun.reporters.open import OPENERS, open_reporters
-from argorun.reporters.picture import main
+from argorun.reporters.picture import main, picture
+from argorun.reporters.streams import usable
 
 
 @pytest.fixture
@@ -139,3 +141,16 @@ def test_a_picture_of_a_run_shows_its_log_and_its_end(red: list[Event], tmp_path
         False
     ]
     assert target.read_bytes() == again.read_bytes()
+
+
+def test_a_character_that_an_encoding_lacks_is_written_in_another_way() -> None:
+    raw = io.BytesIO()
+    stream = usable(io.TextIOWrapper(raw, encoding="ascii"))
+    stream.write("deleting the topic … ✓ 天")
+    stream.flush()
+    assert raw.getvalue() == b"deleting the topic ... \\u2713 \\u5929"
+
+
+def test_in_a_picture_each_row_of_a_log_has_its_bar(line: LogLines) -> None:
+    shown = picture([dataclasses.replace(line, texts=("word " * 30,))], width=50)
+    assert shown.count("│") == 4

@@ -737,16 +737,8 @@ def test_a_pod_that_nobody_has_told_to_stop_is_left_with_the_command_that_ends_i
     assert_pastes(END_JOB, "kubectl", "delete", "job", "runs", "--namespace", "n", "--ignore-not-found")
 
 
-@pytest.mark.parametrize(
-    ("still", "command"),
-    [
-        (["runs-1", "leaves-1", "web-1"], f"{END_JOB}; {END_POD}"),
-        (["leaves-1"], "argocd app get weather --output tree"),
-    ],
-)
-def test_at_an_immediate_stop_the_same_commands_are_given_for_the_pods_that_are_still_there(
-    still: list[str], command: str
-) -> None:
+@pytest.mark.parametrize("still", [{"runs-1": END_JOB, "leaves-1": "", "web-1": END_POD}, {"leaves-1": ""}])
+def test_at_an_immediate_stop_the_same_is_said_of_each_pod_that_is_still_there(still: dict[str, str]) -> None:
     scenario = FinishedRun()
 
     def pods() -> None:
@@ -755,5 +747,7 @@ def test_at_an_immediate_stop_the_same_commands_are_given_for_the_pods_that_are_
             del scenario.argocd.objects[key]
 
     scenario.after_the_sync, scenario.stops_at = pods, 10.0
-    left = {e.what: e.command for e in scenario.left_after()}
-    assert left["pods of this run"] == command
+    left = [e for e in scenario.left_after() if e.kind is Subject.POD]
+    assert {e.names: (e.command, e.namespace, e.resource) for e in left} == {
+        (pod,): (command, "n", "Pod") for pod, command in still.items()
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import os
 import signal
 from collections.abc import Awaitable, Callable
@@ -23,7 +24,7 @@ from argorun.errors import (
     TestsFailed,
     UsageError,
 )
-from argorun.events import Canceling, Event, LeftBehind, Notice, Undone, Verdict
+from argorun.events import Canceling, Event, LeftBehind, Notice, RunEnded, RunStarted, Undone, Verdict
 from argorun.kinds import Result, Subject
 from argorun.reporters.dispatcher import Dispatcher
 from argorun.run import supervisor as module
@@ -86,6 +87,9 @@ class SupervisedRun(Scenario):
     def flush(self) -> None:
         self.flushed += 1
 
+    def announce(self) -> None:
+        self.dispatcher(RunStarted(time=0.0, run_id="", application="", url="", version=""))
+
     async def steps(self) -> ArgorunError | None:
         return await self._steps(self)
 
@@ -102,9 +106,10 @@ class SupervisedRun(Scenario):
     def abandon(self, why: str) -> None:
         self.undo.abandon(why)
 
-    def code(self) -> int:
+    def code(self, *, saves_logs: bool = False) -> int:
         async def supervised() -> int:
-            return await Supervisor(cast(Run, self), self.dispatcher, Interrupts()).supervise()
+            supervisor = Supervisor(cast(Run, self), self.dispatcher, Interrupts(), saves_logs=saves_logs)
+            return await supervisor.supervise()
 
         return run(supervised())
 
@@ -379,7 +384,7 @@ def test_a_signal_ends_the_steps_and_the_clean_up_hurries(signum: signal.Signals
 def test_a_signal_is_acknowledged_before_anything_else_happens() -> None:
     scenario = SupervisedRun(signals(signal.SIGINT, then=hardly_stops))
     scenario.code()
-    first = next(e for e in scenario.events if not isinstance(e, Notice))
+    first = next(e for e in scenario.events if not isinstance(e, RunStarted | Notice))
     acknowledged = Canceling(time=0.0, signal="SIGINT", sync=False, parameters=False, topics=True)
     assert dataclasses.replace(first, time=0.0) == acknowledged
 
@@ -511,7 +516,10 @@ def test_a_clean_up_that_is_ended_before_it_began_names_what_is_left() -> None:
     ],
 )
 def test_what_is_next_is_nothing_that_the_run_has_done(keeps: bool, saves: bool, hint: str) -> None:
-    assert module.next_after(TestsFailed("no"), keeps_topics=keeps, saves_logs=saves) == hint
+    scenario = SupervisedRun(verdict_is(TestsFailed("no")))
+    scenario.configure(timeouts=Timeouts(run=600.0), keep_topics=keeps)
+    assert scenario.code(saves_logs=saves) == 1
+    assert scenario.verdict.hint == hint
 
 
 # -- from a Config ---------------------------------------------------------------------------------------
@@ -521,37 +529,78 @@ def test_what_is_next_is_nothing_that_the_run_has_done(keeps: bool, saves: bool,
 def test_a_run_ends_with_its_code_and_closes_its_connections_and_who_keeps_topics_need_not_delete(
     monkeypatch: pytest.MonkeyPatch, keep: bool
 ) -> None:
-    order: list[str] = []
-    kept: list[object] = []
+    whole = WholeRun(monkeypatch, SupervisedRun(verdict_is(TestsFailed("no"))))
+    assert whole.execute(keep) == 1
+    assert (whole.closed, whole.kept) == (2, [keep])
+    assert whole.first_and_last == ("RunStarted", "RunEnded", 1)
 
-    class Connection:
-        def __init__(self, *arguments: Any, **options: Any) -> None:
-            kept.extend(options[o] for o in ("keep",) if o in options)
 
-        async def __aenter__(self) -> Connection:
-            return self
+class WholeRun:
+    """What `execute` does around a run, whose connections are counted only."""
 
-        async def __aexit__(self, *_: object) -> None:
-            order.append("closed")
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, scenario: SupervisedRun) -> None:
+        self.closed, self.kept = 0, list[bool]()
+        self.reporter = Scenario()
+        whole = self
 
-    def made(config: object, emit: Any, client: object, topics: object, *, mask: object) -> SupervisedRun:
-        scenario = SupervisedRun(verdict_is(TestsFailed("no")))
-        scenario.dispatcher = emit
-        return scenario
+        class Connection:
+            def __init__(self, *arguments: Any, **options: Any) -> None:
+                whole.kept.extend(options[o] for o in ("keep",) if o in options)
 
-    monkeypatch.setattr(module, "RestClient", Connection)
-    monkeypatch.setattr(module, "Topics", Connection)
-    monkeypatch.setattr(module, "Run", made)
-    reporter = Scenario()
-    config = SimpleNamespace(
-        argocd=SimpleNamespace(server="argocd"),
-        kafka={},
-        secrets=(),
-        keep_topics=keep,
-        sources={},
-        given=lambda key: key,
-    )
-    assert run(module.execute(cast(Any, config), Dispatcher([reporter]))) == 1
-    assert (order, kept) == (["closed", "closed"], [keep])
-    assert [type(e).__name__ for e in reporter.events][-1] == "RunEnded"
-    assert reporter.events[-1].exit_code == 1  # type: ignore[union-attr]
+            async def __aenter__(self) -> Connection:
+                return self
+
+            async def __aexit__(self, *_: object) -> None:
+                whole.closed += 1
+
+        def made(config: object, emit: Any, client: object, topics: object, *, mask: object) -> SupervisedRun:
+            scenario.dispatcher = emit
+            return scenario
+
+        monkeypatch.setattr(module, "RestClient", Connection)
+        monkeypatch.setattr(module, "Topics", Connection)
+        monkeypatch.setattr(module, "Run", made)
+
+    def execute(self, keep: bool = False) -> int:
+        config = SimpleNamespace(
+            argocd=SimpleNamespace(server="argocd"),
+            kafka={},
+            secrets=(),
+            keep_topics=keep,
+            sources={},
+            given=lambda key: key,
+        )
+        return run(module.execute(cast(Any, config), Dispatcher([self.reporter])))
+
+    @property
+    def first_and_last(self) -> tuple[str, str, int]:
+        first, *_, last = self.reporter.events
+        assert isinstance(last, RunEnded)
+        return type(first).__name__, type(last).__name__, last.exit_code
+
+
+def test_an_error_inside_argorun_in_the_clean_up_takes_the_last_event_from_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scenario = SupervisedRun(green)
+    monkeypatch.setattr(scenario, "clean_up", functools.partial(ending(KeyError("oops")), scenario))
+    whole = WholeRun(monkeypatch, scenario)
+    with pytest.raises(KeyError):
+        whole.execute()
+    assert whole.first_and_last == ("RunStarted", "RunEnded", 70)
+
+
+def test_a_signal_at_the_very_beginning_takes_the_first_event_from_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scenario = SupervisedRun(forever)
+    first = scenario.announce
+
+    def interrupted() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        first()
+
+    monkeypatch.setattr(scenario, "announce", interrupted)
+    whole = WholeRun(monkeypatch, scenario)
+    assert whole.execute() == 130
+    assert whole.first_and_last == ("RunStarted", "RunEnded", 130)

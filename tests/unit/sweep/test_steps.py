@@ -26,11 +26,11 @@ from argorun.argocd.parameters.spec import claimed
 from argorun.config.model import ApplicationRef, ArgoCD
 from argorun.config.sweep import SweepConfig
 from argorun.errors import AccessDenied
-from argorun.events import Notice, SweepEnded, SweepStarted, TopicSwept, Undone
+from argorun.events import Notice, Planned, SweepEnded, SweepStarted, TopicSwept, Undone
 from argorun.kafka import old_topics
 from argorun.kafka.spec import TopicSpec
 from argorun.kafka.topics import Limits, Topics
-from argorun.kinds import Subject
+from argorun.kinds import PlannedKind, Subject
 from argorun.reporters.dispatcher import Dispatcher
 from argorun.sweep import candidates, steps
 from argorun.sweep.left_behind import restore_commands
@@ -454,9 +454,9 @@ def test_a_dry_run_says_all_and_touches_nothing(scenario: Sweep) -> None:
     before, held = copy.deepcopy(scenario.argocd.document), dict(scenario.broker.held)
     assert scenario.sweep(dry_run=True) == 0
     assert (scenario.deleted, scenario.end.topics, scenario.end.applications) == ([OLD], 1, 1)
-    assert scenario.notices == [
-        "Application argocd/weather: would end its operation, put back what run dead left"
-    ]
+    (planned,) = scenario.all(Planned)
+    assert planned.what == "Application argocd/weather: would end its operation, put back what run dead left"
+    assert (planned.kind, planned.names, scenario.notices) == (PlannedKind.RESTORE, ("argocd/weather",), [])
     assert (scenario.argocd.document, scenario.broker.held) == (before, held)
     assert [act for act, _ in scenario.broker.asked] == ["describe", "topics"]
 
@@ -733,6 +733,33 @@ def test_a_bug_while_looking_is_70_and_touches_nothing(
     assert scenario.sweep() == 70
     assert "please report it" in scenario.end.hint
     assert scenario.deleted == []
+
+
+def test_a_signal_at_the_very_beginning_takes_the_first_event_from_nobody(
+    scenario: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connected = steps.RestClient
+
+    def interrupted(*_: object, **__: object) -> object:
+        os.kill(os.getpid(), signal.SIGINT)
+        return connected(CONFIG)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(steps, "RestClient", interrupted)
+    assert scenario.sweep() == 130
+    assert isinstance(scenario.events[0], SweepStarted)
+    assert scenario.deleted == []
+
+
+def test_a_bug_in_the_last_look_is_70_and_takes_the_last_event_from_nobody(
+    scenario: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*_: object) -> None:
+        raise ValueError("oops")
+
+    monkeypatch.setattr(candidates, "record_of", breaks)
+    monkeypatch.setattr(steps.Sweep, "last_look", breaks)
+    assert scenario.sweep() == 70
+    assert "oops" in scenario.end.error
 
 
 def test_where_another_run_holds_the_application_by_now_no_command_would_disturb_it(

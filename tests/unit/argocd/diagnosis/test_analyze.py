@@ -74,7 +74,7 @@ def event(
 PODS: dict[str, tuple[PodEvidence, Finding]] = {
     "an exit code": (
         pod(container(ended(3))),
-        Finding("exit code 3", ("pod checks-x7k2p: exit code 3",)),
+        Finding("exit code 3", ("pod checks-x7k2p: exit code 3",), exit_code=3),
     ),
     "a command that is not there": (
         pod(container(ended(127))),
@@ -82,15 +82,16 @@ PODS: dict[str, tuple[PodEvidence, Finding]] = {
             "exit code 127 (command not found)",
             ("pod checks-x7k2p: exit code 127 (command not found)",),
             COMMAND,
+            exit_code=127,
         ),
     ),
     "a signal": (
         pod(container(ended(139))),
-        Finding("exit code 139 (SIGSEGV)", ("pod checks-x7k2p: exit code 139 (SIGSEGV)",)),
+        Finding("exit code 139 (SIGSEGV)", ("pod checks-x7k2p: exit code 139 (SIGSEGV)",), exit_code=139),
     ),
     "no such signal": (
         pod(container(ended(255))),
-        Finding("exit code 255", ("pod checks-x7k2p: exit code 255",)),
+        Finding("exit code 255", ("pod checks-x7k2p: exit code 255",), exit_code=255),
     ),
     "killed from outside": (
         pod(container(ended(137))),
@@ -98,6 +99,7 @@ PODS: dict[str, tuple[PodEvidence, Finding]] = {
             "exit code 137 (SIGKILL)",
             ("pod checks-x7k2p: exit code 137 (SIGKILL)",),
             "see whether it exceeded its memory limit, or was told to stop and did not",
+            exit_code=137,
         ),
     ),
     "out of memory, with the limit": (
@@ -109,11 +111,12 @@ PODS: dict[str, tuple[PodEvidence, Finding]] = {
             "out of memory (OOMKilled), exit code 137 (SIGKILL)",
             ("pod checks-x7k2p: out of memory (OOMKilled), exit code 137 (SIGKILL)",),
             "raise the container's resources.limits.memory (now 64Mi)",
+            exit_code=137,
         ),
     ),
     "what it wrote as its termination message": (
         pod(container(ended(1, message="no broker\n  at kafka:9092"))),
-        Finding("exit code 1", ("pod checks-x7k2p: exit code 1: no broker at kafka:9092",)),
+        Finding("exit code 1", ("pod checks-x7k2p: exit code 1: no broker at kafka:9092",), exit_code=1),
     ),
     "no such image": (
         pod(container(waiting("ImagePullBackOff", BACKOFF)), reason="ImagePullBackOff"),
@@ -148,6 +151,7 @@ PODS: dict[str, tuple[PodEvidence, Finding]] = {
                 "exec: nope: not found",
             ),
             COMMAND,
+            exit_code=128,
         ),
     ),
     "a crash loop": (
@@ -162,6 +166,7 @@ PODS: dict[str, tuple[PodEvidence, Finding]] = {
             "exit code 2, restarted 3 times",
             ("pod checks-x7k2p: exit code 2, restarted 3 times",),
             "its log says why: argocd app logs",
+            exit_code=2,
         ),
     ),
     "evicted": (
@@ -195,7 +200,9 @@ PODS: dict[str, tuple[PodEvidence, Finding]] = {
     ),
     "the container that failed among several": (
         pod(container(ended(0, "Completed"), "proxy"), container(ended(5), "tests")),
-        Finding("exit code 5, container tests", ("pod checks-x7k2p, container tests: exit code 5",)),
+        Finding(
+            "exit code 5, container tests", ("pod checks-x7k2p, container tests: exit code 5",), exit_code=5
+        ),
     ),
     "a sidecar that was told to end is not why": (
         pod(container(ended(143), "proxy"), container(ended(5), "tests")),
@@ -205,6 +212,7 @@ PODS: dict[str, tuple[PodEvidence, Finding]] = {
                 "pod checks-x7k2p, container tests: exit code 5",
                 "pod checks-x7k2p, container proxy: exit code 143 (SIGTERM)",
             ),
+            exit_code=5,
         ),
     ),
     "an init container": (
@@ -215,11 +223,12 @@ PODS: dict[str, tuple[PodEvidence, Finding]] = {
         Finding(
             "exit code 1, container wait-for-kafka",
             ("pod checks-x7k2p, container wait-for-kafka: exit code 1",),
+            exit_code=1,
         ),
     ),
     "gone since, with its exit code in the tree": (
         PodEvidence(node(message='container "main" failed with exit code 3'), gone=True),
-        Finding("exit code 3", ("pod checks-x7k2p: exit code 3, now gone",)),
+        Finding("exit code 3", ("pod checks-x7k2p: exit code 3, now gone",), exit_code=3),
     ),
     "gone since, by its reason alone": (
         PodEvidence(node(reason="Init:ImagePullBackOff"), gone=True),
@@ -247,6 +256,7 @@ def test_several_attempts_are_told_one_by_one_and_how_many_there_were() -> None:
             "pod checks-3 (attempt 4): exit code 4",
             "pod checks-4 (attempt 5): exit code 4",
         ),
+        exit_code=4,
     )
     assert diagnose(job(*same[:2])).cause == "exit code 4 in both attempts"
     other = pod(container(ended(1)), name="checks-9")
@@ -262,11 +272,11 @@ def test_pods_that_ran_side_by_side_are_no_attempts() -> None:
     lines = tuple(f"pod checks-{i}: exit code 4" for i in range(2))
     wide = job(*same)
     wide.live["spec"]["completions"] = 2
-    assert diagnose(wide) == Finding("exit code 4 in 2 pods", lines)
+    assert diagnose(wide) == Finding("exit code 4 in 2 pods", lines, exit_code=4)
     end = {"terminated": {"exitCode": 4, "reason": "Error", "finishedAt": "2024-01-01T00:00:09Z"}}
     first = at(pod(container(end), name="checks-0"), "2024-01-01T00:00:01Z")
     beside, after = (at(same[1], f"2024-01-01T00:00:{second}Z") for second in ("02", "19"))
-    assert diagnose(job(first, beside)) == Finding("exit code 4 in 2 pods", lines)
+    assert diagnose(job(first, beside)) == Finding("exit code 4 in 2 pods", lines, exit_code=4)
     assert diagnose(job(first, after)).cause == "exit code 4 in both attempts"
 
 
@@ -406,7 +416,11 @@ def test_of_a_resource_that_nothing_is_known_of_nothing_is_said() -> None:
 def test_of_several_resources_the_first_gives_the_cause_and_all_the_evidence() -> None:
     one, two = job(pod(container(ended(3)), name="a")), job(pod(container(ended(127)), name="b"))
     assert find([one, dataclasses.replace(two, log=("last",))]) == Finding(
-        "exit code 3", ("pod a: exit code 3", "pod b: exit code 127 (command not found)"), COMMAND, ("last",)
+        "exit code 3",
+        ("pod a: exit code 3", "pod b: exit code 127 (command not found)"),
+        COMMAND,
+        ("last",),
+        exit_code=3,
     )
 
 

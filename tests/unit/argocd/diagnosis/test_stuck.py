@@ -306,7 +306,9 @@ def test_a_failed_job_is_asked_about_once_it_and_its_pods() -> None:
         scenario = StuckPods(TESTS)
         await scenario.shows(*job_with("Error"))
         scenario.argocd.found_live = {"checks-a": {"status": FAILED}}
-        assert await scenario.watch.why([TESTS]) == Finding("exit code 3", ("pod checks-a: exit code 3",))
+        assert await scenario.watch.why([TESTS]) == Finding(
+            "exit code 3", ("pod checks-a: exit code 3",), exit_code=3
+        )
         assert sorted(scenario.argocd.asked) == [
             "Job checks",
             "Pod checks-a",
@@ -330,7 +332,7 @@ def test_of_a_deployment_only_the_bad_pods_are_asked_about_and_the_log_of_the_on
         scenario.argocd.found_live = {"web-1-bad": {"status": FAILED}}
         scenario.argocd.log = ["starting", "no broker"]
         assert await scenario.watch.why([WEB]) == Finding(
-            "exit code 3", ("pod web-1-bad: exit code 3",), log=("starting", "no broker")
+            "exit code 3", ("pod web-1-bad: exit code 3",), log=("starting", "no broker"), exit_code=3
         )
         assert "events of web-1" in scenario.argocd.asked
         assert "log of web-1-bad/main {'tailLines': '10'}" in scenario.argocd.asked

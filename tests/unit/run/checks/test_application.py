@@ -73,7 +73,7 @@ def test_a_misspelt_name_is_told_with_the_one_that_was_meant_and_the_policy_line
         "Argo CD shows no Application wether: there is none, or the token may not see it (permission denied)",
         [
             "did you mean weather? the token sees: weather, payments",
-            "or add to Argo CD's policy.csv:",
+            "or add to Argo CD's policy.csv, with its project in place of default:",
             "p, role:argorun, applications, get, default/wether, allow",
         ],
     )
@@ -84,6 +84,16 @@ def test_a_token_that_sees_nothing_gets_the_policy_line_alone() -> None:
         "add to Argo CD's policy.csv:",
         "p, role:argorun, applications, get, team-a/ns/wether, allow",
     ]
+
+
+def test_a_policy_line_names_the_account_that_the_token_is_of() -> None:
+    scenario = Checked(application=ApplicationRef(name="wether", project="team-a"))
+    scenario.shows()
+    scenario.argocd.grantee = "ci"
+    scenario.argocd.meets("application", DENIED)
+    assert scenario.error(application.found).hint.splitlines()[-1] == (
+        "p, ci, applications, get, team-a/wether, allow"
+    )
 
 
 def test_of_many_only_some_are_listed() -> None:
