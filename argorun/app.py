@@ -59,7 +59,8 @@ def run(flags: Flags, outputs: Outputs) -> int:
         from argorun.run.supervisor import execute
 
         with reported(outputs, config.secrets, ending) as dispatcher, event_loop.opened() as loop:
-            ending.code = loop.run_until_complete(execute(config, dispatcher))
+            running = execute(config, dispatcher, saves_logs=outputs.log_dir is not None)
+            ending.code = loop.run_until_complete(running)
     return ending.code
 
 

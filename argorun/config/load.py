@@ -146,18 +146,24 @@ def kafka_settings(inputs: Inputs, flag: str | None, check: CheckProperties) -> 
         ("--bootstrap-servers", flag),
         ("KAFKA_BOOTSTRAP_SERVERS", inputs.environment.get("KAFKA_BOOTSTRAP_SERVERS")),
     )
-    kafka = {}
+    kafka, unread = dict[str, str](), dict[str, str]()
     for name, value in written.items():
         if servers and name == BOOTSTRAP:
             continue  # not used, so its variables need not be set
-        if (expanded := inputs.expand(("kafka", name), checks.scalar(value))) is not None:
+        text = checks.scalar(value)
+        expanded = inputs.expand(("kafka", name), text)
+        if expanded is None:
+            unread[name] = text
+        else:
             kafka[name] = expanded
     if servers:
         kafka[BOOTSTRAP] = servers
         inputs.mask(*in_address(servers))
     inputs.mask(*of_properties(kafka))
     if kafka:
-        for name, text, hint in check(kafka):
+        for name, text, hint in check(kafka | unread):  # with those, for others may need them
+            if name in unread:
+                continue  # this one has been reported
             if name == BOOTSTRAP and servers:
                 text = text.replace(at, inputs.sources[at], 1)
                 (inputs.problems.typed if flag else inputs.problems.variable)(text, hint)

@@ -42,7 +42,7 @@ RESULTS: dict[type[ArgorunError], Result] = {
 }
 
 
-async def execute(config: Config, dispatcher: Dispatcher) -> int:
+async def execute(config: Config, dispatcher: Dispatcher, *, saves_logs: bool = False) -> int:
     """Run the tests and return the exit code. Raises UsageError only before anything was done."""
     began = time.monotonic()
     interrupts = Interrupts()
@@ -69,7 +69,7 @@ async def execute(config: Config, dispatcher: Dispatcher) -> int:
         run = Run(config, dispatcher, client, topics, mask=dispatcher.mask)
         code = InternalError.exit_code  # also where an error inside argorun ends the clean-up
         try:
-            code = await Supervisor(run, dispatcher, interrupts).supervise()
+            code = await Supervisor(run, dispatcher, interrupts, saves_logs=saves_logs).supervise()
         finally:
             ended = events.RunEnded(time=time.time(), exit_code=code, seconds=time.monotonic() - began)
             dispatcher(ended)
@@ -79,8 +79,11 @@ async def execute(config: Config, dispatcher: Dispatcher) -> int:
 class Supervisor:
     """Supervises one run: a first signal ends its steps and hurries the clean-up, a second one ends both."""
 
-    def __init__(self, run: Run, dispatcher: Dispatcher, interrupts: Interrupts) -> None:
+    def __init__(
+        self, run: Run, dispatcher: Dispatcher, interrupts: Interrupts, *, saves_logs: bool = False
+    ) -> None:
         self._run, self._dispatcher, self._interrupts = run, dispatcher, interrupts
+        self._saves_logs = saves_logs
         interrupts.on_first(self._cancel)
 
     async def supervise(self) -> int:
@@ -147,7 +150,7 @@ class Supervisor:
     def _emit_verdict(self, error: ArgorunError | None, found: Finding) -> None:
         if self._run.config.dry_run and error is None:
             return
-        self._dispatcher(verdict(self._run, error, found))
+        self._dispatcher(verdict(self._run, error, found, saves_logs=self._saves_logs))
 
     def _mention_sweep(self) -> None:
         """Mention that the sweep can undo what is left."""
@@ -170,7 +173,7 @@ class Supervisor:
             self._dispatcher.flush()
 
 
-def verdict(run: Run, error: ArgorunError | None, found: Finding) -> events.Verdict:
+def verdict(run: Run, error: ArgorunError | None, found: Finding, *, saves_logs: bool) -> events.Verdict:
     """How the run ended: green, or the error and what was found about it."""
     if error is None:
         passed, result = "the tests passed", Result.PASSED
@@ -187,7 +190,9 @@ def verdict(run: Run, error: ArgorunError | None, found: Finding) -> events.Verd
         title=title(error, found.cause),
         reason=without_jargon(error.reason) if found.cause else error.reason,
         evidence=found.evidence,
-        hint=found.hint or error.hint or next_after(error, keeps_topics=run.config.keep_topics),
+        hint=found.hint
+        or error.hint
+        or next_after(error, keeps_topics=run.config.keep_topics, saves_logs=saves_logs),
         last_lines=lines or found.log,
         url=run.url if reached else "",
         log_of=run.progress.log_of(running=running) if lines else "",
@@ -210,9 +215,10 @@ def without_jargon(reason: str) -> str:
     return "\n".join(line for line in reason.split("\n") if not line.endswith(BACKOFF_LIMIT))
 
 
-def next_after(error: ArgorunError, *, keeps_topics: bool) -> str:
-    """What to do about a test that failed by itself."""
+def next_after(error: ArgorunError, *, keeps_topics: bool, saves_logs: bool) -> str:
+    """What to do about a test that failed by itself; nothing that this run has done already."""
     if not isinstance(error, TestsFailed):
         return ""
-    keep = "" if keeps_topics else "argorun run --keep-topics keeps the topic; "
-    return f"{keep}--log-dir logs saves whole logs"
+    keep = "" if keeps_topics else "argorun run --keep-topics keeps the topic"
+    save = "" if saves_logs else "--log-dir logs saves whole logs"
+    return "; ".join(filter(None, (keep, save)))

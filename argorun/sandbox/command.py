@@ -38,7 +38,11 @@ def demo(*, fail: bool, output: str) -> int:
         require_sandbox()
         from argorun.sandbox.demo import KAFKA, demo_environment
 
-        environment = demo_environment(fail=fail, progress=functools.partial(download.shown, KAFKA))
+        environment = demo_environment(
+            fail=fail,
+            progress=functools.partial(download.shown, KAFKA),
+            starting=functools.partial(download.starting, KAFKA),
+        )
         with event_loop.opened() as loop:
             ending.code = loop.run_until_complete(_demo(environment, output, fail))
     return ending.code

@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import dataclasses
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import TypeAlias
 
 from argorun.errors import KafkaFailed, UsageError
 from argorun.sandbox.jars import VERSION, Progress, kafka_jars, silent
@@ -19,6 +20,7 @@ from argorun.sandbox.standin.objects import Json
 APPLICATION = "weather-kustomize"  # as in config/argocd
 KAFKA = f"Apache Kafka {VERSION}"
 EVERYDAY_TOPIC = "weather_updates"  # of the workload before and after the run
+Starting: TypeAlias = Callable[[], contextlib.AbstractContextManager[None]]  # shows that it goes on
 SYNCED = 30.0  # seconds for the Application's first sync; it takes one
 STARTING = f"""\
 Starting {KAFKA}, and a stand-in for Argo CD: it answers as Argo CD
@@ -52,7 +54,7 @@ def example_folder() -> Path:
 
 @contextlib.asynccontextmanager
 async def demo_environment(
-    *, fail: bool = False, progress: Progress = silent
+    *, fail: bool = False, progress: Progress = silent, starting: Starting = contextlib.nullcontext
 ) -> AsyncIterator[DemoEnvironment]:
     """Start Kafka and the stand-in with the example in it; stop everything when the block ends.
 
@@ -63,27 +65,33 @@ async def demo_environment(
     example = example_folder()
     await kafka_jars(progress=progress)
     print(STARTING, file=sys.stderr, flush=True)
-    async with (
-        Kafka.start() as kafka,
-        StandIn.start(images=[kafka.images], timings=TIMINGS) as standin,
-    ):
-        await create_topic(kafka.bootstrap_servers, EVERYDAY_TOPIC)
-        source: Json = {
-            "repoURL": example.as_uri(),
-            "targetRevision": "HEAD",
-            "path": "kustomize",
-            "kustomize": {"patches": demo_patches(kafka.bootstrap_servers, fail=fail)},
-        }
-        application = standin.add(APPLICATION, KustomizeRender(example), source, namespace=APPLICATION)
-        await _sync(application)
-        yield DemoEnvironment(
-            server=standin.server,
-            token=standin.token,
-            bootstrap_servers=kafka.bootstrap_servers,
-            application=APPLICATION,
-            example=example,
-            standin=standin,
-        )
+    async with contextlib.AsyncExitStack() as stack:
+        with starting():
+            started = await _start(stack, example, fail=fail)
+        yield started
+
+
+async def _start(stack: contextlib.AsyncExitStack, example: Path, *, fail: bool) -> DemoEnvironment:
+    """Start both servers, to be stopped by `stack`, and sync the Application."""
+    kafka = await stack.enter_async_context(Kafka.start())
+    standin = await stack.enter_async_context(StandIn.start(images=[kafka.images], timings=TIMINGS))
+    await create_topic(kafka.bootstrap_servers, EVERYDAY_TOPIC)
+    source: Json = {
+        "repoURL": example.as_uri(),
+        "targetRevision": "HEAD",
+        "path": "kustomize",
+        "kustomize": {"patches": demo_patches(kafka.bootstrap_servers, fail=fail)},
+    }
+    application = standin.add(APPLICATION, KustomizeRender(example), source, namespace=APPLICATION)
+    await _sync(application)
+    return DemoEnvironment(
+        server=standin.server,
+        token=standin.token,
+        bootstrap_servers=kafka.bootstrap_servers,
+        application=APPLICATION,
+        example=example,
+        standin=standin,
+    )
 
 
 async def _sync(application: Application) -> None:

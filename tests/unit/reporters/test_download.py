@@ -64,3 +64,19 @@ def test_a_terminal_gets_a_bar_that_is_gone_at_the_end(monkeypatch: pytest.Monke
     assert text.startswith("Fetching Kafka: 2 MB, only this once.\r\n")
     assert re.search(r"Fetched 2 MB in \d+\.\ds\.\r\n$", text)
     assert ("2.0/2.0 MB" in text) == (term == "xterm")
+
+
+@pytest.mark.parametrize("term", ["xterm", "dumb"])
+def test_a_terminal_sees_that_a_start_goes_on_and_nothing_of_it_stays(
+    monkeypatch: pytest.MonkeyPatch, term: str
+) -> None:
+    reader, writer = pty.openpty()
+    with os.fdopen(writer, "w") as terminal:
+        monkeypatch.setattr("sys.stderr", terminal)
+        with download.starting("Kafka", environ={"TERM": term}):
+            pass
+        print("started", file=terminal, flush=True)
+        text = read(reader, until="started")
+    os.close(reader)
+    assert ("Kafka starts" in text) == (term == "xterm")
+    assert text.endswith("\x1b[2Kstarted\r\n" if term == "xterm" else "started\r\n")

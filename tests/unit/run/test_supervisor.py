@@ -106,9 +106,10 @@ class SupervisedRun(Scenario):
     def abandon(self, why: str) -> None:
         self.undo.abandon(why)
 
-    def code(self) -> int:
+    def code(self, *, saves_logs: bool = False) -> int:
         async def supervised() -> int:
-            return await Supervisor(cast(Run, self), self.dispatcher, Interrupts()).supervise()
+            supervisor = Supervisor(cast(Run, self), self.dispatcher, Interrupts(), saves_logs=saves_logs)
+            return await supervisor.supervise()
 
         return run(supervised())
 
@@ -505,6 +506,22 @@ def test_a_clean_up_that_is_ended_before_it_began_names_what_is_left() -> None:
     scenario.clean_up = is_ended  # type: ignore[method-assign]
     assert scenario.code() == 10
     assert scenario.undone_and_left == [f"topic: {AT_ONCE} (rm topic)", f"pods: {AT_ONCE} (rm pods)"]
+
+
+@pytest.mark.parametrize(
+    ("keeps", "saves", "hint"),
+    [
+        (False, False, "argorun run --keep-topics keeps the topic; --log-dir logs saves whole logs"),
+        (False, True, "argorun run --keep-topics keeps the topic"),
+        (True, False, "--log-dir logs saves whole logs"),
+        (True, True, ""),
+    ],
+)
+def test_what_is_next_is_nothing_that_the_run_has_done(keeps: bool, saves: bool, hint: str) -> None:
+    scenario = SupervisedRun(verdict_is(TestsFailed("no")))
+    scenario.configure(timeouts=Timeouts(run=600.0), keep_topics=keeps)
+    assert scenario.code(saves_logs=saves) == 1
+    assert scenario.verdict.hint == hint
 
 
 # -- from a Config ---------------------------------------------------------------------------------------
