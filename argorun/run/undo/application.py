@@ -255,13 +255,27 @@ class ApplicationUndos:
         return self.put_back_at or self._client.clock.now()
 
     async def _is_settled(self, changed: Settlement) -> bool:
-        """Whether nothing that the operation changed names a topic; each object that does is emitted."""
+        """Whether nothing that the operation changed names a topic; each object that does is emitted.
+
+        An object that a settling sync is about to restore, whose end nobody waits for, is not left behind.
+        """
+        settling = await self._still_settling()
         # What was left is emitted already: it is not waited for again.
-        patience = 0.0 if self._left else max(0.0, min(LEAVES, self._undo.time_left()))
-        left = await changed.find_remains(patience)
+        patience = 0.0 if self._left or settling else max(0.0, min(LEAVES, self._undo.time_left()))
+        left = [remains for remains in await changed.find_remains(patience) if remains.key not in settling]
         for remains in left:
             self._leave_object(remains)
         return bool(changed.changed) and not left
+
+    async def _still_settling(self) -> set[Key]:
+        """The objects of the settling sync that continues by itself, as long as it is not over."""
+        settling = self._state.claim.settling
+        if not self.settling_continues or settling is None:
+            return set()
+        running = (await self._client.application(self._app)).running
+        if running is None or running.run_id != settling.run_id:
+            return set()
+        return {key_of_listed(resource) for resource in settling.resources}
 
     async def check_settled(self) -> str | None:
         """Check once more at the end: an object may have come late, or was not waited for."""

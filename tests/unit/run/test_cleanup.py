@@ -29,7 +29,7 @@ from argorun.argocd.tree import LiveTree
 from argorun.argocd.types import Info, Node, Tree
 from argorun.config.model import Topic
 from argorun.errors import AccessDenied, KafkaFailed
-from argorun.events import LeftBehind, Notice, TopicKept, Undone
+from argorun.events import LeftBehind, Notice, SettlingContinues, TopicKept, Undone
 from argorun.kafka.spec import TopicExists
 from argorun.kafka.topics import Related
 from argorun.kinds import Subject
@@ -500,6 +500,24 @@ def test_auto_sync_stays_off_where_settling_fails() -> None:
     assert "--resource :ConfigMap:n/settings; argocd app patch weather" in settle.command
     assert scenario.argocd.spec["syncPolicy"] == {"automated": {"prune": True, "enabled": False}}
     assert record_of(scenario.argocd.seen()) is not None
+
+
+def test_what_a_settling_sync_is_about_to_restore_is_not_left_behind_in_a_hurry() -> None:
+    """The sync, which nobody waits for, is under way when the clean-up looks for the last time."""
+    scenario = FinishedRun(HOOK)
+    scenario.argocd.held = True
+    scenario.hurries_at = 0.0
+    assert scenario.left_after() == []
+    assert value_of(scenario, "settings") == TOPIC
+    assert [e.application for e in scenario.all(SettlingContinues)] == ["weather"]
+
+
+def test_what_a_settling_sync_has_not_restored_when_it_is_over_is_left_behind_also_in_a_hurry() -> None:
+    scenario = FinishedRun()
+    scenario.argocd.carries_out = lambda: None  # type: ignore[method-assign]
+    scenario.pod("web-1", "web")  # the sync is over before this pod, which the clean-up waits for
+    scenario.hurries_at = 0.0
+    assert "ConfigMap settings" in [e.what for e in scenario.left_after()]
 
 
 def test_auto_sync_stays_off_where_settling_is_not_over_in_a_hurry() -> None:
