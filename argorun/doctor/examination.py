@@ -21,7 +21,17 @@ from argorun.kafka.topics import Topics
 from argorun.reporters import wording
 from argorun.reporters.checklist import Checklist, Row, Status
 from argorun.run.checks import catalog
-from argorun.run.checks.check import APPLICATION, ARGOCD, KAFKA, TOPICS, Check, Context, Outcome, examine
+from argorun.run.checks.check import (
+    APPLICATION,
+    ARGOCD,
+    KAFKA,
+    TOPICS,
+    Check,
+    Context,
+    Outcome,
+    Undecided,
+    examine,
+)
 from argorun.run.state import RunState
 from argorun.signals import Interrupts
 
@@ -163,4 +173,5 @@ def row(outcome: Outcome) -> Row:
     if error is not None:
         details = "\n".join(filter(None, [error.reason, error.hint]))
         return made(Status.FAILED, error.message, hint=details, exit_code=error.exit_code)
-    return made(Status.WARNING if outcome.warnings else Status.OK, outcome.fact)
+    told = Status.UNDECIDED if isinstance(outcome.fact, Undecided) else Status.OK
+    return made(Status.WARNING if outcome.warnings else told, outcome.fact)

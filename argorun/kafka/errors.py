@@ -226,9 +226,14 @@ def connection_error(
             f"Kafka at {where} cannot be reached: no answer",
             f"check {given} and kafka.security.protocol: is it Kafka that listens there?",
         )
-    reason = trouble.text.removeprefix(f"{where}: ") if trouble else error.text if error else ""
-    reason = _CONNECT.sub("", reason)
+    reason = why_unreachable(where, trouble, error)
     return Unreachable(f"Kafka at {where} cannot be reached: {reason}", _advice(trouble, where, given))
+
+
+def why_unreachable(where: str, trouble: ConnectionTrouble | None, error: BrokerError | None) -> str:
+    """librdkafka's reason without the address that was asked: `Connection refused`; empty if it gave none."""
+    text = trouble.text if trouble is not None else error.text if error is not None else ""
+    return _CONNECT.sub("", text.removeprefix(f"{where}: "))
 
 
 _DROPPED = "it closes the connection without an answer"

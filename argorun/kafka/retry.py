@@ -9,7 +9,14 @@ from typing import TypeVar
 
 from argorun.errors import ArgorunError
 from argorun.kafka.admin import Admin
-from argorun.kafka.errors import REQUEST_TIMED_OUT, BrokerError, ConnectionTrouble, connection_error, dropped
+from argorun.kafka.errors import (
+    REQUEST_TIMED_OUT,
+    BrokerError,
+    ConnectionTrouble,
+    connection_error,
+    dropped,
+    why_unreachable,
+)
 
 T = TypeVar("T")
 SAID_AFTER = 1.0  # seconds without an answer after which the retries are reported
@@ -142,8 +149,7 @@ class RetryingCaller:
     ) -> None:
         """Report what keeps a request from being answered, once that has lasted a while."""
         if now() >= start + SAID_AFTER:
-            reason = trouble.text if trouble is not None else error.text if error is not None else ""
-            self._retrying(reason.removeprefix(f"{self._admin.where}: ") or "no answer")
+            self._retrying(why_unreachable(self._admin.where, trouble, error) or "no answer")
 
     def _unreachable(self, start: float, error: BrokerError | None = None) -> ArgorunError:
         return connection_error(self._admin.where, self._admin.trouble(start), error, self._given)

@@ -26,7 +26,8 @@ class Status(enum.StrEnum):
     OK = "ok"
     WARNING = "warning"
     FAILED = "failed"
-    SKIPPED = "skipped"
+    UNDECIDED = "undecided"  # made, and it saw too little
+    SKIPPED = "skipped"  # not made
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +70,7 @@ _SIGNS = {
     Status.OK: ("✓", "ok", "\x1b[32m"),
     Status.WARNING: ("!", "!", "\x1b[33m"),
     Status.FAILED: ("✗", "x", "\x1b[31m"),
+    Status.UNDECIDED: ("-", "-", "\x1b[2m"),
     Status.SKIPPED: ("-", "-", "\x1b[2m"),
 }
 

@@ -21,6 +21,12 @@ ARGOCD, KAFKA, APPLICATION, TOPICS = "argocd", "kafka", "application", "topics"
 """The settings that a check needs; the first two are also the services that it asks."""
 
 
+class Undecided(str):
+    """What a check says where it saw too little to decide: the run itself does, once its values are in."""
+
+    __slots__ = ()
+
+
 @dataclass
 class Context:
     """What the checks ask, and what they have found out for those after them.
@@ -53,19 +59,20 @@ class Context:
         self.warned.append(text)
         self.emitter.warn(text, kind)
 
-    def note(self, text: str) -> str:
-        """Something that a dry run shows as well; returns it."""
+    def undecided(self, text: str) -> Undecided:
+        """What a check could not decide; a dry run shows it as well."""
         if self.config.dry_run:
             self.emitter.info(text, NoticeKind.UNCHECKED)
-        return text
+        return Undecided(text)
 
 
 @dataclass(frozen=True)
 class Check:
     """One question before a run.
 
-    `look` returns what it found, in a few words for people, and raises the ArgorunError that keeps the run
-    from beginning. `needs` are the checks that must have been good, `of` the settings it is about.
+    `look` returns what it found, in a few words for people, as Undecided where it could not tell, and raises
+    the ArgorunError that keeps the run from beginning. `needs` are the checks that must have been good, `of`
+    the settings it is about.
     """
 
     name: str

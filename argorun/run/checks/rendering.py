@@ -20,7 +20,7 @@ from argorun.argocd.types.messages import cause
 from argorun.errors import ArgoCDFailed, UsageError
 from argorun.humanize import count, misspelt
 from argorun.kinds import NoticeKind
-from argorun.run.checks.check import Context
+from argorun.run.checks.check import Context, Undecided
 from argorun.run.plan import settings
 from argorun.run.topic_reach import check_pins
 
@@ -35,7 +35,7 @@ async def renders(context: Context) -> str:
         manifests = await context.client.manifests(app, config.revision)
     except ApiError as e:
         if not (config.revision or any(KINDS[s.kind].NEEDS_MANIFESTS for s in wanted)):
-            return context.note(f"without the topic's name {app} does not render: {cause(e.text)}")
+            return context.undecided(f"without the topic's name {app} does not render: {cause(e.text)}")
         raise _not_rendered(context, cause(e.text)) from None
     context.state.former = manifests
     check_rendered(str(app), wanted, manifests, context.seen.spec)
@@ -73,7 +73,7 @@ async def tests(context: Context) -> str:
         return ", ".join(f"{h.name} ({', '.join(h.phases)})" for h in required(hooks_of(manifests), jobs))
     named = ", ".join(jobs) or "PostSync Jobs and Pods"
     them = "them" if hooks_of(manifests) else "its hooks"
-    return context.note(f"{named}: not rendered yet (the chart creates {them} only when a topic is set)")
+    return context.undecided(f"{named}: not rendered yet (the chart creates {them} only when a topic is set)")
 
 
 async def names(context: Context) -> str:
@@ -81,7 +81,7 @@ async def names(context: Context) -> str:
     client, app = context.client, context.app
     rendered = Rendered(context.state.former, destination(context.seen), (), client.instance_label)
     if not rendered.hooks():
-        return "no hook with a fixed name is rendered yet"
+        return Undecided("no hook with a fixed name is rendered yet")
     conflicts = await name_conflicts(client, app, await client.tree(app), rendered.hooks())
     if conflicts and not context.config.force_owned:
         raise conflict_error(app, conflicts)
@@ -104,7 +104,9 @@ async def values(context: Context) -> str:
     with contextlib.suppress(ArgoCDFailed):  # the rendering with the values shows it, too
         known = await context.client.chart_values(context.app, context.seen)
     if not known:
-        return "checked in the run (Argo CD shows the chart's values to a role with: repositories, get)"
+        return Undecided(
+            "only a run can tell (Argo CD shows the chart's values to a role with: repositories, get)"
+        )
     unknown = [(t, name) for t, name in wanted if not is_known(name, known)]
     for topic, name in unknown:
         if not topic.unverified and (near := misspelt(name, known)):
@@ -139,7 +141,9 @@ async def files_in_git(context: Context) -> str:
     command = await context.client.helm_command(context.app, config.revision, helm)
     passed = await asyncio.to_thread(helm_command.parameters, command)
     check_pins(config, context.state.topics, passed)
-    return "none overrides the parameters" if passed is not None else "Argo CD does not say how it calls Helm"
+    if passed is None:
+        return Undecided("Argo CD does not say how it calls Helm")
+    return "none overrides the parameters"
 
 
 def _settings(context: Context) -> list[Setting]:

@@ -144,6 +144,7 @@ def test_without_a_topic_the_application_is_checked_and_a_chart_may_make_its_hoo
     shown = doctor.examine()
     assert (shown.ended, shown.of(Status.FAILED)) == (2, ["configuration"])
     assert shown.of(Status.SKIPPED) == ["parameter", "files in Git", "topics", "groups"]
+    assert shown.of(Status.UNDECIDED) == ["tests"], "only a run can tell whether the Job is there"
 
 
 def test_without_kafka_argo_cd_is_checked(doctor: Doctor) -> None:

@@ -293,11 +293,12 @@ def test_a_create_that_was_never_sent_does_not_claim_an_existing_topic() -> None
 
 def test_create_rides_out_a_restart_and_says_why_it_tries_again() -> None:
     broker = Broker()
-    restart = [Answer(-195, "down")] * 8 + [Answer(38, "only 0 broker(s) are registered")] * 4
+    down = "broker:9092: Connect to ipv4#192.0.2.1:9092 failed: Connection refused"
+    restart = [Answer(-195, down)] * 8 + [Answer(38, "only 0 broker(s) are registered")] * 4
     broker.faults = {"create": deque(restart)}
     retries: list[str] = []
     assert on(broker, create, retrying=retries.append) == []
-    assert list(dict.fromkeys(retries)) == ["down", "only 0 broker(s) are registered", ""]
+    assert list(dict.fromkeys(retries)) == ["Connection refused", "only 0 broker(s) are registered", ""]
     assert NAME in broker.held
 
 
