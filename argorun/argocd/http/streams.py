@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 import httpx
 import msgspec
 
-from argorun.argocd.http.errors import InvalidResponse, Unreachable, decode
+from argorun.argocd.http.errors import NOT_ARGOCD, InvalidResponse, Unreachable, decode
 from argorun.argocd.types import LogEntry, StreamError, Tree, WatchEvent
 
 T = TypeVar("T")
@@ -55,13 +55,22 @@ async def blocks(answer: httpx.Response) -> AsyncGenerator[bytes]:
         yield b"".join(rest)
 
 
+# Lines of server-sent events that hold no data, as text/event-stream has them.
+NO_DATA = (b":", b"event:", b"id:", b"retry:")
+
+
 def payloads(block: bytes) -> Iterator[bytes]:
-    """The JSON texts in a block of lines: of server-sent events, or one a line."""
+    """The JSON texts in a block of lines: of server-sent events, or one a line.
+
+    Raises InvalidResponse for a line that is neither, such as half a frame: nothing is left out silently.
+    """
     for line in block.split(b"\n"):
         if line.startswith(b"data:"):
             yield line[5:]
         elif line.startswith(b"{"):
             yield line
+        elif line.strip() and not line.startswith(NO_DATA):
+            raise InvalidResponse(f"a stream has a line that is not Argo CD's: {line[:40]!r}", NOT_ARGOCD)
 
 
 async def newest(blocks: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:

@@ -1,4 +1,4 @@
-"""Streams whose frames are big: the newest counts, and no small one is lost."""
+"""Streams: of big frames the newest counts, no small one is lost, and no torn one is left out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from argorun.argocd.http import streams
-from argorun.argocd.http.errors import Unreachable
+from argorun.argocd.http.errors import InvalidResponse, Unreachable
 from argorun.argocd.http.streams import BIG, RATE
 from tests.unit.virtual import run
 
@@ -92,3 +92,19 @@ def test_who_stops_listening_closes_the_stream() -> None:
         assert closed == [True]
 
     run(main())
+
+
+ENTRY = b'{"result":{"content":"%s","podName":"p"}}\n'
+
+
+@pytest.mark.parametrize("torn", [b'tent":"b","podName":"p"}}\n', b"<html>\n", b'\x00{"result":{}}\n'])
+def test_a_torn_line_of_a_log_ends_its_stream_and_what_came_before_it_counts(torn: bytes) -> None:
+    entries = streams.log_entries(ENTRY % b"a" + torn + ENTRY % b"c")
+    assert [e.content for e in next(entries)] == ["a"]
+    with pytest.raises(InvalidResponse, match="a stream has a line that is not Argo CD's"):
+        next(entries)
+
+
+def test_what_separates_frames_is_no_torn_line() -> None:
+    block = b": keep-alive\n\nevent: x\nid: 1\nretry: 5\r\n" + b"data: {}\r\n\r\n" + b'{"a": 1}\n \n'
+    assert [data.strip() for data in streams.payloads(block)] == [b"{}", b'{"a": 1}']
