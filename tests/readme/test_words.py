@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import typer.main
 import yaml
@@ -57,14 +58,14 @@ def test_the_settings_are_taken_as_they_stand(tmp_path: Path) -> None:
     file = tmp_path / "argorun.yaml"
     file.write_text(settings())
     loaded = load.load(model.Flags(file=file), ENVIRONMENT, tmp_path)
-    assert loaded.topics == (
-        model.Topic(
-            prefix="weather_updates",
-            parameters=(model.Parameter(helm="kafka.topic"),),
-            partitions=1,
-            config={"retention.ms": "3600000"},
-            groups="weather-tests-",
-        ),
+    (topic,) = loaded.topics
+    assert topic.sources["prefix"].endswith("argorun.yaml:15")
+    assert msgspec.structs.replace(topic, sources={}) == model.Topic(
+        prefix="weather_updates",
+        parameters=(model.Parameter(helm="kafka.topic"),),
+        partitions=1,
+        config={"retention.ms": "3600000"},
+        groups="weather-tests-",
     )
     assert (loaded.jobs, loaded.timeouts.busy) == (("run-automation-tests-job",), 600.0)
     assert loaded.argocd.headers == {"X-Gateway-Key": "k"}
