@@ -12,8 +12,19 @@ from xdist.scheduler import LoadScopeScheduling
 
 PARTS = 2  # of what tests/faults plays; as many processes start a Kafka for it
 
-# The files of tests that share the servers of their module.
-SHARED = ("tests/chaos/test_chaos.py", "tests/chaos/test_outputs.py", "tests/readme/test_commands.py")
+# The files of tests that share what costs much to make, and the group that they are.
+SHARED = {
+    "tests/chaos/test_chaos.py": "servers of chaos",
+    "tests/chaos/test_outputs.py": "servers of outputs",
+    "tests/chaos/test_terminal.py": "servers of outputs",
+    "tests/readme/test_commands.py": "servers of commands",
+    "tests/readme/test_init.py": "demo",
+    "tests/readme/test_sweep.py": "demo",
+    "tests/readme/test_install.py": "wheel",
+    "tests/readme/test_wheel.py": "wheel",
+    "tests/readme/test_site.py": "site",
+    "tests/unit/init/test_command.py": "stand-in of init",
+}
 
 
 def group(nodeid: str) -> str:
@@ -21,9 +32,7 @@ def group(nodeid: str) -> str:
     file = nodeid.partition("::")[0]
     if file.startswith("tests/faults/"):
         return f"tests/faults {zlib.crc32(nodeid.encode()) % PARTS}"
-    if file in SHARED:
-        return file
-    return nodeid
+    return SHARED.get(file, nodeid)
 
 
 def part(nodeid: str) -> str:

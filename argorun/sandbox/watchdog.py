@@ -83,9 +83,9 @@ class Watchdog:
 def send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
     """Signal the process group that a process leads; nothing where it is gone.
 
-    asyncio's own `terminate`, `kill` and `send_signal` ask first whether the process has ended, and so take its
-    exit code away from asyncio, which then says "Unknown child process" (Python before 3.13,
-    https://github.com/python/cpython/issues/87744).
+    asyncio's own `terminate`, `kill` and `send_signal` ask first whether the process has ended. Before Python
+    3.13 that takes the exit code away from asyncio, which then says "Unknown child process" on stderr
+    (https://github.com/python/cpython/issues/87744).
     """
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests import checkout
+from tests.checkout import ARGORUN
+
 SETTINGS = {
     "ARGOCD_SERVER": "localhost:1",
     "ARGOCD_AUTH_TOKEN": "t0ken",
@@ -25,9 +27,9 @@ AGAIN = "install argorun in a virtual environment of its own; if it still is, pl
 def argorun(folder: Path, *arguments: str) -> tuple[int, str, str]:
     """Its exit code, stdout and stderr; a module in `folder` takes the place of the one that is installed."""
     done = subprocess.run(
-        [sys.executable, "-m", "argorun", *arguments],
+        [*ARGORUN, *arguments],
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": f"{folder}:{ROOT}"} | SETTINGS,
+        env=checkout.environment(folder, **SETTINGS, PYTHONPATH=f"{folder}:{checkout.ROOT}"),
         capture_output=True,
         text=True,
         timeout=60,
@@ -73,11 +75,11 @@ def test_help_and_version_need_none_of_them(tmp_path: Path, library: str) -> Non
 
 
 def test_a_reader_that_has_seen_enough_of_the_help_makes_no_verdict(tmp_path: Path) -> None:
-    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    environment = checkout.environment(tmp_path)
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write, "wb") as closed:
-        command = [sys.executable, "-m", "argorun", "run", "--help"]
+        command = [*ARGORUN, "run", "--help"]
         done = subprocess.run(
             command,
             cwd=tmp_path,
@@ -100,7 +102,7 @@ def test_a_question_that_nobody_answers_is_no_verdict(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", code, "demo"],
         cwd=tmp_path,
-        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)},
+        env=checkout.environment(tmp_path),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -67,7 +67,9 @@ def test_a_group_that_has_ended_is_left_alone_and_the_folder_is_gone() -> None:
     assert not folder.exists()
 
 
-@pytest.mark.parametrize(("script", "code"), [("exec sleep 1000", -15), ("trap '' TERM; echo; sleep 1000", -9)])
+@pytest.mark.parametrize(
+    ("script", "code"), [("exec sleep 1000", -15), ("trap '' TERM; echo; sleep 1000", -9)]
+)
 def test_only_asyncio_asks_whether_its_process_has_ended(
     monkeypatch: pytest.MonkeyPatch, script: str, code: int
 ) -> None:
