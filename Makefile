@@ -27,12 +27,13 @@ help:
 demo: .venv/.sandbox
 	@$(BIN)/argorun demo
 
-# Tests mostly wait, so that there are more processes than cores; those that wait longest come first.
+# Tests mostly wait, so that there are more processes than cores; what takes longest comes first.
 # tests/README.md says what is in which target.
 AT_ONCE ?= 4
 PYTEST = $(BIN)/pytest -n $(AT_ONCE) --dist loadgroup --durations 15
 TESTS := $(wildcard tests/readme) tests/faults tests/chaos tests/contract tests/unit
 
+test: AT_ONCE = 5
 test: .venv/.dev
 	$(PYTEST) -m 'not full' $(TESTS) $(ARGS)
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.checkout import ROOT
+
 TESTS = Path(__file__).parent
 
 
@@ -25,6 +27,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """With --real a missing stack ends it all at once: those tests were asked for."""
+    others = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), others)))  # for what tests start
     if config.getoption("--real"):
         from tests.real.cluster import Stack, StackMissing
 
@@ -42,6 +46,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     from tests.processes import Scheduler
 
     return Scheduler(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Several processes begin with what takes longest."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        from tests.processes import rank
+
+        items.sort(key=lambda item: rank(item.nodeid))
 
 
 def is_local(host: str) -> bool:

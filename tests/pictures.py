@@ -17,6 +17,7 @@ from argorun.events import Event, RunEnded, RunStarted
 from argorun.redact.event_text import rewrite
 from argorun.reporters.json_lines import decode
 from argorun.reporters.picture import picture
+from tests.checkout import ARGORUN
 
 ROOT = Path(__file__).parents[1]
 SHOWN_AS = "https://argocd.example.com"
@@ -28,7 +29,7 @@ EXIT_CODES = {"run": 0, "red": 1}
 
 def events_of(arguments: list[str]) -> list[Event]:
     """The events of one run, with another address of Argo CD."""
-    command = [sys.executable, "-m", "argorun", *arguments, "--output", "json"]
+    command = [*ARGORUN, *arguments, "--output", "json"]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
     events = list(decode(done.stdout.splitlines()))
     urls = [e.url for e in events if isinstance(e, RunStarted)]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import os
 import re
 import signal
 import socket
@@ -41,11 +40,11 @@ from argorun.sandbox.standin import StandIn, Timings
 from argorun.sandbox.standin.application import Application
 from argorun.sandbox.standin.objects import rfc3339, rfc3339_nano
 from argorun.sandbox.standin.server import TOKEN
+from tests import checkout
 from tests.contract.manifests import TOPIC, Json, configmap, deployment, job
 from tests.contract.targets import Chart
 from tests.unit.reporters.replay import DATA, write_shown
 
-ROOT = Path(__file__).parents[1]
 LIMIT = 60.0  # seconds for one run
 TIMINGS = Timings(pick_up=0.2, wave_delay=0.2, job_batch=0.5, container_start=0.2)
 ENV: list[Json] = [{"name": "TOPIC", "value": TOPIC}]
@@ -111,16 +110,14 @@ class Recorder:
         """
         (self._folder / "argorun.yaml").write_text(f"timeouts: {{cleanup: 10s, stuck: {stuck}}}\n")
         self.address = free_address() if closed_for else self.standin.server
-        environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(self._folder),
-            "PYTHONPATH": str(ROOT),
-            "ARGOCD_SERVER": f"http://{self.address}",
-            "ARGOCD_AUTH_TOKEN": self.standin.token,
-            "KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
-        }
+        environment = checkout.environment(
+            self._folder,
+            ARGOCD_SERVER=f"http://{self.address}",
+            ARGOCD_AUTH_TOKEN=self.standin.token,
+            KAFKA_BOOTSTRAP_SERVERS=self.kafka.bootstrap_servers,
+        )
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "argorun", *arguments, "--output", "json",
+            *checkout.ARGORUN, *arguments, "--output", "json",
             stdout=asyncio.subprocess.PIPE, cwd=self._folder, env=environment,
         )  # fmt: skip
         run = Run(process)

@@ -164,4 +164,5 @@ def usable(stream: TextIO | None) -> TextIO:
 
 @functools.cache
 def _devnull() -> TextIO:
-    return open(os.devnull, "w", encoding="utf-8")  # for as long as the process lives
+    """Open for as long as the process lives, so that Python need not warn that nobody closes it."""
+    return open(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8", closefd=False)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator
@@ -78,13 +80,24 @@ class Watchdog:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    """Signal the process group that a process leads; nothing where it is gone.
+
+    asyncio's own `terminate`, `kill` and `send_signal` ask first whether the process has ended. Before Python
+    3.13 that takes the exit code away from asyncio, which then says "Unknown child process" on stderr
+    (https://github.com/python/cpython/issues/87744).
+    """
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
+
+
 async def terminate(process: asyncio.subprocess.Process, seconds: float) -> None:
-    """Send SIGTERM, then SIGKILL; return when the process has ended."""
-    with contextlib.suppress(ProcessLookupError):
-        process.terminate()
+    """Send SIGTERM, then SIGKILL, to the group that a process leads; return when the process has ended."""
+    if process.returncode is not None:
+        return
+    send(process, signal.SIGTERM)
     try:
         await asyncio.wait_for(process.wait(), seconds)
     except TimeoutError:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
+        send(process, signal.SIGKILL)
         await process.wait()

@@ -10,8 +10,6 @@ import contextlib
 import copy
 import itertools
 import json
-import os
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -21,6 +19,7 @@ from argorun.argocd.parameters.record import RECORD
 from argorun.sandbox.kafka import Kafka
 from argorun.sandbox.standin import StandIn, Timings
 from argorun.sandbox.standin.objects import key_of
+from tests import checkout
 from tests.contract.manifests import TOPIC, Json, configmap, deployment, job
 from tests.contract.targets import Chart
 from tests.threads import in_a_thread
@@ -28,7 +27,6 @@ from tests.threads import in_a_thread
 T = TypeVar("T")
 LIMIT = 240.0  # seconds after which something that hangs is ended; no test depends on it
 TIMINGS = Timings(pick_up=0.02, wave_delay=0.1, job_batch=0.3, container_start=0.05)
-ARGORUN = (sys.executable, "-m", "argorun")
 ENV = [{"name": "TOPIC", "value": TOPIC}]
 
 
@@ -87,14 +85,12 @@ class Ground:
     @property
     def environment(self) -> dict[str, str]:
         """What a process needs to find both servers, and nothing else of the tests' environment."""
-        return {
-            "PATH": os.environ["PATH"],
-            "HOME": str(self.folder),
-            "PYTHONPATH": str(Path(__file__).parents[2]),
-            "ARGOCD_SERVER": f"http://{self.standin.server}",
-            "ARGOCD_AUTH_TOKEN": self.standin.token,
-            "KAFKA_BOOTSTRAP_SERVERS": self.bootstrap_servers,
-        }
+        return checkout.environment(
+            self.folder,
+            ARGOCD_SERVER=f"http://{self.standin.server}",
+            ARGOCD_AUTH_TOKEN=self.standin.token,
+            KAFKA_BOOTSTRAP_SERVERS=self.bootstrap_servers,
+        )
 
     def application(self, test: str = "sleep 0.5", prepare: str = "sleep 0.2") -> App:
         """A new Application whose test Job runs this script, deployed and Synced."""

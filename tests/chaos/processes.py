@@ -17,7 +17,8 @@ from typing import Protocol
 
 from argorun.events import Event, LeftBehind, RunStarted, Step, StepStarted, Undone, Verdict
 from argorun.reporters.json_lines import decode
-from tests.chaos.ground import ARGORUN, LIMIT
+from tests.chaos.ground import LIMIT
+from tests.checkout import ARGORUN
 
 INT, TERM, HUP, KILL = signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL
 TRACES = re.compile(r"Traceback \(most recent|Fatal Python|Exception ignored|never retrieved|never awaited")

@@ -16,9 +16,10 @@ import pytest
 
 from argorun.events import Event, LeftBehind, LogLines, RunEnded, StepStarted
 from argorun.reporters.json_lines import decode
-from tests.chaos.ground import ARGORUN, LIMIT, App, Ground
+from tests.chaos.ground import LIMIT, App, Ground
 from tests.chaos.processes import HUP, INT, KILL, TRACES, Blow, Plan, run
 from tests.chaos.verdicts import flaws
+from tests.checkout import ARGORUN
 
 LINES = 3000
 FLOOD = f"i=0; while [ $i -lt {LINES} ]; do echo $i: a line that is as long as most; i=$((i+1)); done"

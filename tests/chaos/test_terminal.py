@@ -19,7 +19,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.chaos.ground import ARGORUN, LIMIT, App, Ground
+from tests.chaos.ground import LIMIT, App, Ground
+from tests.checkout import ARGORUN
 from tests.unit.reporters.tty import Tty
 
 CTRL_C = b"\x03"

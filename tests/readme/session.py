@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests import pages
+from tests.checkout import ARGORUN, ROOT
 
 LIMIT = 300.0  # seconds a block; no test depends on it
 PERSON = {
@@ -36,14 +35,12 @@ class Session:
         for made in (self.folder, own, folder / "home"):
             made.mkdir(parents=True)
         argorun = own / "argorun"
-        argorun.write_text(
-            f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m argorun "$@"\n', encoding="utf-8"
-        )
+        argorun.write_text(f'#!/bin/sh\nexec {shlex.join(ARGORUN)} "$@"\n', encoding="utf-8")
         argorun.chmod(0o755)
         self._environment = {
             "PATH": os.pathsep.join(p for p in (str(own), programs, os.environ["PATH"]) if p),
             "HOME": str(folder / "home"),
-            "PYTHONPATH": str(pages.ROOT),
+            "PYTHONPATH": str(ROOT),
             "GIT_CONFIG_NOSYSTEM": "1",
             **PERSON,
             **environment,

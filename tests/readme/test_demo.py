@@ -6,21 +6,21 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from argorun import HOMEPAGE
+from tests.checkout import ARGORUN
 
 # What the documentation shows of it: test_commands.py leaves it to this module.
-COMMANDS = {"argorun demo": (0, "PASSED"), "argorun demo --fail": (1, "FAILED")}
+COMMANDS = {"argorun demo": (0, "PASSED", "demo --fail"), "argorun demo --fail": (1, "FAILED", "demo")}
 
 
 def start(tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
     environment = dict(os.environ) | {"TMPDIR": str(tmp_path), "NO_COLOR": "1"}
-    command = [sys.executable, "-m", "argorun", "demo", "--output", "plain", *arguments]
+    command = [*ARGORUN, "demo", "--output", "plain", *arguments]
     pipe = subprocess.PIPE
     return subprocess.Popen(
         command, stdout=pipe, stderr=subprocess.STDOUT, text=True, env=environment, start_new_session=True
@@ -47,8 +47,10 @@ def _nothing_left(tmp_path: Path) -> Iterator[None]:
 
 @pytest.mark.usefixtures("_nothing_left")
 @pytest.mark.parametrize("command", COMMANDS)
-def test_the_demo_shows_a_whole_run(tmp_path: Path, command: str) -> None:
-    code, says = COMMANDS[command]
+def test_the_demo_shows_a_whole_run_and_what_to_do_next_and_no_link_to_what_is_gone(
+    tmp_path: Path, command: str
+) -> None:
+    code, says, next_ = COMMANDS[command]
     process = start(tmp_path, *command.split()[2:])
     shown, _ = process.communicate(timeout=300)
     assert process.returncode == code, shown
@@ -56,6 +58,11 @@ def test_the_demo_shows_a_whole_run(tmp_path: Path, command: str) -> None:
     assert f"==> {says}" in shown
     assert "topic weather_updates_" in shown
     assert "Fetched" not in shown or shown.startswith("Fetching Apache Kafka")
+    end = shown.partition("\n\nNext:\n")[2].splitlines()
+    offered = [line.strip().partition("argorun ")[2].partition("   ")[0].strip() for line in end[:2]]
+    assert offered == [next_, "init"]
+    assert end[2:] == [f"  {HOMEPAGE}#readme"]
+    assert "localhost:" not in shown.replace("on localhost:", "")
 
 
 @pytest.mark.usefixtures("_nothing_left")
@@ -68,21 +75,6 @@ def test_the_demos_workload_is_taken_from_its_topic_and_settled_on_it_again(tmp_
     assert parameter["original"] == "weather_updates"
     undone = [e["what"] for e in events if e["event"] == "undone"]
     assert "workloads settled on what they had before" in undone
-
-
-@pytest.mark.usefixtures("_nothing_left")
-@pytest.mark.parametrize(("arguments", "next_"), [((), "demo --fail"), (("--fail",), "demo ")])
-def test_the_demo_ends_with_what_to_do_next_and_no_link_to_what_is_gone(
-    tmp_path: Path, arguments: tuple[str, ...], next_: str
-) -> None:
-    shown, _ = start(tmp_path, *arguments).communicate(timeout=300)
-    end = shown.partition("\n\nNext:\n")[2].splitlines()
-    assert [line.strip().partition("argorun ")[2].partition("   ")[0].strip() for line in end[:2]] == [
-        next_.strip(),
-        "init",
-    ]
-    assert end[2:] == [f"  {HOMEPAGE}#readme"]
-    assert "localhost:" not in shown.replace("on localhost:", "")
 
 
 @pytest.mark.usefixtures("_nothing_left")

@@ -2,39 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from argorun.sandbox.demo import APPLICATION, DemoEnvironment, demo_environment
-from tests.threads import in_a_thread
+from argorun.sandbox.demo import APPLICATION, DemoEnvironment
+from tests import checkout
 
 LIMIT = 240.0  # seconds after which something that hangs is ended; no test depends on it
 
 
-@pytest.fixture
-def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DemoEnvironment]:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    with in_a_thread(demo_environment(), "demo", LIMIT) as (environment, _):
-        yield environment
-
-
 def argorun(demo: DemoEnvironment, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(folder),
-        "PYTHONPATH": str(Path(__file__).parents[2]),
-        "ARGOCD_SERVER": f"http://{demo.server}",
-        "ARGOCD_AUTH_TOKEN": demo.token,
-    }
+    servers = {"ARGOCD_SERVER": f"http://{demo.server}", "ARGOCD_AUTH_TOKEN": demo.token}
     return subprocess.run(
-        [sys.executable, "-m", "argorun", *arguments],
+        [*checkout.ARGORUN, *arguments],
         cwd=folder,
-        env=environment,
+        env=checkout.environment(folder, **servers),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from argorun.argocd.rest_client import RestClient
-from argorun.argocd.sync import operation
-from argorun.config.model import ApplicationRef, ArgoCD
 from argorun.kafka.topics import Topics
-from argorun.sandbox.demo import EVERYDAY_TOPIC, DemoEnvironment, demo_environment
+from argorun.sandbox.demo import EVERYDAY_TOPIC, DemoEnvironment
+from tests import checkout
 
 MOMENTS = (
     " ok create topic",
@@ -30,21 +26,20 @@ class DemoRuns:
 
     def __init__(self, demo: DemoEnvironment, folder: Path) -> None:
         self.demo = demo
-        self._environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(folder),
-            "ARGOCD_SERVER": f"http://{demo.server}",
-            "ARGOCD_AUTH_TOKEN": demo.token,
-            "KAFKA_BOOTSTRAP_SERVERS": demo.bootstrap_servers,
-            "PYTHONUNBUFFERED": "1",
-        }
+        self._environment = checkout.environment(
+            folder,
+            ARGOCD_SERVER=f"http://{demo.server}",
+            ARGOCD_AUTH_TOKEN=demo.token,
+            KAFKA_BOOTSTRAP_SERVERS=demo.bootstrap_servers,
+            PYTHONUNBUFFERED="1",
+        )
         self._folder = folder
 
     async def argorun(self, *arguments: str, kill_at: str | None = None) -> tuple[int, str]:
         """Its exit code and all that it wrote; with `kill_at`, kill -9 at the first line that begins so."""
         file = str(self.demo.example / "argorun-kustomize.yaml")
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "argorun", *arguments, "-f", file),
+            *(*checkout.ARGORUN, *arguments, "-f", file),
             cwd=self._folder,
             env=self._environment,
             stdout=asyncio.subprocess.PIPE,
@@ -59,15 +54,6 @@ class DemoRuns:
                 kill_at = None
         assert kill_at is None, f"there was no {kill_at!r}\n{''.join(written)}"
         return await process.wait(), "".join(written)
-
-    async def deploy(self) -> None:
-        """The first sync, without hooks: the Application is Synced then."""
-        settings = ArgoCD(server=self.demo.server, token=self.demo.token, plaintext=True)
-        async with RestClient(settings) as client:
-            app = ApplicationRef(name=self.demo.application)
-            await client.sync(app, operation.body("deploy") | {"strategy": {"apply": {}}})
-            state = await operation.follow(client, app, "deploy", lambda _: None)
-        assert state.phase == "Succeeded", state
 
     async def application(self) -> Any:
         """What must be as it was: spec, annotations, sync status, and whether an operation runs."""
@@ -85,22 +71,19 @@ class DemoRuns:
             return [t for t in await topics.present() if t.startswith("weather")]
 
 
-async def killed_and_swept(folder: Path) -> None:
-    async with demo_environment() as demo:
-        runs = DemoRuns(demo, folder)
-        await runs.deploy()
-        before = await runs.application()
-        assert (before[2:], await runs.topics()) == (("Synced", False), [EVERYDAY_TOPIC])
-        for moment in MOMENTS:
-            code, written = await runs.argorun("run", demo.application, kill_at=moment)
-            assert code == -9, written
-            left = await runs.topics()
-            code, swept = await runs.argorun("sweep", "--older-than", "0s")
-            assert code == 0, swept
-            assert [t for t in left if t not in swept.splitlines()] == [EVERYDAY_TOPIC], swept
-            after = (await runs.application(), await runs.topics())
-            assert after == (before, [EVERYDAY_TOPIC]), f"{moment}\n{swept}"
+async def killed_and_swept(runs: DemoRuns) -> None:
+    before = await runs.application()
+    assert (before[2:], await runs.topics()) == (("Synced", False), [EVERYDAY_TOPIC])
+    for moment in MOMENTS:
+        code, written = await runs.argorun("run", runs.demo.application, kill_at=moment)
+        assert code == -9, written
+        left = await runs.topics()
+        code, swept = await runs.argorun("sweep", "--older-than", "0s")
+        assert code == 0, swept
+        assert [t for t in left if t not in swept.splitlines()] == [EVERYDAY_TOPIC], swept
+        after = (await runs.application(), await runs.topics())
+        assert after == (before, [EVERYDAY_TOPIC]), f"{moment}\n{swept}"
 
 
-def test_after_kill_9_in_any_step_the_sweep_leaves_nothing(tmp_path: Path) -> None:
-    asyncio.run(killed_and_swept(tmp_path))
+def test_after_kill_9_in_any_step_the_sweep_leaves_nothing(demo: DemoEnvironment, tmp_path: Path) -> None:
+    asyncio.run(killed_and_swept(DemoRuns(demo, tmp_path)))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.checkout import ARGORUN
 from tests.real import cluster
 
 
@@ -71,7 +71,7 @@ def argorun(stack: cluster.Stack, tmp_path: Path) -> Callable[..., subprocess.Co
         *arguments: str | Path, timeout: float = 240, **environment: str | None
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "argorun", *map(str, arguments)],
+            [*ARGORUN, *map(str, arguments)],
             cwd=tmp_path,
             env=cluster.argorun_environment(stack, tmp_path, environment),
             stdin=subprocess.DEVNULL,

@@ -9,7 +9,6 @@ import os
 import secrets
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.checkout import ARGORUN
 from tests.real import cluster
 from tests.real.cluster import Application, GitRepo, Json, Stack
 
@@ -389,9 +389,6 @@ class Bench:
         before = self.before()
         yield before
         nothing_left(self, before)
-
-
-ARGORUN = (sys.executable, "-m", "argorun")
 
 
 def own_annotations(app: Application) -> dict[str, str]:

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.checkout import ARGORUN
 from tests.real import support
 from tests.real.cluster import Stack
-from tests.real.support import ARGORUN, TOPIC, Bench, events_of, scripted
+from tests.real.support import TOPIC, Bench, events_of, scripted
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from argorun.argocd.types import Json
+from tests.checkout import ARGORUN
 from tests.real.cluster import Stack
-from tests.real.support import ARGORUN, Bench
+from tests.real.support import Bench
 from tests.real.test_example import weather
 
 PLACES: dict[str, Json] = {

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.checkout import ARGORUN
 from tests.real import support
 from tests.real.cluster import Stack
 from tests.real.support import Bench, Running, scripted
@@ -95,7 +96,7 @@ def test_a_signal_while_another_operation_is_waited_for_does_not_end_that(bench:
 
 def step(bench: Bench, *lines: str) -> Running:
     """A step of these lines, where ARGORUN stands for a whole `argorun run`."""
-    command = shlex.join([*support.ARGORUN, "run", "-f", str(bench.config()), "--output", "json"])
+    command = shlex.join([*ARGORUN, "run", "-f", str(bench.config()), "--output", "json"])
     script = bench.folder / "step.sh"
     script.write_text("\n".join(lines).replace("ARGORUN", command), encoding="utf-8")
     process = subprocess.Popen(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,8 +13,8 @@ import pytest
 
 from argorun import app
 from argorun.errors import ArgoCDFailed, Interrupted, UsageError
+from tests import checkout
 
-ROOT = Path(__file__).parents[2]
 CALLS = 7  # at most, from main() to the run's first step
 CONFIG = """
 application: weather
@@ -72,8 +71,7 @@ def test_from_main_to_the_first_step_of_a_run_it_is_at_most_seven_calls(tmp_path
     done = subprocess.run(
         [sys.executable, "-c", FIRST_STEP, "run", "--output", "plain"],
         cwd=tmp_path,
-        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
-        | {"ARGOCD_AUTH_TOKEN": "t0ken"},
+        env=checkout.environment(tmp_path) | {"ARGOCD_AUTH_TOKEN": "t0ken"},
         capture_output=True,
         text=True,
         timeout=60,

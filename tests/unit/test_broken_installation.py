@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from argorun.errors import ISSUES
+from tests import checkout
+from tests.checkout import ARGORUN
 
-ROOT = Path(__file__).parents[2]
 SETTINGS = {
     "ARGOCD_SERVER": "localhost:1",
     "ARGOCD_AUTH_TOKEN": "t0ken",
@@ -26,12 +27,12 @@ REPORT = f"please report it, with this text and `argorun --version`:\n  {WHERE}"
 AGAIN = f"install argorun in a virtual environment of its own; if it still is, please report it:\n  {WHERE}"
 
 
-def argorun(folder: Path, *arguments: str) -> tuple[int, str, str]:
+def argorun(folder: Path, *arguments: str, **more: str) -> tuple[int, str, str]:
     """Its exit code, stdout and stderr; a module in `folder` takes the place of the one that is installed."""
     done = subprocess.run(
-        [sys.executable, "-m", "argorun", *arguments],
+        [*ARGORUN, *arguments],
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": f"{folder}:{ROOT}"} | SETTINGS,
+        env=checkout.environment(folder, **SETTINGS, **more, PYTHONPATH=f"{folder}:{checkout.ROOT}"),
         capture_output=True,
         text=True,
         timeout=60,
@@ -69,21 +70,17 @@ def test_a_module_of_its_own_that_cannot_be_imported_is_70(tmp_path: Path) -> No
 
 
 def test_the_place_to_report_to_is_the_projects() -> None:
-    metadata = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    metadata = tomllib.loads((checkout.ROOT / "pyproject.toml").read_text())
     assert metadata["project"]["urls"]["Issues"] == ISSUES
 
 
 def test_a_variable_shows_the_traceback_of_an_unexpected_error(tmp_path: Path) -> None:
     (tmp_path / "asyncio.py").write_text("raise OSError('a bad block')\n")
-    command = [sys.executable, "-m", "argorun", *RUN]
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{tmp_path}:{ROOT}", "ARGORUN_TRACEBACK": "1"}
-    done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.returncode == 70
-    assert "  Traceback (most recent call last):\n" in done.stderr
-    assert done.stderr.endswith("  OSError: a bad block\n")
-    assert "ARGORUN_TRACEBACK" not in done.stderr
+    code, _, stderr = argorun(tmp_path, *RUN, ARGORUN_TRACEBACK="1")
+    assert code == 70
+    assert "  Traceback (most recent call last):\n" in stderr
+    assert stderr.endswith("  OSError: a bad block\n")
+    assert "ARGORUN_TRACEBACK" not in stderr
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("run", "--help"), ("schema",), ()])
@@ -93,9 +90,9 @@ def test_a_full_disk_under_stdout_is_one_error_and_no_verdict(
 ) -> None:
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "argorun", *arguments],
+            [*ARGORUN, *arguments],
             cwd=tmp_path,
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": buffering},
+            env=checkout.environment(tmp_path, PYTHONUNBUFFERED=buffering),
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
@@ -115,11 +112,11 @@ def test_help_and_version_need_none_of_them(tmp_path: Path, library: str) -> Non
 
 
 def test_a_reader_that_has_seen_enough_of_the_help_makes_no_verdict(tmp_path: Path) -> None:
-    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    environment = checkout.environment(tmp_path)
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write, "wb") as closed:
-        command = [sys.executable, "-m", "argorun", "run", "--help"]
+        command = [*ARGORUN, "run", "--help"]
         done = subprocess.run(
             command,
             cwd=tmp_path,
@@ -142,7 +139,7 @@ def test_a_question_that_nobody_answers_is_no_verdict(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", code, "demo"],
         cwd=tmp_path,
-        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)},
+        env=checkout.environment(tmp_path),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -18,8 +18,9 @@ import pytest
 from argorun import __version__, app
 from argorun.cli.main import commands
 from argorun.config.model import Flags
+from tests import checkout
+from tests.checkout import ARGORUN
 
-ROOT = Path(__file__).parents[2]
 CONFIG = """
 application: weather
 argocd: {{server: "127.0.0.1:{port}", plaintext: true}}
@@ -32,8 +33,8 @@ def argorun(
     folder: Path, *arguments: str, code: str | None = None, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """argorun in a process of its own, with nothing in its environment."""
-    command = ["-c", code] if code is not None else ["-m", "argorun"]
-    clean = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
+    command = ["-c", code] if code is not None else ARGORUN[1:]
+    clean = checkout.environment(folder, COLUMNS="100")
     return subprocess.run(
         [sys.executable, *command, *arguments],
         cwd=folder,
@@ -242,9 +243,9 @@ def test_a_wrong_token_is_6_and_is_not_shown(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux's /dev/full")
 def test_an_error_that_cannot_be_shown_keeps_its_code(tmp_path: Path) -> None:
-    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    environment = checkout.environment(tmp_path)
     with open("/dev/full", "wb") as full:
-        command = [sys.executable, "-m", "argorun", "run", "-f", "none.yaml"]
+        command = [*ARGORUN, "run", "-f", "none.yaml"]
         done = subprocess.run(
             command, cwd=tmp_path, env=environment, stdout=full, stderr=full, timeout=60, check=False
         )

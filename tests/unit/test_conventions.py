@@ -59,6 +59,16 @@ def test_no_test_reaches_into_a_private_attribute(path: Path) -> None:
     assert reached == []
 
 
+OWN_WAY = re.compile(r'sys\.executable, "-m", "argorun"|"PATH": os\.environ')
+HELPER = ROOT / "tests" / "checkout.py"
+
+
+@pytest.mark.parametrize("path", [p for p in TESTS if p not in (HELPER, Path(__file__))], ids=name)
+def test_what_tests_start_is_the_argorun_of_this_checkout(path: Path) -> None:
+    """Another one may be installed: the command and its environment come from tests/checkout.py."""
+    assert OWN_WAY.findall(path.read_text(encoding="utf-8")) == []
+
+
 def words(path: Path) -> Iterator[str]:
     """The comments, strings and names of tests of a Python file, or all of another one."""
     text = path.read_text(encoding="utf-8")

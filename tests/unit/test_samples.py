@@ -7,7 +7,7 @@ from tests.chaos import plans, test_chaos
 from tests.chaos.plans import Deed, Kind
 from tests.faults.cells import CELLS, FAULTS, KAFKA_FAULTS, KAFKA_PLACES, PLACES, SAMPLE, sample
 from tests.faults.test_table import TABLE
-from tests.processes import PARTS, group
+from tests.processes import FIRST, PARTS, SHARED, group
 
 SAMPLED = [CELLS[name] for name in SAMPLE]
 
@@ -65,3 +65,8 @@ def test_what_shares_servers_stays_in_one_process_and_all_else_goes_where_there_
     assert len(chaos) == 1
     unit = [f"tests/unit/test_cli.py::test_{n}[a::b]" for n in range(9)]
     assert [group(nodeid) for nodeid in unit] == unit
+
+
+def test_what_begins_first_is_something_that_there_is() -> None:
+    parts = {group(f"tests/faults/test_table.py::{name}") for name in CELLS}
+    assert set(FIRST) - parts <= set(SHARED.values())

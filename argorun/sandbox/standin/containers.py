@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from argorun.sandbox.standin.objects import Json, Pulse, rfc3339_nano
+from argorun.sandbox.watchdog import send
 
 CHUNK = 1 << 16
 
@@ -178,8 +179,7 @@ class Process:
 
     def signal(self, number: signal.Signals) -> None:
         """Signal the whole process group; nothing if it is gone."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, number)
+        send(self._process, number)
 
 
 def log_line(stamp: int, content: str, pod: str, *, last: bool = False) -> Json:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests import checkout
 from tests.unit.config.sessions import Session, every, prepare, run
 
-ROOT = Path(__file__).parents[3]
 SESSIONS = every()
 
 
@@ -49,10 +47,9 @@ PROCESSES = ("an empty folder", "several wrong flags at once", "three keys with 
 def test_a_process_says_the_same(session: Session, tmp_path: Path) -> None:
     folder = prepare(session, tmp_path)
     done = subprocess.run(
-        [sys.executable, "-m", "argorun", *session.arguments],
+        [*checkout.ARGORUN, *session.arguments],
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
-        | session.environment,
+        env=checkout.environment(tmp_path) | session.environment,
         capture_output=True,
         text=True,
         timeout=60,

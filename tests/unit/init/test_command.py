@@ -18,11 +18,11 @@ import pytest
 
 from argorun.config.load import load
 from argorun.config.model import Flags
+from tests import checkout
 from tests.chaos.ground import Ground
 
-ROOT = Path(__file__).parents[3]
 LIMIT = 60.0  # seconds after which something that hangs is ended; no test depends on it
-COMMAND = [sys.executable, "-m", "argorun"]
+COMMAND = [*checkout.ARGORUN]
 KAFKA = "kafka.example.com:9092"
 
 
@@ -35,15 +35,12 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
 
 
 def environment(ground: Ground, folder: Path, **more: str) -> dict[str, str]:
-    return {
-        "PATH": os.environ["PATH"],
-        "HOME": str(folder),
-        "PYTHONPATH": str(ROOT),
+    known = {
         "ARGOCD_SERVER": f"http://{ground.standin.server}",
         "ARGOCD_AUTH_TOKEN": ground.standin.token,
         "COLUMNS": "100",
-        **more,
     }
+    return checkout.environment(folder, **known | more)
 
 
 def run(
@@ -360,5 +357,5 @@ def test_help_does_not_load_what_completes() -> None:
         "import re, sys; from argorun.cli import main\n"
         "print([m for m in sys.modules if re.search('argorun.(cli.complete|init)|httpx|yaml|msgspec', m)])"
     )
-    result = run(ROOT, {}, command=[sys.executable, "-c", code])
+    result = run(checkout.ROOT, {}, command=[sys.executable, "-c", code])
     assert re.sub(r"'argorun\.cli\.init'(, )?", "", result.stdout) == "[]\n"

@@ -25,10 +25,10 @@ from urllib.parse import quote
 import pytest
 
 from argorun.sandbox.standin.accounts import Account
+from tests import checkout
 from tests.unit.reporters.github_runner import commands
 from tests.unit.sandbox.world import World, job, world
 
-ROOT = Path(__file__).parents[3]
 CANARIES = {
     "token": "Zq7TkX.w9Rm2-Vb4_Lh8Nc",
     "password": "u5\"Gy'Pe3/Wd&6+Fj=1 Ks<0\\Ha",
@@ -82,7 +82,7 @@ def configure(folder: Path, server: str = "127.0.0.1:1", more: str = "") -> None
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
-    known = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(ROOT), "TERM": "xterm"}
+    known = checkout.environment(folder, TERM="xterm")
     secret = {"ARGOCD_AUTH_TOKEN": CANARIES["token"]}
     secret |= {name.upper(): CANARIES[name] for name in ("password", "header", "name")}
     return known | secret | more

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,10 +14,10 @@ from hypothesis import strategies as st
 from argorun import app
 from argorun.errors import UsageError
 from argorun.reporters.stderr import MaskedStderr, masked_stderr, redactor
+from tests import checkout
 from tests.unit.reporters.github_runner import commands
 
 INSTALL = "from argorun.reporters.stderr import install_stderr, redactor\ninstall_stderr()"
-ROOT = Path(__file__).parents[3]
 TOKEN = "t0ken-of-argocd"
 
 
@@ -29,7 +28,7 @@ def masked(**environment: str) -> tuple[MaskedStderr, io.StringIO]:
 
 def process(code: str, *arguments: str, **environment: str) -> str:
     """What a process with a masked stderr writes there."""
-    known = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "ARGOCD_AUTH_TOKEN": TOKEN}
+    known = checkout.environment(Path.home(), ARGOCD_AUTH_TOKEN=TOKEN)
     done = subprocess.run(
         [
             sys.executable,

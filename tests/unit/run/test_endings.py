@@ -7,14 +7,14 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+from tests import checkout
+
 LIMIT = 60  # seconds: what hangs, does so for an hour
 # Sent at once, these may be handled in either order (seen twice in some hundred runs): POSIX gives two
 # pending signals none, and Python may enter the second's handler before the first's has done its first step.
@@ -49,15 +49,10 @@ def argorun(
     folder: Path, *arguments: str, stderr: int = subprocess.DEVNULL
 ) -> Iterator[subprocess.Popen[bytes]]:
     """`argorun run`, with the folder's patches in it."""
-    paths = f"{folder / 'patches'}{os.pathsep}{ROOT}"
-    known = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(folder),
-        "PYTHONPATH": paths,
-        "ARGOCD_AUTH_TOKEN": "t0ken",
-    }
+    paths = f"{folder / 'patches'}{os.pathsep}{checkout.ROOT}"
+    known = checkout.environment(folder, PYTHONPATH=paths, ARGOCD_AUTH_TOKEN="t0ken")
     process = subprocess.Popen(
-        [sys.executable, "-m", "argorun", *arguments],
+        [*checkout.ARGORUN, *arguments],
         cwd=folder, env=known, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr,
     )  # fmt: skip
     try:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from argorun.sandbox.watchdog import Watchdog
+from argorun.sandbox.watchdog import Watchdog, terminate
 
 STARTER = """
 import asyncio, signal, subprocess, sys
@@ -65,3 +65,29 @@ def test_a_group_that_has_ended_is_left_alone_and_the_folder_is_gone() -> None:
         assert other.poll() is None
         other.kill()
     assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("script", "code"), [("exec sleep 1000", -15), ("trap '' TERM; echo; sleep 1000", -9)]
+)
+def test_only_asyncio_asks_whether_its_process_has_ended(
+    monkeypatch: pytest.MonkeyPatch, script: str, code: int
+) -> None:
+    """Whoever else asks takes the exit code away from it: "Unknown child process pid …, … returncode 255"."""
+
+    def asked(_: object) -> None:
+        raise AssertionError("somebody else has asked")
+
+    async def ended() -> int | None:
+        process = await asyncio.create_subprocess_exec(
+            "sh", "-c", f"echo; {script}", stdout=asyncio.subprocess.PIPE, start_new_session=True
+        )
+        assert process.stdout is not None
+        await process.stdout.readline()
+        if code == -9:
+            await process.stdout.readline()
+        await terminate(process, 0.2)
+        return process.returncode
+
+    monkeypatch.setattr(subprocess.Popen, "poll", asked)
+    assert asyncio.run(ended()) == code
