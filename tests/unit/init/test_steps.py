@@ -251,6 +251,25 @@ def test_wrong_flags_are_told_at_once_and_no_secret_is_shown(tmp_path: Path) -> 
         assert part in shown
 
 
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("SASL_SSL://me:s3cret@kafka:9092", "'SASL_SSL://***@kafka:9092' is not HOST:PORT"),
+        ("kafka 9092", "'kafka 9092' is not HOST:PORT"),
+        ("kafka\x07:9092", "'kafka\\x07:9092' contains a control character"),
+    ],
+)
+def test_kafkas_variable_is_checked_as_its_flag_and_no_secret_of_it_reaches_screen_or_file(
+    tmp_path: Path, value: str, message: str
+) -> None:
+    setup = Setup(tmp_path, chart())
+    given = {"KAFKA_BOOTSTRAP_SERVERS": value}
+    assert error_of(setup, ENVIRONMENT, given)[0] == f"KAFKA_BOOTSTRAP_SERVERS: {message}"
+    flag = setup.make(ENVIRONMENT | given, bootstrap_servers="kafka.example.com:9092")  # it wins
+    assert flag.kafka == KafkaAnswer({"bootstrap.servers": "kafka.example.com:9092"})
+    assert "s3cret" not in setup.screen
+
+
 def test_a_prefix_for_each_parameter(tmp_path: Path) -> None:
     assert error_of(Setup(tmp_path, chart()), ENVIRONMENT, KAFKA, topics=("a", "b")) == (
         "--topic is given 2 times, for 1 parameters",
