@@ -140,12 +140,12 @@ class Init:
         if not self._ask.can_ask:
             if len(names) == 1:
                 return checks.application(next(iter(names)))
-            seen = f"; the token sees: {texts.listed(list(names))}" if names else "; the token may list none"
+            seen = f"; the token sees: {texts.listed(list(names))}" if names else "; the token sees none"
             self._lacks.append(texts.APPLICATION + seen)
             return None
         self._ask.say("")
         if not names:
-            self._ask.say("The token may list no Application.")
+            self._ask.say("The token sees no Application; one that is there can be typed.")
             return checks.application(self._ask.ask("Application", "", checks.application))
         shown = list(names)[:SHOWN]
         options = [texts.option(name, names[name]) for name in shown]
@@ -199,9 +199,7 @@ class Init:
             self._ask.say(*texts.chosen_tests(likely))
         notes = [f"{known[name]}: {known[name].seen}" for name in jobs if name in known]
         if not jobs:
-            notes = [
-                "No PostSync Job or Pod is rendered now: a chart may make its hooks only when a topic is set."
-            ]
+            notes = [texts.NO_HOOK]
         return TestsAnswer(jobs, tuple(notes))
 
     def _kafka(self, found: Found, properties: dict[str, str]) -> KafkaAnswer:

@@ -186,12 +186,12 @@ def test_how_to_get_a_token_is_said(tmp_path: Path) -> None:
     ]
 
 
-def test_a_token_that_may_list_nothing_needs_the_application(tmp_path: Path) -> None:
+def test_a_token_that_sees_nothing_needs_the_application(tmp_path: Path) -> None:
     argocd = chart()
     argocd.listed = False
     assert error_of(Setup(tmp_path, argocd), ENVIRONMENT, KAFKA) == (
         NOT_WRITTEN.format("this is"),
-        ["application: argorun init APPLICATION; the token may list none"],
+        ["application: argorun init APPLICATION; the token sees none"],
     )
 
 
@@ -342,7 +342,17 @@ def test_a_chart_that_does_not_render_without_a_topic_is_no_obstacle(tmp_path: P
     assert setup.make(ENVIRONMENT | KAFKA).tests == TestsAnswer(
         (), ("No PostSync Job or Pod is rendered now: a chart may make its hooks only when a topic is set.",)
     )
-    assert "! it does not render as it is: a topic is required\n" in setup.screen
+    assert "weather: Helm, chart\n! it does not render as it is: a topic is required\n" in setup.screen
+
+
+def test_of_a_kustomization_that_does_not_render_nobody_says_what_it_has_not(tmp_path: Path) -> None:
+    argocd = kustomization(CONFIG)
+    argocd.meets("manifests", ApiError("render", 400, 3, "no such base"))
+    _, hint = error_of(Setup(tmp_path, argocd), ENVIRONMENT, KAFKA)
+    assert hint == [
+        "parameter: --parameter NAME. As it does not render, its ConfigMaps are not known; "
+        "write CONFIGMAP/KEY."
+    ]
 
 
 # -- parameters -----------------------------------------------------------------------------------------
@@ -451,12 +461,12 @@ def test_an_application_that_takes_no_parameters_is_explained_and_another_one_as
     assert "! Application weather has a directory source, which takes no parameters\n" in setup.screen
 
 
-def test_a_token_that_may_list_nothing_lets_the_name_be_typed(tmp_path: Path) -> None:
+def test_a_token_that_sees_nothing_lets_the_name_be_typed(tmp_path: Path) -> None:
     argocd = chart()
     argocd.listed = False
     setup = Setup(tmp_path, argocd, "weather\n\n\n\nkafka:1\n")
     assert setup.make().application == ApplicationRef(name="weather")
-    assert "The token may list no Application.\nApplication: " in setup.screen
+    assert "The token sees no Application; one that is there can be typed.\nApplication: " in setup.screen
 
 
 def test_how_kafka_is_spoken_to_is_asked_where_the_manifests_show_it(tmp_path: Path) -> None:
