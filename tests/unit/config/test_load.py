@@ -545,7 +545,12 @@ def test_a_path_that_the_system_refuses_to_look_at_is_no_crash(folder: Path) -> 
         (
             "parameter: kafka.topic",
             'parameter: ""',
-            "argorun.yaml:5: topics: first entry: parameter: must be either helm or kustomize",
+            "argorun.yaml:5: topics: first entry: parameter: has an empty name",
+        ),
+        (
+            "parameter: kafka.topic",
+            "parameter: {kustomize: {configmap: ' ', key: k}}",
+            "argorun.yaml:5: topics: first entry: parameter: has an empty name",
         ),
         (
             "parameter: kafka.topic",
