@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
 import sys
@@ -101,7 +102,12 @@ class Prompts:
         self.say(f"  ✗ {text}")
 
     def _read(self, question: str, default: str) -> str:
-        """A line as it was typed. Raises KeyboardInterrupt at its end (Ctrl-D)."""
+        """What was typed, asked for until it is text. Raises KeyboardInterrupt at its end (Ctrl-D)."""
+        while not (line := self._line(question, default)).isprintable():
+            self._say_again("this is not UTF-8 text, or it has a control character: type it again")
+        return line
+
+    def _line(self, question: str, default: str) -> str:
         shown = f" [{default}]" if default else ""
         self._write(self._safe(f"{question}{shown}: "))
         self._err.flush()
@@ -128,5 +134,7 @@ def prompts(environment: Mapping[str, str], *, yes: bool) -> Prompts:
     stderr = usable(unmasked(sys.stderr))
     at_terminal = sys.stdin is not None and is_terminal(sys.stdin) and is_terminal(stderr)
     can_ask = at_terminal and not yes and not environment.get("CI")
+    if can_ask and isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")  # bytes that are no text are asked for again
     live = is_terminal(stderr) and environment.get("TERM") != "dumb"
     return Prompts(sys.stdin, stderr, redactor().text, can_ask=can_ask, live=live)

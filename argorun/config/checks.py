@@ -74,12 +74,13 @@ def places(value: str | Parameter | list[str | Parameter]) -> tuple[Parameter, .
     made = tuple(Parameter(helm=p) if isinstance(p, str) else p for p in listed)
     if not made:
         raise Wrong("is empty", "name the Helm parameter that takes the topic's name")
+    hint = f"write {' or '.join(PARAMETER_FORMS.values())}"
     for p in made:
-        if len(p.given) != 1 or p.place == "":
-            raise Wrong(
-                f"must be either {' or '.join(PARAMETER_FORMS)}",
-                f"write {' or '.join(PARAMETER_FORMS.values())}",
-            )
+        if len(p.given) != 1:
+            raise Wrong(f"must be either {' or '.join(PARAMETER_FORMS)}", hint)
+        parts = [p.place] if isinstance(p.place, str) else [p.place.configmap, p.place.key]
+        if not all(part.strip() for part in parts):
+            raise Wrong("has an empty name", hint)
         if p.helm is not None:
             helm_parameter(p.helm)
     return made

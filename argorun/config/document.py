@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -80,7 +81,7 @@ def _text(path: Path) -> str:
         raise Wrong("there is no such file", _instead(path)) from None
     except IsADirectoryError:
         inside = path / DEFAULT_FILE
-        raise Wrong("is a directory", f"did you mean {inside}?" if inside.is_file() else "") from None
+        raise Wrong("is a directory", f"did you mean {inside}?" if os.path.isfile(inside) else "") from None
     except (OSError, ValueError) as e:
         raise Wrong(f"cannot be read: {getattr(e, 'strerror', None) or e}") from None
     if len(raw) > LARGEST:

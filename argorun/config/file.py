@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -120,7 +121,7 @@ def read(
     `mask`.
     """
     path = given or folder / DEFAULT_FILE
-    if given is None and not (path.exists() or path.is_symlink()):
+    if given is None and not os.path.lexists(path):
         return Written(folder=folder)
     # A Path has dropped one slash of a URL.
     name = re.sub(r"^([a-z]+:)/(?=[^/])", r"\1//", str(given)) if given else DEFAULT_FILE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -48,13 +49,13 @@ def check_where(
 
 def check_outputs(events: Path | None, log_dir: Path | None, problems: Problems) -> None:
     """Where files are to be written; whether they can be is seen when they are opened."""
-    if events is not None and (events.is_dir() or not events.parent.is_dir()):
-        why = "Is a directory" if events.is_dir() else "No such file or directory"
+    if events is not None and (os.path.isdir(events) or not os.path.isdir(events.parent)):
+        why = "Is a directory" if os.path.isdir(events) else "No such file or directory"
         problems.typed(
             f"the events file {events} cannot be written: {why}",
             "give --events a path in a directory that exists and that you may write to",
         )
-    if log_dir is not None and log_dir.exists() and not log_dir.is_dir():
+    if log_dir is not None and os.path.exists(log_dir) and not os.path.isdir(log_dir):
         problems.typed(
             f"the log directory {log_dir} cannot be created: Not a directory",
             "give --log-dir a directory that you may write to",
@@ -69,7 +70,7 @@ def check_not_empty(flag: str, values: Iterable[str | None], problems: Problems)
 
 def application(name: str, folder: Path) -> None:
     """The argument of `argorun run`; a file's name is a valid one of an Application, and never meant."""
-    if name.endswith((".yaml", ".yml")) and (folder / name).is_file():
+    if name.endswith((".yaml", ".yml")) and os.path.isfile(folder / name):
         raise Wrong(f"{quoted(name)} is a file", f"give it with -f: argorun run -f {name}")
     checks.application(name)
 

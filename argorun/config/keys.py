@@ -33,7 +33,8 @@ _DURATION = (
 )
 _SOME_TIME = {"pattern": f"^(?=.*[1-9]){_DURATION}", "minimum": 1, "maximum": 999_999_999}
 _TIME_OR_0 = {"pattern": f"^{_DURATION}", "minimum": 0, "maximum": 999_999_999}
-_HELM_NAME = r"^([^\\,=]|\\.)+$"
+_NOT_BLANK = {"pattern": r"\S"}
+_HELM_NAME = r"^(?=.*\S)([^\\,=]|\\.)+$"
 _COUNT = {"minimum": -1, "maximum": 32767, "not": {"const": 0}}
 _A_DURATION = "duration: `90`, `90s`, `15m`, `1h30m`"
 
@@ -196,9 +197,13 @@ TOPICS = {
         about="The ConfigMap's name, as it is rendered or as in its source.",
         example="topic-config",
         otherwise="required",
+        limits=_NOT_BLANK,
     ),
     "topics[].parameter.kustomize.key": Key(
-        about="The key whose value becomes the topic's name.", example="topic_name", otherwise="required"
+        about="The key whose value becomes the topic's name.",
+        example="topic_name",
+        otherwise="required",
+        limits=_NOT_BLANK,
     ),
     "topics[].partitions": Key(
         about="How many partitions the topic gets; -1 leaves that to the broker.",

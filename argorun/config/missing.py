@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -92,7 +93,9 @@ def _tilde(folder: Path, environment: Mapping[str, str]) -> str:
 
 
 def _other_names(folder: Path) -> list[str]:
-    return [name for name in ("argorun.yml", ".argorun.yaml", "Argorun.yaml") if (folder / name).is_file()]
+    return [
+        name for name in ("argorun.yml", ".argorun.yaml", "Argorun.yaml") if os.path.isfile(folder / name)
+    ]
 
 
 def _variables(lacks: list[Lack], environment: Mapping[str, str]) -> Iterator[str]:

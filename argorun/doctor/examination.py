@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import traceback
 from collections.abc import Callable, Iterator
 from typing import Literal
 
@@ -91,8 +90,7 @@ class Examination:
             async for outcome in examine(checks, context, self._missing, begin):
                 self._show(row(outcome))
         except Exception as e:
-            error = InternalError.of(e, reason="".join(traceback.format_exception(e)))
-            self._show(row(Outcome(began[-1], error=error)))
+            self._show(row(Outcome(began[-1], error=InternalError.of(e))))
 
     def _configuration(self) -> Row:
         name = self._parts.inputs.written.name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from argorun.config.problems import Wrong
+from argorun.config.problems import Problems, Wrong
 from argorun.init.answers import KafkaAnswer
 from argorun.init.questions import Questions
 from argorun.init.rendered import MECHANISMS, PROTOCOLS, Brokers, Named
@@ -24,8 +24,14 @@ def given(flag: str | None, environment: Mapping[str, str]) -> tuple[str, str]:
     return (value, VARIABLE) if value else ("", "")
 
 
-def check(value: str) -> str:
-    return servers(value)
+def check_variable(flag: str | None, environment: Mapping[str, str], problems: Problems) -> None:
+    """Check the variable where no flag wins over it: its address is shown, and written to the file."""
+    value, source = given(flag, environment)
+    if source == VARIABLE:
+        try:
+            servers(value)
+        except Wrong as e:
+            problems.variable(f"{VARIABLE}: {e.text}", e.hint)
 
 
 def about(seen: Sequence[Brokers], reached: set[str]) -> list[str]:

@@ -16,7 +16,9 @@ MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "GSSAPI", "OAUTHBEARER"
 IN_CLUSTER = (".svc", ".cluster.local", ".local", ".internal")
 MOST_PLACES = 3  # that are named for one address
 
-_ADDRESS = r"(?:[A-Za-z_]+://)?(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?|\[[0-9a-fA-F:]+\]):[0-9]{1,5}"
+_ADDRESS = (
+    r"(?:[A-Za-z_]+://)?(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?|\[[0-9a-fA-F:]+\]):[0-9]{1,5}(?![\w@])"
+)
 _LIST = re.compile(rf"{_ADDRESS}(?:\s*,\s*{_ADDRESS})*")
 # `bootstrap.servers=a:1,b:2`, `bootstrap-servers: "a:1"`, `--bootstrap-server a:1`
 _IN_TEXT = re.compile(

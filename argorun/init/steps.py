@@ -26,7 +26,7 @@ from argorun.init.hooks import find_tests
 from argorun.init.look import APPLICATION, SERVER, Found, Look
 from argorun.init.questions import Questions
 from argorun.init.rendered import brokers, security
-from argorun.init.wishes import Given, check_flags, text
+from argorun.init.wishes import Given, check_flags, servers, text
 from argorun.run.checks import catalog
 from argorun.run.checks.check import ends
 
@@ -59,6 +59,7 @@ class Init:
     def make(self, path: Path, problems: Problems) -> Answers:
         """The answers for the file at `path`. Raises ArgorunError, of `problems` first."""
         properties = check_flags(self._flags, self._given.folder, problems, self._given.check_properties)
+        kafka.check_variable(self._flags.bootstrap_servers, self._given.environment, problems)
         problems.raise_any()
         argocd, sources = self._argocd()
         config = _config(NONE_YET, argocd, sources)
@@ -139,12 +140,12 @@ class Init:
         if not self._ask.can_ask:
             if len(names) == 1:
                 return checks.application(next(iter(names)))
-            seen = f"; the token sees: {texts.listed(list(names))}" if names else "; the token may list none"
+            seen = f"; the token sees: {texts.listed(list(names))}" if names else "; the token sees none"
             self._lacks.append(texts.APPLICATION + seen)
             return None
         self._ask.say("")
         if not names:
-            self._ask.say("The token may list no Application.")
+            self._ask.say("The token sees no Application; one that is there can be typed.")
             return checks.application(self._ask.ask("Application", "", checks.application))
         shown = list(names)[:SHOWN]
         options = [texts.option(name, names[name]) for name in shown]
@@ -198,32 +199,30 @@ class Init:
             self._ask.say(*texts.chosen_tests(likely))
         notes = [f"{known[name]}: {known[name].seen}" for name in jobs if name in known]
         if not jobs:
-            notes = [
-                "No PostSync Job or Pod is rendered now: a chart may make its hooks only when a topic is set."
-            ]
+            notes = [texts.NO_HOOK]
         return TestsAnswer(jobs, tuple(notes))
 
     def _kafka(self, found: Found, properties: dict[str, str]) -> KafkaAnswer:
         seen = brokers(found.manifests, found.values or {})
         hints = security(found.manifests, found.values or {})
-        servers, source = kafka.given(self._flags.bootstrap_servers, self._given.environment)
+        address, source = kafka.given(self._flags.bootstrap_servers, self._given.environment)
         reached: set[str] = set()
-        if not servers and seen:
+        if not address and seen:
             self._ask.wait_for(f"looking which of {len(seen)} brokers can be reached from here")
             reached = self._reached([b.servers for b in seen])
-        if not servers and self._ask.can_ask:
+        if not address and self._ask.can_ask:
             self._ask.say("", *kafka.about(seen, reached))
-            servers = self._ask.ask("Bootstrap servers", kafka.suggestion(seen, reached), kafka.check)
-        elif not servers:
-            servers = kafka.only(seen, reached)
+            address = self._ask.ask("Bootstrap servers", kafka.suggestion(seen, reached), servers)
+        elif not address:
+            address = kafka.only(seen, reached)
             source = "seen in the manifests, and reached from here"
-            if not servers:
+            if not address:
                 self._missing_kafka(kafka.states(seen, reached))
-        if source and servers:
-            self._ask.say(f"Kafka: {servers} ({source})")
+        if source and address:
+            self._ask.say(f"Kafka: {address} ({source})")
         if not properties and self._ask.can_ask and hints:
             properties = kafka.ask_security(self._ask, hints)
-        return kafka.answer(servers, properties, seen, hints)
+        return kafka.answer(address, properties, seen, hints)
 
     def _missing_kafka(self, seen: list[str]) -> None:
         if not kafka.given(self._flags.bootstrap_servers, self._given.environment)[0]:

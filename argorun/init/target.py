@@ -12,20 +12,28 @@ from argorun.config.problems import Problems
 from argorun.errors import UsageError
 
 OTHERS = "give another name with -f, or --force to overwrite it"
+ANOTHER = "give another one with -f"
 
 
 def target(file: Path | None, folder: Path, problems: Problems, *, force: bool) -> Path:
     """The path to write to; that it cannot be, or that something is there already, goes to `problems`."""
     path = folder / (file or DEFAULT_FILE)
     shown = file or DEFAULT_FILE
-    if path.is_dir():
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as e:  # its name is too long, or it may not be looked at
+        problems.typed(f"{shown} cannot be written: {e.strerror}", ANOTHER)
+        return path
+    if os.path.isdir(path):
         problems.typed(f"{shown} is a directory", f"did you mean -f {Path(shown) / DEFAULT_FILE}?")
-    elif not path.parent.is_dir():
+    elif not os.path.isdir(path.parent):
         problems.typed(f"{shown}: there is no folder {path.parent}", "create it first")
     elif os.path.lexists(path) and not force:
         problems.typed(f"{shown} exists already, and nothing was changed", OTHERS)
     elif not os.access(path.parent, os.W_OK):
-        problems.typed(f"{shown}: the folder {path.parent} may not be written to", "give another one with -f")
+        problems.typed(f"{shown}: the folder {path.parent} may not be written to", ANOTHER)
     return path
 
 
@@ -34,7 +42,7 @@ def write(path: Path, text: str, *, force: bool) -> None:
 
     Raises UsageError where it cannot be written, or has come up in the meantime.
     """
-    real = path.resolve() if force else path  # a link stays one
+    real = Path(os.path.realpath(path)) if force else path  # a link stays one
     try:
         mode = real.stat().st_mode & 0o777 if real.exists() else 0o666 & ~_umask()
         with tempfile.NamedTemporaryFile(
@@ -52,7 +60,7 @@ def write(path: Path, text: str, *, force: bool) -> None:
     except FileExistsError:
         raise UsageError(f"{path} was created in the meantime, and nothing was changed", OTHERS) from None
     except OSError as e:
-        raise UsageError(f"{path} cannot be written: {e.strerror}", "give another one with -f") from None
+        raise UsageError(f"{path} cannot be written: {e.strerror}", ANOTHER) from None
 
 
 def _put(made: Path, path: Path, *, force: bool) -> None:

@@ -32,6 +32,7 @@ A_TOKEN = (
     "your own account: `argocd login`, whose token argorun uses\n"
     f"what the account must be allowed to do: {DOCS}/how-to/permissions.md"
 )
+NO_HOOK = "No PostSync Job or Pod is rendered now: a chart may make its hooks only when a topic is set."
 MOST = 8  # names that are listed
 
 
@@ -115,10 +116,12 @@ def option(name: str, app: Application) -> str:
 def about(found: Found) -> Iterator[str]:
     """What was found of an Application."""
     app, source = found.app, found.app.spec.get("source") or {}
-    at, objects = source.get("path") or source.get("chart") or "", count(len(found.manifests), "object")
-    yield f"{app.metadata.name}: {app.status.source_type}, {at}, renders to {objects}"
+    at = f"{app.metadata.name}: {app.status.source_type}, {source.get('path') or source.get('chart') or ''}"
     if found.why_not_rendered:
+        yield at
         yield f"! it does not render as it is: {found.why_not_rendered}"
+    else:
+        yield f"{at}, renders to {count(len(found.manifests), 'object')}"
 
 
 # -- parameters and tests -------------------------------------------------------------------------------
@@ -142,6 +145,8 @@ def about_parameters(found: Found) -> Iterator[str]:
 
 def none_found(found: Found) -> str:
     """Why no parameter was found, and where to look."""
+    if "helm" not in found.kinds and found.why_not_rendered:
+        return "As it does not render, its ConfigMaps are not known; write CONFIGMAP/KEY."
     if "helm" not in found.kinds:
         return (
             "No ConfigMap has a key that looks like a topic's; write CONFIGMAP/KEY. A name that stands in a "
@@ -172,7 +177,7 @@ def about_tests(hooks: Sequence[PostSyncHook]) -> Iterator[str]:
     if hooks:
         yield "Which of the PostSync hooks are the tests? They decide the verdict. (several with commas)"
     else:
-        yield "No PostSync Job or Pod is rendered now: a chart may make its hooks only when a topic is set."
+        yield NO_HOOK
 
 
 def chosen_tests(hooks: Sequence[PostSyncHook]) -> Iterator[str]:

@@ -104,7 +104,7 @@ def servers(value: str) -> str:
     """A list of HOST:PORT."""
     if not value.strip():
         raise Wrong("is empty", "write HOST:PORT, several with commas")
-    for address in value.split(","):
+    for address in writable(value).split(","):
         if not _ADDRESS.fullmatch(address.strip()):
             raise Wrong(
                 f"{quoted(checks.without_password(address))} is not HOST:PORT",

@@ -19,14 +19,14 @@ HINT = (
 )
 
 
-async def check(client: Client, before: Application) -> None:
-    """Raise UsageError (2) if auto-sync is on and Argo CD is too old to switch it off.
+async def check(client: Client, before: Application) -> bool:
+    """Whether auto-sync is off, or Argo CD is known to be new enough to switch it off.
 
-    `before` is the Application as it was before runs came. If the version cannot be read, the run goes on:
-    `was_dropped` looks at the switch once it is sent.
+    `before` is the Application as it was before runs came. Raises UsageError (2) if Argo CD is too old. If
+    the version cannot be read, the run goes on: `was_dropped` looks at the switch once it is sent.
     """
     if not before.is_auto_synced:
-        return
+        return True
     version = ""
     with contextlib.suppress(ArgoCDFailed, AccessDenied):
         version = await client.version()
@@ -37,6 +37,7 @@ async def check(client: Client, before: Application) -> None:
             "for a run (automated.enabled)",
             HINT,
         )
+    return number is not None
 
 
 def refusal(app: object) -> UsageError:

@@ -10,17 +10,18 @@ from argorun.argocd.types import SyncWindow, SyncWindows
 from argorun.errors import AccessDenied, ArgoCDFailed, OperationFailed
 
 
-async def check(client: Client, app: ApplicationName, project: str) -> None:
-    """Raise OperationFailed (3) if a window forbids to sync the Application now.
+async def check(client: Client, app: ApplicationName, project: str) -> bool:
+    """Whether Argo CD says that no window forbids to sync the Application now.
 
-    If Argo CD does not say, nothing is raised: it will refuse the sync itself.
+    Raises OperationFailed (3) if one does. False if Argo CD does not say: it will refuse the sync itself.
     """
     try:
         windows = await client.sync_windows(app)
     except (ArgoCDFailed, AccessDenied):
-        return
+        return False
     if not windows.can_sync:
         raise await blocked(client, app, project, windows)
+    return True
 
 
 async def blocked(

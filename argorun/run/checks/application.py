@@ -20,7 +20,7 @@ from argorun.errors import AccessDenied, ArgorunError
 from argorun.humanize import limit, nearest
 from argorun.kinds import NoticeKind
 from argorun.redact.secrets import in_address
-from argorun.run.checks.check import Context
+from argorun.run.checks.check import Context, Undecided
 from argorun.run.plan import draw, settings
 
 ASKED = (("update", "applications"), ("sync", "applications"), ("get", "logs"))
@@ -93,7 +93,8 @@ async def source(context: Context) -> str:
 async def auto_sync(context: Context) -> str:
     """Whether Argo CD can keep auto-sync off during a run."""
     before = original(context.seen, record_of(context.seen))
-    await autosync.check(context.client, before)
+    if not await autosync.check(context.client, before):
+        return Undecided("on: only Argo CD 3.1 or newer can switch it off, and this one's version is unknown")
     return "on: a run switches it off, and on again" if before.is_auto_synced else "off"
 
 
@@ -123,12 +124,14 @@ async def owner(context: Context) -> str:
     context.state.owner = await owners.check(
         context.client, *changed, functools.partial(context.warn, kind=NoticeKind.OWNER), force=force
     )
-    return context.state.owner or "nothing else writes its spec"
+    unknown = not context.state.owner and context.warned
+    return "" if unknown else context.state.owner or "nothing else writes its spec"
 
 
 async def sync_windows(context: Context) -> str:
     """Whether a sync window forbids to sync the Application now."""
-    await windows.check(context.client, context.app, context.seen.project)
+    if not await windows.check(context.client, context.app, context.seen.project):
+        return Undecided("Argo CD does not tell: it refuses the sync itself if one forbids it")
     return "none forbids a sync now"
 
 

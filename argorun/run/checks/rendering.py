@@ -103,7 +103,7 @@ async def values(context: Context) -> str:
     known = None
     with contextlib.suppress(ArgoCDFailed):  # the rendering with the values shows it, too
         known = await context.client.chart_values(context.app, context.seen)
-    if not known:
+    if known is None:
         return Undecided(
             "only a run can tell (Argo CD shows the chart's values to a role with: repositories, get)"
         )

@@ -6,7 +6,7 @@ from argorun.argocd.clock import stamp
 from argorun.argocd.http.errors import NEW_TOKEN
 from argorun.humanize import duration, limit
 from argorun.kinds import NoticeKind
-from argorun.run.checks.check import Context, Expired
+from argorun.run.checks.check import Context, Expired, Undecided
 
 
 async def answers(context: Context) -> str:
@@ -22,6 +22,8 @@ async def answers(context: Context) -> str:
 
 async def clock(context: Context) -> str:
     """Whether this machine's clock is Argo CD's; a warning if not."""
+    if not context.client.clock.known:
+        return Undecided("Argo CD does not tell its time")
     if text := context.client.clock.warning():
         context.warn(text, NoticeKind.CLOCK)
         return "Argo CD's time is used"

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from argorun.config.checks import duration
 from argorun.config.file import File
+from argorun.config.flags import check_outputs
 from argorun.config.load import load, load_parts
 from argorun.config.model import (
     ApplicationRef,
@@ -28,7 +29,7 @@ from argorun.config.model import (
     Topic,
     describe,
 )
-from argorun.config.problems import Wrong
+from argorun.config.problems import ConfigurationError, Problems, Wrong
 from argorun.config.sources import with_value
 from argorun.config.words import place_of
 from argorun.errors import UsageError
@@ -463,6 +464,20 @@ def test_a_file_that_is_not_text_or_not_there(folder: Path) -> None:
         assert e.value.message.startswith(f"{folder / name}: {what}")
 
 
+def test_a_path_that_the_system_refuses_to_look_at_is_no_crash(folder: Path) -> None:
+    long = f"{'a' * 300}.yaml"
+    with pytest.raises(ConfigurationError) as e:
+        load(Flags(file=folder / long, ca=long), ENVIRONMENT, folder)
+    assert [problem.text for problem in e.value.problems] == [
+        f"--ca: there is no file {str(folder / long)[:199]}…",
+        f"{folder / long}: cannot be read: File name too long",
+    ]
+    assert loaded(folder, MINIMAL, application=long).application == ApplicationRef(name=long)
+    problems = Problems()
+    check_outputs(Path(long), Path(long), problems)  # what is wrong is seen when they are opened
+    assert len(problems) == 0
+
+
 # -- what is missing or cannot be -------------------------------------------------------------------------
 
 
@@ -530,7 +545,12 @@ def test_a_file_that_is_not_text_or_not_there(folder: Path) -> None:
         (
             "parameter: kafka.topic",
             'parameter: ""',
-            "argorun.yaml:5: topics: first entry: parameter: must be either helm or kustomize",
+            "argorun.yaml:5: topics: first entry: parameter: has an empty name",
+        ),
+        (
+            "parameter: kafka.topic",
+            "parameter: {kustomize: {configmap: ' ', key: k}}",
+            "argorun.yaml:5: topics: first entry: parameter: has an empty name",
         ),
         (
             "parameter: kafka.topic",

@@ -15,6 +15,7 @@ from argorun.config.load import load_parts
 from argorun.config.model import Flags
 from argorun.doctor import examination
 from argorun.doctor.examination import execute
+from argorun.errors import ISSUES, TRACEBACK
 from argorun.kafka.topics import Topics
 from argorun.reporters.checklist import Checklist, Row, Status
 from tests.contract.manifests import job
@@ -229,9 +230,18 @@ def test_a_bug_in_a_check_is_70_and_no_traceback(doctor: Doctor, monkeypatch: py
         raise ValueError("boom")
 
     monkeypatch.setattr("argorun.argocd.rest_client.RestClient.version", broken)
+    monkeypatch.delenv(TRACEBACK, raising=False)
     shown = doctor.examine()
     assert shown.ended == 70
-    assert shown.rows[-1].text == "an error inside argorun: ValueError: boom"
+    assert shown.rows[-1] == Row(
+        "Argo CD",
+        Status.FAILED,
+        "an error inside argorun: ValueError: boom",
+        "Does it answer?",
+        hint="please report it, with this text and `argorun --version`:\n"
+        f"{ISSUES}\nARGORUN_TRACEBACK=1 shows where it happened",
+        exit_code=70,
+    )
 
 
 def test_a_server_that_does_not_answer_is_asked_again_and_the_list_says_so(doctor: Doctor) -> None:

@@ -78,6 +78,15 @@ def test_a_wrong_answer_is_explained() -> None:
     assert shown.getvalue() == "What:   ✗ is not right; write n\nWhat: "
 
 
+@pytest.mark.parametrize("typed", ["\udcff", "n\x1b[A"])
+def test_what_is_no_text_is_asked_for_again(typed: str) -> None:
+    asked, shown = prompts(f"{typed}\nn\n")
+    assert asked.ask("What", "", lambda _: None) == "n"
+    assert shown.getvalue() == (
+        "What:   ✗ this is not UTF-8 text, or it has a control character: type it again\nWhat: "
+    )
+
+
 @pytest.mark.parametrize(
     ("typed", "answer"), [("\n", True), ("Y\n", True), ("x\nno\n", False), ("n\n", False)]
 )

@@ -58,6 +58,9 @@ def test_an_address_that_only_the_cluster_knows_is_told_by_its_name(servers: str
         ("REDIS_URL", "redis:6379", ""),
         ("DATABASE", "db:5432", ""),
         ("JAVA_OPTS", "-Dbootstrap.servers=a:1", "a:1"),
+        ("JAVA_OPTS", "-Dbootstrap.servers=me:12345@a:1", ""),  # a password
+        ("JAVA_OPTS", "-Dbootstrap.servers=me:1a@a:1", ""),
+        ("JAVA_OPTS", "-Dbootstrap.servers=a:1234567", ""),
     ],
 )
 def test_only_kafkas_address_is_taken_for_it(name: str, value: str, found: str) -> None:

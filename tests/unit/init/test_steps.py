@@ -186,12 +186,12 @@ def test_how_to_get_a_token_is_said(tmp_path: Path) -> None:
     ]
 
 
-def test_a_token_that_may_list_nothing_needs_the_application(tmp_path: Path) -> None:
+def test_a_token_that_sees_nothing_needs_the_application(tmp_path: Path) -> None:
     argocd = chart()
     argocd.listed = False
     assert error_of(Setup(tmp_path, argocd), ENVIRONMENT, KAFKA) == (
         NOT_WRITTEN.format("this is"),
-        ["application: argorun init APPLICATION; the token may list none"],
+        ["application: argorun init APPLICATION; the token sees none"],
     )
 
 
@@ -249,6 +249,25 @@ def test_wrong_flags_are_told_at_once_and_no_secret_is_shown(tmp_path: Path) -> 
         "--topic is given 2 times, and --parameter 1 times",
     ):
         assert part in shown
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("SASL_SSL://me:s3cret@kafka:9092", "'SASL_SSL://***@kafka:9092' is not HOST:PORT"),
+        ("kafka 9092", "'kafka 9092' is not HOST:PORT"),
+        ("kafka\x07:9092", "'kafka\\x07:9092' contains a control character"),
+    ],
+)
+def test_kafkas_variable_is_checked_as_its_flag_and_no_secret_of_it_reaches_screen_or_file(
+    tmp_path: Path, value: str, message: str
+) -> None:
+    setup = Setup(tmp_path, chart())
+    given = {"KAFKA_BOOTSTRAP_SERVERS": value}
+    assert error_of(setup, ENVIRONMENT, given)[0] == f"KAFKA_BOOTSTRAP_SERVERS: {message}"
+    flag = setup.make(ENVIRONMENT | given, bootstrap_servers="kafka.example.com:9092")  # it wins
+    assert flag.kafka == KafkaAnswer({"bootstrap.servers": "kafka.example.com:9092"})
+    assert "s3cret" not in setup.screen
 
 
 def test_a_prefix_for_each_parameter(tmp_path: Path) -> None:
@@ -323,7 +342,17 @@ def test_a_chart_that_does_not_render_without_a_topic_is_no_obstacle(tmp_path: P
     assert setup.make(ENVIRONMENT | KAFKA).tests == TestsAnswer(
         (), ("No PostSync Job or Pod is rendered now: a chart may make its hooks only when a topic is set.",)
     )
-    assert "! it does not render as it is: a topic is required\n" in setup.screen
+    assert "weather: Helm, chart\n! it does not render as it is: a topic is required\n" in setup.screen
+
+
+def test_of_a_kustomization_that_does_not_render_nobody_says_what_it_has_not(tmp_path: Path) -> None:
+    argocd = kustomization(CONFIG)
+    argocd.meets("manifests", ApiError("render", 400, 3, "no such base"))
+    _, hint = error_of(Setup(tmp_path, argocd), ENVIRONMENT, KAFKA)
+    assert hint == [
+        "parameter: --parameter NAME. As it does not render, its ConfigMaps are not known; "
+        "write CONFIGMAP/KEY."
+    ]
 
 
 # -- parameters -----------------------------------------------------------------------------------------
@@ -432,12 +461,12 @@ def test_an_application_that_takes_no_parameters_is_explained_and_another_one_as
     assert "! Application weather has a directory source, which takes no parameters\n" in setup.screen
 
 
-def test_a_token_that_may_list_nothing_lets_the_name_be_typed(tmp_path: Path) -> None:
+def test_a_token_that_sees_nothing_lets_the_name_be_typed(tmp_path: Path) -> None:
     argocd = chart()
     argocd.listed = False
     setup = Setup(tmp_path, argocd, "weather\n\n\n\nkafka:1\n")
     assert setup.make().application == ApplicationRef(name="weather")
-    assert "The token may list no Application.\nApplication: " in setup.screen
+    assert "The token sees no Application; one that is there can be typed.\nApplication: " in setup.screen
 
 
 def test_how_kafka_is_spoken_to_is_asked_where_the_manifests_show_it(tmp_path: Path) -> None:

@@ -104,3 +104,18 @@ def test_a_folder_or_a_missing_one_is_no_file(tmp_path: Path) -> None:
         f"no/a.yaml: there is no folder {tmp_path}/no",
         "create it first",
     )
+
+
+def test_a_name_that_the_system_refuses_is_told_before_anything_is_asked(tmp_path: Path) -> None:
+    long = "a" * 300
+    for force in (False, True):
+        assert refused(tmp_path, long, force=force) == (
+            f"{long} cannot be written: File name too long",
+            "give another one with -f",
+        )
+
+
+def test_a_link_to_itself_is_replaced_by_force(tmp_path: Path) -> None:
+    (tmp_path / "argorun.yaml").symlink_to("argorun.yaml")
+    write(path_of(None, tmp_path, force=True), "ours", force=True)
+    assert ((tmp_path / "argorun.yaml").read_text(), names(tmp_path)) == ("ours", ["argorun.yaml"])

@@ -73,14 +73,14 @@ def test_the_project_knows_the_time_zone() -> None:
 def test_an_argo_cd_that_does_not_tell_is_no_reason_to_stop(fault: Exception) -> None:
     argocd = FakeArgoCD()
     argocd.meets("sync_windows", fault)
-    run(windows.check(argocd.client, APP, "team"))
+    assert run(windows.check(argocd.client, APP, "team")) is False
     assert argocd.calls == ["sync_windows"]
 
 
 def test_an_open_window_costs_one_request() -> None:
     argocd = FakeArgoCD()
     argocd.sync_windows_answer = SyncWindows(active_windows=[LOOSE], assigned_windows=[LOOSE])
-    run(windows.check(argocd.client, APP, "team"))
+    assert run(windows.check(argocd.client, APP, "team")) is True
     assert argocd.calls == ["sync_windows"]
 
 

@@ -7,13 +7,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from argorun.argocd.http.errors import ALIKE, Denied, Unreachable
+from argorun.argocd.clock import Clock
+from argorun.argocd.http.errors import ALIKE, ApiError, Denied, Unreachable
 from argorun.argocd.parameters.record import Record
 from argorun.argocd.types import Application
 from argorun.config.model import ApplicationRef
 from argorun.errors import AccessDenied, ArgorunError
-from argorun.run.checks import application
-from argorun.run.checks.check import Context
+from argorun.run.checks import application, server
+from argorun.run.checks.check import Context, Undecided
 from argorun.run.plan import draw
 from argorun.run.state import RunState
 from tests.unit.argocd.gopatch import Json
@@ -171,6 +172,37 @@ def test_what_a_run_may_do_is_told_and_what_it_may_not_with_every_line() -> None
 )
 def test_auto_sync_is_told(policy: Json, fact: str) -> None:
     assert Checked(SPEC | {"syncPolicy": policy}).fact(application.auto_sync) == fact
+
+
+@pytest.mark.parametrize(
+    ("look", "request_", "fact"),
+    [
+        (application.sync_windows, "sync_windows", "Argo CD does not tell: it refuses the sync itself"),
+        (application.auto_sync, "version", "on: only Argo CD 3.1 or newer can switch it off"),
+        (server.clock, "", "Argo CD does not tell its time"),
+    ],
+)
+def test_what_argo_cd_does_not_tell_is_undecided_and_not_good(look: Any, request_: str, fact: str) -> None:
+    scenario = Checked(SPEC | {"syncPolicy": {"automated": {}}})
+    scenario.argocd.clock = Clock()
+    scenario.argocd.meets(request_, Denied("show", 403, "denied", ""))
+    seen = scenario.fact(look)
+    assert (type(seen), seen.startswith(fact)) == (Undecided, True)
+
+
+def test_where_the_owner_cannot_be_told_nobody_says_that_there_is_none() -> None:
+    scenario = Checked(force_owned=True)
+    reference = {"kind": "ApplicationSet", "name": "all", "apiVersion": "argoproj.io/v1alpha1", "uid": "1"}
+    scenario.argocd.document["metadata"]["ownerReferences"] = [reference]
+    scenario.context.seen = scenario.argocd.seen()
+    scenario.argocd.meets("set ('all', '')", ApiError("show", 502, 0, "bad gateway"))
+    assert (scenario.fact(application.owner), scenario.warnings) == (
+        "",
+        [
+            "cannot tell whether something else undoes the parameters of weather: "
+            "Argo CD could not show: bad gateway (HTTP 502)"
+        ],
+    )
 
 
 def test_who_uses_the_application_now_is_told_with_how_long_a_run_waits() -> None:

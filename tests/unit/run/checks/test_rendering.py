@@ -68,6 +68,12 @@ def test_a_parameter_that_is_like_no_value_may_still_be_used_by_a_template(name:
     assert len(scenario.warnings) == 1, "a run is not told each time"
 
 
+def test_a_chart_without_values_is_told_as_one_and_no_permission_is_asked_for() -> None:
+    scenario = with_parameter("kafka.topic", {})
+    assert scenario.fact(rendering.values) == ""
+    assert scenario.warnings == ["the chart's values have no kafka.topic: does a template use it?"]
+
+
 @pytest.mark.parametrize("fault", [None, Unreachable("refused")])
 def test_an_argo_cd_that_does_not_tell_the_values_keeps_no_run_from_beginning(
     fault: Exception | None,
