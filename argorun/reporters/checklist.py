@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Protocol, TextIO
 
 from argorun.humanize import count
-from argorun.redact.sanitize import clean
+from argorun.redact.sanitize import clean, github_guard
 from argorun.reporters.streams import LineStream, StandardStreams, is_terminal
 from argorun.reporters.wording import is_pasted
 
@@ -80,7 +80,8 @@ class Drawn:
 
     def __init__(self, streams: StandardStreams, redact: Callable[[str], str], title: str) -> None:
         self.redact, self._out = redact, streams.stdout
-        self._lines = LineStream(self._out)  # whose reader may have seen enough
+        guard = github_guard(streams.environment)
+        self._lines = LineStream(self._out, guard=guard)  # whose reader may have seen enough
         terminal = is_terminal(self._out) and not streams.is_dumb
         self._live, self._color = terminal, terminal and not streams.no_color
         self._unicode = _takes(self._out, "✓✗")
@@ -218,7 +219,9 @@ class Document:
             "ended_by": why,
             "checks": checks,
         }
-        self._lines.raw(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+        # In ASCII no text of a server drives a terminal; and GitHub's runner obeys "##[command]" anywhere.
+        text = json.dumps(document, indent=2).replace("\x7f", "\\u007f").replace("##[", "##\\u005b")
+        self._lines.raw(f"{text}\n")
 
 
 def _takes(stream: TextIO, text: str) -> bool:

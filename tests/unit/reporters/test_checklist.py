@@ -147,6 +147,28 @@ def test_in_a_narrow_terminal_prose_is_wrapped_and_what_is_pasted_is_not(
     ]
 
 
+EVIL = Row("Argo CD", Status.FAILED, "no\n::error::x", hint="\u202e##[error]x\x7f\x9b2J", exit_code=8)
+
+
+def test_what_a_server_says_is_no_command_of_githubs_runner() -> None:
+    lines = drawn(stream(), EVIL, code=8, GITHUB_ACTIONS="true").splitlines()
+    assert [line.split(maxsplit=1) for line in lines[3:5]] == [
+        ["|", "::error::x"],
+        ["\\u202e##", "[error]x\\x7f\\x9b2J"],
+    ]
+
+
+def test_a_document_drives_no_terminal_and_no_runner_and_holds_every_character() -> None:
+    out = stream()
+    document = Document(out, redact, "1.0")
+    document.show(EVIL)
+    document.end(8)
+    text = written(out)
+    assert all(c == "\n" or " " <= c <= "~" for c in text), text
+    assert "##[" not in text
+    assert json.loads(text)["checks"][0]["hint"] == EVIL.hint
+
+
 def test_programs_get_one_document_with_every_check() -> None:
     out = stream()
     document = Document(out, redact, "1.0")
