@@ -71,9 +71,13 @@ class RunCleanup:
 
     def forget(self, name: str, undos: list[Undo]) -> None:
         """Remove the undos of a topic that belongs to somebody else."""
-        self._kept = [kept for kept in self._kept if kept != name]
+        self.forget_kept(name)
         for undo in undos:
             self._undo.forget(undo)
+
+    def forget_kept(self, name: str) -> None:
+        """Emit nothing about this topic at the end: the run has not made it, so it does not stay."""
+        self._kept = [kept for kept in self._kept if kept != name]
 
     def emit_kept_topics(self) -> None:
         """Emit each topic that stays, and the command that deletes it."""

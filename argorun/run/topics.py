@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from argorun import events
 from argorun.emit import Emitter
+from argorun.errors import AccessDenied, UsageError
 from argorun.kafka import names
 from argorun.kafka.spec import CreatedTopic, TopicExists
 from argorun.kafka.topics import Topics
@@ -56,5 +57,8 @@ async def _create(
             emitter.warn(text, NoticeKind.FOREIGN)
             cleanup.forget(name, undos)
             state.topics[i] = RunTopic(names.draw(topic.prefix, now()), topic)
+        except (AccessDenied, UsageError):  # refused; an error of any other kind may have made it
+            cleanup.forget_kept(name)
+            raise
         else:
             return await topics.wait_usable(name)

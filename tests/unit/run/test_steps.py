@@ -14,7 +14,7 @@ import pytest
 from argorun.argocd.http.errors import Denied
 from argorun.argocd.manifests.keys import Key
 from argorun.config.model import ArgoCD, Timeouts
-from argorun.events import Event, Step, StepStarted, Verdict
+from argorun.events import Event, Step, StepStarted, TopicKept, Verdict
 from argorun.kafka.retry import Limits
 from argorun.kafka.topics import Topics
 from argorun.reporters.dispatcher import Dispatcher
@@ -23,7 +23,7 @@ from argorun.run.supervisor import Supervisor
 from argorun.signals import Interrupts
 from tests.unit.argocd.fakes import FakeArgoCD
 from tests.unit.argocd.gopatch import Json
-from tests.unit.kafka.standin import Answer
+from tests.unit.kafka.standin import Answer, LostAnswer
 from tests.unit.scenario import READS_SETTINGS, SETTINGS, SPEC, Scenario
 from tests.unit.step_pairs import endings
 from tests.unit.virtual import run
@@ -155,6 +155,16 @@ def test_a_red_run_takes_them_too_and_its_verdict_is_not_good() -> None:
     scenario.argocd.end = "Failed"
     assert scenario.ends_with() == 1
     assert (scenario.steps, scenario.failed) == (list(Step), [VERDICT])
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "kept"), [(Answer(29), 6, 0), (Answer(44), 2, 0), (LostAnswer(), 0, 1)]
+)
+def test_a_topic_that_was_refused_is_not_said_to_be_kept(answer: Any, code: int, kept: int) -> None:
+    scenario = WholeRun(keep_topics=True)
+    scenario.broker.faults["create"] = collections.deque([answer])
+    assert scenario.ends_with() == code
+    assert len(scenario.all(TopicKept)) == kept
 
 
 def test_a_dry_run_ends_after_the_preflight() -> None:
