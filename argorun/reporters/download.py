@@ -70,8 +70,14 @@ def _terminal(environ: Mapping[str, str]) -> tuple[TextIO, bool]:
 
 
 def _live(stream: TextIO, environ: Mapping[str, str], *columns: ProgressColumn) -> Progress:
-    from rich.console import Console
+    import rich.console
     from rich.progress import Progress
+
+    class Console(rich.console.Console):
+        """Leaves the cursor as it is: who is killed or suspended could not show it again."""
+
+        def show_cursor(self, show: bool = True) -> bool:
+            return False
 
     console = Console(file=stream, no_color=StandardStreams(stream, stream, environ).no_color)
     return Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False)

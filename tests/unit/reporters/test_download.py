@@ -42,6 +42,9 @@ def test_a_download_that_fails_is_not_said_to_be_done(capsys: pytest.CaptureFixt
     assert capsys.readouterr().err == "Fetching Kafka: 0.0 MB, only this once.\n"
 
 
+HIDES_THE_CURSOR = "\x1b[?25l"  # which a process that is killed would leave so
+
+
 def read(terminal: int, *, until: str) -> str:
     """What a terminal has got, to the end of the line that begins so: it comes in pieces."""
     text = ""
@@ -64,6 +67,7 @@ def test_a_terminal_gets_a_bar_that_is_gone_at_the_end(monkeypatch: pytest.Monke
     assert text.startswith("Fetching Kafka: 2 MB, only this once.\r\n")
     assert re.search(r"Fetched 2 MB in \d+\.\ds\.\r\n$", text)
     assert ("2.0/2.0 MB" in text) == (term == "xterm")
+    assert HIDES_THE_CURSOR not in text
 
 
 @pytest.mark.parametrize("term", ["xterm", "dumb"])
@@ -79,4 +83,5 @@ def test_a_terminal_sees_that_a_start_goes_on_and_nothing_of_it_stays(
         text = read(reader, until="started")
     os.close(reader)
     assert ("Kafka starts" in text) == (term == "xterm")
+    assert HIDES_THE_CURSOR not in text
     assert text.endswith("\x1b[2Kstarted\r\n" if term == "xterm" else "started\r\n")
