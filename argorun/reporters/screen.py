@@ -85,6 +85,10 @@ class Screen:
         if text:
             self._write(_BEGIN + text + _END if self._live else text)
 
+    def forget(self) -> None:
+        """Draw the next live lines where the cursor is: others have written there, and it is not erased."""
+        self.drawn, self._last = self.drawn and [0], ""
+
     def _fit(self, region: Sequence[Text], columns: int, rows: int) -> list[Text]:
         if columns < TOO_NARROW:
             return []

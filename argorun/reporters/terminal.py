@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import assert_never
@@ -297,5 +298,7 @@ def open_terminal(streams: StandardStreams) -> Terminal:
     )
     out, err = streams.line_streams()
     screen = Screen(console, err.raw, live=live, size=size_of(streams.stderr.fileno()) if live else None)
+    if live:  # after Ctrl-Z and `fg`, a shell and its commands have written below the live lines
+        signal.signal(signal.SIGCONT, lambda *_: screen.forget())
     log = None if live and is_terminal(streams.stdout) else out
     return Terminal(screen, log=log, streams=(out, err), color=not streams.no_color)

@@ -14,6 +14,7 @@ import struct
 import subprocess
 import sys
 import termios
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -436,6 +437,30 @@ def test_a_resize_leaves_nothing_of_the_live_lines_behind(
     assert [line for line in text.splitlines() if line in log] == log
 
 
+SHELL = ["[1]+  Stopped   argorun run", "$ kubectl get pods", "web-0   Running", "web-1   Running", "$ fg"]
+
+
+def test_what_a_shell_shows_while_the_run_is_suspended_is_not_erased() -> None:
+    shown = TerminalOutput().after(*TESTING)
+    shown.tty.feed("^Z\n" + "".join(f"{line}\n" for line in SHELL))
+    shown.screen.forget()
+    shown.now += 1
+    shown.reporter.flush()
+    assert shown.tty.shown()[-len(shown.live()) :][-1].endswith("Ctrl-C cancels and cleans up")
+    shown.after(RunEnded(time=T + 12, exit_code=0, seconds=12.0))
+    assert [line for line in shown.closed().splitlines() if line in SHELL] == SHELL
+
+
+def test_enter_while_live_lines_are_drawn_leaves_an_empty_line_and_no_spinner() -> None:
+    shown = TerminalOutput().after(*TESTING)
+    before = shown.tty.shown()
+    shown.tty.feed("\n")  # the terminal's echo
+    shown.now += 1
+    shown.reporter.flush()
+    assert [line for line in shown.tty.shown() if "⠋" in line] == shown.live()[1:2]
+    assert shown.tty.shown()[: len(before) - 3] == before[:-3]
+
+
 def test_piped_log_lines_go_to_stdout_bare_while_the_terminal_shows_the_rest(green: list[Event]) -> None:
     out = io.StringIO()
     text = TerminalOutput(log=LineStream(out)).after(*green).closed()
@@ -539,8 +564,11 @@ class Child:
         fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.tty.columns = columns
 
-    def go_on(self, mark: str, columns: int, rows: int) -> None:
-        """Reads until the run pauses, changes the terminal's size, lets the run go on."""
+    def go_on(self, mark: str, columns: int, rows: int, *, shell: Iterable[str] = ()) -> None:
+        """Reads until the run pauses, changes the terminal's size, lets the run go on.
+
+        With `shell`, it was suspended, and this was shown until it goes on.
+        """
         while not (mark in self._unfed and self._unfed.endswith("\x1b[?2026l")):
             piece = self._read()
             assert piece, f"ended before {mark!r}: {self._unfed}"
@@ -548,6 +576,9 @@ class Child:
         self._feed()
         self._resize(columns, rows)
         self.process.send_signal(signal.SIGWINCH)
+        if shell:
+            self.tty.feed("".join(f"{line}\n" for line in ("^Z", *shell)))
+            self.process.send_signal(signal.SIGCONT)
         assert self.process.stdin
         self.process.stdin.write(b"\n")
         self.process.stdin.flush()
@@ -588,6 +619,15 @@ def test_in_a_real_terminal_a_run_survives_every_resize_without_a_trace() -> Non
     shown = [text for n, line in enumerate(LOG) for text in (f"│ {line}", PAUSES.get(n)) if text]
     header = ["argorun v  a  run r" + " " * 59 + "u", "", "▸ log             j   pod p, container c"]
     assert child.ended() == (0, [*header[:2], *shown, *SUMMARY, ""])
+
+
+def test_in_a_real_terminal_a_run_that_was_suspended_erases_nothing_of_the_shells() -> None:
+    child = Child()
+    child.go_on("pause 50", 80, 24, shell=SHELL)
+    child.go_on("pause 150", 80, 24)
+    child.go_on("pause 250", 80, 24)
+    status, shown = child.ended()
+    assert (status, [line for line in shown if line in SHELL]) == (0, SHELL)
 
 
 def test_with_stdout_in_a_pipe_the_log_goes_there_and_the_rest_to_the_terminal() -> None:
