@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from rich.cells import cell_len
 from rich.text import Text
 
-from argorun.events import Step, Verdict
+from argorun.events import Verdict
 from argorun.humanize import count, duration
 from argorun.redact.sanitize import clean, clean_lines
 from argorun.reporters import wording
@@ -37,7 +37,7 @@ def end(
     yield from head
     blocks = [*_why(run, width, said), *_left(run, width)] if run.exit_code else []
     tail = [*_next(run, width), *_kept(run, width)]
-    time = list(_time(run, glyphs, width)) if run.spent.followed else []
+    time = list(_time(run, glyphs, width)) if run.followed else []
     log = run.verdict.last_lines if run.verdict and not run.canceled else ()
     room = rows - len(head) - len(blocks) - len(tail) - len(time) - 6
     repeated = [] if visible >= min(_ENOUGH, len(log)) else log[-max(_FEWEST_LINES, room) :]
@@ -83,7 +83,9 @@ def headline(run: Summary, glyphs: Glyphs) -> str:
     if run.canceled:
         return wording.canceled_by(run)
     if run.verdict is None:
-        return "ready to run. Nothing was changed." if run.exit_code == 0 else "nothing was run"
+        if run.exit_code == 0:
+            return "ready to run. Nothing was changed."
+        return "no verdict" if run.touched else "nothing was changed"
     return glyphs.dot.join(wording.passed(run)) if run.verdict.ok else flat(run.verdict.title)
 
 
@@ -115,7 +117,7 @@ def _next(run: Summary, width: int) -> Iterator[Text]:
     if verdict is None or verdict.ok or run.canceled:
         return
     yield from _section("next", clean_lines(verdict.hint), width)
-    if verdict.url and Step.FOLLOW in {*run.open_steps, *run.ended_steps}:
+    if verdict.url and run.touched:
         yield from _to_copy("link", [flat(verdict.url)], width)
 
 

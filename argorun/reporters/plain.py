@@ -251,7 +251,7 @@ class Plain(Reporter, Buffered, Drainable):
         run.shown = True
         self._stop_hooks()
         verdict, code = run.verdict, run.exit_code
-        if run.spent.followed:
+        if run.followed:
             self._write(ITEM, "time", in_words(run.spent.parts))
         took = f" after {duration(run.ended.seconds)}" if run.ended else ""
         exit_code = f", exit code {code}" if code else ""
@@ -266,7 +266,7 @@ class Plain(Reporter, Buffered, Drainable):
             for line in last(verdict.last_lines):
                 self._err.line((MORE + clean(line)).rstrip())  # keeps the indentation
             self._explain("next", verdict.hint)
-            self._explain("link", verdict.url)
+            self._explain("link", verdict.url if run.touched else "")
         self._show_left()
         for kept in run.kept:
             self._write(ITEM, "kept", f"topic {kept.topic}")

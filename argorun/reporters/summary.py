@@ -199,13 +199,21 @@ class Summary:
     @property
     def touched(self) -> bool:
         """Whether the run began to change anything."""
-        return any(Step.TOPICS in steps for steps in (self.open_steps, self.ended_steps))
+        return self._began(Step.TOPICS)
+
+    @property
+    def followed(self) -> bool:
+        """Whether the run came as far as its hooks."""
+        return self._began(Step.FOLLOW)
 
     @property
     def nothing_left(self) -> bool:
         """Whether the clean-up saw that nothing is left, except topics that were to be kept."""
         cleaned = self.ended_steps.get(Step.CLEANUP)
         return cleaned is not None and cleaned.ok and not self.left and not self.settling_continues
+
+    def _began(self, step: Step) -> bool:
+        return step in self.open_steps or step in self.ended_steps
 
     def _doing(self) -> str:
         """`while run-tests ran`, `during the clean-up`."""

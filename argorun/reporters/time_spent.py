@@ -50,11 +50,6 @@ class TimeSpent:
             case _:
                 pass
 
-    @property
-    def followed(self) -> bool:
-        """Whether the run came as far as its hooks."""
-        return ARGOCD in self.parts or TESTS in self.parts
-
     def _part(self) -> str:
         if self._step is Step.CLEANUP:
             return CLEAN_UP

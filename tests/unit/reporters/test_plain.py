@@ -24,6 +24,8 @@ from argorun.events import (
     Planned,
     Retrying,
     RunEnded,
+    Step,
+    StepStarted,
     SweepEnded,
     SweepStarted,
     TopicSwept,
@@ -47,7 +49,8 @@ def test_what_the_cluster_says_stands_between_the_reason_and_the_log() -> None:
         url="https://argocd.example.com/applications/weather",
     )
     ended = RunEnded(time=2.0, exit_code=1, seconds=2.0)
-    assert PlainOutput().after(verdict, ended).texts[1].splitlines() == [
+    began = StepStarted(time=0.0, step=Step.TOPICS)
+    assert PlainOutput().after(began, verdict, ended).texts[1].splitlines()[1:] == [
         "==> FAILED after 2.0s, exit code 1: checks failed: out of memory (OOMKilled), exit code 137",
         "  ! why: Job checks: took too long",
         "  | pod checks-x7k2p: out of memory",
@@ -192,8 +195,9 @@ def test_passed_tests_that_left_something_say_both(left_behind: list[Event]) -> 
     ]
 
 
-def test_the_last_block_has_no_line_that_says_nothing() -> None:
-    verdict = Verdict(time=1.0, ok=False, exit_code=8, title="Argo CD cannot be reached")
+def test_the_last_block_has_no_line_that_says_nothing_and_no_link_to_what_was_not_seen() -> None:
+    url = "https://argocd.example.com/applications/wether"  # which nobody may have seen
+    verdict = Verdict(time=1.0, ok=False, exit_code=8, title="Argo CD cannot be reached", url=url)
     ended = RunEnded(time=2.0, exit_code=8, seconds=80.0)
     assert PlainOutput().after(verdict, ended).texts[1].splitlines() == [
         "==> FAILED after 1m20s, exit code 8: Argo CD cannot be reached",
