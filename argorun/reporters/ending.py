@@ -11,7 +11,7 @@ from argorun.events import Verdict
 from argorun.humanize import count, duration
 from argorun.redact.sanitize import clean, clean_lines
 from argorun.reporters import wording
-from argorun.reporters.layout import NARROW, flat, padded, paragraph, width_of, wrapped
+from argorun.reporters.layout import NARROW, at_right, flat, padded, paragraph, width_of, wrapped
 from argorun.reporters.log_lines import last
 from argorun.reporters.render import Glyphs
 from argorun.reporters.summary import Summary
@@ -62,14 +62,14 @@ def _headline(run: Summary, glyphs: Glyphs, width: int) -> Iterator[Text]:
     if indent == 2:
         head = Text(label.rstrip(), f"bold {color}")
         fits = head.cell_len + 2 + len(took) <= width
-        yield _right(head, took if fits else "", width)
+        yield at_right(head, took if fits else "", width)
         if not fits:
             yield Text(f"  {took}", "dim")
     for index, line in enumerate(lines):
         first = index == 0 and indent > 2
         shown = Text.assemble((label, f"bold {color}"), line) if first else Text(" " * indent + line)
         if first and shown.cell_len + 2 + len(took) <= width:
-            shown = _right(shown, took, width)
+            shown = at_right(shown, took, width)
             took = ""
         yield shown
     if took and indent > 2:
@@ -107,7 +107,7 @@ def _log(verdict: Verdict, lines: Sequence[str], more: int, width: int) -> Itera
         yield from _section("log", [", ".join(about)] if about else [""], width)
     indent = " " * (11 if width >= NARROW else 2)
     for index, line in enumerate(shown):
-        label = _label("log", width) if not about and index == 0 and width >= NARROW else Text(indent)
+        label = _label("log") if not about and index == 0 and width >= NARROW else Text(indent)
         yield label.append_text(line)
 
 
@@ -143,7 +143,7 @@ def _time(run: Summary, glyphs: Glyphs, width: int) -> Iterator[Text]:
     if not parts:
         return
     yield Text()
-    bar = Text(" " * indent) if width < NARROW else _label("time", width)
+    bar = Text(" " * indent) if width < NARROW else _label("time")
     for part in parts:
         bar.append(part.glyph * part.cells, part.color)
     yield bar
@@ -171,7 +171,7 @@ def _section(label: str, lines: Sequence[str], width: int, style: str = "") -> I
         room = cell_len(line) + indent if wording.is_pasted(line) else width
         for number, text in enumerate(paragraph(line, room, style, indent=indent)):
             if index == number == 0 and width >= NARROW:
-                yield _label(label, width).append(text.plain[indent:], style)
+                yield _label(label).append(text.plain[indent:], style)
             else:
                 yield text
 
@@ -180,19 +180,12 @@ def _to_copy(label: str, lines: Sequence[str], width: int) -> Iterator[Text]:
     """The same for what is copied: the terminal folds it, so that a copy of it is whole."""
     for index, line in enumerate(lines):
         if width >= NARROW:
-            yield (_label(label, width) if index == 0 else Text(" " * 11)).append(line)
+            yield (_label(label) if index == 0 else Text(" " * 11)).append(line)
             continue
         if index == 0:
             yield Text(label, "bold")
         yield Text(f"  {line}")
 
 
-def _label(label: str, width: int) -> Text:
-    del width
+def _label(label: str) -> Text:
     return Text.assemble("   ", (padded(label, 8), "bold"))
-
-
-def _right(line: Text, text: str, width: int) -> Text:
-    """The line with a text at its right edge."""
-    gap = max(1, width - line.cell_len - len(text))
-    return line.append(" " * gap + text, "dim") if text else line

@@ -58,14 +58,14 @@ def row(sign: Styled, label: str, parts: Sequence[Styled], time: str, width: int
     shown = [(text, style) for text, style in parts if text]
     if cell_len("   ".join(text for text, _ in shown)) <= room:
         line = head.append_text(_joined(shown))
-        return [_with_time(line, time, width)]
+        return [at_right(line, time, width)]
     pieces = [(piece, style) for text, style in shown for piece in wrapped(text, max(1, room))]
     if width >= NARROW and all(cell_len(text) <= room for text, _ in pieces):
         indent = " " * head.cell_len
-        first = _with_time(head.append(*pieces[0]), time, width)
+        first = at_right(head.append(*pieces[0]), time, width)
         return [first, *(Text.assemble(indent, piece) for piece in pieces[1:])]
     below = [Text.assemble("  ", (line, style)) for text, style in shown for line in wrapped(text, width - 2)]
-    return [_with_time(Text.assemble(sign, f" {label}"), time, width), *below]
+    return [at_right(Text.assemble(sign, f" {label}"), time, width), *below]
 
 
 def live_row(
@@ -94,7 +94,7 @@ def _one_line(sign: Styled, label: str, parts: Sequence[Styled], time: str, widt
     if room > 0:
         shown.truncate(room, overflow="ellipsis")
         head.append_text(shown)
-    return head if width < head.cell_len + len(time) else _with_time(head, time, width)
+    return head if width < head.cell_len + len(time) else at_right(head, time, width)
 
 
 def padded(text: str, width: int) -> str:
@@ -110,8 +110,8 @@ def _joined(parts: Sequence[Styled]) -> Text:
     return Text("   ").join(Text(text, style) for text, style in parts)
 
 
-def _with_time(line: Text, time: str, width: int) -> Text:
-    """The line with the time at its right edge."""
+def at_right(line: Text, text: str, width: int) -> Text:
+    """The line with a text, its time mostly, at its right edge."""
     line.rstrip()
-    gap = max(1, width - line.cell_len - len(time))
-    return line.append(" " * gap + time, "dim") if time else line
+    gap = max(1, width - line.cell_len - cell_len(text))
+    return line.append(" " * gap + text, "dim") if text else line
