@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from argorun.cli.help import OUTPUT, WHAT, WHERE
 from argorun.cli.options import BootstrapServers, CaFile, Server
 from argorun.cli.run import ApplicationName
 
@@ -31,7 +32,7 @@ TopicPrefixes = Annotated[
         metavar="PREFIX",
         help="The topic's prefix; one for each parameter.",
         show_default=False,
-        rich_help_panel="What to test",
+        rich_help_panel=WHAT,
     ),
 ]
 Parameters = Annotated[
@@ -41,13 +42,13 @@ Parameters = Annotated[
         metavar="NAME",
         help="What takes a topic's name: a Helm parameter, or CONFIGMAP/KEY.",
         show_default=False,
-        rich_help_panel="What to test",
+        rich_help_panel=WHAT,
     ),
 ]
 Jobs = Annotated[
     list[str] | None,
     typer.Option(
-        "--job", metavar="NAME", help="A test Job or Pod.", show_default=False, rich_help_panel="What to test"
+        "--job", metavar="NAME", help="A test Job or Pod.", show_default=False, rich_help_panel=WHAT
     ),
 ]
 Properties = Annotated[
@@ -57,7 +58,7 @@ Properties = Annotated[
         metavar="PROPERTY=VALUE",
         help="A property of librdkafka; a secret as '${NAME}'.",
         show_default=False,
-        rich_help_panel="Where",
+        rich_help_panel=WHERE,
     ),
 ]
 Target = Annotated[
@@ -68,11 +69,11 @@ Target = Annotated[
         metavar="FILE",
         help="The file to write.",
         show_default="argorun.yaml",
-        rich_help_panel="Output",
+        rich_help_panel=OUTPUT,
     ),
 ]
 Force = Annotated[
-    bool, typer.Option("--force", help="Overwrite the file if it exists.", rich_help_panel="Output")
+    bool, typer.Option("--force", help="Overwrite the file if it exists.", rich_help_panel=OUTPUT)
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing, even in a terminal.")]
 
