@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TypeAlias
 
-from argorun.errors import KafkaFailed, UsageError
+from argorun.errors import OperationFailed, UsageError
 from argorun.sandbox.jars import VERSION, Progress, kafka_jars, silent
 from argorun.sandbox.kafka import Kafka, create_topic
 from argorun.sandbox.render import KustomizeRender
@@ -60,7 +60,7 @@ async def demo_environment(
 
     The Application is Synced, and its workload is on a topic of every day, as it is before a run elsewhere.
     With `fail` the test Job expects a message that never comes. Raises KafkaFailed if Kafka cannot be fetched
-    or started.
+    or started, OperationFailed if the Application does not get so far.
     """
     example = example_folder()
     await kafka_jars(progress=progress)
@@ -102,7 +102,7 @@ async def _sync(application: Application) -> None:
             while not _settled(application):
                 await application.pulse.wait(application.pulse.count)
     except TimeoutError:
-        raise KafkaFailed(f"the demo's Application was not Synced within {SYNCED:.0f} s") from None
+        raise OperationFailed(f"the demo's Application was not Synced within {SYNCED:.0f} s") from None
 
 
 def _settled(application: Application) -> bool:
