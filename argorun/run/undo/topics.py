@@ -31,7 +31,7 @@ class TopicUndos:
     ) -> None:
         self._kafka, self._topics, self._undo, self._emitter = kafka, topics, undo, emitter
         self._check_unused = check_unused
-        self._gone: list[str] = []  # the topics that were deleted, and seen gone
+        self.gone: list[str] = []  # the topics that were deleted, and seen gone
         self.derived_gone: list[str] = []  # the same of those that were derived from them
         self.groups_gone: list[str] = []  # the consumer groups that were deleted
         self._left: set[str] = set()  # derived topics that were emitted as left behind
@@ -45,7 +45,7 @@ class TopicUndos:
         except TopicExists:
             return None  # it existed before: the create was canceled before the run knew
         await self._topics.wait_gone(name)
-        self._gone.append(name)
+        self.gone.append(name)
         return f"topic {name} deleted"
 
     def delete_command(self, name: str) -> str:
@@ -63,7 +63,7 @@ class TopicUndos:
         for other in found.others:
             text = f"topic {other} contains the name of {name} and is left alone: is it needed?"
             self._emitter.warn_once(text, NoticeKind.FOREIGN)
-        if name not in self._gone and not self._undo.hurried:
+        if name not in self.gone and not self._undo.hurried:
             self._leave(found.derived, KafkaFailed(f"it is kept as long as topic {name} is"))
             return None
         began = time.monotonic()
@@ -75,11 +75,6 @@ class TopicUndos:
 
         await old_topics.delete(self._topics, found.derived, is_gone, self._leave)
         return None
-
-    @property
-    def gone(self) -> list[str]:
-        """The run's topics that were deleted, and seen gone."""
-        return self._gone
 
     def _leave(self, topics: Sequence[str], error: ArgorunError) -> None:
         for topic in (t for t in topics if t not in self._left):
@@ -97,7 +92,7 @@ class TopicUndos:
 
     async def delete_again(self) -> str | None:
         """Delete at the end what a pod has brought back, or has derived from a topic's name."""
-        for name in self._gone:
+        for name in self.gone:
             if self._undo.hurried:  # the topics went before the pods
                 await self._topics.delete(name)
                 await self._topics.wait_gone(name)
@@ -105,4 +100,4 @@ class TopicUndos:
         return None
 
     def delete_again_command(self) -> str:
-        return recovery.delete_topics(self._kafka, self._gone)
+        return recovery.delete_topics(self._kafka, self.gone)
