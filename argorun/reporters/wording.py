@@ -81,10 +81,9 @@ def topic(event: TopicCreated) -> str:
 
 def parameter_brief(event: ParameterSet, topics: Iterable[str]) -> str:
     """`kafka.topic (was weather)`; with its value where that is not the name of one of the topics."""
-    was = {None: "not set", "": "empty"}.get(event.original, event.original)
     place = event.place.removeprefix("helm: ")
     value = "" if event.value in topics else f" = {event.value}"
-    return clean(f"{place}{value} ({'was not set' if event.original is None else f'was {was}'})")
+    return clean(f"{place}{value} (was {_original(event)})")
 
 
 def revision(event: SyncStarted) -> str:
@@ -161,8 +160,11 @@ def remains(run: Summary) -> Iterator[str]:
 
 def parameter(event: ParameterSet) -> str:
     """`helm: kafka.topic = weather_… (was weather)`."""
-    was = {None: "not set", "": "empty"}.get(event.original, event.original)
-    return clean(f"{event.place} = {event.value} (was {was})")
+    return clean(f"{event.place} = {event.value} (was {_original(event)})")
+
+
+def _original(event: ParameterSet) -> str:
+    return "not set" if event.original is None else event.original or "empty"
 
 
 def log_source(event: LogStarted | LogEnded) -> str:
