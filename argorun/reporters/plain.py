@@ -52,7 +52,7 @@ from argorun.reporters import wording
 from argorun.reporters.log_lines import Labels, last, log_lines
 from argorun.reporters.reporter import Buffered, Drainable, Reporter
 from argorun.reporters.streams import LineStream, StandardStreams, is_terminal
-from argorun.reporters.summary import ROWS, UNSHOWN, HookKey, Summary
+from argorun.reporters.summary import ROWS, UNSHOWN, HookKey, Summary, hook_key
 from argorun.reporters.time_spent import in_words
 
 STEP, OK, ITEM, WRONG, MORE = "==> ", " ok ", "  - ", "  ! ", "  | "
@@ -225,7 +225,7 @@ class Plain(Reporter, Buffered, Drainable):
     def _stop_hooks(self) -> None:
         """A line for each hook that the run does not wait for any longer."""
         for event in self._summary.running:
-            key = (event.hook, event.kind, event.namespace, event.name)
+            key = hook_key(event)
             if key in self._stopped:
                 continue
             self._stopped.add(key)

@@ -30,6 +30,7 @@ from argorun.events import (
     Verdict,
     Waiting,
 )
+from argorun.reporters.log_lines import ContainerKey
 from argorun.reporters.time_spent import TimeSpent
 
 UNSHOWN = (Step.PLAN, Step.VERDICT)  # steps that other lines show: the run's beginning, and its verdict
@@ -43,6 +44,11 @@ ROWS = (
 DONE = (HookStatus.SUCCEEDED, HookStatus.FAILED)
 SIGNALS = 128  # the exit code of a process that a signal ended, minus the signal's number
 HookKey = tuple[str, str, str, str]
+
+
+def hook_key(event: HookChanged) -> HookKey:
+    """What tells one hook of a run from all others."""
+    return event.hook, event.kind, event.namespace, event.name
 
 
 @dataclasses.dataclass
@@ -60,7 +66,7 @@ class Summary:
     parameters: list[ParameterSet] = dataclasses.field(default_factory=list)  # of the newest attempt
     synced: SyncStarted | None = None
     operation: OperationChanged | None = None
-    reading: dict[tuple[str, str, str], str] = dataclasses.field(default_factory=dict)  # open logs' Jobs
+    reading: set[ContainerKey] = dataclasses.field(default_factory=set)  # whose logs are open
     logs: list[LogEnded] = dataclasses.field(default_factory=list)
     canceling: Canceling | None = None
     during: str = ""  # what it was that the signal ended, in words
@@ -86,7 +92,7 @@ class Summary:
             case StepStarted() | StepEnded() | Waiting():
                 self._add_step(event)
             case HookChanged():
-                self.hooks[event.hook, event.kind, event.namespace, event.name] = event
+                self.hooks[hook_key(event)] = event
             case CannotStart(reason=""):
                 self.delays.pop((event.kind, event.name), None)
             case CannotStart():
@@ -104,9 +110,9 @@ class Summary:
             case OperationChanged():
                 self.operation = event
             case LogStarted():
-                self.reading[event.job, event.pod, event.container] = event.job
+                self.reading.add((event.job, event.pod, event.container))
             case LogEnded():
-                self.reading.pop((event.job, event.pod, event.container), None)
+                self.reading.discard((event.job, event.pod, event.container))
                 self.logs.append(event)
             case _:
                 self._add_end(event)
@@ -152,7 +158,7 @@ class Summary:
 
     def is_read(self, hook: HookChanged) -> bool:
         """Whether more lines of a hook's log may come."""
-        return hook.name in self.reading.values()
+        return any(job == hook.name for job, _, _ in self.reading)
 
     def delay(self, hook: HookChanged) -> CannotStart | None:
         """Why a hook that has not ended cannot start yet, if so."""

@@ -51,7 +51,7 @@ from argorun.reporters.on_screen import LAST_LINES, OnScreen
 from argorun.reporters.reporter import Buffered, Drainable, Reporter
 from argorun.reporters.screen import Screen, size_of
 from argorun.reporters.streams import LineStream, StandardStreams, is_terminal
-from argorun.reporters.summary import DONE, ROWS, HookKey, Summary
+from argorun.reporters.summary import DONE, ROWS, HookKey, Summary, hook_key
 
 FRAME_SECONDS = 0.08
 
@@ -189,7 +189,7 @@ class Terminal(Reporter, Buffered, Drainable):
     # -- hooks ---------------------------------------------------------------------------------------
 
     def _show_hook(self, event: HookChanged) -> None:
-        key = (event.hook, event.kind, event.namespace, event.name)
+        key = hook_key(event)
         if key in self._done_hooks:
             return
         self._done_hooks.add(key)
@@ -216,7 +216,7 @@ class Terminal(Reporter, Buffered, Drainable):
         """A line for each hook that the run does not wait for any longer."""
         self._show_held_hooks(of_open_logs=True)
         for event in self._summary.running:
-            key = (event.hook, event.kind, event.namespace, event.name)
+            key = hook_key(event)
             if key not in self._done_hooks:
                 self._done_hooks.add(key)
                 lines = render.stopped_hook(event, self._summary, self._glyphs, self._now(), self._columns)
