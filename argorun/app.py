@@ -165,6 +165,12 @@ def show(error: ArgorunError) -> None:
     print(error.shown, file=sys.stderr)
 
 
+def show_failures(dispatcher: Dispatcher) -> None:
+    """Say of each reporter that has failed that not all is there, and why."""
+    for failure in dispatcher.failures:
+        print(f"argorun: not everything could be shown or written: {failure}", file=sys.stderr)
+
+
 @contextlib.contextmanager
 def reported(outputs: Outputs, secrets: Collection[str], ending: Ending) -> Iterator[Dispatcher]:
     """Show and write the events of the block; where that fails, exit code 0 becomes 10."""
@@ -183,7 +189,6 @@ def reported(outputs: Outputs, secrets: Collection[str], ending: Ending) -> Iter
     finally:
         signals.handle_with(signals.leave_with(exit_code))
         dispatcher.close(LAST_LINES if signals.received() else None)
-    for failure in dispatcher.failures:
-        print(f"argorun: not everything could be shown or written: {failure}", file=sys.stderr)
+    show_failures(dispatcher)
     signals.ignore_forever()
     ending.code = exit_code()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import msgspec
 
 from argorun import HOMEPAGE, event_loop
-from argorun.app import errors_shown
+from argorun.app import errors_shown, show_failures
 from argorun.config.load import load
 from argorun.config.model import Config, Flags
 from argorun.errors import Interrupted, TestsFailed
@@ -82,6 +82,7 @@ async def _run(config: Config, output: str) -> int:
         return await execute(config, dispatcher)
     finally:
         await asyncio.to_thread(dispatcher.close, LAST_LINES)
+        show_failures(dispatcher)
 
 
 def demo_config(environment: DemoEnvironment) -> Config:
