@@ -85,6 +85,7 @@ class Drawn:
         terminal = is_terminal(self._out) and not streams.is_dumb
         self._live, self._color = terminal, terminal and not streams.no_color
         self._unicode = _takes(self._out, "✓✗")
+        self._sign_width = 1 if self._unicode else 2  # columns
         self._width = min(WIDEST, shutil.get_terminal_size().columns - 1) if terminal else WIDEST
         self._rows: list[Row] = []
         self._begun = ""  # the check that is being made
@@ -100,7 +101,7 @@ class Drawn:
         if self._live:
             self._progress(f"{self._begun} … {said}")
         else:
-            self._write(f"{'':<{3 if not self._unicode else 2}}{self._begun:<{LABEL}} {said}")
+            self._write(f"{'':<{self._sign_width}} {self._begun:<{LABEL}} {said}")
 
     def _progress(self, text: str) -> None:
         """Write a line that the next one takes the place of; where the cursor stays nothing is wrapped."""
@@ -128,7 +129,7 @@ class Drawn:
 
     def _show(self, row: Row) -> None:
         below = self._live and self._width < NARROW
-        indent = "  " if below else " " * (3 + LABEL)
+        indent = "  " if below else " " * (self._sign_width + LABEL + 2)
         texts = [row.text, *row.warnings] if row.text else [*row.warnings]
         lines = [line for text in texts for line in self._wrapped(text, indent)]
         beside = "" if below or not lines else lines.pop(0).lstrip()
@@ -156,8 +157,7 @@ class Drawn:
 
     def _sign(self, status: Status) -> str:
         sign, plain, color = _SIGNS[status]
-        shown = sign if self._unicode else plain
-        shown = f"{shown:<{1 if self._unicode else 2}}"
+        shown = f"{sign if self._unicode else plain:<{self._sign_width}}"
         return f"{color}{shown}\x1b[0m" if self._color else shown
 
     def _wrapped(self, text: str, indent: str) -> list[str]:

@@ -98,6 +98,13 @@ def test_without_unicode_the_signs_are_ascii() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_what_stands_below_a_text_begins_where_it_does(encoding: str) -> None:
+    two = Row("clock", Status.WARNING, "one", warnings=("another",))
+    lines = drawn(stream(encoding), two, code=0).splitlines()
+    assert lines[2].index("one") == lines[3].index("another")
+
+
 def test_a_terminal_gets_colors_and_the_check_that_is_being_made() -> None:
     shown = drawn(stream(terminal=True), *ROWS[:2], code=0)
     assert "\r\x1b[K  configuration …" in shown
