@@ -213,10 +213,10 @@ class Summary:
         return self._began(Step.FOLLOW)
 
     @property
-    def nothing_left(self) -> bool:
-        """Whether the clean-up saw that nothing is left, except topics that were to be kept."""
-        cleaned = self.ended_steps.get(Step.CLEANUP)
-        return cleaned is not None and cleaned.ok and not self.left and not self.settling_continues
+    def cleaned_up(self) -> bool:
+        """Whether the clean-up saw that nothing is left, except what was to stay or settles by itself."""
+        ended = self.ended_steps.get(Step.CLEANUP)
+        return ended is not None and ended.ok and not self.left
 
     def _began(self, step: Step) -> bool:
         return step in self.open_steps or step in self.ended_steps

@@ -150,9 +150,9 @@ def logs_read(run: Summary) -> str:
 
 def remains(run: Summary) -> Iterator[str]:
     """What the end says about what is left, as far as the clean-up saw it."""
-    if run.settling_continues and not run.left:
+    if run.settling_continues and run.cleaned_up:
         yield "a sync that settles the workloads continues by itself; nothing else is left behind"
-    elif run.nothing_left and run.outcome != "FAILED":
+    elif run.cleaned_up and run.outcome != "FAILED":
         yield "nothing else left behind" if run.kept else "nothing left behind"
     elif run.canceled and not run.touched:
         yield "nothing was changed"

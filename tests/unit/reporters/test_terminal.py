@@ -303,8 +303,9 @@ def test_nothing_left_behind_is_said_only_where_the_clean_up_saw_it(
     assert ("nothing left behind" in text) is says
 
 
-def test_nothing_left_behind_is_not_said_of_a_run_without_a_clean_up(green: list[Event]) -> None:
-    without = [e for e in green if getattr(e, "step", None) is not Step.CLEANUP]
+@pytest.mark.parametrize("name", ["green", "canceled"])
+def test_nothing_left_behind_is_not_said_of_a_run_without_a_clean_up(name: str) -> None:
+    without = [e for e in recorded(name) if getattr(e, "step", None) is not Step.CLEANUP]
     assert "left behind" not in TerminalOutput().after(*without).closed()
 
 
