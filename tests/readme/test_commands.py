@@ -34,7 +34,7 @@ from tests.threads import in_a_thread
 LIMIT = 240.0  # seconds to start the servers, and to stop them
 CONFIG = pages.ROOT / "config"
 COMMANDS = sorted(typer.main.get_command(program).commands)
-OTHERS = {"--version", "--help"}
+OTHERS = {"--help", *(o for p in typer.main.get_command(program).params for o in p.opts)}  # of argorun itself
 WORKFLOW = {
     "name": "part",
     "on": "push",

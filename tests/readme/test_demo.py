@@ -18,9 +18,9 @@ from tests.checkout import ARGORUN
 COMMANDS = {"argorun demo": (0, "PASSED", "demo --fail"), "argorun demo --fail": (1, "FAILED", "demo")}
 
 
-def start(tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
+def start(tmp_path: Path, *arguments: str, output: str = "plain") -> subprocess.Popen[str]:
     environment = dict(os.environ) | {"TMPDIR": str(tmp_path), "NO_COLOR": "1"}
-    command = [*ARGORUN, "demo", "--output", "plain", *arguments]
+    command = [*ARGORUN, "demo", "--output", output, *arguments]
     pipe = subprocess.PIPE
     return subprocess.Popen(
         command, stdout=pipe, stderr=subprocess.STDOUT, text=True, env=environment, start_new_session=True
@@ -67,7 +67,7 @@ def test_the_demo_shows_a_whole_run_and_what_to_do_next_and_no_link_to_what_is_g
 
 @pytest.mark.usefixtures("_nothing_left")
 def test_the_demos_workload_is_taken_from_its_topic_and_settled_on_it_again(tmp_path: Path) -> None:
-    process = start(tmp_path, "--output", "json")
+    process = start(tmp_path, output="json")
     shown, _ = process.communicate(timeout=300)
     assert process.returncode == 0, shown
     events = [json.loads(line) for line in shown.splitlines() if line.startswith("{")]
