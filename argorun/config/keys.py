@@ -29,10 +29,10 @@ class Key:
 
 _NAME = "[a-z0-9]([a-z0-9.-]*[a-z0-9])?"
 _DURATION = (
-    r"\s*([0-9]{1,9}|([0-9]{1,9}h)?([0-9]{1,9}m)?[0-9]{1,9}s|([0-9]{1,9}h)?[0-9]{1,9}m|[0-9]{1,9}h)\s*$"
+    r"\s*([0-9]{1,8}|([0-9]{1,5}h)?([0-9]{1,6}m)?[0-9]{1,8}s|([0-9]{1,5}h)?[0-9]{1,6}m|[0-9]{1,5}h)\s*$"
 )
-_SOME_TIME = {"pattern": f"^(?=.*[1-9]){_DURATION}", "minimum": 1, "maximum": 999_999_999}
-_TIME_OR_0 = {"pattern": f"^{_DURATION}", "minimum": 0, "maximum": 999_999_999}
+_SOME_TIME = {"pattern": f"^(?=.*[1-9]){_DURATION}", "minimum": 1, "maximum": 99_999_999}
+_TIME_OR_0 = {"pattern": f"^{_DURATION}", "minimum": 0, "maximum": 99_999_999}
 _NOT_BLANK = {"pattern": r"\S"}
 _HELM_NAME = r"^(?=.*\S)([^\\,=]|\\.)+$"
 _COUNT = {"minimum": -1, "maximum": 32767, "not": {"const": 0}}

@@ -46,6 +46,7 @@ def green(*command: str | Path, folder: Path, **more: str) -> str:
     return result.stderr
 
 
+@pytest.mark.full
 def test_pip_install_with_the_extra(wheel: Path, folder: Path) -> None:
     programs = environment(folder / "pip")
     done(programs / "python", *installs.PIP, "install", f"{wheel}[sandbox]", folder=folder)

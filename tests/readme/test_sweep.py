@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from argorun.kafka.topics import Topics
 from argorun.sandbox.demo import EVERYDAY_TOPIC, DemoEnvironment
@@ -85,5 +86,6 @@ async def killed_and_swept(runs: DemoRuns) -> None:
         assert after == (before, [EVERYDAY_TOPIC]), f"{moment}\n{swept}"
 
 
+@pytest.mark.full
 def test_after_kill_9_in_any_step_the_sweep_leaves_nothing(demo: DemoEnvironment, tmp_path: Path) -> None:
     asyncio.run(killed_and_swept(DemoRuns(demo, tmp_path)))

@@ -73,7 +73,7 @@ def refused(
     return e.value.message.replace(f"{folder}/", ""), e.value.hint.replace(f"{folder}/", "")
 
 
-TOO_LONG = "give at most 999999999s"
+TOO_LONG = "give at most 99999h"
 
 # -- durations -----------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import jsonschema
 import msgspec
 import pytest
@@ -169,6 +170,8 @@ def test_the_schema_refuses_the_unknown_key_that_argorun_refuses(place: Any, fol
 TEXTS = st.text(st.sampled_from("0123456789hms "), max_size=12)
 
 
+@hypothesis.example(value="300000h", key="run")
+@hypothesis.example(value=10**8, key="run")
 @given(TEXTS | st.integers(), st.sampled_from(["run", "stuck"]))
 @settings(deadline=None)
 def test_a_duration_is_one_for_both(folder: Path, value: str | int, key: str) -> None:

@@ -119,7 +119,7 @@ def test_a_secret_is_masked_before_an_error_may_quote_it(tmp_path: Path, server:
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        ("*hunter2", "found undefined alias ***"),
+        ("*hunter2", "an alias (*NAME) without its anchor (&NAME)"),
         ("!hunter2", "a YAML tag (!NAME), which is not known here"),
         ("!hunt!er2", "found undefined tag handle ***"),
     ],
