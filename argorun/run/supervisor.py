@@ -190,9 +190,7 @@ def verdict(run: Run, error: ArgorunError | None, found: Finding, *, saves_logs:
         title=title(error, found.cause),
         reason=without_jargon(error.reason) if found.cause else error.reason,
         evidence=found.evidence,
-        hint=found.hint
-        or error.hint
-        or next_after(error, keeps_topics=run.config.keep_topics, saves_logs=saves_logs),
+        hint=found.hint or error.hint or next_after(error, run.config, saves_logs=saves_logs),
         last_lines=lines or found.log,
         url=run.url if reached else "",
         log_of=run.progress.log_of(running=running) if lines else "",
@@ -215,10 +213,10 @@ def without_jargon(reason: str) -> str:
     return "\n".join(line for line in reason.split("\n") if not line.endswith(BACKOFF_LIMIT))
 
 
-def next_after(error: ArgorunError, *, keeps_topics: bool, saves_logs: bool) -> str:
-    """What to do about a test that failed by itself; nothing that this run has done already."""
-    if not isinstance(error, TestsFailed):
+def next_after(error: ArgorunError, config: Config, *, saves_logs: bool) -> str:
+    """What to do about a test that failed by itself: nothing that was done already, nothing in the demo."""
+    if not isinstance(error, TestsFailed) or not config.linked:
         return ""
-    keep = "" if keeps_topics else "argorun run --keep-topics keeps the topic"
+    keep = "" if config.keep_topics else "argorun run --keep-topics keeps the topic"
     save = "" if saves_logs else "--log-dir logs saves whole logs"
     return "; ".join(filter(None, (keep, save)))

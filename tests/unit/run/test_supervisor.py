@@ -524,6 +524,12 @@ def test_what_is_next_is_nothing_that_the_run_has_done(keeps: bool, saves: bool,
     assert scenario.verdict.hint == hint
 
 
+def test_what_is_next_needs_nothing_that_is_gone_after_the_demo() -> None:
+    scenario = SupervisedRun(verdict_is(TestsFailed("no")))
+    scenario.configure(timeouts=Timeouts(run=600.0), linked=False)
+    assert (scenario.code(), scenario.verdict.hint) == (1, "")
+
+
 # -- from a Config ---------------------------------------------------------------------------------------
 
 
