@@ -389,8 +389,8 @@ def test_an_application_set_that_may_not_be_read_is_refused_with_the_policy_line
         with untouched(bench):
             refused = bench.run(environment=environment)
         assert refused.code == 2, str(refused)
-        assert f"p, role:argorun, applicationsets, get, {project}/{app.owner}, allow" in refused.err, str(
-            refused
+        assert f"p, proj:{project}:run, applicationsets, get, {project}/{app.owner}, allow" in refused.err, (
+            str(refused)
         )
         with bench.as_it_was():
             forced = bench.run("--force-owned", environment=environment)
