@@ -50,24 +50,7 @@ def load(
     parts = load_parts(flags, environment, folder, cli, mask, check_properties, problems)
     if parts.application is None or parts.argocd is None or parts.missing:
         raise missing.error("run", parts.inputs, typed=flags != Flags(file=flags.file))
-    return Config(
-        application=parts.application,
-        argocd=parts.argocd,
-        kafka=parts.kafka,
-        topics=parts.topics,
-        jobs=parts.jobs,
-        timeouts=parts.timeouts,
-        revision=flags.revision,
-        sets=parts.sets,
-        keep_topics=flags.keep_topics,
-        settle=not flags.no_settle,
-        nudge=not flags.no_nudge,
-        force_owned=flags.force_owned,
-        dry_run=flags.dry_run,
-        logs=flags.logs,
-        secrets=parts.secrets,
-        sources=parts.sources,
-    )
+    return parts.config(flags, parts.application, parts.argocd)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +76,27 @@ class Parts:
     def missing(self) -> dict[str, Lack]:
         """What is given nowhere: by argocd, token, kafka, application and topics."""
         return {lack.key: lack for lack in self.inputs.lacks}
+
+    def config(self, flags: Flags, application: ApplicationRef, argocd: ArgoCD) -> Config:
+        """A Config of these parts and flags; the caller decides what stands for a part that is missing."""
+        return Config(
+            application=application,
+            argocd=argocd,
+            kafka=self.kafka,
+            topics=self.topics,
+            jobs=self.jobs,
+            timeouts=self.timeouts,
+            revision=flags.revision,
+            sets=self.sets,
+            keep_topics=flags.keep_topics,
+            settle=not flags.no_settle,
+            nudge=not flags.no_nudge,
+            force_owned=flags.force_owned,
+            dry_run=flags.dry_run,
+            logs=flags.logs,
+            secrets=self.secrets,
+            sources=self.sources,
+        )
 
 
 def load_parts(

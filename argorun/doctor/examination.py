@@ -7,6 +7,8 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import Literal
 
+import msgspec
+
 from argorun.argocd.claim.claim import Claim
 from argorun.argocd.rest_client import RestClient
 from argorun.config import missing
@@ -132,19 +134,8 @@ class Examination:
 
 def config_of(parts: Parts, flags: Flags) -> Config:
     """What there is as a Config of a dry run; what is missing has a stand-in that no check uses."""
-    return Config(
-        application=parts.application or ApplicationRef(name="none"),
-        argocd=parts.argocd or NOWHERE,
-        kafka=parts.kafka,
-        topics=parts.topics,
-        jobs=parts.jobs,
-        timeouts=parts.timeouts,
-        revision=flags.revision,
-        sets=parts.sets,
-        dry_run=True,
-        secrets=parts.secrets,
-        sources=parts.sources,
-    )
+    application, argocd = parts.application or ApplicationRef(name="none"), parts.argocd or NOWHERE
+    return parts.config(msgspec.structs.replace(flags, dry_run=True), application, argocd)
 
 
 def absent(parts: Parts) -> Iterator[tuple[str, str]]:
